@@ -1,0 +1,9 @@
+//! QEMU's monitor subsystem: QMP and HMP over character devices on a
+//! single-threaded main loop.
+
+// Generated code names this crate by its absolute path, inside it as well.
+extern crate self as qmonitor;
+
+#[cfg(feature = "runtime")]
+pub mod main_loop;
+pub mod qapi;

@@ -1,0 +1,1 @@
+//! Placeholder head; the room's page of prose goes here.

@@ -1,1 +1,3 @@
 //! Placeholder head; the room's page of prose goes here.
+
+pub mod model;

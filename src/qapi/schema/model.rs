@@ -1,0 +1,253 @@
+//! What a checked schema is: the compiler's front half makes it, the back ends
+//! (dump, introspection, manual, Rust) read it. Plain data, no behaviour but
+//! look-ups.
+
+use std::collections::HashMap;
+
+/// Number of an entity in [`Schema::entities`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EntityId(pub usize);
+
+/// Number of a module in [`Schema::modules`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ModuleId(pub usize);
+
+/// Number of a documentation comment in [`Schema::docs`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DocId(pub usize);
+
+/// A whole schema, checked, with every reference resolved.
+#[derive(Debug, Clone, Default)]
+pub struct Schema {
+    /// `./builtin` first, then the main file, then included files in order of
+    /// first mention.
+    pub modules: Vec<Module>,
+    /// Everything defined, in order of creation; built-in types come first.
+    pub entities: Vec<Entity>,
+    /// Documentation comments in order of reading.
+    pub docs: Vec<Doc>,
+    /// Types, commands and events by name.
+    pub names: HashMap<String, EntityId>,
+}
+
+/// One schema file (or the built-in types).
+#[derive(Debug, Clone)]
+pub struct Module {
+    /// Relative to the directory of the main file, normalised.
+    pub name: String,
+    /// What the file holds, in order.
+    pub items: Vec<ModuleItem>,
+}
+
+/// What a module holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ModuleItem {
+    /// An entity, an implicit one included.
+    Entity(EntityId),
+    /// An include directive.
+    Include(ModuleId),
+}
+
+/// A type, a command or an event.
+#[derive(Debug, Clone)]
+pub struct Entity {
+    /// The name; implicit objects have QEMU's (`q_obj_NAME-arg`, `-base`).
+    pub name: String,
+    /// Where it belongs.
+    pub module: ModuleId,
+    /// The documentation comment in front of it.
+    pub doc: Option<DocId>,
+    /// Its condition.
+    pub ifcond: IfCond,
+    /// Its features.
+    pub features: Vec<Feature>,
+    /// What it is.
+    pub kind: EntityKind,
+}
+
+/// The kinds of entities.
+#[derive(Debug, Clone)]
+pub enum EntityKind {
+    /// A built-in type: its name is `str`, `int`, `uint8`, `any`, ...
+    Builtin,
+    /// An enumeration.
+    Enum(EnumType),
+    /// An array type; its name is the element's with `List` appended.
+    Array(EntityId),
+    /// A struct, a union, or an implicit object.
+    Object(ObjectType),
+    /// An alternate.
+    Alternate(Vec<Variant>),
+    /// A command.
+    Command(CommandDef),
+    /// An event.
+    Event(EventDef),
+}
+
+/// An enumeration.
+#[derive(Debug, Clone)]
+pub struct EnumType {
+    /// The `prefix` key.
+    pub prefix: Option<String>,
+    /// The values in order.
+    pub values: Vec<EnumValue>,
+}
+
+/// One value of an enumeration.
+#[derive(Debug, Clone)]
+pub struct EnumValue {
+    /// As it stands on the wire.
+    pub name: String,
+    /// Its condition.
+    pub ifcond: IfCond,
+    /// Its features.
+    pub features: Vec<Feature>,
+}
+
+/// A struct, a union, or an implicit object.
+#[derive(Debug, Clone, Default)]
+pub struct ObjectType {
+    /// The base type.
+    pub base: Option<EntityId>,
+    /// Own members, without the base's.
+    pub members: Vec<Member>,
+    /// Tag and branches, if it is a union.
+    pub variants: Option<Variants>,
+    /// Made by the compiler: inline base or arguments, or `q_empty`.
+    pub implicit: bool,
+}
+
+/// The varying part of a union.
+#[derive(Debug, Clone)]
+pub struct Variants {
+    /// Name of the discriminator, a member of the base.
+    pub tag: String,
+    /// The discriminator's enumeration.
+    pub tag_type: EntityId,
+    /// Explicit branches in schema order, then the implied empty ones in the
+    /// order of the enumeration.
+    pub cases: Vec<Variant>,
+}
+
+/// A branch of a union or an alternative of an alternate.
+#[derive(Debug, Clone)]
+pub struct Variant {
+    /// The discriminator's value, or the alternative's name.
+    pub name: String,
+    /// Its type; `q_empty` for an implied branch.
+    pub typ: EntityId,
+    /// Its condition.
+    pub ifcond: IfCond,
+}
+
+/// A member of an object.
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// Without the `*` of optional members.
+    pub name: String,
+    /// Its type.
+    pub typ: EntityId,
+    /// Whether it may be absent.
+    pub optional: bool,
+    /// Its condition.
+    pub ifcond: IfCond,
+    /// Its features.
+    pub features: Vec<Feature>,
+}
+
+/// A command.
+#[derive(Debug, Clone)]
+pub struct CommandDef {
+    /// Argument type, always an object.
+    pub args: Option<EntityId>,
+    /// Return type.
+    pub ret: Option<EntityId>,
+    /// `gen`: whether marshalling code is generated.
+    pub gen: bool,
+    /// `success-response`
+    pub success_response: bool,
+    /// `boxed`: the handler takes the argument type whole.
+    pub boxed: bool,
+    /// `allow-oob`
+    pub allow_oob: bool,
+    /// `allow-preconfig`
+    pub allow_preconfig: bool,
+    /// `coroutine`: the handler may answer later.
+    pub coroutine: bool,
+}
+
+/// An event.
+#[derive(Debug, Clone)]
+pub struct EventDef {
+    /// Type of its data, always an object.
+    pub data: Option<EntityId>,
+    /// `boxed`: the emitter takes the data type whole.
+    pub boxed: bool,
+}
+
+/// A feature of a definition, a member or a value.
+#[derive(Debug, Clone)]
+pub struct Feature {
+    /// Its name; `deprecated` and `unstable` are special.
+    pub name: String,
+    /// Its condition.
+    pub ifcond: IfCond,
+}
+
+/// A condition.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum IfCond {
+    /// None: always there.
+    #[default]
+    Always,
+    /// A name is defined.
+    Name(String),
+    /// All hold.
+    All(Vec<IfCond>),
+    /// At least one holds.
+    Any(Vec<IfCond>),
+    /// The inner one does not hold.
+    Not(Box<IfCond>),
+}
+
+/// A documentation comment.
+#[derive(Debug, Clone)]
+pub struct Doc {
+    /// What it documents; `None` for a free-form comment.
+    pub symbol: Option<String>,
+    /// The module it stands in.
+    pub module: ModuleId,
+    /// How many entities existed when it was read: puts free-form comments
+    /// between definitions.
+    pub position: usize,
+    /// The text before the first section.
+    pub body: String,
+    /// Members, arguments, values, alternatives, in the order of the schema
+    /// (described ones first as written, then those without description).
+    pub args: Vec<DocSection>,
+    /// Features.
+    pub features: Vec<DocSection>,
+    /// `Plain`, `Returns`, `Errors`, `Since`, `Todo` in order.
+    pub sections: Vec<DocSection>,
+}
+
+/// A tagged part of a documentation comment.
+#[derive(Debug, Clone)]
+pub struct DocSection {
+    /// The member's or feature's name, or the section's tag.
+    pub name: String,
+    /// The text; empty if not documented.
+    pub text: String,
+}
+
+impl Schema {
+    /// The entity with this number.
+    pub fn entity(&self, id: EntityId) -> &Entity {
+        &self.entities[id.0]
+    }
+
+    /// A type, command or event by name.
+    pub fn lookup(&self, name: &str) -> Option<&Entity> {
+        self.names.get(name).map(|id| self.entity(*id))
+    }
+}

@@ -7,3 +7,5 @@ extern crate self as qmonitor;
 #[cfg(feature = "runtime")]
 pub mod main_loop;
 pub mod qapi;
+#[cfg(feature = "runtime")]
+pub mod trace;

@@ -7,13 +7,19 @@ use super::schema::{
 };
 use super::version;
 use crate::qapi::introspect::query_schema;
-use crate::qapi::Error;
+use crate::qapi::{Error, ErrorClass};
 
 impl<S: 'static> ControlCommands for S {
     fn qmp_qmp_capabilities(
         rt: &mut Runtime<Self>,
         enable: Option<Vec<QMPCapability>>,
     ) -> Result<(), Error> {
+        if rt.current_qmp().is_some_and(|session| session.negotiated) {
+            return Err(Error::with_class(
+                ErrorClass::CommandNotFound,
+                "Capabilities negotiation is already complete, command ignored",
+            ));
+        }
         // Every session offers `oob`, the only capability there is, so none
         // that the schema accepts can be refused.
         let oob = enable.is_some_and(|list| list.contains(&QMPCapability::Oob));

@@ -16,10 +16,10 @@ use super::runtime::Runtime;
 use super::table::{flush_dirty, MonitorId};
 use crate::main_loop::{BhHandle, BhId, MainLoop};
 use crate::qapi::dispatch::{
-    qmp_find_command, qmp_request_check, Call, DispatchEnv, QmpCommandFunc, RawResponder, ReplyPort,
+    qmp_find_command, qmp_request_check, Call, DispatchEnv, QmpCommandFunc,
 };
 use crate::qapi::json::JsonWriter;
-use crate::qapi::{Error, QObject};
+use crate::qapi::{Error, QObject, RawResponder, ReplyPort};
 use crate::trace_event;
 
 /// Requests served in one run before fds and timers get their turn.
@@ -43,7 +43,7 @@ struct Pending {
     name: &'static str,
 }
 
-type Answer = Result<Vec<u8>, Error>;
+type Answer = Result<QObject, Error>;
 
 /// Where responders put their answers, from whichever thread.
 struct Port {
@@ -170,15 +170,21 @@ pub(crate) fn monitor_qmp_dispatch<S>(
         Ok(req) => {
             let env = DispatchEnv {
                 negotiating,
+                oob: req.oob,
                 preconfig: rt.preconfig,
                 policy: rt.policy,
             };
-            match qmp_find_command(&rt.commands, &req.command, req.oob, &env) {
+            let list = match negotiating {
+                true => &rt.cap_negotiation_commands,
+                false => &rt.commands,
+            };
+            match qmp_find_command(list, &req.command, &env) {
                 Err(e) => (req.id, Err(e)),
                 Ok(cmd) => {
                     trace_event!(do_qmp_dispatch, "{} cmd->fn", cmd.name);
                     w.begin_object();
                     w.key("return");
+                    let empty = w.as_bytes().len();
                     let mut call = Call::new(req.args, rt.policy, &mut w);
                     match cmd.func {
                         QmpCommandFunc::Immediate(func) => {
@@ -186,11 +192,14 @@ pub(crate) fn monitor_qmp_dispatch<S>(
                             let result = catch_unwind(AssertUnwindSafe(run))
                                 .unwrap_or_else(|_| Err(panicked(cmd.name)));
                             let silent = cmd.options.no_success_response && result.is_ok();
-                            let result = result.map(|()| call.finish());
                             trace_event!(qmp_dispatch_done, "{} {}", cmd.name, verdict(&result));
                             if silent {
                                 restore(rt, w, outer);
                                 return Dispatched::Answered;
+                            }
+                            if w.as_bytes().len() == empty {
+                                w.begin_object();
+                                w.end_object();
                             }
                             (req.id, result)
                         }
@@ -282,7 +291,7 @@ fn deliver_answers<S>(rt: &mut Runtime<S>) {
                 Ok(value) => {
                     w.begin_object();
                     w.key("return");
-                    w.raw(&value);
+                    w.qobject(&value);
                     if let Some(id) = &pending.id {
                         w.key("id");
                         w.qobject(id);

@@ -48,6 +48,8 @@ pub struct Runtime<S: 'static> {
     pub(crate) chardevs: Chardevs<Self>,
     pub(crate) monitors: Monitors,
     pub(crate) commands: QmpCommandList<Self>,
+    /// What a session may call before it has negotiated.
+    pub(crate) cap_negotiation_commands: QmpCommandList<Self>,
     pub(crate) schemas: Vec<&'static SchemaTable>,
     pub(crate) hmp: HmpTables<S>,
     pub(crate) policy: CompatPolicy,
@@ -103,6 +105,7 @@ impl<S: 'static> Runtime<S> {
             chardevs: Chardevs::new(),
             monitors: Monitors::default(),
             commands: QmpCommandList::new(),
+            cap_negotiation_commands: QmpCommandList::new(),
             schemas: Vec::new(),
             hmp: HmpTables::new(),
             policy: CompatPolicy::default(),
@@ -115,6 +118,9 @@ impl<S: 'static> Runtime<S> {
             exit: None,
         };
         super::schema::qmp_init_marshal(&mut rt.commands);
+        if let Some(command) = rt.commands.get("qmp_capabilities") {
+            rt.cap_negotiation_commands.register(command);
+        }
         rt.add_schema(&super::schema::QAPI_SCHEMA);
         Ok(rt)
     }

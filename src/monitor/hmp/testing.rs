@@ -1,6 +1,7 @@
 //! What the tests of this room share: a tiny terminal and ways to type at it.
 
-use super::{Readline, ReadlineEvent};
+use super::{FormatState, HmpEnv, Readline, ReadlineEvent};
+use crate::qapi::QDict;
 
 /// Types bytes; a finished line is dropped and the next prompt drawn.
 pub(super) fn type_at(rl: &mut Readline, bytes: &[u8], out: &mut Vec<u8>) {
@@ -108,5 +109,42 @@ impl Screen {
     /// Column of the cursor.
     pub(super) fn column(&self) -> usize {
         self.column
+    }
+}
+
+/// Output as text.
+pub(super) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Surroundings for the parser: one register; option groups keep their text
+/// under their own name and refuse `bad`.
+#[derive(Default)]
+pub(super) struct TestEnv {
+    pub(super) format: FormatState,
+    pub(super) preconfig: bool,
+}
+
+impl HmpEnv for TestEnv {
+    fn format(&mut self) -> &mut FormatState {
+        &mut self.format
+    }
+
+    fn preconfig(&self) -> bool {
+        self.preconfig
+    }
+
+    fn register(&self, name: &str) -> Result<i64, String> {
+        match name {
+            "eip" => Ok(0xfff0),
+            _ => Err("unknown register".to_string()),
+        }
+    }
+
+    fn options(&mut self, group: &'static str, text: &str) -> Result<QDict, String> {
+        match text {
+            "bad" => Err(format!("bad {group}")),
+            _ => Ok([(group, text)].into_iter().collect()),
+        }
     }
 }

@@ -1,0 +1,3 @@
+//! Monitors: QMP and HMP sessions on character devices.
+
+pub mod hmp;

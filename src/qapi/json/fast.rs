@@ -11,43 +11,74 @@
 //!
 //! A number or keyword counts as whole only if the byte behind it is there.
 
-use super::super::qobject::{QNum, QObject};
+use super::super::qobject::{QDict, QNum, QObject};
 use super::number;
-use super::parser::Token;
+use super::parser::{Expect, Frame};
 use super::scan;
 use super::stream::{JsonMessageParser, Outcome};
-use super::string::unquote;
+use super::string::{decode, unquote};
 
 /// Takes tokens from the start of `input`, up to the end of the message or the
 /// first token that is not plain; returns the bytes taken and the outcome.
-pub(super) fn parse(parser: &mut JsonMessageParser, input: &[u8]) -> (usize, Option<Outcome>) {
-    let mut at = 0;
+///
+/// What the tokens do to the parser's state is what [`JsonMessageParser::push`]
+/// makes of them, without the detour over a token type.
+pub(super) fn parse(stream: &mut JsonMessageParser, input: &[u8]) -> (usize, Option<Outcome>) {
+    let input = &input[..input.len().min(stream.room())];
+    let nesting = stream.nesting_limit();
+    let parser = &mut stream.parser;
+    let (mut at, mut blanks, mut tokens) = (0, 0, 0);
+    let (mut braces, mut brackets) = (0, 0);
     while let Some(&byte) = input.get(at) {
-        let (token, len) = match byte {
-            b' ' | b'\t' | b'\r' | b'\n' => {
+        if matches!(byte, b' ' | b'\t' | b'\r' | b'\n') {
+            at += 1;
+            blanks += 1;
+            continue;
+        }
+        match (parser.expect, byte) {
+            (Expect::Value | Expect::First, b'{') if parser.frames.len() < nesting => {
+                parser.open(Frame::Dict(QDict::new(), None));
+                braces += 1;
                 at += 1;
-                continue;
             }
-            b'{' => (Token::BeginObject, 1),
-            b'}' => (Token::EndObject, 1),
-            b'[' => (Token::BeginArray, 1),
-            b']' => (Token::EndArray, 1),
-            b':' => (Token::Colon, 1),
-            b',' => (Token::Comma, 1),
-            _ => match value(&input[at..]) {
-                Some((value, len)) => (Token::Value(value), len),
+            (Expect::Value | Expect::First, b'[') if parser.frames.len() < nesting => {
+                parser.open(Frame::List(Vec::new()));
+                brackets += 1;
+                at += 1;
+            }
+            (Expect::Separator, b',') => {
+                parser.expect = Expect::Value;
+                at += 1;
+            }
+            (Expect::Colon, b':') => {
+                parser.expect = Expect::Value;
+                at += 1;
+            }
+            (Expect::First | Expect::Separator, b'}') if parser.in_dict() => {
+                parser.close();
+                braces -= 1;
+                at += 1;
+            }
+            (Expect::First | Expect::Separator, b']') if parser.in_list() => {
+                parser.close();
+                brackets -= 1;
+                at += 1;
+            }
+            (Expect::Value | Expect::First, _) => match value(&input[at..]) {
+                Some((value, len)) => {
+                    at += len;
+                    parser.complete(value);
+                }
                 None => break,
             },
-        };
-        at += len;
-        if let Some(outcome) = parser.push(token, len) {
-            return (at, Some(outcome));
+            _ => break,
         }
-        if parser.has_failed() {
+        tokens += 1;
+        if parser.is_decided() {
             break;
         }
     }
-    (at, None)
+    (at, stream.account(tokens, at - blanks, braces, brackets))
 }
 
 /// The string, number or keyword at the start of `input`, and its length.
@@ -88,19 +119,25 @@ fn string(input: &[u8], quote: u8) -> Option<(String, usize)> {
 
 /// A string whose first escape or byte beyond ASCII, if that is what it is,
 /// lies at `at`.
-#[cold]
 fn unusual_string(input: &[u8], quote: u8, mut at: usize) -> Option<(String, usize)> {
+    let mut escaped = false;
     loop {
         at += scan::plain_or_high(&input[at..], quote);
         match *input.get(at)? {
-            b'\\' if matches!(input.get(at + 1)?, 0x20..=0xfd) => at += 2,
-            end if end == quote => {
-                at += 1;
-                return unquote(&input[..at]).ok().map(|text| (text, at));
+            b'\\' if matches!(input.get(at + 1)?, 0x20..=0xfd) => {
+                escaped = true;
+                at += 2;
             }
+            end if end == quote => break,
             _ => return None,
         }
     }
+    let text = if escaped {
+        unquote(&input[..=at]).ok()?
+    } else {
+        decode(&input[1..at])?.to_owned()
+    };
+    Some((text, at + 1))
 }
 
 /// Digits that surely fit in 64 bits.

@@ -36,7 +36,7 @@ pub(super) enum Token {
 
 /// A container that is open.
 #[derive(Debug)]
-enum Frame {
+pub(super) enum Frame {
     List(Vec<QObject>),
     /// The members, and the name that waits for its value.
     Dict(QDict, Option<String>),
@@ -44,7 +44,7 @@ enum Frame {
 
 /// What may come next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Expect {
+pub(super) enum Expect {
     Value,
     /// A value, or the end of the container just opened.
     First,
@@ -58,8 +58,8 @@ enum Expect {
 /// The state between tokens.
 #[derive(Debug)]
 pub(super) struct Parser {
-    frames: Vec<Frame>,
-    expect: Expect,
+    pub(super) frames: Vec<Frame>,
+    pub(super) expect: Expect,
     outcome: Option<Result<QObject, String>>,
 }
 
@@ -80,7 +80,8 @@ impl Parser {
     /// The outcome of the message, which is at its end; ready for the next.
     pub(super) fn finish(&mut self) -> Result<QObject, String> {
         let outcome = self.outcome.take();
-        self.reset();
+        self.frames.clear();
+        self.expect = Expect::Value;
         outcome.unwrap_or_else(|| Err("premature EOI".to_owned()))
     }
 
@@ -92,50 +93,57 @@ impl Parser {
     }
 
     /// Takes the next token.
-    #[inline]
     pub(super) fn push(&mut self, token: Token) {
-        match self.expect {
-            Expect::Value | Expect::First => match token {
-                Token::Value(value) => self.complete(value),
-                Token::BeginObject => self.open(Frame::Dict(QDict::new(), None)),
-                Token::BeginArray => self.open(Frame::List(Vec::new())),
-                Token::EndObject | Token::EndArray if self.expect == Expect::First => {
-                    self.close(token, "expecting value");
-                }
-                Token::Bad(error) => self.fail(error),
-                _ => self.fail("expecting value"),
-            },
-            Expect::Separator => match token {
-                Token::Comma => self.expect = Expect::Value,
-                _ => self.close(token, ""),
-            },
-            Expect::Colon => match token {
-                Token::Colon => self.expect = Expect::Value,
-                _ => self.fail("missing : in object pair"),
-            },
-            Expect::Nothing => {}
+        let at_end = matches!(self.expect, Expect::First | Expect::Separator);
+        match (self.expect, token) {
+            (Expect::Nothing, _) => {}
+            (_, Token::EndObject) if at_end && self.in_dict() => self.close(),
+            (_, Token::EndArray) if at_end && self.in_list() => self.close(),
+            (Expect::Separator, Token::Comma) => self.expect = Expect::Value,
+            (Expect::Separator, _) if self.in_list() => self.fail("expected separator in list"),
+            (Expect::Separator, _) => self.fail("expected separator in dict"),
+            (Expect::Colon, Token::Colon) => self.expect = Expect::Value,
+            (Expect::Colon, _) => self.fail("missing : in object pair"),
+            (_, Token::Value(value)) => self.complete(value),
+            (_, Token::BeginObject) => self.open(Frame::Dict(QDict::new(), None)),
+            (_, Token::BeginArray) => self.open(Frame::List(Vec::new())),
+            (_, Token::Bad(error)) => self.fail(error),
+            (_, _) => self.fail("expecting value"),
         }
     }
 
-    fn open(&mut self, frame: Frame) {
+    /// Opens a container.
+    #[inline]
+    pub(super) fn open(&mut self, frame: Frame) {
         self.frames.push(frame);
         self.expect = Expect::First;
     }
 
-    /// Closes the innermost container if the token does that.
-    fn close(&mut self, token: Token, error: &str) {
-        match (self.frames.pop(), token) {
-            (Some(Frame::List(list)), Token::EndArray) => self.complete(QObject::List(list)),
-            (Some(Frame::Dict(dict, _)), Token::EndObject) => self.complete(QObject::Dict(dict)),
-            _ if !error.is_empty() => self.fail(error),
-            (Some(Frame::List(_)), _) => self.fail("expected separator in list"),
-            _ => self.fail("expected separator in dict"),
+    /// Whether the innermost container is an object.
+    #[inline]
+    pub(super) fn in_dict(&self) -> bool {
+        matches!(self.frames.last(), Some(Frame::Dict(..)))
+    }
+
+    /// Whether the innermost container is an array.
+    #[inline]
+    pub(super) fn in_list(&self) -> bool {
+        matches!(self.frames.last(), Some(Frame::List(_)))
+    }
+
+    /// Closes the innermost container.
+    #[inline]
+    pub(super) fn close(&mut self) {
+        match self.frames.pop() {
+            Some(Frame::List(list)) => self.complete(QObject::List(list)),
+            Some(Frame::Dict(dict, _)) => self.complete(QObject::Dict(dict)),
+            None => {}
         }
     }
 
     /// Puts a value where it belongs.
     #[inline]
-    fn complete(&mut self, value: QObject) {
+    pub(super) fn complete(&mut self, value: QObject) {
         match self.frames.last_mut() {
             Some(Frame::List(list)) => {
                 list.push(value);

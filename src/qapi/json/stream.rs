@@ -79,7 +79,7 @@ impl Default for JsonLimits {
 pub struct JsonMessageParser {
     limits: JsonLimits,
     lexer: Lexer,
-    parser: Parser,
+    pub(super) parser: Parser,
     /// Open braces and brackets, less those closed.
     braces: isize,
     brackets: isize,
@@ -125,7 +125,7 @@ impl JsonMessageParser {
     pub fn parse(&mut self, input: &[u8]) -> (usize, Option<Result<QObject, Error>>) {
         let mut at = 0;
         while at < input.len() {
-            if self.lexer.at_start() && !self.has_failed() {
+            if self.lexer.at_start() && !self.parser.is_decided() {
                 let (used, outcome) = fast::parse(self, &input[at..]);
                 at += used;
                 if outcome.is_some() {
@@ -205,8 +205,7 @@ impl JsonMessageParser {
     }
 
     /// Takes a token of that length in bytes.
-    #[inline]
-    pub(super) fn push(&mut self, token: Token, len: usize) -> Option<Outcome> {
+    fn push(&mut self, token: Token, len: usize) -> Option<Outcome> {
         match token {
             Token::BeginObject => self.braces += 1,
             Token::EndObject => self.braces -= 1,
@@ -227,20 +226,48 @@ impl JsonMessageParser {
         self.token_size += len;
         self.token_count += 1;
         self.parser.push(token);
-        let balanced = self.braces == 0 && self.brackets == 0;
-        (balanced || self.braces < 0 || self.brackets < 0).then(|| self.end_message())
+        self.is_at_end().then(|| self.end_message())
     }
 
-    /// Whether the message will be an error, whatever else comes.
+    /// Bytes that surely break no limit, whatever tokens they hold.
+    pub(super) fn room(&self) -> usize {
+        let size = self.limits.token_size - self.token_size;
+        let count = self.limits.token_count - self.token_count;
+        size.min(count).saturating_sub(1)
+    }
+
+    /// The number of levels allowed.
+    pub(super) fn nesting_limit(&self) -> usize {
+        self.limits.nesting
+    }
+
+    /// Counts tokens that the parser has been given past [`Self::push`], which
+    /// together broke no limit; returns the outcome if the message is at its end.
     #[inline]
-    pub(super) fn has_failed(&self) -> bool {
-        self.parser.is_decided()
+    pub(super) fn account(
+        &mut self,
+        tokens: usize,
+        size: usize,
+        braces: isize,
+        brackets: isize,
+    ) -> Option<Outcome> {
+        self.token_count += tokens;
+        self.token_size += size;
+        self.braces += braces;
+        self.brackets += brackets;
+        (self.parser.is_decided() && self.is_at_end()).then(|| self.end_message())
+    }
+
+    /// Whether the message ends here, given that it has begun.
+    #[inline]
+    fn is_at_end(&self) -> bool {
+        let balanced = self.braces == 0 && self.brackets == 0;
+        balanced || self.braces < 0 || self.brackets < 0
     }
 
     fn end_message(&mut self) -> Outcome {
-        let outcome = self.parser.finish();
-        self.forget_message();
-        outcome.map_err(parse_error)
+        self.restart_counts();
+        self.parser.finish().map_err(parse_error)
     }
 
     #[cold]
@@ -251,6 +278,10 @@ impl JsonMessageParser {
 
     fn forget_message(&mut self) {
         self.parser.reset();
+        self.restart_counts();
+    }
+
+    fn restart_counts(&mut self) {
         self.braces = 0;
         self.brackets = 0;
         self.token_count = 0;

@@ -162,7 +162,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("ram");
         std::fs::write(&path, contents).unwrap();
-        let mut m = Machine::new(MachineOptions::default()).unwrap();
+        let mut m = Machine::new(MachineOptions::default());
         let options: QDict = [
             ("qom-type", QObject::from("memory-backend-file")),
             ("id", "ram".into()),
@@ -172,7 +172,7 @@ mod tests {
         .into_iter()
         .collect();
         m.object_add(options, CompatPolicy::default()).unwrap();
-        m.set_memory_backend("ram").unwrap();
+        m.init_memory(None, Some("ram")).unwrap();
         (m, dir)
     }
 

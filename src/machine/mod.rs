@@ -28,8 +28,6 @@ pub struct MachineOptions {
     pub name: String,
     /// Its identifier (`-uuid`).
     pub uuid: Uuid,
-    /// Its memory in bytes (`-m`); zero is none.
-    pub ram_size: u64,
     /// Do not start it (`-S`).
     pub stopped: bool,
     /// Wait for `x-exit-preconfig` (`--preconfig`).
@@ -54,12 +52,8 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// A machine that is not started yet.
-    ///
-    /// # Errors
-    ///
-    /// There cannot be that much memory.
-    pub fn new(options: MachineOptions) -> Result<Self, Error> {
+    /// A machine without memory that is not started yet.
+    pub fn new(options: MachineOptions) -> Self {
         let mut objects = Objects::default();
         let root = objects.make(&CONTAINER);
         let mut m = Machine {
@@ -83,32 +77,43 @@ impl Machine {
         m.new_child(unattached, "system[0]", &MEMORY_REGION);
         m.new_child(unattached, "io[0]", &MEMORY_REGION);
         m.new_child(unattached, "sysbus", &SYSTEM_BUS);
-        if options.ram_size > 0 {
-            m.create_default_memory(options.ram_size)?;
-        }
-        Ok(m)
+        m
     }
 
-    /// Memory for those who gave only its size (`create_default_memdev`).
-    fn create_default_memory(&mut self, size: u64) -> Result<(), Error> {
-        let options: QDict = [
-            ("qom-type", QObject::from("memory-backend-ram")),
-            ("id", "ram".into()),
-            ("size", size.into()),
-        ]
-        .into_iter()
-        .collect();
-        self.object_add(options, CompatPolicy::default())?;
-        self.set_memory_backend("ram")
-    }
-
-    /// Makes an object the machine's memory (`-machine memory-backend=ID`).
+    /// Gives the machine its memory, once the objects of the command line
+    /// exist: either an object (`-machine memory-backend=ID`), or a new one
+    /// called `ram` if only a size is given (`-m`).
     ///
     /// # Errors
     ///
-    /// There is no such object, or it is no memory.
-    pub fn set_memory_backend(&mut self, id: &str) -> Result<(), Error> {
-        let input = qom::PropertyInput::text("memory-backend", id);
+    /// There is no such object, it does not have the size that is given, or
+    /// there cannot be that much memory.
+    pub fn init_memory(&mut self, size: Option<u64>, backend: Option<&str>) -> Result<(), Error> {
+        let backend = match (backend, size) {
+            (Some(backend), _) => backend,
+            (None, None | Some(0)) => return Ok(()),
+            (None, Some(size)) => {
+                let options: QDict = [
+                    ("qom-type", QObject::from("memory-backend-ram")),
+                    ("id", "ram".into()),
+                    ("size", size.into()),
+                ]
+                .into_iter()
+                .collect();
+                self.object_add(options, CompatPolicy::default())?;
+                "ram"
+            }
+        };
+        let object = self.user_object(backend);
+        let Some(has) = object.and_then(|id| self.backend_size(id)) else {
+            return Err(Error::new(format!("Memory backend '{backend}' not found")));
+        };
+        if size.is_some_and(|size| size != has) {
+            return Err(Error::new(
+                "Machine memory size does not match the size of the memory backend",
+            ));
+        }
+        let input = qom::PropertyInput::text("memory-backend", backend);
         self.property_set(self.machine_object, "memory-backend", &input)
     }
 }
@@ -175,5 +180,63 @@ impl std::str::FromStr for Uuid {
             at += 2;
         }
         Ok(Uuid(uuid))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_made_or_taken() {
+        let mut m = Machine::new(MachineOptions::default());
+        m.init_memory(None, None).unwrap();
+        assert_eq!(m.ram_size(), 0);
+        m.init_memory(Some(1 << 20), None).unwrap();
+        assert_eq!(m.ram_size(), 1 << 20);
+        let memory = |m: &Machine| m.qom_get("/machine", "memory-backend", &[]).unwrap();
+        assert_eq!(memory(&m), "/objects/ram".into());
+
+        let mut m = Machine::new(MachineOptions::default());
+        let options: QDict = [
+            ("qom-type", QObject::from("memory-backend-ram")),
+            ("id", "r".into()),
+            ("size", 65536.into()),
+        ]
+        .into_iter()
+        .collect();
+        m.object_add(options, CompatPolicy::default()).unwrap();
+        for (size, backend, expected) in [
+            (None, "nope", "Memory backend 'nope' not found"),
+            (
+                Some(1),
+                "r",
+                "Machine memory size does not match the size of the memory backend",
+            ),
+        ] {
+            let error = m.init_memory(size, Some(backend)).unwrap_err();
+            assert_eq!(error.desc(), expected);
+        }
+        m.init_memory(Some(65536), Some("r")).unwrap();
+        assert_eq!(memory(&m), "/objects/r".into());
+    }
+
+    #[test]
+    fn uuids_are_written_one_way_only() {
+        let good = "12345678-9abc-def0-1234-56789abcdef0";
+        assert_eq!(good.parse::<Uuid>().unwrap().to_string(), good);
+        assert_eq!(
+            Uuid::default().to_string(),
+            "00000000-0000-0000-0000-000000000000"
+        );
+        for bad in [
+            "",
+            "12345678-9abc-def0-1234-56789abcdef",
+            "123456789-abc-def0-1234-56789abcdef0",
+            "12345678-9abc-def0-1234-56789abcdeg0",
+            "+2345678-9abc-def0-1234-56789abcdef0",
+        ] {
+            assert!(bad.parse::<Uuid>().is_err(), "{bad}");
+        }
     }
 }

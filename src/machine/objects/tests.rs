@@ -4,7 +4,7 @@ use super::*;
 use crate::machine::MachineOptions;
 
 fn machine() -> Machine {
-    Machine::new(MachineOptions::default()).unwrap()
+    Machine::new(MachineOptions::default())
 }
 
 /// Adds an object called `x`; the answer is the error's text, or empty.

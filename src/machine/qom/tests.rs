@@ -6,7 +6,7 @@ use crate::machine::MachineOptions;
 use crate::qapi::{CompatPolicy, Error, ErrorClass, QDict};
 
 fn machine() -> Machine {
-    Machine::new(MachineOptions::default()).unwrap()
+    Machine::new(MachineOptions::default())
 }
 
 fn add(m: &mut Machine, typename: &str, id: &str) {

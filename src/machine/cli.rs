@@ -133,6 +133,12 @@ pub fn parse(args: &[String]) -> Result<Vec<(Opt, Option<String>)>, Error> {
     Ok(parsed)
 }
 
+/// The option's first name, without the dash.
+pub fn name(opt: Opt) -> &'static str {
+    let row = OPTIONS.iter().find(|r| r.opt == opt);
+    row.map_or("", |r| r.name)
+}
+
 /// The text of `-h`.
 pub fn help(program: &str) -> String {
     let mut text = format!("usage: {program} [options]\n\noptions:\n");

@@ -16,7 +16,7 @@ use crate::chardev::{
     self, chardev_add, invalid_char_driver, qemu_chr_find, qemu_chr_parse_cli,
     qemu_chr_parse_compat, ParsedCompat, CHARDEV_BACKENDS,
 };
-use crate::main_loop::Signal;
+use crate::main_loop::{Host, Signal};
 use crate::monitor::{version, MonitorMode, MonitorOptions};
 use crate::qapi::Error;
 use crate::trace_event;
@@ -39,7 +39,7 @@ pub fn main(args: &[String]) -> ExitCode {
     };
     let mut reporter = Reporter::new(program);
     match start(program, args, &mut reporter) {
-        Ok(Start::Run(mut rt)) => match rt.run() {
+        Ok(Start::Run(mut rt, _pidfile)) => match rt.run() {
             Ok(status) => ExitCode::from(u8::try_from(status).unwrap_or(1)),
             Err(e) => {
                 reporter.error(None, &Error::from_io("main loop failed", &e));
@@ -55,7 +55,8 @@ pub fn main(args: &[String]) -> ExitCode {
 }
 
 enum Start {
-    Run(Box<Runtime<Machine>>),
+    /// The pid file goes when the program ends.
+    Run(Box<Runtime<Machine>>, host::Pidfile),
     /// All that was asked for has been done (`-version`).
     Done,
 }
@@ -153,10 +154,9 @@ fn start(program: &str, args: &[String], reporter: &mut Reporter) -> Result<Star
         host::daemonize()?;
     }
     pidfile.write()?;
-    rt.add_pidfile(pidfile);
     watch_signals(&mut rt)?;
     super::commands::start_machine(&mut rt);
-    Ok(Start::Run(Box::new(rt)))
+    Ok(Start::Run(Box::new(rt), pidfile))
 }
 
 fn warn(reporter: &Reporter, item: &Pending, warnings: &[Error]) {
@@ -381,7 +381,7 @@ fn make_monitors(
 
 fn watch_signals(rt: &mut Runtime<Machine>) -> Result<(), Error> {
     let signals = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
-    rt.add_signals(&signals, |rt, info| {
+    rt.main_loop_mut().add_signals(&signals, |rt, info| {
         trace_event!(system_signal, "{:?} from pid {}", info.signal, info.pid);
         super::commands::killed(rt);
     })

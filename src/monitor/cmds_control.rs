@@ -42,13 +42,10 @@ impl<S: 'static> ControlCommands for S {
     }
 
     fn qmp_query_commands(rt: &mut Runtime<Self>) -> Result<Vec<CommandInfo>, Error> {
-        let policy = rt.policy;
-        let visible = rt.commands.iter().rev().filter(|c| c.visible(policy));
-        Ok(visible
-            .map(|c| CommandInfo {
-                name: c.name.to_owned(),
-            })
-            .collect())
+        let info = |c: &QmpCommand<Runtime<S>>| CommandInfo {
+            name: c.name.to_owned(),
+        };
+        Ok(rt.commands.iter().rev().map(info).collect())
     }
 
     fn qmp_quit(rt: &mut Runtime<Self>) -> Result<(), Error> {

@@ -5,7 +5,7 @@ use super::hmp::context::Hmp;
 use super::hmp::session::HmpHandler;
 use super::hmp::HmpArgs;
 use super::schema::{
-    CharCommands, ControlCommands, DataFormat, FdsCommands, TraceCommands, TraceEventState,
+    CharCommands, ControlCommands, DataFormat, FdsCommands, TraceCommands,
 };
 use crate::chardev::opts::QemuOpts;
 use crate::chardev::{self, qemu_chr_parse_opts, QEMU_CHARDEV_OPTS};
@@ -29,7 +29,6 @@ pub(crate) fn handler<S: 'static>(name: &str) -> Option<HmpHandler<S>> {
         "trace-event" => hmp_trace_event,
         "info chardev" => hmp_info_chardev,
         "info history" => hmp_info_history,
-        "info trace-events" => hmp_info_trace_events,
         "info version" => hmp_info_version,
         _ => return None,
     })
@@ -141,18 +140,18 @@ fn hmp_ringbuf_read<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
 }
 
 fn hmp_getfd<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
-    let result = S::qmp_getfd(hmp.rt, args.str("fdname").to_owned());
+    let result = S::qmp_getfd(hmp.rt, args.str("name").to_owned());
     hmp.handle_error(result);
 }
 
 fn hmp_closefd<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
-    let result = S::qmp_closefd(hmp.rt, args.str("fdname").to_owned());
+    let result = S::qmp_closefd(hmp.rt, args.str("name").to_owned());
     hmp.handle_error(result);
 }
 
 fn hmp_trace_event<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
     let name = args.str("name").to_owned();
-    let result = S::qmp_trace_event_set_state(hmp.rt, name, args.bool("option"), Some(true));
+    let result = S::qmp_trace_event_set_state(hmp.rt, name, args.bool("state"), Some(true));
     if let Err(e) = result {
         hmp.print(format!("{e}\n"));
     }
@@ -172,19 +171,6 @@ fn hmp_info_history<S: 'static>(hmp: &mut Hmp<'_, S>, _args: &HmpArgs) {
         hmp.print(format!("{i}: '"));
         hmp.print(line);
         hmp.print("'\n");
-    }
-}
-
-fn hmp_info_trace_events<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
-    let pattern = args.try_str("name").unwrap_or("*").to_owned();
-    match S::qmp_trace_event_get_state(hmp.rt, pattern) {
-        Ok(events) => {
-            for event in events {
-                let on = event.state == TraceEventState::Enabled;
-                hmp.print(format!("{} : state {}\n", event.name, u8::from(on)));
-            }
-        }
-        Err(e) => hmp.print(format!("{e}\n")),
     }
 }
 

@@ -2,18 +2,22 @@
 //! command tables and the embedder's state.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use super::dispatcher::Dispatcher;
 use super::events::EventState;
 use super::fds::Fdsets;
-use super::hmp::HmpTables;
-use super::table::Monitors;
+use super::hmp::context::HmpTables;
+use super::options::OptionGroup;
+use super::qmp::MonitorQmp;
+use super::table::{Monitor, Monitors};
 use crate::chardev::{ChardevHost, Chardevs};
 use crate::main_loop::{main_loop_wait, Host, MainLoop, TimeSource};
 use crate::qapi::dispatch::QmpCommandList;
 use crate::qapi::introspect::SchemaTable;
 use crate::qapi::policy::CompatPolicy;
+use crate::qapi::Error;
 
 /// Why the program should end; the exit status is the embedder's to choose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +61,7 @@ pub struct Runtime<S: 'static> {
     pub(crate) events: EventState,
     pub(crate) fdsets: Fdsets,
     pub(crate) preconfig: bool,
-    pub(crate) options: Vec<&'static super::options::OptionGroup>,
+    pub(crate) options: &'static [OptionGroup],
     quit_handler: QuitHandler<S>,
     exit: Option<ExitRequest>,
 }
@@ -113,7 +117,7 @@ impl<S: 'static> Runtime<S> {
             events: EventState::default(),
             fdsets: Fdsets::default(),
             preconfig: false,
-            options: Vec::new(),
+            options: &[],
             quit_handler: |rt| rt.request_exit(0),
             exit: None,
         };
@@ -154,6 +158,39 @@ impl<S: 'static> Runtime<S> {
         self.policy = policy;
     }
 
+    /// The options whose parameters `query-command-line-options` tells.
+    pub fn set_options(&mut self, options: &'static [OptionGroup]) {
+        self.options = options;
+    }
+
+    /// Adds a descriptor to a set, as `add-fd` does (`-add-fd`).
+    ///
+    /// # Errors
+    ///
+    /// The set's number is negative.
+    pub fn add_fd(&mut self, set: i64, fd: OwnedFd, opaque: Option<String>) -> Result<(), Error> {
+        self.fdsets.add(Some(set), fd, opaque).map(|_| ())
+    }
+
+    /// The HMP commands, to add rows and sources of completions.
+    pub fn hmp_mut(&mut self) -> &mut HmpTables<S> {
+        &mut self.hmp
+    }
+
+    /// The monitor that the command under way came from.
+    pub(crate) fn current_monitor(&self) -> Option<&Monitor> {
+        self.monitors.get(self.dispatcher.current?)
+    }
+
+    pub(crate) fn current_monitor_mut(&mut self) -> Option<&mut Monitor> {
+        self.monitors.get_mut(self.dispatcher.current?)
+    }
+
+    /// The QMP session that the command under way came from.
+    pub(crate) fn current_qmp(&mut self) -> Option<&mut MonitorQmp> {
+        self.monitors.qmp_mut(self.dispatcher.current?)
+    }
+
     /// While set, only commands declared with `allow-preconfig` run
     /// (`--preconfig`).
     pub fn set_preconfig(&mut self, preconfig: bool) {
@@ -179,6 +216,8 @@ impl<S: 'static> Runtime<S> {
     /// answered. The first request wins.
     pub fn request_exit(&mut self, status: i32) {
         self.exit.get_or_insert(ExitRequest { status });
+        // So that a loop that waits takes notice.
+        self.main_loop.bh_schedule_oneshot("exit", |_| {});
     }
 
     /// What was asked of [`request_exit`](Self::request_exit).

@@ -13,3 +13,6 @@ pub mod monitor;
 pub mod qapi;
 #[cfg(feature = "runtime")]
 pub mod trace;
+
+#[cfg(feature = "runtime")]
+pub use monitor::Runtime;

@@ -158,7 +158,7 @@ pub(crate) fn monitor_qmp_dispatch<S>(
     };
     let (oob_enabled, pretty, connection) = (session.oob, session.pretty, session.connection);
     let negotiating = !session.negotiated;
-    let mut w = std::mem::take(&mut rt.dispatcher.writer);
+    let mut w = std::mem::replace(&mut rt.dispatcher.writer, JsonWriter::new(false));
     w.clear();
     w.set_pretty(pretty);
     let outer = rt.dispatcher.current.replace(mon);

@@ -96,7 +96,7 @@ fn hmp_chardev_change<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
     let result = if opts.id().is_some() {
         Err(Error::new("Unexpected 'id' parameter"))
     } else {
-        qemu_chr_parse_opts(&opts.with_label(id))
+        qemu_chr_parse_opts(&opts.under_id(id))
             .and_then(|(_, config)| chardev::chardev_change(hmp.rt, id, config))
     };
     hmp.handle_error(result);

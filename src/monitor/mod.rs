@@ -41,7 +41,7 @@ pub mod schema;
 mod table;
 pub mod version;
 
-pub use events::qapi_event_emit;
+pub use events::{compat_policy, qapi_event_emit};
 pub use fds::{Fdset, FdsetFd, Fdsets, MonitorFds};
 pub use options::{MonitorMode, MonitorOptions, OptionGroup, QEMU_MON_OPTS};
 pub use runtime::{ExitRequest, QuitHandler, Runtime};

@@ -18,7 +18,7 @@ use super::runtime::Runtime;
 use crate::chardev::{
     qemu_chr_fe_add_watch, qemu_chr_fe_deinit, qemu_chr_fe_write, CharFrontend, ChardevId,
 };
-use crate::main_loop::{Condition, Flow, Host, WatchId};
+use crate::main_loop::{Condition, Flow, WatchId};
 use crate::trace_event;
 
 /// Names a monitor. Ids are never reused, so a stale one finds nothing.

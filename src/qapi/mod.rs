@@ -1,6 +1,7 @@
 //! QAPI: the schema language, its compiler, and what generated code needs at
 //! run time. Knows no file descriptor and no clock.
 
+pub mod build;
 pub mod codegen;
 #[cfg(feature = "runtime")]
 pub mod dispatch;
@@ -8,6 +9,8 @@ pub mod dispatch;
 pub mod error;
 #[cfg(feature = "runtime")]
 pub mod events;
+#[cfg(feature = "runtime")]
+pub mod introspect;
 #[cfg(feature = "runtime")]
 pub mod json;
 #[cfg(feature = "runtime")]
@@ -32,3 +35,6 @@ pub use policy::{CompatPolicy, CompatPolicyInput, CompatPolicyOutput, SpecialFea
 pub use qobject::{QDict, QNum, QObject};
 #[cfg(feature = "runtime")]
 pub use responder::{RawResponder, ReplyPort, Responder};
+#[cfg(feature = "runtime")]
+#[doc(hidden)]
+pub use crate::{qapi_enum, qapi_object};

@@ -6,4 +6,8 @@ extern crate self as qmonitor;
 
 #[cfg(feature = "runtime")]
 pub mod main_loop;
+#[cfg(feature = "runtime")]
+pub mod monitor;
 pub mod qapi;
+#[cfg(feature = "runtime")]
+pub mod trace;

@@ -3,14 +3,32 @@
 
 pub mod codegen;
 #[cfg(feature = "runtime")]
+pub mod dispatch;
+#[cfg(feature = "runtime")]
 pub mod error;
+#[cfg(feature = "runtime")]
+pub mod events;
 #[cfg(feature = "runtime")]
 pub mod json;
 #[cfg(feature = "runtime")]
+pub mod policy;
+#[cfg(feature = "runtime")]
 pub mod qobject;
+#[cfg(feature = "runtime")]
+mod responder;
 pub mod schema;
+#[cfg(feature = "runtime")]
+pub mod visit;
 
+#[cfg(feature = "runtime")]
+pub use dispatch::{Call, QmpCommand, QmpCommandFunc, QmpCommandList, QmpCommandOptions};
 #[cfg(feature = "runtime")]
 pub use error::{Error, ErrorClass};
 #[cfg(feature = "runtime")]
+pub use events::EventInfo;
+#[cfg(feature = "runtime")]
+pub use policy::{CompatPolicy, CompatPolicyInput, CompatPolicyOutput, SpecialFeatures};
+#[cfg(feature = "runtime")]
 pub use qobject::{QDict, QNum, QObject};
+#[cfg(feature = "runtime")]
+pub use responder::{RawResponder, ReplyPort, Responder};

@@ -1,1 +1,70 @@
-//! Placeholder head; the room's page of prose goes here.
+//! QEMU's dialect of JSON: a streaming parser and a writer.
+//!
+//! It is not quite JSON. Strings may stand in single quotes; floats may
+//! overflow to an infinity, which prints as `inf`; a zero is not followed by an
+//! exponent; noncharacters are refused, C0 80 is U+0000; names may not repeat.
+//! Error texts are part of the protocol. The rooms:
+//!
+//! | file | what | QEMU's name |
+//! |---|---|---|
+//! | `lexer` | bytes to tokens, one byte at a time | JSON lexer |
+//! | `fast` | bytes to tokens, where they lie in the input as a whole | |
+//! | `stream` | where messages end, limits, recovery | JSON streamer |
+//! | `parser` | tokens to values | JSON parser |
+//! | `string`, `number`, `utf8` | what tokens mean | |
+//! | `writer` | values to bytes | JSON writer |
+//! | `scan` | finding the next special byte, many bytes at a time | |
+//!
+//! The outcome is the same however the input is cut into pieces; nothing here
+//! panics on any input, and what is held is bounded by [`JsonLimits`].
+
+mod fast;
+mod lexer;
+mod number;
+mod parser;
+mod scan;
+mod stream;
+mod string;
+mod utf8;
+mod writer;
+
+pub use stream::{JsonLimits, JsonMessageParser};
+pub use utf8::{is_noncharacter, mod_utf8_codepoint, mod_utf8_lossy};
+pub use writer::{qobject_to_json, JsonWriter};
+
+use super::error::Error;
+use super::qobject::QObject;
+
+/// Parses a text that is exactly one value (`qobject_from_json`).
+///
+/// # Errors
+///
+/// The first error in it, else "Expecting a JSON value" if there is none, or
+/// "Expecting at most one JSON value" if anything but white space follows.
+///
+/// ```
+/// use qmonitor::qapi::json::qobject_from_json;
+///
+/// assert_eq!(qobject_from_json(b" 12 ").unwrap(), 12.into());
+/// let error = |text: &[u8]| qobject_from_json(text).unwrap_err().to_string();
+/// assert_eq!(error(b""), "Expecting a JSON value");
+/// assert_eq!(error(b"1 2"), "Expecting at most one JSON value");
+/// assert_eq!(error(b"[1"), "JSON parse error, premature EOI");
+/// ```
+pub fn qobject_from_json(text: &[u8]) -> Result<QObject, Error> {
+    let mut parser = JsonMessageParser::default();
+    let mut at = 0;
+    let mut next = || {
+        let (used, outcome) = parser.parse(&text[at..]);
+        at += used;
+        outcome.or_else(|| parser.flush())
+    };
+    let Some(first) = next() else {
+        return Err(Error::new("Expecting a JSON value"));
+    };
+    let value = first?;
+    match next() {
+        None => Ok(value),
+        Some(_) => Err(Error::new("Expecting at most one JSON value")),
+    }
+}

@@ -1,0 +1,55 @@
+//! Session control: negotiation, what the server is and what it can.
+
+use super::runtime::Runtime;
+use super::schema::{
+    CommandInfo, ControlCommands, IntrospectCommands, QMPCapability, SchemaInfo, VersionInfo,
+    VersionTriple,
+};
+use super::version;
+use crate::qapi::introspect::query_schema;
+use crate::qapi::{Error, ErrorClass};
+
+impl<S: 'static> ControlCommands for S {
+    fn qmp_qmp_capabilities(
+        rt: &mut Runtime<Self>,
+        enable: Option<Vec<QMPCapability>>,
+    ) -> Result<(), Error> {
+        if rt.current_qmp().is_some_and(|session| session.negotiated) {
+            return Err(Error::with_class(
+                ErrorClass::CommandNotFound,
+                "Capabilities negotiation is already complete, command ignored",
+            ));
+        }
+        // Every session offers `oob`, the only capability there is, so none
+        // that the schema accepts can be refused.
+        let oob = enable.is_some_and(|list| list.contains(&QMPCapability::Oob));
+        if let Some(session) = rt.current_qmp() {
+            session.negotiated = true;
+            session.oob = oob;
+        }
+        Ok(())
+    }
+
+    fn qmp_query_version(_rt: &mut Runtime<Self>) -> Result<VersionInfo, Error> {
+        Ok(VersionInfo {
+            qemu: VersionTriple {
+                major: version::MAJOR,
+                minor: version::MINOR,
+                micro: version::MICRO,
+            },
+            package: version::PACKAGE.to_owned(),
+        })
+    }
+
+    fn qmp_query_commands(rt: &mut Runtime<Self>) -> Result<Vec<CommandInfo>, Error> {
+        let info = |c: &QmpCommand<Runtime<S>>| CommandInfo {
+            name: c.name.to_owned(),
+        };
+        Ok(rt.commands.iter().rev().map(info).collect())
+    }
+
+    fn qmp_quit(rt: &mut Runtime<Self>) -> Result<(), Error> {
+        rt.quit();
+        Ok(())
+    }
+}

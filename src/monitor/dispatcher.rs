@@ -1,0 +1,313 @@
+//! The dispatcher of in-band requests: one for all QMP sessions, a bottom half
+//! that serves those with waiting requests in turn
+//! (`monitor_qmp_dispatcher_co`).
+//!
+//! A command is immediate and answered when its function returns, or deferred
+//! and answered when its responder is used. While a deferred command is under
+//! way the dispatcher serves nobody, as in QEMU; out-of-band commands do not
+//! pass through it and go on.
+
+use std::collections::{HashMap, VecDeque};
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::{Arc, Mutex};
+
+use super::qmp::{self, Request};
+use super::runtime::Runtime;
+use super::table::{flush_dirty, MonitorId};
+use crate::main_loop::{BhHandle, BhId, MainLoop};
+use crate::qapi::dispatch::{
+    qmp_find_command, qmp_request_check, Call, DispatchEnv, QmpCommandFunc,
+};
+use crate::qapi::json::JsonWriter;
+use crate::qapi::{Error, QObject, RawResponder, ReplyPort};
+use crate::trace_event;
+
+/// Requests served in one run before fds and timers get their turn.
+const BUDGET: usize = 256;
+
+/// What became of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dispatched {
+    /// It was answered, or needs no answer.
+    Answered,
+    /// Its answer comes later.
+    Deferred,
+}
+
+/// A deferred command that has not been answered.
+struct Pending {
+    monitor: MonitorId,
+    connection: u64,
+    id: Option<QObject>,
+    in_band: bool,
+    name: &'static str,
+}
+
+type Answer = Result<QObject, Error>;
+
+/// Where responders put their answers, from whichever thread.
+struct Port {
+    answers: Mutex<Vec<(u64, Answer)>>,
+    bh: BhHandle,
+}
+
+impl ReplyPort for Port {
+    fn deliver(&self, token: u64, answer: Answer) {
+        let mut answers = self.answers.lock().unwrap_or_else(|e| e.into_inner());
+        answers.push((token, answer));
+        drop(answers);
+        self.bh.schedule();
+    }
+}
+
+/// State of the dispatcher.
+pub struct Dispatcher {
+    bh: BhId,
+    flush_bh: BhId,
+    /// Sessions with waiting requests, each once.
+    ready: VecDeque<MonitorId>,
+    running: bool,
+    stopped: bool,
+    /// The in-band command that is under way.
+    busy: Option<u64>,
+    pending: HashMap<u64, Pending>,
+    next_token: u64,
+    port: Arc<Port>,
+    writer: JsonWriter,
+    pub(crate) current: Option<MonitorId>,
+}
+
+impl Dispatcher {
+    pub(crate) fn new<S: 'static>(main_loop: &mut MainLoop<Runtime<S>>) -> Self {
+        let answers_bh = main_loop.bh_new("monitor_qmp_deferred", deliver_answers);
+        Dispatcher {
+            bh: main_loop.bh_new("monitor_qmp_bh_dispatcher", monitor_qmp_bh_dispatcher),
+            flush_bh: main_loop.bh_new("monitor_flush", flush_dirty),
+            ready: VecDeque::new(),
+            running: false,
+            stopped: false,
+            busy: None,
+            pending: HashMap::new(),
+            next_token: 0,
+            port: Arc::new(Port {
+                answers: Mutex::default(),
+                bh: main_loop.bh_handle(answers_bh),
+            }),
+            writer: JsonWriter::new(false),
+            current: None,
+        }
+    }
+
+    /// Whether the dispatcher runs just now and will flush at its end.
+    pub(crate) fn is_running(&self) -> bool {
+        self.running
+    }
+
+    pub(crate) fn flush_bh(&self) -> BhId {
+        self.flush_bh
+    }
+
+    /// No request is taken up any more; the program is about to end.
+    pub(crate) fn stop(&mut self) {
+        self.stopped = true;
+    }
+}
+
+/// Puts a session on the list of those to be served.
+pub(crate) fn enlist<S>(rt: &mut Runtime<S>, id: MonitorId) {
+    rt.dispatcher.ready.push_back(id);
+    if !rt.dispatcher.running {
+        rt.main_loop.bh_schedule(rt.dispatcher.bh);
+    }
+}
+
+fn monitor_qmp_bh_dispatcher<S>(rt: &mut Runtime<S>) {
+    rt.dispatcher.running = true;
+    for _ in 0..BUDGET {
+        let d = &mut rt.dispatcher;
+        if d.busy.is_some() || d.stopped || rt.exit_requested().is_some() {
+            break;
+        }
+        let Some(id) = rt.dispatcher.ready.pop_front() else {
+            break;
+        };
+        let Some(request) = qmp::pop_request(rt, id) else {
+            continue;
+        };
+        trace_event!(monitor_qmp_bh_dispatcher, "next request");
+        let done = monitor_qmp_dispatch(rt, id, request, false);
+        qmp::request_taken(rt, id, done == Dispatched::Answered);
+    }
+    rt.dispatcher.running = false;
+    let d = &rt.dispatcher;
+    if d.busy.is_none() && !d.stopped && !d.ready.is_empty() {
+        rt.main_loop.bh_schedule(rt.dispatcher.bh);
+    }
+    flush_dirty(rt);
+}
+
+/// Carries a request out and answers it (`monitor_qmp_dispatch`).
+pub(crate) fn monitor_qmp_dispatch<S>(
+    rt: &mut Runtime<S>,
+    mon: MonitorId,
+    request: Request,
+    oob: bool,
+) -> Dispatched {
+    let Some(session) = rt.monitors.qmp_mut(mon) else {
+        return Dispatched::Answered;
+    };
+    let (oob_enabled, pretty, connection) = (session.oob, session.pretty, session.connection);
+    let negotiating = !session.negotiated;
+    let mut w = std::mem::take(&mut rt.dispatcher.writer);
+    w.clear();
+    w.set_pretty(pretty);
+    let outer = rt.dispatcher.current.replace(mon);
+    let (id, outcome) = match request.map_err(|e| (e, None)).and_then(|r| {
+        trace_event!(qmp_dispatch, "{}", if oob { "out of band" } else { "in band" });
+        qmp_request_check(r, oob_enabled)
+    }) {
+        Err((e, id)) => (id, Err(e)),
+        Ok(req) => {
+            let env = DispatchEnv {
+                negotiating,
+                oob: req.oob,
+                preconfig: rt.preconfig,
+                policy: rt.policy,
+            };
+            let list = match negotiating {
+                true => &rt.cap_negotiation_commands,
+                false => &rt.commands,
+            };
+            match qmp_find_command(list, &req.command, &env) {
+                Err(e) => (req.id, Err(e)),
+                Ok(cmd) => {
+                    trace_event!(do_qmp_dispatch, "{} cmd->fn", cmd.name);
+                    w.begin_object();
+                    w.key("return");
+                    let empty = w.as_bytes().len();
+                    let mut call = Call::new(req.args, rt.policy, &mut w);
+                    match cmd.func {
+                        QmpCommandFunc::Immediate(func) => {
+                            let run = || func(rt, &mut call);
+                            let result = catch_unwind(AssertUnwindSafe(run))
+                                .unwrap_or_else(|_| Err(panicked(cmd.name)));
+                            let silent = cmd.options.no_success_response && result.is_ok();
+                            trace_event!(qmp_dispatch_done, "{} {}", cmd.name, verdict(&result));
+                            if silent {
+                                restore(rt, w, outer);
+                                return Dispatched::Answered;
+                            }
+                            if w.as_bytes().len() == empty {
+                                w.begin_object();
+                                w.end_object();
+                            }
+                            (req.id, result)
+                        }
+                        QmpCommandFunc::Deferred(func) => {
+                            let d = &mut rt.dispatcher;
+                            d.next_token += 1;
+                            let token = d.next_token;
+                            let pending = Pending {
+                                monitor: mon,
+                                connection,
+                                id: req.id,
+                                in_band: !oob,
+                                name: cmd.name,
+                            };
+                            d.pending.insert(token, pending);
+                            if !oob {
+                                d.busy = Some(token);
+                            }
+                            let responder = RawResponder::new(d.port.clone(), token);
+                            let run = || func(rt, &mut call, responder);
+                            // The responder is dropped by a panic and answers.
+                            let _ = catch_unwind(AssertUnwindSafe(run));
+                            restore(rt, w, outer);
+                            return Dispatched::Deferred;
+                        }
+                    }
+                }
+            }
+        }
+    };
+    match outcome {
+        Ok(()) => {
+            if let Some(id) = &id {
+                w.key("id");
+                w.qobject(id);
+            }
+            w.end_object();
+        }
+        Err(e) => qmp::write_error(&mut w, id.as_ref(), &e),
+    }
+    trace_event!(monitor_qmp_respond, "{}", String::from_utf8_lossy(w.as_bytes()));
+    // The client may have left, or left and come back, while the command ran.
+    let same = |q: &mut qmp::MonitorQmp| q.connection == connection;
+    if rt.monitors.qmp_mut(mon).is_some_and(same) {
+        qmp::send(rt, mon, &mut w);
+    }
+    restore(rt, w, outer);
+    Dispatched::Answered
+}
+
+fn restore<S>(rt: &mut Runtime<S>, w: JsonWriter, outer: Option<MonitorId>) {
+    rt.dispatcher.writer = w;
+    rt.dispatcher.current = outer;
+}
+
+fn verdict(result: &Result<(), Error>) -> &str {
+    match result {
+        Ok(()) => "succeeded",
+        Err(e) => e.desc(),
+    }
+}
+
+fn panicked(name: &str) -> Error {
+    // The panic's own message and place went to standard error already.
+    Error::new(format!("Command '{name}' failed: its handler panicked"))
+}
+
+/// Takes the answers of deferred commands to their clients. An answer whose
+/// client has left is dropped: it must not reach the next one.
+fn deliver_answers<S>(rt: &mut Runtime<S>) {
+    let mut answers = {
+        let port = &rt.dispatcher.port;
+        let mut answers = port.answers.lock().unwrap_or_else(|e| e.into_inner());
+        std::mem::take(&mut *answers)
+    };
+    for (token, answer) in answers.drain(..) {
+        let Some(pending) = rt.dispatcher.pending.remove(&token) else {
+            continue;
+        };
+        trace_event!(qmp_dispatch_done, "{} answered later", pending.name);
+        let connection = pending.connection;
+        let pretty = match rt.monitors.qmp_mut(pending.monitor) {
+            Some(q) if q.connection == connection => Some(q.pretty),
+            _ => None,
+        };
+        if let Some(pretty) = pretty {
+            let mut w = JsonWriter::new(pretty);
+            match answer {
+                Ok(value) => {
+                    w.begin_object();
+                    w.key("return");
+                    w.qobject(&value);
+                    if let Some(id) = &pending.id {
+                        w.key("id");
+                        w.qobject(id);
+                    }
+                    w.end_object();
+                }
+                Err(e) => qmp::write_error(&mut w, pending.id.as_ref(), &e),
+            }
+            qmp::send(rt, pending.monitor, &mut w);
+        }
+        if pending.in_band {
+            rt.dispatcher.busy = None;
+            if pretty.is_some() {
+                qmp::request_taken(rt, pending.monitor, true);
+            }
+            rt.main_loop.bh_schedule(rt.dispatcher.bh);
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Events: to every QMP session past its negotiation, some of them at most
+//! once a second.
+//!
+//! The first event of a rate-limited kind goes out at once and starts its
+//! second. Of those that arise within the second only the last is kept; it is
+//! sent when the second ends, and starts another. The timestamp is always that
+//! of the moment when the event arose.
+
+use std::collections::HashMap;
+
+use super::qmp;
+use super::runtime::Runtime;
+use super::table::{mark_dirty, MonitorId, MonitorKind};
+use crate::main_loop::{ClockType, TimerId};
+use crate::qapi::events::{event_rate_limit, EventInfo};
+use crate::qapi::json::{qobject_to_json, JsonWriter};
+use crate::qapi::policy::CompatPolicyOutput;
+use crate::qapi::QDict;
+use crate::trace_event;
+
+/// An event held back, with the time it arose.
+struct Held {
+    data: QDict,
+    time_ns: i64,
+}
+
+struct Throttle {
+    timer: TimerId,
+    held: Option<Held>,
+}
+
+type Key = (&'static str, Option<String>);
+
+/// What the rate limits remember.
+#[derive(Default)]
+pub struct EventState {
+    throttles: HashMap<Key, Throttle>,
+}
+
+/// Sends an event, or keeps it for later if its kind is rate limited
+/// (`qapi_event_emit`, `monitor_qapi_event_queue`). Generated emitters call
+/// this; so may an embedder who has the data as a dictionary.
+pub fn qapi_event_emit<S: 'static>(rt: &mut Runtime<S>, event: &'static EventInfo, data: QDict) {
+    let hide = CompatPolicyOutput::Hide;
+    if (event.features.deprecated && rt.policy.deprecated_output == hide)
+        || (event.features.unstable && rt.policy.unstable_output == hide)
+    {
+        return;
+    }
+    let time_ns = rt.main_loop.clock_get_ns(ClockType::Host);
+    let Some(limit) = event_rate_limit(event.name) else {
+        return monitor_qapi_event_emit(rt, event, &data, time_ns);
+    };
+    let part = limit
+        .key_member
+        .and_then(|m| data.get(m))
+        .map(|value| qobject_to_json(value, false));
+    let key = (event.name, part);
+    if let Some(throttle) = rt.events.throttles.get_mut(&key) {
+        trace_event!(monitor_qapi_event_queue, "{} held back", event.name);
+        throttle.held = Some(Held { data, time_ns });
+        return;
+    }
+    monitor_qapi_event_emit(rt, event, &data, time_ns);
+    let interval_ns = limit.interval_ns;
+    let on_timer = {
+        let key = key.clone();
+        move |rt: &mut Runtime<S>| second_is_over(rt, event, &key, interval_ns)
+    };
+    let timer = rt
+        .main_loop
+        .timer_new(ClockType::Realtime, "event_throttle", on_timer);
+    rt.events
+        .throttles
+        .insert(key, Throttle { timer, held: None });
+    let now = rt.main_loop.clock_get_ns(ClockType::Realtime);
+    rt.main_loop.timer_mod(timer, now + interval_ns);
+}
+
+fn second_is_over<S: 'static>(
+    rt: &mut Runtime<S>,
+    event: &'static EventInfo,
+    key: &Key,
+    interval_ns: i64,
+) {
+    let Some(throttle) = rt.events.throttles.get_mut(key) else {
+        return;
+    };
+    let timer = throttle.timer;
+    match throttle.held.take() {
+        Some(held) => {
+            monitor_qapi_event_emit(rt, event, &held.data, held.time_ns);
+            let now = rt.main_loop.clock_get_ns(ClockType::Realtime);
+            rt.main_loop.timer_mod(timer, now + interval_ns);
+        }
+        None => {
+            rt.events.throttles.remove(key);
+            rt.main_loop.timer_free(timer);
+        }
+    }
+}
+
+fn monitor_qapi_event_emit<S>(
+    rt: &mut Runtime<S>,
+    event: &'static EventInfo,
+    data: &QDict,
+    time_ns: i64,
+) {
+    trace_event!(monitor_qapi_event_emit, "{}", event.name);
+    // Rendered at most once per layout, however many sessions there are.
+    let mut rendered: [Option<JsonWriter>; 2] = [None, None];
+    let listeners: Vec<(MonitorId, bool)> = rt
+        .monitors
+        .iter()
+        .filter_map(|(id, m)| match &m.kind {
+            MonitorKind::Qmp(q) if q.negotiated => Some((id, q.pretty)),
+            _ => None,
+        })
+        .collect();
+    for (id, pretty) in listeners {
+        let w = rendered[usize::from(pretty)].get_or_insert_with(|| {
+            let mut w = JsonWriter::new(pretty);
+            write_event(&mut w, event.name, data, time_ns);
+            w.newline();
+            w
+        });
+        if let Some(mon) = rt.monitors.get_mut(id) {
+            if qmp::takes_event(mon) {
+                mon.out.push(w.as_bytes());
+                mark_dirty(rt, id);
+            }
+        }
+    }
+}
+
+fn write_event(w: &mut JsonWriter, name: &str, data: &QDict, time_ns: i64) {
+    w.begin_object();
+    w.key("timestamp");
+    w.begin_object();
+    w.key("seconds");
+    w.i64(time_ns.div_euclid(1_000_000_000));
+    w.key("microseconds");
+    w.i64(time_ns.rem_euclid(1_000_000_000) / 1000);
+    w.end_object();
+    w.key("event");
+    w.string(name);
+    if !data.is_empty() {
+        w.key("data");
+        w.begin_object();
+        for (key, value) in data.iter() {
+            w.key(key);
+            w.qobject(value);
+        }
+        w.end_object();
+    }
+    w.end_object();
+}

@@ -1,0 +1,198 @@
+//! What an HMP command's function is given: the runtime, and a place to print.
+
+use super::session::HmpHandler;
+use super::{
+    hmp_commands, parse_command, Completion, CompletionKind, CompletionSource, FormatState,
+    HmpEnv, HmpTable,
+};
+use crate::chardev::CHARDEV_BACKENDS;
+use crate::monitor::runtime::Runtime;
+use crate::monitor::table::MonitorId;
+use crate::qapi::{Error, QDict};
+use crate::trace_event;
+
+/// Names that complete an argument of some kind; `None` if this function does
+/// not know the kind.
+pub type CompletionFn<S> = fn(&Runtime<S>, CompletionKind) -> Option<Vec<String>>;
+
+/// Reads the `key=value,...` of an argument, as `device_add` has it.
+pub type OptionsFn = fn(group: &'static str, text: &str) -> Result<QDict, String>;
+
+/// The HMP commands of a runtime and what parsing remembers.
+pub struct HmpTables<S: 'static> {
+    /// The commands.
+    pub table: HmpTable<HmpHandler<S>>,
+    pub(crate) format: FormatState,
+    completions: Vec<CompletionFn<S>>,
+    options: OptionsFn,
+}
+
+impl<S: 'static> HmpTables<S> {
+    pub(crate) fn new() -> Self {
+        HmpTables {
+            table: hmp_commands(crate::monitor::hmp_cmds::handler),
+            format: FormatState::default(),
+            completions: Vec::new(),
+            options: |_, _| Err("Options are not supported here".to_owned()),
+        }
+    }
+
+    /// Adds a source of completions for arguments.
+    pub fn add_completion(&mut self, f: CompletionFn<S>) {
+        self.completions.push(f);
+    }
+
+    /// Sets what reads `key=value,...` arguments.
+    pub fn set_options(&mut self, f: OptionsFn) {
+        self.options = f;
+    }
+}
+
+/// An HMP command at work (QEMU passes a `Monitor`).
+pub struct Hmp<'a, S: 'static> {
+    /// Everything.
+    pub rt: &'a mut Runtime<S>,
+    /// The session that the line came from; `None` for `human-monitor-command`.
+    pub monitor: Option<MonitorId>,
+    out: Vec<u8>,
+}
+
+impl<S: 'static> Hmp<'_, S> {
+    /// Prints text; each newline goes out as CR LF (`monitor_printf`).
+    pub fn print(&mut self, text: impl AsRef<[u8]>) {
+        for &byte in text.as_ref() {
+            if byte == b'\n' {
+                self.out.push(b'\r');
+            }
+            self.out.push(byte);
+        }
+    }
+
+    /// Prints `Error: DESCRIPTION` and the hints, if there is an error
+    /// (`hmp_handle_error`). Returns the value of a success.
+    pub fn handle_error<T>(&mut self, result: Result<T, Error>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(e) => {
+                self.print(format!("Error: {}\n{}", e.desc(), e.hint()));
+                None
+            }
+        }
+    }
+}
+
+struct Env<'a> {
+    format: &'a mut FormatState,
+    preconfig: bool,
+    options: OptionsFn,
+}
+
+impl HmpEnv for Env<'_> {
+    fn format(&mut self) -> &mut FormatState {
+        self.format
+    }
+
+    fn preconfig(&self) -> bool {
+        self.preconfig
+    }
+
+    fn options(&mut self, group: &'static str, text: &str) -> Result<QDict, String> {
+        (self.options)(group, text)
+    }
+}
+
+/// Runs one line and returns what it prints (`handle_hmp_command`).
+pub(crate) fn run_line<S: 'static>(
+    rt: &mut Runtime<S>,
+    monitor: Option<MonitorId>,
+    line: &[u8],
+) -> Vec<u8> {
+    let mut env = Env {
+        format: &mut rt.hmp.format,
+        preconfig: rt.preconfig,
+        options: rt.hmp.options,
+    };
+    let parsed = parse_command(line, &rt.hmp.table, &mut env);
+    let outer = rt.dispatcher.current;
+    if monitor.is_some() {
+        rt.dispatcher.current = monitor;
+    }
+    let mut hmp = Hmp {
+        rt,
+        monitor,
+        out: Vec::new(),
+    };
+    match parsed {
+        Ok(None) => {}
+        Ok(Some(command)) => {
+            trace_event!(hmp_command, "{}", command.row.main_name());
+            (command.handler)(&mut hmp, &command.args);
+        }
+        Err(e) => {
+            hmp.print(&e.text);
+            if let Some(text) = e.stderr {
+                eprintln!("{text}");
+            }
+        }
+    }
+    let out = hmp.out;
+    rt.dispatcher.current = outer;
+    out
+}
+
+/// What TAB offers.
+pub(crate) fn candidates<S: 'static>(rt: &Runtime<S>, completion: &Completion) -> Vec<Vec<u8>> {
+    let bytes = |names: Vec<String>| names.into_iter().map(String::into_bytes).collect();
+    match &completion.source {
+        CompletionSource::Names(names) => names.iter().map(|n| n.as_bytes().to_vec()).collect(),
+        CompletionSource::Kind(kind) => match kind {
+            CompletionKind::Files => files(&completion.word),
+            kind => bytes(names_of_kind(rt, *kind)),
+        },
+    }
+}
+
+fn names_of_kind<S: 'static>(rt: &Runtime<S>, kind: CompletionKind) -> Vec<String> {
+    let labels = |wanted: &dyn Fn(&str) -> bool| {
+        let all = rt.chardevs.iter();
+        let some = all.filter(|(_, c)| wanted(c.kind()));
+        some.map(|(_, c)| c.label().to_owned()).collect()
+    };
+    match kind {
+        CompletionKind::ChardevIds => labels(&|_| true),
+        CompletionKind::Ringbufs => labels(&|kind| matches!(kind, "ringbuf" | "memory")),
+        CompletionKind::ChardevTypes => CHARDEV_BACKENDS.iter().map(|b| b.to_string()).collect(),
+        CompletionKind::TraceEvents => {
+            let all = crate::trace::ALL.iter();
+            all.map(|e| e.name.to_owned()).collect()
+        }
+        kind => {
+            let mut known = rt.hmp.completions.iter();
+            known.find_map(|f| f(rt, kind)).unwrap_or_default()
+        }
+    }
+}
+
+/// File names that start with `word`; directories end in `/`.
+fn files(word: &[u8]) -> Vec<Vec<u8>> {
+    use std::os::unix::ffi::{OsStrExt, OsStringExt};
+    let split = word.iter().rposition(|b| *b == b'/').map_or(0, |i| i + 1);
+    let (dir, _) = word.split_at(split);
+    let place = match dir {
+        [] => std::path::Path::new("."),
+        dir => std::path::Path::new(std::ffi::OsStr::from_bytes(dir)),
+    };
+    let Ok(entries) = std::fs::read_dir(place) else {
+        return Vec::new();
+    };
+    let name = |entry: std::fs::DirEntry| {
+        let mut name = dir.to_vec();
+        let is_dir = std::fs::metadata(entry.path()).is_ok_and(|m| m.is_dir());
+        name.extend(entry.file_name().into_vec());
+        if is_dir {
+            name.push(b'/');
+        }
+        name
+    };
+    entries.flatten().map(name).collect()
+}

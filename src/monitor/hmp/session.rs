@@ -1,0 +1,245 @@
+//! The HMP session: a chardev, a line editor, a command table.
+//!
+//! Bytes arrive in pieces and are fed to the editor one by one. A finished line
+//! is run at once and the bytes behind it wait, so that type-ahead appears in
+//! perfect order: output, prompt, echo of the next line. (QEMU gets the same
+//! order by reading one byte at a time between commands.)
+
+use super::context::{run_line, Hmp};
+use super::{find_completion, Readline, ReadlineEvent};
+use crate::chardev::{qemu_chr_fe_set_handlers, CharFrontend, CharHandlers, ChardevId, ChrEvent};
+use crate::monitor::runtime::Runtime;
+use crate::monitor::table::{discard_output, mark_dirty, MonitorId, MonitorKind};
+use crate::monitor::version;
+use crate::trace_event;
+
+/// How much is read from the chardev at a time.
+const READ_CHUNK: usize = 4096;
+
+/// Unsent output beyond which nothing more is read or run.
+const OUTPUT_BUDGET: usize = 64 * 1024;
+
+/// The prompt.
+pub(crate) const PROMPT: &str = "(qemu) ";
+
+/// The state of an HMP session (QEMU's `MonitorHMP`).
+pub struct MonitorHmp {
+    /// `None` with `readline=off`: lines are taken as they come, without echo
+    /// and prompt.
+    readline: Option<Readline>,
+    line: Vec<u8>,
+    inbuf: Vec<u8>,
+    taken: usize,
+    connected: bool,
+    /// A mux has given the focus to somebody else.
+    mux_out: bool,
+    /// Whether a client was ever there.
+    reset_seen: bool,
+}
+
+impl MonitorHmp {
+    /// Whether output is kept until the mux gives the focus back.
+    pub(crate) fn holds_output(&self) -> bool {
+        self.mux_out
+    }
+
+    /// The lines run so far, oldest first.
+    pub(crate) fn history(&self) -> Vec<Vec<u8>> {
+        let entries = self.readline.as_ref().map(|rl| rl.history().entries());
+        entries.map_or(Vec::new(), |e| e.map(<[u8]>::to_vec).collect())
+    }
+}
+
+/// Starts an HMP monitor on a chardev (`monitor_init_hmp`).
+pub(crate) fn monitor_init_hmp<S: 'static>(
+    rt: &mut Runtime<S>,
+    fe: CharFrontend,
+    chr: ChardevId,
+    use_readline: bool,
+) -> MonitorId {
+    let kind = MonitorKind::Hmp(Box::new(MonitorHmp {
+        readline: use_readline.then(|| Readline::new(PROMPT)),
+        line: Vec::new(),
+        inbuf: Vec::new(),
+        taken: 0,
+        connected: false,
+        mux_out: false,
+        reset_seen: false,
+    }));
+    let id = rt.monitors.insert(fe, chr, kind);
+    let handlers = CharHandlers {
+        can_read: monitor_can_read,
+        read: monitor_read,
+        event: monitor_event,
+    };
+    qemu_chr_fe_set_handlers(rt, fe, Some(handlers), id.to_opaque());
+    id
+}
+
+fn monitor_can_read<S: 'static>(rt: &Runtime<S>, opaque: u64) -> usize {
+    let Some(mon) = rt.monitors.get(MonitorId::from_opaque(opaque)) else {
+        return 0;
+    };
+    match &mon.kind {
+        MonitorKind::Hmp(h)
+            if h.taken == h.inbuf.len() && mon.out.unsent().len() <= OUTPUT_BUDGET =>
+        {
+            READ_CHUNK
+        }
+        _ => 0,
+    }
+}
+
+fn monitor_read<S: 'static>(rt: &mut Runtime<S>, opaque: u64, bytes: &[u8]) {
+    let id = MonitorId::from_opaque(opaque);
+    if let Some(hmp) = rt.monitors.hmp_mut(id) {
+        hmp.inbuf.extend_from_slice(bytes);
+        pump(rt, id);
+    }
+}
+
+/// Works off what has arrived, as long as the client takes the output.
+pub(crate) fn pump<S: 'static>(rt: &mut Runtime<S>, id: MonitorId) {
+    while rt.exit_requested().is_none() {
+        let Some(mon) = rt.monitors.get_mut(id) else {
+            return;
+        };
+        let full = mon.out.unsent().len() > OUTPUT_BUDGET;
+        let MonitorKind::Hmp(hmp) = &mut mon.kind else {
+            return;
+        };
+        if full || hmp.taken == hmp.inbuf.len() {
+            break;
+        }
+        let byte = hmp.inbuf[hmp.taken];
+        hmp.taken += 1;
+        if hmp.taken == hmp.inbuf.len() {
+            hmp.inbuf.clear();
+            hmp.taken = 0;
+        }
+        let event = match &mut hmp.readline {
+            Some(rl) => rl.handle_byte(byte, mon.out.vec_mut()),
+            None if byte == b'\n' || byte == b'\r' => {
+                ReadlineEvent::Line(std::mem::take(&mut hmp.line))
+            }
+            None => {
+                hmp.line.push(byte);
+                ReadlineEvent::None
+            }
+        };
+        match event {
+            ReadlineEvent::None => {}
+            ReadlineEvent::Complete => complete(rt, id),
+            ReadlineEvent::Line(line) => {
+                handle_hmp_command(rt, id, &line);
+                if rt.exit_requested().is_none() {
+                    show_prompt(rt, id);
+                }
+            }
+        }
+    }
+    mark_dirty(rt, id);
+}
+
+fn handle_hmp_command<S: 'static>(rt: &mut Runtime<S>, id: MonitorId, line: &[u8]) {
+    trace_event!(handle_hmp_command, "{}", String::from_utf8_lossy(line));
+    let output = run_line(rt, Some(id), line);
+    if let Some(mon) = rt.monitors.get_mut(id) {
+        mon.out.push(&output);
+    }
+}
+
+fn complete<S: 'static>(rt: &mut Runtime<S>, id: MonitorId) {
+    let Some(hmp) = rt.monitors.hmp_mut(id) else {
+        return;
+    };
+    let Some(rl) = &hmp.readline else { return };
+    let before = rl.before_cursor().to_vec();
+    let completion = find_completion(&before, &rt.hmp.table, rt.preconfig);
+    let candidates = super::context::candidates(rt, &completion);
+    let Some(mon) = rt.monitors.get_mut(id) else {
+        return;
+    };
+    if let MonitorKind::Hmp(hmp) = &mut mon.kind {
+        if let Some(rl) = &mut hmp.readline {
+            rl.complete(&completion.word, candidates, mon.out.vec_mut());
+        }
+    }
+}
+
+fn show_prompt<S: 'static>(rt: &mut Runtime<S>, id: MonitorId) {
+    let Some(mon) = rt.monitors.get_mut(id) else {
+        return;
+    };
+    if let MonitorKind::Hmp(hmp) = &mut mon.kind {
+        if hmp.mux_out {
+            return;
+        }
+        if let Some(rl) = &mut hmp.readline {
+            rl.show_prompt(mon.out.vec_mut());
+        }
+    }
+    mark_dirty(rt, id);
+}
+
+fn monitor_event<S: 'static>(rt: &mut Runtime<S>, opaque: u64, event: ChrEvent) {
+    let id = MonitorId::from_opaque(opaque);
+    let Some(mon) = rt.monitors.get_mut(id) else {
+        return;
+    };
+    let MonitorKind::Hmp(hmp) = &mut mon.kind else {
+        return;
+    };
+    match event {
+        ChrEvent::Opened => {
+            let version = version::QEMU_VERSION;
+            let banner =
+                format!("QEMU {version} monitor - type 'help' for more information\r\n");
+            mon.out.push(banner.as_bytes());
+            hmp.connected = true;
+            hmp.reset_seen = true;
+            hmp.restart();
+            show_prompt(rt, id);
+            mark_dirty(rt, id);
+        }
+        ChrEvent::Closed => {
+            hmp.connected = false;
+            hmp.restart();
+            discard_output(rt, id);
+        }
+        ChrEvent::MuxIn => {
+            hmp.mux_out = false;
+            if hmp.reset_seen {
+                hmp.restart();
+                show_prompt(rt, id);
+            }
+            mark_dirty(rt, id);
+        }
+        ChrEvent::MuxOut => {
+            if hmp.reset_seen && !hmp.mux_out {
+                mon.out.push(b"\r\n");
+                crate::monitor::table::monitor_flush(rt, id);
+            }
+            if let Some(hmp) = rt.monitors.hmp_mut(id) {
+                hmp.mux_out = true;
+            }
+        }
+        ChrEvent::Break => {}
+    }
+}
+
+impl MonitorHmp {
+    /// Drops what is half typed and what has not been looked at.
+    fn restart(&mut self) {
+        self.line.clear();
+        self.inbuf.clear();
+        self.taken = 0;
+        if let Some(rl) = &mut self.readline {
+            rl.restart();
+        }
+    }
+}
+
+/// What a handler prints through when there is no session
+/// (`human-monitor-command`), and the type of handlers.
+pub type HmpHandler<S> = fn(&mut Hmp<'_, S>, &super::HmpArgs);

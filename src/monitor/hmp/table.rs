@@ -1,0 +1,222 @@
+//! The command table: what commands there are, and finding one.
+//!
+//! A row ([`HmpRow`]) is data: names, arguments, texts. A table
+//! ([`HmpTable`]) joins rows with handlers of a type of the embedder's choice, for
+//! instance `fn(&mut Runtime<S>, &HmpArgs)`, and may hang a table of
+//! sub-commands under a row, as `info` has.
+
+use super::args::HmpArg;
+
+/// A command as declared: everything about it but the code (QEMU's `HMPCommand`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HmpRow {
+    /// Full name: the name and its aliases, separated by `|`.
+    pub name: &'static str,
+    /// Its arguments, in order.
+    pub args: &'static [HmpArg],
+    /// The arguments as `help` shows them.
+    pub params: &'static str,
+    /// The rest of the help line.
+    pub help: &'static str,
+    /// Whether it can be used before the machine exists.
+    pub preconfig: bool,
+    /// Whether it may finish later: no further line is taken up meanwhile.
+    pub coroutine: bool,
+}
+
+impl HmpRow {
+    /// A command without arguments that needs a machine.
+    pub const fn new(name: &'static str, params: &'static str, help: &'static str) -> Self {
+        Self {
+            name,
+            args: &[],
+            params,
+            help,
+            preconfig: false,
+            coroutine: false,
+        }
+    }
+
+    /// The same command with arguments.
+    pub const fn args(mut self, args: &'static [HmpArg]) -> Self {
+        self.args = args;
+        self
+    }
+
+    /// The same command, usable before the machine exists.
+    pub const fn preconfig(mut self) -> Self {
+        self.preconfig = true;
+        self
+    }
+
+    /// The same command, which may finish later.
+    pub const fn coroutine(mut self) -> Self {
+        self.coroutine = true;
+        self
+    }
+
+    /// The name and its aliases, one by one.
+    pub fn aliases(&self) -> impl Iterator<Item = &'static str> {
+        self.name.split('|')
+    }
+
+    /// The name without aliases.
+    pub fn main_name(&self) -> &'static str {
+        self.aliases().next().unwrap_or(self.name)
+    }
+
+    /// Whether it can be used at all now.
+    pub(super) fn is_available(&self, preconfig: bool) -> bool {
+        self.preconfig || !preconfig
+    }
+}
+
+/// A row with its handler and, if it has any, its sub-commands.
+#[derive(Clone, Debug)]
+pub struct HmpCommand<F: Copy> {
+    /// The declaration.
+    pub row: HmpRow,
+    /// What runs it; for a command with sub-commands, when none is named.
+    pub handler: F,
+    /// Its sub-commands.
+    pub sub: Option<HmpTable<F>>,
+}
+
+/// Commands, sorted as `help` lists them: by the bytes of the full name.
+#[derive(Clone, Debug)]
+pub struct HmpTable<F: Copy> {
+    commands: Vec<HmpCommand<F>>,
+}
+
+impl<F: Copy> Default for HmpTable<F> {
+    fn default() -> Self {
+        Self {
+            commands: Vec::new(),
+        }
+    }
+}
+
+impl<F: Copy> HmpTable<F> {
+    /// An empty table.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A table of those rows for which `handler` finds one; it is asked by
+    /// the name without aliases.
+    ///
+    /// # Panics
+    /// If two rows share a name.
+    pub fn from_rows(rows: &[HmpRow], handler: impl Fn(&str) -> Option<F>) -> Self {
+        let mut table = Self::new();
+        for row in rows {
+            if let Some(handler) = handler(row.main_name()) {
+                table.add(*row, handler);
+            }
+        }
+        table
+    }
+
+    /// Adds a command.
+    ///
+    /// # Panics
+    /// If one of its names is taken; that is a mistake in the program, found at start-up.
+    pub fn add(&mut self, row: HmpRow, handler: F) {
+        self.insert(HmpCommand {
+            row,
+            handler,
+            sub: None,
+        });
+    }
+
+    /// Adds a command with sub-commands, whose own handler runs when none is named.
+    ///
+    /// # Panics
+    /// Like [`add`](Self::add).
+    pub fn add_group(&mut self, row: HmpRow, handler: F, sub: HmpTable<F>) {
+        self.insert(HmpCommand {
+            row,
+            handler,
+            sub: Some(sub),
+        });
+    }
+
+    fn insert(&mut self, command: HmpCommand<F>) {
+        for alias in command.row.aliases() {
+            assert!(
+                self.find(alias.as_bytes()).is_none(),
+                "HMP command '{alias}' is already registered"
+            );
+        }
+        let at = self
+            .commands
+            .partition_point(|other| other.row.name < command.row.name);
+        self.commands.insert(at, command);
+    }
+
+    /// The commands in order.
+    pub fn commands(&self) -> &[HmpCommand<F>] {
+        &self.commands
+    }
+
+    /// The command of this exact name or alias.
+    pub fn find(&self, name: &[u8]) -> Option<&HmpCommand<F>> {
+        self.commands
+            .iter()
+            .find(|command| has_name(&command.row, name))
+    }
+
+    /// The sub-commands of a command, to add more: `table.sub_mut("info")`.
+    pub fn sub_mut(&mut self, name: &str) -> Option<&mut HmpTable<F>> {
+        self.commands
+            .iter_mut()
+            .find(|command| has_name(&command.row, name.as_bytes()))?
+            .sub
+            .as_mut()
+    }
+}
+
+fn has_name(row: &HmpRow, name: &[u8]) -> bool {
+    row.aliases().any(|alias| alias.as_bytes() == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_sorted_by_full_name() {
+        let mut table = HmpTable::new();
+        for name in ["stop|s", "stopcapture", "cont|c", "info"] {
+            table.add(HmpRow::new(name, "", ""), name);
+        }
+        let names: Vec<_> = table.commands().iter().map(|c| c.handler).collect();
+        assert_eq!(names, ["cont|c", "info", "stopcapture", "stop|s"]);
+    }
+
+    #[test]
+    fn names_are_exact() {
+        let mut table = HmpTable::new();
+        table.add(HmpRow::new("help|?", "", ""), ());
+        assert!(table.find(b"help").is_some());
+        assert!(table.find(b"?").is_some());
+        for name in ["", "hel", "help|?", "Help", "|"] {
+            assert!(table.find(name.as_bytes()).is_none(), "{name}");
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "HMP command 's' is already registered")]
+    fn a_name_is_taken_once() {
+        let mut table = HmpTable::new();
+        table.add(HmpRow::new("stop|s", "", ""), ());
+        table.add(HmpRow::new("step|s", "", ""), ());
+    }
+
+    #[test]
+    fn rows_without_handler_are_left_out() {
+        let rows = [HmpRow::new("stop|s", "", ""), HmpRow::new("nmi", "", "")];
+        let table = HmpTable::from_rows(&rows, |name| (name == "stop").then_some(1));
+        assert_eq!(table.commands().len(), 1);
+    }
+}

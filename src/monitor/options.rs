@@ -1,0 +1,168 @@
+//! The options that make monitors: `-qmp`, `-monitor`, `-mon`.
+
+use super::hmp::session::monitor_init_hmp;
+use super::qmp::monitor_init_qmp;
+use super::runtime::Runtime;
+use super::table::MonitorId;
+use crate::chardev::opts::{QemuOptType, QemuOpts, QemuOptsList};
+use crate::chardev::{
+    chardev_add, invalid_char_driver, qemu_chr_fe_init, qemu_chr_find, qemu_chr_parse_compat,
+    ParsedCompat,
+};
+use crate::qapi::Error;
+use crate::trace_event;
+
+/// An option of the program's command line and its parameters, for
+/// `query-command-line-options`.
+#[derive(Debug)]
+pub struct OptionGroup {
+    /// The option's name without the dash.
+    pub name: &'static str,
+    /// Its parameters.
+    pub list: &'static QemuOptsList,
+}
+
+/// The parameters of `-mon` (`qemu_mon_opts`).
+pub static QEMU_MON_OPTS: QemuOptsList = QemuOptsList {
+    name: "mon",
+    implied_opt_name: Some("chardev"),
+    desc: &[
+        ("mode", QemuOptType::String),
+        ("chardev", QemuOptType::String),
+        ("pretty", QemuOptType::Bool),
+    ],
+};
+
+/// The two kinds of monitors, as `-mon mode=` names them (`MonitorMode`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MonitorMode {
+    /// `readline`: HMP, for people.
+    #[default]
+    Readline,
+    /// `control`: QMP, for programs.
+    Control,
+}
+
+/// What a monitor is to be (`MonitorOptions`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MonitorOptions {
+    /// The label of its chardev, which must exist and be unused.
+    pub chardev: String,
+    /// Its kind.
+    pub mode: MonitorMode,
+    /// QMP only: whether replies are indented.
+    pub pretty: bool,
+}
+
+impl MonitorOptions {
+    /// Parses the value of `-mon`. Deprecated short forms are added to
+    /// `warnings`.
+    ///
+    /// # Errors
+    ///
+    /// An unknown parameter or mode, or no chardev.
+    pub fn parse(params: &str, warnings: &mut Vec<Error>) -> Result<Self, Error> {
+        let opts = QemuOpts::parse(&QEMU_MON_OPTS, params, warnings)?;
+        let mode = match opts.get("mode") {
+            None | Some("readline") => MonitorMode::Readline,
+            Some("control") => MonitorMode::Control,
+            Some(other) => {
+                return Err(Error::new(format!(
+                    "Parameter 'mode' does not accept value '{other}'"
+                )))
+            }
+        };
+        let chardev = opts.get("chardev");
+        let pretty = opts.get_bool("pretty");
+        if mode == MonitorMode::Readline && pretty == Some(true) {
+            return Err(Error::new("'pretty' is not compatible with HMP monitors"));
+        }
+        Ok(MonitorOptions {
+            chardev: chardev
+                .ok_or_else(|| Error::new("Parameter 'chardev' is missing"))?
+                .to_owned(),
+            mode,
+            pretty: pretty.unwrap_or(false),
+        })
+    }
+}
+
+impl<S: 'static> Runtime<S> {
+    /// Starts a monitor on a chardev (`monitor_init`).
+    ///
+    /// # Errors
+    ///
+    /// The chardev does not exist or is used by somebody else.
+    pub fn monitor_init(&mut self, options: &MonitorOptions) -> Result<MonitorId, Error> {
+        let label = &options.chardev;
+        let chr = qemu_chr_find(self, label)
+            .ok_or_else(|| Error::new(format!("chardev \"{label}\" not found")))?;
+        let fe = qemu_chr_fe_init(self, chr)?;
+        Ok(match options.mode {
+            MonitorMode::Control => monitor_init_qmp(self, fe, chr, options.pretty),
+            MonitorMode::Readline => monitor_init_hmp(self, fe, chr, true),
+        })
+    }
+
+    /// Makes a chardev out of a short form like
+    /// `unix:/tmp/qmp,server=on,wait=off` and a monitor on it, as `-qmp`,
+    /// `-qmp-pretty` and `-monitor` do (`monitor_parse`). The chardev is
+    /// labelled `compat_monitor0`, `compat_monitor1`, ... unless the form is
+    /// `chardev:ID`, which takes one that exists.
+    ///
+    /// # Errors
+    ///
+    /// The form is wrong or the chardev cannot be made. A description may be
+    /// empty: then `parse error: FORM` is all there is to say.
+    pub fn monitor_parse(
+        &mut self,
+        form: &str,
+        mode: MonitorMode,
+        pretty: bool,
+    ) -> Result<MonitorId, Error> {
+        let label = (0..)
+            .map(|i| format!("compat_monitor{i}"))
+            .find(|l| qemu_chr_find(self, l).is_none())
+            .unwrap_or_default();
+        let chardev = match qemu_chr_parse_compat(&label, form)? {
+            ParsedCompat::None => return Err(invalid_char_driver(form)),
+            ParsedCompat::Existing(id) => id,
+            ParsedCompat::New { label, config, .. } => {
+                chardev_add(self, &label, config)?;
+                label
+            }
+        };
+        trace_event!(monitor_parse, "{} -> chardev {} + mon {:?}", form, chardev, mode);
+        self.monitor_init(&MonitorOptions {
+            chardev,
+            mode,
+            pretty,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mon_options_and_their_errors() {
+        let parse = |s: &str| MonitorOptions::parse(s, &mut Vec::new());
+        assert_eq!(
+            parse("m0,mode=control,pretty=on").unwrap(),
+            MonitorOptions {
+                chardev: "m0".into(),
+                mode: MonitorMode::Control,
+                pretty: true
+            }
+        );
+        for (params, message) in [
+            ("m0,mode=bogus", "Parameter 'mode' does not accept value 'bogus'"),
+            ("m0,pretty=on", "'pretty' is not compatible with HMP monitors"),
+            ("mode=control", "Parameter 'chardev' is missing"),
+            ("m0,bogus=1", "Invalid parameter 'bogus'"),
+        ] {
+            assert_eq!(parse(params).unwrap_err().desc(), message, "{params}");
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! What a monitor has to say and its client has not taken yet.
+
+/// Bytes waiting to be written, in order.
+#[derive(Debug, Default)]
+pub struct OutBuf {
+    data: Vec<u8>,
+    /// Everything before this was written.
+    sent: usize,
+}
+
+impl OutBuf {
+    /// A buffer that grew beyond this gives its memory back once it is empty.
+    const KEEP: usize = 64 * 1024;
+
+    /// Bytes not yet written.
+    pub fn unsent(&self) -> &[u8] {
+        &self.data[self.sent..]
+    }
+
+    /// Appends bytes.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.data.extend_from_slice(bytes);
+    }
+
+    /// The buffer itself, to append to.
+    pub fn vec_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.data
+    }
+
+    /// Notes that `n` bytes were written.
+    pub fn advance(&mut self, n: usize) {
+        self.sent += n;
+        debug_assert!(self.sent <= self.data.len());
+        if self.sent == self.data.len() {
+            self.clear();
+        } else if self.sent >= self.data.len() / 2 {
+            // Moving at most half of the bytes, and only after as many were
+            // written, keeps the cost per byte constant.
+            self.data.drain(..self.sent);
+            self.sent = 0;
+        }
+    }
+
+    /// Drops everything, as when the client has gone.
+    pub fn clear(&mut self) {
+        self.sent = 0;
+        if self.data.capacity() > Self::KEEP {
+            self.data = Vec::new();
+        } else {
+            self.data.clear();
+        }
+    }
+
+    /// Puts bytes that were taken out with [`std::mem::take`] back in front of
+    /// what has come since.
+    pub fn put_back(&mut self, mut earlier: OutBuf) {
+        if !self.unsent().is_empty() {
+            earlier.push(self.unsent());
+        }
+        *self = earlier;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partial_writes_keep_the_order_and_release_memory() {
+        let mut b = OutBuf::default();
+        b.push(&vec![b'a'; 100_000]);
+        b.advance(10);
+        assert_eq!(b.unsent().len(), 99_990);
+        b.advance(60_000);
+        assert_eq!(b.unsent().len(), 39_990);
+        b.advance(39_990);
+        assert!(b.unsent().is_empty());
+        assert_eq!(b.vec_mut().capacity(), 0);
+    }
+
+    #[test]
+    fn what_comes_during_a_write_goes_behind_what_is_left_of_it() {
+        let mut b = OutBuf::default();
+        b.push(b"first");
+        let mut taken = std::mem::take(&mut b);
+        b.push(b" second");
+        taken.advance(2);
+        b.put_back(taken);
+        assert_eq!(b.unsent(), b"rst second");
+    }
+}

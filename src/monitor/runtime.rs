@@ -1,0 +1,256 @@
+//! The one value that owns everything: main loop, chardevs, monitors, the
+//! command tables and the embedder's state.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use super::dispatcher::Dispatcher;
+use super::events::EventState;
+use super::fds::Fdsets;
+use super::hmp::context::HmpTables;
+use super::options::OptionGroup;
+use super::qmp::MonitorQmp;
+use super::table::{Monitor, Monitors};
+use crate::chardev::{ChardevHost, Chardevs};
+use crate::main_loop::{main_loop_wait, Host, MainLoop, TimeSource};
+use crate::qapi::dispatch::QmpCommandList;
+use crate::qapi::introspect::SchemaTable;
+use crate::qapi::policy::CompatPolicy;
+use crate::qapi::Error;
+
+/// Why the program should end; the exit status is the embedder's to choose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExitRequest {
+    /// The status the process should exit with.
+    pub status: i32,
+}
+
+/// Called by the command `quit`; see [`Runtime::set_quit_handler`].
+pub type QuitHandler<S> = fn(&mut Runtime<S>);
+
+/// Everything one monitored program consists of.
+///
+/// Nothing in here is shared: whoever has the `&mut Runtime<S>` has it all,
+/// and handlers of commands are given just that. Several runtimes can live in
+/// one process.
+///
+/// ```no_run
+/// use qmonitor::Runtime;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// struct Thermostat { target: f64 }
+/// let mut rt = Runtime::new(Thermostat { target: 21.0 })?;
+/// rt.monitor_parse("unix:/tmp/thermostat,server=on,wait=off", "control", false)?;
+/// let status = rt.run()?;
+/// # Ok(()) }
+/// ```
+pub struct Runtime<S: 'static> {
+    /// The embedder's own state.
+    pub state: S,
+    pub(crate) main_loop: MainLoop<Self>,
+    pub(crate) chardevs: Chardevs<Self>,
+    pub(crate) monitors: Monitors,
+    pub(crate) commands: QmpCommandList<Self>,
+    /// What a session may call before it has negotiated.
+    pub(crate) cap_negotiation_commands: QmpCommandList<Self>,
+    pub(crate) schemas: Vec<&'static SchemaTable>,
+    pub(crate) hmp: HmpTables<S>,
+    pub(crate) policy: CompatPolicy,
+    pub(crate) dispatcher: Dispatcher,
+    pub(crate) events: EventState,
+    pub(crate) fdsets: Fdsets,
+    pub(crate) preconfig: bool,
+    pub(crate) options: &'static [OptionGroup],
+    quit_handler: QuitHandler<S>,
+    exit: Option<ExitRequest>,
+}
+
+impl<S: 'static> Host for Runtime<S> {
+    fn main_loop(&self) -> &MainLoop<Self> {
+        &self.main_loop
+    }
+
+    fn main_loop_mut(&mut self) -> &mut MainLoop<Self> {
+        &mut self.main_loop
+    }
+}
+
+impl<S: 'static> ChardevHost for Runtime<S> {
+    fn chardevs(&self) -> &Chardevs<Self> {
+        &self.chardevs
+    }
+
+    fn chardevs_mut(&mut self) -> &mut Chardevs<Self> {
+        &mut self.chardevs
+    }
+}
+
+impl<S: 'static> Runtime<S> {
+    /// A runtime on the system's clocks, with the library's own commands
+    /// (`query-commands`, `chardev-add`, `quit`, ...) and nothing to monitor
+    /// but `state`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the loop's wake-up descriptor cannot be made.
+    pub fn new(state: S) -> io::Result<Self> {
+        Self::with_time(state, TimeSource::system())
+    }
+
+    /// The same on another source of time: a simulated one makes tests
+    /// deterministic.
+    pub fn with_time(state: S, time: TimeSource) -> io::Result<Self> {
+        let mut main_loop = MainLoop::with_time(time)?;
+        let dispatcher = Dispatcher::new(&mut main_loop);
+        let mut rt = Runtime {
+            state,
+            main_loop,
+            chardevs: Chardevs::new(),
+            monitors: Monitors::default(),
+            commands: QmpCommandList::new(),
+            cap_negotiation_commands: QmpCommandList::new(),
+            schemas: Vec::new(),
+            hmp: HmpTables::new(),
+            policy: CompatPolicy::default(),
+            dispatcher,
+            events: EventState::default(),
+            fdsets: Fdsets::default(),
+            preconfig: false,
+            options: &[],
+            quit_handler: |rt| rt.request_exit(0),
+            exit: None,
+        };
+        super::schema::qmp_init_marshal(&mut rt.commands);
+        if let Some(command) = rt.commands.get("qmp_capabilities") {
+            rt.cap_negotiation_commands.register(command);
+        }
+        rt.add_schema(&super::schema::QAPI_SCHEMA);
+        Ok(rt)
+    }
+
+    /// Adds commands: pass the `qmp_init_marshal` that the compiler generated
+    /// from your schema, and its `QAPI_SCHEMA`.
+    ///
+    /// # Panics
+    ///
+    /// Panics if a command of that name is there already, naming it.
+    pub fn add_commands(
+        &mut self,
+        init: fn(&mut QmpCommandList<Self>),
+        schema: &'static SchemaTable,
+    ) {
+        init(&mut self.commands);
+        self.add_schema(schema);
+    }
+
+    fn add_schema(&mut self, schema: &'static SchemaTable) {
+        self.schemas.push(schema);
+    }
+
+    /// The commands known, to look at or to take some away from.
+    pub fn commands_mut(&mut self) -> &mut QmpCommandList<Self> {
+        &mut self.commands
+    }
+
+    /// The `-compat` policy for deprecated and unstable parts of the schema.
+    pub fn set_compat_policy(&mut self, policy: CompatPolicy) {
+        self.policy = policy;
+    }
+
+    /// The options whose parameters `query-command-line-options` tells.
+    pub fn set_options(&mut self, options: &'static [OptionGroup]) {
+        self.options = options;
+    }
+
+    /// Adds a descriptor to a set, as `add-fd` does (`-add-fd`).
+    ///
+    /// # Errors
+    ///
+    /// The set's number is negative.
+    pub fn add_fd(&mut self, set: i64, fd: OwnedFd, opaque: Option<String>) -> Result<(), Error> {
+        self.fdsets.add(Some(set), fd, opaque).map(|_| ())
+    }
+
+    /// The HMP commands, to add rows and sources of completions.
+    pub fn hmp_mut(&mut self) -> &mut HmpTables<S> {
+        &mut self.hmp
+    }
+
+    /// The monitor that the command under way came from.
+    pub(crate) fn current_monitor(&self) -> Option<&Monitor> {
+        self.monitors.get(self.dispatcher.current?)
+    }
+
+    pub(crate) fn current_monitor_mut(&mut self) -> Option<&mut Monitor> {
+        self.monitors.get_mut(self.dispatcher.current?)
+    }
+
+    /// The QMP session that the command under way came from.
+    pub(crate) fn current_qmp(&mut self) -> Option<&mut MonitorQmp> {
+        self.monitors.qmp_mut(self.dispatcher.current?)
+    }
+
+    /// While set, only commands declared with `allow-preconfig` run
+    /// (`--preconfig`).
+    pub fn set_preconfig(&mut self, preconfig: bool) {
+        self.preconfig = preconfig;
+    }
+
+    /// Whether the machine is still being configured.
+    pub fn preconfig(&self) -> bool {
+        self.preconfig
+    }
+
+    /// What `quit` does, in QMP and in HMP. Without this it asks for exit with
+    /// status 0.
+    pub fn set_quit_handler(&mut self, handler: QuitHandler<S>) {
+        self.quit_handler = handler;
+    }
+
+    pub(crate) fn quit(&mut self) {
+        (self.quit_handler)(self);
+    }
+
+    /// Asks [`run`](Self::run) to return after what was asked before has been
+    /// answered. The first request wins.
+    pub fn request_exit(&mut self, status: i32) {
+        self.exit.get_or_insert(ExitRequest { status });
+        // So that a loop that waits takes notice.
+        self.main_loop.bh_schedule_oneshot("exit", |_| {});
+    }
+
+    /// What was asked of [`request_exit`](Self::request_exit).
+    pub fn exit_requested(&self) -> Option<ExitRequest> {
+        self.exit
+    }
+
+    /// One turn of the loop, waiting at most `timeout` (`main_loop_wait`).
+    /// Returns whether anything was dispatched.
+    pub fn turn(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
+        main_loop_wait(self, timeout)
+    }
+
+    /// Turns the loop until somebody asks for exit, then writes what is still
+    /// to be written, takes monitors and chardevs down and returns the exit
+    /// status (`qemu_main_loop`).
+    pub fn run(&mut self) -> io::Result<i32> {
+        let status = loop {
+            if let Some(exit) = self.exit {
+                break exit.status;
+            }
+            self.turn(None)?;
+        };
+        self.shut_down();
+        Ok(status)
+    }
+
+    /// Writes out what clients are still owed, waiting up to a second for
+    /// those who do not read, and takes down all monitors and chardevs, so
+    /// that socket files go and terminals are restored (`monitor_cleanup`,
+    /// `qemu_chr_cleanup`). Called by [`run`](Self::run).
+    pub fn shut_down(&mut self) {
+        super::table::monitor_cleanup(self);
+        crate::chardev::qemu_chr_cleanup(self);
+    }
+}

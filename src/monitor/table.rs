@@ -1,0 +1,266 @@
+//! The table of monitors, and how their output leaves.
+//!
+//! Whatever a monitor says is appended to its buffer. The buffer is handed to
+//! the chardev once per turn: at the end of the dispatcher's run, or from a
+//! bottom half when something else spoke (an event, a deferred reply). Only
+//! when the chardev refuses is writability watched for, and that watch ends
+//! with its first call.
+
+use std::time::{Duration, Instant};
+
+use slab::Slab;
+
+use super::fds::MonitorFds;
+use super::hmp::session::MonitorHmp;
+use super::outbuf::OutBuf;
+use super::qmp::MonitorQmp;
+use super::runtime::Runtime;
+use crate::chardev::{
+    qemu_chr_fe_add_watch, qemu_chr_fe_deinit, qemu_chr_fe_write, CharFrontend, ChardevId,
+};
+use crate::main_loop::{Condition, Flow, Host, WatchId};
+use crate::trace_event;
+
+/// Names a monitor. Ids are never reused, so a stale one finds nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct MonitorId {
+    slot: u32,
+    serial: u32,
+}
+
+impl MonitorId {
+    /// As the front end's opaque number.
+    pub(crate) fn to_opaque(self) -> u64 {
+        u64::from(self.slot) << 32 | u64::from(self.serial)
+    }
+
+    /// Back from the front end's opaque number.
+    pub(crate) fn from_opaque(opaque: u64) -> Self {
+        MonitorId {
+            slot: (opaque >> 32) as u32,
+            serial: opaque as u32,
+        }
+    }
+}
+
+/// A monitor: what QMP and HMP sessions have in common (QEMU's `Monitor`).
+pub struct Monitor {
+    pub(crate) fe: CharFrontend,
+    pub(crate) chr: ChardevId,
+    pub(crate) out: OutBuf,
+    out_watch: Option<WatchId>,
+    dirty: bool,
+    pub(crate) fds: MonitorFds,
+    pub(crate) kind: MonitorKind,
+}
+
+/// The two kinds of monitors.
+pub enum MonitorKind {
+    /// For programs.
+    Qmp(MonitorQmp),
+    /// For people.
+    Hmp(Box<MonitorHmp>),
+}
+
+/// All monitors of a runtime.
+#[derive(Default)]
+pub struct Monitors {
+    slots: Slab<(u32, Monitor)>,
+    next_serial: u32,
+    dirty: Vec<MonitorId>,
+}
+
+impl Monitors {
+    /// Enters a monitor.
+    pub(crate) fn insert(&mut self, fe: CharFrontend, chr: ChardevId, kind: MonitorKind) -> MonitorId {
+        self.next_serial = self.next_serial.wrapping_add(1);
+        let slot = self.slots.insert((
+            self.next_serial,
+            Monitor {
+                fe,
+                chr,
+                out: OutBuf::default(),
+                out_watch: None,
+                dirty: false,
+                fds: MonitorFds::default(),
+                kind,
+            },
+        ));
+        MonitorId {
+            slot: slot as u32,
+            serial: self.next_serial,
+        }
+    }
+
+    /// The monitor with this id.
+    #[inline]
+    pub fn get(&self, id: MonitorId) -> Option<&Monitor> {
+        match self.slots.get(id.slot as usize) {
+            Some((serial, m)) if *serial == id.serial => Some(m),
+            _ => None,
+        }
+    }
+
+    /// The monitor with this id, to change it.
+    #[inline]
+    pub fn get_mut(&mut self, id: MonitorId) -> Option<&mut Monitor> {
+        match self.slots.get_mut(id.slot as usize) {
+            Some((serial, m)) if *serial == id.serial => Some(m),
+            _ => None,
+        }
+    }
+
+    /// The QMP session with this id.
+    #[inline]
+    pub(crate) fn qmp_mut(&mut self, id: MonitorId) -> Option<&mut MonitorQmp> {
+        match &mut self.get_mut(id)?.kind {
+            MonitorKind::Qmp(q) => Some(q),
+            MonitorKind::Hmp(_) => None,
+        }
+    }
+
+    /// The HMP session with this id.
+    pub(crate) fn hmp_mut(&mut self, id: MonitorId) -> Option<&mut MonitorHmp> {
+        match &mut self.get_mut(id)?.kind {
+            MonitorKind::Hmp(h) => Some(h),
+            MonitorKind::Qmp(_) => None,
+        }
+    }
+
+    /// All monitors, oldest slot first.
+    pub fn iter(&self) -> impl Iterator<Item = (MonitorId, &Monitor)> {
+        self.slots.iter().map(|(slot, (serial, m))| {
+            let id = MonitorId {
+                slot: slot as u32,
+                serial: *serial,
+            };
+            (id, m)
+        })
+    }
+
+    pub(crate) fn ids(&self) -> Vec<MonitorId> {
+        self.iter().map(|(id, _)| id).collect()
+    }
+
+    fn remove(&mut self, id: MonitorId) -> Option<Monitor> {
+        self.get(id)?;
+        Some(self.slots.remove(id.slot as usize).1)
+    }
+}
+
+/// Marks a monitor as having something to say; the dispatcher's end or a
+/// bottom half will flush it.
+pub(crate) fn mark_dirty<S>(rt: &mut Runtime<S>, id: MonitorId) {
+    let Some(mon) = rt.monitors.get_mut(id) else {
+        return;
+    };
+    if mon.dirty {
+        return;
+    }
+    mon.dirty = true;
+    rt.monitors.dirty.push(id);
+    if !rt.dispatcher.is_running() {
+        rt.main_loop.bh_schedule(rt.dispatcher.flush_bh());
+    }
+}
+
+/// Hands what monitors have said to their chardevs.
+pub(crate) fn flush_dirty<S>(rt: &mut Runtime<S>) {
+    let mut i = 0;
+    // By index: flushing may mark further monitors.
+    while let Some(id) = rt.monitors.dirty.get(i).copied() {
+        monitor_flush(rt, id);
+        i += 1;
+    }
+    rt.monitors.dirty.clear();
+}
+
+/// Writes as much of the monitor's output as its chardev takes
+/// (`monitor_flush`).
+pub(crate) fn monitor_flush<S>(rt: &mut Runtime<S>, id: MonitorId) {
+    let Some(mon) = rt.monitors.get_mut(id) else {
+        return;
+    };
+    mon.dirty = false;
+    if mon.out.unsent().is_empty() || mon.out_watch.is_some() {
+        return;
+    }
+    let fe = mon.fe;
+    // Taken out, because writing may come back to this monitor: chardevs can
+    // be wired to one another.
+    let mut out = std::mem::take(&mut mon.out);
+    let n = match qemu_chr_fe_write(rt, fe, out.unsent()) {
+        Ok(n) => n,
+        Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => 0,
+        // The chardev is broken: it will report the hang-up itself.
+        Err(_) => out.unsent().len(),
+    };
+    trace_event!(monitor_flush, "monitor {} wrote {} of {} bytes", id.slot, n, out.unsent().len());
+    out.advance(n);
+    let refused = !out.unsent().is_empty();
+    let Some(mon) = rt.monitors.get_mut(id) else {
+        return;
+    };
+    mon.out.put_back(out);
+    if refused {
+        let watch = qemu_chr_fe_add_watch(rt, fe, Condition::OUT | Condition::HUP, move |rt, _| {
+            monitor_unblocked(rt, id);
+            Flow::Remove
+        });
+        if let Some(mon) = rt.monitors.get_mut(id) {
+            mon.out_watch = watch;
+            if watch.is_none() {
+                // Nobody will ever tell when it can be written.
+                mon.out.clear();
+            }
+        }
+    }
+}
+
+fn monitor_unblocked<S>(rt: &mut Runtime<S>, id: MonitorId) {
+    if let Some(mon) = rt.monitors.get_mut(id) {
+        mon.out_watch = None;
+    }
+    monitor_flush(rt, id);
+    super::qmp::output_drained(rt, id);
+}
+
+/// Drops output nobody will read any more, as when the client has gone.
+pub(crate) fn discard_output<S>(rt: &mut Runtime<S>, id: MonitorId) {
+    let Some(mon) = rt.monitors.get_mut(id) else {
+        return;
+    };
+    mon.out.clear();
+    if let Some(watch) = mon.out_watch.take() {
+        rt.main_loop.remove_watch(watch);
+    }
+}
+
+/// Takes a monitor down and leaves its chardev to others (`monitor_data_destroy`).
+pub fn monitor_remove<S>(rt: &mut Runtime<S>, id: MonitorId) {
+    discard_output(rt, id);
+    if let Some(mon) = rt.monitors.remove(id) {
+        qemu_chr_fe_deinit(rt, mon.fe, false);
+    }
+}
+
+/// How long clients that do not read are waited for at the end.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Writes out what is left and takes all monitors down (`monitor_cleanup`).
+pub(crate) fn monitor_cleanup<S>(rt: &mut Runtime<S>) {
+    let deadline = Instant::now() + LINGER;
+    rt.dispatcher.stop();
+    for id in rt.monitors.ids() {
+        monitor_flush(rt, id);
+    }
+    while rt.monitors.iter().any(|(_, m)| m.out_watch.is_some()) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() || crate::main_loop::main_loop_wait(rt, Some(left)).is_err() {
+            break;
+        }
+    }
+    for id in rt.monitors.ids() {
+        monitor_remove(rt, id);
+    }
+}

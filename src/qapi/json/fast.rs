@@ -1,0 +1,222 @@
+//! The short cut: tokens that lie in the input as a whole.
+//!
+//! Nearly all input comes in pieces that hold whole messages, made of plain
+//! tokens. They are taken from where they lie, without a state per byte and
+//! without being copied together first. This code only ever takes a token if
+//! the lexer would have taken the same bytes for the same token; whatever is
+//! unusual (cut off by the end of the input, malformed, badly encoded, an
+//! unknown keyword) it leaves where it is, and the lexer decides. So there is
+//! one grammar and one place for each error text, and both roads can be
+//! compared (`tests.rs` does).
+//!
+//! A number or keyword counts as whole only if the byte behind it is there.
+
+use super::super::qobject::{QDict, QNum, QObject};
+use super::number;
+use super::parser::{Expect, Frame};
+use super::scan;
+use super::stream::{JsonMessageParser, Outcome};
+use super::string::{decode, unquote};
+
+/// Takes tokens from the start of `input`, up to the end of the message or the
+/// first token that is not plain; returns the bytes taken and the outcome.
+///
+/// What the tokens do to the parser's state is what [`JsonMessageParser::push`]
+/// makes of them, without the detour over a token type.
+pub(super) fn parse(stream: &mut JsonMessageParser, input: &[u8]) -> (usize, Option<Outcome>) {
+    let input = &input[..input.len().min(stream.room())];
+    let nesting = stream.nesting_limit();
+    let parser = &mut stream.parser;
+    let (mut at, mut blanks, mut tokens) = (0, 0, 0);
+    let (mut braces, mut brackets) = (0, 0);
+    while let Some(&byte) = input.get(at) {
+        if matches!(byte, b' ' | b'\t' | b'\r' | b'\n') {
+            at += 1;
+            blanks += 1;
+            continue;
+        }
+        match (parser.expect, byte) {
+            (Expect::Value | Expect::First, b'{') if parser.frames.len() < nesting => {
+                parser.open(Frame::Dict(QDict::new(), None));
+                braces += 1;
+                at += 1;
+            }
+            (Expect::Value | Expect::First, b'[') if parser.frames.len() < nesting => {
+                parser.open(Frame::List(Vec::new()));
+                brackets += 1;
+                at += 1;
+            }
+            (Expect::Separator, b',') => {
+                parser.expect = Expect::Value;
+                at += 1;
+            }
+            (Expect::Colon, b':') => {
+                parser.expect = Expect::Value;
+                at += 1;
+            }
+            (Expect::First | Expect::Separator, b'}') if parser.in_dict() => {
+                parser.close();
+                braces -= 1;
+                at += 1;
+            }
+            (Expect::First | Expect::Separator, b']') if parser.in_list() => {
+                parser.close();
+                brackets -= 1;
+                at += 1;
+            }
+            (Expect::Value | Expect::First, _) => match value(&input[at..]) {
+                Some((value, len)) => {
+                    at += len;
+                    parser.complete(value);
+                }
+                None => break,
+            },
+            _ => break,
+        }
+        tokens += 1;
+        if parser.is_decided() {
+            break;
+        }
+    }
+    (at, stream.account(tokens, at - blanks, braces, brackets))
+}
+
+/// The string, number or keyword at the start of `input`, and its length.
+#[inline]
+fn value(input: &[u8]) -> Option<(QObject, usize)> {
+    match input[0] {
+        quote @ (b'"' | b'\'') => {
+            let (text, len) = string(input, quote)?;
+            Some((QObject::String(text), len))
+        }
+        b'-' | b'0'..=b'9' => {
+            let (number, len) = number(input)?;
+            Some((QObject::Num(number), len))
+        }
+        b't' => keyword(input, b"true", QObject::Bool(true)),
+        b'f' => keyword(input, b"false", QObject::Bool(false)),
+        b'n' => keyword(input, b"null", QObject::Null),
+        _ => None,
+    }
+}
+
+#[inline]
+fn keyword(input: &[u8], word: &[u8], value: QObject) -> Option<(QObject, usize)> {
+    let next = *input.get(word.len())?;
+    (input.starts_with(word) && !next.is_ascii_lowercase()).then_some((value, word.len()))
+}
+
+#[inline]
+fn string(input: &[u8], quote: u8) -> Option<(String, usize)> {
+    let inner = &input[1..];
+    let len = scan::plain(inner, quote);
+    if *inner.get(len)? == quote {
+        let text = std::str::from_utf8(&inner[..len]).ok()?;
+        return Some((text.to_owned(), len + 2));
+    }
+    unusual_string(input, quote, 1 + len)
+}
+
+/// A string whose first escape or byte beyond ASCII, if that is what it is,
+/// lies at `at`.
+fn unusual_string(input: &[u8], quote: u8, mut at: usize) -> Option<(String, usize)> {
+    let mut escaped = false;
+    loop {
+        at += scan::plain_or_high(&input[at..], quote);
+        match *input.get(at)? {
+            b'\\' if matches!(input.get(at + 1)?, 0x20..=0xfd) => {
+                escaped = true;
+                at += 2;
+            }
+            end if end == quote => break,
+            _ => return None,
+        }
+    }
+    let text = if escaped {
+        unquote(&input[..=at]).ok()?
+    } else {
+        decode(&input[1..at])?.to_owned()
+    };
+    Some((text, at + 1))
+}
+
+/// Digits that surely fit in 64 bits.
+const SAFE_DIGITS: usize = 18;
+
+#[inline]
+fn number(input: &[u8]) -> Option<(QNum, usize)> {
+    let negative = input[0] == b'-';
+    let start = usize::from(negative);
+    let (integer, mut at) = digits(input, start, 0);
+    if at == start || (input[start] == b'0' && at > start + 1) {
+        return None;
+    }
+    match *input.get(at)? {
+        b'.' => {}
+        b'e' | b'E' if input[start] != b'0' => {}
+        _ if at - start <= SAFE_DIGITS => {
+            let value = integer as i64;
+            return Some((QNum::I64(if negative { -value } else { value }), at));
+        }
+        _ => return Some((decimal(&input[..at])?, at)),
+    }
+    let mut mantissa = integer;
+    let mut places = 0;
+    let mut count = at - start;
+    if input[at] == b'.' {
+        let (value, end) = digits(input, at + 1, mantissa);
+        places = end - (at + 1);
+        if places == 0 {
+            return None;
+        }
+        mantissa = value;
+        count += places;
+        at = end;
+    }
+    let mut exponent = 0;
+    if matches!(*input.get(at)?, b'e' | b'E') {
+        let sign = *input.get(at + 1)?;
+        let first = at + 1 + usize::from(matches!(sign, b'+' | b'-'));
+        let (value, end) = digits(input, first, 0);
+        if end == first {
+            return None;
+        }
+        // Longer ones are left to the exact routine below.
+        exponent = if end - first <= 4 {
+            value as i64
+        } else {
+            i64::MAX / 2
+        };
+        if sign == b'-' {
+            exponent = -exponent;
+        }
+        at = end;
+        input.get(at)?;
+    }
+    if count <= SAFE_DIGITS {
+        let exponent = i32::try_from(exponent - places as i64).ok();
+        if let Some(value) = exponent.and_then(|e| number::exact_double(mantissa, e)) {
+            return Some((QNum::Double(if negative { -value } else { value }), at));
+        }
+    }
+    Some((decimal(&input[..at])?, at))
+}
+
+fn decimal(token: &[u8]) -> Option<QNum> {
+    std::str::from_utf8(token).ok().map(number::parse)
+}
+
+/// Reads digits from `at` on; returns the value, with those in front of it,
+/// modulo 2^64, and where they end.
+#[inline]
+fn digits(input: &[u8], mut at: usize, mut value: u64) -> (u64, usize) {
+    while let Some(digit) = input
+        .get(at)
+        .map(|b| b.wrapping_sub(b'0'))
+        .filter(|&d| d < 10)
+    {
+        value = value.wrapping_mul(10).wrapping_add(digit.into());
+        at += 1;
+    }
+    (value, at)
+}

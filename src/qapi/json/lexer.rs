@@ -1,0 +1,286 @@
+//! The lexer: bytes in, tokens out, exact and resumable at every byte.
+//!
+//! ```text
+//!            { } [ ] : ,                 -> a token of its own
+//!            " '         -> Quoted  <-> Escape        ends with its quote
+//!            a-z         -> Keyword                   ends before another byte
+//!            -           -> Minus
+//!  Start     0, - 0      -> Zero        -> Point      ends before another byte
+//!            1-9, - 1-9  -> Digits      -> Point, E   ends before another byte
+//!            .           Point    -> Fraction -> E
+//!            e E         E        -> Sign     -> Exponent
+//!            space \t \r \n             -> Start
+//! ```
+//!
+//! A byte without a transition is a lexical error. It is reported with the
+//! unfinished token in front of it (`stray '1.}'`; the brace is used up by
+//! that), the message it is part of is dropped, and *recovery* begins: bytes
+//! are skipped up to the next structural character, control character other
+//! than tab, or FE or FF, and that one is looked at afresh. A newline thus ends
+//! recovery silently, while a byte 01 is the next lexical error.
+//!
+//! The traps, where one would take another dialect for granted:
+//! - Zero leads to a fraction only: `0e1` is the integer 0 and the keyword `e`,
+//!   and `01` is the lexical error `stray '01'`, found at the `1`.
+//! - The lexer takes any escape, and any byte from 20 to FD in a string. What
+//!   they mean is the parser's business, once the message is complete.
+//! - Numbers and keywords are complete only when another byte follows.
+//! - The byte that is the lexical error does not end the recovery it starts,
+//!   even if it is a newline or a brace.
+
+use super::scan;
+
+/// What the bytes of the unfinished token, if any, make up so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Start,
+    Recovery,
+    /// In a string; what quote ends it.
+    Quoted(u8),
+    /// After a backslash in such a string.
+    Escape(u8),
+    Keyword,
+    Minus,
+    Zero,
+    Digits,
+    /// After the decimal point: a digit must follow.
+    Point,
+    Fraction,
+    /// After `e`: a sign or digit must follow.
+    E,
+    /// After the sign of an exponent: a digit must follow.
+    Sign,
+    Exponent,
+}
+
+/// A token, or what went wrong. The text is in [`Lexer::text`] (of all but
+/// the structural ones) until the next call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lexeme {
+    /// One of `{ } [ ] : ,`.
+    Structural(u8),
+    /// A string with its quotes.
+    String,
+    /// A number.
+    Number,
+    /// A keyword, known or not.
+    Keyword,
+    /// A lexical error: the unfinished token and the byte that does not fit.
+    Stray,
+    /// The unfinished token has passed the limit.
+    TooLong,
+}
+
+/// The outcome of one byte.
+enum Step {
+    /// The byte belongs to the token.
+    Take(State),
+    /// The byte completes the token.
+    Last(Lexeme),
+    /// The token ended before this byte.
+    Before(Lexeme),
+    /// The byte is white space, or skipped in recovery.
+    Skip(State),
+    /// The byte ends recovery and is to be looked at again.
+    Again,
+    /// The byte does not fit.
+    Reject,
+}
+
+impl State {
+    fn step(self, byte: u8) -> Step {
+        use State::*;
+        match self {
+            Start => match byte {
+                b' ' | b'\t' | b'\r' | b'\n' => Step::Skip(Start),
+                b'{' | b'}' | b'[' | b']' | b':' | b',' => Step::Last(Lexeme::Structural(byte)),
+                b'"' | b'\'' => Step::Take(Quoted(byte)),
+                b'a'..=b'z' => Step::Take(Keyword),
+                b'-' => Step::Take(Minus),
+                b'0' => Step::Take(Zero),
+                b'1'..=b'9' => Step::Take(Digits),
+                _ => Step::Reject,
+            },
+            Recovery => match byte {
+                b'{' | b'}' | b'[' | b']' | b':' | b',' | 0xfe | 0xff => Step::Again,
+                0..=0x1f if byte != b'\t' => Step::Again,
+                _ => Step::Skip(Recovery),
+            },
+            Quoted(quote) => match byte {
+                _ if byte == quote => Step::Last(Lexeme::String),
+                b'\\' => Step::Take(Escape(quote)),
+                0x20..=0xfd => Step::Take(self),
+                _ => Step::Reject,
+            },
+            Escape(quote) => match byte {
+                0x20..=0xfd => Step::Take(Quoted(quote)),
+                _ => Step::Reject,
+            },
+            Keyword => match byte {
+                b'a'..=b'z' => Step::Take(Keyword),
+                _ => Step::Before(Lexeme::Keyword),
+            },
+            Minus => match byte {
+                b'0' => Step::Take(Zero),
+                b'1'..=b'9' => Step::Take(Digits),
+                _ => Step::Reject,
+            },
+            Zero => match byte {
+                b'.' => Step::Take(Point),
+                b'0'..=b'9' => Step::Reject,
+                _ => Step::Before(Lexeme::Number),
+            },
+            Digits => match byte {
+                b'0'..=b'9' => Step::Take(Digits),
+                b'.' => Step::Take(Point),
+                b'e' | b'E' => Step::Take(E),
+                _ => Step::Before(Lexeme::Number),
+            },
+            Fraction => match byte {
+                b'0'..=b'9' => Step::Take(Fraction),
+                b'e' | b'E' => Step::Take(E),
+                _ => Step::Before(Lexeme::Number),
+            },
+            Exponent => match byte {
+                b'0'..=b'9' => Step::Take(Exponent),
+                _ => Step::Before(Lexeme::Number),
+            },
+            E if matches!(byte, b'+' | b'-') => Step::Take(Sign),
+            Point | E | Sign => match (byte, self) {
+                (b'0'..=b'9', Point) => Step::Take(Fraction),
+                (b'0'..=b'9', _) => Step::Take(Exponent),
+                _ => Step::Reject,
+            },
+        }
+    }
+}
+
+/// The state between bytes.
+#[derive(Debug)]
+pub(super) struct Lexer {
+    state: State,
+    text: Vec<u8>,
+    /// Whether `text` is that of a token handed out.
+    delivered: bool,
+    limit: usize,
+}
+
+impl Lexer {
+    /// A lexer that gives up a token once it is longer than `limit` bytes.
+    pub(super) fn new(limit: usize) -> Self {
+        Lexer {
+            state: State::Start,
+            text: Vec::new(),
+            delivered: false,
+            limit,
+        }
+    }
+
+    /// Whether the next byte starts a token (or is white space).
+    pub(super) fn at_start(&self) -> bool {
+        self.state == State::Start
+    }
+
+    /// The text of the token last returned.
+    pub(super) fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// Length of the token that is unfinished.
+    pub(super) fn buffered(&self) -> usize {
+        if self.delivered {
+            0
+        } else {
+            self.text.len()
+        }
+    }
+
+    /// Takes bytes up to the end of the first token or error; `None` if there
+    /// is none and all of `input` is used up.
+    pub(super) fn next(&mut self, input: &[u8]) -> (usize, Option<Lexeme>) {
+        self.discard_delivered();
+        let mut at = 0;
+        while let Some(&byte) = input.get(at) {
+            match self.state.step(byte) {
+                Step::Take(state) => {
+                    self.state = state;
+                    at += self.take(&input[at..]);
+                    if self.text.len() > self.limit {
+                        return (at, Some(self.deliver(Lexeme::TooLong, State::Start)));
+                    }
+                }
+                Step::Last(lexeme) => {
+                    self.text.push(byte);
+                    return (at + 1, Some(self.deliver(lexeme, State::Start)));
+                }
+                Step::Before(lexeme) => {
+                    return (at, Some(self.deliver(lexeme, State::Start)));
+                }
+                Step::Skip(state) => {
+                    self.state = state;
+                    at += 1;
+                }
+                Step::Again => self.state = State::Start,
+                Step::Reject => {
+                    self.text.push(byte);
+                    return (at + 1, Some(self.deliver(Lexeme::Stray, State::Recovery)));
+                }
+            }
+        }
+        (at, None)
+    }
+
+    /// Takes the first byte of `input` and, within a string, those that follow
+    /// and cannot end it, as far as the limit allows.
+    fn take(&mut self, input: &[u8]) -> usize {
+        let len = match self.state {
+            State::Quoted(quote) => {
+                let room = self.limit.saturating_sub(self.text.len());
+                let rest = &input[1..];
+                1 + scan::plain_or_high(&rest[..rest.len().min(room)], quote)
+            }
+            _ => 1,
+        };
+        self.text.extend_from_slice(&input[..len]);
+        len
+    }
+
+    /// End of input: a number or keyword is complete then, any other
+    /// unfinished token is stray.
+    pub(super) fn finish(&mut self) -> Option<Lexeme> {
+        self.discard_delivered();
+        let state = std::mem::replace(&mut self.state, State::Start);
+        let lexeme = match state {
+            State::Start | State::Recovery => return None,
+            State::Keyword => Lexeme::Keyword,
+            State::Zero | State::Digits | State::Fraction | State::Exponent => Lexeme::Number,
+            _ => Lexeme::Stray,
+        };
+        Some(self.deliver(lexeme, State::Start))
+    }
+
+    /// Forgets everything.
+    pub(super) fn reset(&mut self) {
+        self.state = State::Start;
+        self.delivered = true;
+        self.discard_delivered();
+    }
+
+    fn deliver(&mut self, lexeme: Lexeme, next: State) -> Lexeme {
+        self.state = next;
+        self.delivered = true;
+        lexeme
+    }
+
+    /// Makes room for the next token, giving back what a huge one has taken.
+    fn discard_delivered(&mut self) {
+        if self.delivered {
+            self.delivered = false;
+            self.text.clear();
+            self.text.shrink_to(KEEP);
+        }
+    }
+}
+
+/// Bytes of buffer kept from one token to the next.
+const KEEP: usize = 4096;

@@ -1,0 +1,178 @@
+//! The parser: tokens of one message in, its value or first error out.
+//!
+//! It keeps the containers that are open on a stack of its own and so works
+//! token by token: nothing is parsed twice, and depth costs no stack of the
+//! thread. Where the message ends is not its business (see [`super::stream`]);
+//! after an error it takes the remaining tokens without looking at them.
+//!
+//! The trap is the names of members. QEMU parses them as it does any value
+//! and only then finds that it got no string, so `{[1 2]:3}` is "expected
+//! separator in list", and `{[1]:3}` is "key is not a string in object" at the
+//! end of `[1]`. A duplicate is noticed once its value is there.
+
+use super::super::qobject::{QDict, QObject};
+
+/// A token as the parser takes it.
+#[derive(Debug)]
+pub(super) enum Token {
+    /// `{`
+    BeginObject,
+    /// `}`
+    EndObject,
+    /// `[`
+    BeginArray,
+    /// `]`
+    EndArray,
+    /// `:`
+    Colon,
+    /// `,`
+    Comma,
+    /// A string, number or keyword.
+    Value(QObject),
+    /// A string or keyword that means nothing, and what to say if a value is
+    /// expected here.
+    Bad(String),
+}
+
+/// A container that is open.
+#[derive(Debug)]
+pub(super) enum Frame {
+    List(Vec<QObject>),
+    /// The members, and the name that waits for its value.
+    Dict(QDict, Option<String>),
+}
+
+/// What may come next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Expect {
+    Value,
+    /// A value, or the end of the container just opened.
+    First,
+    Colon,
+    /// A comma or the end of the container.
+    Separator,
+    /// Nothing any more: there is a value, or an error.
+    Nothing,
+}
+
+/// The state between tokens.
+#[derive(Debug)]
+pub(super) struct Parser {
+    pub(super) frames: Vec<Frame>,
+    pub(super) expect: Expect,
+    outcome: Option<Result<QObject, String>>,
+}
+
+impl Parser {
+    pub(super) fn new() -> Self {
+        Parser {
+            frames: Vec::new(),
+            expect: Expect::Value,
+            outcome: None,
+        }
+    }
+
+    /// Whether the value is complete, or will never be.
+    pub(super) fn is_decided(&self) -> bool {
+        self.expect == Expect::Nothing
+    }
+
+    /// The outcome of the message, which is at its end; ready for the next.
+    pub(super) fn finish(&mut self) -> Result<QObject, String> {
+        let outcome = self.outcome.take();
+        self.frames.clear();
+        self.expect = Expect::Value;
+        outcome.unwrap_or_else(|| Err("premature EOI".to_owned()))
+    }
+
+    /// Forgets the message.
+    pub(super) fn reset(&mut self) {
+        self.frames.clear();
+        self.expect = Expect::Value;
+        self.outcome = None;
+    }
+
+    /// Takes the next token.
+    pub(super) fn push(&mut self, token: Token) {
+        let at_end = matches!(self.expect, Expect::First | Expect::Separator);
+        match (self.expect, token) {
+            (Expect::Nothing, _) => {}
+            (_, Token::EndObject) if at_end && self.in_dict() => self.close(),
+            (_, Token::EndArray) if at_end && self.in_list() => self.close(),
+            (Expect::Separator, Token::Comma) => self.expect = Expect::Value,
+            (Expect::Separator, _) if self.in_list() => self.fail("expected separator in list"),
+            (Expect::Separator, _) => self.fail("expected separator in dict"),
+            (Expect::Colon, Token::Colon) => self.expect = Expect::Value,
+            (Expect::Colon, _) => self.fail("missing : in object pair"),
+            (_, Token::Value(value)) => self.complete(value),
+            (_, Token::BeginObject) => self.open(Frame::Dict(QDict::new(), None)),
+            (_, Token::BeginArray) => self.open(Frame::List(Vec::new())),
+            (_, Token::Bad(error)) => self.fail(error),
+            (_, _) => self.fail("expecting value"),
+        }
+    }
+
+    /// Opens a container.
+    #[inline]
+    pub(super) fn open(&mut self, frame: Frame) {
+        self.frames.push(frame);
+        self.expect = Expect::First;
+    }
+
+    /// Whether the innermost container is an object.
+    #[inline]
+    pub(super) fn in_dict(&self) -> bool {
+        matches!(self.frames.last(), Some(Frame::Dict(..)))
+    }
+
+    /// Whether the innermost container is an array.
+    #[inline]
+    pub(super) fn in_list(&self) -> bool {
+        matches!(self.frames.last(), Some(Frame::List(_)))
+    }
+
+    /// Closes the innermost container.
+    #[inline]
+    pub(super) fn close(&mut self) {
+        match self.frames.pop() {
+            Some(Frame::List(list)) => self.complete(QObject::List(list)),
+            Some(Frame::Dict(dict, _)) => self.complete(QObject::Dict(dict)),
+            None => {}
+        }
+    }
+
+    /// Puts a value where it belongs.
+    #[inline]
+    pub(super) fn complete(&mut self, value: QObject) {
+        match self.frames.last_mut() {
+            Some(Frame::List(list)) => {
+                list.push(value);
+                self.expect = Expect::Separator;
+            }
+            Some(Frame::Dict(dict, name)) => match name.take() {
+                Some(name) => match dict.try_insert(name, value) {
+                    Ok(()) => self.expect = Expect::Separator,
+                    Err(_) => self.fail("duplicate key"),
+                },
+                None => match value {
+                    QObject::String(text) => {
+                        *name = Some(text);
+                        self.expect = Expect::Colon;
+                    }
+                    _ => self.fail("key is not a string in object"),
+                },
+            },
+            None => {
+                self.expect = Expect::Nothing;
+                self.outcome = Some(Ok(value));
+            }
+        }
+    }
+
+    #[cold]
+    fn fail(&mut self, error: impl Into<String>) {
+        self.frames = Vec::new();
+        self.expect = Expect::Nothing;
+        self.outcome = Some(Err(error.into()));
+    }
+}

@@ -1,0 +1,145 @@
+//! Finding the end of a stretch of ordinary bytes, several at a time.
+//!
+//! Two questions are asked of long strings: where does the part end that the
+//! parser can take as it stands, and where the part that the writer can copy
+//! as it stands. Both stop at a handful of bytes and at ranges at either end
+//! of the byte values, so 32 bytes at once are tested in a loop without
+//! branches, which compilers turn into vector instructions; the word with the
+//! hit is then found with arithmetic on 64-bit words.
+//!
+//! In a word, `x - 0x0101…` borrows into the top bit of each zero byte. A
+//! borrow may run on into the bytes above and mark them falsely, but never
+//! into those below, so the lowest mark is always true.
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+const TOPS: u64 = 0x8080_8080_8080_8080;
+const BLOCK: usize = 32;
+
+fn splat(byte: u8) -> u64 {
+    ONES * u64::from(byte)
+}
+
+/// Top bits of the bytes equal to `byte`; only the lowest one is reliable, and
+/// bytes above 0x7F may be marked as well.
+fn equal(word: u64, byte: u8) -> u64 {
+    (word ^ splat(byte)).wrapping_sub(ONES)
+}
+
+/// Position of the first byte that is not a plain part of a string between
+/// `quote`s: the quote, a backslash, a control character, or beyond ASCII.
+pub(super) fn plain(bytes: &[u8], quote: u8) -> usize {
+    find(
+        bytes,
+        |b| (b == quote) | (b == b'\\') | !(0x20..0x80).contains(&b),
+        |w| equal(w, quote) | equal(w, b'\\') | w.wrapping_sub(splat(0x20)) | w,
+    )
+}
+
+/// The same, but passes what is beyond ASCII; stops at FE and FF, which are
+/// no part of any encoding.
+pub(super) fn plain_or_high(bytes: &[u8], quote: u8) -> usize {
+    find(
+        bytes,
+        |b| (b == quote) | (b == b'\\') | !(0x20..0xfe).contains(&b),
+        |w| {
+            let low = equal(w, quote) | equal(w, b'\\') | w.wrapping_sub(splat(0x20));
+            (low & !w) | (!w & splat(0xfe)).wrapping_sub(ONES) & w
+        },
+    )
+}
+
+/// Position of the first byte that the writer must escape.
+pub(super) fn unescaped(bytes: &[u8]) -> usize {
+    find(
+        bytes,
+        |b| (b == b'"') | (b == b'\\') | !(0x20..0x7f).contains(&b),
+        |w| equal(w, b'"') | equal(w, b'\\') | equal(w, 0x7f) | w.wrapping_sub(splat(0x20)) | w,
+    )
+}
+
+/// Position of the first byte for which `stop` holds; `marks` gives the top
+/// bits of such bytes in a word, the lowest of them exactly.
+#[inline(always)]
+fn find(bytes: &[u8], stop: impl Fn(u8) -> bool, marks: impl Fn(u64) -> u64) -> usize {
+    let hit = |word: &[u8; 8]| marks(u64::from_le_bytes(*word)) & TOPS;
+    let place = |marks: u64| (marks.trailing_zeros() / 8) as usize;
+    let mut at = 0;
+    // Most strings are short: try a few words before starting on blocks.
+    for _ in 0..3 {
+        let Some(word) = bytes[at..].first_chunk() else {
+            break;
+        };
+        match hit(word) {
+            0 => at += 8,
+            found => return at + place(found),
+        }
+    }
+    while let Some(block) = bytes[at..].first_chunk::<BLOCK>() {
+        if block.iter().fold(false, |any, &b| any | stop(b)) {
+            break;
+        }
+        at += BLOCK;
+    }
+    while let Some(word) = bytes[at..].first_chunk() {
+        match hit(word) {
+            0 => at += 8,
+            found => return at + place(found),
+        }
+    }
+    let rest = &bytes[at..];
+    at + rest.iter().position(|&b| stop(b)).unwrap_or(rest.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn naive(bytes: &[u8], stop: impl Fn(u8) -> bool) -> usize {
+        bytes.iter().position(|&b| stop(b)).unwrap_or(bytes.len())
+    }
+
+    fn check(bytes: &[u8]) {
+        for quote in [b'"', b'\''] {
+            let low = |b| b == quote || b == b'\\' || b < 0x20;
+            assert_eq!(plain(bytes, quote), naive(bytes, |b| low(b) || b >= 0x80));
+            assert_eq!(
+                plain_or_high(bytes, quote),
+                naive(bytes, |b| low(b) || b >= 0xfe)
+            );
+        }
+        let escaped = |b| b == b'"' || b == b'\\' || !(0x20..0x7f).contains(&b);
+        assert_eq!(unescaped(bytes), naive(bytes, escaped));
+    }
+
+    #[test]
+    fn every_byte_is_found_at_every_place() {
+        for len in [1, 7, 8, 16, 17, 40, 79, 80] {
+            for at in 0..len {
+                for byte in 0..=255 {
+                    let mut bytes = vec![b'x'; len];
+                    bytes[at] = byte;
+                    check(&bytes);
+                    // The borrow of a hit must not hide or forge a neighbour's.
+                    bytes[at..].fill(byte.wrapping_add(1));
+                    bytes[at] = byte;
+                    check(&bytes);
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_a_byte_loop(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+            check(&bytes);
+        }
+
+        #[test]
+        fn agrees_on_mostly_plain_bytes(
+            bytes in prop::collection::vec(prop_oneof![20 => Just(b'a'), 10 => 0x80..0xfeu8, 1 => any::<u8>()], 0..200),
+        ) {
+            check(&bytes);
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! The message parser: bytes in, messages out (QEMU's JSON streamer).
+//!
+//! # Where a message ends
+//!
+//! Not where its value ends, but where the braces and, counted apart, the
+//! brackets are balanced, or one of the counts goes negative. So `{"a":1]` is
+//! a message, an erroneous one; so is a lone `}`, `,` or number; and `{[}` is
+//! not finished. Of a message only the first error counts. If its value is
+//! complete, so are the counts balanced, hence nothing can follow the value
+//! within the message.
+//!
+//! A lexical error is an outcome of its own. It drops the message begun, with
+//! its nesting; what follows is taken afresh.
+//!
+//! # Limits
+//!
+//! A message may not have more than 2^21 tokens, 64 MiB of token text (white
+//! space does not count; the 64 MiB are already too much, and so is a token
+//! that is still unfinished one byte later), nor 1024 levels of nesting. The
+//! token that breaks a limit is dropped together with the message, and what
+//! follows is taken afresh, as after a lexical error but without recovery.
+//!
+//! # Splits
+//!
+//! The outcomes do not depend on how the input is cut into pieces: the lexer
+//! resumes at any byte, the parser at any token. Tokens which are in the input
+//! as a whole and unsuspicious take a [short cut](super::fast) past the lexer;
+//! whatever is not falls back to it for that one token, so no byte is looked
+//! at more than a constant number of times.
+
+use super::super::error::Error;
+use super::super::qobject::QObject;
+use super::lexer::{Lexeme, Lexer};
+use super::parser::{Parser, Token};
+use super::string::unquote;
+use super::utf8::mod_utf8_lossy;
+use super::{fast, number};
+
+/// How large one message may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JsonLimits {
+    /// Bytes of token text, white space not counted; reaching it is an error.
+    pub token_size: usize,
+    /// Number of tokens.
+    pub token_count: usize,
+    /// Levels of nesting, objects and arrays together.
+    pub nesting: usize,
+}
+
+/// QEMU's limits: 64 MiB, 2^21 tokens, 1024 levels.
+impl Default for JsonLimits {
+    fn default() -> Self {
+        JsonLimits {
+            token_size: 64 << 20,
+            token_count: 1 << 21,
+            nesting: 1024,
+        }
+    }
+}
+
+/// Parses a stream of messages in QEMU's dialect of JSON (`JSONMessageParser`).
+///
+/// It is pulled: the caller hands in bytes and gets back the first outcome and
+/// how many bytes that took, and comes again with the rest when it likes.
+///
+/// ```
+/// use qmonitor::qapi::json::JsonMessageParser;
+///
+/// let mut parser = JsonMessageParser::default();
+/// let input = b"{'execute': 'stop'} {]";
+/// let (used, message) = parser.parse(input);
+/// let message = message.unwrap().unwrap();
+/// assert_eq!(message.as_dict().unwrap().get_str("execute"), Some("stop"));
+/// let (_, error) = parser.parse(&input[used..]);
+/// let error = error.unwrap().unwrap_err();
+/// assert_eq!(error.desc(), "JSON parse error, expecting value");
+/// ```
+#[derive(Debug)]
+pub struct JsonMessageParser {
+    limits: JsonLimits,
+    lexer: Lexer,
+    pub(super) parser: Parser,
+    /// Open braces and brackets, less those closed.
+    braces: isize,
+    brackets: isize,
+    /// Of the message so far.
+    token_count: usize,
+    token_size: usize,
+}
+
+/// What a message or an error amounts to.
+pub(super) type Outcome = Result<QObject, Error>;
+
+impl Default for JsonMessageParser {
+    fn default() -> Self {
+        Self::new(JsonLimits::default())
+    }
+}
+
+impl JsonMessageParser {
+    /// A parser at the start of a message.
+    pub fn new(limits: JsonLimits) -> Self {
+        JsonMessageParser {
+            limits,
+            lexer: Lexer::new(limits.token_size),
+            parser: Parser::new(),
+            braces: 0,
+            brackets: 0,
+            token_count: 0,
+            token_size: 0,
+        }
+    }
+
+    /// Takes bytes of `input` up to the end of the first message or error;
+    /// returns their number and the outcome (`json_message_parser_feed`).
+    /// `None` means that all of `input` was taken and more is needed.
+    ///
+    /// A number or keyword outside of any container is complete only with the
+    /// byte after it, which is not taken.
+    ///
+    /// # Errors
+    ///
+    /// The texts are QEMU's: "JSON parse error, …" or "JSON … limit
+    /// exceeded". After an error the parser is ready to go on.
+    pub fn parse(&mut self, input: &[u8]) -> (usize, Option<Result<QObject, Error>>) {
+        let mut at = 0;
+        while at < input.len() {
+            if self.lexer.at_start() && !self.parser.is_decided() {
+                let (used, outcome) = fast::parse(self, &input[at..]);
+                at += used;
+                if outcome.is_some() {
+                    return (at, outcome);
+                }
+            }
+            let (used, outcome) = self.parse_one(&input[at..]);
+            at += used;
+            if outcome.is_some() {
+                return (at, outcome);
+            }
+        }
+        (at, None)
+    }
+
+    /// Takes one token by way of the lexer.
+    fn parse_one(&mut self, input: &[u8]) -> (usize, Option<Outcome>) {
+        let (used, lexeme) = self.lexer.next(input);
+        (used, lexeme.and_then(|lexeme| self.take(lexeme)))
+    }
+
+    /// The input has ended: what was begun is an error or, if it is a number
+    /// or keyword, complete (`json_message_parser_flush`). To be called until
+    /// it returns `None`; then the parser is as new.
+    ///
+    /// A QMP session does not call it, but drops what is unfinished.
+    pub fn flush(&mut self) -> Option<Result<QObject, Error>> {
+        if let Some(lexeme) = self.lexer.finish() {
+            let outcome = self.take(lexeme);
+            if outcome.is_some() {
+                return outcome;
+            }
+        }
+        (self.token_count > 0).then(|| self.end_message())
+    }
+
+    /// Forgets what was begun; the next byte is the first of a message.
+    pub fn reset(&mut self) {
+        self.lexer.reset();
+        self.forget_message();
+    }
+
+    /// Bytes of the unfinished message: the text of its tokens so far.
+    pub fn buffered(&self) -> usize {
+        self.token_size + self.lexer.buffered()
+    }
+
+    fn take(&mut self, lexeme: Lexeme) -> Option<Outcome> {
+        let text = self.lexer.text();
+        let token = match lexeme {
+            Lexeme::Structural(byte) => match byte {
+                b'{' => Token::BeginObject,
+                b'}' => Token::EndObject,
+                b'[' => Token::BeginArray,
+                b']' => Token::EndArray,
+                b':' => Token::Colon,
+                _ => Token::Comma,
+            },
+            // After an error nobody wants to know what a token means.
+            _ if self.parser.is_decided() => Token::Value(QObject::Null),
+            Lexeme::String => unquote(text).map_or_else(Token::Bad, |s| Token::Value(s.into())),
+            Lexeme::Number => Token::Value(number::parse(&mod_utf8_lossy(text)).into()),
+            Lexeme::Keyword => keyword(text),
+            Lexeme::Stray | Lexeme::TooLong => Token::Comma,
+        };
+        match lexeme {
+            Lexeme::Stray => {
+                // QEMU formats the token as a C string.
+                let shown = text.split(|&b| b == 0).next().unwrap_or_default();
+                let error = format!("JSON parse error, stray '{}'", mod_utf8_lossy(shown));
+                self.forget_message();
+                Some(Err(Error::new(error)))
+            }
+            Lexeme::TooLong => Some(self.exceed("JSON token size limit exceeded")),
+            _ => self.push(token, text.len()),
+        }
+    }
+
+    /// Takes a token of that length in bytes.
+    fn push(&mut self, token: Token, len: usize) -> Option<Outcome> {
+        match token {
+            Token::BeginObject => self.braces += 1,
+            Token::EndObject => self.braces -= 1,
+            Token::BeginArray => self.brackets += 1,
+            Token::EndArray => self.brackets -= 1,
+            _ => {}
+        }
+        let nesting = usize::try_from(self.braces + self.brackets).unwrap_or(0);
+        if len >= self.limits.token_size - self.token_size {
+            return Some(self.exceed("JSON token size limit exceeded"));
+        }
+        if self.token_count >= self.limits.token_count {
+            return Some(self.exceed("JSON token count limit exceeded"));
+        }
+        if nesting > self.limits.nesting {
+            return Some(self.exceed("JSON nesting depth limit exceeded"));
+        }
+        self.token_size += len;
+        self.token_count += 1;
+        self.parser.push(token);
+        self.is_at_end().then(|| self.end_message())
+    }
+
+    /// Bytes that surely break no limit, whatever tokens they hold.
+    pub(super) fn room(&self) -> usize {
+        let size = self.limits.token_size - self.token_size;
+        let count = self.limits.token_count - self.token_count;
+        size.min(count).saturating_sub(1)
+    }
+
+    /// The number of levels allowed.
+    pub(super) fn nesting_limit(&self) -> usize {
+        self.limits.nesting
+    }
+
+    /// Counts tokens that the parser has been given past [`Self::push`], which
+    /// together broke no limit; returns the outcome if the message is at its end.
+    #[inline]
+    pub(super) fn account(
+        &mut self,
+        tokens: usize,
+        size: usize,
+        braces: isize,
+        brackets: isize,
+    ) -> Option<Outcome> {
+        self.token_count += tokens;
+        self.token_size += size;
+        self.braces += braces;
+        self.brackets += brackets;
+        (self.parser.is_decided() && self.is_at_end()).then(|| self.end_message())
+    }
+
+    /// Whether the message ends here, given that it has begun.
+    #[inline]
+    fn is_at_end(&self) -> bool {
+        let balanced = self.braces == 0 && self.brackets == 0;
+        balanced || self.braces < 0 || self.brackets < 0
+    }
+
+    fn end_message(&mut self) -> Outcome {
+        self.restart_counts();
+        self.parser.finish().map_err(parse_error)
+    }
+
+    #[cold]
+    fn exceed(&mut self, error: &'static str) -> Outcome {
+        self.forget_message();
+        Err(Error::new(error))
+    }
+
+    fn forget_message(&mut self) {
+        self.parser.reset();
+        self.restart_counts();
+    }
+
+    fn restart_counts(&mut self) {
+        self.braces = 0;
+        self.brackets = 0;
+        self.token_count = 0;
+        self.token_size = 0;
+    }
+}
+
+fn keyword(text: &[u8]) -> Token {
+    Token::Value(match text {
+        b"true" => QObject::Bool(true),
+        b"false" => QObject::Bool(false),
+        b"null" => QObject::Null,
+        _ => return Token::Bad(format!("invalid keyword '{}'", mod_utf8_lossy(text))),
+    })
+}
+
+/// QEMU formats the text of a parse error in a buffer of 1024 bytes.
+const PARSE_ERROR_MAX: usize = 1023;
+
+fn parse_error(mut text: String) -> Error {
+    while text.len() > PARSE_ERROR_MAX {
+        text.pop();
+    }
+    Error::new(text).prepend("JSON parse error, ")
+}

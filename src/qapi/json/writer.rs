@@ -1,0 +1,339 @@
+//! The writer: JSON as QEMU prints it.
+//!
+//! Pure ASCII: whatever lies above 0x7E, DEL included, is `\uXXXX` with
+//! upper-case digits, beyond the BMP as a surrogate pair; noncharacters, which
+//! QEMU holds to be bad encoding, print as `\uFFFD`. Compact form puts `", "`
+//! between and `": "` after names. Pretty form has four spaces per level, and
+//! an empty container takes two lines. On the wire every line ends in CR LF.
+
+use super::super::qobject::{QNum, QObject};
+use super::number;
+use super::scan;
+use super::utf8::is_noncharacter;
+
+/// Writes JSON into a buffer, minding commas, colons and layout (`JSONWriter`).
+///
+/// Values are written in order; inside an object each is preceded by its
+/// [`key`](JsonWriter::key).
+///
+/// ```
+/// use qmonitor::qapi::json::JsonWriter;
+///
+/// let mut w = JsonWriter::new(false);
+/// w.begin_object();
+/// w.key("return");
+/// w.begin_array();
+/// w.i64(-1);
+/// w.string("é");
+/// w.end_array();
+/// w.end_object();
+/// w.newline();
+/// assert_eq!(w.as_bytes(), b"{\"return\": [-1, \"\\u00E9\"]}\r\n");
+/// ```
+#[derive(Debug)]
+pub struct JsonWriter {
+    out: Vec<u8>,
+    pretty: bool,
+    line_end: &'static str,
+    depth: usize,
+    /// Nothing was written since the container was opened.
+    first: bool,
+    after_key: bool,
+}
+
+impl JsonWriter {
+    /// A writer with an empty buffer, for the wire: lines end in CR LF.
+    pub fn new(pretty: bool) -> Self {
+        Self::with_line_end(pretty, "\r\n")
+    }
+
+    fn with_line_end(pretty: bool, line_end: &'static str) -> Self {
+        JsonWriter {
+            out: Vec::new(),
+            pretty,
+            line_end,
+            depth: 0,
+            first: true,
+            after_key: false,
+        }
+    }
+
+    /// Chooses the form of what follows. To be called between values only.
+    pub fn set_pretty(&mut self, pretty: bool) {
+        self.pretty = pretty;
+    }
+
+    /// What was written so far.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.out
+    }
+
+    /// Takes what was written and starts anew.
+    pub fn take(&mut self) -> Vec<u8> {
+        let out = std::mem::take(&mut self.out);
+        self.clear();
+        out
+    }
+
+    /// Drops what was written and starts anew; the buffer is kept.
+    pub fn clear(&mut self) {
+        self.out.clear();
+        self.depth = 0;
+        self.first = true;
+        self.after_key = false;
+    }
+
+    /// Ends the line after a complete value.
+    pub fn newline(&mut self) {
+        self.out.extend_from_slice(self.line_end.as_bytes());
+    }
+
+    fn break_line(&mut self) {
+        self.newline();
+        self.out.resize(self.out.len() + 4 * self.depth, b' ');
+    }
+
+    /// What belongs in front of a name or value.
+    #[inline]
+    fn separate(&mut self) {
+        if self.after_key {
+            self.after_key = false;
+            return;
+        }
+        let first = std::mem::replace(&mut self.first, false);
+        if self.depth == 0 {
+            return;
+        }
+        if self.pretty {
+            if !first {
+                self.out.push(b',');
+            }
+            self.break_line();
+        } else if !first {
+            self.out.extend_from_slice(b", ");
+        }
+    }
+
+    #[inline]
+    fn begin(&mut self, bracket: u8) {
+        self.separate();
+        self.out.push(bracket);
+        self.depth += 1;
+        self.first = true;
+    }
+
+    #[inline]
+    fn end(&mut self, bracket: u8) {
+        self.depth = self.depth.saturating_sub(1);
+        self.first = false;
+        if self.pretty {
+            self.break_line();
+        }
+        self.out.push(bracket);
+    }
+
+    /// Opens an object.
+    pub fn begin_object(&mut self) {
+        self.begin(b'{');
+    }
+
+    /// Closes the innermost container, which is an object.
+    pub fn end_object(&mut self) {
+        self.end(b'}');
+    }
+
+    /// Opens an array.
+    pub fn begin_array(&mut self) {
+        self.begin(b'[');
+    }
+
+    /// Closes the innermost container, which is an array.
+    pub fn end_array(&mut self) {
+        self.end(b']');
+    }
+
+    /// The name of the member whose value comes next.
+    pub fn key(&mut self, name: &str) {
+        self.separate();
+        self.quoted(name);
+        self.out.extend_from_slice(b": ");
+        self.after_key = true;
+    }
+
+    /// A string.
+    pub fn string(&mut self, value: &str) {
+        self.separate();
+        self.quoted(value);
+    }
+
+    /// A signed integer.
+    pub fn i64(&mut self, value: i64) {
+        self.separate();
+        number::write_i64(&mut self.out, value);
+    }
+
+    /// An unsigned integer.
+    pub fn u64(&mut self, value: u64) {
+        self.separate();
+        number::write_u64(&mut self.out, value);
+    }
+
+    /// A double, as `%.17g` prints it; infinities are not JSON but are sent.
+    pub fn f64(&mut self, value: f64) {
+        self.separate();
+        number::write_f64(&mut self.out, value);
+    }
+
+    /// `true` or `false`.
+    pub fn bool(&mut self, value: bool) {
+        self.separate();
+        self.out
+            .extend_from_slice(if value { b"true" } else { b"false" });
+    }
+
+    /// `null`.
+    pub fn null(&mut self) {
+        self.separate();
+        self.out.extend_from_slice(b"null");
+    }
+
+    /// Any value, members in their order.
+    pub fn qobject(&mut self, value: &QObject) {
+        match value {
+            QObject::Null => self.null(),
+            QObject::Bool(value) => self.bool(*value),
+            QObject::Num(QNum::I64(value)) => self.i64(*value),
+            QObject::Num(QNum::U64(value)) => self.u64(*value),
+            QObject::Num(QNum::Double(value)) => self.f64(*value),
+            QObject::String(value) => self.string(value),
+            QObject::List(list) => {
+                self.begin_array();
+                for value in list {
+                    self.qobject(value);
+                }
+                self.end_array();
+            }
+            QObject::Dict(dict) => {
+                self.begin_object();
+                for (name, value) in dict.iter() {
+                    self.key(name);
+                    self.qobject(value);
+                }
+                self.end_object();
+            }
+        }
+    }
+
+    /// A value that was written before, in compact form. It is copied, or laid
+    /// out anew if this writer is pretty.
+    pub fn raw(&mut self, value: &[u8]) {
+        if !self.pretty {
+            self.separate();
+            self.out.extend_from_slice(value);
+            return;
+        }
+        let mut at = 0;
+        while let Some(&byte) = value.get(at) {
+            at += 1;
+            match byte {
+                b'{' | b'[' => self.begin(byte),
+                b'}' | b']' => self.end(byte),
+                b':' => {
+                    self.out.extend_from_slice(b": ");
+                    self.after_key = true;
+                }
+                b',' | b' ' => {}
+                _ => {
+                    let len = 1 + scalar_len(byte, &value[at..]);
+                    self.separate();
+                    self.out.extend_from_slice(&value[at - 1..at - 1 + len]);
+                    at += len - 1;
+                }
+            }
+        }
+    }
+
+    fn quoted(&mut self, text: &str) {
+        self.out.reserve(text.len() + 2);
+        self.out.push(b'"');
+        let mut rest = text;
+        loop {
+            let plain = scan::unescaped(rest.as_bytes());
+            self.out.extend_from_slice(&rest.as_bytes()[..plain]);
+            rest = &rest[plain..];
+            let mut chars = rest.chars();
+            let Some(c) = chars.next() else { break };
+            self.escaped(c);
+            rest = chars.as_str();
+        }
+        self.out.push(b'"');
+    }
+
+    fn escaped(&mut self, c: char) {
+        let short = match c {
+            '"' => b'"',
+            '\\' => b'\\',
+            '\u{8}' => b'b',
+            '\u{c}' => b'f',
+            '\n' => b'n',
+            '\r' => b'r',
+            '\t' => b't',
+            _ => {
+                let c = if is_noncharacter(c) {
+                    char::REPLACEMENT_CHARACTER
+                } else {
+                    c
+                };
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    self.out.extend_from_slice(b"\\u");
+                    for shift in [12, 8, 4, 0] {
+                        let digit = usize::from(*unit >> shift & 0xf);
+                        self.out.push(b"0123456789ABCDEF"[digit]);
+                    }
+                }
+                return;
+            }
+        };
+        self.out.extend_from_slice(&[b'\\', short]);
+    }
+}
+
+/// How far the string, number or keyword goes on that has begun with `first`.
+fn scalar_len(first: u8, rest: &[u8]) -> usize {
+    let mut at = 0;
+    if first != b'"' {
+        return rest
+            .iter()
+            .position(|b| matches!(b, b',' | b':' | b']' | b'}' | b' '))
+            .unwrap_or(rest.len());
+    }
+    loop {
+        at += scan::unescaped(&rest[at..]);
+        match rest.get(at) {
+            Some(b'"') => return at + 1,
+            Some(b'\\') => at = rest.len().min(at + 2),
+            Some(_) => at += 1,
+            None => return at,
+        }
+    }
+}
+
+/// A value as text (`qobject_to_json`, `qobject_to_json_pretty`). Unlike on the
+/// wire, lines of the pretty form end in a mere newline.
+///
+/// ```
+/// use qmonitor::qapi::json::{qobject_from_json, qobject_to_json};
+///
+/// let value = qobject_from_json(b"{'a': [1, 0.1]}").unwrap();
+/// assert_eq!(qobject_to_json(&value, false), r#"{"a": [1, 0.10000000000000001]}"#);
+/// assert_eq!(
+///     qobject_to_json(&value, true),
+///     "{\n    \"a\": [\n        1,\n        0.10000000000000001\n    ]\n}"
+/// );
+/// ```
+pub fn qobject_to_json(value: &QObject, pretty: bool) -> String {
+    let mut writer = JsonWriter::with_line_end(pretty, "\n");
+    writer.qobject(value);
+    // The writer makes nothing but ASCII.
+    String::from_utf8_lossy(&writer.out).into_owned()
+}

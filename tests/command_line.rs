@@ -1,0 +1,95 @@
+//! The program's options: a wrong one gives one line that names it.
+
+mod common;
+
+use common::run;
+
+#[track_caller]
+fn refused(args: &[&str]) -> String {
+    let out = run(args);
+    assert_eq!(out.status.code(), Some(1), "{args:?}: {out:?}");
+    assert!(out.stdout.is_empty(), "{out:?}");
+    let err = String::from_utf8(out.stderr).unwrap();
+    assert!(err.ends_with('\n'), "{err}");
+    match err.split_once(": ") {
+        Some((program, rest)) if program.ends_with("qmonitor") => rest.trim_end().to_owned(),
+        _ => panic!("the program's name comes first: {err}"),
+    }
+}
+
+#[test]
+fn a_wrong_option_is_named() {
+    for (args, message) in [
+        (&["-foo"][..], "-foo: invalid option"),
+        (&["-qmp"], "-qmp: requires an argument"),
+        (
+            &["-qmp", "unix:/nonexistent/q,server=on,wait=off"],
+            "-qmp unix:/nonexistent/q,server=on,wait=off: Failed to bind socket to /nonexistent/q: No such file or directory",
+        ),
+        (&["-mon", "chardev=x"], "-mon chardev=x: chardev \"x\" not found"),
+        (
+            &["-chardev", "nosuch,id=a"],
+            "-chardev nosuch,id=a: 'nosuch' is not a valid char driver name",
+        ),
+        (
+            &["-chardev", "null,id=a", "-chardev", "null,id=a"],
+            "-chardev null,id=a: Duplicate ID 'a' for chardev",
+        ),
+        (
+            &["-object", "nosuch,id=x"],
+            "-object nosuch,id=x: Parameter 'qom-type' does not accept value 'nosuch'",
+        ),
+        (
+            &["-object", "iothread,id=a", "-object", "iothread,id=a"],
+            "-object iothread,id=a: Duplicate ID 'a' for object",
+        ),
+        (&["-uuid", "x"], "-uuid x: failed to parse UUID string: wrong format"),
+        (
+            &["-name", "guest=a,foo=b"],
+            "-name guest=a,foo=b: Invalid parameter 'foo'",
+        ),
+        (
+            &["-compat", "deprecated-input=foo"],
+            "-compat deprecated-input=foo: Parameter 'deprecated-input' does not accept value 'foo'",
+        ),
+        (
+            &["-add-fd", "fd=1,set=1"],
+            "-add-fd fd=1,set=1: fd cannot be a standard I/O stream",
+        ),
+        (
+            &["-pidfile", "/nonexistent/pid"],
+            "cannot create PID file: Could not create '/nonexistent/pid': No such file or directory",
+        ),
+        (
+            &["-D", "/nonexistent/log"],
+            "Error opening logfile /nonexistent/log: No such file or directory",
+        ),
+        (
+            &["/nonexistent/disk"],
+            "/nonexistent/disk: Could not open '/nonexistent/disk': No such file or directory",
+        ),
+    ] {
+        assert_eq!(refused(args), message, "{args:?}");
+    }
+}
+
+#[test]
+fn a_form_that_cannot_be_parsed_has_its_second_line() {
+    assert_eq!(
+        refused(&["-qmp", "unix:/tmp/x,server=maybe"])
+            .lines()
+            .collect::<Vec<_>>()
+            .len(),
+        2
+    );
+}
+
+#[test]
+fn version_and_help_go_to_standard_output() {
+    let out = run(&["-version"]);
+    assert_eq!(out.status.code(), Some(0));
+    assert!(String::from_utf8_lossy(&out.stdout).starts_with("QEMU emulator version 10.0.2 ("));
+    let out = run(&["--help"]);
+    assert_eq!(out.status.code(), Some(0));
+    assert!(String::from_utf8_lossy(&out.stdout).contains("-qmp DEV"));
+}

@@ -173,9 +173,10 @@ impl Fdsets {
         for f in &set.fds {
             let mode = OFlag::from_bits_truncate(fcntl(f.fd.as_fd(), FcntlArg::F_GETFL)?);
             if mode & OFlag::O_ACCMODE == flags & OFlag::O_ACCMODE {
-                let dup = f.fd.try_clone().map_err(|e| {
-                    Errno::from_raw(e.raw_os_error().unwrap_or(Errno::EIO as i32))
-                })?;
+                let dup = f
+                    .fd
+                    .try_clone()
+                    .map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(Errno::EIO as i32)))?;
                 set.users.push(dup.as_raw_fd());
                 return Ok(dup);
             }

@@ -302,4 +302,3 @@ pub(crate) fn write_error(w: &mut JsonWriter, id: Option<&QObject>, error: &Erro
     w.end_object();
     w.end_object();
 }
-

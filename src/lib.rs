@@ -5,6 +5,8 @@
 extern crate self as qmonitor;
 
 #[cfg(feature = "runtime")]
+pub mod chardev;
+#[cfg(feature = "runtime")]
 pub mod main_loop;
 #[cfg(feature = "runtime")]
 pub mod monitor;

@@ -1,5 +1,6 @@
 //! Commands about character devices.
 
+use super::base64;
 use super::char_config::chardev_config;
 use super::runtime::Runtime;
 use super::schema::{
@@ -7,7 +8,7 @@ use super::schema::{
     YankCommands, YankInstance, YankInstanceChardev,
 };
 use crate::chardev::{
-    self, base64, chardev_change, chardev_remove, chardev_send_break, qemu_chr_find,
+    self, chardev_change, chardev_remove, chardev_send_break, qemu_chr_find,
     CHARDEV_BACKENDS,
 };
 use crate::qapi::{Error, ErrorClass};
@@ -144,5 +145,5 @@ fn utf8_bytes(text: &str) -> Vec<u8> {
 /// sequence becomes one U+FFFD.
 fn utf8_text(bytes: &[u8]) -> String {
     let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
-    crate::qapi::json::mod_utf8_to_string(&bytes[..end])
+    crate::qapi::json::mod_utf8_lossy(&bytes[..end]).into_owned()
 }

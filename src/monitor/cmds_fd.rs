@@ -43,7 +43,11 @@ impl<S: 'static> FdsCommands for S {
         })
     }
 
-    fn qmp_remove_fd(rt: &mut Runtime<Self>, fdset_id: i64, fd: Option<i64>) -> Result<(), Error> {
+    fn qmp_remove_fd(
+        rt: &mut Runtime<Self>,
+        fdset_id: i64,
+        fd: Option<i64>,
+    ) -> Result<(), Error> {
         rt.fdsets.remove(fdset_id, fd)
     }
 

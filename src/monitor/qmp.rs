@@ -302,3 +302,4 @@ pub(crate) fn write_error(w: &mut JsonWriter, id: Option<&QObject>, error: &Erro
     w.end_object();
     w.end_object();
 }
+

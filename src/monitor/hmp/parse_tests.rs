@@ -83,8 +83,10 @@ fn before_the_machine_exists() {
         ("  stop/x", "  stop"),
         ("info   registers x", "info   registers"),
     ] {
-        let mut env = TestEnv::default();
-        env.preconfig = true;
+        let mut env = TestEnv {
+            preconfig: true,
+            ..TestEnv::default()
+        };
         let error = parse_command(line.as_bytes(), &table(), &mut env).unwrap_err();
         assert_eq!(
             text(&error.text),
@@ -94,8 +96,10 @@ fn before_the_machine_exists() {
         );
     }
     for line in ["q", "info status", "qom-list", "info"] {
-        let mut env = TestEnv::default();
-        env.preconfig = true;
+        let mut env = TestEnv {
+            preconfig: true,
+            ..TestEnv::default()
+        };
         assert!(
             parse_command(line.as_bytes(), &table(), &mut env).is_ok(),
             "{line}"

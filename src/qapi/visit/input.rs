@@ -17,7 +17,7 @@
 //! visitor stands somewhere within the object and is only good for dropping.
 
 use super::numbers::{parse_bool, parse_i64, parse_number, parse_size, parse_u64};
-use super::{EnumEntry, QType, QapiType};
+use super::{EnumEntry, QType, QapiObject, QapiType, VisitSize};
 use crate::qapi::{CompatPolicy, Error, ErrorClass, QDict, QNum, QObject, SpecialFeatures};
 
 /// Containers within one another that a visit descends into.
@@ -263,6 +263,30 @@ impl InputVisitor {
         T::visit_in(self, name)
     }
 
+    /// Reads a member that is a size, or a list of them; see [`VisitSize`].
+    ///
+    /// # Errors
+    ///
+    /// As [`QapiType::visit_in`].
+    pub fn size<T: VisitSize>(&mut self, name: &str) -> Result<T, Error> {
+        T::visit_size(self, name)
+    }
+
+    /// Reads the members of a union's branch, or of a whole object, that stand
+    /// without braces of their own.
+    ///
+    /// # Errors
+    ///
+    /// As [`QapiObject::visit_members_in`].
+    pub fn branch<T: QapiObject>(&mut self) -> Result<T, Error> {
+        T::visit_members_in(self)
+    }
+
+    fn check_member(&self, name: &str, features: SpecialFeatures) -> Result<(), Error> {
+        let class = ErrorClass::GenericError;
+        self.policy.check_input(features, class, "parameter", name)
+    }
+
     /// Reads a mandatory member that is deprecated or unstable.
     ///
     /// # Errors
@@ -274,10 +298,22 @@ impl InputVisitor {
         name: &str,
         features: SpecialFeatures,
     ) -> Result<T, Error> {
-        let class = ErrorClass::GenericError;
-        self.policy
-            .check_input(features, class, "parameter", name)?;
+        self.check_member(name, features)?;
         T::visit_in(self, name)
+    }
+
+    /// [`special_member`](Self::special_member) for a size.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn special_size<T: VisitSize>(
+        &mut self,
+        name: &str,
+        features: SpecialFeatures,
+    ) -> Result<T, Error> {
+        self.check_member(name, features)?;
+        T::visit_size(self, name)
     }
 
     /// Reads an optional member that is deprecated or unstable.
@@ -292,6 +328,22 @@ impl InputVisitor {
     ) -> Result<Option<T>, Error> {
         match self.optional(name) {
             true => self.special_member(name, features).map(Some),
+            false => Ok(None),
+        }
+    }
+
+    /// [`special_optional`](Self::special_optional) for a size.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn special_optional_size<T: VisitSize>(
+        &mut self,
+        name: &str,
+        features: SpecialFeatures,
+    ) -> Result<Option<T>, Error> {
+        match self.optional(name) {
+            true => self.special_size(name, features).map(Some),
             false => Ok(None),
         }
     }

@@ -33,7 +33,7 @@ pub use enums::{EnumEntry, ParseEnumError, QType, QapiEnum};
 pub use input::InputVisitor;
 pub use keyval::{keyval_parse, MAX_KEY_FRAGMENT};
 pub use output::{JsonOutputVisitor, OutputVisitor, QObjectOutputVisitor};
-pub use types::{QNull, QapiObject, QapiType, Size};
+pub use types::{QNull, QapiObject, QapiType, VisitSize};
 
 use super::{CompatPolicy, Error, QObject};
 

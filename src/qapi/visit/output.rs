@@ -1,5 +1,6 @@
 //! Output visitors: what is told a value, member by member.
 
+use super::{QapiObject, QapiType};
 use crate::qapi::json::JsonWriter;
 use crate::qapi::{CompatPolicy, QDict, QNum, QObject, SpecialFeatures};
 
@@ -37,10 +38,28 @@ pub trait OutputVisitor {
 }
 
 impl dyn OutputVisitor + '_ {
-    /// Whether a member with these features is to be left out
+    /// Writes a member.
+    pub fn member<T: QapiType>(&mut self, name: &str, value: &T) {
+        value.visit_out(self, name);
+    }
+
+    /// Writes a member that is deprecated or unstable, unless policy hides it
     /// (`visit_policy_skip`).
-    pub fn policy_skip(&self, features: SpecialFeatures) -> bool {
-        self.policy().hides(features)
+    pub fn special_member<T: QapiType>(
+        &mut self,
+        name: &str,
+        value: &T,
+        features: SpecialFeatures,
+    ) {
+        if !self.policy().hides(features) {
+            value.visit_out(self, name);
+        }
+    }
+
+    /// Writes the members of a union's branch, or of a whole object, without
+    /// braces around them.
+    pub fn branch<T: QapiObject>(&mut self, value: &T) {
+        value.visit_members_out(self);
     }
 }
 

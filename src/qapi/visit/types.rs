@@ -109,19 +109,42 @@ narrow! {
     u32: type_uint64, type_uint64, "uint32_t";
 }
 
-/// The built-in type `size`: a `u64` that accepts suffixes (`64M`) where values
-/// are written as text. Generated types hold plain `u64`s and use this only to
-/// visit them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Size(pub u64);
+/// The built-in type `size`: in Rust a `u64`, or a list of them, but visited
+/// differently, because suffixes (`64M`) are understood where values are
+/// written as text.
+pub trait VisitSize: Sized {
+    /// Reads the member `name`.
+    ///
+    /// # Errors
+    ///
+    /// As [`QapiType::visit_in`].
+    fn visit_size(v: &mut InputVisitor, name: &str) -> Result<Self, Error>;
+}
 
-impl QapiType for Size {
-    fn visit_in(v: &mut InputVisitor, name: &str) -> Result<Self, Error> {
-        v.type_size(name).map(Size)
+impl VisitSize for u64 {
+    fn visit_size(v: &mut InputVisitor, name: &str) -> Result<Self, Error> {
+        v.type_size(name)
     }
+}
 
-    fn visit_out(&self, v: &mut dyn OutputVisitor, name: &str) {
-        v.type_uint64(name, self.0);
+impl<T: VisitSize> VisitSize for Option<T> {
+    fn visit_size(v: &mut InputVisitor, name: &str) -> Result<Self, Error> {
+        match v.optional(name) {
+            true => T::visit_size(v, name).map(Some),
+            false => Ok(None),
+        }
+    }
+}
+
+impl<T: VisitSize> VisitSize for Vec<T> {
+    fn visit_size(v: &mut InputVisitor, name: &str) -> Result<Self, Error> {
+        v.start_list(name)?;
+        let mut list = Vec::new();
+        while v.next_list() {
+            list.push(T::visit_size(v, "")?);
+        }
+        v.end_list();
+        Ok(list)
     }
 }
 

@@ -1,0 +1,58 @@
+//! From the backend to the front end: input and events.
+//!
+//! Each of these can run any code of the host. A backend that goes on
+//! afterwards must look its chardev up again.
+
+use super::fe::CharHandlers;
+use super::host::ChardevHost;
+use super::table::{ChardevId, ChrEvent};
+
+/// The handlers of one front end, copied out, with its opaque value.
+pub(super) fn handlers<H: ChardevHost>(
+    h: &H,
+    id: ChardevId,
+    tag: usize,
+) -> Option<(CharHandlers<H>, u64)> {
+    let fe = h.chardevs().get(id)?.frontends.get(tag)?.as_ref()?;
+    Some((fe.handlers?, fe.opaque))
+}
+
+/// How many bytes the front end takes now; 0 without one
+/// (`qemu_chr_be_can_write`).
+pub fn qemu_chr_be_can_write<H: ChardevHost>(h: &H, id: ChardevId) -> usize {
+    handlers(h, id, 0).map_or(0, |(fe, opaque)| (fe.can_read)(h, opaque))
+}
+
+/// Gives input to the front end (`qemu_chr_be_write`). No more than
+/// [`qemu_chr_be_can_write`] said.
+pub fn qemu_chr_be_write<H: ChardevHost>(h: &mut H, id: ChardevId, buf: &[u8]) {
+    if let Some((fe, opaque)) = handlers(h, id, 0) {
+        (fe.read)(h, opaque, buf);
+    }
+}
+
+/// Notes that the backend opened or closed, and tells whoever is concerned
+/// (`qemu_chr_be_event`).
+pub fn qemu_chr_be_event<H: ChardevHost>(h: &mut H, id: ChardevId, event: ChrEvent) {
+    let Some(chr) = h.chardevs_mut().get_mut(id) else {
+        return;
+    };
+    match event {
+        ChrEvent::Opened => chr.be_open = true,
+        ChrEvent::Closed => chr.be_open = false,
+        ChrEvent::Break | ChrEvent::MuxIn | ChrEvent::MuxOut => {}
+    }
+    (chr.class.chr_be_event)(h, id, event);
+}
+
+/// The default of `chr_be_event`: tells the only front end.
+pub(super) fn chr_be_event<H: ChardevHost>(h: &mut H, id: ChardevId, event: ChrEvent) {
+    send_event(h, id, 0, event);
+}
+
+/// Tells one front end.
+pub(super) fn send_event<H: ChardevHost>(h: &mut H, id: ChardevId, tag: usize, event: ChrEvent) {
+    if let Some((fe, opaque)) = handlers(h, id, tag) {
+        (fe.event)(h, opaque, event);
+    }
+}

@@ -1,0 +1,122 @@
+//! What all backends on plain descriptors share: files, pipes, serial lines
+//! and standard input (QEMU's `char-fd.c`).
+//!
+//! ```text
+//!            front end attaches                     end of file, error
+//!   no watch ─────────────────▶ fd_chr_read watched ──────────────────▶ no watch
+//!        ◀─────────────────────        │                                 "Closed"
+//!            front end detaches        └── up to can_read bytes per wake-up
+//! ```
+//!
+//! The end of input does not close anything: output goes on.
+
+use std::io;
+use std::os::fd::AsFd;
+
+use nix::errno::Errno;
+use nix::unistd::{read, write};
+
+use super::be::{qemu_chr_be_can_write, qemu_chr_be_event, qemu_chr_be_write};
+use super::host::ChardevHost;
+use super::table::{ChardevClass, ChardevId, ChrEvent};
+use super::CHR_READ_BUF_LEN;
+use crate::main_loop::{Condition, Flow, SharedFd, Watch, WatchId};
+use crate::trace_event;
+
+/// The state of such a backend.
+pub(super) struct FdChardev {
+    input: Option<SharedFd>,
+    output: Option<SharedFd>,
+    read_watch: Option<WatchId>,
+    /// Dropped with the chardev: restores a terminal, say.
+    _guard: Option<Box<dyn std::any::Any>>,
+}
+
+impl FdChardev {
+    pub(super) fn new(input: Option<SharedFd>, output: Option<SharedFd>) -> Self {
+        FdChardev {
+            input,
+            output,
+            read_watch: None,
+            _guard: None,
+        }
+    }
+
+    pub(super) fn with_guard(mut self, guard: Box<dyn std::any::Any>) -> Self {
+        self._guard = Some(guard);
+        self
+    }
+}
+
+/// A class on plain descriptors, open from the start.
+pub(super) fn char_fd_class<H: ChardevHost>(kind: &'static str) -> ChardevClass<H> {
+    ChardevClass {
+        opens_at_once: true,
+        chr_write: fd_chr_write,
+        chr_watch_fd: |h, id| state(h, id)?.output.clone(),
+        chr_update_read_handler: fd_chr_update_read_handler,
+        finalize: remove_fd_in_watch,
+        ..ChardevClass::new(kind)
+    }
+}
+
+fn state<H: ChardevHost>(h: &mut H, id: ChardevId) -> Option<&mut FdChardev> {
+    h.chardevs_mut().state_mut(id)
+}
+
+fn fd_chr_write<H: ChardevHost>(h: &mut H, id: ChardevId, buf: &[u8]) -> io::Result<usize> {
+    match state(h, id).and_then(|s| s.output.as_ref()) {
+        Some(fd) => Ok(write(fd.as_fd(), buf)?),
+        None => Ok(buf.len()),
+    }
+}
+
+fn fd_chr_update_read_handler<H: ChardevHost>(h: &mut H, id: ChardevId, _tag: usize) {
+    remove_fd_in_watch(h, id);
+    let attached = h.chardevs().get(id).is_some_and(|chr| chr.has_handlers());
+    let Some(fd) = state(h, id)
+        .and_then(|s| s.input.clone())
+        .filter(|_| attached)
+    else {
+        return;
+    };
+    let watch = Watch::new("fd_chr_read", fd, Condition::IN, move |h: &mut H, _| {
+        fd_chr_read(h, id)
+    });
+    let watch = watch.gate(move |h| qemu_chr_be_can_write(h, id) > 0);
+    let watch = h.main_loop_mut().add_watch(watch);
+    if let Some(s) = state(h, id) {
+        s.read_watch = Some(watch);
+    }
+}
+
+fn remove_fd_in_watch<H: ChardevHost>(h: &mut H, id: ChardevId) {
+    if let Some(watch) = state(h, id).and_then(|s| s.read_watch.take()) {
+        h.main_loop_mut().remove_watch(watch);
+    }
+}
+
+fn fd_chr_read<H: ChardevHost>(h: &mut H, id: ChardevId) -> Flow {
+    let len = qemu_chr_be_can_write(h, id).min(CHR_READ_BUF_LEN);
+    let Some(fd) = state(h, id).and_then(|s| s.input.clone()) else {
+        return Flow::Remove;
+    };
+    if len == 0 {
+        return Flow::Keep;
+    }
+    let mut buf = h.chardevs_mut().take_read_buf(len);
+    let got = read(fd.as_fd(), &mut buf[..len]);
+    if let Ok(n @ 1..) = got {
+        trace_event!(chr_read, "{} got {n} bytes", super::table::label(h, id));
+        qemu_chr_be_write(h, id, &buf[..n]);
+    }
+    h.chardevs_mut().put_read_buf(buf);
+    match got {
+        Ok(1..) | Err(Errno::EAGAIN | Errno::EINTR) => Flow::Keep,
+        Ok(0) | Err(_) => {
+            remove_fd_in_watch(h, id);
+            qemu_chr_be_event(h, id, ChrEvent::Closed);
+            Flow::Remove
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! What a front end calls.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use super::be::send_event;
+use super::host::ChardevHost;
+use super::table::{ChardevId, ChrEvent, FrontendSlot};
+use crate::main_loop::{Condition, Flow, Watch, WatchId};
+use crate::qapi::Error;
+use crate::trace_event;
+
+/// What a front end has called when something comes in (QEMU's
+/// `IOCanReadHandler`, `IOReadHandler`, `IOEventHandler`).
+///
+/// Plain functions: they find what they belong to by the opaque number that was
+/// given along with them.
+pub struct CharHandlers<H> {
+    /// How many bytes it would take now. Asked before each wait; with 0 the
+    /// descriptor is not even polled.
+    pub can_read: fn(&H, u64) -> usize,
+    /// Input, at most as much as `can_read` said.
+    pub read: fn(&mut H, u64, &[u8]),
+    /// Something happened.
+    pub event: fn(&mut H, u64, ChrEvent),
+}
+
+impl<H> Clone for CharHandlers<H> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<H> Copy for CharHandlers<H> {}
+
+/// A front end's hold on its chardev (QEMU's `CharBackend`): the chardev, and
+/// which of its users this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CharFrontend {
+    pub(super) chr: ChardevId,
+    pub(super) tag: usize,
+}
+
+impl CharFrontend {
+    /// The chardev.
+    pub fn chardev(self) -> ChardevId {
+        self.chr
+    }
+
+    /// The front end as a number, for handlers that need to know nothing else.
+    pub fn to_opaque(self) -> u64 {
+        self.chr.to_opaque() << TAG_BITS | self.tag as u64
+    }
+
+    /// The front end that [`to_opaque`](Self::to_opaque) made a number of.
+    pub fn from_opaque(opaque: u64) -> Self {
+        CharFrontend {
+            chr: ChardevId::from_opaque(opaque >> TAG_BITS),
+            tag: (opaque & ((1 << TAG_BITS) - 1)) as usize,
+        }
+    }
+}
+
+/// Low bits of a front end's number: which of a mux's users.
+const TAG_BITS: u32 = 2;
+
+/// Takes a chardev into use (`qemu_chr_fe_init`). To be given back with
+/// [`qemu_chr_fe_deinit`].
+///
+/// # Errors
+///
+/// `chardev 'x' is already in use`; for a mux, which has room for four,
+/// `too many uses of multiplexed chardev 'x' (maximum is 4)`.
+pub fn qemu_chr_fe_init<H: ChardevHost>(h: &mut H, chr: ChardevId) -> Result<CharFrontend, Error> {
+    let Some(chardev) = h.chardevs_mut().get_mut(chr) else {
+        return Err(Error::new("chardev not found"));
+    };
+    let max = chardev.class.max_frontends;
+    let slot = FrontendSlot {
+        handlers: None,
+        opaque: 0,
+        open: false,
+    };
+    if let Some(tag) = chardev.frontends.iter().position(Option::is_none) {
+        chardev.frontends[tag] = Some(slot);
+        return Ok(CharFrontend { chr, tag });
+    }
+    let tag = chardev.frontends.len();
+    if tag < max {
+        chardev.frontends.push(Some(slot));
+        return Ok(CharFrontend { chr, tag });
+    }
+    let label = &chardev.label;
+    Err(Error::new(if max == 1 {
+        format!("chardev '{label}' is already in use")
+    } else {
+        format!("too many uses of multiplexed chardev '{label}' (maximum is {max})")
+    }))
+}
+
+/// Attaches handlers, or detaches them with `None`
+/// (`qemu_chr_fe_set_handlers`).
+///
+/// With handlers the front end counts as open, and if the backend is open
+/// already it is told [`ChrEvent::Opened`] before this returns.
+pub fn qemu_chr_fe_set_handlers<H: ChardevHost>(
+    h: &mut H,
+    fe: CharFrontend,
+    handlers: Option<CharHandlers<H>>,
+    opaque: u64,
+) {
+    let Some(chr) = h.chardevs_mut().get_mut(fe.chr) else {
+        return;
+    };
+    let Some(Some(slot)) = chr.frontends.get_mut(fe.tag) else {
+        return;
+    };
+    *slot = FrontendSlot {
+        handlers,
+        opaque,
+        open: handlers.is_some(),
+    };
+    (chr.class.chr_update_read_handler)(h, fe.chr, fe.tag);
+    let be_open = h.chardevs().get(fe.chr).is_some_and(|chr| chr.be_open);
+    if be_open && handlers.is_some() {
+        send_event(h, fe.chr, fe.tag, ChrEvent::Opened);
+    }
+}
+
+/// Gives the chardev back (`qemu_chr_fe_deinit`); with `delete` the chardev is
+/// removed as well, if nobody else uses it.
+pub fn qemu_chr_fe_deinit<H: ChardevHost>(h: &mut H, fe: CharFrontend, delete: bool) {
+    qemu_chr_fe_set_handlers(h, fe, None, 0);
+    if let Some(chr) = h.chardevs_mut().get_mut(fe.chr) {
+        if let Some(slot) = chr.frontends.get_mut(fe.tag) {
+            *slot = None;
+        }
+        if delete && !chr.is_busy() {
+            super::manage::object_unparent(h, fe.chr);
+        }
+    }
+}
+
+/// Writes output (`qemu_chr_fe_write`). Never blocks.
+///
+/// The count may be short. A socket without a peer swallows everything, as
+/// QEMU's does: what a monitor says while nobody listens is lost. The log file
+/// gets what was taken, and what can never be delivered.
+///
+/// # Errors
+///
+/// [`io::ErrorKind::WouldBlock`] if nothing could be taken now;
+/// [`qemu_chr_fe_add_watch`] tells when to try again. Any other error is for
+/// good: drop the output. If it means that the peer has gone, the end of the
+/// connection is reported by the loop soon after, not from inside this call.
+pub fn qemu_chr_fe_write<H: ChardevHost>(
+    h: &mut H,
+    fe: CharFrontend,
+    buf: &[u8],
+) -> io::Result<usize> {
+    qemu_chr_write(h, fe.chr, buf)
+}
+
+pub(super) fn qemu_chr_write<H: ChardevHost>(
+    h: &mut H,
+    id: ChardevId,
+    buf: &[u8],
+) -> io::Result<usize> {
+    let Some(chr) = h.chardevs().get(id) else {
+        return Err(io::ErrorKind::NotFound.into());
+    };
+    let written = (chr.class.chr_write)(h, id, buf);
+    let Some(chr) = h.chardevs().get(id) else {
+        return written;
+    };
+    match &written {
+        Ok(n) => trace_event!(chr_write, "{} took {n} of {} bytes", chr.label, buf.len()),
+        Err(e) => trace_event!(chr_write, "{} took none of {}: {e}", chr.label, buf.len()),
+    }
+    if let Some(log) = &chr.log {
+        let logged = match &written {
+            Ok(n) => *n,
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(_) => buf.len(),
+        };
+        super::files::write_log(log, &buf[..logged]);
+    }
+    written
+}
+
+/// Has `callback` called when output can be taken again
+/// (`qemu_chr_fe_add_watch`), or when the connection has broken. The watch is
+/// the main loop's: remove it there, or by returning [`Flow::Remove`].
+///
+/// `None` if the backend has nothing to wait for, for instance because the
+/// peer is gone; output is then swallowed anyway.
+pub fn qemu_chr_fe_add_watch<H: ChardevHost>(
+    h: &mut H,
+    fe: CharFrontend,
+    condition: Condition,
+    callback: impl FnMut(&mut H, Condition) -> Flow + 'static,
+) -> Option<WatchId> {
+    let watch_fd = h.chardevs().get(fe.chr)?.class.chr_watch_fd;
+    let fd = watch_fd(h, fe.chr)?;
+    let watch = Watch::new("chr_fe_watch", fd, condition, callback);
+    Some(h.main_loop_mut().add_watch(watch))
+}
+
+/// Takes the descriptor that came in with the last message that had one
+/// (`qemu_chr_fe_get_msgfd`). Of several in one message it is the first; a
+/// newer message's replaces it; it is gone with the connection.
+pub fn qemu_chr_fe_get_msgfd<H: ChardevHost>(h: &mut H, fe: CharFrontend) -> Option<OwnedFd> {
+    let get_msgfd = h.chardevs().get(fe.chr)?.class.chr_get_msgfd;
+    get_msgfd(h, fe.chr)
+}
+
+/// Whether a terminal echoes what is typed (`qemu_chr_fe_set_echo`).
+pub fn qemu_chr_fe_set_echo<H: ChardevHost>(h: &mut H, fe: CharFrontend, echo: bool) {
+    if let Some(chr) = h.chardevs().get(fe.chr) {
+        (chr.class.chr_set_echo)(h, fe.chr, echo);
+    }
+}
+
+/// Says whether the front end is open (`qemu_chr_fe_set_open`); attaching
+/// handlers has said so already.
+pub fn qemu_chr_fe_set_open<H: ChardevHost>(h: &mut H, fe: CharFrontend, open: bool) {
+    let Some(chr) = h.chardevs_mut().get_mut(fe.chr) else {
+        return;
+    };
+    let Some(Some(slot)) = chr.frontends.get_mut(fe.tag) else {
+        return;
+    };
+    if slot.open != open {
+        slot.open = open;
+        (chr.class.chr_set_fe_open)(h, fe.chr, open);
+    }
+}
+
+/// Says that the front end can take input again after `can_read` was 0
+/// (`qemu_chr_fe_accept_input`).
+pub fn qemu_chr_fe_accept_input<H: ChardevHost>(h: &mut H, fe: CharFrontend) {
+    if let Some(chr) = h.chardevs().get(fe.chr) {
+        (chr.class.chr_accept_input)(h, fe.chr);
+    }
+}
+
+/// Whether the backend is open (`qemu_chr_fe_backend_open`).
+pub fn qemu_chr_fe_backend_open<H: ChardevHost>(h: &H, fe: CharFrontend) -> bool {
+    h.chardevs().get(fe.chr).is_some_and(|chr| chr.be_open)
+}

@@ -1,0 +1,78 @@
+//! Files by name, including `/dev/fdset/N`.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+
+use nix::fcntl::{open, OFlag};
+use nix::sys::stat::Mode;
+use nix::unistd::write;
+
+use super::host::ChardevHost;
+use crate::main_loop::SharedFd;
+use crate::qapi::Error;
+
+const FDSET: &str = "/dev/fdset/";
+
+fn fdset_id(path: &str) -> Option<Option<i64>> {
+    let id = path.strip_prefix(FDSET)?;
+    Some(id.parse().ok().filter(|id| *id >= 0))
+}
+
+/// Opens a file, or takes a descriptor out of a set (`qemu_open`).
+pub(super) fn qemu_open<H: ChardevHost>(
+    h: &mut H,
+    path: &str,
+    flags: OFlag,
+) -> io::Result<SharedFd> {
+    match fdset_id(path) {
+        Some(Some(id)) => h.open_fdset(id, flags),
+        Some(None) => Err(nix::errno::Errno::EINVAL.into()),
+        None => {
+            let mode = Mode::from_bits_truncate(0o666);
+            let fd: OwnedFd = open(path, flags | OFlag::O_CLOEXEC, mode)?;
+            Ok(Rc::new(fd))
+        }
+    }
+}
+
+/// `Could not open 'PATH': REASON`.
+pub(super) fn open_or_error<H: ChardevHost>(
+    h: &mut H,
+    path: &str,
+    flags: OFlag,
+) -> Result<SharedFd, Error> {
+    qemu_open(h, path, flags).map_err(|e| Error::from_io(format!("Could not open '{path}'"), &e))
+}
+
+/// Opens a log file; the words for what goes wrong are different here.
+pub(super) fn open_log<H: ChardevHost>(
+    h: &mut H,
+    path: &str,
+    append: bool,
+) -> Result<SharedFd, Error> {
+    let how = if append {
+        OFlag::O_APPEND
+    } else {
+        OFlag::O_TRUNC
+    };
+    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | how;
+    qemu_open(h, path, flags).map_err(|e| match fdset_id(path) {
+        Some(None) => Error::new(format!("Could not parse fdset {path}")),
+        Some(_) if e.kind() == io::ErrorKind::NotFound => {
+            Error::new(format!("Failed to find fdset {path}"))
+        }
+        _ => Error::from_io(format!("Could not create '{path}'"), &e),
+    })
+}
+
+/// Writes all of it; a log that fails has nobody to tell.
+pub(super) fn write_log(log: &SharedFd, mut buf: &[u8]) {
+    while !buf.is_empty() {
+        match write(log.as_fd(), buf) {
+            Ok(n) => buf = &buf[n..],
+            Err(nix::errno::Errno::EINTR) => {}
+            Err(_) => return,
+        }
+    }
+}

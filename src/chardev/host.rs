@@ -1,0 +1,74 @@
+//! What chardevs want of the program they run in.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use nix::fcntl::OFlag;
+
+use super::table::Chardevs;
+use crate::main_loop::{Host, SharedFd};
+use crate::qapi::Error;
+
+/// How important a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChardevReport {
+    /// `info: ` in QEMU: waiting for a connection.
+    Info,
+    /// An error that nobody is waiting for, such as a failed reconnection.
+    Error,
+}
+
+/// What a chardev may ask the program to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChardevRequest {
+    /// End with this exit status (a mux's `C-a x`, the test device).
+    Exit(i32),
+    /// Write disk changes back (a mux's `C-a s`).
+    CommitAll,
+}
+
+/// A [`Host`] that has chardevs.
+///
+/// Only the table is needed; the other functions have defaults for a program
+/// that has nothing to offer there.
+pub trait ChardevHost: Host {
+    /// The table of chardevs.
+    fn chardevs(&self) -> &Chardevs<Self>;
+
+    /// The table of chardevs, to change it.
+    fn chardevs_mut(&mut self) -> &mut Chardevs<Self>;
+
+    /// The descriptor that the monitor being served knows by this name, given
+    /// away (`monitor_get_fd`). `None` if no monitor is being served; the name
+    /// is then looked at as a number that the parent process left open.
+    fn monitor_get_fd(&mut self, name: &str) -> Option<Result<OwnedFd, Error>> {
+        let _ = name;
+        None
+    }
+
+    /// Opens `/dev/fdset/ID`: a duplicate of the descriptor in that set whose
+    /// access mode is that of `flags` (`monitor_fdset_dup_fd_add`). The set counts as
+    /// in use until what is returned is dropped.
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT` if there is no such set, `EACCES` if none in it fits.
+    fn open_fdset(&mut self, id: i64, flags: OFlag) -> io::Result<SharedFd> {
+        let _ = (id, flags);
+        Err(nix::errno::Errno::ENOENT.into())
+    }
+
+    /// Tells the person at the terminal something. By default it goes to
+    /// standard error, as `info: TEXT` or plainly `TEXT`.
+    fn chardev_report(&mut self, report: ChardevReport, text: &str) {
+        match report {
+            ChardevReport::Info => eprintln!("info: {text}"),
+            ChardevReport::Error => eprintln!("{text}"),
+        }
+    }
+
+    /// Does what a chardev asks for. By default nothing.
+    fn chardev_request(&mut self, request: ChardevRequest) {
+        let _ = request;
+    }
+}

@@ -1,0 +1,228 @@
+//! Adding, changing and removing chardevs.
+
+use std::any::Any;
+
+use super::be::qemu_chr_be_event;
+use super::config::{ChardevBackend, ChardevConfig};
+use super::host::ChardevHost;
+use super::table::{Chardev, ChardevClass, ChardevId, ChrEvent};
+use crate::qapi::Error;
+use crate::trace_event;
+
+/// What [`chardev_add`] made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChardevAdded {
+    /// The chardev; with `mux`, the mux.
+    pub id: ChardevId,
+    /// For a pseudo terminal, its name. The command line prints `char device
+    /// redirected to NAME (label LABEL)` on standard output.
+    pub pty: Option<String>,
+}
+
+/// Puts a backend of one's own into the table (`qemu_chardev_new`). `state` is
+/// found again with [`Chardevs::state`](super::Chardevs::state).
+///
+/// If the class opens at once, it is open when this returns.
+///
+/// # Errors
+///
+/// `attempt to add duplicate property 'LABEL' to object (type 'container')`.
+pub fn qemu_chardev_new<H: ChardevHost>(
+    h: &mut H,
+    label: &str,
+    class: ChardevClass<H>,
+    state: Box<dyn Any>,
+) -> Result<ChardevId, Error> {
+    let id = qemu_chardev_insert(h, label, class, state, None)?;
+    if class.opens_at_once {
+        qemu_chr_be_event(h, id, ChrEvent::Opened);
+    }
+    Ok(id)
+}
+
+fn check_label<H: ChardevHost>(h: &H, label: &str) -> Result<(), Error> {
+    match h.chardevs().find(label) {
+        None => Ok(()),
+        Some(_) => Err(Error::new(format!(
+            "attempt to add duplicate property '{label}' to object (type 'container')"
+        ))),
+    }
+}
+
+fn qemu_chardev_insert<H: ChardevHost>(
+    h: &mut H,
+    label: &str,
+    class: ChardevClass<H>,
+    state: Box<dyn Any>,
+    log: Option<crate::main_loop::SharedFd>,
+) -> Result<ChardevId, Error> {
+    check_label(h, label)?;
+    trace_event!(chardev_new, "{label} is a {}", class.kind);
+    let table = h.chardevs_mut();
+    Ok(table.insert(label.to_owned(), class, state, log))
+}
+
+/// Makes a chardev (`qemu_chardev_new` and the backend's `open`).
+///
+/// # Errors
+///
+/// The reason in QEMU's words, without any prefix; nothing is left behind.
+pub fn chardev_add<H: ChardevHost>(
+    h: &mut H,
+    label: &str,
+    config: ChardevConfig,
+) -> Result<ChardevAdded, Error> {
+    if !config.mux {
+        return chardev_add_one(h, label, &config);
+    }
+    let base = format!("{label}-base");
+    let added = chardev_add_one(h, &base, &config)?;
+    let mux = ChardevConfig::new(ChardevBackend::Mux { chardev: base });
+    match chardev_add_one(h, label, &mux) {
+        Ok(mux) => Ok(ChardevAdded {
+            id: mux.id,
+            pty: added.pty,
+        }),
+        Err(e) => {
+            object_unparent(h, added.id);
+            Err(e)
+        }
+    }
+}
+
+fn chardev_add_one<H: ChardevHost>(
+    h: &mut H,
+    label: &str,
+    config: &ChardevConfig,
+) -> Result<ChardevAdded, Error> {
+    check_label(h, label)?;
+    let log = match &config.logfile {
+        Some(path) => Some(super::files::open_log(h, path, config.logappend)?),
+        None => None,
+    };
+    let class = backend_class(&config.backend)?;
+    let id = qemu_chardev_insert(h, label, class, Box::new(()), log)?;
+    match backend_open(h, id, &config.backend) {
+        Ok(pty) => {
+            if class.opens_at_once {
+                qemu_chr_be_event(h, id, ChrEvent::Opened);
+            }
+            Ok(ChardevAdded { id, pty })
+        }
+        Err(e) => {
+            object_unparent(h, id);
+            Err(e)
+        }
+    }
+}
+
+fn backend_class<H: ChardevHost>(backend: &ChardevBackend) -> Result<ChardevClass<H>, Error> {
+    Ok(match backend {
+        ChardevBackend::Null => super::null::char_null_class(),
+        ChardevBackend::Socket(_) => super::socket::char_socket_class(),
+        ChardevBackend::Stdio(_) => super::stdio::char_stdio_class(),
+        other => {
+            return Err(Error::new(format!(
+                "'{}' is not a valid char driver name",
+                other.kind()
+            )))
+        }
+    })
+}
+
+/// Opens the backend; a pty tells its name.
+fn backend_open<H: ChardevHost>(
+    h: &mut H,
+    id: ChardevId,
+    backend: &ChardevBackend,
+) -> Result<Option<String>, Error> {
+    match backend {
+        ChardevBackend::Socket(config) => super::socket::qmp_chardev_open_socket(h, id, config)?,
+        ChardevBackend::Stdio(config) => super::stdio::qemu_chr_open_stdio(h, id, config)?,
+        _ => {}
+    }
+    Ok(None)
+}
+
+/// Removes a chardev without asking (`object_unparent`).
+pub(super) fn object_unparent<H: ChardevHost>(h: &mut H, id: ChardevId) {
+    let Some(chr) = h.chardevs().get(id) else {
+        return;
+    };
+    trace_event!(chardev_finalize, "{}", chr.label);
+    (chr.class.finalize)(h, id);
+    h.chardevs_mut().remove(id);
+}
+
+/// `chardev-remove`: removes a chardev that nobody uses.
+///
+/// # Errors
+///
+/// `Chardev 'x' not found`, `Chardev 'x' is busy`.
+pub fn chardev_remove<H: ChardevHost>(h: &mut H, label: &str) -> Result<(), Error> {
+    let id = find_or_error(h, label)?;
+    if h.chardevs().get(id).is_some_and(Chardev::is_busy) {
+        return Err(Error::new(format!("Chardev '{label}' is busy")));
+    }
+    object_unparent(h, id);
+    Ok(())
+}
+
+/// `chardev-change`: replaces a chardev that nobody uses by another one of the
+/// same label.
+///
+/// As in QEMU the old one is removed first: if the new one cannot be made,
+/// there is none.
+///
+/// # Errors
+///
+/// `Chardev 'x' does not exist`, `For mux or hub device hotswap is not
+/// supported yet`, `Chardev user does not support chardev hotswap`, or the
+/// reason why the new one cannot be made behind `Failed to add chardev 'x': `.
+pub fn chardev_change<H: ChardevHost>(
+    h: &mut H,
+    label: &str,
+    config: ChardevConfig,
+) -> Result<ChardevAdded, Error> {
+    let Some(id) = h.chardevs().find(label) else {
+        return Err(Error::new(format!("Chardev '{label}' does not exist")));
+    };
+    if let Some(chr) = h.chardevs().get(id) {
+        if matches!(chr.class.kind, "mux" | "hub") {
+            return Err(Error::new(
+                "For mux or hub device hotswap is not supported yet",
+            ));
+        }
+        if chr.is_busy() {
+            return Err(Error::new("Chardev user does not support chardev hotswap"));
+        }
+    }
+    object_unparent(h, id);
+    chardev_add(h, label, config)
+        .map_err(|e| e.prepend(format_args!("Failed to add chardev '{label}': ")))
+}
+
+fn find_or_error<H: ChardevHost>(h: &H, label: &str) -> Result<ChardevId, Error> {
+    let found = h.chardevs().find(label);
+    found.ok_or_else(|| Error::new(format!("Chardev '{label}' not found")))
+}
+
+/// `chardev-send-break`: the front end is told that a break came in.
+///
+/// # Errors
+///
+/// `Chardev 'x' not found`.
+pub fn chardev_send_break<H: ChardevHost>(h: &mut H, label: &str) -> Result<(), Error> {
+    let id = find_or_error(h, label)?;
+    qemu_chr_be_event(h, id, ChrEvent::Break);
+    Ok(())
+}
+
+/// Removes all chardevs, used or not, the newest first, so that a mux goes before what
+/// it is on (`qemu_chr_cleanup`). Socket files go, terminals are restored.
+pub fn qemu_chr_cleanup<H: ChardevHost>(h: &mut H) {
+    let ids: Vec<_> = h.chardevs().iter().map(|(id, _)| id).collect();
+    for id in ids.into_iter().rev() {
+        object_unparent(h, id);
+    }
+}

@@ -1,0 +1,94 @@
+//! Character devices: streams of bytes between a front end (a monitor, a serial
+//! port) and a backend (a socket, a terminal, a file).
+//!
+//! ```text
+//!      front end                    chardev                       outside
+//!   ┌────────────┐  fe_write   ┌──────────────┐  write, send   ┌──────────┐
+//!   │  monitor   │ ──────────▶ │ Chardev      │ ─────────────▶ │  socket  │
+//!   │            │             │  label       │                │  stdio   │
+//!   │ can_read   │ ◀────────── │  class       │                │  file    │
+//!   │ read       │  be_write   │  state       │ ◀───────────── │  pty ... │
+//!   │ event      │  be_event   │  front ends  │  watch, read   │          │
+//!   └────────────┘             └──────────────┘                └──────────┘
+//! ```
+//!
+//! # Two sides that open and close on their own
+//!
+//! The *backend* is open while there is a peer: a socket from accept to hang-up, a
+//! file always, `null` never. The front end hears of it as
+//! [`ChrEvent::Opened`] and [`ChrEvent::Closed`]. The *front end* is open while somebody has attached
+//! handlers. Nothing is read before there are handlers, nor while
+//! [`CharHandlers::can_read`] says 0; but a socket accepts, says its telnet
+//! greeting and notices a full close without any front end.
+//!
+//! # Ids, not references
+//!
+//! All chardevs live in one table, [`Chardevs`], which the host owns. A front
+//! end holds a [`CharFrontend`], which is two numbers. Handlers are function
+//! pointers that are copied out of the table before they are called, so a
+//! handler gets the whole host and may do anything, such as removing the very
+//! chardev it was called for. Hence the rule that every backend follows: after
+//! each call that can reach a front end, look the chardev up again, and
+//! be done if it is gone.
+//!
+//! # A backend
+//!
+//! is one file here: a state, which lives in the table as [`std::any::Any`], and a
+//! [`ChardevClass`], a record of functions each with a default, as in QEMU.
+//! Programs can bring their own with [`qemu_chardev_new`].
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `config`, `opts`, `cli`, `compat` | what a chardev is to be, and how the command line says it |
+//! | `table` | [`Chardevs`], [`ChardevClass`] |
+//! | `fe` | what a front end calls: `qemu_chr_fe_*` |
+//! | `be` | what a backend calls: `qemu_chr_be_*` |
+//! | `manage` | adding, changing and removing |
+//! | `net`, `files` | sockets and files, with QEMU's error texts |
+//! | `fd` | what all backends on plain descriptors share |
+//! | the others | a backend each |
+
+mod be;
+pub mod cli;
+pub mod compat;
+mod config;
+mod fd;
+mod fe;
+mod files;
+mod host;
+mod manage;
+pub mod memory;
+mod net;
+mod null;
+pub mod opts;
+mod scm_rights;
+mod socket;
+mod socket_client;
+pub mod stdio;
+mod table;
+mod telnet;
+
+pub use be::{qemu_chr_be_can_write, qemu_chr_be_event, qemu_chr_be_write};
+pub use cli::{qemu_chr_parse_cli, qemu_chr_parse_opts, QEMU_CHARDEV_OPTS};
+pub use compat::{invalid_char_driver, qemu_chr_parse_compat, ParsedCompat};
+pub use config::*;
+pub use fe::{
+    qemu_chr_fe_accept_input, qemu_chr_fe_add_watch, qemu_chr_fe_backend_open, qemu_chr_fe_deinit,
+    qemu_chr_fe_get_msgfd, qemu_chr_fe_init, qemu_chr_fe_set_echo, qemu_chr_fe_set_handlers,
+    qemu_chr_fe_set_open, qemu_chr_fe_write, CharFrontend, CharHandlers,
+};
+pub use host::{ChardevHost, ChardevReport, ChardevRequest};
+pub use manage::{
+    chardev_add, chardev_change, chardev_remove, chardev_send_break, qemu_chardev_new,
+    qemu_chr_cleanup, ChardevAdded,
+};
+pub use table::{
+    filename, frontend_open, label, qemu_chr_find, Chardev, ChardevClass, ChardevId, Chardevs,
+    ChrEvent,
+};
+
+/// The most bytes a backend reads and hands over in one go.
+pub const CHR_READ_BUF_LEN: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,482 @@
+//! `key=value` lists as on QEMU's command line (QEMU's `QemuOpts`).
+//!
+//! A list is `VALUE,key=value,...`: the first item may leave out its key if
+//! the list has an implied one. A comma in a value is written twice. An item
+//! without `=` is a boolean: `server` is `server=on`, `nowait` is `wait=off`;
+//! both still work and earn a warning. Where an option comes twice the last
+//! one counts, but the first `id` does.
+//!
+//! All values are checked against the list's types before anybody looks at
+//! one, so a bad `size=` is refused even for a backend without a size.
+
+use crate::qapi::Error;
+
+/// What values an option takes (QEMU's `QemuOptType`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QemuOptType {
+    /// Any text.
+    String,
+    /// `on` or `off`.
+    Bool,
+    /// An integer, decimal or with `0x`; a negative one wraps, as in C.
+    Number,
+    /// A number of bytes, perhaps with a suffix from `k` to `E`.
+    Size,
+}
+
+/// A list of options: its name, its implied key and its options with their types
+/// (QEMU's `QemuOptsList`).
+#[derive(Debug, Clone, Copy)]
+pub struct QemuOptsList {
+    /// What it is called in messages.
+    pub name: &'static str,
+    /// The key of a first item that has none.
+    pub implied_opt_name: Option<&'static str>,
+    /// The options. With none given any is accepted, as text.
+    pub desc: &'static [(&'static str, QemuOptType)],
+}
+
+/// A parsed list (QEMU's `QemuOpts`).
+///
+/// ```
+/// use qmonitor::chardev::opts::{QemuOptType::*, QemuOpts, QemuOptsList};
+///
+/// static LIST: QemuOptsList = QemuOptsList {
+///     name: "thing",
+///     implied_opt_name: Some("kind"),
+///     desc: &[("kind", String), ("wait", Bool), ("size", Size)],
+/// };
+/// let mut warnings = Vec::new();
+/// let opts = QemuOpts::parse(&LIST, "a,,b,id=x,nowait,size=4k", &mut warnings).unwrap();
+/// assert_eq!(opts.get("kind"), Some("a,b"));
+/// assert_eq!(opts.id(), Some("x"));
+/// assert_eq!(opts.get_bool("wait"), Some(false));
+/// assert_eq!(opts.get_number("size"), Some(4096));
+/// assert_eq!(warnings[0].desc(), "short-form boolean option 'nowait' deprecated");
+/// let e = QemuOpts::parse(&LIST, "a,wait=perhaps", &mut warnings).unwrap_err();
+/// assert_eq!(e.desc(), "Parameter 'wait' expects 'on' or 'off'");
+/// ```
+#[derive(Debug, Clone)]
+pub struct QemuOpts {
+    id: Option<String>,
+    opts: Vec<(String, Value)>,
+}
+
+#[derive(Debug, Clone)]
+struct Value {
+    text: String,
+    parsed: Parsed,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Parsed {
+    Text,
+    Bool(bool),
+    Number(u64),
+}
+
+/// The hint under a bad id and a bad size.
+const ID_HINT: &str =
+    "Identifiers consist of letters, digits, '-', '.', '_', starting with a letter.\n";
+const SIZE_HINT: &str =
+    "Optional suffix k, M, G, T, P or E means kilo-, mega-, giga-, tera-, peta-\n\
+     and exabytes, respectively.\n";
+
+/// Whether `id` may name an object: letters, digits, `-`, `.`, `_`, starting
+/// with a letter (`id_wellformed`).
+pub fn id_wellformed(id: &str) -> bool {
+    let mut bytes = id.bytes();
+    bytes.next().is_some_and(|c| c.is_ascii_alphabetic())
+        && bytes.all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'.' | b'_'))
+}
+
+/// `on`/`off` and their synonyms (`qapi_bool_parse`).
+pub fn qapi_bool_parse(name: &str, value: &str) -> Result<bool, Error> {
+    match value {
+        "on" | "yes" | "true" | "y" => Ok(true),
+        "off" | "no" | "false" | "n" => Ok(false),
+        _ => Err(Error::new(format!(
+            "Parameter '{name}' expects 'on' or 'off'"
+        ))),
+    }
+}
+
+/// An unsigned number the way C's `strtoull` with base 0 reads it: blanks, a
+/// sign (a negative number wraps), `0x` or `0` in front.
+fn parse_option_number(name: &str, value: &str) -> Result<u64, Error> {
+    let bad = || Error::new(format!("Parameter '{name}' expects a number"));
+    let text = value.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
+    let (negative, digits) = match text.as_bytes().first() {
+        Some(b'-') => (true, &text[1..]),
+        Some(b'+') => (false, &text[1..]),
+        _ => (false, text),
+    };
+    let lower = digits.to_ascii_lowercase();
+    let (radix, digits) = if let Some(hex) = lower.strip_prefix("0x") {
+        (16, hex)
+    } else if lower.len() > 1 && lower.starts_with('0') {
+        (8, &lower[1..])
+    } else {
+        (10, lower.as_str())
+    };
+    if digits.is_empty() || !digits.chars().all(|c| c.is_digit(radix)) {
+        return Err(bad());
+    }
+    match u64::from_str_radix(digits, radix) {
+        Ok(n) if negative => Ok(n.wrapping_neg()),
+        Ok(n) => Ok(n),
+        Err(_) => Err(Error::new(format!(
+            "Value '{value}' is too large for parameter '{name}'"
+        ))),
+    }
+}
+
+/// A size: `4096`, `0x1000`, `4k`, `1.5M` (`parse_option_size`).
+fn parse_option_size(name: &str, value: &str) -> Result<u64, Error> {
+    let bad = || {
+        Error::new(format!(
+            "Parameter '{name}' expects a non-negative number below 2^64"
+        ))
+        .with_hint(SIZE_HINT)
+    };
+    let range = || {
+        Error::new(format!(
+            "Value '{value}' is out of range for parameter '{name}'"
+        ))
+    };
+    let (negative, digits) = match value.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, value.strip_prefix('+').unwrap_or(value)),
+    };
+    let lower = digits.to_ascii_lowercase();
+    if let Some(hex) = lower.strip_prefix("0x") {
+        return match u64::from_str_radix(hex, 16) {
+            Ok(n) if !negative => Ok(n),
+            Ok(_) => Err(range()),
+            Err(_) if hex.is_empty() || !hex.bytes().all(|c| c.is_ascii_hexdigit()) => Err(bad()),
+            Err(_) => Err(range()),
+        };
+    }
+    let end = lower
+        .bytes()
+        .position(|c| !c.is_ascii_digit() && c != b'.')
+        .unwrap_or(lower.len());
+    let (number, suffix) = lower.split_at(end);
+    let shift = match suffix {
+        "" | "b" => 0,
+        "k" => 10,
+        "m" => 20,
+        "g" => 30,
+        "t" => 40,
+        "p" => 50,
+        "e" => 60,
+        _ => return Err(bad()),
+    };
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if whole.is_empty() || fraction.contains('.') || (number.contains('.') && shift == 0) {
+        return Err(bad());
+    }
+    let whole: u128 = whole.parse().map_err(|_| range())?;
+    let scale = 1u128 << shift;
+    let fraction = if fraction.is_empty() {
+        0
+    } else {
+        let f: f64 = format!("0.{fraction}").parse().map_err(|_| bad())?;
+        (f * scale as f64) as u128
+    };
+    match whole
+        .checked_mul(scale)
+        .and_then(|n| n.checked_add(fraction))
+    {
+        Some(0) => Ok(0),
+        Some(n) if !negative => u64::try_from(n).map_err(|_| range()),
+        _ => Err(range()),
+    }
+}
+
+/// Takes a value up to the next single comma; the rest starts after it.
+fn get_opt_value(text: &str) -> (String, &str) {
+    let mut value = String::new();
+    let mut rest = text;
+    loop {
+        match rest.find(',') {
+            None => {
+                value.push_str(rest);
+                return (value, "");
+            }
+            Some(i) if rest[i + 1..].starts_with(',') => {
+                value.push_str(&rest[..=i]);
+                rest = &rest[i + 2..];
+            }
+            Some(i) => {
+                value.push_str(&rest[..i]);
+                return (value, &rest[i + 1..]);
+            }
+        }
+    }
+}
+
+impl QemuOpts {
+    /// Parses a whole option string (`qemu_opts_parse`).
+    ///
+    /// What is deprecated is added to `warnings`, each a text and a hint, also
+    /// if an error follows: QEMU prints both.
+    pub fn parse(
+        list: &QemuOptsList,
+        params: &str,
+        warnings: &mut Vec<Error>,
+    ) -> Result<Self, Error> {
+        let mut opts = QemuOpts {
+            id: None,
+            opts: Vec::new(),
+        };
+        let mut items = Vec::new();
+        let mut rest = params;
+        let mut first = list.implied_opt_name;
+        while !rest.is_empty() {
+            let end = rest.find(['=', ',']).unwrap_or(rest.len());
+            if rest[end..].starts_with('=') {
+                let (value, tail) = get_opt_value(&rest[end + 1..]);
+                items.push((rest[..end].to_owned(), value));
+                rest = tail;
+            } else if let Some(name) = first {
+                let (value, tail) = get_opt_value(rest);
+                items.push((name.to_owned(), value));
+                rest = tail;
+            } else {
+                let short = &rest[..end];
+                let (name, value) = match short.strip_prefix("no") {
+                    Some(name) => (name, "off"),
+                    None => (short, "on"),
+                };
+                warnings.push(
+                    Error::new(format!("short-form boolean option '{short}' deprecated"))
+                        .with_hint(format!("Please use {name}={value} instead\n")),
+                );
+                items.push((name.to_owned(), value.to_owned()));
+                rest = rest.get(end + 1..).unwrap_or("");
+            }
+            first = None;
+        }
+        // The id is looked for before anything else is checked.
+        if let Some((_, id)) = items.iter().find(|(name, _)| name == "id") {
+            if !id_wellformed(id) {
+                return Err(Error::new("Parameter 'id' expects an identifier").with_hint(ID_HINT));
+            }
+            opts.id = Some(id.clone());
+        }
+        items.retain(|(name, _)| name != "id");
+        for (name, value) in items {
+            opts.set(list, &name, &value)?;
+        }
+        Ok(opts)
+    }
+
+    /// An empty list with an id of any form, to be filled with
+    /// [`set`](Self::set) and [`do_parse`](Self::do_parse).
+    pub fn with_id(id: &str) -> Self {
+        QemuOpts {
+            id: Some(id.to_owned()),
+            opts: Vec::new(),
+        }
+    }
+
+    /// Adds options from a string; short forms draw no warning here and an
+    /// `id` is ignored (`qemu_opts_do_parse`).
+    pub fn do_parse(&mut self, list: &QemuOptsList, params: &str) -> Result<(), Error> {
+        let more = Self::parse(list, params, &mut Vec::new())?;
+        self.opts.extend(more.opts);
+        Ok(())
+    }
+
+    /// Adds one option (`qemu_opt_set`).
+    pub fn set(&mut self, list: &QemuOptsList, name: &str, value: &str) -> Result<(), Error> {
+        let kind = match list.desc.iter().find(|(n, _)| *n == name) {
+            Some((_, kind)) => *kind,
+            None if list.desc.is_empty() => QemuOptType::String,
+            None => return Err(Error::new(format!("Invalid parameter '{name}'"))),
+        };
+        let parsed = match kind {
+            QemuOptType::String => Parsed::Text,
+            QemuOptType::Bool => Parsed::Bool(qapi_bool_parse(name, value)?),
+            QemuOptType::Number => Parsed::Number(parse_option_number(name, value)?),
+            QemuOptType::Size => Parsed::Number(parse_option_size(name, value)?),
+        };
+        let text = value.to_owned();
+        self.opts.push((name.to_owned(), Value { text, parsed }));
+        Ok(())
+    }
+
+    /// The list's id.
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    fn find(&self, name: &str) -> Option<&Value> {
+        let mut found = self.opts.iter().rev().filter(|(n, _)| n == name);
+        found.next().map(|(_, v)| v)
+    }
+
+    /// An option's text.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.find(name).map(|v| v.text.as_str())
+    }
+
+    /// A boolean option's value.
+    pub fn get_bool(&self, name: &str) -> Option<bool> {
+        match self.find(name)?.parsed {
+            Parsed::Bool(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The value of a number or size.
+    pub fn get_number(&self, name: &str) -> Option<u64> {
+        match self.find(name)?.parsed {
+            Parsed::Number(value) => Some(value),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    static LIST: QemuOptsList = QemuOptsList {
+        name: "test",
+        implied_opt_name: Some("kind"),
+        desc: &[
+            ("kind", QemuOptType::String),
+            ("text", QemuOptType::String),
+            ("flag", QemuOptType::Bool),
+            ("delay", QemuOptType::Bool),
+            ("number", QemuOptType::Number),
+            ("size", QemuOptType::Size),
+        ],
+    };
+
+    fn parse(text: &str) -> Result<QemuOpts, Error> {
+        QemuOpts::parse(&LIST, text, &mut Vec::new())
+    }
+
+    #[test]
+    fn texts() {
+        for (params, kind, text) in [
+            ("", None, None),
+            ("a", Some("a"), None),
+            ("a,", Some("a"), None),
+            ("a,,b", Some("a,b"), None),
+            ("a,,,text=x", Some("a,"), Some("x")),
+            ("kind=a,text=b,,c", Some("a"), Some("b,c")),
+            ("kind=a,kind=b", Some("b"), None),
+            ("text=,kind=k=v", Some("k=v"), Some("")),
+        ] {
+            let opts = parse(params).unwrap();
+            assert_eq!(opts.get("kind"), kind, "{params}");
+            assert_eq!(opts.get("text"), text, "{params}");
+        }
+    }
+
+    #[test]
+    fn numbers_and_sizes() {
+        for (params, value) in [
+            ("number=10", 10),
+            ("number=0x10", 16),
+            ("number=010", 8),
+            ("number= +7", 7),
+            ("number=-1", u64::MAX),
+            ("number=0", 0),
+            ("size=0", 0),
+            ("size=-0", 0),
+            ("size=512", 512),
+            ("size=1b", 1),
+            ("size=1k", 1024),
+            ("size=1.5K", 1536),
+            ("size=0x20", 32),
+            ("size=15E", 15 << 60),
+        ] {
+            let opts = parse(params).unwrap();
+            let name = params.split('=').next().unwrap();
+            assert_eq!(opts.get_number(name), Some(value), "{params}");
+        }
+    }
+
+    #[test]
+    fn errors() {
+        for (params, text) in [
+            ("x,bogus=1", "Invalid parameter 'bogus'"),
+            ("x,bogus", "Invalid parameter 'bogus'"),
+            ("x,nobogus", "Invalid parameter 'bogus'"),
+            ("x,=1", "Invalid parameter ''"),
+            ("flag=maybe", "Parameter 'flag' expects 'on' or 'off'"),
+            ("flag=ON", "Parameter 'flag' expects 'on' or 'off'"),
+            ("flag=", "Parameter 'flag' expects 'on' or 'off'"),
+            ("number=", "Parameter 'number' expects a number"),
+            ("number=x", "Parameter 'number' expects a number"),
+            ("number=1x", "Parameter 'number' expects a number"),
+            (
+                "number=99999999999999999999",
+                "Value '99999999999999999999' is too large for parameter 'number'",
+            ),
+            ("size=-1", "Value '-1' is out of range for parameter 'size'"),
+            (
+                "size=99999999999999999999",
+                "Value '99999999999999999999' is out of range for parameter 'size'",
+            ),
+            (
+                "size=16E",
+                "Value '16E' is out of range for parameter 'size'",
+            ),
+            ("id=", "Parameter 'id' expects an identifier"),
+            ("id=1a", "Parameter 'id' expects an identifier"),
+            ("id=a b,bogus=1", "Parameter 'id' expects an identifier"),
+        ] {
+            assert_eq!(parse(params).unwrap_err().desc(), text, "{params}");
+        }
+        for size in ["x", "", "1.5", "1kk", "0x", "0xg", ".", "1.2.3k"] {
+            let e = parse(&format!("size={size}")).unwrap_err();
+            assert_eq!(
+                e.desc(),
+                "Parameter 'size' expects a non-negative number below 2^64",
+                "{size}"
+            );
+            assert_eq!(e.hint(), SIZE_HINT);
+        }
+    }
+
+    #[test]
+    fn short_forms_warn_and_no_means_off() {
+        let mut warnings = Vec::new();
+        let opts = QemuOpts::parse(&LIST, "k,flag,nodelay", &mut warnings).unwrap();
+        assert_eq!(opts.get_bool("flag"), Some(true));
+        assert_eq!(opts.get_bool("delay"), Some(false));
+        assert_eq!(warnings[0].hint(), "Please use flag=on instead\n");
+        assert_eq!(
+            warnings[1].desc(),
+            "short-form boolean option 'nodelay' deprecated"
+        );
+        assert_eq!(warnings[1].hint(), "Please use delay=off instead\n");
+    }
+
+    #[test]
+    fn the_first_id_counts_and_the_last_of_others() {
+        let opts = parse("k,id=a,id=b,flag=on,flag=off").unwrap();
+        assert_eq!(opts.id(), Some("a"));
+        assert_eq!(opts.get_bool("flag"), Some(false));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_survives_with_doubled_commas(text in any::<String>()) {
+            let opts = parse(&format!("k,text={}", text.replace(',', ",,"))).unwrap();
+            prop_assert_eq!(opts.get("text"), Some(text.as_str()));
+        }
+
+        #[test]
+        fn no_input_panics(text in "[a-z=,0-9.xkE +-]{0,40}") {
+            let _ = parse(&text);
+        }
+    }
+}

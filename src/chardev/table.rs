@@ -1,0 +1,362 @@
+//! The table of chardevs, and what a chardev is made of.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::os::fd::OwnedFd;
+
+use slab::Slab;
+
+use super::fe::CharHandlers;
+use super::host::ChardevHost;
+use crate::main_loop::SharedFd;
+
+/// What a front end is told about its chardev (QEMU's `QEMUChrEvent`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ChrEvent {
+    /// A break was received.
+    Break,
+    /// A new connection.
+    Opened,
+    /// The mux that this front end shares gave it the focus.
+    MuxIn,
+    /// The mux took the focus away.
+    MuxOut,
+    /// The connection ended.
+    Closed,
+}
+
+/// Names a chardev. The number of a chardev that is gone is never given to
+/// another, so a stale id finds nothing.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChardevId(u64);
+
+/// Low bits of an id: the slot. The others are a serial number, so ids compare
+/// in the order of creation.
+const SLOT_BITS: u32 = 22;
+
+impl ChardevId {
+    fn new(serial: u64, slot: usize) -> Self {
+        ChardevId(serial << SLOT_BITS | slot as u64)
+    }
+
+    fn slot(self) -> usize {
+        (self.0 & ((1 << SLOT_BITS) - 1)) as usize
+    }
+
+    /// The id as a number, to be a front end's opaque value: a mux is the
+    /// front end of another chardev.
+    pub fn to_opaque(self) -> u64 {
+        self.0
+    }
+
+    /// The id that [`to_opaque`](Self::to_opaque) made a number of.
+    pub fn from_opaque(opaque: u64) -> Self {
+        ChardevId(opaque)
+    }
+}
+
+impl fmt::Debug for ChardevId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ChardevId({}@{})", self.0 >> SLOT_BITS, self.slot())
+    }
+}
+
+/// The functions of a backend (QEMU's `ChardevClass`). Each has a default, so a
+/// backend names what it has:
+///
+/// ```
+/// use qmonitor::chardev::{ChardevClass, ChardevHost};
+///
+/// fn sink<H: ChardevHost>() -> ChardevClass<H> {
+///     ChardevClass {
+///         opens_at_once: true,
+///         chr_write: |_host, _id, bytes| Ok(bytes.len()),
+///         ..ChardevClass::new("sink")
+///     }
+/// }
+/// ```
+///
+/// The functions are given the host and the chardev's id and find their state
+/// with [`Chardevs::state`]. They may be called while the chardev is on
+/// its way out; then the state is not found and there is nothing to do.
+pub struct ChardevClass<H> {
+    /// The backend's name; also its file name if it has none better.
+    pub kind: &'static str,
+    /// Whether the backend is open from the start.
+    pub opens_at_once: bool,
+    /// How many front ends may use it at the same time.
+    pub max_frontends: usize,
+    /// Takes output, as much as can be had without blocking.
+    pub chr_write: fn(&mut H, ChardevId, &[u8]) -> io::Result<usize>,
+    /// The descriptor to watch for writability after `chr_write` took less
+    /// than all; `None` if that cannot be watched.
+    pub chr_watch_fd: fn(&mut H, ChardevId) -> Option<SharedFd>,
+    /// A front end attached or detached its handlers (`tag` says which).
+    pub chr_update_read_handler: fn(&mut H, ChardevId, tag: usize),
+    /// The front end can take more input. What reads from a watched
+    /// descriptor needs to do nothing: the gate is asked again each turn.
+    pub chr_accept_input: fn(&mut H, ChardevId),
+    /// Something happened on the backend; the default tells the front end.
+    pub chr_be_event: fn(&mut H, ChardevId, ChrEvent),
+    /// The first descriptor that came with the last message.
+    pub chr_get_msgfd: fn(&mut H, ChardevId) -> Option<OwnedFd>,
+    /// Whether input is echoed (terminals).
+    pub chr_set_echo: fn(&mut H, ChardevId, bool),
+    /// The front end says that it is open or closed (`qemu_chr_fe_set_open`).
+    pub chr_set_fe_open: fn(&mut H, ChardevId, bool),
+    /// `filename` in `query-chardev`, made from the state; `None` is `kind`.
+    pub chr_filename: fn(&dyn Any) -> Option<String>,
+    /// The chardev is being removed: take watches and timers out of the loop
+    /// and let go of chardevs it uses. No front end is told any more.
+    pub finalize: fn(&mut H, ChardevId),
+}
+
+impl<H> Clone for ChardevClass<H> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<H> Copy for ChardevClass<H> {}
+
+impl<H: ChardevHost> ChardevClass<H> {
+    /// A backend that swallows output, has no input and never opens.
+    pub fn new(kind: &'static str) -> Self {
+        ChardevClass {
+            kind,
+            opens_at_once: false,
+            max_frontends: 1,
+            chr_write: |_, _, buf| Ok(buf.len()),
+            chr_watch_fd: |_, _| None,
+            chr_update_read_handler: |_, _, _| {},
+            chr_accept_input: |_, _| {},
+            chr_be_event: super::be::chr_be_event,
+            chr_get_msgfd: |_, _| None,
+            chr_set_echo: |_, _, _| {},
+            chr_set_fe_open: |_, _, _| {},
+            chr_filename: |_| None,
+            finalize: |_, _| {},
+        }
+    }
+}
+
+/// A front end as its chardev knows it.
+pub(super) struct FrontendSlot<H> {
+    pub handlers: Option<CharHandlers<H>>,
+    pub opaque: u64,
+    pub open: bool,
+}
+
+/// A chardev in the table.
+pub struct Chardev<H> {
+    pub(super) id: ChardevId,
+    pub(super) label: String,
+    pub(super) class: ChardevClass<H>,
+    pub(super) be_open: bool,
+    /// By tag; none while that place is free.
+    pub(super) frontends: Vec<Option<FrontendSlot<H>>>,
+    pub(super) log: Option<SharedFd>,
+    state: Box<dyn Any>,
+}
+
+impl<H> Chardev<H> {
+    /// Its id.
+    pub fn id(&self) -> ChardevId {
+        self.id
+    }
+
+    /// Its label, the `id` of the command line and of QMP.
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// The name of its backend.
+    pub fn kind(&self) -> &'static str {
+        self.class.kind
+    }
+
+    /// What `query-chardev` shows as `filename`.
+    pub fn filename(&self) -> String {
+        let name = (self.class.chr_filename)(&*self.state);
+        name.unwrap_or_else(|| self.class.kind.to_owned())
+    }
+
+    /// Whether there is a peer.
+    pub fn is_open(&self) -> bool {
+        self.be_open
+    }
+
+    /// Whether a front end has attached handlers, or said that it is open.
+    pub fn frontend_open(&self) -> bool {
+        self.frontends.iter().flatten().any(|fe| fe.open)
+    }
+
+    /// Whether any front end has attached handlers.
+    pub(super) fn has_handlers(&self) -> bool {
+        self.frontends
+            .iter()
+            .flatten()
+            .any(|fe| fe.handlers.is_some())
+    }
+
+    /// Whether it has a front end or is part of a mux or hub; then it cannot
+    /// be removed.
+    pub fn is_busy(&self) -> bool {
+        self.frontends.iter().any(Option::is_some)
+    }
+}
+
+/// All chardevs of a host.
+pub struct Chardevs<H> {
+    slots: Slab<Chardev<H>>,
+    by_label: HashMap<String, ChardevId>,
+    next_serial: u64,
+    read_buf: Vec<u8>,
+}
+
+impl<H> Default for Chardevs<H> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<H> Chardevs<H> {
+    /// An empty table.
+    pub fn new() -> Self {
+        Chardevs {
+            slots: Slab::new(),
+            by_label: HashMap::new(),
+            next_serial: 0,
+            read_buf: Vec::new(),
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// A chardev, unless it is gone.
+    pub fn get(&self, id: ChardevId) -> Option<&Chardev<H>> {
+        self.slots.get(id.slot()).filter(|chr| chr.id == id)
+    }
+
+    pub(super) fn get_mut(&mut self, id: ChardevId) -> Option<&mut Chardev<H>> {
+        self.slots.get_mut(id.slot()).filter(|chr| chr.id == id)
+    }
+
+    /// The chardev of that label.
+    pub fn find(&self, label: &str) -> Option<ChardevId> {
+        self.by_label.get(label).copied()
+    }
+
+    /// All chardevs, in the order of creation.
+    pub fn iter(&self) -> impl Iterator<Item = (ChardevId, &Chardev<H>)> {
+        let mut all: Vec<_> = self.slots.iter().map(|(_, chr)| (chr.id, chr)).collect();
+        all.sort_unstable_by_key(|(id, _)| *id);
+        all.into_iter()
+    }
+
+    /// A backend's state, if the chardev exists and its state is a `T`.
+    pub fn state<T: 'static>(&self, id: ChardevId) -> Option<&T> {
+        self.get(id)?.state.downcast_ref()
+    }
+
+    /// A backend's state, to change it.
+    pub fn state_mut<T: 'static>(&mut self, id: ChardevId) -> Option<&mut T> {
+        self.get_mut(id)?.state.downcast_mut()
+    }
+
+    pub(super) fn set_state(&mut self, id: ChardevId, state: Box<dyn Any>) {
+        if let Some(chr) = self.get_mut(id) {
+            chr.state = state;
+        }
+    }
+
+    /// Puts a chardev in; the label must be free.
+    pub(super) fn insert(
+        &mut self,
+        label: String,
+        class: ChardevClass<H>,
+        state: Box<dyn Any>,
+        log: Option<SharedFd>,
+    ) -> ChardevId {
+        let entry = self.slots.vacant_entry();
+        let id = ChardevId::new(self.next_serial, entry.key());
+        self.next_serial += 1;
+        entry.insert(Chardev {
+            id,
+            label: label.clone(),
+            class,
+            be_open: false,
+            frontends: Vec::new(),
+            log,
+            state,
+        });
+        self.by_label.insert(label, id);
+        id
+    }
+
+    /// Takes a chardev out and drops its state.
+    pub(super) fn remove(&mut self, id: ChardevId) {
+        if self.get(id).is_some() {
+            let chr = self.slots.remove(id.slot());
+            self.by_label.remove(&chr.label);
+        }
+    }
+
+    /// A buffer for reading, at least `len` bytes; to be
+    /// [given back](Self::put_read_buf). Reads may nest, hence no borrow.
+    pub(super) fn take_read_buf(&mut self, len: usize) -> Vec<u8> {
+        let mut buf = std::mem::take(&mut self.read_buf);
+        if buf.len() < len {
+            buf.resize(len, 0);
+        }
+        buf
+    }
+
+    pub(super) fn put_read_buf(&mut self, buf: Vec<u8>) {
+        if buf.len() > self.read_buf.len() {
+            self.read_buf = buf;
+        }
+    }
+}
+
+impl<H> fmt::Debug for Chardevs<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let entries = self
+            .slots
+            .iter()
+            .map(|(_, chr)| (&chr.label, chr.class.kind));
+        f.debug_map().entries(entries).finish()
+    }
+}
+
+/// The chardev of that label (`qemu_chr_find`).
+pub fn qemu_chr_find<H: ChardevHost>(h: &H, label: &str) -> Option<ChardevId> {
+    h.chardevs().find(label)
+}
+
+/// A chardev's label; empty if it is gone.
+pub fn label<H: ChardevHost>(h: &H, id: ChardevId) -> &str {
+    h.chardevs().get(id).map_or("", |chr| chr.label.as_str())
+}
+
+/// What `query-chardev` shows as `filename`; empty if the chardev is gone.
+pub fn filename<H: ChardevHost>(h: &H, id: ChardevId) -> String {
+    let chr = h.chardevs().get(id);
+    chr.map_or_else(String::new, Chardev::filename)
+}
+
+/// What `query-chardev` shows as `frontend-open`.
+pub fn frontend_open<H: ChardevHost>(h: &H, id: ChardevId) -> bool {
+    let chr = h.chardevs().get(id);
+    chr.is_some_and(Chardev::frontend_open)
+}

@@ -203,8 +203,10 @@ fn parse_uint(text: &str) -> Option<u64> {
 }
 
 fn parse_range(text: &str) -> Option<(u64, u64)> {
-    let (first, last) = match text.split_once('-') {
-        Some((first, last)) => (parse_uint(first)?, parse_uint(last)?),
+    // A hyphen in front is a sign.
+    let hyphen = text.char_indices().skip(1).find(|(_, c)| *c == '-');
+    let (first, last) = match hyphen {
+        Some((at, _)) => (parse_uint(&text[..at])?, parse_uint(&text[at + 1..])?),
         None => (parse_uint(text)?, parse_uint(text)?),
     };
     let fits = first <= last && last - first < RANGE_MAX_ELEMENTS;
@@ -285,5 +287,9 @@ mod tests {
         says(text("3-1").uint16_list(), list);
         says(text("0-65536").uint16_list(), list);
         says(text("1,x").uint16_list(), list);
+        says(
+            text("-1").uint16_list(),
+            "Parameter 'null' expects uint16_t",
+        );
     }
 }

@@ -1,0 +1,313 @@
+//! Bottom halves: work put off to the next turn, from here or another thread.
+//!
+//! A turn first takes the whole queue and then runs what it took, so a bottom
+//! half that schedules another, or itself, does not keep the turn from
+//! reaching its fds. Each scheduling has a number; an entry taken off the queue
+//! runs only if the bottom half is still scheduled under that number, which is
+//! how one bottom half may cancel another that the turn has already taken.
+
+use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use nix::sys::eventfd::{EfdFlags, EventFd};
+
+use super::slots::{Id, Slots};
+
+/// Names a bottom half. Never reused: the id of a deleted one finds nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct BhId(pub(super) Id);
+
+pub(super) enum BhCallback<H> {
+    Many(Box<dyn FnMut(&mut H)>),
+    Once(Box<dyn FnOnce(&mut H)>),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scheduled {
+    No,
+    Idle,
+    Yes,
+}
+
+struct BhEntry<H> {
+    name: &'static str,
+    /// None exactly while it runs.
+    callback: Option<BhCallback<H>>,
+    scheduled: Scheduled,
+    /// The number of the last scheduling.
+    number: u64,
+    /// Set while another thread's scheduling waits to be taken in.
+    pending: Option<Arc<AtomicBool>>,
+}
+
+/// One scheduling of a bottom half.
+#[derive(Clone, Copy)]
+pub(super) struct Ticket {
+    id: Id,
+    number: u64,
+}
+
+pub(super) struct Bhs<H> {
+    slots: Slots<BhEntry<H>>,
+    queue: Vec<Ticket>,
+    idle: Vec<Ticket>,
+    schedulings: u64,
+    wake: Arc<Wake>,
+    /// Scratch of [`take_in`](Self::take_in).
+    woken: Vec<Id>,
+}
+
+impl<H> Bhs<H> {
+    pub(super) fn new() -> io::Result<Self> {
+        Ok(Self {
+            slots: Slots::new(),
+            queue: Vec::new(),
+            idle: Vec::new(),
+            schedulings: 0,
+            wake: Arc::new(Wake::new()?),
+            woken: Vec::new(),
+        })
+    }
+
+    pub(super) fn insert(&mut self, name: &'static str, callback: BhCallback<H>) -> Id {
+        self.slots.insert(BhEntry {
+            name,
+            callback: Some(callback),
+            scheduled: Scheduled::No,
+            number: 0,
+            pending: None,
+        })
+    }
+
+    pub(super) fn schedule(&mut self, id: Id) -> bool {
+        self.set_scheduled(id, Scheduled::Yes)
+    }
+
+    pub(super) fn schedule_idle(&mut self, id: Id) -> bool {
+        self.set_scheduled(id, Scheduled::Idle)
+    }
+
+    fn set_scheduled(&mut self, id: Id, how: Scheduled) -> bool {
+        let Some(bh) = self.slots.get_mut(id) else {
+            return false;
+        };
+        match (bh.scheduled, how) {
+            (Scheduled::No, _) => {}
+            (Scheduled::Idle, Scheduled::Yes) => self.idle.retain(|ticket| ticket.id != id),
+            _ => return true,
+        }
+        self.schedulings += 1;
+        bh.scheduled = how;
+        bh.number = self.schedulings;
+        let ticket = Ticket {
+            id,
+            number: bh.number,
+        };
+        match how {
+            Scheduled::Idle => self.idle.push(ticket),
+            _ => self.queue.push(ticket),
+        }
+        true
+    }
+
+    pub(super) fn cancel(&mut self, id: Id) -> bool {
+        let Some(bh) = self.slots.get_mut(id) else {
+            return false;
+        };
+        match bh.scheduled {
+            Scheduled::No => return false,
+            Scheduled::Idle => self.idle.retain(|ticket| ticket.id != id),
+            Scheduled::Yes => self.queue.retain(|ticket| ticket.id != id),
+        }
+        bh.scheduled = Scheduled::No;
+        true
+    }
+
+    pub(super) fn delete(&mut self, id: Id) -> bool {
+        self.cancel(id);
+        self.slots.remove(id).is_some()
+    }
+
+    pub(super) fn is_scheduled(&self, id: Id) -> bool {
+        self.slots
+            .get(id)
+            .is_some_and(|bh| bh.scheduled != Scheduled::No)
+    }
+
+    pub(super) fn has_scheduled(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    pub(super) fn has_idle(&self) -> bool {
+        !self.idle.is_empty()
+    }
+
+    /// Moves what is scheduled into an empty vector. Returns the number of the
+    /// last scheduling so far, to tell later what came before this.
+    pub(super) fn take_scheduled(&mut self, tickets: &mut Vec<Ticket>) -> u64 {
+        std::mem::swap(&mut self.queue, tickets);
+        self.schedulings
+    }
+
+    /// Moves the idle ones that were scheduled up to `number` into `tickets`.
+    pub(super) fn take_idle(&mut self, number: u64, tickets: &mut Vec<Ticket>) {
+        let count = self.idle.partition_point(|ticket| ticket.number <= number);
+        tickets.extend(self.idle.drain(..count));
+    }
+
+    /// Takes a callback out to be run, unless its scheduling was cancelled or
+    /// superseded. A one-shot bottom half leaves the table here.
+    pub(super) fn take(&mut self, ticket: Ticket) -> Option<(&'static str, Id, BhCallback<H>)> {
+        let bh = self.slots.get_mut(ticket.id)?;
+        if bh.scheduled == Scheduled::No || bh.number != ticket.number {
+            return None;
+        }
+        bh.scheduled = Scheduled::No;
+        let taken = (bh.name, ticket.id, bh.callback.take()?);
+        if matches!(taken.2, BhCallback::Once(_)) {
+            self.slots.remove(ticket.id);
+        }
+        Some(taken)
+    }
+
+    pub(super) fn put_back(&mut self, id: Id, callback: BhCallback<H>) {
+        if let Some(bh) = self.slots.get_mut(id) {
+            bh.callback = Some(callback);
+        }
+    }
+
+    pub(super) fn handle(&mut self, id: Id) -> BhHandle {
+        let pending = match self.slots.get_mut(id) {
+            Some(bh) => bh.pending.get_or_insert_default().clone(),
+            None => Arc::default(),
+        };
+        BhHandle {
+            id,
+            pending,
+            wake: self.wake.clone(),
+        }
+    }
+
+    pub(super) fn wake(&self) -> &Wake {
+        &self.wake
+    }
+
+    /// True if another thread's scheduling may be waiting to be taken in.
+    pub(super) fn is_signalled(&self) -> bool {
+        self.wake.signalled.load(Ordering::SeqCst)
+    }
+
+    /// Schedules what other threads asked for. True if there was anything.
+    pub(super) fn take_in(&mut self) -> bool {
+        let mut woken = std::mem::take(&mut self.woken);
+        self.wake.drain(&mut woken);
+        let any = !woken.is_empty();
+        for id in woken.drain(..) {
+            if let Some(bh) = self.slots.get(id) {
+                // Before the callback runs: a scheduling that comes while it
+                // does must not be taken for the one being served.
+                if let Some(pending) = &bh.pending {
+                    pending.store(false, Ordering::SeqCst);
+                }
+                self.schedule(id);
+            }
+        }
+        self.woken = woken;
+        any
+    }
+}
+
+/// What threads and the loop share: the ids they ask for, and the eventfd that
+/// ends the loop's wait.
+pub(super) struct Wake {
+    eventfd: EventFd,
+    queue: Mutex<Vec<Id>>,
+    /// Set from the first request until the loop takes the queue; only the
+    /// request that sets it writes to the eventfd.
+    signalled: AtomicBool,
+}
+
+impl Wake {
+    fn new() -> io::Result<Self> {
+        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+        Ok(Self {
+            eventfd: EventFd::from_flags(flags)?,
+            queue: Mutex::new(Vec::new()),
+            signalled: AtomicBool::new(false),
+        })
+    }
+
+    pub(super) fn eventfd(&self) -> &EventFd {
+        &self.eventfd
+    }
+
+    fn request(&self, id: Id) {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.push(id);
+        drop(queue);
+        if !self.signalled.swap(true, Ordering::SeqCst) {
+            // Can fail only when the counter is full, and then it is readable.
+            let _ = self.eventfd.write(1);
+        }
+    }
+
+    fn drain(&self, into: &mut Vec<Id>) {
+        // In this order: a request that finds the flag set and so writes
+        // nothing has pushed its id before the flag is cleared, and the queue
+        // is taken after. Clearing first would let the read swallow the write of
+        // a request that is still to be noticed.
+        let _ = self.eventfd.read();
+        self.signalled.store(false, Ordering::SeqCst);
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::swap(&mut *queue, into);
+    }
+}
+
+/// Schedules one bottom half from any thread, and ends the loop's wait; QEMU's
+/// `qemu_bh_schedule()` called outside the main loop's thread.
+///
+/// Any number of requests before the bottom half runs make it run once. The
+/// handle may outlive the bottom half and the loop; it then does nothing.
+///
+/// ```
+/// # use qmonitor::main_loop::{main_loop_wait, Host, MainLoop};
+/// # struct App { main_loop: MainLoop<App>, done: bool }
+/// # impl Host for App {
+/// #     fn main_loop(&self) -> &MainLoop<Self> { &self.main_loop }
+/// #     fn main_loop_mut(&mut self) -> &mut MainLoop<Self> { &mut self.main_loop }
+/// # }
+/// # fn main() -> std::io::Result<()> {
+/// # let mut app = App { main_loop: MainLoop::new()?, done: false };
+/// let bh = app.main_loop.bh_new("done", |app: &mut App| app.done = true);
+/// let handle = app.main_loop.bh_handle(bh);
+/// let worker = std::thread::spawn(move || handle.schedule());
+/// while !app.done {
+///     main_loop_wait(&mut app, None)?;
+/// }
+/// # worker.join().unwrap();
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct BhHandle {
+    id: Id,
+    pending: Arc<AtomicBool>,
+    wake: Arc<Wake>,
+}
+
+impl BhHandle {
+    /// Has the bottom half run in the loop's next turn.
+    pub fn schedule(&self) {
+        if !self.pending.swap(true, Ordering::SeqCst) {
+            self.wake.request(self.id);
+        }
+    }
+}
+
+impl fmt::Debug for BhHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("BhHandle").field(&BhId(self.id)).finish()
+    }
+}

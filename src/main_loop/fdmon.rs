@@ -1,0 +1,211 @@
+//! Which way of waiting is in use, and the change from one to the other.
+//!
+//! ppoll is told all fds at each call, which costs about 130 ns for each and
+//! nothing else; epoll through crate `polling` costs five system calls
+//! whatever the number. So the loop starts with ppoll and goes over to epoll
+//! when it waits for many, as QEMU's fdmon does. It comes back when they are
+//! fewer than half of that, so that a client coming and going at the threshold
+//! does not make it change each time.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+use super::bh::Wake;
+use super::condition::Condition;
+use super::counters::Counters;
+use super::fdmon_epoll::{FdmonEpoll, WAKE_KEY};
+use super::fdmon_poll::{PollSet, Ready};
+use super::fds::{FdEntry, FdTable, Seat};
+
+/// How the loop chooses its way of waiting. What runs, and in which order, is
+/// the same either way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FdmonPolicy {
+    /// ppoll, until `upgrade_at` fds are waited for; then epoll, until they are
+    /// fewer than half of it.
+    Auto {
+        /// QEMU's number, and the default, is 64.
+        upgrade_at: usize,
+    },
+    /// Always ppoll.
+    Poll,
+    /// Always epoll.
+    Epoll,
+}
+
+impl Default for FdmonPolicy {
+    fn default() -> Self {
+        Self::Auto { upgrade_at: 64 }
+    }
+}
+
+/// The way of waiting in use; see [`MainLoop::fdmon`](super::MainLoop::fdmon).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FdmonKind {
+    /// ppoll(2).
+    Poll,
+    /// epoll(7), by way of crate `polling`.
+    Epoll,
+}
+
+/// Turns to go on with ppoll after epoll could not be had (no fd left, mostly)
+/// before trying again.
+const TURNS_BEFORE_RETRY: u64 = 1000;
+
+#[derive(Default)]
+pub(super) struct Fdmon {
+    policy: FdmonPolicy,
+    epoll: Option<FdmonEpoll>,
+    poll_set: PollSet,
+    /// A foreign loop has the epoll fd.
+    pinned: bool,
+    /// Whether anyone can write to the eventfd.
+    wake_used: bool,
+    retry_at: u64,
+    settled: Vec<usize>,
+}
+
+impl Fdmon {
+    pub(super) fn set_policy(&mut self, policy: FdmonPolicy) {
+        self.policy = policy;
+        self.retry_at = 0;
+    }
+
+    pub(super) fn use_wake(&mut self) {
+        self.wake_used = true;
+    }
+
+    pub(super) fn kind(&self) -> FdmonKind {
+        match self.epoll {
+            None => FdmonKind::Poll,
+            Some(_) => FdmonKind::Epoll,
+        }
+    }
+
+    fn wants_epoll(&self, polled: usize) -> bool {
+        match self.policy {
+            _ if self.pinned => true,
+            FdmonPolicy::Poll => false,
+            FdmonPolicy::Epoll => true,
+            FdmonPolicy::Auto { upgrade_at } if self.epoll.is_some() => polled >= upgrade_at / 2,
+            FdmonPolicy::Auto { upgrade_at } => polled >= upgrade_at,
+        }
+    }
+
+    /// Brings the set of fds up to date with the table: merges what changed,
+    /// chooses the way of waiting, and tells the kernel if that is epoll.
+    pub(super) fn prepare(
+        &mut self,
+        fds: &mut FdTable,
+        wanted: impl Fn(usize) -> Option<Condition>,
+        wake: &Wake,
+        counters: &mut Counters,
+    ) -> io::Result<()> {
+        self.settled.clear();
+        fds.settle(wanted, &mut self.settled);
+        if self.epoll.as_ref().is_some_and(FdmonEpoll::is_spoiled) {
+            self.leave_epoll(fds);
+        }
+        match (self.wants_epoll(fds.polled()), &mut self.epoll) {
+            (false, None) => Ok(()),
+            (false, Some(_)) => {
+                self.leave_epoll(fds);
+                counters.downgrades += 1;
+                Ok(())
+            }
+            (true, Some(epoll)) => {
+                for slot in self.settled.drain(..) {
+                    if let Some(entry) = fds.get_mut(slot) {
+                        epoll.sync(slot, entry, counters);
+                    }
+                }
+                Ok(())
+            }
+            (true, None) if counters.turns < self.retry_at => Ok(()),
+            (true, None) => self.enter_epoll(fds, wake, counters),
+        }
+    }
+
+    /// Goes over to epoll. Without it the loop is slower, not broken, so a
+    /// failure matters only to who asked for the epoll fd.
+    fn enter_epoll(
+        &mut self,
+        fds: &mut FdTable,
+        wake: &Wake,
+        counters: &mut Counters,
+    ) -> io::Result<()> {
+        let mut epoll = match FdmonEpoll::new(wake) {
+            Ok(epoll) => epoll,
+            Err(error) => {
+                self.retry_at = counters.turns.saturating_add(TURNS_BEFORE_RETRY);
+                return if self.pinned { Err(error) } else { Ok(()) };
+            }
+        };
+        for (slot, entry) in fds.iter_mut() {
+            epoll.sync(slot, entry, counters);
+        }
+        self.epoll = Some(epoll);
+        counters.upgrades += 1;
+        Ok(())
+    }
+
+    fn leave_epoll(&mut self, fds: &mut FdTable) {
+        self.epoll = None;
+        for (_, entry) in fds.iter_mut() {
+            entry.seat = Seat::None;
+        }
+    }
+
+    /// To be told of each entry that leaves the table, before it is dropped.
+    pub(super) fn forget(&mut self, slot: usize, entry: &FdEntry, counters: &mut Counters) {
+        if let Some(epoll) = &mut self.epoll {
+            epoll.forget(slot, entry, counters);
+        }
+    }
+
+    /// Waits for what [`prepare`](Self::prepare) prepared. Returns true if
+    /// another thread called.
+    pub(super) fn wait(
+        &mut self,
+        fds: &mut FdTable,
+        wake: &Wake,
+        timeout: Option<Duration>,
+        ready: &mut Vec<Ready>,
+        counters: &mut Counters,
+    ) -> io::Result<bool> {
+        counters.waits += 1;
+        if let Some(epoll) = &mut self.epoll {
+            epoll.wait(fds, timeout, &mut self.poll_set, ready, counters)?;
+        } else {
+            let wake = self
+                .wake_used
+                .then(|| (WAKE_KEY, wake.eventfd().as_fd(), Condition::IN));
+            let polled = fds.iter().filter(|(_, entry)| !entry.interest.is_empty());
+            let items = polled.map(|(slot, entry)| (slot, entry.as_fd(), entry.interest));
+            counters.wait_syscalls += 1;
+            self.poll_set
+                .wait(wake.into_iter().chain(items), timeout, ready)?;
+        }
+        let before = ready.len();
+        ready.retain(|one| one.key != WAKE_KEY);
+        Ok(ready.len() < before)
+    }
+
+    /// Stays with epoll from the next [`prepare`](Self::prepare) on.
+    pub(super) fn pin(&mut self) {
+        self.pinned = true;
+        self.retry_at = 0;
+    }
+
+    pub(super) fn epoll_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.epoll.as_ref().map(FdmonEpoll::as_fd)
+    }
+
+    /// True if an fd is waited for that is not behind the epoll fd.
+    pub(super) fn has_fds_beside_epoll(&self, fds: &FdTable) -> bool {
+        self.epoll
+            .as_ref()
+            .is_some_and(|epoll| epoll.needs_ppoll(fds))
+    }
+}

@@ -1,0 +1,139 @@
+//! Waiting by ppoll(2): one system call, exact answers, any kind of fd.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::poll::{ppoll, PollFd, PollFlags};
+use nix::sys::time::TimeSpec;
+
+use super::condition::Condition;
+
+/// What the kernel said of one fd. `key` is whatever the caller passed with it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ready {
+    pub(super) key: usize,
+    pub(super) condition: Condition,
+    /// The number is not an open file (`POLLNVAL`).
+    pub(super) invalid: bool,
+}
+
+/// The array given to ppoll, kept from turn to turn for its memory only.
+#[derive(Default)]
+pub(super) struct PollSet {
+    fds: Vec<PollFd<'static>>,
+    keys: Vec<usize>,
+}
+
+impl PollSet {
+    /// Waits until one of `items` is ready or `timeout` is over; None waits for
+    /// ever. Adds the ready ones to `ready`, in no order worth relying on. A
+    /// signal ends the wait with nothing ready.
+    pub(super) fn wait<'fd>(
+        &mut self,
+        items: impl Iterator<Item = (usize, BorrowedFd<'fd>, Condition)>,
+        timeout: Option<Duration>,
+        ready: &mut Vec<Ready>,
+    ) -> io::Result<()> {
+        let mut fds: Vec<PollFd<'fd>> = std::mem::take(&mut self.fds);
+        self.keys.clear();
+        for (key, fd, condition) in items {
+            fds.push(PollFd::new(fd, to_poll_flags(condition)));
+            self.keys.push(key);
+        }
+        let timeout = timeout.map(|timeout| TimeSpec::from(timeout.min(LONGEST)));
+        let outcome = ppoll(&mut fds, timeout, None);
+        if matches!(outcome, Ok(1..)) {
+            for (fd, key) in fds.iter().zip(&self.keys) {
+                // None would mean an event nobody asked for.
+                let got = fd.revents().unwrap_or(PollFlags::POLLERR);
+                if !got.is_empty() {
+                    ready.push(from_poll_flags(*key, got));
+                }
+            }
+        }
+        self.fds = recycle(fds);
+        match outcome {
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+}
+
+/// A year. Longer waits end early, which costs a turn; passed on as they are
+/// they could overflow the kernel's type.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// Hands the memory of a vector of borrowed fds on to the next turn: the
+/// standard library collects an emptied vector of the same layout in place.
+fn recycle(mut fds: Vec<PollFd<'_>>) -> Vec<PollFd<'static>> {
+    fds.clear();
+    fds.into_iter().map_while(|_| None).collect()
+}
+
+fn to_poll_flags(condition: Condition) -> PollFlags {
+    let mut flags = PollFlags::empty();
+    flags.set(PollFlags::POLLIN, condition.contains(Condition::IN));
+    flags.set(PollFlags::POLLPRI, condition.contains(Condition::PRI));
+    flags.set(PollFlags::POLLOUT, condition.contains(Condition::OUT));
+    flags
+}
+
+fn from_poll_flags(key: usize, flags: PollFlags) -> Ready {
+    let invalid = flags.contains(PollFlags::POLLNVAL);
+    let mut condition = Condition::empty();
+    for (flag, member) in [
+        (PollFlags::POLLIN, Condition::IN),
+        (PollFlags::POLLPRI, Condition::PRI),
+        (PollFlags::POLLOUT, Condition::OUT),
+        (PollFlags::POLLERR, Condition::ERR),
+        (PollFlags::POLLHUP, Condition::HUP),
+        (PollFlags::POLLNVAL, Condition::ERR.with(Condition::HUP)),
+    ] {
+        if flags.contains(flag) {
+            condition |= member;
+        }
+    }
+    Ready {
+        key,
+        condition,
+        invalid,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn the_array_keeps_its_memory() {
+        let (reader, _writer) = nix::unistd::pipe().unwrap();
+        let mut set = PollSet::default();
+        let mut ready = Vec::new();
+        let items = || (0..40).map(|key| (key, reader.as_fd(), Condition::IN));
+        set.wait(items(), Some(Duration::ZERO), &mut ready).unwrap();
+        let memory = (set.fds.as_ptr(), set.fds.capacity());
+        assert!(memory.1 >= 40);
+        set.wait(items(), Some(Duration::ZERO), &mut ready).unwrap();
+        assert_eq!((set.fds.as_ptr(), set.fds.capacity()), memory);
+        assert!(ready.is_empty());
+    }
+
+    #[test]
+    fn endless_timeouts_do_not_overflow() {
+        let (reader, writer) = nix::unistd::pipe().unwrap();
+        nix::unistd::write(&writer, b"x").unwrap();
+        let mut ready = Vec::new();
+        PollSet::default()
+            .wait(
+                [(9, reader.as_fd(), Condition::IN)].into_iter(),
+                Some(Duration::MAX),
+                &mut ready,
+            )
+            .unwrap();
+        assert_eq!(ready[0].key, 9);
+        assert_eq!(ready[0].condition, Condition::IN);
+    }
+}

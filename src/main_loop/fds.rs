@@ -1,0 +1,168 @@
+//! The table of watched fds.
+//!
+//! Several watches may share one fd (a chardev reads, writes and waits for
+//! hang-up on the same socket), while epoll knows an fd once. So what the open
+//! watches of an fd want is merged here, under the fd's number, and both ways
+//! of waiting work from this table. An entry whose watches or gates changed is
+//! put on a list, and only those are looked at again before the next wait.
+//!
+//! The entry keeps a share of the fd until its last watch goes. It must be taken
+//! out of the kernel's set *before* that share is dropped: epoll forgets a
+//! closed number by itself only if no duplicate of it is open anywhere, in this
+//! process or a child, and otherwise goes on reporting under the old key.
+
+use std::collections::HashMap;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+
+use slab::Slab;
+
+use super::condition::Condition;
+use super::watch::SharedFd;
+
+/// Who waits for an fd when epoll is in use.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Seat {
+    /// Nobody yet, or nothing is wanted of it.
+    None,
+    /// epoll, registered for this condition.
+    Epoll(Condition),
+    /// ppoll, because epoll does not take it.
+    Ppoll,
+}
+
+pub(super) struct FdEntry {
+    fd: SharedFd,
+    number: RawFd,
+    /// Slots of the watches on it.
+    pub(super) watches: Vec<usize>,
+    /// The union of what its open watches want; empty if none is open.
+    pub(super) interest: Condition,
+    pub(super) seat: Seat,
+    changed: bool,
+}
+
+impl FdEntry {
+    pub(super) fn fd(&self) -> &SharedFd {
+        &self.fd
+    }
+
+    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+pub(super) struct FdTable {
+    entries: Slab<FdEntry>,
+    by_number: HashMap<RawFd, usize>,
+    changed: Vec<usize>,
+    /// How many entries have an interest.
+    polled: usize,
+}
+
+impl FdTable {
+    pub(super) fn new() -> Self {
+        Self {
+            entries: Slab::new(),
+            by_number: HashMap::new(),
+            changed: Vec::new(),
+            polled: 0,
+        }
+    }
+
+    /// Adds a watch to the entry of its fd. Returns the entry's slot.
+    pub(super) fn attach(&mut self, fd: SharedFd, watch: usize) -> usize {
+        let number = fd.as_fd().as_raw_fd();
+        let entries = &mut self.entries;
+        let slot = *self.by_number.entry(number).or_insert_with(|| {
+            entries.insert(FdEntry {
+                fd,
+                number,
+                watches: Vec::new(),
+                interest: Condition::empty(),
+                seat: Seat::None,
+                changed: false,
+            })
+        });
+        self.entries[slot].watches.push(watch);
+        self.mark_changed(slot);
+        slot
+    }
+
+    /// Takes a watch off the entry of its fd. Returns the entry if that was its
+    /// last: the caller takes it out of the kernel's set, then drops it.
+    pub(super) fn detach(&mut self, slot: usize, watch: usize) -> Option<FdEntry> {
+        let entry = self.entries.get_mut(slot)?;
+        entry.watches.retain(|other| *other != watch);
+        if !entry.watches.is_empty() {
+            self.mark_changed(slot);
+            return None;
+        }
+        let entry = self.entries.remove(slot);
+        self.by_number.remove(&entry.number);
+        self.polled -= usize::from(!entry.interest.is_empty());
+        if entry.changed {
+            self.changed.retain(|other| *other != slot);
+        }
+        Some(entry)
+    }
+
+    pub(super) fn mark_changed(&mut self, slot: usize) {
+        if let Some(entry) = self.entries.get_mut(slot) {
+            if !entry.changed {
+                entry.changed = true;
+                self.changed.push(slot);
+            }
+        }
+    }
+
+    pub(super) fn has_changed(&self) -> bool {
+        !self.changed.is_empty()
+    }
+
+    /// Merges anew what is wanted of the changed entries. `wanted` tells what a
+    /// watch wants, nothing if it is not open. The slots go to `settled`.
+    pub(super) fn settle(
+        &mut self,
+        wanted: impl Fn(usize) -> Option<Condition>,
+        settled: &mut Vec<usize>,
+    ) {
+        for slot in self.changed.drain(..) {
+            let entry = &mut self.entries[slot];
+            entry.changed = false;
+            let mut interest = Condition::empty();
+            for watch in &entry.watches {
+                if let Some(condition) = wanted(*watch) {
+                    interest |= condition | ALWAYS;
+                }
+            }
+            self.polled -= usize::from(!entry.interest.is_empty());
+            self.polled += usize::from(!interest.is_empty());
+            entry.interest = interest;
+            settled.push(slot);
+        }
+    }
+
+    pub(super) fn get(&self, slot: usize) -> Option<&FdEntry> {
+        self.entries.get(slot)
+    }
+
+    pub(super) fn get_mut(&mut self, slot: usize) -> Option<&mut FdEntry> {
+        self.entries.get_mut(slot)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &FdEntry)> {
+        self.entries.iter()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (usize, &mut FdEntry)> {
+        self.entries.iter_mut()
+    }
+
+    /// How many fds are to be waited for.
+    pub(super) fn polled(&self) -> usize {
+        self.polled
+    }
+}
+
+/// Reported whether asked for or not, as the kernel does.
+pub(super) const ALWAYS: Condition = Condition::HUP.with(Condition::ERR);

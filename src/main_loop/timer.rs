@@ -1,0 +1,239 @@
+//! Timers on the three clocks.
+//!
+//! The armed timers of a clock are a vector sorted with the earliest last, so
+//! that looking at the next deadline and taking it off are immediate, nothing
+//! is allocated once the vector has grown, and there are no stale entries to
+//! skip. Arming is a binary search and a move of what lies behind; a loop has
+//! tens of timers, not millions. Equal deadlines run in the order of arming.
+
+use super::clock::{ClockType, Clocks};
+use super::slots::{Id, Slots};
+
+/// Names a timer. Never reused: the id of a freed timer finds nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct TimerId(pub(super) Id);
+
+pub(super) type TimerCallback<H> = Box<dyn FnMut(&mut H)>;
+
+/// A deadline and the number of the arming that set it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Arming {
+    deadline: i64,
+    number: u64,
+}
+
+pub(super) struct TimerEntry<H> {
+    pub(super) name: &'static str,
+    clock: ClockType,
+    armed: Option<Arming>,
+    /// None exactly while it runs.
+    pub(super) callback: Option<TimerCallback<H>>,
+}
+
+/// A timer found due after the wait. It runs only if it is still armed as it
+/// was then: what a callback armed anew meanwhile waits for the next turn.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Due {
+    pub(super) id: Id,
+    arming: u64,
+}
+
+pub(super) struct Timers<H> {
+    slots: Slots<TimerEntry<H>>,
+    /// By clock; earliest last.
+    armed: [Vec<(Arming, Id)>; 3],
+    armings: u64,
+}
+
+impl<H> Timers<H> {
+    pub(super) fn new() -> Self {
+        Self {
+            slots: Slots::new(),
+            armed: Default::default(),
+            armings: 0,
+        }
+    }
+
+    pub(super) fn insert(
+        &mut self,
+        clock: ClockType,
+        name: &'static str,
+        callback: TimerCallback<H>,
+    ) -> Id {
+        self.slots.insert(TimerEntry {
+            name,
+            clock,
+            armed: None,
+            callback: Some(callback),
+        })
+    }
+
+    pub(super) fn get_mut(&mut self, id: Id) -> Option<&mut TimerEntry<H>> {
+        self.slots.get_mut(id)
+    }
+
+    pub(super) fn is_armed(&self, id: Id) -> bool {
+        self.slots
+            .get(id)
+            .is_some_and(|timer| timer.armed.is_some())
+    }
+
+    pub(super) fn arm(&mut self, id: Id, deadline: i64) -> bool {
+        self.disarm(id);
+        let Some(timer) = self.slots.get_mut(id) else {
+            return false;
+        };
+        self.armings += 1;
+        let arming = Arming {
+            deadline,
+            number: self.armings,
+        };
+        timer.armed = Some(arming);
+        let list = &mut self.armed[timer.clock as usize];
+        let at = list.partition_point(|(other, _)| *other > arming);
+        list.insert(at, (arming, id));
+        true
+    }
+
+    pub(super) fn disarm(&mut self, id: Id) -> bool {
+        let Some(timer) = self.slots.get_mut(id) else {
+            return false;
+        };
+        let Some(arming) = timer.armed.take() else {
+            return false;
+        };
+        let list = &mut self.armed[timer.clock as usize];
+        let at = list.partition_point(|(other, _)| *other > arming);
+        debug_assert_eq!(list[at], (arming, id));
+        list.remove(at);
+        true
+    }
+
+    pub(super) fn remove(&mut self, id: Id) -> bool {
+        self.disarm(id);
+        self.slots.remove(id).is_some()
+    }
+
+    /// Nanoseconds until the first timer of a running clock is due, 0 if it is.
+    pub(super) fn ns_to_next(&self, clocks: &Clocks) -> Option<u64> {
+        ClockType::ALL
+            .into_iter()
+            .filter(|clock| clocks.is_enabled(*clock))
+            .filter_map(|clock| {
+                let (next, _) = self.armed[clock as usize].last()?;
+                let left = next.deadline.saturating_sub(clocks.get_ns(clock));
+                Some(u64::try_from(left).unwrap_or(0))
+            })
+            .min()
+    }
+
+    /// Lists the timers that are due, clock by clock, earliest first. They stay
+    /// armed until [`take_due`](Self::take_due), so that a callback that runs
+    /// before them can still put them off.
+    pub(super) fn list_due(&self, clocks: &Clocks, due: &mut Vec<Due>) {
+        for clock in ClockType::ALL {
+            let list = &self.armed[clock as usize];
+            if list.is_empty() || !clocks.is_enabled(clock) {
+                continue;
+            }
+            let now = clocks.get_ns(clock);
+            due.extend(
+                list.iter()
+                    .rev()
+                    .take_while(|(arming, _)| arming.deadline <= now)
+                    .map(|(arming, id)| Due {
+                        id: *id,
+                        arming: arming.number,
+                    }),
+            );
+        }
+    }
+
+    /// Disarms a due timer and takes its callback out to be run; nothing if it
+    /// was freed, put off, armed anew, or its clock stopped since it was listed.
+    pub(super) fn take_due(
+        &mut self,
+        clocks: &Clocks,
+        due: Due,
+    ) -> Option<(&'static str, TimerCallback<H>)> {
+        let timer = self.slots.get_mut(due.id)?;
+        if timer.armed?.number != due.arming || !clocks.is_enabled(timer.clock) {
+            return None;
+        }
+        let taken = (timer.name, timer.callback.take()?);
+        self.disarm(due.id);
+        Some(taken)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::clock::TimeSource;
+    use super::*;
+    use std::time::Duration;
+
+    fn fixture() -> (Timers<()>, Clocks) {
+        (Timers::new(), Clocks::new(TimeSource::simulated()))
+    }
+
+    fn due_ids(timers: &Timers<()>, clocks: &Clocks) -> Vec<Id> {
+        let mut due = Vec::new();
+        timers.list_due(clocks, &mut due);
+        due.iter().map(|due| due.id).collect()
+    }
+
+    #[test]
+    fn due_timers_come_by_deadline_then_by_arming() {
+        let (mut timers, mut clocks) = fixture();
+        let ids: Vec<Id> = (0..4)
+            .map(|_| timers.insert(ClockType::Realtime, "t", Box::new(|_| ())))
+            .collect();
+        timers.arm(ids[0], 20);
+        timers.arm(ids[1], 10);
+        timers.arm(ids[2], 20);
+        timers.arm(ids[3], 30);
+        timers.arm(ids[0], 20); // re-armed: now after ids[2]
+        clocks.advance(Duration::from_nanos(20));
+        assert_eq!(due_ids(&timers, &clocks), [ids[1], ids[2], ids[0]]);
+        assert_eq!(timers.ns_to_next(&clocks), Some(0));
+    }
+
+    #[test]
+    fn the_next_deadline_is_the_nearest_of_the_running_clocks() {
+        let (mut timers, mut clocks) = fixture();
+        assert_eq!(timers.ns_to_next(&clocks), None);
+        let real = timers.insert(ClockType::Realtime, "r", Box::new(|_| ()));
+        let virt = timers.insert(ClockType::Virtual, "v", Box::new(|_| ()));
+        timers.arm(real, 50);
+        timers.arm(virt, 5);
+        assert_eq!(timers.ns_to_next(&clocks), Some(5));
+        clocks.enable(ClockType::Virtual, false);
+        assert_eq!(timers.ns_to_next(&clocks), Some(50));
+        timers.disarm(real);
+        assert_eq!(timers.ns_to_next(&clocks), None);
+    }
+
+    #[test]
+    fn extreme_deadlines_do_not_overflow() {
+        let (mut timers, mut clocks) = fixture();
+        let timer = timers.insert(ClockType::Realtime, "t", Box::new(|_| ()));
+        timers.arm(timer, i64::MIN);
+        assert_eq!(timers.ns_to_next(&clocks), Some(0));
+        timers.arm(timer, i64::MAX);
+        clocks.advance(Duration::MAX);
+        assert_eq!(due_ids(&timers, &clocks), [timer]);
+    }
+
+    #[test]
+    fn a_freed_timer_is_neither_armed_nor_found() {
+        let (mut timers, clocks) = fixture();
+        let timer = timers.insert(ClockType::Host, "t", Box::new(|_| ()));
+        timers.arm(timer, -1);
+        assert!(timers.is_armed(timer));
+        assert!(timers.remove(timer));
+        assert!(!timers.remove(timer));
+        assert!(!timers.arm(timer, 0));
+        assert!(!timers.is_armed(timer));
+        assert_eq!(due_ids(&timers, &clocks), []);
+    }
+}

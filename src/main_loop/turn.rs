@@ -1,0 +1,287 @@
+//! One turn of the loop. The order of the steps is the module page's diagram.
+
+use std::cell::Cell;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::bh::{BhCallback, Ticket};
+use super::condition::Condition;
+use super::fdmon_poll::Ready;
+use super::fds::ALWAYS;
+use super::order::{arrange, ReadyWatch};
+use super::timer::Due;
+use super::watch::Flow;
+use super::{Dispatch, Host, MainLoop, WatchId};
+
+/// The lists of a turn, kept for their memory: in the long run a turn allocates
+/// nothing.
+#[derive(Default)]
+pub(super) struct Scratch {
+    bhs: Vec<Ticket>,
+    flipped: Vec<usize>,
+    ready_fds: Vec<Ready>,
+    ready: Vec<ReadyWatch>,
+    due: Vec<Due>,
+}
+
+/// Makes one turn of the host's loop: runs what is to be run, waiting for it up
+/// to `timeout`, or for ever if that is None. See the [module page](super) for
+/// the order. QEMU's `main_loop_wait()`.
+///
+/// True if anything ran. False if the time was over, or a signal that is not
+/// [added](MainLoop::add_signals) or a call from another thread ended the
+/// wait.
+///
+/// In [simulated time](super::TimeSource::simulated) a turn never blocks. If no
+/// fd is ready, time jumps to the first deadline or by `timeout`, whichever
+/// comes first. With neither, nothing inside can ever happen again, and
+/// the turn returns false at once: a test that waits for another process or
+/// thread either turns until that has acted, or uses the system's time.
+///
+/// # Errors
+///
+/// What ppoll(2) or epoll_wait(2) fail with, which is lack of memory. The turn
+/// can be made again.
+///
+/// # Panics
+///
+/// In a debug build, if called from inside a callback of the same loop. In a
+/// release build that is an error of kind [`io::ErrorKind::Deadlock`].
+pub fn main_loop_wait<H: Host>(host: &mut H, timeout: Option<Duration>) -> io::Result<bool> {
+    let main_loop = host.main_loop_mut();
+    let _guard = InTurn::begin(&main_loop.in_turn)?;
+    let mut scratch = std::mem::take(&mut main_loop.scratch);
+    let outcome = turn(host, timeout, &mut scratch);
+    let main_loop = host.main_loop_mut();
+    main_loop.scratch = scratch;
+    main_loop.settled = matches!(outcome, Ok(false));
+    outcome
+}
+
+/// Set while a turn is made.
+struct InTurn(Rc<Cell<bool>>);
+
+impl InTurn {
+    fn begin(flag: &Rc<Cell<bool>>) -> io::Result<Self> {
+        const RE_ENTERED: &str = "main_loop_wait() called from inside a callback of the same loop";
+        if flag.replace(true) {
+            debug_assert!(false, "{RE_ENTERED}");
+            return Err(io::Error::new(io::ErrorKind::Deadlock, RE_ENTERED));
+        }
+        Ok(Self(flag.clone()))
+    }
+}
+
+impl Drop for InTurn {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
+}
+
+fn turn<H: Host>(
+    host: &mut H,
+    timeout: Option<Duration>,
+    scratch: &mut Scratch,
+) -> io::Result<bool> {
+    let main_loop = host.main_loop_mut();
+    main_loop.counters.turns += 1;
+    if main_loop.bhs.is_signalled() {
+        main_loop.take_in_wakeup();
+    }
+    let before = main_loop.bhs.take_scheduled(&mut scratch.bhs);
+    let mut ran = run_bhs(host, &mut scratch.bhs);
+
+    ask_gates(host, &mut scratch.flipped);
+    let main_loop = host.main_loop_mut();
+    main_loop.apply_flips(&mut scratch.flipped);
+    main_loop.wait(timeout, ran, scratch)?;
+
+    ran |= run_watches(host, &mut scratch.ready);
+    ran |= run_timers(host, &mut scratch.due);
+
+    let bhs = &mut host.main_loop_mut().bhs;
+    if bhs.has_idle() {
+        bhs.take_idle(before, &mut scratch.bhs);
+        ran |= run_bhs(host, &mut scratch.bhs);
+    }
+    Ok(ran)
+}
+
+/// Lists the watches whose gate does not say what it said before.
+fn ask_gates<H: Host>(host: &mut H, flipped: &mut Vec<usize>) {
+    flipped.clear();
+    let host = &*host;
+    let main_loop = host.main_loop();
+    for slot in &main_loop.gated {
+        if let Some((_, watch)) = main_loop.watches.at(*slot) {
+            if let Some(gate) = &watch.gate {
+                if (gate.is_open)(host) != watch.open {
+                    flipped.push(*slot);
+                }
+            }
+        }
+    }
+}
+
+fn run_bhs<H: Host>(host: &mut H, tickets: &mut Vec<Ticket>) -> bool {
+    let mut ran = false;
+    for ticket in tickets.drain(..) {
+        let main_loop = host.main_loop_mut();
+        let Some((name, id, callback)) = main_loop.bhs.take(ticket) else {
+            continue;
+        };
+        main_loop.counters.bhs += 1;
+        main_loop.note(Dispatch::Bh, name);
+        ran = true;
+        match callback {
+            BhCallback::Once(callback) => callback(host),
+            BhCallback::Many(mut callback) => {
+                callback(host);
+                let bhs = &mut host.main_loop_mut().bhs;
+                bhs.put_back(id, BhCallback::Many(callback));
+            }
+        }
+    }
+    ran
+}
+
+fn run_watches<H: Host>(host: &mut H, ready: &mut Vec<ReadyWatch>) -> bool {
+    let mut ran = false;
+    for one in ready.drain(..) {
+        // A callback that ran before may have closed the gate.
+        let watch = host.main_loop().watches.get(one.id);
+        let Some(watch) = watch else { continue };
+        let gate = watch.gate.as_ref();
+        if gate.is_some_and(|gate| !(gate.is_open)(host)) {
+            continue;
+        }
+        let main_loop = host.main_loop_mut();
+        let Some(watch) = main_loop.watches.get_mut(one.id) else {
+            continue;
+        };
+        let name = watch.name;
+        let Some(mut callback) = watch.callback.take() else {
+            continue;
+        };
+        main_loop.counters.watches += 1;
+        main_loop.note(Dispatch::Watch, name);
+        ran = true;
+        let flow = callback(host, one.condition);
+        let main_loop = host.main_loop_mut();
+        if let Some(watch) = main_loop.watches.get_mut(one.id) {
+            watch.callback = Some(callback);
+            if flow == Flow::Remove || one.invalid {
+                main_loop.remove_watch(WatchId(one.id));
+            }
+        }
+    }
+    ran
+}
+
+fn run_timers<H: Host>(host: &mut H, due: &mut Vec<Due>) -> bool {
+    let mut ran = false;
+    for one in due.drain(..) {
+        let main_loop = host.main_loop_mut();
+        let Some((name, mut callback)) = main_loop.timers.take_due(&main_loop.clocks, one) else {
+            continue;
+        };
+        main_loop.counters.timers += 1;
+        main_loop.note(Dispatch::Timer, name);
+        ran = true;
+        callback(host);
+        if let Some(timer) = host.main_loop_mut().timers.get_mut(one.id) {
+            timer.callback = Some(callback);
+        }
+    }
+    ran
+}
+
+impl<H> MainLoop<H> {
+    fn note(&mut self, kind: Dispatch, name: &'static str) {
+        if let Some(trace) = &mut self.trace {
+            trace(kind, name);
+        }
+    }
+
+    fn take_in_wakeup(&mut self) {
+        self.counters.wakeups += u64::from(self.bhs.take_in());
+    }
+
+    fn apply_flips(&mut self, flipped: &mut Vec<usize>) {
+        for slot in flipped.drain(..) {
+            if let Some(watch) = self.watches.at_mut(slot) {
+                watch.open = !watch.open;
+                self.fds.mark_changed(watch.fd);
+            }
+        }
+    }
+
+    /// Waits, then lists the watches that are ready and the timers that are due.
+    fn wait(
+        &mut self,
+        timeout: Option<Duration>,
+        at_once: bool,
+        scratch: &mut Scratch,
+    ) -> io::Result<()> {
+        self.prepare_fds()?;
+        let limit = self.wait_limit(timeout, at_once);
+        let simulated = self.clocks.is_simulated();
+        let blocking = if simulated {
+            Some(Duration::ZERO)
+        } else {
+            limit
+        };
+        let ready_fds = &mut scratch.ready_fds;
+        ready_fds.clear();
+        let woken = self.fdmon.wait(
+            &mut self.fds,
+            self.bhs.wake(),
+            blocking,
+            ready_fds,
+            &mut self.counters,
+        )?;
+        if woken {
+            self.take_in_wakeup();
+        }
+        if simulated && ready_fds.is_empty() && !woken {
+            if let Some(limit) = limit {
+                self.clocks.advance(limit);
+            }
+        }
+        scratch.ready.clear();
+        for ready in ready_fds.drain(..) {
+            self.list_ready(ready, &mut scratch.ready);
+        }
+        arrange(&mut scratch.ready, self.shuffle.as_mut());
+        scratch.due.clear();
+        self.timers.list_due(&self.clocks, &mut scratch.due);
+        Ok(())
+    }
+
+    /// Lists the watches that an fd's condition makes ready.
+    fn list_ready(&self, ready: Ready, list: &mut Vec<ReadyWatch>) {
+        let Some(entry) = self.fds.get(ready.key) else {
+            return;
+        };
+        // Only asked for, hence only set, if an open watch wants to read.
+        let readable = ready.condition.contains(Condition::IN);
+        for slot in &entry.watches {
+            let Some((id, watch)) = self.watches.at(*slot) else {
+                continue;
+            };
+            let mut condition = ready.condition & (watch.condition | ALWAYS);
+            if readable {
+                condition = condition - Condition::HUP;
+            }
+            if watch.open && !condition.is_empty() {
+                list.push(ReadyWatch {
+                    id,
+                    priority: watch.priority,
+                    condition,
+                    invalid: ready.invalid,
+                });
+            }
+        }
+    }
+}

@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use qmonitor::qapi::schema::{self, dump, introspect, Schema};
+use qmonitor::qapi::schema::{self, dump, introspect, manual, Schema};
 
 const USAGE: &str = "\
 usage: qmonitor-qapi check      FILE
@@ -91,7 +91,9 @@ fn generate(request: &Request, schema: &Schema) -> Option<String> {
             };
             introspect::introspect(schema, &options)
         }
-        Task::Doc | Task::Rust => return None,
+        Task::Doc => manual::manual(schema),
+        // The back end for Rust goes here.
+        Task::Rust => return None,
         Task::Dump => dump::dump(schema),
     })
 }

@@ -185,7 +185,11 @@ fn values(list: &Value) -> String {
 
 fn members(list: &Value) -> String {
     let member = |member: &Map<String, Value>| {
-        let star = if member.contains_key("default") { "*" } else { "" };
+        let star = if member.contains_key("default") {
+            "*"
+        } else {
+            ""
+        };
         let (name, typ) = (member["name"].as_str().unwrap(), typ(&member["type"]));
         match member.get("features") {
             Some(features) => {

@@ -113,3 +113,6 @@ pub fn load_text(text: &str) -> Result<Schema, SchemaError> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests;

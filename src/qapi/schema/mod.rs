@@ -45,7 +45,10 @@ pub mod dump;
 mod enter;
 mod expr;
 mod finish;
+pub mod introspect;
 mod lexer;
+pub mod manual;
+mod markup;
 pub mod model;
 mod names;
 mod parser;
@@ -110,3 +113,6 @@ pub fn load_text(text: &str) -> Result<Schema, SchemaError> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,8 @@ pub mod error;
 #[cfg(feature = "runtime")]
 pub mod events;
 #[cfg(feature = "runtime")]
+pub mod introspect;
+#[cfg(feature = "runtime")]
 pub mod json;
 #[cfg(feature = "runtime")]
 pub mod policy;

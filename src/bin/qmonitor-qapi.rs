@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use qmonitor::qapi::schema::{self, dump, Schema};
+use qmonitor::qapi::schema::{self, dump, introspect, Schema};
 
 const USAGE: &str = "\
 usage: qmonitor-qapi check      FILE
@@ -84,7 +84,14 @@ fn main() -> ExitCode {
 fn generate(request: &Request, schema: &Schema) -> Option<String> {
     Some(match request.task {
         Task::Check => String::new(),
-        Task::Introspect | Task::Doc | Task::Rust => return None,
+        Task::Introspect => {
+            let options = introspect::Options {
+                defined: &|name| request.defined.contains(name),
+                unmask: request.unmask,
+            };
+            introspect::introspect(schema, &options)
+        }
+        Task::Doc | Task::Rust => return None,
         Task::Dump => dump::dump(schema),
     })
 }

@@ -46,6 +46,7 @@ mod enter;
 mod expr;
 mod finish;
 mod lexer;
+pub mod introspect;
 pub mod model;
 mod names;
 mod parser;

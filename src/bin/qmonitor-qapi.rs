@@ -10,6 +10,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use qmonitor::qapi::codegen;
 use qmonitor::qapi::schema::{self, dump, introspect, Schema};
 
 const USAGE: &str = "\
@@ -91,7 +92,8 @@ fn generate(request: &Request, schema: &Schema) -> Option<String> {
             };
             introspect::introspect(schema, &options)
         }
-        Task::Doc | Task::Rust => return None,
+        Task::Doc => return None,
+        Task::Rust => codegen::rust::generate(schema, &codegen::rust::Options::default()),
         Task::Dump => dump::dump(schema),
     })
 }

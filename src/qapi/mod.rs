@@ -34,3 +34,6 @@ pub use policy::{CompatPolicy, CompatPolicyInput, CompatPolicyOutput, SpecialFea
 pub use qobject::{QDict, QNum, QObject};
 #[cfg(feature = "runtime")]
 pub use responder::{RawResponder, ReplyPort, Responder};
+// Generated code reaches the macros through this module, as everything else.
+#[cfg(feature = "runtime")]
+pub use crate::{qapi_enum, qapi_object};

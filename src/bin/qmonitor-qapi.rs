@@ -10,6 +10,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use qmonitor::qapi::codegen;
 use qmonitor::qapi::schema::{self, dump, introspect, manual, Schema};
 
 const USAGE: &str = "\
@@ -92,8 +93,7 @@ fn generate(request: &Request, schema: &Schema) -> Option<String> {
             introspect::introspect(schema, &options)
         }
         Task::Doc => manual::manual(schema),
-        // The back end for Rust goes here.
-        Task::Rust => return None,
+        Task::Rust => codegen::rust::generate(schema, &codegen::rust::Options::default()),
         Task::Dump => dump::dump(schema),
     })
 }

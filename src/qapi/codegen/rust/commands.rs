@@ -246,13 +246,18 @@ pub(super) fn emit_registration(cx: &Context, out: &mut Out) {
     let umbrella = cx.free_name("Commands".into());
     out.blank();
     docs::emit_plain(out, "Handlers of all commands.");
-    match traits.is_empty() {
-        true => {
+    match traits.as_slice() {
+        [] => {
             out.line(&format!("pub trait {umbrella}: 'static {{}}"));
             out.blank();
             out.line(&format!("impl<S: 'static> {umbrella} for S {{}}"));
         }
-        false => {
+        [one] => {
+            out.line(&format!("pub trait {umbrella}: {one} {{}}"));
+            out.blank();
+            out.line(&format!("impl<S: {one}> {umbrella} for S {{}}"));
+        }
+        _ => {
             out.line(&format!("pub trait {umbrella}"));
             emit_where(out, "Self", &traits);
             out.blank();
@@ -264,22 +269,17 @@ pub(super) fn emit_registration(cx: &Context, out: &mut Out) {
     out.blank();
     docs::emit_plain(out, "Registers all commands.");
     let context = &cx.options.context;
-    let list = match all.is_empty() {
-        true => format!("_cmds: &mut qapi::QmpCommandList<{context}<S>>"),
-        false => format!("cmds: &mut qapi::QmpCommandList<{context}<S>>"),
-    };
+    let list = format!("cmds: &mut qapi::QmpCommandList<{context}<S>>");
     let before = format!("pub fn qmp_init_marshal<S: {umbrella}>(");
-    match all.is_empty() {
-        true => out.signature(&before, &[&list], ") {}"),
-        false => {
-            out.signature(&before, &[&list], ") {");
-            out.indent();
-            for command in &all {
-                emit_register(cx, out, command);
-            }
-            out.end("}");
-        }
+    out.signature(&before, &[&list], ") {");
+    out.indent();
+    if all.is_empty() {
+        out.line("let _ = cmds;");
     }
+    for command in &all {
+        emit_register(cx, out, command);
+    }
+    out.end("}");
 }
 
 fn emit_where(out: &mut Out, subject: &str, traits: &[String]) {

@@ -112,7 +112,10 @@ pub fn generate(schema: &Schema, options: &Options) -> String {
         ")]",
     );
     out.begin("mod generated {");
-    out.line(&format!("use {} as qapi;", options.qapi));
+    match options.qapi.ends_with("::qapi") {
+        true => out.line(&format!("use {};", options.qapi)),
+        false => out.line(&format!("use {} as qapi;", options.qapi)),
+    }
     for module in &schema.modules {
         let entities: Vec<EntityId> = module
             .items

@@ -90,9 +90,33 @@ impl Out {
     /// A function's signature: like a call, but as wide as the line.
     pub(super) fn signature(&mut self, before: &str, params: &[&str], after: &str) {
         let line = format!("{before}{}{after}", params.join(", "));
+        // rustfmt counts the semicolon of a function without body once as one
+        // column and once as two; this is what happens in between.
+        let width = self.level * INDENT + line.chars().count();
+        if let (MAX_WIDTH, true, Some(arrow)) = (width, after.ends_with(';'), line.find(" -> ")) {
+            self.begin(&line[..arrow]);
+            self.line(line[arrow..].trim_start());
+            self.level -= 1;
+            return;
+        }
         match self.fits(&line) {
             true => self.line(&line),
             false => self.vertical(before, params, after),
+        }
+    }
+
+    /// A line with a method call on a one-letter variable in it.
+    fn chain(&mut self, before: &str, value: &str, after: &str) {
+        let line = format!("{before}{value}{after}");
+        // With a comma rustfmt breaks it two columns early.
+        let reserve = if after == "," { "  " } else { "" };
+        match value.split_once('.') {
+            Some((receiver, call)) if !self.fits(&format!("{line}{reserve}")) => {
+                self.begin(&format!("{before}{receiver}"));
+                self.line(&format!(".{call}{after}"));
+                self.level -= 1;
+            }
+            _ => self.line(&line),
         }
     }
 
@@ -114,13 +138,9 @@ impl Out {
             if let Some(cfg) = &field.cfg {
                 self.line(cfg);
             }
-            let line = format!("{},", field.text());
-            if self.fits(&line) {
-                self.line(&line);
-            } else {
-                self.begin(&format!("{}:", field.name));
-                self.line(&format!("{},", field.value));
-                self.level -= 1;
+            match field.value.is_empty() {
+                true => self.line(&format!("{},", field.name)),
+                false => self.chain(&format!("{}: ", field.name), &field.value, ","),
             }
         }
         self.end(&format!("}}{after}"));
@@ -137,15 +157,9 @@ impl Out {
         self.end("},");
     }
 
-    /// `let NAME = VALUE;`
+    /// `let NAME = VALUE;`, the value a method call.
     pub(super) fn binding(&mut self, name: &str, value: &str) {
-        let line = format!("let {name} = {value};");
-        if self.fits(&line) {
-            return self.line(&line);
-        }
-        self.begin(&format!("let {name} ="));
-        self.line(&format!("{value};"));
-        self.level -= 1;
+        self.chain(&format!("let {name} = "), value, ";");
     }
 
     /// An arm of a match.

@@ -129,7 +129,7 @@ fn emit_alternate(cx: &Context, out: &mut Out, id: EntityId, variants: &[Variant
             "member"
         };
         let pattern = format!("qapi::visit::QType::{}", qtype(cx, variant.typ));
-        out.arm(&pattern, &format!("v.{method}(name).map(Self::{ident})"));
+        out.arm(&pattern, &format!("Ok(Self::{ident}(v.{method}(name)?))"));
     }
     out.arm(
         "_",

@@ -86,8 +86,14 @@ fn find(bytes: &[u8], stop: impl Fn(u8) -> bool, marks: impl Fn(u64) -> u64) -> 
             found => return at + place(found),
         }
     }
+    // The bytes left over, filled up with zeros, at which all three stop.
+    let mut last = [0; 8];
     let rest = &bytes[at..];
-    at + rest.iter().position(|&b| stop(b)).unwrap_or(rest.len())
+    last[..rest.len()].copy_from_slice(rest);
+    if rest.is_empty() {
+        return at;
+    }
+    at + place(hit(&last)).min(rest.len())
 }
 
 #[cfg(test)]

@@ -86,14 +86,20 @@ fn find(bytes: &[u8], stop: impl Fn(u8) -> bool, marks: impl Fn(u64) -> u64) -> 
             found => return at + place(found),
         }
     }
-    // The bytes left over, filled up with zeros, at which all three stop.
-    let mut last = [0; 8];
     let rest = &bytes[at..];
-    last[..rest.len()].copy_from_slice(rest);
     if rest.is_empty() {
         return at;
     }
-    at + place(hit(&last)).min(rest.len())
+    // Zeros, at which all three stop, fill up the word of the bytes left over.
+    let word = match (bytes.last_chunk(), rest.first_chunk(), rest.last_chunk()) {
+        (Some(end), ..) => u64::from_le_bytes(*end) >> (8 * (8 - rest.len())),
+        (None, Some(start), Some(end)) => {
+            let (start, end) = (u32::from_le_bytes(*start), u32::from_le_bytes(*end));
+            u64::from(start) | u64::from(end) << (8 * (rest.len() - 4))
+        }
+        _ => rest.iter().rev().fold(0, |w, &b| w << 8 | u64::from(b)),
+    };
+    at + place(marks(word) & TOPS).min(rest.len())
 }
 
 #[cfg(test)]

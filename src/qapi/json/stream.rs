@@ -43,9 +43,12 @@ pub struct JsonLimits {
     pub token_size: usize,
     /// Number of tokens.
     pub token_count: usize,
-    /// Levels of nesting, objects and arrays together.
+    /// Levels of nesting, objects and arrays together. More than QEMU's 1024
+    /// count as 1024, since values are dropped and written by recursion.
     pub nesting: usize,
 }
+
+const MAX_NESTING: usize = 1024;
 
 /// QEMU's limits: 64 MiB, 2^21 tokens, 1024 levels.
 impl Default for JsonLimits {
@@ -53,7 +56,7 @@ impl Default for JsonLimits {
         JsonLimits {
             token_size: 64 << 20,
             token_count: 1 << 21,
-            nesting: 1024,
+            nesting: MAX_NESTING,
         }
     }
 }
@@ -100,8 +103,9 @@ impl Default for JsonMessageParser {
 impl JsonMessageParser {
     /// A parser at the start of a message.
     pub fn new(limits: JsonLimits) -> Self {
+        let nesting = limits.nesting.min(MAX_NESTING);
         JsonMessageParser {
-            limits,
+            limits: JsonLimits { nesting, ..limits },
             lexer: Lexer::new(limits.token_size),
             parser: Parser::new(),
             braces: 0,
@@ -176,32 +180,30 @@ impl JsonMessageParser {
     fn take(&mut self, lexeme: Lexeme) -> Option<Outcome> {
         let text = self.lexer.text();
         let token = match lexeme {
-            Lexeme::Structural(byte) => match byte {
-                b'{' => Token::BeginObject,
-                b'}' => Token::EndObject,
-                b'[' => Token::BeginArray,
-                b']' => Token::EndArray,
-                b':' => Token::Colon,
-                _ => Token::Comma,
-            },
+            Lexeme::Structural(b'{') => Token::BeginObject,
+            Lexeme::Structural(b'}') => Token::EndObject,
+            Lexeme::Structural(b'[') => Token::BeginArray,
+            Lexeme::Structural(b']') => Token::EndArray,
+            Lexeme::Structural(b':') => Token::Colon,
+            Lexeme::Structural(_) => Token::Comma,
+            Lexeme::Stray => return Some(self.stray()),
+            Lexeme::TooLong => return Some(self.exceed("JSON token size limit exceeded")),
             // After an error nobody wants to know what a token means.
             _ if self.parser.has_failed() => Token::Value(QObject::Null),
             Lexeme::String => unquote(text).map_or_else(Token::Bad, |s| Token::Value(s.into())),
             Lexeme::Number => Token::Value(number::parse(&mod_utf8_lossy(text)).into()),
             Lexeme::Keyword => keyword(text),
-            Lexeme::Stray | Lexeme::TooLong => Token::Comma,
         };
-        match lexeme {
-            Lexeme::Stray => {
-                // QEMU formats the token as a C string.
-                let shown = text.split(|&b| b == 0).next().unwrap_or_default();
-                let error = format!("JSON parse error, stray '{}'", mod_utf8_lossy(shown));
-                self.forget_message();
-                Some(Err(Error::new(error)))
-            }
-            Lexeme::TooLong => Some(self.exceed("JSON token size limit exceeded")),
-            _ => self.push(token, text.len()),
-        }
+        self.push(token, text.len())
+    }
+
+    fn stray(&mut self) -> Outcome {
+        // QEMU formats the token as a C string.
+        let text = self.lexer.text().split(|&b| b == 0).next();
+        let shown = mod_utf8_lossy(text.unwrap_or_default());
+        let error = Error::new(format!("JSON parse error, stray '{shown}'"));
+        self.forget_message();
+        Err(error)
     }
 
     /// Takes a token of that length in bytes.

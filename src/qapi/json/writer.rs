@@ -362,3 +362,81 @@ pub fn qobject_to_json(value: &QObject, pretty: bool) -> String {
     // The writer makes nothing but ASCII.
     String::from_utf8_lossy(&writer.out).into_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::qobject_from_json;
+    use super::*;
+
+    fn wire(pretty: bool, value: &str) -> String {
+        let mut writer = JsonWriter::new(pretty);
+        writer.qobject(&qobject_from_json(value.as_bytes()).unwrap());
+        writer.newline();
+        String::from_utf8(writer.take()).unwrap()
+    }
+
+    #[test]
+    fn compact_form_is_qemus() {
+        // Input, and the id echoed by qemu-storage-daemon 10.0.2.
+        let rows = [
+            ("[1,2,[],{},[3]]", "[1, 2, [], {}, [3]]"),
+            (
+                "{'a':1,'b':[true,false,null]}",
+                r#"{"a": 1, "b": [true, false, null]}"#,
+            ),
+            (
+                "[0,-0,1.0,1e2,1.5,-1e-7,1e400]",
+                "[0, 0, 1, 100, 1.5, -9.9999999999999995e-08, inf]",
+            ),
+            (
+                r#""\u0000\b\f\n\r\t\u001f\u007f""#,
+                r#""\u0000\b\f\n\r\t\u001F\u007F""#,
+            ),
+            (r#""a/b'c\"d\\e""#, r#""a/b'c\"d\\e""#),
+            ("'\u{ab}\u{cd}\u{abcd}'", r#""\u00AB\u00CD\uABCD""#),
+            ("'\u{1f600}\u{10fffd}'", r#""\uD83D\uDE00\uDBFF\uDFFD""#),
+            ("{'\u{e9}\\n\u{e8}a':0}", r#"{"\u00E9\n\u00E8a": 0}"#),
+        ];
+        for (value, expected) in rows {
+            assert_eq!(wire(false, value), format!("{expected}\r\n"));
+        }
+    }
+
+    #[test]
+    fn pretty_form_is_qemus() {
+        let expected = "{\n    \"return\": {\n    },\n    \"id\": [\n        {\n        },\n        [\n        ],\n        \
+            [\n            1,\n            {\n            }\n        ],\n        {\n            \"a\": {\n                \
+            \"b\": [\n                ]\n            }\n        }\n    ]\n}\n";
+        let value = "{'return':{},'id':[{},[],[1,{}],{'a':{'b':[]}}]}";
+        assert_eq!(wire(true, value), expected.replace('\n', "\r\n"));
+    }
+
+    #[test]
+    fn noncharacters_are_replaced() {
+        let mut writer = JsonWriter::new(false);
+        writer.string("a\u{ffff}\u{fdd0}\u{1fffe}z");
+        assert_eq!(writer.as_bytes(), br#""a\uFFFD\uFFFD\uFFFDz""#);
+    }
+
+    #[test]
+    fn values_side_by_side_need_no_comma() {
+        for pretty in [false, true] {
+            let mut writer = JsonWriter::new(pretty);
+            writer.i64(i64::MIN);
+            writer.newline();
+            writer.u64(u64::MAX);
+            writer.newline();
+            writer.null();
+            writer.newline();
+            let expected = b"-9223372036854775808\r\n18446744073709551615\r\nnull\r\n";
+            assert_eq!(writer.as_bytes(), expected);
+            writer.clear();
+            writer.begin_array();
+            writer.clear();
+            writer.set_pretty(false);
+            writer.bool(true);
+            assert_eq!(writer.take(), b"true");
+            assert_eq!(writer.take(), b"");
+        }
+    }
+}

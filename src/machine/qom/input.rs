@@ -215,11 +215,10 @@ fn parse_range(text: &str) -> Option<(u64, u64)> {
 
 /// A size written as text: the conversion of option text, by way of keyval.
 fn parse_size(text: &str) -> Option<u64> {
-    use crate::qapi::visit::Size;
     let dict: QDict = [("size", text)].into_iter().collect();
     let mut v = InputVisitor::new_keyval(dict, CompatPolicy::default());
     v.start_struct("").ok()?;
-    Size::visit_in(&mut v, "size").ok().map(|size| size.0)
+    v.type_size("size").ok()
 }
 
 #[cfg(test)]

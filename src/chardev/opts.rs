@@ -289,7 +289,9 @@ impl QemuOpts {
 
     /// Every option's name and text in order (`qemu_opt_foreach`).
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.opts.iter().map(|(name, v)| (name.as_str(), v.text.as_str()))
+        self.opts
+            .iter()
+            .map(|(name, v)| (name.as_str(), v.text.as_str()))
     }
 
     /// Adds options from a string; short forms draw no warning here and an

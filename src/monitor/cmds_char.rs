@@ -8,8 +8,7 @@ use super::schema::{
     YankCommands, YankInstance, YankInstanceChardev,
 };
 use crate::chardev::{
-    self, chardev_change, chardev_remove, chardev_send_break, qemu_chr_find,
-    CHARDEV_BACKENDS,
+    self, chardev_change, chardev_remove, chardev_send_break, qemu_chr_find, CHARDEV_BACKENDS,
 };
 use crate::qapi::{Error, ErrorClass};
 
@@ -151,8 +150,14 @@ fn utf8_text(bytes: &[u8]) -> String {
 mod pending {
     use super::*;
     use crate::chardev::ChardevId;
-    pub fn ringbuf_write<S>(_: &mut Runtime<S>, _: &str, _: &[u8]) -> Result<(), Error> { Err(Error::new("later")) }
-    pub fn ringbuf_read<S>(_: &mut Runtime<S>, _: &str, _: i64) -> Result<Vec<u8>, Error> { Err(Error::new("later")) }
-    pub fn can_yank<S>(_: &Runtime<S>, _: ChardevId) -> bool { false }
+    pub fn ringbuf_write<S>(_: &mut Runtime<S>, _: &str, _: &[u8]) -> Result<(), Error> {
+        Err(Error::new("later"))
+    }
+    pub fn ringbuf_read<S>(_: &mut Runtime<S>, _: &str, _: i64) -> Result<Vec<u8>, Error> {
+        Err(Error::new("later"))
+    }
+    pub fn can_yank<S>(_: &Runtime<S>, _: ChardevId) -> bool {
+        false
+    }
     pub fn char_socket_yank<S>(_: &mut Runtime<S>, _: ChardevId) {}
 }

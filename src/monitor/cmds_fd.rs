@@ -43,11 +43,7 @@ impl<S: 'static> FdsCommands for S {
         })
     }
 
-    fn qmp_remove_fd(
-        rt: &mut Runtime<Self>,
-        fdset_id: i64,
-        fd: Option<i64>,
-    ) -> Result<(), Error> {
+    fn qmp_remove_fd(rt: &mut Runtime<Self>, fdset_id: i64, fd: Option<i64>) -> Result<(), Error> {
         rt.fdsets.remove(fdset_id, fd)
     }
 
@@ -59,7 +55,11 @@ impl<S: 'static> FdsCommands for S {
         _tls: Option<bool>,
     ) -> Result<(), Error> {
         // Taken first: whatever becomes of it, the name is used up.
-        let missing = || Error::new(format!("File descriptor named '{fdname}' has not been found"));
+        let missing = || {
+            Error::new(format!(
+                "File descriptor named '{fdname}' has not been found"
+            ))
+        };
         let mon = rt.current_monitor_mut().ok_or_else(missing)?;
         let _closed = mon.fds.take(&fdname)?;
         Err(match protocol.as_str() {

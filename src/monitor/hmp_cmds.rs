@@ -4,9 +4,7 @@
 use super::hmp::context::Hmp;
 use super::hmp::session::HmpHandler;
 use super::hmp::HmpArgs;
-use super::schema::{
-    CharCommands, ControlCommands, DataFormat, FdsCommands, TraceCommands,
-};
+use super::schema::{CharCommands, ControlCommands, DataFormat, FdsCommands, TraceCommands};
 use crate::chardev::opts::QemuOpts;
 use crate::chardev::{self, qemu_chr_parse_opts, QEMU_CHARDEV_OPTS};
 use crate::qapi::Error;

@@ -307,4 +307,3 @@ pub(crate) fn write_error(w: &mut JsonWriter, id: Option<&QObject>, error: &Erro
     w.end_object();
     w.end_object();
 }
-

@@ -24,6 +24,9 @@ pub mod schema;
 pub mod visit;
 
 #[cfg(feature = "runtime")]
+#[doc(hidden)]
+pub use crate::{qapi_enum, qapi_object};
+#[cfg(feature = "runtime")]
 pub use dispatch::{Call, QmpCommand, QmpCommandFunc, QmpCommandList, QmpCommandOptions};
 #[cfg(feature = "runtime")]
 pub use error::{Error, ErrorClass};
@@ -35,6 +38,3 @@ pub use policy::{CompatPolicy, CompatPolicyInput, CompatPolicyOutput, SpecialFea
 pub use qobject::{QDict, QNum, QObject};
 #[cfg(feature = "runtime")]
 pub use responder::{RawResponder, ReplyPort, Responder};
-#[cfg(feature = "runtime")]
-#[doc(hidden)]
-pub use crate::{qapi_enum, qapi_object};

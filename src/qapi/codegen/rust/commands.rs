@@ -324,7 +324,11 @@ fn emit_register(cx: &Context, out: &mut Out, command: &Command) {
     }
     let features = cx.special(&command.entity.features).unwrap_or("NONE");
     out.line(&format!("features: qapi::SpecialFeatures::{features},"));
-    let kind = if def.coroutine { "Deferred" } else { "Immediate" };
+    let kind = if def.coroutine {
+        "Deferred"
+    } else {
+        "Immediate"
+    };
     let func = format!("qmp_marshal_{}::<S>", command.ident);
     let before = format!("func: qapi::QmpCommandFunc::{kind}(");
     out.call(&before, &[&func], "),");

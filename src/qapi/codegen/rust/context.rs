@@ -239,7 +239,12 @@ impl<'s> Context<'s> {
 
     /// A name that no type of the schema has.
     pub(super) fn free_name(&self, name: String) -> String {
-        let taken = |name: &str| self.schema.names.keys().any(|n| names::type_name(n) == name);
+        let taken = |name: &str| {
+            self.schema
+                .names
+                .keys()
+                .any(|n| names::type_name(n) == name)
+        };
         let mut free = name;
         while taken(&free) {
             free.push('2');

@@ -29,7 +29,10 @@ pub(super) fn boxed_edges(cx: &Context) -> HashSet<Edge> {
             let cyclic = |(target, _): &(EntityId, String)| reaches(&graph, *target, id);
             let (cut, kept) = graph[i].clone().into_iter().partition(cyclic);
             graph[i] = kept;
-            boxed.extend(cut.into_iter().map(|(_, name): (EntityId, String)| (id, name)));
+            boxed.extend(
+                cut.into_iter()
+                    .map(|(_, name): (EntityId, String)| (id, name)),
+            );
         }
     }
     let mut state = vec![State::New; graph.len()];

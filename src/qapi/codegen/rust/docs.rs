@@ -27,7 +27,13 @@ pub(super) fn emit_plain(out: &mut Out, text: &str) {
 
 /// Emits the comment of a member, value or branch: what the schema says of it,
 /// or `otherwise`.
-pub(super) fn emit_member(cx: &Context, out: &mut Out, owner: &Entity, name: &str, otherwise: &str) {
+pub(super) fn emit_member(
+    cx: &Context,
+    out: &mut Out,
+    owner: &Entity,
+    name: &str,
+    otherwise: &str,
+) {
     let section = doc_of(cx, owner).and_then(|doc| find(&doc.args, name));
     match section {
         Some(section) => emit_lines(out, &markdown(&section.text)),
@@ -208,7 +214,9 @@ fn address_len(text: &str) -> Option<usize> {
     let end = text
         .find(|c: char| c.is_whitespace() || "<>[]()\"'`".contains(c))
         .unwrap_or(text.len());
-    let len = text[..end].trim_end_matches(['.', ',', ';', ':', '!', '?']).len();
+    let len = text[..end]
+        .trim_end_matches(['.', ',', ';', ':', '!', '?'])
+        .len();
     (len > scheme.len()).then_some(len)
 }
 
@@ -236,7 +244,16 @@ mod tests {
     fn indented_text_is_no_test() {
         assert_markdown(
             "Like this::\n\n    fn main() {}\n      [x]\n\nDone.",
-            &["Like this::", "", "```text", "fn main() {}", "  [x]", "```", "", "Done."],
+            &[
+                "Like this::",
+                "",
+                "```text",
+                "fn main() {}",
+                "  [x]",
+                "```",
+                "",
+                "Done.",
+            ],
         );
         assert_markdown("    only\n", &["```text", "only", "```"]);
     }

@@ -14,7 +14,10 @@ use super::out::Out;
 /// Emits `QAPI_SCHEMA`.
 pub(super) fn emit(cx: &Context, out: &mut Out) {
     out.blank();
-    docs::emit_plain(out, "What `query-qmp-schema` tells of these commands and events.");
+    docs::emit_plain(
+        out,
+        "What `query-qmp-schema` tells of these commands and events.",
+    );
     out.line("#[rustfmt::skip]");
     out.begin("pub static QAPI_SCHEMA: qapi::introspect::SchemaTable = {");
     out.line("use qapi::introspect::*;");

@@ -123,7 +123,11 @@ fn emit_alternate(cx: &Context, out: &mut Out, id: EntityId, variants: &[Variant
     out.begin("match v.start_alternate(name)? {");
     for (variant, ident) in &variants {
         attribute(out, cx.cfg(&variant.ifcond));
-        let method = if cx.is_size(variant.typ) { "size" } else { "member" };
+        let method = if cx.is_size(variant.typ) {
+            "size"
+        } else {
+            "member"
+        };
         let pattern = format!("qapi::visit::QType::{}", qtype(cx, variant.typ));
         out.arm(&pattern, &format!("v.{method}(name).map(Self::{ident})"));
     }

@@ -1,9 +1,10 @@
 //! Commands about things that this machine has none of: `absent.json`,
-//! `migration.json`.
+//! `block.json`, `migration.json`.
 
 use crate::machine::schema::{
-    AbsentCommands, BalloonInfo, DumpQueryResult, DumpStatus, JobInfo, MigrationCommands,
-    MigrationInfo, MigrationThreadInfo, MouseInfo, ReplayInfo, ReplayMode, VncInfo,
+    AbsentCommands, BalloonInfo, BlockCommands, BlockDeviceInfo, BlockInfo, DumpQueryResult,
+    DumpStatus, JobInfo, MigrationCommands, MigrationInfo, MigrationThreadInfo, MouseInfo,
+    ReplayInfo, ReplayMode, VncInfo,
 };
 use crate::machine::Machine;
 use crate::qapi::{Error, ErrorClass};
@@ -86,6 +87,19 @@ impl MigrationCommands for Machine {
     fn qmp_query_migrationthreads(
         _: &mut Runtime<Self>,
     ) -> Result<Vec<MigrationThreadInfo>, Error> {
+        Ok(Vec::new())
+    }
+}
+
+impl BlockCommands for Machine {
+    fn qmp_query_block(_: &mut Runtime<Self>) -> Result<Vec<BlockInfo>, Error> {
+        Ok(Vec::new())
+    }
+
+    fn qmp_query_named_block_nodes(
+        _: &mut Runtime<Self>,
+        _flat: Option<bool>,
+    ) -> Result<Vec<BlockDeviceInfo>, Error> {
         Ok(Vec::new())
     }
 }

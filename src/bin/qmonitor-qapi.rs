@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use qmonitor::qapi::codegen;
-use qmonitor::qapi::schema::{self, dump, introspect, Schema};
+use qmonitor::qapi::schema::{self, dump, introspect, manual, Schema};
 
 const USAGE: &str = "\
 usage: qmonitor-qapi check      FILE
@@ -92,7 +92,7 @@ fn generate(request: &Request, schema: &Schema) -> Option<String> {
             };
             introspect::introspect(schema, &options)
         }
-        Task::Doc => return None,
+        Task::Doc => manual::manual(schema),
         Task::Rust => codegen::rust::generate(schema, &codegen::rust::Options::default()),
         Task::Dump => dump::dump(schema),
     })

@@ -139,7 +139,10 @@ fn hmp_cpu(hmp: Cx, _args: &HmpArgs) {
 const LOG_ITEMS: &[(&str, &str)] = &[
     ("int", "show interrupts/exceptions in short format"),
     ("exec", "show trace before each executed TB (lots of logs)"),
-    ("cpu", "show CPU registers before entering a TB (lots of logs)"),
+    (
+        "cpu",
+        "show CPU registers before entering a TB (lots of logs)",
+    ),
     ("unimp", "log unimplemented functionality"),
     (
         "guest_errors",

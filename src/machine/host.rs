@@ -61,7 +61,10 @@ impl Pidfile {
             .and_then(|()| file.rewind())
             .and_then(|()| file.write_all(text.as_bytes()))
             .map_err(|e| {
-                Error::from_io(format!("cannot create PID file: Failed to write '{path}'"), &e)
+                Error::from_io(
+                    format!("cannot create PID file: Failed to write '{path}'"),
+                    &e,
+                )
             })
     }
 }
@@ -107,7 +110,9 @@ mod tests {
         let pid = std::fs::read_to_string(&path).unwrap();
         assert_eq!(pid, format!("{}\n", std::process::id()));
         let e = Pidfile::open(Some(text)).unwrap_err();
-        assert!(e.desc().starts_with("cannot create PID file: Failed to lock"));
+        assert!(e
+            .desc()
+            .starts_with("cannot create PID file: Failed to lock"));
         drop(pidfile);
         assert!(!path.exists());
     }

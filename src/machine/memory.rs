@@ -141,15 +141,6 @@ impl Machine {
         }
         result.map_err(|_| Error::new(format!("writing memory to '{filename}' failed")))
     }
-
-    /// Writes a CPU's virtual memory to a file (`memsave`). There is no CPU.
-    ///
-    /// # Errors
-    ///
-    /// Always.
-    pub fn memsave(&self) -> Result<(), Error> {
-        Err(Error::new("Parameter 'cpu-index' expects a CPU number"))
-    }
 }
 
 #[cfg(test)]

@@ -4,21 +4,34 @@
 //! It has run states ([`runstate`]), a tree of objects ([`qom`]) with the types
 //! of objects that users make ([`objects`]), and memory ([`memory`]) in which
 //! nothing ever happens, since there is no CPU. None of this knows of the
-//! monitor: functions return results, and lists of what happened.
+//! monitor: functions return results, and lists of what happened. [`commands`]
+//! is where clients come in; [`vl`] is the program around it all.
 //!
 //! An embedder leaves this module out (Cargo feature `machine`) and has a state
 //! of their own in its place; this one shows how that is done.
 
+pub mod cli;
+pub mod commands;
+mod hmp_cmds;
+mod hmp_mem;
+mod hmp_qom;
+mod host;
 pub mod memory;
 pub mod objects;
 pub mod qom;
+mod report;
 pub mod runstate;
 pub mod schema;
+pub mod settings;
+pub mod vl;
+
+use std::collections::BTreeMap;
 
 use objects::{CONTAINER, MEMORY_REGION, NONE_MACHINE, SYSTEM_BUS};
 use qom::{ObjectId, Objects};
 use runstate::{Actions, RunStates};
 
+use crate::chardev::CharFrontend;
 use crate::qapi::{CompatPolicy, Error, QDict, QObject};
 
 /// How the machine shall be, as given on the command line.
@@ -44,6 +57,12 @@ pub struct Machine {
     pub uuid: Uuid,
     /// What it is doing.
     pub run: RunStates,
+    /// What `qmp-test` was given last.
+    pub test_value: Option<i64>,
+    /// The file that HMP's `logfile` named.
+    logfile: Option<String>,
+    /// The chardevs that objects use.
+    frontends: BTreeMap<ObjectId, CharFrontend>,
     objects: Objects,
     root: ObjectId,
     machine_object: ObjectId,
@@ -60,6 +79,9 @@ impl Machine {
             name: options.name,
             uuid: options.uuid,
             run: RunStates::new(options.actions, !options.stopped, options.preconfig),
+            test_value: None,
+            logfile: None,
+            frontends: BTreeMap::new(),
             objects,
             root,
             machine_object: root,

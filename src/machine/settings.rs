@@ -81,9 +81,6 @@ pub static OPTION_GROUPS: &[OptionGroup] = &[
     },
 ];
 
-/// The machine's memory if nothing is said of it.
-const DEFAULT_RAM_SIZE: u64 = 0;
-
 /// A descriptor that `-add-fd` hands over.
 #[derive(Debug, Clone)]
 pub struct AddFd {
@@ -100,6 +97,8 @@ pub struct AddFd {
 pub struct Settings {
     /// For the machine.
     pub machine: MachineOptions,
+    /// `-m`, in bytes.
+    pub ram_size: Option<u64>,
     /// The id of the object that is the machine's memory.
     pub memory_backend: Option<String>,
     /// For the monitors.
@@ -131,12 +130,7 @@ impl Settings {
     /// # Errors
     ///
     /// What is wrong with its argument; deprecated forms go to `warnings`.
-    pub fn take(
-        &mut self,
-        opt: Opt,
-        arg: &str,
-        warnings: &mut Vec<Error>,
-    ) -> Result<bool, Error> {
+    pub fn take(&mut self, opt: Opt, arg: &str, warnings: &mut Vec<Error>) -> Result<bool, Error> {
         match opt {
             Opt::Machine => self.take_machine(arg, warnings)?,
             Opt::M => self.take_memory(arg, warnings)?,
@@ -191,10 +185,8 @@ impl Settings {
             match name {
                 "type" if value == "none" => {}
                 "type" => {
-                    return Err(
-                        Error::new(format!("unsupported machine type: \"{value}\""))
-                            .with_hint("Use -machine help to list supported machines\n"),
-                    )
+                    return Err(Error::new(format!("unsupported machine type: \"{value}\""))
+                        .with_hint("Use -machine help to list supported machines\n"))
                 }
                 "memory-backend" => self.memory_backend = Some(value.to_owned()),
                 // They speak of a CPU, a firmware or a display, of which this
@@ -214,7 +206,6 @@ impl Settings {
     fn take_memory(&mut self, arg: &str, warnings: &mut Vec<Error>) -> Result<(), Error> {
         let opts = QemuOpts::parse(&MEM_OPTS, arg, warnings)?;
         let Some(text) = opts.get("size") else {
-            self.machine.ram_size = DEFAULT_RAM_SIZE;
             return Ok(());
         };
         if text.is_empty() {
@@ -227,7 +218,7 @@ impl Settings {
             false => Some(size),
         };
         let size = size.ok_or_else(|| Error::new("ram size too large"))?;
-        self.machine.ram_size = size.div_ceil(8192) * 8192;
+        self.ram_size = Some(size.div_ceil(8192) * 8192);
         Ok(())
     }
 
@@ -236,11 +227,8 @@ impl Settings {
             let QObject::String(value) = value else {
                 return Err(Error::new(format!("Parameters '{key}.*' are unexpected")));
             };
-            let refused = || {
-                Error::new(format!(
-                    "Parameter '{key}' does not accept value '{value}'"
-                ))
-            };
+            let refused =
+                || Error::new(format!("Parameter '{key}' does not accept value '{value}'"));
             let input = || match value.as_str() {
                 "accept" => Ok(CompatPolicyInput::Accept),
                 "reject" => Ok(CompatPolicyInput::Reject),
@@ -266,15 +254,15 @@ impl Settings {
     fn take_add_fd(&mut self, arg: &str, warnings: &mut Vec<Error>) -> Result<(), Error> {
         let opts = QemuOpts::parse(&ADD_FD_OPTS, arg, warnings)?;
         let number = |name| opts.get_number(name).map(|n| n as i64);
-        let fd = number("fd").filter(|fd| *fd >= 0).ok_or_else(|| {
-            Error::new("fd option is required and must be non-negative")
-        })?;
+        let fd = number("fd")
+            .filter(|fd| *fd >= 0)
+            .ok_or_else(|| Error::new("fd option is required and must be non-negative"))?;
         if fd <= 2 {
             return Err(Error::new("fd cannot be a standard I/O stream"));
         }
-        let set = number("set").filter(|set| *set >= 0).ok_or_else(|| {
-            Error::new("set option is required and must be non-negative")
-        })?;
+        let set = number("set")
+            .filter(|set| *set >= 0)
+            .ok_or_else(|| Error::new("set option is required and must be non-negative"))?;
         let missing = || Error::new("fd is not valid or already in use");
         self.add_fds.push(AddFd {
             fd: i32::try_from(fd).map_err(|_| missing())?,
@@ -333,8 +321,13 @@ mod tests {
 
     #[test]
     fn memory_is_in_mebibytes_unless_it_says_otherwise() {
-        for (arg, bytes) in [("1", 1 << 20), ("1k", 8192), ("2M", 2 << 20), ("1G,slots=2,maxmem=2G", 1 << 30)] {
-            assert_eq!(take(Opt::M, arg).unwrap().machine.ram_size, bytes, "{arg}");
+        for (arg, bytes) in [
+            ("1", 1 << 20),
+            ("1k", 8192),
+            ("2M", 2 << 20),
+            ("1G,slots=2,maxmem=2G", 1 << 30),
+        ] {
+            assert_eq!(take(Opt::M, arg).unwrap().ram_size, Some(bytes), "{arg}");
         }
     }
 
@@ -342,15 +335,43 @@ mod tests {
     fn errors_name_the_culprit() {
         for (opt, arg, desc) in [
             (Opt::Machine, "pc", "unsupported machine type: \"pc\""),
-            (Opt::Machine, "none,foo=1", "Property 'none-machine.foo' not found"),
+            (
+                Opt::Machine,
+                "none,foo=1",
+                "Property 'none-machine.foo' not found",
+            ),
             (Opt::Compat, "foo=bar", "Parameter 'foo' is unexpected"),
-            (Opt::Compat, "deprecated-input", "Expected '=' after parameter 'deprecated-input'"),
-            (Opt::Compat, "unstable-output=reject", "Parameter 'unstable-output' does not accept value 'reject'"),
-            (Opt::AddFd, "set=1", "fd option is required and must be non-negative"),
-            (Opt::AddFd, "fd=2,set=1", "fd cannot be a standard I/O stream"),
-            (Opt::AddFd, "fd=9", "set option is required and must be non-negative"),
+            (
+                Opt::Compat,
+                "deprecated-input",
+                "Expected '=' after parameter 'deprecated-input'",
+            ),
+            (
+                Opt::Compat,
+                "unstable-output=reject",
+                "Parameter 'unstable-output' does not accept value 'reject'",
+            ),
+            (
+                Opt::AddFd,
+                "set=1",
+                "fd option is required and must be non-negative",
+            ),
+            (
+                Opt::AddFd,
+                "fd=2,set=1",
+                "fd cannot be a standard I/O stream",
+            ),
+            (
+                Opt::AddFd,
+                "fd=9",
+                "set option is required and must be non-negative",
+            ),
             (Opt::Uuid, "1", "failed to parse UUID string: wrong format"),
-            (Opt::Display, "gtk", "Parameter 'type' does not accept value 'gtk'"),
+            (
+                Opt::Display,
+                "gtk",
+                "Parameter 'type' does not accept value 'gtk'",
+            ),
             (Opt::Msg, "foo=on", "Invalid parameter 'foo'"),
             (Opt::Echr, "x", "Bad argument to echr"),
         ] {
@@ -360,7 +381,13 @@ mod tests {
 
     #[test]
     fn escape_characters_in_three_bases() {
-        for (text, value) in [("1", Some(1)), ("0x14", Some(20)), ("024", Some(20)), ("300", Some(44)), ("", None)] {
+        for (text, value) in [
+            ("1", Some(1)),
+            ("0x14", Some(20)),
+            ("024", Some(20)),
+            ("300", Some(44)),
+            ("", None),
+        ] {
             assert_eq!(parse_echr(text), value, "{text}");
         }
     }

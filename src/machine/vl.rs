@@ -14,7 +14,7 @@ use super::settings::{Settings, OPTION_GROUPS};
 use super::{host, Machine};
 use crate::chardev::{
     self, chardev_add, invalid_char_driver, qemu_chr_find, qemu_chr_parse_cli,
-    qemu_chr_parse_compat, ParsedCompat, CHARDEV_BACKENDS,
+    qemu_chr_parse_compat, ChardevReport, ParsedCompat, CHARDEV_BACKENDS,
 };
 use crate::main_loop::{Host, Signal};
 use crate::monitor::{version, MonitorMode, MonitorOptions};
@@ -144,9 +144,8 @@ fn start(program: &str, args: &[String], reporter: &mut Reporter) -> Result<Star
     }
     let mut rt = make_runtime(&settings)?;
     make_objects(&mut rt, &pending, reporter)?;
-    if let Some(id) = &settings.memory_backend {
-        rt.state.set_memory_backend(id)?;
-    }
+    rt.state
+        .init_memory(settings.ram_size, settings.memory_backend.as_deref())?;
     make_chardevs(&mut rt, &pending, reporter, settings.daemonize)?;
     make_ports(&mut rt, &pending)?;
     make_monitors(&mut rt, &pending, reporter, &settings)?;
@@ -176,7 +175,9 @@ fn print_and_end(program: &str, opt: Opt, arg: Option<&str>) -> bool {
             "List of user creatable objects:",
             &super::objects::user_creatable_types(),
         ),
-        Opt::Machine if help => "Supported machines are:\nnone                 empty machine (default)\n".to_owned(),
+        Opt::Machine if help => {
+            "Supported machines are:\nnone                 empty machine (default)\n".to_owned()
+        }
         Opt::Trace if help => {
             let names = crate::trace::ALL.iter().map(|e| format!("{}\n", e.name));
             names.collect()
@@ -211,9 +212,9 @@ fn open_log(settings: &Settings) -> Result<(), Error> {
 }
 
 fn make_runtime(settings: &Settings) -> Result<Runtime<Machine>, Failure> {
-    let machine = Machine::new(settings.machine.clone())?;
-    let mut rt = Runtime::new(machine)
-        .map_err(|e| Error::from_io("the main loop cannot be made", &e))?;
+    let machine = Machine::new(settings.machine.clone());
+    let mut rt =
+        Runtime::new(machine).map_err(|e| Error::from_io("the main loop cannot be made", &e))?;
     rt.set_compat_policy(settings.policy);
     rt.set_preconfig(settings.machine.preconfig);
     rt.set_options(OPTION_GROUPS);
@@ -276,12 +277,17 @@ fn add_chardev(
     config: crate::chardev::ChardevConfig,
 ) -> Result<(), Failure> {
     let location = item.location.clone();
-    let reporter = reporter.clone();
-    let info = move |text: &str| {
-        eprint!("{}", reporter.message(Some(&location), "info: ", &Error::new(text.to_owned())));
-    };
-    let added = chardev::chardev_add_with_info(rt, label, config, &info)
-        .map_err(|e| item.failed(e))?;
+    let for_reports = reporter.clone();
+    rt.set_report(move |report, text| {
+        let e = Error::new(text.to_owned());
+        match report {
+            ChardevReport::Info => {
+                eprint!("{}", for_reports.message(Some(&location), "info: ", &e));
+            }
+            ChardevReport::Error => for_reports.error(None, &e),
+        }
+    });
+    let added = chardev_add(rt, label, config).map_err(|e| item.failed(e))?;
     if let Some(pty) = added.pty {
         println!("char device redirected to {pty} (label {label})");
     }
@@ -381,9 +387,11 @@ fn make_monitors(
 
 fn watch_signals(rt: &mut Runtime<Machine>) -> Result<(), Error> {
     let signals = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
-    rt.main_loop_mut().add_signals(&signals, |rt, info| {
-        trace_event!(system_signal, "{:?} from pid {}", info.signal, info.pid);
-        super::commands::killed(rt);
-    })
-    .map_err(|e| Error::from_io("signals cannot be watched", &e))
+    rt.main_loop_mut()
+        .add_signals(&signals, |rt, info| {
+            trace_event!(system_signal, "{:?} from pid {}", info.signal, info.pid);
+            super::commands::killed(rt);
+        })
+        .map(|_| ())
+        .map_err(|e| Error::from_io("signals cannot be watched", &e))
 }

@@ -4,9 +4,7 @@
 use super::hmp::context::Hmp;
 use super::hmp::session::HmpHandler;
 use super::hmp::HmpArgs;
-use super::schema::{
-    CharCommands, ControlCommands, DataFormat, FdsCommands, TraceCommands,
-};
+use super::schema::{CharCommands, ControlCommands, DataFormat, FdsCommands, TraceCommands};
 use crate::chardev::opts::QemuOpts;
 use crate::chardev::{self, qemu_chr_parse_opts, QEMU_CHARDEV_OPTS};
 use crate::qapi::Error;
@@ -96,7 +94,7 @@ fn hmp_chardev_change<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
     let result = if opts.id().is_some() {
         Err(Error::new("Unexpected 'id' parameter"))
     } else {
-        qemu_chr_parse_opts(&opts.with_label(id))
+        qemu_chr_parse_opts(&opts.under_id(id))
             .and_then(|(_, config)| chardev::chardev_change(hmp.rt, id, config))
     };
     hmp.handle_error(result);

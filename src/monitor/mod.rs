@@ -21,6 +21,7 @@
 //! | `options` | `-qmp`, `-monitor`, `-mon` |
 //! | `schema`, `cmds_*`, `hmp_cmds` | the commands that every monitor has |
 
+mod base64;
 mod char_config;
 mod cmds_char;
 mod cmds_control;
@@ -40,7 +41,7 @@ pub mod schema;
 mod table;
 pub mod version;
 
-pub use events::qapi_event_emit;
+pub use events::{compat_policy, qapi_event_emit};
 pub use fds::{Fdset, FdsetFd, Fdsets, MonitorFds};
 pub use options::{MonitorMode, MonitorOptions, OptionGroup, QEMU_MON_OPTS};
 pub use runtime::{ExitRequest, QuitHandler, Runtime};

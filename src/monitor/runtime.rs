@@ -12,8 +12,10 @@ use super::hmp::context::HmpTables;
 use super::options::OptionGroup;
 use super::qmp::MonitorQmp;
 use super::table::{Monitor, Monitors};
-use crate::chardev::{ChardevHost, Chardevs};
-use crate::main_loop::{main_loop_wait, Host, MainLoop, TimeSource};
+use nix::fcntl::OFlag;
+
+use crate::chardev::{ChardevHost, ChardevReport, ChardevRequest, Chardevs};
+use crate::main_loop::{main_loop_wait, Host, MainLoop, SharedFd, TimeSource};
 use crate::qapi::dispatch::QmpCommandList;
 use crate::qapi::introspect::SchemaTable;
 use crate::qapi::policy::CompatPolicy;
@@ -62,6 +64,7 @@ pub struct Runtime<S: 'static> {
     pub(crate) fdsets: Fdsets,
     pub(crate) preconfig: bool,
     pub(crate) options: &'static [OptionGroup],
+    report: Box<dyn FnMut(ChardevReport, &str)>,
     quit_handler: QuitHandler<S>,
     exit: Option<ExitRequest>,
 }
@@ -83,6 +86,26 @@ impl<S: 'static> ChardevHost for Runtime<S> {
 
     fn chardevs_mut(&mut self) -> &mut Chardevs<Self> {
         &mut self.chardevs
+    }
+
+    fn monitor_get_fd(&mut self, name: &str) -> Option<Result<OwnedFd, Error>> {
+        self.current_monitor_mut().map(|mon| mon.fds.take(name))
+    }
+
+    fn open_fdset(&mut self, id: i64, flags: OFlag) -> io::Result<SharedFd> {
+        self.fdsets.dup(id, flags).map(|fd| fd as SharedFd)
+    }
+
+    fn chardev_report(&mut self, report: ChardevReport, text: &str) {
+        (self.report)(report, text);
+    }
+
+    fn chardev_request(&mut self, request: ChardevRequest) {
+        match request {
+            ChardevRequest::Exit(status) => self.request_exit(status),
+            // There are no disks whose changes could be written back.
+            ChardevRequest::CommitAll => {}
+        }
     }
 }
 
@@ -118,6 +141,7 @@ impl<S: 'static> Runtime<S> {
             fdsets: Fdsets::default(),
             preconfig: false,
             options: &[],
+            report: Box::new(|_, text| eprintln!("{text}")),
             quit_handler: |rt| rt.request_exit(0),
             exit: None,
         };
@@ -200,6 +224,12 @@ impl<S: 'static> Runtime<S> {
     /// Whether the machine is still being configured.
     pub fn preconfig(&self) -> bool {
         self.preconfig
+    }
+
+    /// Where chardevs say what is not the answer to anything, such as a
+    /// reconnection that failed. Standard error without this.
+    pub fn set_report(&mut self, report: impl FnMut(ChardevReport, &str) + 'static) {
+        self.report = Box::new(report);
     }
 
     /// What `quit` does, in QMP and in HMP. Without this it asks for exit with

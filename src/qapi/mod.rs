@@ -1,6 +1,7 @@
 //! QAPI: the schema language, its compiler, and what generated code needs at
 //! run time. Knows no file descriptor and no clock.
 
+pub mod build;
 pub mod codegen;
 #[cfg(feature = "runtime")]
 pub mod dispatch;

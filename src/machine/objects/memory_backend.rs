@@ -9,7 +9,7 @@ use std::io::ErrorKind;
 use super::{MEMORY_REGION, OBJECT};
 use crate::machine::memory::Ram;
 use crate::machine::qom::{
-    set_bool, set_link, set_str, set_value, Getter, ObjectId, ObjectType, Property, PropertyInput,
+    set_bool, set_link, set_value, Getter, ObjectId, ObjectType, Property, PropertyInput,
 };
 use crate::machine::schema::{HostMemPolicy, OnOffAuto};
 use crate::machine::Machine;
@@ -66,7 +66,7 @@ static COMMON: [Property; 11] = [
     .describe("where the allocating threads run"),
     Property::new("prealloc", "bool", Getter::Bool(false), Some(set_prealloc))
         .describe("whether to allocate it in advance"),
-    Property::new("reserve", "bool", Getter::Bool(true), Some(set_early))
+    Property::new("reserve", "bool", Getter::Bool(true), Some(set_reserve))
         .describe("whether to reserve swap space"),
     Property::new("host-nodes", "int", Getter::EmptyList, Some(set_host_nodes))
         .describe("nodes of the host that the policy is about"),
@@ -85,20 +85,15 @@ static MEMORY_BACKEND_FILE: ObjectType = ObjectType {
         "memory-backend-file",
         &MEMORY_BACKEND,
         &[
-            Property::new("pmem", "bool", Getter::Bool(false), Some(set_bool)),
+            Property::new("pmem", "bool", Getter::Bool(false), Some(set_file_flag)),
             Property::new("align", "int", Getter::Int(0), Some(set_extent)),
             Property::new("offset", "int", Getter::Int(0), Some(set_extent))
                 .describe("where in the file it starts"),
-            Property::new("mem-path", "string", Getter::Str(""), Some(set_str)),
-            Property::new(
-                "rom",
-                "OnOffAuto",
-                Getter::With(rom),
-                Some(set_value::<OnOffAuto>),
-            )
-            .describe("whether it is read-only for the machine"),
+            Property::new("mem-path", "string", Getter::Str(""), Some(set_mem_path)),
+            Property::new("rom", "OnOffAuto", Getter::With(rom), Some(set_rom))
+                .describe("whether it is read-only for the machine"),
             Property::new("discard-data", "bool", Getter::Bool(false), Some(set_bool)),
-            Property::new("readonly", "bool", Getter::Bool(false), Some(set_early)),
+            Property::new("readonly", "bool", Getter::Bool(false), Some(set_file_flag)),
         ],
     )
 };
@@ -113,7 +108,7 @@ static MEMORY_BACKEND_MEMFD: ObjectType = ObjectType {
                 .describe("whether to use huge pages"),
             Property::new("seal", "bool", Getter::Bool(true), Some(set_bool))
                 .describe("whether its size is fixed"),
-            Property::new("hugetlbsize", "int", Getter::Int(0), Some(set_extent))
+            Property::new("hugetlbsize", "int", Getter::Int(0), Some(set_huge_size))
                 .describe("size of huge pages in bytes"),
         ],
     )
@@ -191,21 +186,82 @@ fn set_size(
     }
 }
 
-/// A size that may be zero.
+/// What QEMU says of a property of a file that is open already; some of these
+/// texts end in a stop.
+fn file_is_open(m: &Machine, id: ObjectId, property: &Property, stop: &str) -> Result<(), Error> {
+    match m.is_complete(id) {
+        true => Err(Error::new(format!(
+            "cannot change property '{}' of {}{stop}",
+            property.name,
+            class_name(m, id)
+        ))),
+        false => Ok(()),
+    }
+}
+
 fn set_extent(
     m: &mut Machine,
     id: ObjectId,
     property: &'static Property,
     input: &PropertyInput,
 ) -> Result<(), Error> {
+    file_is_open(m, id, property, "")?;
+    let size = input.size()?;
+    m.store(id, property, size);
+    Ok(())
+}
+
+fn set_mem_path(
+    m: &mut Machine,
+    id: ObjectId,
+    property: &'static Property,
+    input: &PropertyInput,
+) -> Result<(), Error> {
+    let path = input.string()?;
+    file_is_open(m, id, property, "")?;
+    m.store(id, property, path);
+    Ok(())
+}
+
+fn set_file_flag(
+    m: &mut Machine,
+    id: ObjectId,
+    property: &'static Property,
+    input: &PropertyInput,
+) -> Result<(), Error> {
+    let flag = input.boolean()?;
+    file_is_open(m, id, property, ".")?;
+    m.store(id, property, flag);
+    Ok(())
+}
+
+fn set_rom(
+    m: &mut Machine,
+    id: ObjectId,
+    property: &'static Property,
+    input: &PropertyInput,
+) -> Result<(), Error> {
+    file_is_open(m, id, property, ".")?;
+    set_value::<OnOffAuto>(m, id, property, input)
+}
+
+fn set_huge_size(
+    m: &mut Machine,
+    id: ObjectId,
+    property: &'static Property,
+    input: &PropertyInput,
+) -> Result<(), Error> {
     if m.is_complete(id) {
-        let class = class_name(m, id);
+        return Err(Error::new("cannot change property value"));
+    }
+    let size = input.size()?;
+    if size == 0 {
         return Err(Error::new(format!(
-            "cannot change property '{}' of {class}",
+            "Property '{}.{}' doesn't take value '0'",
+            class_name(m, id),
             property.name
         )));
     }
-    let size = input.size()?;
     m.store(id, property, size);
     Ok(())
 }
@@ -234,14 +290,28 @@ fn set_prealloc(
 ) -> Result<(), Error> {
     let value = input.boolean()?;
     if value && !m.bool_property(id, "reserve") {
-        return Err(Error::new(
-            "'prealloc=on' and 'reserve=off' are incompatible",
-        ));
+        return Err(incompatible());
     }
     if value || !m.is_complete(id) {
         m.store(id, property, value);
     }
     Ok(())
+}
+
+fn set_reserve(
+    m: &mut Machine,
+    id: ObjectId,
+    property: &'static Property,
+    input: &PropertyInput,
+) -> Result<(), Error> {
+    if !input.boolean()? && m.bool_property(id, "prealloc") && !m.is_complete(id) {
+        return Err(incompatible());
+    }
+    set_early(m, id, property, input)
+}
+
+fn incompatible() -> Error {
+    Error::new("'prealloc=on' and 'reserve=off' are incompatible")
 }
 
 fn set_host_nodes(
@@ -262,11 +332,6 @@ fn set_host_nodes(
 }
 
 fn check_policy(m: &mut Machine, id: ObjectId) -> Result<(), Error> {
-    if m.bool_property(id, "prealloc") && !m.bool_property(id, "reserve") {
-        return Err(Error::new(
-            "'prealloc=on' and 'reserve=off' are incompatible",
-        ));
-    }
     let policy = m.str_property(id, "policy");
     let nodes = m.property(id, "host-nodes");
     let any = nodes.is_some_and(|n| n.as_list().is_some_and(|l| !l.is_empty()));
@@ -304,6 +369,11 @@ fn allocate_shm(m: &mut Machine, id: ObjectId) -> Result<(), Error> {
 
 /// Gives the backend its memory, and the region that shows it in the tree.
 fn attach(m: &mut Machine, id: ObjectId, name: &str, ram: Ram) {
+    let name = match m.bool_property(id, "x-use-canonical-path-for-ramblock-id") {
+        // A name cannot have slashes.
+        true => m.canonical_path(id).replace('/', "\\x2f"),
+        false => name.to_owned(),
+    };
     m.new_child(id, &format!("{name}[0]"), &MEMORY_REGION);
     if let Some(object) = m.object_mut(id) {
         object.ram = Some(ram);

@@ -76,6 +76,14 @@ pub fn find_type(name: &str) -> Option<&'static ObjectType> {
     all_types().find(|t| t.name == name)
 }
 
+/// The names of the types that `object-add` makes, sorted.
+pub fn user_creatable_types() -> Vec<&'static str> {
+    let creatable = all_types().filter(|t| t.user_creatable);
+    let mut names: Vec<_> = creatable.map(|t| t.name).collect();
+    names.sort_unstable();
+    names
+}
+
 /// Whether a name may be an id: a letter, then letters, digits, `-`, `.`, `_`
 /// (`id_wellformed`).
 pub fn id_wellformed(id: &str) -> bool {
@@ -145,7 +153,9 @@ impl Machine {
     /// The id of the chardev that the object needs for itself, if it does.
     pub fn chardev_wanted(&self, id: ObjectId) -> Option<String> {
         let class = self.object(id)?.class();
-        (class.is_a("rng-egd") || class.is_a("qtest")).then(|| self.str_property(id, "chardev"))
+        class
+            .is_a("rng-egd")
+            .then(|| self.str_property(id, "chardev"))
     }
 
     /// The object that `object-add` made with this id.

@@ -85,6 +85,10 @@ fn decrypt(m: &Machine, id: ObjectId, input: &[u8]) -> Result<(), Error> {
             "Object with id '{keyid}' is not a secret"
         )));
     }
+    if !m.is_complete(secret) {
+        // It is the secret itself that is being made.
+        return Err(Error::new(format!("Secret with id '{keyid}' has no data")));
+    }
     let key = decode(m, secret, &read(m, secret)?)?;
     if key.len() != KEY_LENGTH {
         return Err(Error::new(format!(

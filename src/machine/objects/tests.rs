@@ -112,6 +112,12 @@ fn objects_have_defaults() {
             "/objects/x/x[0]".into(),
         ),
         (
+            "memory-backend-ram",
+            r#""size": 5000, "x-use-canonical-path-for-ramblock-id": true"#,
+            r"\x2fobjects\x2fx[0]",
+            r"/objects/x/\x2fobjects\x2fx[0]".into(),
+        ),
+        (
             "memory-backend-memfd",
             r#""size": 5000"#,
             "share",

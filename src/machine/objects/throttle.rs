@@ -75,19 +75,20 @@ fn set_limit(
     if value < 0 {
         return Err(Error::new("Property values cannot be negative"));
     }
-    check_length(property.name, value)?;
+    if is_length(property.name) && u32::try_from(value).is_err() {
+        // QEMU's words lack a blank here, and only here.
+        return Err(Error::new(format!(
+            "{} value must be in therange [0, {}]",
+            property.name,
+            u32::MAX
+        )));
+    }
     m.store(id, property, value);
     Ok(())
 }
 
-fn check_length(name: &str, value: i64) -> Result<(), Error> {
-    match name.ends_with("-max-length") && u32::try_from(value).is_err() {
-        true => Err(Error::new(format!(
-            "{name} value must be in the range [0, {}]",
-            u32::MAX
-        ))),
-        false => Ok(()),
-    }
+fn is_length(name: &str) -> bool {
+    name.ends_with("-max-length")
 }
 
 /// Changes the limits that are given. The whole set is checked before any of
@@ -106,7 +107,12 @@ fn set_limits(
     for property in &PROPERTIES {
         let name = property.name.strip_prefix("x-").unwrap_or_default();
         if let Some(QObject::Num(QNum::I64(value))) = given.get(name) {
-            check_length(name, *value)?;
+            if is_length(name) && u32::try_from(*value).is_err() {
+                return Err(Error::new(format!(
+                    "{name} value must be in the range [0, {}]",
+                    u32::MAX
+                )));
+            }
             changes.push((property, *value));
         }
     }

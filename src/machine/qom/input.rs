@@ -203,8 +203,10 @@ fn parse_uint(text: &str) -> Option<u64> {
 }
 
 fn parse_range(text: &str) -> Option<(u64, u64)> {
-    let (first, last) = match text.split_once('-') {
-        Some((first, last)) => (parse_uint(first)?, parse_uint(last)?),
+    // A hyphen in front is a sign.
+    let hyphen = text.char_indices().skip(1).find(|(_, c)| *c == '-');
+    let (first, last) = match hyphen {
+        Some((at, _)) => (parse_uint(&text[..at])?, parse_uint(&text[at + 1..])?),
         None => (parse_uint(text)?, parse_uint(text)?),
     };
     let fits = first <= last && last - first < RANGE_MAX_ELEMENTS;
@@ -213,11 +215,10 @@ fn parse_range(text: &str) -> Option<(u64, u64)> {
 
 /// A size written as text: the conversion of option text, by way of keyval.
 fn parse_size(text: &str) -> Option<u64> {
-    use crate::qapi::visit::Size;
     let dict: QDict = [("size", text)].into_iter().collect();
     let mut v = InputVisitor::new_keyval(dict, CompatPolicy::default());
     v.start_struct("").ok()?;
-    Size::visit_in(&mut v, "size").ok().map(|size| size.0)
+    v.type_size("size").ok()
 }
 
 #[cfg(test)]
@@ -285,5 +286,9 @@ mod tests {
         says(text("3-1").uint16_list(), list);
         says(text("0-65536").uint16_list(), list);
         says(text("1,x").uint16_list(), list);
+        says(
+            text("-1").uint16_list(),
+            "Parameter 'null' expects uint16_t",
+        );
     }
 }

@@ -197,18 +197,6 @@ pub fn set_uint32(
     Ok(())
 }
 
-/// Puts a 64-bit unsigned integer into the cell.
-pub fn set_uint64(
-    m: &mut Machine,
-    id: ObjectId,
-    property: &'static Property,
-    input: &PropertyInput,
-) -> Result<(), Error> {
-    let value = input.uint64()?;
-    m.store(id, property, value);
-    Ok(())
-}
-
 /// Puts a value of the schema's type `T` into the cell.
 pub fn set_value<T: crate::qapi::visit::QapiType>(
     m: &mut Machine,

@@ -51,7 +51,7 @@ pub(super) enum Expect {
     Colon,
     /// A comma or the end of the container.
     Separator,
-    /// Nothing any more: there is a value, or an error.
+    /// Nothing any more: there was an error.
     Nothing,
 }
 
@@ -60,7 +60,7 @@ pub(super) enum Expect {
 pub(super) struct Parser {
     pub(super) frames: Vec<Frame>,
     pub(super) expect: Expect,
-    outcome: Option<Result<QObject, String>>,
+    error: Option<String>,
 }
 
 impl Parser {
@@ -68,45 +68,55 @@ impl Parser {
         Parser {
             frames: Vec::new(),
             expect: Expect::Value,
-            outcome: None,
+            error: None,
         }
     }
 
-    /// Whether the value is complete, or will never be.
-    pub(super) fn is_decided(&self) -> bool {
+    /// Whether there was an error, so that what follows does not matter.
+    #[inline]
+    pub(super) fn has_failed(&self) -> bool {
         self.expect == Expect::Nothing
     }
 
-    /// The outcome of the message, which is at its end; ready for the next.
-    pub(super) fn finish(&mut self) -> Result<QObject, String> {
-        let outcome = self.outcome.take();
-        self.frames.clear();
-        self.expect = Expect::Value;
-        outcome.unwrap_or_else(|| Err("premature EOI".to_owned()))
+    /// What is wrong with the message, which has ended without a value. Ready
+    /// for the next one then.
+    pub(super) fn finish(&mut self) -> String {
+        let error = self.error.take();
+        self.reset();
+        error.unwrap_or_else(|| "premature EOI".to_owned())
     }
 
     /// Forgets the message.
     pub(super) fn reset(&mut self) {
         self.frames.clear();
         self.expect = Expect::Value;
-        self.outcome = None;
+        self.error = None;
     }
 
-    /// Takes the next token.
-    pub(super) fn push(&mut self, token: Token) {
+    /// Takes the next token. If the message's value is complete with it,
+    /// returns the value, ready for the next message.
+    pub(super) fn push(&mut self, token: Token) -> Option<QObject> {
         let at_end = matches!(self.expect, Expect::First | Expect::Separator);
         match (self.expect, token) {
-            (Expect::Nothing, _) => {}
+            (Expect::Nothing, _) => None,
             (_, Token::EndObject) if at_end && self.in_dict() => self.close(),
             (_, Token::EndArray) if at_end && self.in_list() => self.close(),
-            (Expect::Separator, Token::Comma) => self.expect = Expect::Value,
+            (Expect::Separator, Token::Comma) | (Expect::Colon, Token::Colon) => {
+                self.expect = Expect::Value;
+                None
+            }
             (Expect::Separator, _) if self.in_list() => self.fail("expected separator in list"),
             (Expect::Separator, _) => self.fail("expected separator in dict"),
-            (Expect::Colon, Token::Colon) => self.expect = Expect::Value,
             (Expect::Colon, _) => self.fail("missing : in object pair"),
             (_, Token::Value(value)) => self.complete(value),
-            (_, Token::BeginObject) => self.open(Frame::Dict(QDict::new(), None)),
-            (_, Token::BeginArray) => self.open(Frame::List(Vec::new())),
+            (_, Token::BeginObject) => {
+                self.open(Frame::Dict(QDict::new(), None));
+                None
+            }
+            (_, Token::BeginArray) => {
+                self.open(Frame::List(Vec::new()));
+                None
+            }
             (_, Token::Bad(error)) => self.fail(error),
             (_, _) => self.fail("expecting value"),
         }
@@ -133,46 +143,65 @@ impl Parser {
 
     /// Closes the innermost container.
     #[inline]
-    pub(super) fn close(&mut self) {
-        match self.frames.pop() {
-            Some(Frame::List(list)) => self.complete(QObject::List(list)),
-            Some(Frame::Dict(dict, _)) => self.complete(QObject::Dict(dict)),
-            None => {}
+    pub(super) fn close(&mut self) -> Option<QObject> {
+        match self.frames.pop()? {
+            Frame::List(list) => self.complete(QObject::List(list)),
+            Frame::Dict(dict, _) => self.complete(QObject::Dict(dict)),
         }
     }
 
-    /// Puts a value where it belongs.
-    #[inline]
-    pub(super) fn complete(&mut self, value: QObject) {
+    /// Puts a value where it belongs; outside of all containers that is into
+    /// the caller's hands.
+    #[inline(always)]
+    pub(super) fn complete(&mut self, value: QObject) -> Option<QObject> {
         match self.frames.last_mut() {
             Some(Frame::List(list)) => {
                 list.push(value);
                 self.expect = Expect::Separator;
+                None
             }
-            Some(Frame::Dict(dict, name)) => match name.take() {
-                Some(name) => match dict.try_insert(name, value) {
-                    Ok(()) => self.expect = Expect::Separator,
-                    Err(_) => self.fail("duplicate key"),
-                },
-                None => match value {
-                    QObject::String(text) => {
-                        *name = Some(text);
-                        self.expect = Expect::Colon;
+            Some(Frame::Dict(dict, name @ Some(_))) => {
+                match dict.try_insert(name.take().unwrap_or_default(), value) {
+                    Ok(()) => {
+                        self.expect = Expect::Separator;
+                        None
                     }
-                    _ => self.fail("key is not a string in object"),
-                },
+                    Err(_) => self.fail("duplicate key"),
+                }
+            }
+            Some(Frame::Dict(_, name)) => match value {
+                QObject::String(text) => {
+                    *name = Some(text);
+                    self.expect = Expect::Colon;
+                    None
+                }
+                _ => self.fail("key is not a string in object"),
             },
             None => {
-                self.expect = Expect::Nothing;
-                self.outcome = Some(Ok(value));
+                self.expect = Expect::Value;
+                Some(value)
             }
         }
     }
 
+    /// The same for a string, which may be a name.
+    #[inline(always)]
+    pub(super) fn complete_string(&mut self, text: String) -> Option<QObject> {
+        match self.frames.last_mut() {
+            Some(Frame::Dict(_, name @ None)) => {
+                *name = Some(text);
+                self.expect = Expect::Colon;
+                None
+            }
+            _ => self.complete(QObject::String(text)),
+        }
+    }
+
     #[cold]
-    fn fail(&mut self, error: impl Into<String>) {
+    fn fail(&mut self, error: impl Into<String>) -> Option<QObject> {
         self.frames = Vec::new();
         self.expect = Expect::Nothing;
-        self.outcome = Some(Err(error.into()));
+        self.error = Some(error.into());
+        None
     }
 }

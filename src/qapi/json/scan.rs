@@ -87,7 +87,19 @@ fn find(bytes: &[u8], stop: impl Fn(u8) -> bool, marks: impl Fn(u64) -> u64) -> 
         }
     }
     let rest = &bytes[at..];
-    at + rest.iter().position(|&b| stop(b)).unwrap_or(rest.len())
+    if rest.is_empty() {
+        return at;
+    }
+    // Zeros, at which all three stop, fill up the word of the bytes left over.
+    let word = match (bytes.last_chunk(), rest.first_chunk(), rest.last_chunk()) {
+        (Some(end), ..) => u64::from_le_bytes(*end) >> (8 * (8 - rest.len())),
+        (None, Some(start), Some(end)) => {
+            let (start, end) = (u32::from_le_bytes(*start), u32::from_le_bytes(*end));
+            u64::from(start) | u64::from(end) << (8 * (rest.len() - 4))
+        }
+        _ => rest.iter().rev().fold(0, |w, &b| w << 8 | u64::from(b)),
+    };
+    at + place(marks(word) & TOPS).min(rest.len())
 }
 
 #[cfg(test)]

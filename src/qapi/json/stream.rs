@@ -43,9 +43,12 @@ pub struct JsonLimits {
     pub token_size: usize,
     /// Number of tokens.
     pub token_count: usize,
-    /// Levels of nesting, objects and arrays together.
+    /// Levels of nesting, objects and arrays together. More than QEMU's 1024
+    /// count as 1024, since values are dropped and written by recursion.
     pub nesting: usize,
 }
+
+const MAX_NESTING: usize = 1024;
 
 /// QEMU's limits: 64 MiB, 2^21 tokens, 1024 levels.
 impl Default for JsonLimits {
@@ -53,7 +56,7 @@ impl Default for JsonLimits {
         JsonLimits {
             token_size: 64 << 20,
             token_count: 1 << 21,
-            nesting: 1024,
+            nesting: MAX_NESTING,
         }
     }
 }
@@ -100,8 +103,9 @@ impl Default for JsonMessageParser {
 impl JsonMessageParser {
     /// A parser at the start of a message.
     pub fn new(limits: JsonLimits) -> Self {
+        let nesting = limits.nesting.min(MAX_NESTING);
         JsonMessageParser {
-            limits,
+            limits: JsonLimits { nesting, ..limits },
             lexer: Lexer::new(limits.token_size),
             parser: Parser::new(),
             braces: 0,
@@ -125,11 +129,11 @@ impl JsonMessageParser {
     pub fn parse(&mut self, input: &[u8]) -> (usize, Option<Result<QObject, Error>>) {
         let mut at = 0;
         while at < input.len() {
-            if self.lexer.at_start() && !self.parser.is_decided() {
-                let (used, outcome) = fast::parse(self, &input[at..]);
+            if self.lexer.at_start() && !self.parser.has_failed() {
+                let (used, message) = fast::parse(self, &input[at..]);
                 at += used;
-                if outcome.is_some() {
-                    return (at, outcome);
+                if let Some(message) = message {
+                    return (at, Some(Ok(message)));
                 }
             }
             let (used, outcome) = self.parse_one(&input[at..]);
@@ -142,7 +146,7 @@ impl JsonMessageParser {
     }
 
     /// Takes one token by way of the lexer.
-    fn parse_one(&mut self, input: &[u8]) -> (usize, Option<Outcome>) {
+    pub(super) fn parse_one(&mut self, input: &[u8]) -> (usize, Option<Outcome>) {
         let (used, lexeme) = self.lexer.next(input);
         (used, lexeme.and_then(|lexeme| self.take(lexeme)))
     }
@@ -159,7 +163,7 @@ impl JsonMessageParser {
                 return outcome;
             }
         }
-        (self.token_count > 0).then(|| self.end_message())
+        (self.token_count > 0).then(|| Err(self.end_in_error()))
     }
 
     /// Forgets what was begun; the next byte is the first of a message.
@@ -176,32 +180,30 @@ impl JsonMessageParser {
     fn take(&mut self, lexeme: Lexeme) -> Option<Outcome> {
         let text = self.lexer.text();
         let token = match lexeme {
-            Lexeme::Structural(byte) => match byte {
-                b'{' => Token::BeginObject,
-                b'}' => Token::EndObject,
-                b'[' => Token::BeginArray,
-                b']' => Token::EndArray,
-                b':' => Token::Colon,
-                _ => Token::Comma,
-            },
+            Lexeme::Structural(b'{') => Token::BeginObject,
+            Lexeme::Structural(b'}') => Token::EndObject,
+            Lexeme::Structural(b'[') => Token::BeginArray,
+            Lexeme::Structural(b']') => Token::EndArray,
+            Lexeme::Structural(b':') => Token::Colon,
+            Lexeme::Structural(_) => Token::Comma,
+            Lexeme::Stray => return Some(self.stray()),
+            Lexeme::TooLong => return Some(self.exceed("JSON token size limit exceeded")),
             // After an error nobody wants to know what a token means.
-            _ if self.parser.is_decided() => Token::Value(QObject::Null),
+            _ if self.parser.has_failed() => Token::Value(QObject::Null),
             Lexeme::String => unquote(text).map_or_else(Token::Bad, |s| Token::Value(s.into())),
             Lexeme::Number => Token::Value(number::parse(&mod_utf8_lossy(text)).into()),
             Lexeme::Keyword => keyword(text),
-            Lexeme::Stray | Lexeme::TooLong => Token::Comma,
         };
-        match lexeme {
-            Lexeme::Stray => {
-                // QEMU formats the token as a C string.
-                let shown = text.split(|&b| b == 0).next().unwrap_or_default();
-                let error = format!("JSON parse error, stray '{}'", mod_utf8_lossy(shown));
-                self.forget_message();
-                Some(Err(Error::new(error)))
-            }
-            Lexeme::TooLong => Some(self.exceed("JSON token size limit exceeded")),
-            _ => self.push(token, text.len()),
-        }
+        self.push(token, text.len())
+    }
+
+    fn stray(&mut self) -> Outcome {
+        // QEMU formats the token as a C string.
+        let text = self.lexer.text().split(|&b| b == 0).next();
+        let shown = mod_utf8_lossy(text.unwrap_or_default());
+        let error = Error::new(format!("JSON parse error, stray '{shown}'"));
+        self.forget_message();
+        Err(error)
     }
 
     /// Takes a token of that length in bytes.
@@ -225,8 +227,13 @@ impl JsonMessageParser {
         }
         self.token_size += len;
         self.token_count += 1;
-        self.parser.push(token);
-        self.is_at_end().then(|| self.end_message())
+        if let Some(message) = self.parser.push(token) {
+            self.restart_counts();
+            return Some(Ok(message));
+        }
+        let balanced = self.braces == 0 && self.brackets == 0;
+        let ended = balanced || self.braces < 0 || self.brackets < 0;
+        ended.then(|| Err(self.end_in_error()))
     }
 
     /// Bytes that surely break no limit, whatever tokens they hold.
@@ -242,32 +249,18 @@ impl JsonMessageParser {
     }
 
     /// Counts tokens that the parser has been given past [`Self::push`], which
-    /// together broke no limit; returns the outcome if the message is at its end.
-    #[inline]
-    pub(super) fn account(
-        &mut self,
-        tokens: usize,
-        size: usize,
-        braces: isize,
-        brackets: isize,
-    ) -> Option<Outcome> {
+    /// together broke no limit.
+    pub(super) fn account(&mut self, tokens: usize, size: usize, braces: isize, brackets: isize) {
         self.token_count += tokens;
         self.token_size += size;
         self.braces += braces;
         self.brackets += brackets;
-        (self.parser.is_decided() && self.is_at_end()).then(|| self.end_message())
     }
 
-    /// Whether the message ends here, given that it has begun.
-    #[inline]
-    fn is_at_end(&self) -> bool {
-        let balanced = self.braces == 0 && self.brackets == 0;
-        balanced || self.braces < 0 || self.brackets < 0
-    }
-
-    fn end_message(&mut self) -> Outcome {
+    #[cold]
+    fn end_in_error(&mut self) -> Error {
         self.restart_counts();
-        self.parser.finish().map_err(parse_error)
+        parse_error(self.parser.finish())
     }
 
     #[cold]
@@ -281,7 +274,7 @@ impl JsonMessageParser {
         self.restart_counts();
     }
 
-    fn restart_counts(&mut self) {
+    pub(super) fn restart_counts(&mut self) {
         self.braces = 0;
         self.brackets = 0;
         self.token_count = 0;

@@ -10,14 +10,19 @@ use super::utf8::{is_noncharacter, mod_utf8_codepoint, mod_utf8_lossy};
 
 /// The string of a token, which still has its quotes; or the error text.
 pub(super) fn unquote(token: &[u8]) -> Result<String, String> {
-    let [quote, inner @ .., _] = token else {
-        return Ok(String::new());
-    };
-    if !inner.contains(&b'\\') {
-        if let Some(text) = decode(inner) {
+    if !token.contains(&b'\\') {
+        if let Some(text) = token.get(1..token.len() - 1).and_then(decode) {
             return Ok(text.to_owned());
         }
     }
+    resolve(token)
+}
+
+/// The same, by looking at each character that is not plain.
+pub(super) fn resolve(token: &[u8]) -> Result<String, String> {
+    let [quote, inner @ .., _] = token else {
+        return Ok(String::new());
+    };
     let mut out = Vec::with_capacity(inner.len());
     let mut at = 1;
     let end = token.len() - 1;

@@ -45,8 +45,10 @@ pub mod dump;
 mod enter;
 mod expr;
 mod finish;
-mod lexer;
 pub mod introspect;
+mod lexer;
+pub mod manual;
+mod markup;
 pub mod model;
 mod names;
 mod parser;
@@ -111,3 +113,6 @@ pub fn load_text(text: &str) -> Result<Schema, SchemaError> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests;

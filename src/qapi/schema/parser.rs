@@ -129,7 +129,9 @@ impl Parser {
     ) -> Result<(), SchemaError> {
         let places = &self.parsed.places;
         let target = places.include_target(at.file, what);
-        if places.in_chain(at.file, &target.identity) {
+        // Whatever is in the chain has been read, so most includes need not ask.
+        let known = self.seen.contains(&target.identity);
+        if known && places.in_chain(at.file, &target.identity) {
             return Err(places.error(at, &format!("inclusion loop for {what}")));
         }
         let target_module = self.module(&target.identity);
@@ -137,9 +139,10 @@ impl Parser {
             module,
             target: target_module,
         });
-        if !self.seen.insert(target.identity.clone()) {
+        if known {
             return Ok(());
         }
+        self.seen.insert(target.identity.clone());
         let bytes = read(&target.path).map_err(|error| {
             let reason = reason(&error);
             let message = format!("can't read include file '{}': {reason}", target.name);

@@ -75,7 +75,7 @@ impl<'c, 's> Object<'c, 's> {
         });
         let fields = members
             .iter()
-            .filter(|(m, _)| !union.as_ref().is_some_and(|u| u.tag == m.name))
+            .filter(|(m, _)| union.as_ref().is_none_or(|u| u.tag != m.name))
             .cloned()
             .collect();
         Object {

@@ -19,7 +19,7 @@
 //! }
 //! ```
 //!
-//! A deferred command's reply arrives through the [`ReplyPort`].
+//! A deferred command's reply arrives through the [`ReplyPort`](super::ReplyPort).
 
 use std::collections::HashMap;
 use std::fmt;

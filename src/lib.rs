@@ -6,6 +6,8 @@ extern crate self as qmonitor;
 
 #[cfg(feature = "runtime")]
 pub mod chardev;
+#[cfg(feature = "machine")]
+pub mod machine;
 #[cfg(feature = "runtime")]
 pub mod main_loop;
 #[cfg(feature = "runtime")]
@@ -13,3 +15,6 @@ pub mod monitor;
 pub mod qapi;
 #[cfg(feature = "runtime")]
 pub mod trace;
+
+#[cfg(feature = "runtime")]
+pub use monitor::Runtime;

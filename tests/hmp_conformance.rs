@@ -198,8 +198,9 @@ fn handler(name: &str) -> Handler {
             session.puts(text.as_bytes());
         },
         "chardev-remove" => |session, args| {
-            let text = format!("Error: Chardev '{}' not found\n", args.str("id"));
-            session.puts(text.as_bytes());
+            session.puts(b"Error: Chardev '");
+            session.puts(args.bytes("id"));
+            session.puts(b"' not found\n");
         },
         "block_resize" => |session, args| {
             let text = format!(

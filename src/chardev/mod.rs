@@ -102,5 +102,7 @@ pub use table::{
 /// The most bytes a backend reads and hands over in one go.
 pub const CHR_READ_BUF_LEN: usize = 64 * 1024;
 
+mod pending;
 #[cfg(test)]
 mod tests;
+pub use pending::*;

@@ -281,6 +281,19 @@ impl QemuOpts {
         }
     }
 
+    /// The same options under an id of any form, as `chardev-change` has it.
+    pub fn under_id(mut self, id: &str) -> Self {
+        self.id = Some(id.to_owned());
+        self
+    }
+
+    /// Every option's name and text in order (`qemu_opt_foreach`).
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.opts
+            .iter()
+            .map(|(name, v)| (name.as_str(), v.text.as_str()))
+    }
+
     /// Adds options from a string; short forms draw no warning here and an
     /// `id` is ignored (`qemu_opts_do_parse`).
     pub fn do_parse(&mut self, list: &QemuOptsList, params: &str) -> Result<(), Error> {

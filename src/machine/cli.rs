@@ -68,35 +68,165 @@ pub static OPTIONS: &[OptRow] = &[
     row("h", None, Opt::Help, "show this help and exit"),
     row("help", None, Opt::Help, ""),
     row("version", None, Opt::Version, "show the version and exit"),
-    row("machine", Some("[type=]none[,prop=value...]"), Opt::Machine, "the machine to simulate; there is only 'none'"),
+    row(
+        "machine",
+        Some("[type=]none[,prop=value...]"),
+        Opt::Machine,
+        "the machine to simulate; there is only 'none'",
+    ),
     row("M", Some("[type=]none[,prop=value...]"), Opt::Machine, ""),
-    row("m", Some("[size=]MEGS"), Opt::M, "size of the machine's RAM (default 128 MiB)"),
-    row("name", Some("NAME[,debug-threads=on|off]"), Opt::Name, "name of the guest"),
+    row(
+        "m",
+        Some("[size=]MEGS"),
+        Opt::M,
+        "size of the machine's RAM (default 128 MiB)",
+    ),
+    row(
+        "name",
+        Some("NAME[,debug-threads=on|off]"),
+        Opt::Name,
+        "name of the guest",
+    ),
     row("uuid", Some("UUID"), Opt::Uuid, "UUID of the machine"),
-    row("preconfig", None, Opt::Preconfig, "wait for x-exit-preconfig before the machine is made"),
-    row("S", None, Opt::Stopped, "do not start the machine; 'cont' does"),
-    row("no-shutdown", None, Opt::NoShutdown, "stop instead of exiting when the guest shuts down"),
-    row("no-reboot", None, Opt::NoReboot, "exit instead of rebooting"),
+    row(
+        "preconfig",
+        None,
+        Opt::Preconfig,
+        "wait for x-exit-preconfig before the machine is made",
+    ),
+    row(
+        "S",
+        None,
+        Opt::Stopped,
+        "do not start the machine; 'cont' does",
+    ),
+    row(
+        "no-shutdown",
+        None,
+        Opt::NoShutdown,
+        "stop instead of exiting when the guest shuts down",
+    ),
+    row(
+        "no-reboot",
+        None,
+        Opt::NoReboot,
+        "exit instead of rebooting",
+    ),
     row("nodefaults", None, Opt::Nodefaults, "no default monitor"),
-    row("display", Some("none"), Opt::Display, "there is no display; 'none' is accepted"),
-    row("nographic", None, Opt::Nographic, "monitor and serial port on standard input and output"),
-    row("qmp", Some("DEV"), Opt::Qmp, "a QMP monitor on character device DEV"),
-    row("qmp-pretty", Some("DEV"), Opt::QmpPretty, "the same with indented replies"),
-    row("monitor", Some("DEV"), Opt::Monitor, "a human monitor on character device DEV"),
-    row("mon", Some("[chardev=]ID[,mode=readline|control][,pretty=on|off]"), Opt::Mon, "a monitor on an existing chardev"),
-    row("chardev", Some("BACKEND,id=ID[,option=value...]"), Opt::Chardev, "a character device; -chardev help lists backends"),
-    row("serial", Some("DEV"), Opt::Serial, "a serial port on character device DEV"),
-    row("parallel", Some("DEV"), Opt::Parallel, "a parallel port on character device DEV"),
-    row("echr", Some("CHR"), Opt::Echr, "ASCII code of the escape character of multiplexed devices"),
-    row("object", Some("TYPE,id=ID[,prop=value...]"), Opt::Object, "make an object"),
-    row("add-fd", Some("fd=FD,set=SET[,opaque=TEXT]"), Opt::AddFd, "add an inherited descriptor to a set"),
-    row("daemonize", None, Opt::Daemonize, "go to the background once everything listens"),
-    row("pidfile", Some("FILE"), Opt::Pidfile, "write the process id to FILE"),
-    row("D", Some("FILE"), Opt::LogFile, "write the log to FILE instead of standard error"),
-    row("d", Some("ITEM[,...]"), Opt::LogItems, "log these items; -d help lists them"),
-    row("trace", Some("[[enable=]PATTERN][,events=FILE][,file=FILE]"), Opt::Trace, "print trace events that match; -trace help lists them"),
-    row("msg", Some("[timestamp=on|off][,guest-name=on|off]"), Opt::Msg, "how error messages look"),
-    row("compat", Some("[deprecated-input=accept|reject|crash][,deprecated-output=accept|hide]..."), Opt::Compat, "what to do with deprecated and unstable parts of the interface"),
+    row(
+        "display",
+        Some("none"),
+        Opt::Display,
+        "there is no display; 'none' is accepted",
+    ),
+    row(
+        "nographic",
+        None,
+        Opt::Nographic,
+        "monitor and serial port on standard input and output",
+    ),
+    row(
+        "qmp",
+        Some("DEV"),
+        Opt::Qmp,
+        "a QMP monitor on character device DEV",
+    ),
+    row(
+        "qmp-pretty",
+        Some("DEV"),
+        Opt::QmpPretty,
+        "the same with indented replies",
+    ),
+    row(
+        "monitor",
+        Some("DEV"),
+        Opt::Monitor,
+        "a human monitor on character device DEV",
+    ),
+    row(
+        "mon",
+        Some("[chardev=]ID[,mode=readline|control][,pretty=on|off]"),
+        Opt::Mon,
+        "a monitor on an existing chardev",
+    ),
+    row(
+        "chardev",
+        Some("BACKEND,id=ID[,option=value...]"),
+        Opt::Chardev,
+        "a character device; -chardev help lists backends",
+    ),
+    row(
+        "serial",
+        Some("DEV"),
+        Opt::Serial,
+        "a serial port on character device DEV",
+    ),
+    row(
+        "parallel",
+        Some("DEV"),
+        Opt::Parallel,
+        "a parallel port on character device DEV",
+    ),
+    row(
+        "echr",
+        Some("CHR"),
+        Opt::Echr,
+        "ASCII code of the escape character of multiplexed devices",
+    ),
+    row(
+        "object",
+        Some("TYPE,id=ID[,prop=value...]"),
+        Opt::Object,
+        "make an object",
+    ),
+    row(
+        "add-fd",
+        Some("fd=FD,set=SET[,opaque=TEXT]"),
+        Opt::AddFd,
+        "add an inherited descriptor to a set",
+    ),
+    row(
+        "daemonize",
+        None,
+        Opt::Daemonize,
+        "go to the background once everything listens",
+    ),
+    row(
+        "pidfile",
+        Some("FILE"),
+        Opt::Pidfile,
+        "write the process id to FILE",
+    ),
+    row(
+        "D",
+        Some("FILE"),
+        Opt::LogFile,
+        "write the log to FILE instead of standard error",
+    ),
+    row(
+        "d",
+        Some("ITEM[,...]"),
+        Opt::LogItems,
+        "log these items; -d help lists them",
+    ),
+    row(
+        "trace",
+        Some("[[enable=]PATTERN][,events=FILE][,file=FILE]"),
+        Opt::Trace,
+        "print trace events that match; -trace help lists them",
+    ),
+    row(
+        "msg",
+        Some("[timestamp=on|off][,guest-name=on|off]"),
+        Opt::Msg,
+        "how error messages look",
+    ),
+    row(
+        "compat",
+        Some("[deprecated-input=accept|reject|crash][,deprecated-output=accept|hide]..."),
+        Opt::Compat,
+        "what to do with deprecated and unstable parts of the interface",
+    ),
 ];
 
 /// Splits a command line into options and their arguments. A word that is no
@@ -131,6 +261,12 @@ pub fn parse(args: &[String]) -> Result<Vec<(Opt, Option<String>)>, Error> {
         parsed.push((row.opt, arg));
     }
     Ok(parsed)
+}
+
+/// The option's first name, without the dash.
+pub fn name(opt: Opt) -> &'static str {
+    let row = OPTIONS.iter().find(|r| r.opt == opt);
+    row.map_or("", |r| r.name)
 }
 
 /// The text of `-h`.
@@ -172,7 +308,13 @@ mod tests {
         let opts: Vec<_> = parsed.iter().map(|(o, _)| *o).collect();
         assert_eq!(
             opts,
-            [Opt::Stopped, Opt::Preconfig, Opt::Machine, Opt::Machine, Opt::Qmp]
+            [
+                Opt::Stopped,
+                Opt::Preconfig,
+                Opt::Machine,
+                Opt::Machine,
+                Opt::Qmp
+            ]
         );
         // The word after an option with an argument is the argument, whatever
         // it looks like.
@@ -186,7 +328,10 @@ mod tests {
             ("--foo", "--foo: invalid option"),
             ("-S=1", "-S=1: invalid option"),
             ("--qmp", "--qmp: requires an argument"),
-            ("/no/such/disk", "/no/such/disk: Could not open '/no/such/disk': No such file or directory"),
+            (
+                "/no/such/disk",
+                "/no/such/disk: Could not open '/no/such/disk': No such file or directory",
+            ),
             ("---S", "---S: invalid option"),
         ] {
             assert_eq!(parse(&words(line)).unwrap_err().desc(), message);

@@ -69,7 +69,7 @@ const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// standard library collects an emptied vector of the same layout in place.
 fn recycle(mut fds: Vec<PollFd<'_>>) -> Vec<PollFd<'static>> {
     fds.clear();
-    fds.into_iter().filter_map(|_| None).collect()
+    fds.into_iter().map_while(|_| None).collect()
 }
 
 fn to_poll_flags(condition: Condition) -> PollFlags {

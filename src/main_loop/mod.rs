@@ -506,8 +506,11 @@ impl<H> MainLoop<H> {
     /// # let mut app = App { main_loop: MainLoop::new()?, ticks: 0 };
     /// # let timer = app.main_loop.timer_new(ClockType::Realtime, "tick", |app: &mut App| app.ticks += 1);
     /// # app.main_loop.timer_mod(timer, 1_000_000);
-    /// while app.ticks == 0 {
+    /// loop {
     ///     while main_loop_wait(&mut app, Some(Duration::ZERO))? {}
+    ///     if app.ticks > 0 {
+    ///         break; // asked here: those turns may have done all there is
+    ///     }
     ///     let timeout = match app.main_loop.next_timeout() {
     ///         None => PollTimeout::NONE,
     ///         // Rounded up, or the last millisecond would be spent spinning.

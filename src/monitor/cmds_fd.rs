@@ -43,12 +43,31 @@ impl<S: 'static> FdsCommands for S {
         })
     }
 
-    fn qmp_remove_fd(
-        rt: &mut Runtime<Self>,
-        fdset_id: i64,
-        fd: Option<i64>,
-    ) -> Result<(), Error> {
+    fn qmp_remove_fd(rt: &mut Runtime<Self>, fdset_id: i64, fd: Option<i64>) -> Result<(), Error> {
         rt.fdsets.remove(fdset_id, fd)
+    }
+
+    fn qmp_add_client(
+        rt: &mut Runtime<Self>,
+        protocol: String,
+        fdname: String,
+        _skipauth: Option<bool>,
+        _tls: Option<bool>,
+    ) -> Result<(), Error> {
+        // Taken first: whatever becomes of it, the name is used up.
+        let missing = || {
+            Error::new(format!(
+                "File descriptor named '{fdname}' has not been found"
+            ))
+        };
+        let mon = rt.current_monitor_mut().ok_or_else(missing)?;
+        let _closed = mon.fds.take(&fdname)?;
+        Err(match protocol.as_str() {
+            "vnc" | "spice" | "@dbus-display" => {
+                Error::new(format!("{protocol} is not available in this program"))
+            }
+            _ => Error::new(format!("protocol '{protocol}' is invalid")),
+        })
     }
 
     fn qmp_query_fdsets(rt: &mut Runtime<Self>) -> Result<Vec<FdsetInfo>, Error> {

@@ -158,12 +158,16 @@ pub(crate) fn monitor_qmp_dispatch<S>(
     };
     let (oob_enabled, pretty, connection) = (session.oob, session.pretty, session.connection);
     let negotiating = !session.negotiated;
-    let mut w = std::mem::take(&mut rt.dispatcher.writer);
+    let mut w = std::mem::replace(&mut rt.dispatcher.writer, JsonWriter::new(false));
     w.clear();
     w.set_pretty(pretty);
     let outer = rt.dispatcher.current.replace(mon);
     let (id, outcome) = match request.map_err(|e| (e, None)).and_then(|r| {
-        trace_event!(qmp_dispatch, "{}", if oob { "out of band" } else { "in band" });
+        trace_event!(
+            qmp_dispatch,
+            "{}",
+            if oob { "out of band" } else { "in band" }
+        );
         qmp_request_check(r, oob_enabled)
     }) {
         Err((e, id)) => (id, Err(e)),
@@ -240,7 +244,11 @@ pub(crate) fn monitor_qmp_dispatch<S>(
         }
         Err(e) => qmp::write_error(&mut w, id.as_ref(), &e),
     }
-    trace_event!(monitor_qmp_respond, "{}", String::from_utf8_lossy(w.as_bytes()));
+    trace_event!(
+        monitor_qmp_respond,
+        "{}",
+        String::from_utf8_lossy(w.as_bytes())
+    );
     // The client may have left, or left and come back, while the command ran.
     let same = |q: &mut qmp::MonitorQmp| q.connection == connection;
     if rt.monitors.qmp_mut(mon).is_some_and(same) {

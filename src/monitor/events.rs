@@ -14,7 +14,7 @@ use super::table::{mark_dirty, MonitorId, MonitorKind};
 use crate::main_loop::{ClockType, TimerId};
 use crate::qapi::events::{event_rate_limit, EventInfo};
 use crate::qapi::json::{qobject_to_json, JsonWriter};
-use crate::qapi::policy::CompatPolicyOutput;
+use crate::qapi::policy::{CompatPolicy, CompatPolicyOutput};
 use crate::qapi::QDict;
 use crate::trace_event;
 
@@ -35,6 +35,11 @@ type Key = (&'static str, Option<String>);
 #[derive(Default)]
 pub struct EventState {
     throttles: HashMap<Key, Throttle>,
+}
+
+/// The `-compat` policy in force, for generated emitters.
+pub fn compat_policy<S>(rt: &Runtime<S>) -> CompatPolicy {
+    rt.policy
 }
 
 /// Sends an event, or keeps it for later if its kind is rate limited

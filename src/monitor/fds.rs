@@ -3,8 +3,11 @@
 //! opened as `/dev/fdset/N`.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::rc::{Rc, Weak};
 
+use nix::errno::Errno;
 use nix::fcntl::{fcntl, FcntlArg, OFlag};
 
 use crate::qapi::Error;
@@ -78,8 +81,14 @@ pub struct FdsetFd {
 pub struct Fdset {
     /// In the order in which they were added.
     pub fds: Vec<FdsetFd>,
-    /// Numbers of the duplicates handed out by `/dev/fdset/N`.
-    users: Vec<i32>,
+    /// The duplicates handed out by `/dev/fdset/N`, as long as they live.
+    users: Vec<Weak<OwnedFd>>,
+}
+
+impl Fdset {
+    fn is_unused(&self) -> bool {
+        self.fds.is_empty() && self.users.iter().all(|user| user.strong_count() == 0)
+    }
 }
 
 /// All sets by number (QEMU's `mon_fdsets`).
@@ -144,54 +153,38 @@ impl Fdsets {
                 set.fds.remove(at.ok_or_else(missing)?);
             }
         }
-        self.cleanup(fdset_id);
+        self.cleanup();
         Ok(())
     }
 
-    fn cleanup(&mut self, fdset_id: i64) {
-        let unused = |s: &Fdset| s.fds.is_empty() && s.users.is_empty();
-        if self.sets.get(&fdset_id).is_some_and(unused) {
-            self.sets.remove(&fdset_id);
-        }
+    /// Forgets sets that nobody can reach any more.
+    fn cleanup(&mut self) {
+        self.sets.retain(|_, set| !set.is_unused());
     }
 
     /// The sets, highest number first, as `query-fdsets` lists them.
-    pub fn iter(&self) -> impl Iterator<Item = (i64, &Fdset)> {
+    pub fn iter(&mut self) -> impl Iterator<Item = (i64, &Fdset)> {
+        self.cleanup();
         self.sets.iter().rev().map(|(id, set)| (*id, set))
     }
 
     /// A duplicate of the set's descriptor whose access mode is that of
-    /// `flags` (`monitor_fdset_dup_fd_add`); its number is noted, so that the
-    /// set stays while it is in use.
+    /// `flags` (`monitor_fdset_dup_fd_add`). The set stays until it is dropped.
     ///
     /// # Errors
     ///
     /// ENOENT without such a set, EACCES without a descriptor of that mode.
-    pub fn dup(&mut self, fdset_id: i64, flags: OFlag) -> nix::Result<OwnedFd> {
-        use nix::errno::Errno;
+    pub fn dup(&mut self, fdset_id: i64, flags: OFlag) -> io::Result<Rc<OwnedFd>> {
         let set = self.sets.get_mut(&fdset_id).ok_or(Errno::ENOENT)?;
         for f in &set.fds {
             let mode = OFlag::from_bits_truncate(fcntl(f.fd.as_fd(), FcntlArg::F_GETFL)?);
             if mode & OFlag::O_ACCMODE == flags & OFlag::O_ACCMODE {
-                let dup = f.fd.try_clone().map_err(|e| {
-                    Errno::from_raw(e.raw_os_error().unwrap_or(Errno::EIO as i32))
-                })?;
-                set.users.push(dup.as_raw_fd());
+                let dup = Rc::new(f.fd.try_clone()?);
+                set.users.push(Rc::downgrade(&dup));
                 return Ok(dup);
             }
         }
-        Err(Errno::EACCES)
-    }
-
-    /// Notes that a duplicate is about to be closed (`monitor_fdset_dup_fd_remove`).
-    pub fn dup_closed(&mut self, raw: i32) {
-        let ids: Vec<i64> = self.sets.keys().copied().collect();
-        for id in ids {
-            if let Some(set) = self.sets.get_mut(&id) {
-                set.users.retain(|u| *u != raw);
-            }
-            self.cleanup(id);
-        }
+        Err(Errno::EACCES.into())
     }
 }
 
@@ -256,17 +249,17 @@ mod tests {
         let mut sets = Fdsets::default();
         let (id, _) = sets.add(None, some_fd(), None).unwrap();
         assert_eq!(
-            sets.dup(id, OFlag::O_RDWR).unwrap_err(),
-            nix::errno::Errno::EACCES
+            sets.dup(id, OFlag::O_RDWR).unwrap_err().kind(),
+            io::ErrorKind::PermissionDenied
         );
         assert_eq!(
-            sets.dup(5, OFlag::O_RDONLY).unwrap_err(),
-            nix::errno::Errno::ENOENT
+            sets.dup(5, OFlag::O_RDONLY).unwrap_err().kind(),
+            io::ErrorKind::NotFound
         );
         let user = sets.dup(id, OFlag::O_RDONLY).unwrap();
         sets.remove(id, None).unwrap();
         assert_eq!(sets.iter().next().unwrap().1.fds.len(), 0);
-        sets.dup_closed(user.as_raw_fd());
+        drop(user);
         assert_eq!(sets.iter().count(), 0);
     }
 }

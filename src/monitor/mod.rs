@@ -1,3 +1,48 @@
-//! Monitors: QMP and HMP sessions on character devices.
+//! Monitors: QMP and HMP sessions on character devices, and the value that
+//! owns it all.
+//!
+//! ```text
+//!   chardev ──read──▶ qmp.rs ──queue──▶ dispatcher.rs ──▶ qapi::dispatch ──▶ cmd.func
+//!      ▲                                     │                                  │
+//!      └──── table.rs: monitor_flush ◀── reply, events.rs ◀─────────────────────┘
+//!
+//!   chardev ──read──▶ hmp/session.rs ──line──▶ hmp/context.rs ──▶ the row's function
+//! ```
+//!
+//! | file | what |
+//! |---|---|
+//! | `runtime` | [`Runtime`], the owner of everything |
+//! | `table`, `outbuf` | the monitors, and how their output leaves |
+//! | `qmp` | the QMP session |
+//! | `dispatcher` | who is served when; deferred commands |
+//! | `events` | events and their rate limits |
+//! | [`hmp`] | the human monitor: editor, table, session |
+//! | `fds` | descriptors that clients pass |
+//! | `options` | `-qmp`, `-monitor`, `-mon` |
+//! | `schema`, `cmds_*`, `hmp_cmds` | the commands that every monitor has |
 
+mod base64;
+mod char_config;
+mod cmds_char;
+mod cmds_control;
+mod cmds_fd;
+mod cmds_misc;
+mod cmds_trace;
+mod dispatcher;
+mod events;
+mod fds;
 pub mod hmp;
+mod hmp_cmds;
+mod options;
+mod outbuf;
+mod qmp;
+mod runtime;
+pub mod schema;
+mod table;
+pub mod version;
+
+pub use events::{compat_policy, qapi_event_emit};
+pub use fds::{Fdset, FdsetFd, Fdsets, MonitorFds};
+pub use options::{MonitorMode, MonitorOptions, OptionGroup, QEMU_MON_OPTS};
+pub use runtime::{ExitRequest, QuitHandler, Runtime};
+pub use table::{monitor_remove, Monitor, MonitorId};

@@ -132,7 +132,13 @@ impl<S: 'static> Runtime<S> {
                 label
             }
         };
-        trace_event!(monitor_parse, "{} -> chardev {} + mon {:?}", form, chardev, mode);
+        trace_event!(
+            monitor_parse,
+            "{} -> chardev {} + mon {:?}",
+            form,
+            chardev,
+            mode
+        );
         self.monitor_init(&MonitorOptions {
             chardev,
             mode,
@@ -157,8 +163,14 @@ mod tests {
             }
         );
         for (params, message) in [
-            ("m0,mode=bogus", "Parameter 'mode' does not accept value 'bogus'"),
-            ("m0,pretty=on", "'pretty' is not compatible with HMP monitors"),
+            (
+                "m0,mode=bogus",
+                "Parameter 'mode' does not accept value 'bogus'",
+            ),
+            (
+                "m0,pretty=on",
+                "'pretty' is not compatible with HMP monitors",
+            ),
             ("mode=control", "Parameter 'chardev' is missing"),
             ("m0,bogus=1", "Invalid parameter 'bogus'"),
         ] {

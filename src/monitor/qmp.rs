@@ -15,9 +15,9 @@
 
 use std::collections::VecDeque;
 
-use super::dispatcher::{self, Dispatched};
+use super::dispatcher;
 use super::runtime::Runtime;
-use super::table::{discard_output, mark_dirty, MonitorId, MonitorKind};
+use super::table::{discard_output, mark_dirty, Monitor, MonitorId, MonitorKind};
 use super::version;
 use crate::chardev::{qemu_chr_fe_set_handlers, CharFrontend, CharHandlers, ChardevId, ChrEvent};
 use crate::qapi::json::{JsonMessageParser, JsonWriter};
@@ -34,6 +34,9 @@ const READ_CHUNK: usize = 64 * 1024;
 /// Unsent output beyond which a session is neither read nor served: a client
 /// that does not read is not read.
 const OUTPUT_BUDGET: usize = 64 * 1024;
+
+/// Unsent output beyond which a client is sent no events.
+const EVENT_BUDGET: usize = 1024 * 1024;
 
 /// One message, as the parser gave it.
 pub(crate) type Request = Result<QObject, Error>;
@@ -131,6 +134,11 @@ fn monitor_qmp_read<S>(rt: &mut Runtime<S>, opaque: u64, bytes: &[u8]) {
     pump(rt, id);
 }
 
+/// Whether an event may still be added to what waits for the client.
+pub(crate) fn takes_event(mon: &Monitor) -> bool {
+    mon.out.unsent().len() <= EVENT_BUDGET
+}
+
 /// Pulls messages out of what has arrived, until the session is suspended.
 pub(crate) fn pump<S>(rt: &mut Runtime<S>, id: MonitorId) {
     loop {
@@ -215,7 +223,7 @@ pub(crate) fn request_taken<S>(rt: &mut Runtime<S>, id: MonitorId, answered: boo
     }
     enlist(rt, id);
     if rt.exit_requested().is_none() {
-        let over = |m: &super::table::Monitor| m.out.unsent().len() > OUTPUT_BUDGET;
+        let over = |m: &Monitor| m.out.unsent().len() > OUTPUT_BUDGET;
         if !rt.monitors.get(id).is_some_and(over) {
             pump(rt, id);
         }
@@ -224,7 +232,7 @@ pub(crate) fn request_taken<S>(rt: &mut Runtime<S>, id: MonitorId, answered: boo
 
 /// After output was written late: a session held back by it goes on.
 pub(crate) fn output_drained<S>(rt: &mut Runtime<S>, id: MonitorId) {
-    let fits = |m: &super::table::Monitor| m.out.unsent().len() <= OUTPUT_BUDGET;
+    let fits = |m: &Monitor| m.out.unsent().len() <= OUTPUT_BUDGET;
     if rt.monitors.get(id).is_some_and(fits) && rt.monitors.qmp_mut(id).is_some() {
         enlist(rt, id);
         pump(rt, id);
@@ -250,9 +258,6 @@ fn monitor_qmp_event<S>(rt: &mut Runtime<S>, opaque: u64, event: ChrEvent) {
             if let Some(qmp) = rt.monitors.qmp_mut(id) {
                 qmp.reset();
                 qmp.connected = false;
-            }
-            if let Some(mon) = rt.monitors.get_mut(id) {
-                mon.fds.disconnected();
             }
             discard_output(rt, id);
         }
@@ -302,4 +307,3 @@ pub(crate) fn write_error(w: &mut JsonWriter, id: Option<&QObject>, error: &Erro
     w.end_object();
     w.end_object();
 }
-

@@ -2,18 +2,24 @@
 //! command tables and the embedder's state.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use super::dispatcher::Dispatcher;
 use super::events::EventState;
 use super::fds::Fdsets;
-use super::hmp::HmpTables;
-use super::table::Monitors;
-use crate::chardev::{ChardevHost, Chardevs};
-use crate::main_loop::{main_loop_wait, Host, MainLoop, TimeSource};
+use super::hmp::context::HmpTables;
+use super::options::OptionGroup;
+use super::qmp::MonitorQmp;
+use super::table::{Monitor, Monitors};
+use nix::fcntl::OFlag;
+
+use crate::chardev::{ChardevHost, ChardevReport, ChardevRequest, Chardevs};
+use crate::main_loop::{main_loop_wait, Host, MainLoop, SharedFd, TimeSource};
 use crate::qapi::dispatch::QmpCommandList;
 use crate::qapi::introspect::SchemaTable;
 use crate::qapi::policy::CompatPolicy;
+use crate::qapi::Error;
 
 /// Why the program should end; the exit status is the embedder's to choose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +63,8 @@ pub struct Runtime<S: 'static> {
     pub(crate) events: EventState,
     pub(crate) fdsets: Fdsets,
     pub(crate) preconfig: bool,
-    pub(crate) options: Vec<&'static super::options::OptionGroup>,
+    pub(crate) options: &'static [OptionGroup],
+    report: Box<dyn FnMut(ChardevReport, &str)>,
     quit_handler: QuitHandler<S>,
     exit: Option<ExitRequest>,
 }
@@ -79,6 +86,26 @@ impl<S: 'static> ChardevHost for Runtime<S> {
 
     fn chardevs_mut(&mut self) -> &mut Chardevs<Self> {
         &mut self.chardevs
+    }
+
+    fn monitor_get_fd(&mut self, name: &str) -> Option<Result<OwnedFd, Error>> {
+        self.current_monitor_mut().map(|mon| mon.fds.take(name))
+    }
+
+    fn open_fdset(&mut self, id: i64, flags: OFlag) -> io::Result<SharedFd> {
+        self.fdsets.dup(id, flags).map(|fd| fd as SharedFd)
+    }
+
+    fn chardev_report(&mut self, report: ChardevReport, text: &str) {
+        (self.report)(report, text);
+    }
+
+    fn chardev_request(&mut self, request: ChardevRequest) {
+        match request {
+            ChardevRequest::Exit(status) => self.request_exit(status),
+            // There are no disks whose changes could be written back.
+            ChardevRequest::CommitAll => {}
+        }
     }
 }
 
@@ -113,7 +140,8 @@ impl<S: 'static> Runtime<S> {
             events: EventState::default(),
             fdsets: Fdsets::default(),
             preconfig: false,
-            options: Vec::new(),
+            options: &[],
+            report: Box::new(|_, text| eprintln!("{text}")),
             quit_handler: |rt| rt.request_exit(0),
             exit: None,
         };
@@ -154,6 +182,39 @@ impl<S: 'static> Runtime<S> {
         self.policy = policy;
     }
 
+    /// The options whose parameters `query-command-line-options` tells.
+    pub fn set_options(&mut self, options: &'static [OptionGroup]) {
+        self.options = options;
+    }
+
+    /// Adds a descriptor to a set, as `add-fd` does (`-add-fd`).
+    ///
+    /// # Errors
+    ///
+    /// The set's number is negative.
+    pub fn add_fd(&mut self, set: i64, fd: OwnedFd, opaque: Option<String>) -> Result<(), Error> {
+        self.fdsets.add(Some(set), fd, opaque).map(|_| ())
+    }
+
+    /// The HMP commands, to add rows and sources of completions.
+    pub fn hmp_mut(&mut self) -> &mut HmpTables<S> {
+        &mut self.hmp
+    }
+
+    /// The monitor that the command under way came from.
+    pub(crate) fn current_monitor(&self) -> Option<&Monitor> {
+        self.monitors.get(self.dispatcher.current?)
+    }
+
+    pub(crate) fn current_monitor_mut(&mut self) -> Option<&mut Monitor> {
+        self.monitors.get_mut(self.dispatcher.current?)
+    }
+
+    /// The QMP session that the command under way came from.
+    pub(crate) fn current_qmp(&mut self) -> Option<&mut MonitorQmp> {
+        self.monitors.qmp_mut(self.dispatcher.current?)
+    }
+
     /// While set, only commands declared with `allow-preconfig` run
     /// (`--preconfig`).
     pub fn set_preconfig(&mut self, preconfig: bool) {
@@ -163,6 +224,12 @@ impl<S: 'static> Runtime<S> {
     /// Whether the machine is still being configured.
     pub fn preconfig(&self) -> bool {
         self.preconfig
+    }
+
+    /// Where chardevs say what is not the answer to anything, such as a
+    /// reconnection that failed. Standard error without this.
+    pub fn set_report(&mut self, report: impl FnMut(ChardevReport, &str) + 'static) {
+        self.report = Box::new(report);
     }
 
     /// What `quit` does, in QMP and in HMP. Without this it asks for exit with
@@ -179,6 +246,8 @@ impl<S: 'static> Runtime<S> {
     /// answered. The first request wins.
     pub fn request_exit(&mut self, status: i32) {
         self.exit.get_or_insert(ExitRequest { status });
+        // So that a loop that waits takes notice.
+        self.main_loop.bh_schedule_oneshot("exit", |_| {});
     }
 
     /// What was asked of [`request_exit`](Self::request_exit).

@@ -18,7 +18,7 @@ use super::runtime::Runtime;
 use crate::chardev::{
     qemu_chr_fe_add_watch, qemu_chr_fe_deinit, qemu_chr_fe_write, CharFrontend, ChardevId,
 };
-use crate::main_loop::{Condition, Flow, Host, WatchId};
+use crate::main_loop::{Condition, Flow, WatchId};
 use crate::trace_event;
 
 /// Names a monitor. Ids are never reused, so a stale one finds nothing.
@@ -72,7 +72,12 @@ pub struct Monitors {
 
 impl Monitors {
     /// Enters a monitor.
-    pub(crate) fn insert(&mut self, fe: CharFrontend, chr: ChardevId, kind: MonitorKind) -> MonitorId {
+    pub(crate) fn insert(
+        &mut self,
+        fe: CharFrontend,
+        chr: ChardevId,
+        kind: MonitorKind,
+    ) -> MonitorId {
         self.next_serial = self.next_serial.wrapping_add(1);
         let slot = self.slots.insert((
             self.next_serial,
@@ -195,7 +200,13 @@ pub(crate) fn monitor_flush<S>(rt: &mut Runtime<S>, id: MonitorId) {
         // The chardev is broken: it will report the hang-up itself.
         Err(_) => out.unsent().len(),
     };
-    trace_event!(monitor_flush, "monitor {} wrote {} of {} bytes", id.slot, n, out.unsent().len());
+    trace_event!(
+        monitor_flush,
+        "monitor {} wrote {} of {} bytes",
+        id.slot,
+        n,
+        out.unsent().len()
+    );
     out.advance(n);
     let refused = !out.unsent().is_empty();
     let Some(mon) = rt.monitors.get_mut(id) else {

@@ -6,7 +6,9 @@
 //! which members came. Conversions in both directions are provided, for
 //! embedders who have their data in serde's types.
 
-use std::collections::HashMap;
+mod index;
+
+use index::Index;
 
 /// A JSON value (QEMU's `QObject`).
 #[derive(Debug, Clone, PartialEq)]
@@ -45,15 +47,16 @@ impl QNum {
 }
 
 /// Members by name, in the order in which they were put in (QEMU's `QDict`).
+/// There may be up to 2^32 of them.
 #[derive(Debug, Clone, Default)]
 pub struct QDict {
     entries: Vec<(String, QObject)>,
     /// Positions by name, kept once a scan would cost more than hashing.
-    index: Option<Box<HashMap<String, usize>>>,
+    index: Option<Box<Index>>,
 }
 
 /// The number of members from which on lookups go through a hash table.
-const INDEX_FROM: usize = 24;
+const INDEX_FROM: usize = 16;
 
 impl QDict {
     /// An empty dictionary.
@@ -71,11 +74,23 @@ impl QDict {
         self.entries.is_empty()
     }
 
-    fn position(&self, key: &str) -> Option<usize> {
+    /// The member's place, or else the hash of its name if there is an index.
+    fn locate(&self, key: &str) -> Result<usize, Option<u32>> {
         match &self.index {
-            Some(index) => index.get(key).copied(),
-            None => self.entries.iter().position(|(k, _)| k == key),
+            Some(index) => {
+                let hash = index::hash(key);
+                let found = index.find(hash, |i| self.entries[i].0 == key);
+                found.ok_or(Some(hash))
+            }
+            None => {
+                let found = self.entries.iter().position(|(k, _)| k == key);
+                found.ok_or(None)
+            }
         }
+    }
+
+    fn position(&self, key: &str) -> Option<usize> {
+        self.locate(key).ok()
     }
 
     /// The member's value.
@@ -101,10 +116,10 @@ impl QDict {
     /// Puts a member in or replaces its value; the old value is returned.
     pub fn insert(&mut self, key: impl Into<String>, value: impl Into<QObject>) -> Option<QObject> {
         let key = key.into();
-        match self.position(&key) {
-            Some(i) => Some(std::mem::replace(&mut self.entries[i].1, value.into())),
-            None => {
-                self.push_new(key, value.into());
+        match self.locate(&key) {
+            Ok(i) => Some(std::mem::replace(&mut self.entries[i].1, value.into())),
+            Err(hash) => {
+                self.push_new(key, value.into(), hash);
                 None
             }
         }
@@ -112,29 +127,30 @@ impl QDict {
 
     /// Puts a member in unless there is one of that name already; then the
     /// name comes back as the error.
+    #[inline]
     pub fn try_insert(&mut self, key: String, value: QObject) -> Result<(), String> {
-        if self.position(&key).is_some() {
-            return Err(key);
+        match self.locate(&key) {
+            Ok(_) => Err(key),
+            Err(hash) => {
+                self.push_new(key, value, hash);
+                Ok(())
+            }
         }
-        self.push_new(key, value);
-        Ok(())
     }
 
-    fn push_new(&mut self, key: String, value: QObject) {
-        if let Some(index) = &mut self.index {
-            index.insert(key.clone(), self.entries.len());
-        }
+    #[inline]
+    fn push_new(&mut self, key: String, value: QObject, hash: Option<u32>) {
         self.entries.push((key, value));
-        if self.index.is_none() && self.entries.len() >= INDEX_FROM {
-            self.reindex();
+        match (&mut self.index, hash) {
+            (Some(index), Some(hash)) => index.push(hash),
+            _ if self.entries.len() >= INDEX_FROM => self.reindex(),
+            _ => {}
         }
     }
 
     fn reindex(&mut self) {
-        self.index = (self.entries.len() >= INDEX_FROM).then(|| {
-            let keys = self.entries.iter().enumerate();
-            Box::new(keys.map(|(i, (k, _))| (k.clone(), i)).collect())
-        });
+        let names = self.entries.iter().map(|(name, _)| name.as_str());
+        self.index = (self.entries.len() >= INDEX_FROM).then(|| Box::new(Index::new(names)));
     }
 
     /// Takes a member out; the order of the others stays.

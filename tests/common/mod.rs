@@ -187,7 +187,10 @@ impl Client {
         while !got.ends_with(text.as_bytes()) {
             let mut byte = [0];
             let n = self.stream.read(&mut byte).unwrap_or_else(|e| {
-                panic!("waiting for {text:?}: {e}, got {:?}", String::from_utf8_lossy(&got))
+                panic!(
+                    "waiting for {text:?}: {e}, got {:?}",
+                    String::from_utf8_lossy(&got)
+                )
             });
             assert!(n > 0, "closed; got {:?}", String::from_utf8_lossy(&got));
             got.push(byte[0]);
@@ -199,7 +202,10 @@ impl Client {
     #[track_caller]
     pub fn expect_greeting(&mut self) {
         let greeting = self.message();
-        assert_eq!(greeting["QMP"]["version"]["qemu"]["major"], 10, "{greeting}");
+        assert_eq!(
+            greeting["QMP"]["version"]["qemu"]["major"], 10,
+            "{greeting}"
+        );
     }
 
     /// Sends a command without arguments; its return value.

@@ -2,8 +2,8 @@
 
 use super::session::HmpHandler;
 use super::{
-    hmp_commands, parse_command, Completion, CompletionKind, CompletionSource, FormatState,
-    HmpEnv, HmpTable,
+    hmp_commands, parse_command, Completion, CompletionKind, CompletionSource, FormatState, HmpEnv,
+    HmpTable,
 };
 use crate::chardev::CHARDEV_BACKENDS;
 use crate::monitor::runtime::Runtime;

@@ -383,7 +383,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn agrees_with_a_recursive_evaluator(text in "([1-9]|[-+*/%&|^~()]|[1-9][-+*/%&|^]){0,24}") {
+        fn agrees_with_a_recursive_evaluator(
+            text in "([1-9]|[-+*/%&|^~()]|[1-9][-+*/%&|^]){0,24}",
+        ) {
             // One digit per number: the oracle knows no longer ones.
             let text: String = text.chars().fold(String::new(), |mut text, c| {
                 if c.is_ascii_digit() && text.ends_with(|c: char| c.is_ascii_digit()) {

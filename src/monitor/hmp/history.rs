@@ -58,13 +58,9 @@ impl History {
     /// One entry back; `None` when there is nothing older and the line stays.
     pub fn up(&mut self) -> Option<&[u8]> {
         let place = self.position.unwrap_or(self.entries.len());
-        // An empty history is entered all the same: the next Down leaves it
-        // and clears the line.
-        self.position = Some(place.saturating_sub(1));
-        match place {
-            0 => None,
-            place => self.entries.get(place - 1).map(Vec::as_slice),
-        }
+        let older = place.checked_sub(1)?;
+        self.position = Some(older);
+        self.entries.get(older).map(Vec::as_slice)
     }
 
     /// One entry forward: past the newest it is the empty line. `None` when
@@ -132,11 +128,10 @@ mod tests {
     }
 
     #[test]
-    fn up_in_an_empty_history_makes_down_clear_the_line() {
+    fn an_empty_history_leaves_the_line_alone() {
         let mut history = History::new();
         assert_eq!(history.down(), None);
         assert_eq!(history.up(), None);
-        assert_eq!(history.down(), Some(&b""[..]));
         assert_eq!(history.down(), None);
     }
 

@@ -74,18 +74,15 @@ impl EditLine {
         self.text.drain(self.cursor..end);
     }
 
-    /// Deletes back over blanks, then over a word (^W).
+    /// Deletes back over blanks, then over a word (^W). A single blank in front
+    /// of the first word goes with it: QEMU never looks at the first byte.
     pub fn backword(&mut self) {
         let before = self.before_cursor();
         let is_blank = |byte: &u8| byte.is_ascii_whitespace() || *byte == 0x0b;
-        let word_end = before
-            .iter()
-            .rposition(|b| !is_blank(b))
-            .map_or(0, |i| i + 1);
-        let start = before[..word_end]
-            .iter()
-            .rposition(is_blank)
-            .map_or(0, |i| i + 1);
+        let word_end = before.iter().rposition(|byte| !is_blank(byte));
+        let start = word_end
+            .and_then(|end| before[..=end].iter().skip(1).rposition(is_blank))
+            .map_or(0, |index| index + 2);
         self.delete_back_to(start);
     }
 }
@@ -118,6 +115,9 @@ mod tests {
             ("one two|three", "one |three"),
             ("one|", "|"),
             ("   |", "|"),
+            (" one|", "|"),
+            ("  one|", "  |"),
+            (" one two|", " one |"),
             ("|x", "|x"),
         ] {
             let mut line = line(before);

@@ -1,7 +1,6 @@
-//! The human monitor's pure parts: bytes in, outcomes out.
-//!
-//! Nothing in here knows a file descriptor, a character device or the
-//! runtime. A session feeds what its chardev read into a [`Readline`], hands a
+//! The human monitor. All but two files are pure, bytes in, outcomes out: they
+//! know no file descriptor, no character device and no runtime. `session` and
+//! `context` join them to a chardev and to the runtime. A session feeds what its chardev read into a [`Readline`], hands a
 //! finished line to [`parse_command`], calls the handler found, and answers TAB
 //! with [`find_completion`]. QMP's `human-monitor-command` uses the same table
 //! without the editor.
@@ -18,9 +17,11 @@
 //! | `parse`, `args`, `values`, `cursor` | from a line to arguments |
 //! | `expr`, `size`, `format`, `dump` | numbers in, numbers out |
 //! | `completion` | what TAB offers |
+//! | `session`, `context` | a chardev's bytes in, a command's output out |
 
 mod args;
 mod completion;
+pub(crate) mod context;
 mod cursor;
 mod dump;
 mod expr;
@@ -34,6 +35,7 @@ mod parse;
 mod readline;
 mod rows;
 mod rows_info;
+pub(crate) mod session;
 mod size;
 mod table;
 #[cfg(test)]
@@ -42,6 +44,7 @@ mod values;
 
 pub use args::{ArgKind, HmpArg};
 pub use completion::{find_completion, Completion, CompletionKind, CompletionSource};
+pub use context::{CompletionFn, Hmp, HmpTables, OptionsFn};
 pub use dump::{bsd_sum, memory_dump};
 pub use expr::{evaluate, ExprError, RegisterFn};
 pub use format::{format_char, format_ioport, format_value, Format, FormatArg, FormatState};
@@ -52,5 +55,6 @@ pub use parse::{parse_command, HmpEnv, LineError, ParsedCommand};
 pub use readline::{Readline, ReadlineEvent};
 pub use rows::{hmp_commands, HMP_CMDS};
 pub use rows_info::HMP_INFO_CMDS;
+pub use session::HmpHandler;
 pub use table::{HmpCommand, HmpRow, HmpTable};
 pub use values::{HmpArgs, HmpValue};

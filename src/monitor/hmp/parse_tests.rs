@@ -83,8 +83,10 @@ fn before_the_machine_exists() {
         ("  stop/x", "  stop"),
         ("info   registers x", "info   registers"),
     ] {
-        let mut env = TestEnv::default();
-        env.preconfig = true;
+        let mut env = TestEnv {
+            preconfig: true,
+            ..TestEnv::default()
+        };
         let error = parse_command(line.as_bytes(), &table(), &mut env).unwrap_err();
         assert_eq!(
             text(&error.text),
@@ -94,8 +96,10 @@ fn before_the_machine_exists() {
         );
     }
     for line in ["q", "info status", "qom-list", "info"] {
-        let mut env = TestEnv::default();
-        env.preconfig = true;
+        let mut env = TestEnv {
+            preconfig: true,
+            ..TestEnv::default()
+        };
         assert!(
             parse_command(line.as_bytes(), &table(), &mut env).is_ok(),
             "{line}"
@@ -433,13 +437,33 @@ fn bare_info_has_its_own_handler() {
     }
 }
 
+const NAMES: &[&str] = &[
+    "info",
+    "p",
+    "xp",
+    "i",
+    "screendump",
+    "block_resize",
+    "set_link",
+    "qom-set",
+    "device_add",
+    "block",
+    "registers",
+    "help",
+    "balloon",
+    "sendkey",
+];
+
+const PIECES: &[&str] = &[
+    "/4xb", "-n", "-", "-f", "on", "\"a b\"", "\"a", "\\", ".", "1+2", "(", "$r", "'c'", "1.5G",
+];
+
 /// Lines with real names in them, so that random ones get past the look-up.
 fn lines() -> impl Strategy<Value = Vec<u8>> {
+    let bytes = |text: &str| text.as_bytes().to_vec();
     let word = prop_oneof![
-        3 => prop::sample::select(vec!["info", "p", "xp", "i", "screendump", "block_resize", "set_link",
-            "qom-set", "device_add", "block", "registers", "help", "balloon", "sendkey"]).prop_map(|w| w.as_bytes().to_vec()),
-        2 => prop::sample::select(vec!["/4xb", "-n", "-", "-f", "on", "\"a b\"", "\"a", "\\", ".", "1+2", "(", "$r", "'c'", "1.5G"])
-            .prop_map(|w| w.as_bytes().to_vec()),
+        3 => prop::sample::select(NAMES).prop_map(bytes),
+        2 => prop::sample::select(PIECES).prop_map(bytes),
         1 => prop::collection::vec(any::<u8>(), 0..6),
     ];
     let blank =
@@ -452,6 +476,21 @@ fn lines() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
+/// Whether an argument that has to be there is, and has the kind declared.
+fn fits(arg: &HmpArg, value: Option<&HmpValue>) -> bool {
+    use ArgKind::*;
+    match (arg.kind, value) {
+        (Flag(_) | FlagValue(_) | DotIndex, None) => true,
+        (_, None) => arg.optional,
+        (Format, Some(HmpValue::Format(_))) => true,
+        (Options(_), Some(HmpValue::Options(_))) => true,
+        (OnOff | Flag(_), Some(HmpValue::Bool(_))) => true,
+        (Int | Int32 | MiB | Size | DotIndex, Some(HmpValue::Int(_))) => true,
+        (Str | File | Block | RestOfLine | FlagValue(_), Some(HmpValue::Str(..))) => true,
+        _ => false,
+    }
+}
+
 proptest! {
     #[test]
     fn random_lines_never_panic(line in lines()) {
@@ -459,20 +498,9 @@ proptest! {
         let table = table();
         match parse_command(&line, &table, &mut env) {
             Ok(Some(parsed)) => {
-                // Every required argument is there, of the kind declared.
                 for arg in parsed.row.args {
                     let value = parsed.args.get(arg.name);
-                    let kind_fits = match (arg.kind, value) {
-                        (_, None) => arg.optional || arg.flag().is_some() || arg.kind == ArgKind::DotIndex,
-                        (ArgKind::Format, Some(HmpValue::Format(_))) => true,
-                        (ArgKind::Options(_), Some(HmpValue::Options(_))) => true,
-                        (ArgKind::OnOff | ArgKind::Flag(_), Some(HmpValue::Bool(_))) => true,
-                        (ArgKind::Int | ArgKind::Int32 | ArgKind::MiB | ArgKind::Size | ArgKind::DotIndex,
-                            Some(HmpValue::Int(_))) => true,
-                        (_, Some(HmpValue::Str(..))) => true,
-                        _ => false,
-                    };
-                    prop_assert!(kind_fits, "{arg:?} is {value:?}");
+                    prop_assert!(fits(arg, value), "{arg:?} is {value:?}");
                 }
             }
             Ok(None) => {}

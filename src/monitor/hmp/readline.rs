@@ -4,9 +4,9 @@
 //! does no input or output itself. One session goes
 //!
 //! ```text
-//! start(prompt) ── show_prompt ──> handle_byte ... handle_byte ── Line ──> run the command
-//!                       ▲                                                        │
-//!                       └────────────────────────────────────────────────────────┘
+//! start ──> show_prompt ──> handle_byte, ... ──> Line ──> run the command
+//!                 ▲                                              │
+//!                 └──────────────────────────────────────────────┘
 //! ```
 //!
 //! # What is drawn

@@ -19,12 +19,22 @@ fn help_for_one_command() {
         ("stop nosuch", "stop|s  -- stop emulation"),
         ("\"stop\"x y", "stop|s  -- stop emulation"),
         ("?", "help|? [cmd] -- show the help"),
-        ("p", "print|p /fmt expr -- print expression value (use $reg for CPU register access)"),
-        ("info status x", "info status  -- show the current VM status (running|paused)"),
-        ("\"info\" \"status\"", "info status  -- show the current VM status (running|paused)"),
+        (
+            "p",
+            "print|p /fmt expr -- print expression value (use $reg for CPU register access)",
+        ),
+        (
+            "info status x",
+            "info status  -- show the current VM status (running|paused)",
+        ),
+        (
+            "\"info\" \"status\"",
+            "info status  -- show the current VM status (running|paused)",
+        ),
         (
             "qom-set",
-            "qom-set [-j] path property value -- set QOM property.\n\t\t\t-j: the value is specified in json format.",
+            "qom-set [-j] path property value -- set QOM property.\n\
+             \t\t\t-j: the value is specified in json format.",
         ),
         ("nosuch more", "unknown command: 'nosuch'"),
         ("info nosuch", "unknown command: 'info nosuch'"),
@@ -40,7 +50,7 @@ fn help_for_one_command() {
 #[test]
 fn help_for_all() {
     let all = help("", false);
-    assert!(all.starts_with("announce_self [interfaces] [id] -- Trigger GARP/RARP announcements\n"));
+    assert!(all.starts_with("announce_self [interfaces] [id] -- Trigger GARP"));
     assert!(all.contains("\ninfo [subcommand] -- show various"));
     let info = help("info", false);
     assert!(info.starts_with("info balloon  -- show balloon information\n"));

@@ -193,8 +193,7 @@ fn monitor_event<S: 'static>(rt: &mut Runtime<S>, opaque: u64, event: ChrEvent) 
     match event {
         ChrEvent::Opened => {
             let version = version::QEMU_VERSION;
-            let banner =
-                format!("QEMU {version} monitor - type 'help' for more information\r\n");
+            let banner = format!("QEMU {version} monitor - type 'help' for more information\r\n");
             mon.out.push(banner.as_bytes());
             hmp.connected = true;
             hmp.reset_seen = true;

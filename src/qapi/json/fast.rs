@@ -11,53 +11,89 @@
 //!
 //! A number or keyword counts as whole only if the byte behind it is there.
 
-use super::super::qobject::{QNum, QObject};
+use super::super::qobject::{QDict, QNum, QObject};
 use super::number;
-use super::parser::Token;
+use super::parser::{Expect, Frame};
 use super::scan;
-use super::stream::{JsonMessageParser, Outcome};
-use super::string::unquote;
+use super::stream::JsonMessageParser;
+use super::string::{decode, resolve};
 
 /// Takes tokens from the start of `input`, up to the end of the message or the
-/// first token that is not plain; returns the bytes taken and the outcome.
-pub(super) fn parse(parser: &mut JsonMessageParser, input: &[u8]) -> (usize, Option<Outcome>) {
-    let mut at = 0;
+/// first token that is not plain; returns the bytes taken and the message.
+///
+/// What the tokens do to the parser's state is what [`JsonMessageParser::push`]
+/// makes of them, without the detour over a token type.
+pub(super) fn parse(stream: &mut JsonMessageParser, input: &[u8]) -> (usize, Option<QObject>) {
+    let input = &input[..input.len().min(stream.room())];
+    let nesting = stream.nesting_limit();
+    let parser = &mut stream.parser;
+    let (mut at, mut blanks, mut tokens) = (0, 0, 0);
+    let (mut braces, mut brackets) = (0, 0);
+    let mut message = None;
     while let Some(&byte) = input.get(at) {
-        let (token, len) = match byte {
-            b' ' | b'\t' | b'\r' | b'\n' => {
-                at += 1;
-                continue;
+        if matches!(byte, b' ' | b'\t' | b'\r' | b'\n') {
+            at += 1;
+            blanks += 1;
+            continue;
+        }
+        match (parser.expect, byte) {
+            (Expect::Value | Expect::First, b'"' | b'\'') => {
+                let Some((text, len)) = string(&input[at..], byte) else {
+                    break;
+                };
+                at += len;
+                message = parser.complete_string(text);
             }
-            b'{' => (Token::BeginObject, 1),
-            b'}' => (Token::EndObject, 1),
-            b'[' => (Token::BeginArray, 1),
-            b']' => (Token::EndArray, 1),
-            b':' => (Token::Colon, 1),
-            b',' => (Token::Comma, 1),
-            _ => match value(&input[at..]) {
-                Some((value, len)) => (Token::Value(value), len),
-                None => break,
-            },
-        };
-        at += len;
-        if let Some(outcome) = parser.push(token, len) {
-            return (at, Some(outcome));
+            (Expect::Value | Expect::First, b'{') if parser.frames.len() < nesting => {
+                parser.open(Frame::Dict(QDict::new(), None));
+                braces += 1;
+                at += 1;
+            }
+            (Expect::Value | Expect::First, b'[') if parser.frames.len() < nesting => {
+                parser.open(Frame::List(Vec::new()));
+                brackets += 1;
+                at += 1;
+            }
+            (Expect::Separator, b',') | (Expect::Colon, b':') => {
+                parser.expect = Expect::Value;
+                at += 1;
+            }
+            (Expect::First | Expect::Separator, b'}') if parser.in_dict() => {
+                message = parser.close();
+                braces -= 1;
+                at += 1;
+            }
+            (Expect::First | Expect::Separator, b']') if parser.in_list() => {
+                message = parser.close();
+                brackets -= 1;
+                at += 1;
+            }
+            (Expect::Value | Expect::First, _) => {
+                let Some((value, len)) = number_or_keyword(&input[at..]) else {
+                    break;
+                };
+                at += len;
+                message = parser.complete(value);
+            }
+            _ => break,
+        }
+        tokens += 1;
+        if let Some(message) = message {
+            stream.restart_counts();
+            return (at, Some(message));
         }
         if parser.has_failed() {
             break;
         }
     }
+    stream.account(tokens, at - blanks, braces, brackets);
     (at, None)
 }
 
-/// The string, number or keyword at the start of `input`, and its length.
-#[inline]
-fn value(input: &[u8]) -> Option<(QObject, usize)> {
+/// The number or keyword at the start of `input`, and its length.
+#[inline(always)]
+fn number_or_keyword(input: &[u8]) -> Option<(QObject, usize)> {
     match input[0] {
-        quote @ (b'"' | b'\'') => {
-            let (text, len) = string(input, quote)?;
-            Some((QObject::String(text), len))
-        }
         b'-' | b'0'..=b'9' => {
             let (number, len) = number(input)?;
             Some((QObject::Num(number), len))
@@ -75,7 +111,8 @@ fn keyword(input: &[u8], word: &[u8], value: QObject) -> Option<(QObject, usize)
     (input.starts_with(word) && !next.is_ascii_lowercase()).then_some((value, word.len()))
 }
 
-#[inline]
+/// The string at the start of `input`, and its length with the quotes.
+#[inline(always)]
 fn string(input: &[u8], quote: u8) -> Option<(String, usize)> {
     let inner = &input[1..];
     let len = scan::plain(inner, quote);
@@ -88,23 +125,30 @@ fn string(input: &[u8], quote: u8) -> Option<(String, usize)> {
 
 /// A string whose first escape or byte beyond ASCII, if that is what it is,
 /// lies at `at`.
-#[cold]
 fn unusual_string(input: &[u8], quote: u8, mut at: usize) -> Option<(String, usize)> {
+    let mut escaped = false;
     loop {
         at += scan::plain_or_high(&input[at..], quote);
         match *input.get(at)? {
-            b'\\' if matches!(input.get(at + 1)?, 0x20..=0xfd) => at += 2,
-            end if end == quote => {
-                at += 1;
-                return unquote(&input[..at]).ok().map(|text| (text, at));
+            b'\\' if matches!(input.get(at + 1)?, 0x20..=0xfd) => {
+                escaped = true;
+                at += 2;
             }
+            end if end == quote => break,
             _ => return None,
         }
     }
+    let text = if escaped {
+        resolve(&input[..=at]).ok()?
+    } else {
+        decode(&input[1..at])?.to_owned()
+    };
+    Some((text, at + 1))
 }
 
-/// Digits that surely fit in 64 bits.
+/// Digits that surely fit in 64 bits, signed or not.
 const SAFE_DIGITS: usize = 18;
+const SAFE_DIGITS_UNSIGNED: usize = 19;
 
 #[inline]
 fn number(input: &[u8]) -> Option<(QNum, usize)> {
@@ -134,6 +178,12 @@ fn number(input: &[u8]) -> Option<(QNum, usize)> {
         }
         mantissa = value;
         count += places;
+        if input[start] == b'0' {
+            // Zeros in front are no digits of the mantissa.
+            let fraction = &input[at + 1..end];
+            let zeros = fraction.iter().take_while(|&&b| b == b'0').count();
+            count = places - zeros;
+        }
         at = end;
     }
     let mut exponent = 0;
@@ -156,9 +206,9 @@ fn number(input: &[u8]) -> Option<(QNum, usize)> {
         at = end;
         input.get(at)?;
     }
-    if count <= SAFE_DIGITS {
+    if count <= SAFE_DIGITS_UNSIGNED {
         let exponent = i32::try_from(exponent - places as i64).ok();
-        if let Some(value) = exponent.and_then(|e| number::exact_double(mantissa, e)) {
+        if let Some(value) = exponent.and_then(|e| number::nearest_double(mantissa, e)) {
             return Some((QNum::Double(if negative { -value } else { value }), at));
         }
     }

@@ -25,6 +25,8 @@ mod parser;
 mod scan;
 mod stream;
 mod string;
+#[cfg(test)]
+mod tests;
 mod utf8;
 mod writer;
 

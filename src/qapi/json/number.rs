@@ -34,18 +34,55 @@ const EXACT_POWERS: [f64; 23] = [
     1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
 ];
 
-/// The double of `mantissa * 10^exponent` if a single rounding gives it
-/// (Clinger's easy case): both factors exact, so the product or quotient is
-/// the correctly rounded one.
-pub(super) fn exact_double(mantissa: u64, exponent: i32) -> Option<f64> {
-    let power = *EXACT_POWERS.get(exponent.unsigned_abs() as usize)?;
-    (mantissa < 1 << 53).then(|| {
-        if exponent < 0 {
+/// Powers of five that fit in 64 bits.
+const FIVES: [u64; 28] = {
+    let mut fives = [1; 28];
+    let mut i = 1;
+    while i < fives.len() {
+        fives[i] = fives[i - 1] * 5;
+        i += 1;
+    }
+    fives
+};
+
+/// The double nearest to `mantissa * 10^exponent`, or `None` if the exponent is
+/// too far from zero for plain arithmetic.
+///
+/// If both the mantissa and the power are doubles, a single operation on them
+/// rounds correctly (Clinger's easy case). Otherwise the power of five is
+/// multiplied or divided in 128-bit integers, and the power of two added to
+/// the exponent of the double.
+pub(super) fn nearest_double(mantissa: u64, exponent: i32) -> Option<f64> {
+    let magnitude = exponent.unsigned_abs() as usize;
+    if mantissa < 1 << 53 && magnitude < EXACT_POWERS.len() {
+        let power = EXACT_POWERS[magnitude];
+        return Some(if exponent < 0 {
             mantissa as f64 / power
         } else {
             mantissa as f64 * power
-        }
-    })
+        });
+    }
+    let five = *FIVES.get(magnitude)?;
+    if mantissa == 0 {
+        return Some(0.0);
+    }
+    let (rounded, shift) = if exponent < 0 {
+        // Both brought to 64 bits, the quotient has 63 or 64 bits before the
+        // point. A remainder matters only in that there is one, so it is noted
+        // in the lowest bit, far below those that a double keeps.
+        let up = mantissa.leading_zeros();
+        let down = five.leading_zeros();
+        let dividend = u128::from(mantissa << up) << 63;
+        let divisor = u128::from(five << down);
+        let quotient = (dividend / divisor) as u64 | u64::from(dividend % divisor != 0);
+        (quotient as f64, down as i32 - up as i32 - 63)
+    } else {
+        ((u128::from(mantissa) * u128::from(five)) as f64, 0)
+    };
+    // A product with a power of two is exact here: nothing comes near the
+    // least or the greatest double.
+    let two = f64::from_bits(((1023 + exponent + shift) as u64) << 52);
+    Some(rounded * two)
 }
 
 static PAIRS: &[u8; 200] = b"\
@@ -102,11 +139,8 @@ pub(super) fn write_f64(out: &mut Vec<u8>, value: f64) {
         write_u64(out, value as u64);
         return;
     }
-    // Rust's digits are those of the exact value, rounded half to even.
-    let scientific = format!("{value:.*e}", PRECISION - 1);
-    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    let digits: Vec<u8> = mantissa.bytes().filter(|&b| b != b'.').collect();
+    let (digits, exponent) = decimal(value).unwrap_or_else(|| decimal_by_std(value));
+    let digits = digits.to_be_digits();
     let significant = digits.iter().rposition(|&b| b != b'0').map_or(1, |i| i + 1);
     match usize::try_from(exponent) {
         Ok(exponent) if exponent < PRECISION => {
@@ -118,8 +152,8 @@ pub(super) fn write_f64(out: &mut Vec<u8>, value: f64) {
             }
         }
         Err(_) if exponent >= -4 => {
-            out.extend_from_slice(b"0.");
-            out.resize(out.len() + (-exponent - 1) as usize, b'0');
+            let zeros = (-exponent - 1) as usize;
+            out.extend_from_slice(&b"0.000"[..2 + zeros]);
             out.extend_from_slice(&digits[..significant]);
         }
         _ => {
@@ -135,6 +169,77 @@ pub(super) fn write_f64(out: &mut Vec<u8>, value: f64) {
             write_u64(out, exponent.unsigned_abs().into());
         }
     }
+}
+
+/// The 17 significant digits of a double, as an integer.
+struct Digits(u64);
+
+impl Digits {
+    fn to_be_digits(&self) -> [u8; PRECISION] {
+        let mut digits = [b'0'; PRECISION];
+        let mut value = self.0;
+        for pair in digits[1..].rchunks_exact_mut(2) {
+            let at = (value % 100) as usize * 2;
+            pair.copy_from_slice(&PAIRS[at..at + 2]);
+            value /= 100;
+        }
+        digits[0] = b'0' + value as u8;
+        digits
+    }
+}
+
+const TEN_16: u64 = 10u64.pow(PRECISION as u32 - 1);
+
+/// The digits of a finite positive double, rounded half to even, and the
+/// decimal exponent of the first. `None` unless the value is between about
+/// 1e-15 and 1e17, where 128-bit integers hold all that is needed.
+fn decimal(value: f64) -> Option<(Digits, i32)> {
+    if !(1e-15..9e16).contains(&value) {
+        return None;
+    }
+    let bits = value.to_bits();
+    let binary = (bits >> 52) as i32 - 1075;
+    let mantissa = bits & ((1 << 52) - 1) | 1 << 52;
+    // log10 of the power of two, never too large and at most one too small.
+    let estimate = ((binary + 52) * 1233) >> 12;
+    let scaled = |exponent: i32| {
+        // value * 10^places = mantissa * 5^places * 2^(binary + places)
+        let places = PRECISION as i32 - 1 - exponent;
+        let product = u128::from(mantissa) * five_to(places as u32);
+        match binary + places {
+            shift @ 0.. => (product << shift) as u64,
+            shift => {
+                let down = -shift as u32;
+                let (whole, rest) = (product >> down, product & ((1 << down) - 1));
+                let half = 1 << (down - 1);
+                let up = rest > half || (rest == half && whole & 1 == 1);
+                (whole + u128::from(up)) as u64
+            }
+        }
+    };
+    let digits = scaled(estimate);
+    let (digits, exponent) = if digits < 10 * TEN_16 {
+        (digits, estimate)
+    } else {
+        (scaled(estimate + 1), estimate + 1)
+    };
+    Some((Digits(digits), exponent))
+}
+
+fn five_to(power: u32) -> u128 {
+    let power = power as usize;
+    let low = power.min(FIVES.len() - 1);
+    u128::from(FIVES[low]) * u128::from(FIVES[power - low])
+}
+
+/// The same for any finite positive double, by way of Rust's formatting, whose
+/// digits are those of the exact value, rounded half to even.
+fn decimal_by_std(value: f64) -> (Digits, i32) {
+    let text = format!("{value:.*e}", PRECISION - 1);
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let digits = mantissa.bytes().filter(u8::is_ascii_digit);
+    let digits = digits.fold(0, |value, digit| value * 10 + u64::from(digit - b'0'));
+    (Digits(digits), exponent.parse().unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -178,13 +283,12 @@ mod tests {
             (99999999999999999.0, "1e+17"),
             (1e100, "1e+100"),
             (-1e-7, "-9.9999999999999995e-08"),
-            (3.14159265358979, "3.14159265358979"),
             (f64::MAX, "1.7976931348623157e+308"),
             (f64::MIN_POSITIVE, "2.2250738585072014e-308"),
             (5e-324, "4.9406564584124654e-324"),
             // Exact ties at the 18th digit go to the even neighbour.
-            (12345678.0009765625, "12345678.000976562"),
-            (12345678.0029296875, "12345678.002929688"),
+            (12345678.0 + 1.0 / 1024.0, "12345678.000976562"),
+            (12345678.0 + 3.0 / 1024.0, "12345678.002929688"),
             (f64::INFINITY, "inf"),
             (f64::NEG_INFINITY, "-inf"),
         ];
@@ -234,10 +338,45 @@ mod tests {
         }
 
         #[test]
-        fn the_easy_case_of_doubles_is_exact(mantissa in 0..1u64 << 54, exponent in -25..25) {
-            if let Some(value) = exact_double(mantissa, exponent) {
-                let slow: f64 = format!("{mantissa}e{exponent}").parse().unwrap();
-                prop_assert_eq!(value.to_bits(), slow.to_bits());
+        fn short_mantissas_give_the_nearest_double(mantissa in any::<u64>(), shift in 0..64, exponent in -35..35) {
+            let mantissa = mantissa >> shift;
+            let slow: f64 = format!("{mantissa}e{exponent}").parse().unwrap();
+            match nearest_double(mantissa, exponent) {
+                Some(value) => prop_assert_eq!(value.to_bits(), slow.to_bits()),
+                None => prop_assert!(exponent.abs() >= 23),
+            }
+        }
+
+        #[test]
+        fn digits_agree_with_those_of_std(mantissa in any::<u64>(), exponent in 1023 - 52..1023 + 58u64) {
+            let value = f64::from_bits(mantissa >> 12 | exponent << 52);
+            let (expected, place) = decimal_by_std(value);
+            match decimal(value) {
+                Some((digits, at)) => prop_assert_eq!((digits.0, at), (expected.0, place)),
+                None => prop_assert!(!(1e-15..9e16).contains(&value)),
+            }
+        }
+    }
+
+    #[test]
+    fn digits_around_powers_of_ten_and_ties_agree_with_those_of_std() {
+        for power in -16..18 {
+            let ten: f64 = format!("1e{power}").parse().unwrap();
+            for near in (ten.to_bits() - 500..ten.to_bits() + 500).map(f64::from_bits) {
+                let (expected, place) = decimal_by_std(near);
+                if let Some((digits, at)) = decimal(near) {
+                    assert_eq!((digits.0, at), (expected.0, place), "{near:e}");
+                }
+            }
+        }
+        // With few bits after the point many an 18th digit is the last, a 5.
+        for numerator in (1 << 36..1u64 << 36 | 1 << 12).chain(1 << 46..1u64 << 46 | 1 << 12) {
+            for places in 1..20 {
+                let value = numerator as f64 / f64::from(1 << places);
+                let (expected, place) = decimal_by_std(value);
+                if let Some((digits, at)) = decimal(value) {
+                    assert_eq!((digits.0, at), (expected.0, place), "{value}");
+                }
             }
         }
     }

@@ -36,7 +36,7 @@ pub(super) enum Token {
 
 /// A container that is open.
 #[derive(Debug)]
-enum Frame {
+pub(super) enum Frame {
     List(Vec<QObject>),
     /// The members, and the name that waits for its value.
     Dict(QDict, Option<String>),
@@ -44,23 +44,23 @@ enum Frame {
 
 /// What may come next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Expect {
+pub(super) enum Expect {
     Value,
     /// A value, or the end of the container just opened.
     First,
     Colon,
     /// A comma or the end of the container.
     Separator,
-    /// Nothing any more: there is a value, or an error.
+    /// Nothing any more: there was an error.
     Nothing,
 }
 
 /// The state between tokens.
 #[derive(Debug)]
 pub(super) struct Parser {
-    frames: Vec<Frame>,
-    expect: Expect,
-    outcome: Option<Result<QObject, String>>,
+    pub(super) frames: Vec<Frame>,
+    pub(super) expect: Expect,
+    error: Option<String>,
 }
 
 impl Parser {
@@ -68,103 +68,140 @@ impl Parser {
         Parser {
             frames: Vec::new(),
             expect: Expect::Value,
-            outcome: None,
+            error: None,
         }
     }
 
-    /// Whether the value is complete, or will never be.
-    pub(super) fn is_decided(&self) -> bool {
+    /// Whether there was an error, so that what follows does not matter.
+    #[inline]
+    pub(super) fn has_failed(&self) -> bool {
         self.expect == Expect::Nothing
     }
 
-    /// The outcome of the message, which is at its end; ready for the next.
-    pub(super) fn finish(&mut self) -> Result<QObject, String> {
-        let outcome = self.outcome.take();
+    /// What is wrong with the message, which has ended without a value. Ready
+    /// for the next one then.
+    pub(super) fn finish(&mut self) -> String {
+        let error = self.error.take();
         self.reset();
-        outcome.unwrap_or_else(|| Err("premature EOI".to_owned()))
+        error.unwrap_or_else(|| "premature EOI".to_owned())
     }
 
     /// Forgets the message.
     pub(super) fn reset(&mut self) {
         self.frames.clear();
         self.expect = Expect::Value;
-        self.outcome = None;
+        self.error = None;
     }
 
-    /// Takes the next token.
-    #[inline]
-    pub(super) fn push(&mut self, token: Token) {
-        match self.expect {
-            Expect::Value | Expect::First => match token {
-                Token::Value(value) => self.complete(value),
-                Token::BeginObject => self.open(Frame::Dict(QDict::new(), None)),
-                Token::BeginArray => self.open(Frame::List(Vec::new())),
-                Token::EndObject | Token::EndArray if self.expect == Expect::First => {
-                    self.close(token, "expecting value");
-                }
-                Token::Bad(error) => self.fail(error),
-                _ => self.fail("expecting value"),
-            },
-            Expect::Separator => match token {
-                Token::Comma => self.expect = Expect::Value,
-                _ => self.close(token, ""),
-            },
-            Expect::Colon => match token {
-                Token::Colon => self.expect = Expect::Value,
-                _ => self.fail("missing : in object pair"),
-            },
-            Expect::Nothing => {}
+    /// Takes the next token. If the message's value is complete with it,
+    /// returns the value, ready for the next message.
+    pub(super) fn push(&mut self, token: Token) -> Option<QObject> {
+        let at_end = matches!(self.expect, Expect::First | Expect::Separator);
+        match (self.expect, token) {
+            (Expect::Nothing, _) => None,
+            (_, Token::EndObject) if at_end && self.in_dict() => self.close(),
+            (_, Token::EndArray) if at_end && self.in_list() => self.close(),
+            (Expect::Separator, Token::Comma) | (Expect::Colon, Token::Colon) => {
+                self.expect = Expect::Value;
+                None
+            }
+            (Expect::Separator, _) if self.in_list() => self.fail("expected separator in list"),
+            (Expect::Separator, _) => self.fail("expected separator in dict"),
+            (Expect::Colon, _) => self.fail("missing : in object pair"),
+            (_, Token::Value(value)) => self.complete(value),
+            (_, Token::BeginObject) => {
+                self.open(Frame::Dict(QDict::new(), None));
+                None
+            }
+            (_, Token::BeginArray) => {
+                self.open(Frame::List(Vec::new()));
+                None
+            }
+            (_, Token::Bad(error)) => self.fail(error),
+            (_, _) => self.fail("expecting value"),
         }
     }
 
-    fn open(&mut self, frame: Frame) {
+    /// Opens a container.
+    #[inline]
+    pub(super) fn open(&mut self, frame: Frame) {
         self.frames.push(frame);
         self.expect = Expect::First;
     }
 
-    /// Closes the innermost container if the token does that.
-    fn close(&mut self, token: Token, error: &str) {
-        match (self.frames.pop(), token) {
-            (Some(Frame::List(list)), Token::EndArray) => self.complete(QObject::List(list)),
-            (Some(Frame::Dict(dict, _)), Token::EndObject) => self.complete(QObject::Dict(dict)),
-            _ if !error.is_empty() => self.fail(error),
-            (Some(Frame::List(_)), _) => self.fail("expected separator in list"),
-            _ => self.fail("expected separator in dict"),
+    /// Whether the innermost container is an object.
+    #[inline]
+    pub(super) fn in_dict(&self) -> bool {
+        matches!(self.frames.last(), Some(Frame::Dict(..)))
+    }
+
+    /// Whether the innermost container is an array.
+    #[inline]
+    pub(super) fn in_list(&self) -> bool {
+        matches!(self.frames.last(), Some(Frame::List(_)))
+    }
+
+    /// Closes the innermost container.
+    #[inline]
+    pub(super) fn close(&mut self) -> Option<QObject> {
+        match self.frames.pop()? {
+            Frame::List(list) => self.complete(QObject::List(list)),
+            Frame::Dict(dict, _) => self.complete(QObject::Dict(dict)),
         }
     }
 
-    /// Puts a value where it belongs.
-    #[inline]
-    fn complete(&mut self, value: QObject) {
+    /// Puts a value where it belongs; outside of all containers that is into
+    /// the caller's hands.
+    #[inline(always)]
+    pub(super) fn complete(&mut self, value: QObject) -> Option<QObject> {
         match self.frames.last_mut() {
             Some(Frame::List(list)) => {
                 list.push(value);
                 self.expect = Expect::Separator;
+                None
             }
-            Some(Frame::Dict(dict, name)) => match name.take() {
-                Some(name) => match dict.try_insert(name, value) {
-                    Ok(()) => self.expect = Expect::Separator,
-                    Err(_) => self.fail("duplicate key"),
-                },
-                None => match value {
-                    QObject::String(text) => {
-                        *name = Some(text);
-                        self.expect = Expect::Colon;
+            Some(Frame::Dict(dict, name @ Some(_))) => {
+                match dict.try_insert(name.take().unwrap_or_default(), value) {
+                    Ok(()) => {
+                        self.expect = Expect::Separator;
+                        None
                     }
-                    _ => self.fail("key is not a string in object"),
-                },
+                    Err(_) => self.fail("duplicate key"),
+                }
+            }
+            Some(Frame::Dict(_, name)) => match value {
+                QObject::String(text) => {
+                    *name = Some(text);
+                    self.expect = Expect::Colon;
+                    None
+                }
+                _ => self.fail("key is not a string in object"),
             },
             None => {
-                self.expect = Expect::Nothing;
-                self.outcome = Some(Ok(value));
+                self.expect = Expect::Value;
+                Some(value)
             }
         }
     }
 
+    /// The same for a string, which may be a name.
+    #[inline(always)]
+    pub(super) fn complete_string(&mut self, text: String) -> Option<QObject> {
+        match self.frames.last_mut() {
+            Some(Frame::Dict(_, name @ None)) => {
+                *name = Some(text);
+                self.expect = Expect::Colon;
+                None
+            }
+            _ => self.complete(QObject::String(text)),
+        }
+    }
+
     #[cold]
-    fn fail(&mut self, error: impl Into<String>) {
+    fn fail(&mut self, error: impl Into<String>) -> Option<QObject> {
         self.frames = Vec::new();
         self.expect = Expect::Nothing;
-        self.outcome = Some(Err(error.into()));
+        self.error = Some(error.into());
+        None
     }
 }

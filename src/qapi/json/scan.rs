@@ -30,7 +30,7 @@ fn equal(word: u64, byte: u8) -> u64 {
 pub(super) fn plain(bytes: &[u8], quote: u8) -> usize {
     find(
         bytes,
-        |b| (b == quote) | (b == b'\\') | (b < 0x20) | (b >= 0x80),
+        |b| (b == quote) | (b == b'\\') | !(0x20..0x80).contains(&b),
         |w| equal(w, quote) | equal(w, b'\\') | w.wrapping_sub(splat(0x20)) | w,
     )
 }
@@ -40,7 +40,7 @@ pub(super) fn plain(bytes: &[u8], quote: u8) -> usize {
 pub(super) fn plain_or_high(bytes: &[u8], quote: u8) -> usize {
     find(
         bytes,
-        |b| (b == quote) | (b == b'\\') | (b < 0x20) | (b >= 0xfe),
+        |b| (b == quote) | (b == b'\\') | !(0x20..0xfe).contains(&b),
         |w| {
             let low = equal(w, quote) | equal(w, b'\\') | w.wrapping_sub(splat(0x20));
             (low & !w) | (!w & splat(0xfe)).wrapping_sub(ONES) & w
@@ -61,34 +61,45 @@ pub(super) fn unescaped(bytes: &[u8]) -> usize {
 /// bits of such bytes in a word, the lowest of them exactly.
 #[inline(always)]
 fn find(bytes: &[u8], stop: impl Fn(u8) -> bool, marks: impl Fn(u64) -> u64) -> usize {
+    let hit = |word: &[u8; 8]| marks(u64::from_le_bytes(*word)) & TOPS;
+    let place = |marks: u64| (marks.trailing_zeros() / 8) as usize;
     let mut at = 0;
     // Most strings are short: try a few words before starting on blocks.
-    let mut words = bytes.chunks_exact(8);
-    for _ in 0..2 {
-        let Some(word) = words.next() else { break };
-        match marks(load(word)) & TOPS {
+    for _ in 0..3 {
+        let Some(word) = bytes[at..].first_chunk() else {
+            break;
+        };
+        match hit(word) {
             0 => at += 8,
-            found => return at + (found.trailing_zeros() / 8) as usize,
+            found => return at + place(found),
         }
     }
-    while let Some(block) = bytes.get(at..at + BLOCK) {
-        if block.iter().fold(false, |hit, &b| hit | stop(b)) {
+    while let Some(block) = bytes[at..].first_chunk::<BLOCK>() {
+        if block.iter().fold(false, |any, &b| any | stop(b)) {
             break;
         }
         at += BLOCK;
     }
-    for word in bytes[at..].chunks_exact(8) {
-        match marks(load(word)) & TOPS {
+    while let Some(word) = bytes[at..].first_chunk() {
+        match hit(word) {
             0 => at += 8,
-            found => return at + (found.trailing_zeros() / 8) as usize,
+            found => return at + place(found),
         }
     }
     let rest = &bytes[at..];
-    at + rest.iter().position(|&b| stop(b)).unwrap_or(rest.len())
-}
-
-fn load(word: &[u8]) -> u64 {
-    word.iter().rev().fold(0, |w, &b| w << 8 | u64::from(b))
+    if rest.is_empty() {
+        return at;
+    }
+    // Zeros, at which all three stop, fill up the word of the bytes left over.
+    let word = match (bytes.last_chunk(), rest.first_chunk(), rest.last_chunk()) {
+        (Some(end), ..) => u64::from_le_bytes(*end) >> (8 * (8 - rest.len())),
+        (None, Some(start), Some(end)) => {
+            let (start, end) = (u32::from_le_bytes(*start), u32::from_le_bytes(*end));
+            u64::from(start) | u64::from(end) << (8 * (rest.len() - 4))
+        }
+        _ => rest.iter().rev().fold(0, |w, &b| w << 8 | u64::from(b)),
+    };
+    at + place(marks(word) & TOPS).min(rest.len())
 }
 
 #[cfg(test)]

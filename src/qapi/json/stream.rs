@@ -43,9 +43,12 @@ pub struct JsonLimits {
     pub token_size: usize,
     /// Number of tokens.
     pub token_count: usize,
-    /// Levels of nesting, objects and arrays together.
+    /// Levels of nesting, objects and arrays together. More than QEMU's 1024
+    /// count as 1024, since values are dropped and written by recursion.
     pub nesting: usize,
 }
+
+const MAX_NESTING: usize = 1024;
 
 /// QEMU's limits: 64 MiB, 2^21 tokens, 1024 levels.
 impl Default for JsonLimits {
@@ -53,7 +56,7 @@ impl Default for JsonLimits {
         JsonLimits {
             token_size: 64 << 20,
             token_count: 1 << 21,
-            nesting: 1024,
+            nesting: MAX_NESTING,
         }
     }
 }
@@ -79,7 +82,7 @@ impl Default for JsonLimits {
 pub struct JsonMessageParser {
     limits: JsonLimits,
     lexer: Lexer,
-    parser: Parser,
+    pub(super) parser: Parser,
     /// Open braces and brackets, less those closed.
     braces: isize,
     brackets: isize,
@@ -100,8 +103,9 @@ impl Default for JsonMessageParser {
 impl JsonMessageParser {
     /// A parser at the start of a message.
     pub fn new(limits: JsonLimits) -> Self {
+        let nesting = limits.nesting.min(MAX_NESTING);
         JsonMessageParser {
-            limits,
+            limits: JsonLimits { nesting, ..limits },
             lexer: Lexer::new(limits.token_size),
             parser: Parser::new(),
             braces: 0,
@@ -125,11 +129,11 @@ impl JsonMessageParser {
     pub fn parse(&mut self, input: &[u8]) -> (usize, Option<Result<QObject, Error>>) {
         let mut at = 0;
         while at < input.len() {
-            if self.lexer.at_start() && !self.has_failed() {
-                let (used, outcome) = fast::parse(self, &input[at..]);
+            if self.lexer.at_start() && !self.parser.has_failed() {
+                let (used, message) = fast::parse(self, &input[at..]);
                 at += used;
-                if outcome.is_some() {
-                    return (at, outcome);
+                if let Some(message) = message {
+                    return (at, Some(Ok(message)));
                 }
             }
             let (used, outcome) = self.parse_one(&input[at..]);
@@ -142,7 +146,7 @@ impl JsonMessageParser {
     }
 
     /// Takes one token by way of the lexer.
-    fn parse_one(&mut self, input: &[u8]) -> (usize, Option<Outcome>) {
+    pub(super) fn parse_one(&mut self, input: &[u8]) -> (usize, Option<Outcome>) {
         let (used, lexeme) = self.lexer.next(input);
         (used, lexeme.and_then(|lexeme| self.take(lexeme)))
     }
@@ -159,7 +163,7 @@ impl JsonMessageParser {
                 return outcome;
             }
         }
-        (self.token_count > 0).then(|| self.end_message())
+        (self.token_count > 0).then(|| Err(self.end_in_error()))
     }
 
     /// Forgets what was begun; the next byte is the first of a message.
@@ -176,37 +180,34 @@ impl JsonMessageParser {
     fn take(&mut self, lexeme: Lexeme) -> Option<Outcome> {
         let text = self.lexer.text();
         let token = match lexeme {
-            Lexeme::Structural(byte) => match byte {
-                b'{' => Token::BeginObject,
-                b'}' => Token::EndObject,
-                b'[' => Token::BeginArray,
-                b']' => Token::EndArray,
-                b':' => Token::Colon,
-                _ => Token::Comma,
-            },
+            Lexeme::Structural(b'{') => Token::BeginObject,
+            Lexeme::Structural(b'}') => Token::EndObject,
+            Lexeme::Structural(b'[') => Token::BeginArray,
+            Lexeme::Structural(b']') => Token::EndArray,
+            Lexeme::Structural(b':') => Token::Colon,
+            Lexeme::Structural(_) => Token::Comma,
+            Lexeme::Stray => return Some(self.stray()),
+            Lexeme::TooLong => return Some(self.exceed("JSON token size limit exceeded")),
             // After an error nobody wants to know what a token means.
-            _ if self.parser.is_decided() => Token::Value(QObject::Null),
+            _ if self.parser.has_failed() => Token::Value(QObject::Null),
             Lexeme::String => unquote(text).map_or_else(Token::Bad, |s| Token::Value(s.into())),
             Lexeme::Number => Token::Value(number::parse(&mod_utf8_lossy(text)).into()),
             Lexeme::Keyword => keyword(text),
-            Lexeme::Stray | Lexeme::TooLong => Token::Comma,
         };
-        match lexeme {
-            Lexeme::Stray => {
-                // QEMU formats the token as a C string.
-                let shown = text.split(|&b| b == 0).next().unwrap_or_default();
-                let error = format!("JSON parse error, stray '{}'", mod_utf8_lossy(shown));
-                self.forget_message();
-                Some(Err(Error::new(error)))
-            }
-            Lexeme::TooLong => Some(self.exceed("JSON token size limit exceeded")),
-            _ => self.push(token, text.len()),
-        }
+        self.push(token, text.len())
+    }
+
+    fn stray(&mut self) -> Outcome {
+        // QEMU formats the token as a C string.
+        let text = self.lexer.text().split(|&b| b == 0).next();
+        let shown = mod_utf8_lossy(text.unwrap_or_default());
+        let error = Error::new(format!("JSON parse error, stray '{shown}'"));
+        self.forget_message();
+        Err(error)
     }
 
     /// Takes a token of that length in bytes.
-    #[inline]
-    pub(super) fn push(&mut self, token: Token, len: usize) -> Option<Outcome> {
+    fn push(&mut self, token: Token, len: usize) -> Option<Outcome> {
         match token {
             Token::BeginObject => self.braces += 1,
             Token::EndObject => self.braces -= 1,
@@ -226,21 +227,40 @@ impl JsonMessageParser {
         }
         self.token_size += len;
         self.token_count += 1;
-        self.parser.push(token);
+        if let Some(message) = self.parser.push(token) {
+            self.restart_counts();
+            return Some(Ok(message));
+        }
         let balanced = self.braces == 0 && self.brackets == 0;
-        (balanced || self.braces < 0 || self.brackets < 0).then(|| self.end_message())
+        let ended = balanced || self.braces < 0 || self.brackets < 0;
+        ended.then(|| Err(self.end_in_error()))
     }
 
-    /// Whether the message will be an error, whatever else comes.
-    #[inline]
-    pub(super) fn has_failed(&self) -> bool {
-        self.parser.is_decided()
+    /// Bytes that surely break no limit, whatever tokens they hold.
+    pub(super) fn room(&self) -> usize {
+        let size = self.limits.token_size - self.token_size;
+        let count = self.limits.token_count - self.token_count;
+        size.min(count).saturating_sub(1)
     }
 
-    fn end_message(&mut self) -> Outcome {
-        let outcome = self.parser.finish();
-        self.forget_message();
-        outcome.map_err(parse_error)
+    /// The number of levels allowed.
+    pub(super) fn nesting_limit(&self) -> usize {
+        self.limits.nesting
+    }
+
+    /// Counts tokens that the parser has been given past [`Self::push`], which
+    /// together broke no limit.
+    pub(super) fn account(&mut self, tokens: usize, size: usize, braces: isize, brackets: isize) {
+        self.token_count += tokens;
+        self.token_size += size;
+        self.braces += braces;
+        self.brackets += brackets;
+    }
+
+    #[cold]
+    fn end_in_error(&mut self) -> Error {
+        self.restart_counts();
+        parse_error(self.parser.finish())
     }
 
     #[cold]
@@ -251,6 +271,10 @@ impl JsonMessageParser {
 
     fn forget_message(&mut self) {
         self.parser.reset();
+        self.restart_counts();
+    }
+
+    pub(super) fn restart_counts(&mut self) {
         self.braces = 0;
         self.brackets = 0;
         self.token_count = 0;

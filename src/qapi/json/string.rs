@@ -10,13 +10,19 @@ use super::utf8::{is_noncharacter, mod_utf8_codepoint, mod_utf8_lossy};
 
 /// The string of a token, which still has its quotes; or the error text.
 pub(super) fn unquote(token: &[u8]) -> Result<String, String> {
+    if !token.contains(&b'\\') {
+        if let Some(text) = token.get(1..token.len() - 1).and_then(decode) {
+            return Ok(text.to_owned());
+        }
+    }
+    resolve(token)
+}
+
+/// The same, by looking at each character that is not plain.
+pub(super) fn resolve(token: &[u8]) -> Result<String, String> {
     let [quote, inner @ .., _] = token else {
         return Ok(String::new());
     };
-    // Nearly all strings have neither escapes nor noncharacters.
-    if scan::plain(inner, *quote) == inner.len() {
-        return into_string(inner.to_vec());
-    }
     let mut out = Vec::with_capacity(inner.len());
     let mut at = 1;
     let end = token.len() - 1;
@@ -37,6 +43,15 @@ pub(super) fn unquote(token: &[u8]) -> Result<String, String> {
         at += len;
     }
     into_string(out)
+}
+
+/// Bytes without escapes as text; `None` if they are no good, or hold a U+0000
+/// in QEMU's two-byte form.
+pub(super) fn decode(bytes: &[u8]) -> Option<&str> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    // All noncharacters begin with EF or more.
+    let suspicious = bytes.iter().fold(false, |any, &b| any | (b >= 0xef));
+    (!suspicious || !text.contains(is_noncharacter)).then_some(text)
 }
 
 const BAD_UTF8: &str = "invalid UTF-8 sequence in string";

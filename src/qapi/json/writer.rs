@@ -36,8 +36,9 @@ pub struct JsonWriter {
     pretty: bool,
     line_end: &'static str,
     depth: usize,
-    /// Nothing was written since the container was opened.
-    first: bool,
+    /// A comma goes in front of the next name or value.
+    comma: bool,
+    /// In pretty form, the next value goes on the line of its name.
     after_key: bool,
 }
 
@@ -53,7 +54,7 @@ impl JsonWriter {
             pretty,
             line_end,
             depth: 0,
-            first: true,
+            comma: false,
             after_key: false,
         }
     }
@@ -79,7 +80,7 @@ impl JsonWriter {
     pub fn clear(&mut self) {
         self.out.clear();
         self.depth = 0;
-        self.first = true;
+        self.comma = false;
         self.after_key = false;
     }
 
@@ -93,39 +94,52 @@ impl JsonWriter {
         self.out.resize(self.out.len() + 4 * self.depth, b' ');
     }
 
-    /// What belongs in front of a name or value.
-    #[inline]
-    fn separate(&mut self) {
-        if self.after_key {
-            self.after_key = false;
-            return;
-        }
-        let first = std::mem::replace(&mut self.first, false);
-        if self.depth == 0 {
-            return;
-        }
+    /// Writes what belongs in front of a name or value, and its first byte.
+    #[inline(always)]
+    fn start(&mut self, byte: u8) {
         if self.pretty {
-            if !first {
-                self.out.push(b',');
-            }
-            self.break_line();
-        } else if !first {
+            self.start_line();
+            self.out.push(byte);
+        } else if self.comma {
+            self.out.extend_from_slice(&[b',', b' ', byte]);
+        } else {
+            self.out.push(byte);
+        }
+        self.comma = self.depth > 0;
+    }
+
+    /// Writes what belongs in front of a value.
+    #[inline(always)]
+    fn separate(&mut self) {
+        if self.pretty {
+            self.start_line();
+        } else if self.comma {
             self.out.extend_from_slice(b", ");
         }
+        self.comma = self.depth > 0;
     }
 
-    #[inline]
+    fn start_line(&mut self) {
+        if std::mem::take(&mut self.after_key) || self.depth == 0 {
+            return;
+        }
+        if self.comma {
+            self.out.push(b',');
+        }
+        self.break_line();
+    }
+
+    #[inline(always)]
     fn begin(&mut self, bracket: u8) {
-        self.separate();
-        self.out.push(bracket);
+        self.start(bracket);
         self.depth += 1;
-        self.first = true;
+        self.comma = false;
     }
 
-    #[inline]
+    #[inline(always)]
     fn end(&mut self, bracket: u8) {
         self.depth = self.depth.saturating_sub(1);
-        self.first = false;
+        self.comma = self.depth > 0;
         if self.pretty {
             self.break_line();
         }
@@ -154,16 +168,18 @@ impl JsonWriter {
 
     /// The name of the member whose value comes next.
     pub fn key(&mut self, name: &str) {
-        self.separate();
-        self.quoted(name);
-        self.out.extend_from_slice(b": ");
-        self.after_key = true;
+        self.start(b'"');
+        self.text(name);
+        self.out.extend_from_slice(b"\": ");
+        self.comma = false;
+        self.after_key = self.pretty;
     }
 
     /// A string.
     pub fn string(&mut self, value: &str) {
-        self.separate();
-        self.quoted(value);
+        self.start(b'"');
+        self.text(value);
+        self.out.push(b'"');
     }
 
     /// A signed integer.
@@ -240,6 +256,7 @@ impl JsonWriter {
                 b'}' | b']' => self.end(byte),
                 b':' => {
                     self.out.extend_from_slice(b": ");
+                    self.comma = false;
                     self.after_key = true;
                 }
                 b',' | b' ' => {}
@@ -253,23 +270,33 @@ impl JsonWriter {
         }
     }
 
-    fn quoted(&mut self, text: &str) {
-        self.out.reserve(text.len() + 2);
-        self.out.push(b'"');
-        let mut rest = text;
-        loop {
-            let plain = scan::unescaped(rest.as_bytes());
-            self.out.extend_from_slice(&rest.as_bytes()[..plain]);
-            rest = &rest[plain..];
-            let mut chars = rest.chars();
-            let Some(c) = chars.next() else { break };
-            self.escaped(c);
-            rest = chars.as_str();
+    /// What stands between the quotes.
+    #[inline]
+    fn text(&mut self, text: &str) {
+        let plain = scan::unescaped(text.as_bytes());
+        self.out.extend_from_slice(&text.as_bytes()[..plain]);
+        if plain < text.len() {
+            self.escaped(&text[plain..]);
         }
-        self.out.push(b'"');
     }
 
-    fn escaped(&mut self, c: char) {
+    /// The rest of a string, from the first character that needs an escape on.
+    fn escaped(&mut self, text: &str) {
+        self.out.reserve(text.len() * 3);
+        let mut rest = text;
+        while let Some(c) = rest.chars().next() {
+            if (' '..'\u{7f}').contains(&c) && c != '"' && c != '\\' {
+                let plain = scan::unescaped(rest.as_bytes());
+                self.out.extend_from_slice(&rest.as_bytes()[..plain]);
+                rest = &rest[plain..];
+            } else {
+                self.escape(c);
+                rest = &rest[c.len_utf8()..];
+            }
+        }
+    }
+
+    fn escape(&mut self, c: char) {
         let short = match c {
             '"' => b'"',
             '\\' => b'\\',
@@ -278,23 +305,21 @@ impl JsonWriter {
             '\n' => b'n',
             '\r' => b'r',
             '\t' => b't',
-            _ => {
-                let c = if is_noncharacter(c) {
-                    char::REPLACEMENT_CHARACTER
-                } else {
-                    c
-                };
+            c if is_noncharacter(c) => return self.unicode(0xfffd),
+            c => {
                 for unit in c.encode_utf16(&mut [0; 2]) {
-                    self.out.extend_from_slice(b"\\u");
-                    for shift in [12, 8, 4, 0] {
-                        let digit = usize::from(*unit >> shift & 0xf);
-                        self.out.push(b"0123456789ABCDEF"[digit]);
-                    }
+                    self.unicode(*unit);
                 }
                 return;
             }
         };
         self.out.extend_from_slice(&[b'\\', short]);
+    }
+
+    fn unicode(&mut self, unit: u16) {
+        let digit = |shift: u32| b"0123456789ABCDEF"[usize::from(unit >> shift & 0xf)];
+        let escape = [b'\\', b'u', digit(12), digit(8), digit(4), digit(0)];
+        self.out.extend_from_slice(&escape);
     }
 }
 
@@ -336,4 +361,82 @@ pub fn qobject_to_json(value: &QObject, pretty: bool) -> String {
     writer.qobject(value);
     // The writer makes nothing but ASCII.
     String::from_utf8_lossy(&writer.out).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::qobject_from_json;
+    use super::*;
+
+    fn wire(pretty: bool, value: &str) -> String {
+        let mut writer = JsonWriter::new(pretty);
+        writer.qobject(&qobject_from_json(value.as_bytes()).unwrap());
+        writer.newline();
+        String::from_utf8(writer.take()).unwrap()
+    }
+
+    #[test]
+    fn compact_form_is_qemus() {
+        // Input, and the id echoed by qemu-storage-daemon 10.0.2.
+        let rows = [
+            ("[1,2,[],{},[3]]", "[1, 2, [], {}, [3]]"),
+            (
+                "{'a':1,'b':[true,false,null]}",
+                r#"{"a": 1, "b": [true, false, null]}"#,
+            ),
+            (
+                "[0,-0,1.0,1e2,1.5,-1e-7,1e400]",
+                "[0, 0, 1, 100, 1.5, -9.9999999999999995e-08, inf]",
+            ),
+            (
+                r#""\u0000\b\f\n\r\t\u001f\u007f""#,
+                r#""\u0000\b\f\n\r\t\u001F\u007F""#,
+            ),
+            (r#""a/b'c\"d\\e""#, r#""a/b'c\"d\\e""#),
+            ("'\u{ab}\u{cd}\u{abcd}'", r#""\u00AB\u00CD\uABCD""#),
+            ("'\u{1f600}\u{10fffd}'", r#""\uD83D\uDE00\uDBFF\uDFFD""#),
+            ("{'\u{e9}\\n\u{e8}a':0}", r#"{"\u00E9\n\u00E8a": 0}"#),
+        ];
+        for (value, expected) in rows {
+            assert_eq!(wire(false, value), format!("{expected}\r\n"));
+        }
+    }
+
+    #[test]
+    fn pretty_form_is_qemus() {
+        let expected = "{\n    \"return\": {\n    },\n    \"id\": [\n        {\n        },\n        [\n        ],\n        \
+            [\n            1,\n            {\n            }\n        ],\n        {\n            \"a\": {\n                \
+            \"b\": [\n                ]\n            }\n        }\n    ]\n}\n";
+        let value = "{'return':{},'id':[{},[],[1,{}],{'a':{'b':[]}}]}";
+        assert_eq!(wire(true, value), expected.replace('\n', "\r\n"));
+    }
+
+    #[test]
+    fn noncharacters_are_replaced() {
+        let mut writer = JsonWriter::new(false);
+        writer.string("a\u{ffff}\u{fdd0}\u{1fffe}z");
+        assert_eq!(writer.as_bytes(), br#""a\uFFFD\uFFFD\uFFFDz""#);
+    }
+
+    #[test]
+    fn values_side_by_side_need_no_comma() {
+        for pretty in [false, true] {
+            let mut writer = JsonWriter::new(pretty);
+            writer.i64(i64::MIN);
+            writer.newline();
+            writer.u64(u64::MAX);
+            writer.newline();
+            writer.null();
+            writer.newline();
+            let expected = b"-9223372036854775808\r\n18446744073709551615\r\nnull\r\n";
+            assert_eq!(writer.as_bytes(), expected);
+            writer.clear();
+            writer.begin_array();
+            writer.clear();
+            writer.set_pretty(false);
+            writer.bool(true);
+            assert_eq!(writer.take(), b"true");
+            assert_eq!(writer.take(), b"");
+        }
+    }
 }

@@ -3,6 +3,7 @@
 //! look-ups.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 /// Number of an entity in [`Schema::entities`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -28,6 +29,9 @@ pub struct Schema {
     pub docs: Vec<Doc>,
     /// Types, commands and events by name.
     pub names: HashMap<String, EntityId>,
+    /// The files that were read, in order, as they were opened: what a build
+    /// script must watch.
+    pub files: Vec<PathBuf>,
 }
 
 /// One schema file (or the built-in types).
@@ -208,6 +212,25 @@ pub enum IfCond {
     Any(Vec<IfCond>),
     /// The inner one does not hold.
     Not(Box<IfCond>),
+}
+
+impl IfCond {
+    /// Whether there is no condition.
+    pub fn is_always(&self) -> bool {
+        matches!(self, IfCond::Always)
+    }
+
+    /// Whether the condition holds if exactly the names that `defined` accepts
+    /// are defined.
+    pub fn holds(&self, defined: &dyn Fn(&str) -> bool) -> bool {
+        match self {
+            IfCond::Always => true,
+            IfCond::Name(name) => defined(name),
+            IfCond::All(list) => list.iter().all(|cond| cond.holds(defined)),
+            IfCond::Any(list) => list.iter().any(|cond| cond.holds(defined)),
+            IfCond::Not(cond) => !cond.holds(defined),
+        }
+    }
 }
 
 /// A documentation comment.

@@ -1,0 +1,105 @@
+//! Commands about things that this machine has none of: `absent.json`,
+//! `block.json`, `migration.json`.
+
+use crate::machine::schema::{
+    AbsentCommands, BalloonInfo, BlockCommands, BlockDeviceInfo, BlockInfo, DumpQueryResult,
+    DumpStatus, JobInfo, MigrationCommands, MigrationInfo, MigrationThreadInfo, MouseInfo,
+    ReplayInfo, ReplayMode, VncInfo,
+};
+use crate::machine::Machine;
+use crate::qapi::{Error, ErrorClass};
+use crate::Runtime;
+
+fn no_balloon() -> Error {
+    Error::with_class(
+        ErrorClass::DeviceNotActive,
+        "No balloon device has been activated",
+    )
+}
+
+impl AbsentCommands for Machine {
+    fn qmp_query_balloon(_: &mut Runtime<Self>) -> Result<BalloonInfo, Error> {
+        Err(no_balloon())
+    }
+
+    fn qmp_balloon(_: &mut Runtime<Self>, _value: i64) -> Result<(), Error> {
+        Err(no_balloon())
+    }
+
+    fn qmp_query_mice(_: &mut Runtime<Self>) -> Result<Vec<MouseInfo>, Error> {
+        Ok(Vec::new())
+    }
+
+    fn qmp_query_dump(_: &mut Runtime<Self>) -> Result<DumpQueryResult, Error> {
+        Ok(DumpQueryResult {
+            status: DumpStatus::None,
+            completed: 0,
+            total: 0,
+        })
+    }
+
+    fn qmp_query_replay(_: &mut Runtime<Self>) -> Result<ReplayInfo, Error> {
+        Ok(ReplayInfo {
+            mode: ReplayMode::None,
+            filename: None,
+            icount: 0,
+        })
+    }
+
+    fn qmp_query_jobs(_: &mut Runtime<Self>) -> Result<Vec<JobInfo>, Error> {
+        Ok(Vec::new())
+    }
+
+    fn qmp_query_vnc(_: &mut Runtime<Self>) -> Result<VncInfo, Error> {
+        Ok(VncInfo {
+            enabled: false,
+            host: None,
+            family: None,
+            service: None,
+            auth: None,
+            clients: None,
+        })
+    }
+}
+
+impl MigrationCommands for Machine {
+    fn qmp_query_migrate(_: &mut Runtime<Self>) -> Result<MigrationInfo, Error> {
+        Ok(MigrationInfo {
+            status: None,
+            ram: None,
+            vfio: None,
+            xbzrle_cache: None,
+            total_time: None,
+            expected_downtime: None,
+            downtime: None,
+            setup_time: None,
+            cpu_throttle_percentage: None,
+            error_desc: None,
+            blocked_reasons: None,
+            postcopy_blocktime: None,
+            postcopy_vcpu_blocktime: None,
+            socket_address: None,
+            dirty_limit_throttle_time_per_round: None,
+            dirty_limit_ring_full_time: None,
+        })
+    }
+
+    fn qmp_query_migrationthreads(
+        _: &mut Runtime<Self>,
+    ) -> Result<Vec<MigrationThreadInfo>, Error> {
+        Ok(Vec::new())
+    }
+}
+
+impl BlockCommands for Machine {
+    fn qmp_query_block(_: &mut Runtime<Self>) -> Result<Vec<BlockInfo>, Error> {
+        Ok(Vec::new())
+    }
+
+    fn qmp_query_named_block_nodes(
+        _: &mut Runtime<Self>,
+        _flat: Option<bool>,
+    ) -> Result<Vec<BlockDeviceInfo>, Error> {
+        Ok(Vec::new())
+    }
+}

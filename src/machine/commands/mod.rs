@@ -1,0 +1,81 @@
+//! The machine's QMP commands: what the schema declares, done to the machine.
+//!
+//! Everything in here is glue. The machine's functions return results, and
+//! lists of what happened; here the latter become events, and an exit status
+//! becomes a request to end the loop. A command's events are emitted before it
+//! returns, so clients see them before the reply, as with QEMU.
+
+mod absent;
+mod machine;
+mod objects;
+mod qom;
+mod run_state;
+
+pub use objects::{object_from_cli, object_from_text};
+pub use qom::chardev_nodes;
+
+use super::runstate::{shutdown_caused_by_guest, MachineEvent};
+use super::schema::{
+    self, qapi_event_send_powerdown, qapi_event_send_reset, qapi_event_send_resume,
+    qapi_event_send_shutdown, qapi_event_send_stop, QmpTestCommands, ShutdownCause,
+};
+use super::{hmp_cmds, Machine};
+use crate::qapi::Error;
+use crate::Runtime;
+
+/// Adds the machine's commands, QMP and HMP, to a runtime, and has `quit` tell
+/// clients of the shutdown.
+pub fn register(rt: &mut Runtime<Machine>) {
+    rt.add_commands(schema::qmp_init_marshal, &schema::QAPI_SCHEMA);
+    rt.set_quit_handler(|rt| {
+        rt.state.run.quit_request(ShutdownCause::HostQmpQuit);
+        main_loop_should_exit(rt);
+    });
+    hmp_cmds::register(rt);
+}
+
+/// Starts the machine, unless it is to wait.
+pub fn start_machine(rt: &mut Runtime<Machine>) {
+    let events = rt.state.run.start();
+    emit(rt, &events);
+}
+
+/// Ends the program because of a signal (`qemu_system_killed`).
+pub fn killed(rt: &mut Runtime<Machine>) {
+    rt.state.run.quit_request(ShutdownCause::HostSignal);
+    main_loop_should_exit(rt);
+}
+
+/// Carries out what was asked of the machine.
+fn main_loop_should_exit(rt: &mut Runtime<Machine>) {
+    let mut events = Vec::new();
+    let status = rt.state.run.main_loop_should_exit(&mut events);
+    emit(rt, &events);
+    if let Some(status) = status {
+        rt.request_exit(status.into());
+    }
+}
+
+fn emit(rt: &mut Runtime<Machine>, events: &[MachineEvent]) {
+    for event in events {
+        match *event {
+            MachineEvent::Stop => qapi_event_send_stop(rt),
+            MachineEvent::Resume => qapi_event_send_resume(rt),
+            MachineEvent::Powerdown => qapi_event_send_powerdown(rt),
+            MachineEvent::Reset(cause) => {
+                qapi_event_send_reset(rt, shutdown_caused_by_guest(cause), cause);
+            }
+            MachineEvent::Shutdown(cause) => {
+                qapi_event_send_shutdown(rt, shutdown_caused_by_guest(cause), cause);
+            }
+        }
+    }
+}
+
+/// The command that docs/add-a-command.md adds.
+impl QmpTestCommands for Machine {
+    fn qmp_qmp_test(rt: &mut Runtime<Self>, value: i64) -> Result<(), Error> {
+        rt.state.test_value = Some(value);
+        Ok(())
+    }
+}

@@ -1,0 +1,80 @@
+//! HMP commands about objects.
+
+use super::commands;
+use super::qom::PropertyInput;
+use super::schema::QomCommands;
+use super::Machine;
+use crate::monitor::hmp::{Hmp, HmpArgs, HmpHandler};
+use crate::qapi::json::{qobject_from_json, qobject_to_json};
+
+type Cx<'a, 'b> = &'a mut Hmp<'b, Machine>;
+
+pub(super) fn handler(name: &str) -> Option<HmpHandler<Machine>> {
+    Some(match name {
+        "object_add" => hmp_object_add,
+        "object_del" => hmp_object_del,
+        "qom-get" => hmp_qom_get,
+        "qom-list" => hmp_qom_list,
+        "qom-set" => hmp_qom_set,
+        "info qom-tree" => hmp_info_qom_tree,
+        _ => return None,
+    })
+}
+
+fn hmp_object_add(hmp: Cx, args: &HmpArgs) {
+    let result = commands::object_from_text(hmp.rt, args.str("object"));
+    hmp.handle_error(result);
+}
+
+fn hmp_object_del(hmp: Cx, args: &HmpArgs) {
+    let result = Machine::qmp_object_del(hmp.rt, args.str("id").to_owned());
+    hmp.handle_error(result);
+}
+
+fn hmp_qom_get(hmp: Cx, args: &HmpArgs) {
+    let (path, property) = (args.str("path").to_owned(), args.str("property").to_owned());
+    let result = Machine::qmp_qom_get(hmp.rt, path, property);
+    if let Some(value) = hmp.handle_error(result) {
+        let text = qobject_to_json(&value, true);
+        hmp.print(format!("{text}\n"));
+    }
+}
+
+fn hmp_qom_list(hmp: Cx, args: &HmpArgs) {
+    let Some(path) = args.try_str("path") else {
+        hmp.print("/\n");
+        return;
+    };
+    let result = Machine::qmp_qom_list(hmp.rt, path.to_owned());
+    for info in hmp.handle_error(result).unwrap_or_default() {
+        hmp.print(format!("{} ({})\n", info.name, info.r#type));
+    }
+}
+
+fn hmp_qom_set(hmp: Cx, args: &HmpArgs) {
+    let (path, property) = (args.str("path").to_owned(), args.str("property").to_owned());
+    let value = args.str("value");
+    let result = if args.flag("json") {
+        qobject_from_json(value.as_bytes())
+            .and_then(|value| Machine::qmp_qom_set(hmp.rt, path, property, value))
+    } else {
+        let chardevs = commands::chardev_nodes(hmp.rt);
+        let input = PropertyInput::text(&property, value);
+        hmp.rt.state.qom_set(&path, &property, &input, &chardevs)
+    };
+    hmp.handle_error(result);
+}
+
+fn hmp_info_qom_tree(hmp: Cx, args: &HmpArgs) {
+    let path = args.try_str("path").unwrap_or("/machine");
+    let chardevs = commands::chardev_nodes(hmp.rt);
+    match hmp.rt.state.qom_tree(path, &chardevs) {
+        Some(lines) => {
+            for (depth, name, typename) in lines {
+                let indent = 2 * depth;
+                hmp.print(format!("{:indent$}/{name} ({typename})\n", ""));
+            }
+        }
+        None => hmp.print(format!("Path '{path}' could not be resolved.\n")),
+    }
+}

@@ -1,0 +1,264 @@
+//! The machine that the program `qmonitor` monitors: QEMU's `-machine none`,
+//! reduced to what a monitor can see of it.
+//!
+//! It has run states ([`runstate`]), a tree of objects ([`qom`]) with the types
+//! of objects that users make ([`objects`]), and memory ([`memory`]) in which
+//! nothing ever happens, since there is no CPU. None of this knows of the
+//! monitor: functions return results, and lists of what happened. [`commands`]
+//! is where clients come in; [`vl`] is the program around it all.
+//!
+//! An embedder leaves this module out (Cargo feature `machine`) and has a state
+//! of their own in its place; this one shows how that is done.
+
+pub mod cli;
+pub mod commands;
+mod hmp_cmds;
+mod hmp_mem;
+mod hmp_qom;
+mod host;
+pub mod memory;
+pub mod objects;
+pub mod qom;
+mod report;
+pub mod runstate;
+pub mod schema;
+pub mod settings;
+pub mod vl;
+
+use std::collections::BTreeMap;
+
+use objects::{CONTAINER, MEMORY_REGION, NONE_MACHINE, SYSTEM_BUS};
+use qom::{ObjectId, Objects};
+use runstate::{Actions, RunStates};
+
+use crate::chardev::CharFrontend;
+use crate::qapi::{CompatPolicy, Error, QDict, QObject};
+
+/// How the machine shall be, as given on the command line.
+#[derive(Debug, Clone, Default)]
+pub struct MachineOptions {
+    /// Its name (`-name`); empty is none.
+    pub name: String,
+    /// Its identifier (`-uuid`).
+    pub uuid: Uuid,
+    /// Do not start it (`-S`).
+    pub stopped: bool,
+    /// Wait for `x-exit-preconfig` (`--preconfig`).
+    pub preconfig: bool,
+    /// What to do at certain events (`-action`, `-no-reboot`, `-no-shutdown`).
+    pub actions: Actions,
+}
+
+/// The machine.
+pub struct Machine {
+    /// Its name; empty if it has none.
+    pub name: String,
+    /// Its identifier; zero if it has none.
+    pub uuid: Uuid,
+    /// What it is doing.
+    pub run: RunStates,
+    /// What `qmp-test` was given last.
+    pub test_value: Option<i64>,
+    /// The file that HMP's `logfile` named.
+    logfile: Option<String>,
+    /// The chardevs that objects use.
+    frontends: BTreeMap<ObjectId, CharFrontend>,
+    objects: Objects,
+    root: ObjectId,
+    machine_object: ObjectId,
+    objects_container: ObjectId,
+    chardevs_container: ObjectId,
+}
+
+impl Machine {
+    /// A machine without memory that is not started yet.
+    pub fn new(options: MachineOptions) -> Self {
+        let mut objects = Objects::default();
+        let root = objects.make(&CONTAINER);
+        let mut m = Machine {
+            name: options.name,
+            uuid: options.uuid,
+            run: RunStates::new(options.actions, !options.stopped, options.preconfig),
+            test_value: None,
+            logfile: None,
+            frontends: BTreeMap::new(),
+            objects,
+            root,
+            machine_object: root,
+            objects_container: root,
+            chardevs_container: root,
+        };
+        m.new_child(root, "backend", &CONTAINER);
+        m.chardevs_container = m.new_child(root, "chardevs", &CONTAINER);
+        m.objects_container = m.new_child(root, "objects", &CONTAINER);
+        let machine = m.new_child(root, "machine", &NONE_MACHINE);
+        m.machine_object = machine;
+        m.new_child(machine, "peripheral-anon", &CONTAINER);
+        m.new_child(machine, "peripheral", &CONTAINER);
+        let unattached = m.new_child(machine, "unattached", &CONTAINER);
+        m.new_child(unattached, "system[0]", &MEMORY_REGION);
+        m.new_child(unattached, "io[0]", &MEMORY_REGION);
+        m.new_child(unattached, "sysbus", &SYSTEM_BUS);
+        m
+    }
+
+    /// Gives the machine its memory, once the objects of the command line
+    /// exist: either an object (`-machine memory-backend=ID`), or a new one
+    /// called `ram` if only a size is given (`-m`).
+    ///
+    /// # Errors
+    ///
+    /// There is no such object, it does not have the size that is given, or
+    /// there cannot be that much memory.
+    pub fn init_memory(&mut self, size: Option<u64>, backend: Option<&str>) -> Result<(), Error> {
+        let backend = match (backend, size) {
+            (Some(backend), _) => backend,
+            (None, None | Some(0)) => return Ok(()),
+            (None, Some(size)) => {
+                let options: QDict = [
+                    ("qom-type", QObject::from("memory-backend-ram")),
+                    ("id", "ram".into()),
+                    ("size", size.into()),
+                ]
+                .into_iter()
+                .collect();
+                self.object_add(options, CompatPolicy::default())?;
+                "ram"
+            }
+        };
+        let object = self.user_object(backend);
+        let Some(has) = object.and_then(|id| self.backend_size(id)) else {
+            return Err(Error::new(format!("Memory backend '{backend}' not found")));
+        };
+        if size.is_some_and(|size| size != has) {
+            return Err(Error::new(
+                "Machine memory size does not match the size of the memory backend",
+            ));
+        }
+        let input = qom::PropertyInput::text("memory-backend", backend);
+        self.property_set(self.machine_object, "memory-backend", &input)
+    }
+}
+
+/// A universally unique identifier. Its text is 32 hexadecimal digits with
+/// hyphens between (RFC 9562, section 4).
+///
+/// ```
+/// use qmonitor::machine::Uuid;
+///
+/// let uuid: Uuid = "ABCDEF01-2345-6789-ABCD-EF0123456789".parse().unwrap();
+/// assert_eq!(uuid.to_string(), "abcdef01-2345-6789-abcd-ef0123456789");
+/// assert!("abcdef01".parse::<Uuid>().is_err());
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Uuid(pub [u8; 16]);
+
+/// The text is no UUID.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParseUuidError;
+
+impl std::fmt::Display for ParseUuidError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("not a UUID")
+    }
+}
+
+impl std::error::Error for ParseUuidError {}
+
+impl std::fmt::Display for Uuid {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (i, byte) in self.0.iter().enumerate() {
+            if matches!(i, 4 | 6 | 8 | 10) {
+                f.write_str("-")?;
+            }
+            write!(f, "{byte:02x}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::str::FromStr for Uuid {
+    type Err = ParseUuidError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let text = text.as_bytes();
+        if text.len() != 36 {
+            return Err(ParseUuidError);
+        }
+        let digit = |b: u8| char::from(b).to_digit(16).map(|d| d as u8);
+        let mut uuid = [0; 16];
+        let mut at = 0;
+        for (i, byte) in uuid.iter_mut().enumerate() {
+            if matches!(i, 4 | 6 | 8 | 10) {
+                if text[at] != b'-' {
+                    return Err(ParseUuidError);
+                }
+                at += 1;
+            }
+            match (digit(text[at]), digit(text[at + 1])) {
+                (Some(high), Some(low)) => *byte = high << 4 | low,
+                _ => return Err(ParseUuidError),
+            }
+            at += 2;
+        }
+        Ok(Uuid(uuid))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_made_or_taken() {
+        let mut m = Machine::new(MachineOptions::default());
+        m.init_memory(None, None).unwrap();
+        assert_eq!(m.ram_size(), 0);
+        m.init_memory(Some(1 << 20), None).unwrap();
+        assert_eq!(m.ram_size(), 1 << 20);
+        let memory = |m: &Machine| m.qom_get("/machine", "memory-backend", &[]).unwrap();
+        assert_eq!(memory(&m), "/objects/ram".into());
+
+        let mut m = Machine::new(MachineOptions::default());
+        let options: QDict = [
+            ("qom-type", QObject::from("memory-backend-ram")),
+            ("id", "r".into()),
+            ("size", 65536.into()),
+        ]
+        .into_iter()
+        .collect();
+        m.object_add(options, CompatPolicy::default()).unwrap();
+        for (size, backend, expected) in [
+            (None, "nope", "Memory backend 'nope' not found"),
+            (
+                Some(1),
+                "r",
+                "Machine memory size does not match the size of the memory backend",
+            ),
+        ] {
+            let error = m.init_memory(size, Some(backend)).unwrap_err();
+            assert_eq!(error.desc(), expected);
+        }
+        m.init_memory(Some(65536), Some("r")).unwrap();
+        assert_eq!(memory(&m), "/objects/r".into());
+    }
+
+    #[test]
+    fn uuids_are_written_one_way_only() {
+        let good = "12345678-9abc-def0-1234-56789abcdef0";
+        assert_eq!(good.parse::<Uuid>().unwrap().to_string(), good);
+        assert_eq!(
+            Uuid::default().to_string(),
+            "00000000-0000-0000-0000-000000000000"
+        );
+        for bad in [
+            "",
+            "12345678-9abc-def0-1234-56789abcdef",
+            "123456789-abc-def0-1234-56789abcdef0",
+            "12345678-9abc-def0-1234-56789abcdeg0",
+            "+2345678-9abc-def0-1234-56789abcdef0",
+        ] {
+            assert!(bad.parse::<Uuid>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,394 @@
+//! What the command line asks for, option by option, before anything is made.
+
+use std::str::FromStr;
+
+use super::cli::Opt;
+use super::runstate::Actions;
+use super::schema::{RebootAction, ShutdownAction};
+use super::{MachineOptions, Uuid};
+use crate::chardev::opts::{QemuOptType, QemuOpts, QemuOptsList};
+use crate::monitor::OptionGroup;
+use crate::qapi::policy::{CompatPolicy, CompatPolicyInput, CompatPolicyOutput};
+use crate::qapi::visit::keyval_parse;
+use crate::qapi::{Error, QObject};
+
+use QemuOptType::{Bool, Number, Size, String as Str};
+
+const fn list(
+    name: &'static str,
+    implied: Option<&'static str>,
+    desc: &'static [(&'static str, QemuOptType)],
+) -> QemuOptsList {
+    QemuOptsList {
+        name,
+        implied_opt_name: implied,
+        desc,
+    }
+}
+
+static NAME_OPTS: QemuOptsList = list(
+    "name",
+    Some("guest"),
+    &[("guest", Str), ("process", Str), ("debug-threads", Bool)],
+);
+static MEM_OPTS: QemuOptsList = list(
+    "memory",
+    Some("size"),
+    &[("size", Size), ("slots", Number), ("maxmem", Size)],
+);
+static MSG_OPTS: QemuOptsList = list("msg", None, &[("timestamp", Bool), ("guest-name", Bool)]);
+static TRACE_OPTS: QemuOptsList = list(
+    "trace",
+    Some("enable"),
+    &[("enable", Str), ("events", Str), ("file", Str)],
+);
+static ADD_FD_OPTS: QemuOptsList = list(
+    "add-fd",
+    None,
+    &[("fd", Number), ("set", Number), ("opaque", Str)],
+);
+static MACHINE_OPTS: QemuOptsList = list("machine", Some("type"), &[]);
+
+/// The options whose parameters `query-command-line-options` tells.
+pub static OPTION_GROUPS: &[OptionGroup] = &[
+    OptionGroup {
+        name: "add-fd",
+        list: &ADD_FD_OPTS,
+    },
+    OptionGroup {
+        name: "chardev",
+        list: &crate::chardev::QEMU_CHARDEV_OPTS,
+    },
+    OptionGroup {
+        name: "memory",
+        list: &MEM_OPTS,
+    },
+    OptionGroup {
+        name: "mon",
+        list: &crate::monitor::QEMU_MON_OPTS,
+    },
+    OptionGroup {
+        name: "msg",
+        list: &MSG_OPTS,
+    },
+    OptionGroup {
+        name: "name",
+        list: &NAME_OPTS,
+    },
+    OptionGroup {
+        name: "trace",
+        list: &TRACE_OPTS,
+    },
+];
+
+/// A descriptor that `-add-fd` hands over.
+#[derive(Debug, Clone)]
+pub struct AddFd {
+    /// Its number.
+    pub fd: i32,
+    /// The set it goes to.
+    pub set: i64,
+    /// The text that goes with it.
+    pub opaque: Option<String>,
+}
+
+/// Everything that does not depend on anything else.
+#[derive(Debug, Default)]
+pub struct Settings {
+    /// For the machine.
+    pub machine: MachineOptions,
+    /// `-m`, in bytes.
+    pub ram_size: Option<u64>,
+    /// The id of the object that is the machine's memory.
+    pub memory_backend: Option<String>,
+    /// For the monitors.
+    pub policy: CompatPolicy,
+    /// `-daemonize`
+    pub daemonize: bool,
+    /// `-nodefaults`
+    pub nodefaults: bool,
+    /// `-nographic`
+    pub nographic: bool,
+    /// `-pidfile`
+    pub pidfile: Option<String>,
+    /// `-D`
+    pub log_file: Option<String>,
+    /// `-msg timestamp=on`
+    pub timestamp: bool,
+    /// `-msg guest-name=on`
+    pub guest_name: bool,
+    /// `-echr`
+    pub echr: Option<u8>,
+    /// `-add-fd`, in order.
+    pub add_fds: Vec<AddFd>,
+}
+
+impl Settings {
+    /// Takes one option. False if it is none of those that can be taken at
+    /// once.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with its argument; deprecated forms go to `warnings`.
+    pub fn take(&mut self, opt: Opt, arg: &str, warnings: &mut Vec<Error>) -> Result<bool, Error> {
+        match opt {
+            Opt::Machine => self.take_machine(arg, warnings)?,
+            Opt::M => self.take_memory(arg, warnings)?,
+            Opt::Name => {
+                let opts = QemuOpts::parse(&NAME_OPTS, arg, warnings)?;
+                self.machine.name = opts.get("guest").unwrap_or_default().to_owned();
+            }
+            Opt::Uuid => {
+                self.machine.uuid = Uuid::from_str(arg)
+                    .map_err(|_| Error::new("failed to parse UUID string: wrong format"))?;
+            }
+            Opt::Preconfig => self.machine.preconfig = true,
+            Opt::Stopped => self.machine.stopped = true,
+            Opt::NoShutdown => self.actions().shutdown = ShutdownAction::Pause,
+            Opt::NoReboot => self.actions().reboot = RebootAction::Shutdown,
+            Opt::Nodefaults => self.nodefaults = true,
+            Opt::Nographic => self.nographic = true,
+            Opt::Display => {
+                if !matches!(arg, "none" | "type=none") {
+                    return Err(Error::new(format!(
+                        "Parameter 'type' does not accept value '{arg}'"
+                    )));
+                }
+            }
+            Opt::Daemonize => self.daemonize = true,
+            Opt::Pidfile => self.pidfile = Some(arg.to_owned()),
+            Opt::LogFile => self.log_file = Some(arg.to_owned()),
+            Opt::Msg => {
+                let opts = QemuOpts::parse(&MSG_OPTS, arg, warnings)?;
+                self.timestamp = opts.get_bool("timestamp").unwrap_or(false);
+                self.guest_name = opts.get_bool("guest-name").unwrap_or(false);
+            }
+            Opt::Compat => self.take_compat(arg)?,
+            Opt::Echr => match parse_echr(arg) {
+                Some(echr) => self.echr = Some(echr),
+                None => return Err(Error::new("Bad argument to echr")),
+            },
+            Opt::AddFd => self.take_add_fd(arg, warnings)?,
+            Opt::Trace => take_trace(arg, warnings)?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn actions(&mut self) -> &mut Actions {
+        &mut self.machine.actions
+    }
+
+    fn take_machine(&mut self, arg: &str, warnings: &mut Vec<Error>) -> Result<(), Error> {
+        let opts = QemuOpts::parse(&MACHINE_OPTS, arg, warnings)?;
+        for (name, value) in opts.iter() {
+            match name {
+                "type" if value == "none" => {}
+                "type" => {
+                    return Err(Error::new(format!("unsupported machine type: \"{value}\""))
+                        .with_hint("Use -machine help to list supported machines\n"))
+                }
+                "memory-backend" => self.memory_backend = Some(value.to_owned()),
+                // They speak of a CPU, a firmware or a display, of which this
+                // machine has none.
+                "accel" | "usb" | "graphics" | "dump-guest-core" | "mem-merge" | "kernel"
+                | "initrd" | "append" | "firmware" | "suppress-vmdesc" | "aux-ram-share" => {}
+                _ => {
+                    return Err(Error::new(format!(
+                        "Property 'none-machine.{name}' not found"
+                    )))
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn take_memory(&mut self, arg: &str, warnings: &mut Vec<Error>) -> Result<(), Error> {
+        let opts = QemuOpts::parse(&MEM_OPTS, arg, warnings)?;
+        let Some(text) = opts.get("size") else {
+            return Ok(());
+        };
+        if text.is_empty() {
+            return Err(Error::new("missing 'size' option value"));
+        }
+        let size = opts.get_number("size").unwrap_or_default();
+        // A number without a suffix is in MiB here, and only here.
+        let size = match text.ends_with(|c: char| c.is_ascii_digit()) {
+            true => size.checked_mul(1 << 20),
+            false => Some(size),
+        };
+        let size = size.ok_or_else(|| Error::new("ram size too large"))?;
+        self.ram_size = Some(size.div_ceil(8192) * 8192);
+        Ok(())
+    }
+
+    fn take_compat(&mut self, arg: &str) -> Result<(), Error> {
+        for (key, value) in keyval_parse(arg, None)? {
+            let QObject::String(value) = value else {
+                return Err(Error::new(format!("Parameters '{key}.*' are unexpected")));
+            };
+            let refused =
+                || Error::new(format!("Parameter '{key}' does not accept value '{value}'"));
+            let input = || match value.as_str() {
+                "accept" => Ok(CompatPolicyInput::Accept),
+                "reject" => Ok(CompatPolicyInput::Reject),
+                "crash" => Ok(CompatPolicyInput::Crash),
+                _ => Err(refused()),
+            };
+            let output = || match value.as_str() {
+                "accept" => Ok(CompatPolicyOutput::Accept),
+                "hide" => Ok(CompatPolicyOutput::Hide),
+                _ => Err(refused()),
+            };
+            match key.as_str() {
+                "deprecated-input" => self.policy.deprecated_input = input()?,
+                "deprecated-output" => self.policy.deprecated_output = output()?,
+                "unstable-input" => self.policy.unstable_input = input()?,
+                "unstable-output" => self.policy.unstable_output = output()?,
+                _ => return Err(Error::new(format!("Parameter '{key}' is unexpected"))),
+            }
+        }
+        Ok(())
+    }
+
+    fn take_add_fd(&mut self, arg: &str, warnings: &mut Vec<Error>) -> Result<(), Error> {
+        let opts = QemuOpts::parse(&ADD_FD_OPTS, arg, warnings)?;
+        let number = |name| opts.get_number(name).map(|n| n as i64);
+        let fd = number("fd")
+            .filter(|fd| *fd >= 0)
+            .ok_or_else(|| Error::new("fd option is required and must be non-negative"))?;
+        if fd <= 2 {
+            return Err(Error::new("fd cannot be a standard I/O stream"));
+        }
+        let set = number("set")
+            .filter(|set| *set >= 0)
+            .ok_or_else(|| Error::new("set option is required and must be non-negative"))?;
+        let missing = || Error::new("fd is not valid or already in use");
+        self.add_fds.push(AddFd {
+            fd: i32::try_from(fd).map_err(|_| missing())?,
+            set,
+            opaque: opts.get("opaque").map(str::to_owned),
+        });
+        Ok(())
+    }
+}
+
+/// A decimal, octal or hexadecimal number of a character.
+fn parse_echr(text: &str) -> Option<u8> {
+    let number = match (text.strip_prefix("0x"), text.strip_prefix('0')) {
+        (Some(hex), _) => u64::from_str_radix(hex, 16),
+        (None, Some(octal)) if !octal.is_empty() => u64::from_str_radix(octal, 8),
+        _ => text.parse(),
+    };
+    // Larger numbers lose their upper bits, as in QEMU.
+    number.ok().map(|n| n as u8)
+}
+
+/// Switches trace events on; what does not exist is only warned of.
+fn take_trace(arg: &str, warnings: &mut Vec<Error>) -> Result<(), Error> {
+    let opts = QemuOpts::parse(&TRACE_OPTS, arg, warnings)?;
+    if let Some(pattern) = opts.get("enable") {
+        if let Err(e) = crate::trace::enable_events(pattern) {
+            warnings.push(e);
+        }
+    }
+    if let Some(path) = opts.get("events") {
+        let text = std::fs::read_to_string(path).map_err(|e| Error::from_io(path, &e))?;
+        for line in text.lines().map(str::trim) {
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            if let Err(e) = crate::trace::enable_events(line) {
+                warnings.push(e);
+            }
+        }
+    }
+    if let Some(path) = opts.get("file") {
+        let file = std::fs::File::create(path).map_err(|e| Error::from_io(path, &e))?;
+        crate::trace::set_output(Some(Box::new(file)));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn take(opt: Opt, arg: &str) -> Result<Settings, Error> {
+        let mut s = Settings::default();
+        s.take(opt, arg, &mut Vec::new()).map(|_| s)
+    }
+
+    #[test]
+    fn memory_is_in_mebibytes_unless_it_says_otherwise() {
+        for (arg, bytes) in [
+            ("1", 1 << 20),
+            ("1k", 8192),
+            ("2M", 2 << 20),
+            ("1G,slots=2,maxmem=2G", 1 << 30),
+        ] {
+            assert_eq!(take(Opt::M, arg).unwrap().ram_size, Some(bytes), "{arg}");
+        }
+    }
+
+    #[test]
+    fn errors_name_the_culprit() {
+        for (opt, arg, desc) in [
+            (Opt::Machine, "pc", "unsupported machine type: \"pc\""),
+            (
+                Opt::Machine,
+                "none,foo=1",
+                "Property 'none-machine.foo' not found",
+            ),
+            (Opt::Compat, "foo=bar", "Parameter 'foo' is unexpected"),
+            (
+                Opt::Compat,
+                "deprecated-input",
+                "Expected '=' after parameter 'deprecated-input'",
+            ),
+            (
+                Opt::Compat,
+                "unstable-output=reject",
+                "Parameter 'unstable-output' does not accept value 'reject'",
+            ),
+            (
+                Opt::AddFd,
+                "set=1",
+                "fd option is required and must be non-negative",
+            ),
+            (
+                Opt::AddFd,
+                "fd=2,set=1",
+                "fd cannot be a standard I/O stream",
+            ),
+            (
+                Opt::AddFd,
+                "fd=9",
+                "set option is required and must be non-negative",
+            ),
+            (Opt::Uuid, "1", "failed to parse UUID string: wrong format"),
+            (
+                Opt::Display,
+                "gtk",
+                "Parameter 'type' does not accept value 'gtk'",
+            ),
+            (Opt::Msg, "foo=on", "Invalid parameter 'foo'"),
+            (Opt::Echr, "x", "Bad argument to echr"),
+        ] {
+            assert_eq!(take(opt, arg).unwrap_err().desc(), desc, "{arg}");
+        }
+    }
+
+    #[test]
+    fn escape_characters_in_three_bases() {
+        for (text, value) in [
+            ("1", Some(1)),
+            ("0x14", Some(20)),
+            ("024", Some(20)),
+            ("300", Some(44)),
+            ("", None),
+        ] {
+            assert_eq!(parse_echr(text), value, "{text}");
+        }
+    }
+}

@@ -1,0 +1,397 @@
+//! The program: from a command line to a running loop (QEMU's `system/vl.c`).
+//!
+//! Options are read first and carried out in a fixed order, whatever their
+//! order on the command line: settings, the log, objects, chardevs, serial
+//! ports, monitors, the machine. So a monitor may name a chardev that comes
+//! later, and one wrong option leaves nothing behind.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use super::cli::{self, Opt};
+use super::report::Reporter;
+use super::settings::{Settings, OPTION_GROUPS};
+use super::{host, Machine};
+use crate::chardev::{
+    self, chardev_add, invalid_char_driver, qemu_chr_find, qemu_chr_parse_cli,
+    qemu_chr_parse_compat, ChardevReport, ParsedCompat, CHARDEV_BACKENDS,
+};
+use crate::main_loop::{Host, Signal};
+use crate::monitor::{version, MonitorMode, MonitorOptions};
+use crate::qapi::Error;
+use crate::trace_event;
+use crate::Runtime;
+
+/// An option that waits for its stage.
+struct Pending {
+    opt: Opt,
+    arg: String,
+    /// As it is named in messages.
+    location: String,
+}
+
+/// Runs the program with these words, the first being its name, and returns
+/// its exit status.
+pub fn main(args: &[String]) -> ExitCode {
+    let (program, args) = match args.split_first() {
+        Some((program, rest)) => (program.as_str(), rest),
+        None => ("qmonitor", args),
+    };
+    let mut reporter = Reporter::new(program);
+    match start(program, args, &mut reporter) {
+        Ok(Start::Run(mut rt, _pidfile)) => match rt.run() {
+            Ok(status) => ExitCode::from(u8::try_from(status).unwrap_or(1)),
+            Err(e) => {
+                reporter.error(None, &Error::from_io("main loop failed", &e));
+                ExitCode::FAILURE
+            }
+        },
+        Ok(Start::Done) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.report(&reporter);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+enum Start {
+    /// The pid file goes when the program ends.
+    Run(Box<Runtime<Machine>>, host::Pidfile),
+    /// All that was asked for has been done (`-version`).
+    Done,
+}
+
+/// Why the program cannot start: one or two messages about one option.
+struct Failure {
+    location: Option<String>,
+    errors: Vec<Error>,
+}
+
+impl Failure {
+    fn report(&self, reporter: &Reporter) {
+        for e in &self.errors {
+            if !e.desc().is_empty() {
+                reporter.error(self.location.as_deref(), e);
+            }
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(e: Error) -> Self {
+        Failure {
+            location: None,
+            errors: vec![e],
+        }
+    }
+}
+
+impl Pending {
+    fn failed(&self, e: Error) -> Failure {
+        Failure {
+            location: Some(self.location.clone()),
+            errors: vec![e],
+        }
+    }
+
+    /// Two messages: what is wrong, and what it was for.
+    fn failed_twice(&self, e: Error, then: String) -> Failure {
+        Failure {
+            location: Some(self.location.clone()),
+            errors: vec![e, Error::new(then)],
+        }
+    }
+}
+
+fn start(program: &str, args: &[String], reporter: &mut Reporter) -> Result<Start, Failure> {
+    let options = cli::parse(args)?;
+    let mut settings = Settings::default();
+    let mut pending = Vec::new();
+    for (opt, arg) in options {
+        if print_and_end(program, opt, arg.as_deref()) {
+            return Ok(Start::Done);
+        }
+        let name = cli::name(opt);
+        let item = Pending {
+            opt,
+            location: match &arg {
+                Some(arg) => format!("-{name} {arg}"),
+                None => format!("-{name}"),
+            },
+            arg: arg.unwrap_or_default(),
+        };
+        let mut warnings = Vec::new();
+        let taken = settings.take(opt, &item.arg, &mut warnings);
+        warn(reporter, &item, &warnings);
+        // These are about the machine, not about the option, in QEMU's words.
+        let taken = match (taken, opt) {
+            (Err(e), Opt::Machine) => return Err(e.into()),
+            (taken, _) => taken.map_err(|e| item.failed(e))?,
+        };
+        if !taken {
+            pending.push(item);
+        }
+    }
+    reporter.set_timestamp(settings.timestamp);
+    crate::trace::set_timestamps(settings.timestamp);
+    if settings.guest_name {
+        reporter.set_guest_name(Some(settings.machine.name.clone()));
+    }
+    open_log(&settings)?;
+    let mut pidfile = host::Pidfile::open(settings.pidfile.as_deref())?;
+    if let Some(echr) = settings.echr {
+        chardev::set_term_escape_char(echr);
+    }
+    let mut rt = make_runtime(&settings)?;
+    make_objects(&mut rt, &pending, reporter)?;
+    rt.state
+        .init_memory(settings.ram_size, settings.memory_backend.as_deref())?;
+    make_chardevs(&mut rt, &pending, reporter, settings.daemonize)?;
+    make_ports(&mut rt, &pending)?;
+    make_monitors(&mut rt, &pending, reporter, &settings)?;
+    if settings.daemonize {
+        host::daemonize()?;
+    }
+    pidfile.write()?;
+    watch_signals(&mut rt)?;
+    super::commands::start_machine(&mut rt);
+    Ok(Start::Run(Box::new(rt), pidfile))
+}
+
+fn warn(reporter: &Reporter, item: &Pending, warnings: &[Error]) {
+    for w in warnings {
+        reporter.warning(Some(&item.location), w);
+    }
+}
+
+/// The options that only print something. What cannot be printed has no reader.
+fn print_and_end(program: &str, opt: Opt, arg: Option<&str>) -> bool {
+    let help = arg.is_some_and(|a| matches!(a, "help" | "?"));
+    let text = match opt {
+        Opt::Help => format!("{}\n{}", version_line(), cli::help(program)),
+        Opt::Version => version_line(),
+        Opt::Chardev if help => list("Available chardev backend types: ", CHARDEV_BACKENDS),
+        Opt::Object if help => list(
+            "List of user creatable objects:",
+            &super::objects::user_creatable_types(),
+        ),
+        Opt::Machine if help => {
+            "Supported machines are:\nnone                 empty machine (default)\n".to_owned()
+        }
+        Opt::Trace if help => {
+            let names = crate::trace::ALL.iter().map(|e| format!("{}\n", e.name));
+            names.collect()
+        }
+        Opt::LogItems if help => super::hmp_cmds::log_items(),
+        _ => return false,
+    };
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    true
+}
+
+fn version_line() -> String {
+    format!(
+        "QEMU emulator version {} ({})\n",
+        version::QEMU_VERSION,
+        version::PACKAGE
+    )
+}
+
+fn list(title: &str, names: &[&str]) -> String {
+    let lines = names.iter().map(|n| format!("  {n}\n"));
+    format!("{title}\n{}", lines.collect::<String>())
+}
+
+fn open_log(settings: &Settings) -> Result<(), Error> {
+    if let Some(path) = &settings.log_file {
+        let file = std::fs::File::create(path)
+            .map_err(|e| Error::from_io(format!("Error opening logfile {path}"), &e))?;
+        crate::trace::set_output(Some(Box::new(file)));
+    }
+    Ok(())
+}
+
+fn make_runtime(settings: &Settings) -> Result<Runtime<Machine>, Failure> {
+    let machine = Machine::new(settings.machine.clone());
+    let mut rt =
+        Runtime::new(machine).map_err(|e| Error::from_io("the main loop cannot be made", &e))?;
+    rt.set_compat_policy(settings.policy);
+    rt.set_preconfig(settings.machine.preconfig);
+    rt.set_options(OPTION_GROUPS);
+    super::commands::register(&mut rt);
+    for add in &settings.add_fds {
+        let failed = |e| Failure {
+            location: Some(format!("-add-fd fd={},set={}", add.fd, add.set)),
+            errors: vec![e],
+        };
+        let fd = crate::main_loop::own_inherited_fd(add.fd)
+            .map_err(|_| failed(Error::new("fd is not valid or already in use")))?;
+        rt.add_fd(add.set, fd, add.opaque.clone()).map_err(failed)?;
+    }
+    Ok(rt)
+}
+
+fn make_objects(
+    rt: &mut Runtime<Machine>,
+    pending: &[Pending],
+    _reporter: &Reporter,
+) -> Result<(), Failure> {
+    for item in pending.iter().filter(|p| p.opt == Opt::Object) {
+        super::commands::object_from_cli(rt, &item.arg).map_err(|e| item.failed(e))?;
+    }
+    Ok(())
+}
+
+fn make_chardevs(
+    rt: &mut Runtime<Machine>,
+    pending: &[Pending],
+    reporter: &Reporter,
+    daemonize: bool,
+) -> Result<(), Failure> {
+    let mut parsed = Vec::new();
+    for item in pending.iter().filter(|p| p.opt == Opt::Chardev) {
+        let mut warnings = Vec::new();
+        let result = qemu_chr_parse_cli(&item.arg, &mut warnings);
+        warn(reporter, item, &warnings);
+        let (label, config) = result.map_err(|e| item.failed(e))?;
+        if parsed.iter().any(|(_, l, _)| *l == label) {
+            let e = Error::new(format!("Duplicate ID '{label}' for chardev"));
+            return Err(item.failed(e));
+        }
+        parsed.push((item, label, config));
+    }
+    for (item, label, config) in parsed {
+        if daemonize && config.backend.kind() == "stdio" {
+            return Err(item.failed(Error::new("cannot use stdio with -daemonize")));
+        }
+        add_chardev(rt, reporter, item, &label, config)?;
+    }
+    Ok(())
+}
+
+fn add_chardev(
+    rt: &mut Runtime<Machine>,
+    reporter: &Reporter,
+    item: &Pending,
+    label: &str,
+    config: crate::chardev::ChardevConfig,
+) -> Result<(), Failure> {
+    let location = item.location.clone();
+    let for_reports = reporter.clone();
+    rt.set_report(move |report, text| {
+        let e = Error::new(text.to_owned());
+        match report {
+            ChardevReport::Info => {
+                eprint!("{}", for_reports.message(Some(&location), "info: ", &e));
+            }
+            ChardevReport::Error => for_reports.error(None, &e),
+        }
+    });
+    let added = chardev_add(rt, label, config).map_err(|e| item.failed(e))?;
+    if let Some(pty) = added.pty {
+        println!("char device redirected to {pty} (label {label})");
+    }
+    Ok(())
+}
+
+/// Serial and parallel ports: chardevs without anybody behind them, since the
+/// machine has no such devices, but with a monitor if they are `mon:`.
+fn make_ports(rt: &mut Runtime<Machine>, pending: &[Pending]) -> Result<(), Failure> {
+    for (opt, kind) in [(Opt::Serial, "serial"), (Opt::Parallel, "parallel")] {
+        let ports = pending.iter().filter(|p| p.opt == opt);
+        for (i, item) in ports.enumerate() {
+            let failed = |e| {
+                let then = format!(
+                    "could not connect {kind} device to character backend '{}'",
+                    item.arg
+                );
+                item.failed_twice(e, then)
+            };
+            match qemu_chr_parse_compat(&format!("{kind}{i}"), &item.arg).map_err(failed)? {
+                ParsedCompat::None => {}
+                ParsedCompat::Existing(id) => {
+                    qemu_chr_find(rt, &id)
+                        .ok_or_else(|| failed(Error::new(format!("Chardev '{id}' not found"))))?;
+                }
+                ParsedCompat::New {
+                    label,
+                    config,
+                    with_mux_mon,
+                } => {
+                    let added = chardev_add(rt, &label, config).map_err(failed)?;
+                    if let Some(pty) = added.pty {
+                        println!("char device redirected to {pty} (label {label})");
+                    }
+                    if with_mux_mon {
+                        let options = MonitorOptions {
+                            chardev: label,
+                            mode: MonitorMode::Readline,
+                            pretty: false,
+                        };
+                        rt.monitor_init(&options).map_err(failed)?;
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn make_monitors(
+    rt: &mut Runtime<Machine>,
+    pending: &[Pending],
+    reporter: &Reporter,
+    settings: &Settings,
+) -> Result<(), Failure> {
+    let mut any = false;
+    for item in pending {
+        let (mode, pretty) = match item.opt {
+            Opt::Qmp => (MonitorMode::Control, false),
+            Opt::QmpPretty => (MonitorMode::Control, true),
+            Opt::Monitor => (MonitorMode::Readline, false),
+            Opt::Mon => {
+                let mut warnings = Vec::new();
+                let options = MonitorOptions::parse(&item.arg, &mut warnings);
+                warn(reporter, item, &warnings);
+                let options = options.map_err(|e| item.failed(e))?;
+                rt.monitor_init(&options).map_err(|e| item.failed(e))?;
+                any = true;
+                continue;
+            }
+            _ => continue,
+        };
+        any = true;
+        if item.opt == Opt::Monitor && item.arg == "none" {
+            continue;
+        }
+        if settings.daemonize && item.arg.ends_with("stdio") {
+            return Err(item.failed(Error::new("cannot use stdio with -daemonize")));
+        }
+        rt.monitor_parse(&item.arg, mode, pretty).map_err(|e| {
+            // What the form is about is said again where the form itself is
+            // wrong, not where its device cannot be made.
+            let malformed = e.desc().is_empty()
+                || e == invalid_char_driver(&item.arg)
+                || qemu_chr_parse_compat("", &item.arg).is_err();
+            match malformed {
+                true => item.failed_twice(e, format!("parse error: {}", item.arg)),
+                false => item.failed(e),
+            }
+        })?;
+    }
+    if !any && settings.nographic && !settings.nodefaults {
+        rt.monitor_parse("stdio", MonitorMode::Readline, false)?;
+    }
+    Ok(())
+}
+
+fn watch_signals(rt: &mut Runtime<Machine>) -> Result<(), Error> {
+    let signals = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
+    rt.main_loop_mut()
+        .add_signals(&signals, |rt, info| {
+            trace_event!(system_signal, "{:?} from pid {}", info.signal, info.pid);
+            super::commands::killed(rt);
+        })
+        .map(|_| ())
+        .map_err(|e| Error::from_io("signals cannot be watched", &e))
+}

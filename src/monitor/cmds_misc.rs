@@ -1,0 +1,61 @@
+//! Commands that belong to no other file: lines for the human monitor, and
+//! what the program's command line accepts.
+
+use super::hmp::context::run_line;
+use super::runtime::Runtime;
+use super::schema::{
+    CommandLineOptionInfo, CommandLineParameterInfo, CommandLineParameterType, MiscCommands,
+};
+use crate::chardev::opts::QemuOptType;
+use crate::qapi::Error;
+
+impl<S: 'static> MiscCommands for S {
+    fn qmp_human_monitor_command(
+        rt: &mut Runtime<Self>,
+        command_line: String,
+        cpu_index: Option<i64>,
+    ) -> Result<String, Error> {
+        // There is no CPU, so none can be chosen.
+        if cpu_index.is_some() {
+            return Err(Error::new("Parameter 'cpu-index' expects a CPU number"));
+        }
+        let output = run_line(rt, None, command_line.as_bytes());
+        Ok(String::from_utf8_lossy(&output).into_owned())
+    }
+
+    fn qmp_query_command_line_options(
+        rt: &mut Runtime<Self>,
+        option: Option<String>,
+    ) -> Result<Vec<CommandLineOptionInfo>, Error> {
+        let wanted = |name: &str| option.as_deref().is_none_or(|o| o == name);
+        let found: Vec<_> = rt
+            .options
+            .iter()
+            .filter(|group| wanted(group.name))
+            .map(|group| CommandLineOptionInfo {
+                option: group.name.to_owned(),
+                parameters: group.list.desc.iter().rev().map(parameter).collect(),
+            })
+            .collect();
+        match option {
+            Some(option) if found.is_empty() => {
+                Err(Error::new(format!("invalid option name: {option}")))
+            }
+            _ => Ok(found),
+        }
+    }
+}
+
+fn parameter(desc: &(&'static str, QemuOptType)) -> CommandLineParameterInfo {
+    CommandLineParameterInfo {
+        name: desc.0.to_owned(),
+        r#type: match desc.1 {
+            QemuOptType::String => CommandLineParameterType::String,
+            QemuOptType::Bool => CommandLineParameterType::Boolean,
+            QemuOptType::Number => CommandLineParameterType::Number,
+            QemuOptType::Size => CommandLineParameterType::Size,
+        },
+        help: None,
+        default: None,
+    }
+}

@@ -1,0 +1,197 @@
+//! Text laid out the way rustfmt does it.
+//!
+//! No formatter: only the few shapes that generated code consists of, each
+//! with rustfmt's rule for when it is broken into lines. The widths are those
+//! of rustfmt's defaults: 100 columns, 60 for the arguments of a call, 18 for
+//! the fields of a struct literal.
+
+const MAX_WIDTH: usize = 100;
+const CALL_WIDTH: usize = 60;
+const LITERAL_WIDTH: usize = 18;
+const INDENT: usize = 4;
+
+/// The text so far.
+#[derive(Default)]
+pub(super) struct Out {
+    text: String,
+    level: usize,
+}
+
+impl Out {
+    /// One line at the current indentation.
+    pub(super) fn line(&mut self, line: &str) {
+        if !line.is_empty() {
+            self.text
+                .extend(std::iter::repeat_n(' ', self.level * INDENT));
+            self.text.push_str(line);
+        }
+        self.text.push('\n');
+    }
+
+    /// An empty line between items; none at the start of a block or after
+    /// another one.
+    pub(super) fn blank(&mut self) {
+        if !self.text.ends_with("\n\n") && !self.text.ends_with("{\n") {
+            self.text.push('\n');
+        }
+    }
+
+    /// A line after which the indentation is deeper.
+    pub(super) fn begin(&mut self, line: &str) {
+        self.line(line);
+        self.level += 1;
+    }
+
+    /// A line before which the indentation is less deep again.
+    pub(super) fn end(&mut self, line: &str) {
+        self.level -= 1;
+        self.line(line);
+    }
+
+    /// Makes what follows a level deeper.
+    pub(super) fn indent(&mut self) {
+        self.level += 1;
+    }
+
+    fn fits(&self, line: &str) -> bool {
+        self.level * INDENT + line.chars().count() <= MAX_WIDTH
+    }
+
+    fn vertical(&mut self, before: &str, items: &[&str], after: &str) {
+        self.begin(before);
+        for item in items {
+            self.line(&format!("{item},"));
+        }
+        self.end(after);
+    }
+
+    /// A list between brackets, always one item per line: for lists known to
+    /// be too long for one.
+    pub(super) fn open_list(&mut self, before: &str, items: &[&str], after: &str) {
+        self.begin(before);
+        for (i, item) in items.iter().enumerate() {
+            let comma = if i + 1 == items.len() { "" } else { "," };
+            self.line(&format!("{item}{comma}"));
+        }
+        self.end(after);
+    }
+
+    /// A call: `before` ends with its opening parenthesis, `after` begins with
+    /// the closing one.
+    pub(super) fn call(&mut self, before: &str, args: &[&str], after: &str) {
+        let joined = args.join(", ");
+        let line = format!("{before}{joined}{after}");
+        match joined.chars().count() <= CALL_WIDTH && self.fits(&line) {
+            true => self.line(&line),
+            false => self.vertical(before, args, after),
+        }
+    }
+
+    /// A function's signature: like a call, but as wide as the line.
+    pub(super) fn signature(&mut self, before: &str, params: &[&str], after: &str) {
+        let line = format!("{before}{}{after}", params.join(", "));
+        // rustfmt counts the semicolon of a function without body once as one
+        // column and once as two; this is what happens in between.
+        let width = self.level * INDENT + line.chars().count();
+        if let (MAX_WIDTH, true, Some(arrow)) = (width, after.ends_with(';'), line.find(" -> ")) {
+            self.begin(&line[..arrow]);
+            self.line(line[arrow..].trim_start());
+            self.level -= 1;
+            return;
+        }
+        match self.fits(&line) {
+            true => self.line(&line),
+            false => self.vertical(before, params, after),
+        }
+    }
+
+    /// A line with a method call on a one-letter variable in it.
+    fn chain(&mut self, before: &str, value: &str, after: &str) {
+        let line = format!("{before}{value}{after}");
+        // With a comma rustfmt breaks it two columns early.
+        let reserve = if after == "," { "  " } else { "" };
+        match value.split_once('.') {
+            Some((receiver, call)) if !self.fits(&format!("{line}{reserve}")) => {
+                self.begin(&format!("{before}{receiver}"));
+                self.line(&format!(".{call}{after}"));
+                self.level -= 1;
+            }
+            _ => self.line(&line),
+        }
+    }
+
+    /// The fields of a struct literal: name and value, the value empty for the
+    /// shorthand. `attrs` may hold a `cfg` attribute for each.
+    pub(super) fn literal(&mut self, before: &str, fields: &[Field], after: &str) {
+        let joined: Vec<String> = fields.iter().map(Field::text).collect();
+        let joined = joined.join(", ");
+        let line = match joined.is_empty() {
+            true => format!("{before} {{}}{after}"),
+            false => format!("{before} {{ {joined} }}{after}"),
+        };
+        let plain = fields.iter().all(|f| f.cfg.is_none());
+        if plain && joined.chars().count() <= LITERAL_WIDTH && self.fits(&line) {
+            return self.line(&line);
+        }
+        self.begin(&format!("{before} {{"));
+        for field in fields {
+            if let Some(cfg) = &field.cfg {
+                self.line(cfg);
+            }
+            match field.value.is_empty() {
+                true => self.line(&format!("{},", field.name)),
+                false => self.chain(&format!("{}: ", field.name), &field.value, ","),
+            }
+        }
+        self.end(&format!("}}{after}"));
+    }
+
+    /// A struct literal with a base, which rustfmt never puts on one line if
+    /// it is as wide as ours are.
+    pub(super) fn base_literal(&mut self, before: &str, fields: &[Field]) {
+        self.begin(&format!("{before} {{"));
+        for (i, field) in fields.iter().enumerate() {
+            let comma = if i + 1 == fields.len() { "" } else { "," };
+            self.line(&format!("{}{comma}", field.text()));
+        }
+        self.end("},");
+    }
+
+    /// `let NAME = VALUE;`, the value a method call.
+    pub(super) fn binding(&mut self, name: &str, value: &str) {
+        self.chain(&format!("let {name} = "), value, ";");
+    }
+
+    /// An arm of a match.
+    pub(super) fn arm(&mut self, pattern: &str, value: &str) {
+        let line = format!("{pattern} => {value},");
+        if self.fits(&line) {
+            return self.line(&line);
+        }
+        self.begin(&format!("{pattern} => {{"));
+        self.line(value);
+        self.end("}");
+    }
+
+    /// The whole text.
+    pub(super) fn finish(self) -> String {
+        self.text
+    }
+}
+
+/// A field of a struct literal.
+pub(super) struct Field {
+    pub(super) cfg: Option<String>,
+    pub(super) name: String,
+    /// Empty for the shorthand.
+    pub(super) value: String,
+}
+
+impl Field {
+    fn text(&self) -> String {
+        match self.value.is_empty() {
+            true => self.name.clone(),
+            false => format!("{}: {}", self.name, self.value),
+        }
+    }
+}

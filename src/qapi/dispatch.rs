@@ -1,0 +1,366 @@
+//! From a request to a command's handler: what QEMU has in `qmp_dispatch`.
+//!
+//! The monitor owns the session (capabilities, queueing, `id`, writing the
+//! reply); everything that can be said about a request without a session is
+//! said here, in QEMU's order of checks:
+//!
+//! 1. [`qmp_is_oob`]: is the request to be executed at once, or queued?
+//! 2. [`qmp_request_check`]: the members of the request object;
+//! 3. [`qmp_find_command`]: is there such a command, and may it be executed
+//!    now, by policy, out of band, before the machine is there;
+//! 4. [`QmpCommandFunc`]: the generated `qmp_marshal_X`, which reads the
+//!    arguments out of a [`Call`], calls the handler `qmp_X` and writes what
+//!    that returns straight into the reply.
+//!
+//! ```text
+//! match command.func {
+//!     Immediate(func) => func(&mut runtime, &mut call),
+//!     Deferred(func) => func(&mut runtime, &mut call, RawResponder::new(port, token)),
+//! }
+//! ```
+//!
+//! A deferred command's reply arrives through the [`ReplyPort`].
+
+use std::collections::HashMap;
+use std::fmt;
+
+use super::json::JsonWriter;
+use super::visit::{InputVisitor, JsonOutputVisitor, OutputVisitor, QapiType};
+use super::{CompatPolicy, Error, ErrorClass, QDict, QObject, RawResponder, SpecialFeatures};
+
+/// Properties of a command that its schema declares (`QmpCommandOptions`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct QmpCommandOptions {
+    /// `success-response: false`: nothing is sent on success.
+    pub no_success_response: bool,
+    /// `allow-oob`: may be executed out of band.
+    pub allow_oob: bool,
+    /// `allow-preconfig`: may be executed before the machine is there.
+    pub allow_preconfig: bool,
+    /// `coroutine`: answers later; [`QmpCommandFunc::Deferred`] unless its
+    /// marshalling is not generated.
+    pub coroutine: bool,
+}
+
+impl QmpCommandOptions {
+    /// None of them.
+    pub const NONE: Self = QmpCommandOptions {
+        no_success_response: false,
+        allow_oob: false,
+        allow_preconfig: false,
+        coroutine: false,
+    };
+}
+
+/// What executes a command, in a context `C`, usually the runtime.
+pub enum QmpCommandFunc<C: 'static> {
+    /// Answers before it returns.
+    Immediate(fn(&mut C, &mut Call<'_>) -> Result<(), Error>),
+    /// Answers through the responder, now or later; writes nothing to the
+    /// [`Call`].
+    Deferred(fn(&mut C, &mut Call<'_>, RawResponder)),
+}
+
+/// A command (`QmpCommand`). Cheap to copy, so that the table need not be
+/// borrowed while one is executed.
+pub struct QmpCommand<C: 'static> {
+    /// The name clients call it by.
+    pub name: &'static str,
+    /// What its schema declares.
+    pub options: QmpCommandOptions,
+    /// Whether it is deprecated or unstable.
+    pub features: SpecialFeatures,
+    /// What executes it.
+    pub func: QmpCommandFunc<C>,
+}
+
+// Derived implementations would ask the same of `C`.
+impl<C> Clone for QmpCommandFunc<C> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<C> Copy for QmpCommandFunc<C> {}
+
+impl<C> Clone for QmpCommand<C> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<C> Copy for QmpCommand<C> {}
+
+impl<C> fmt::Debug for QmpCommand<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QmpCommand")
+            .field("name", &self.name)
+            .field("options", &self.options)
+            .field("features", &self.features)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The commands a client may call (`QmpCommandList`).
+#[derive(Debug)]
+pub struct QmpCommandList<C: 'static> {
+    commands: Vec<QmpCommand<C>>,
+    by_name: HashMap<&'static str, usize>,
+}
+
+impl<C> Default for QmpCommandList<C> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<C> QmpCommandList<C> {
+    /// An empty list.
+    pub fn new() -> Self {
+        QmpCommandList {
+            commands: Vec::new(),
+            by_name: HashMap::new(),
+        }
+    }
+
+    /// Adds a command (`qmp_register_command`).
+    ///
+    /// # Panics
+    ///
+    /// There is one of that name already: two schemas declare it, which no
+    /// client could have caused.
+    pub fn register(&mut self, command: QmpCommand<C>) {
+        let name = command.name;
+        let former = self.by_name.insert(name, self.commands.len());
+        assert!(former.is_none(), "command '{name}' is registered twice");
+        self.commands.push(command);
+    }
+
+    /// The command of that name (`qmp_find_command`).
+    pub fn get(&self, name: &str) -> Option<QmpCommand<C>> {
+        self.by_name.get(name).map(|i| self.commands[*i])
+    }
+
+    /// All commands in order of registration (`qmp_for_each_command`;
+    /// `query-commands` lists them backwards).
+    pub fn iter(&self) -> std::slice::Iter<'_, QmpCommand<C>> {
+        self.commands.iter()
+    }
+}
+
+/// One execution of a command: its arguments, and where its return value goes.
+pub struct Call<'a> {
+    args: QDict,
+    policy: CompatPolicy,
+    out: &'a mut JsonWriter,
+}
+
+impl<'a> Call<'a> {
+    /// A call with these arguments that writes its return value, if it has
+    /// one, where `out` stands.
+    pub fn new(args: QDict, policy: CompatPolicy, out: &'a mut JsonWriter) -> Self {
+        Call { args, policy, out }
+    }
+
+    /// Takes the arguments out as they are, for commands with `gen: false`.
+    pub fn take_args(&mut self) -> QDict {
+        std::mem::take(&mut self.args)
+    }
+
+    /// A visitor that stands within the arguments. Generated code visits the
+    /// members and then calls [`InputVisitor::end_struct`].
+    ///
+    /// # Errors
+    ///
+    /// None: the arguments are an object.
+    pub fn start_args(&mut self) -> Result<InputVisitor, Error> {
+        let mut v = InputVisitor::new(self.take_args().into(), self.policy);
+        v.start_struct("")?;
+        Ok(v)
+    }
+
+    /// Makes sure that a command without arguments has been given none.
+    ///
+    /// # Errors
+    ///
+    /// `Parameter 'x' is unexpected`
+    pub fn no_args(&mut self) -> Result<(), Error> {
+        match self.args.iter().next() {
+            Some((name, _)) => Err(Error::new(format!("Parameter '{name}' is unexpected"))),
+            None => Ok(()),
+        }
+    }
+
+    /// The policy in force.
+    pub fn policy(&self) -> CompatPolicy {
+        self.policy
+    }
+
+    /// Writes the return value.
+    pub fn ret<T: QapiType>(&mut self, value: &T) {
+        self.ret_with(&|v| value.visit_out(v, ""));
+    }
+
+    /// Writes the return value by visiting it.
+    pub fn ret_with(&mut self, visit: &dyn Fn(&mut dyn OutputVisitor)) {
+        visit(&mut JsonOutputVisitor::new(self.out, self.policy));
+    }
+}
+
+/// A request whose members are in order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QmpRequest {
+    /// The command's name.
+    pub command: String,
+    /// Whether it is to be executed out of band.
+    pub oob: bool,
+    /// Its arguments; empty if the request has none.
+    pub args: QDict,
+    /// What the reply repeats.
+    pub id: Option<QObject>,
+}
+
+/// Whether a message goes to out-of-band execution, past the queue
+/// (`qmp_is_oob`). Its members alone decide, even if it turns out to be wrong.
+pub fn qmp_is_oob(request: &QObject) -> bool {
+    let dict = request.as_dict();
+    dict.is_some_and(|d| d.contains_key("exec-oob") && !d.contains_key("execute"))
+}
+
+/// Checks the members of a request (`qmp_dispatch_check_obj`).
+///
+/// With several wrong members, unknown ones are reported first (the least by
+/// name), then `exec-oob`, `execute`, `arguments`. QEMU goes by the order of its
+/// hash table.
+///
+/// # Errors
+///
+/// What is wrong, and the `id` for the reply.
+pub fn qmp_request_check(
+    request: QObject,
+    oob_enabled: bool,
+) -> Result<QmpRequest, (Error, Option<QObject>)> {
+    let QObject::Dict(dict) = request else {
+        return Err((Error::new("QMP input must be a JSON object"), None));
+    };
+    let mut members = Members::default();
+    let mut unexpected: Option<String> = None;
+    for (name, value) in dict {
+        match name.as_str() {
+            "execute" => members.execute = Some(value),
+            "exec-oob" if oob_enabled => members.exec_oob = Some(value),
+            "arguments" => members.arguments = Some(value),
+            "id" => members.id = Some(value),
+            _ if unexpected.as_ref().is_some_and(|least| *least < name) => {}
+            _ => unexpected = Some(name),
+        }
+    }
+    let id = members.id.take();
+    match members.check(unexpected) {
+        Ok((command, oob, args)) => Ok(QmpRequest {
+            command,
+            oob,
+            args,
+            id,
+        }),
+        Err(desc) => Err((Error::new(desc), id)),
+    }
+}
+
+#[derive(Default)]
+struct Members {
+    execute: Option<QObject>,
+    exec_oob: Option<QObject>,
+    arguments: Option<QObject>,
+    id: Option<QObject>,
+}
+
+impl Members {
+    fn check(self, unexpected: Option<String>) -> Result<(String, bool, QDict), String> {
+        if let Some(name) = unexpected {
+            return Err(format!("QMP input member '{name}' is unexpected"));
+        }
+        let string = |name, value| match value {
+            QObject::String(command) => Ok(command),
+            _ => Err(format!("QMP input member '{name}' must be a string")),
+        };
+        let (command, oob) = match (self.exec_oob, self.execute) {
+            (None, None) => (None, false),
+            (None, Some(value)) => (Some(string("execute", value)?), false),
+            (Some(value), None) => (Some(string("exec-oob", value)?), true),
+            (Some(value), Some(_)) => {
+                string("exec-oob", value)?;
+                return Err("QMP input member 'execute' clashes with 'exec-oob'".into());
+            }
+        };
+        let args = match self.arguments {
+            None => QDict::new(),
+            Some(QObject::Dict(args)) => args,
+            Some(_) => return Err("QMP input member 'arguments' must be an object".into()),
+        };
+        let command = command.ok_or("QMP input lacks member 'execute'")?;
+        Ok((command, oob, args))
+    }
+}
+
+/// The circumstances under which a command is called.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct DispatchEnv {
+    /// Capabilities have not been negotiated yet: the list is that of
+    /// `qmp_capabilities` alone.
+    pub negotiating: bool,
+    /// The call is out of band.
+    pub oob: bool,
+    /// There is no machine yet (`--preconfig`).
+    pub preconfig: bool,
+    /// The policy in force.
+    pub policy: CompatPolicy,
+}
+
+/// Looks a command up and checks whether it may be called now (the middle part
+/// of `do_qmp_dispatch`).
+///
+/// # Errors
+///
+/// In this order: it does not exist, policy forbids it, it cannot be called out
+/// of band, it needs a machine.
+pub fn qmp_find_command<C>(
+    list: &QmpCommandList<C>,
+    name: &str,
+    env: &DispatchEnv,
+) -> Result<QmpCommand<C>, Error> {
+    let found = find(list, name, env);
+    match found {
+        Err(e) if env.negotiating && e.class() == ErrorClass::CommandNotFound => {
+            Err(Error::with_class(
+                ErrorClass::CommandNotFound,
+                "Expecting capabilities negotiation with 'qmp_capabilities'",
+            ))
+        }
+        found => found,
+    }
+}
+
+fn find<C>(
+    list: &QmpCommandList<C>,
+    name: &str,
+    env: &DispatchEnv,
+) -> Result<QmpCommand<C>, Error> {
+    let class = ErrorClass::CommandNotFound;
+    let command = list.get(name).ok_or_else(|| {
+        let desc = format!("The command {name} has not been found");
+        Error::with_class(class, desc)
+    })?;
+    env.policy
+        .check_input(command.features, class, "command", name)?;
+    if env.oob && !command.options.allow_oob {
+        let desc = format!("The command {name} does not support OOB");
+        return Err(Error::new(desc));
+    }
+    if env.preconfig && !command.options.allow_preconfig {
+        return Err(Error::new(format!(
+            "The command '{name}' is permitted only after machine initialization has completed"
+        )));
+    }
+    Ok(command)
+}

@@ -1,0 +1,86 @@
+//! What the monitor needs to know about events.
+
+use super::visit::{OutputVisitor, QObjectOutputVisitor};
+use super::{CompatPolicy, QDict, QObject, SpecialFeatures};
+
+/// An event, as generated code declares it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventInfo {
+    /// Its name, such as `SHUTDOWN`.
+    pub name: &'static str,
+    /// Whether it is deprecated or unstable.
+    pub features: SpecialFeatures,
+}
+
+/// How often an event may be sent (QEMU's `MonitorQAPIEventConf`).
+///
+/// The first is sent at once. Of those that come within the interval only the
+/// last is kept, and sent at the end of the interval; then it begins anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimit {
+    /// The interval in nanoseconds.
+    pub interval_ns: i64,
+    /// The member of the event's data whose values are counted apart.
+    pub key_member: Option<&'static str>,
+}
+
+/// The limit on an event, if there is one.
+///
+/// ```
+/// use qmonitor::qapi::events::event_rate_limit;
+///
+/// assert_eq!(event_rate_limit("SHUTDOWN"), None);
+/// let limit = event_rate_limit("VSERPORT_CHANGE").unwrap();
+/// assert_eq!((limit.interval_ns, limit.key_member), (1_000_000_000, Some("id")));
+/// ```
+pub fn event_rate_limit(name: &str) -> Option<RateLimit> {
+    let key_member = match name {
+        "RTC_CHANGE"
+        | "WATCHDOG"
+        | "BALLOON_CHANGE"
+        | "QUORUM_FAILURE"
+        | "HV_BALLOON_STATUS_REPORT" => None,
+        "VSERPORT_CHANGE" => Some("id"),
+        "QUORUM_REPORT_BAD" => Some("node-name"),
+        "MEMORY_DEVICE_SIZE_CHANGE" | "BLOCK_IO_ERROR" => Some("qom-path"),
+        _ => return None,
+    };
+    Some(RateLimit {
+        interval_ns: 1_000_000_000,
+        key_member,
+    })
+}
+
+/// The data of an event whose members `visit` visits, without those that
+/// policy hides. Called by generated `qapi_event_send_X`; whether the event
+/// itself is hidden is for the monitor to find.
+pub fn event_data(policy: CompatPolicy, visit: &dyn Fn(&mut dyn OutputVisitor)) -> QDict {
+    let mut v = QObjectOutputVisitor::new(policy);
+    v.start_struct("");
+    visit(&mut v);
+    v.end_struct();
+    match v.into_value() {
+        QObject::Dict(data) => data,
+        _ => QDict::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::qapi::CompatPolicyOutput;
+
+    #[test]
+    fn data_are_what_was_visited_and_not_hidden() {
+        let policy = CompatPolicy {
+            deprecated_output: CompatPolicyOutput::Hide,
+            ..CompatPolicy::default()
+        };
+        let data = event_data(policy, &|v| {
+            v.member("a", &1i64);
+            v.special_member("b", &2i64, SpecialFeatures::DEPRECATED);
+            v.special_member("c", &3i64, SpecialFeatures::UNSTABLE);
+        });
+        assert_eq!(data, [("a", 1), ("c", 3)].into_iter().collect());
+    }
+}

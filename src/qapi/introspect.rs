@@ -1,0 +1,378 @@
+//! `query-qmp-schema`: what a server understands, told in its own terms.
+//!
+//! The generator emits one [`SchemaTable`] for each schema; a program may have
+//! several (the library's, the machine's, an embedder's), and the reply tells
+//! of all commands and events in them, and of every type these refer to.
+//!
+//! Clients must not rely on the names of types, so these are *masked*: objects,
+//! enumerations and alternates get numbers in the order in which they are first
+//! mentioned, arrays are `[ELEMENT]`, built-in types keep their names.
+//! Conditions are applied last, when names are settled: what is not there
+//! leaves a gap in the numbers, and a type that only it mentions is told of all
+//! the same. QEMU does so too, and with its schema the replies are equal.
+
+use std::collections::{HashMap, HashSet};
+
+use super::{CompatPolicy, CompatPolicyOutput, QDict, QObject};
+
+/// What one schema contributes.
+#[derive(Debug)]
+pub struct SchemaTable {
+    /// Commands, events and types in the order of the schema.
+    pub entities: &'static [SchemaEntity],
+}
+
+/// A command, an event or a type.
+#[derive(Debug)]
+pub struct SchemaEntity {
+    /// Its name in the schema.
+    pub name: &'static str,
+    /// Whether its condition holds.
+    pub present: bool,
+    /// Its features.
+    pub features: &'static [SchemaFeature],
+    /// What it is.
+    pub kind: SchemaKind,
+}
+
+/// The kinds of entities. Types are referred to by name, `int` for all
+/// integers, `[NAME]` for arrays, `q_empty` for the empty object.
+#[derive(Debug)]
+pub enum SchemaKind {
+    /// An enumeration.
+    Enum(&'static [SchemaValue]),
+    /// A struct or a union.
+    Object {
+        /// All members, those of base types first.
+        members: &'static [SchemaMember],
+        /// A union's discriminator.
+        tag: Option<&'static str>,
+        /// A union's branches.
+        variants: &'static [SchemaVariant],
+    },
+    /// An alternate.
+    Alternate(&'static [SchemaVariant]),
+    /// A command.
+    Command {
+        /// Type of the arguments.
+        arg: &'static str,
+        /// Type of what it returns.
+        ret: &'static str,
+        /// Whether it can be executed out of band.
+        allow_oob: bool,
+    },
+    /// An event.
+    Event {
+        /// Type of the data.
+        arg: &'static str,
+    },
+}
+
+/// A feature.
+#[derive(Debug)]
+pub struct SchemaFeature {
+    /// Its name.
+    pub name: &'static str,
+    /// Whether its condition holds.
+    pub present: bool,
+}
+
+/// A value of an enumeration.
+#[derive(Debug)]
+pub struct SchemaValue {
+    /// Its name.
+    pub name: &'static str,
+    /// Whether its condition holds.
+    pub present: bool,
+    /// Its features.
+    pub features: &'static [SchemaFeature],
+}
+
+/// A member of an object.
+#[derive(Debug)]
+pub struct SchemaMember {
+    /// Its name.
+    pub name: &'static str,
+    /// Its type.
+    pub typ: &'static str,
+    /// Whether it may be absent.
+    pub optional: bool,
+    /// Whether its condition holds.
+    pub present: bool,
+    /// Its features.
+    pub features: &'static [SchemaFeature],
+}
+
+/// A branch of a union or an alternate.
+#[derive(Debug)]
+pub struct SchemaVariant {
+    /// The discriminator's value.
+    pub case: &'static str,
+    /// Its type.
+    pub typ: &'static str,
+    /// Whether its condition holds.
+    pub present: bool,
+}
+
+/// The reply of `query-qmp-schema`: an array of `SchemaInfo`. With
+/// `deprecated-output=hide` it lacks what is deprecated.
+pub fn query_schema(tables: &[&'static SchemaTable], policy: CompatPolicy) -> QObject {
+    Walk::new(tables, policy, true).run()
+}
+
+/// The same with the names of types that the schemas use, for people to read.
+/// Types of the same name in different tables are not told apart.
+pub fn query_schema_unmasked(tables: &[&'static SchemaTable], policy: CompatPolicy) -> QObject {
+    Walk::new(tables, policy, false).run()
+}
+
+/// A type: the number of its table and its name there. Types that belong to
+/// the language are in no table.
+type TypeId = (Option<usize>, &'static str);
+
+struct Walk {
+    tables: Vec<&'static SchemaTable>,
+    definitions: HashMap<TypeId, &'static SchemaEntity>,
+    hide_deprecated: bool,
+    mask: bool,
+    /// Types in order of first use.
+    used: Vec<TypeId>,
+    seen: HashSet<TypeId>,
+    numbers: HashMap<TypeId, usize>,
+    reply: Vec<QObject>,
+}
+
+/// The JSON type of a built-in type.
+fn json_type(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "str" => "string",
+        "number" => "number",
+        "int" => "int",
+        "bool" => "boolean",
+        "null" => "null",
+        "any" => "value",
+        _ => return None,
+    })
+}
+
+/// The element's type, if the type is an array.
+fn element(name: &'static str) -> Option<&'static str> {
+    name.strip_prefix('[')?.strip_suffix(']')
+}
+
+impl Walk {
+    fn new(tables: &[&'static SchemaTable], policy: CompatPolicy, mask: bool) -> Self {
+        let mut definitions = HashMap::new();
+        for (t, table) in tables.iter().enumerate() {
+            for entity in table.entities {
+                if !matches!(
+                    entity.kind,
+                    SchemaKind::Command { .. } | SchemaKind::Event { .. }
+                ) {
+                    definitions.insert((Some(t), entity.name), entity);
+                }
+            }
+        }
+        Walk {
+            tables: tables.to_vec(),
+            definitions,
+            hide_deprecated: policy.deprecated_output == CompatPolicyOutput::Hide,
+            mask,
+            used: Vec::new(),
+            seen: HashSet::new(),
+            numbers: HashMap::new(),
+            reply: Vec::new(),
+        }
+    }
+
+    fn run(mut self) -> QObject {
+        for t in 0..self.tables.len() {
+            for entity in self.tables[t].entities {
+                self.add_entry_point(t, entity);
+            }
+        }
+        let mut next = 0;
+        while let Some(id) = self.used.get(next).copied() {
+            next += 1;
+            self.add_type(id);
+        }
+        QObject::List(self.reply)
+    }
+
+    /// The name a type has in the reply. At the first mention it is also
+    /// entered into the list of types to be told of.
+    fn use_type(&mut self, table: usize, name: &'static str) -> String {
+        let mut inner = name;
+        while let Some(element) = element(inner) {
+            inner = element;
+        }
+        let shared = inner == "q_empty" || json_type(inner).is_some();
+        let id: TypeId = ((!shared).then_some(table), name);
+        if self.seen.insert(id) {
+            self.used.push(id);
+        }
+        if let Some(element) = element(name) {
+            return format!("[{}]", self.use_type(table, element));
+        }
+        if json_type(name).is_some() || !self.mask {
+            return name.to_owned();
+        }
+        let number = self.numbers.len();
+        self.numbers.entry(id).or_insert(number).to_string()
+    }
+
+    fn is_hidden(&self, features: &[SchemaFeature]) -> bool {
+        let deprecated = |f: &SchemaFeature| f.present && f.name == "deprecated";
+        self.hide_deprecated && features.iter().any(deprecated)
+    }
+
+    fn add_entry_point(&mut self, table: usize, entity: &'static SchemaEntity) {
+        let mut info = QDict::new();
+        match entity.kind {
+            SchemaKind::Command {
+                arg,
+                ret,
+                allow_oob,
+            } => {
+                info = head(entity.name.to_owned(), "command", entity.features);
+                info.insert("arg-type", self.use_type(table, arg));
+                info.insert("ret-type", self.use_type(table, ret));
+                if allow_oob {
+                    info.insert("allow-oob", true);
+                }
+            }
+            SchemaKind::Event { arg } => {
+                info = head(entity.name.to_owned(), "event", entity.features);
+                info.insert("arg-type", self.use_type(table, arg));
+            }
+            _ => {}
+        }
+        if !info.is_empty() && entity.present && !self.is_hidden(entity.features) {
+            self.reply.push(info.into());
+        }
+    }
+
+    fn add_type(&mut self, id: TypeId) {
+        let (table, name) = id;
+        // Shared types mention shared types only, whatever the table.
+        let t = table.unwrap_or(0);
+        let masked = self.use_type(t, name);
+        if let Some(element) = element(name) {
+            let mut info = head(masked, "array", &[]);
+            info.insert("element-type", self.use_type(t, element));
+            self.reply.push(info.into());
+        } else if let Some(json_type) = json_type(name) {
+            let mut info = head(masked, "builtin", &[]);
+            info.insert("json-type", json_type);
+            self.reply.push(info.into());
+        } else if table.is_none() {
+            let mut info = head(masked, "object", &[]);
+            info.insert("members", QObject::List(Vec::new()));
+            self.reply.push(info.into());
+        } else if let Some(entity) = self.definitions.get(&id).copied() {
+            let info = self.definition(t, masked, entity);
+            if entity.present {
+                self.reply.push(info.into());
+            }
+        }
+    }
+
+    fn definition(&mut self, table: usize, name: String, entity: &'static SchemaEntity) -> QDict {
+        match entity.kind {
+            SchemaKind::Enum(values) => {
+                let mut info = head(name, "enum", entity.features);
+                let present = || values.iter().filter(|value| value.present);
+                let members = present().map(|value| named(value.name, value.features).into());
+                info.insert("members", QObject::List(members.collect()));
+                // Deprecated itself: `members` says the same and more.
+                if !self.hide_deprecated {
+                    let names = present().map(|value| value.name.into());
+                    info.insert("values", QObject::List(names.collect()));
+                }
+                info
+            }
+            SchemaKind::Object {
+                members,
+                tag,
+                variants,
+            } => {
+                let mut info = head(name, "object", entity.features);
+                let members = self.members(table, members);
+                info.insert("members", QObject::List(members));
+                if let Some(tag) = tag {
+                    info.insert("tag", tag);
+                    let variants = self.variants(table, variants, true);
+                    info.insert("variants", QObject::List(variants));
+                }
+                info
+            }
+            SchemaKind::Alternate(variants) => {
+                let mut info = head(name, "alternate", entity.features);
+                let variants = self.variants(table, variants, false);
+                info.insert("members", QObject::List(variants));
+                info
+            }
+            SchemaKind::Command { .. } | SchemaKind::Event { .. } => QDict::new(),
+        }
+    }
+
+    fn members(&mut self, table: usize, members: &'static [SchemaMember]) -> Vec<QObject> {
+        let mut list = Vec::new();
+        for member in members {
+            let mut info = named(member.name, member.features);
+            info.insert("type", self.use_type(table, member.typ));
+            if member.optional {
+                info.insert("default", QObject::Null);
+            }
+            if member.present && !self.is_hidden(member.features) {
+                list.push(info.into());
+            }
+        }
+        list
+    }
+
+    fn variants(
+        &mut self,
+        table: usize,
+        variants: &'static [SchemaVariant],
+        cases: bool,
+    ) -> Vec<QObject> {
+        let mut list = Vec::new();
+        for variant in variants {
+            let mut info = QDict::new();
+            if cases {
+                info.insert("case", variant.case);
+            }
+            info.insert("type", self.use_type(table, variant.typ));
+            if variant.present {
+                list.push(info.into());
+            }
+        }
+        list
+    }
+}
+
+/// What all entities have in common.
+fn head(name: String, meta_type: &str, features: &[SchemaFeature]) -> QDict {
+    let mut info = QDict::new();
+    info.insert("name", name);
+    info.insert("meta-type", meta_type);
+    add_features(&mut info, features);
+    info
+}
+
+fn named(name: &str, features: &[SchemaFeature]) -> QDict {
+    let mut info = QDict::new();
+    info.insert("name", name);
+    add_features(&mut info, features);
+    info
+}
+
+/// Features are told of if the schema has any, even if no condition holds.
+fn add_features(info: &mut QDict, features: &[SchemaFeature]) {
+    if !features.is_empty() {
+        let present = features.iter().filter(|f| f.present);
+        let names = present.map(|f| f.name.into()).collect();
+        info.insert("features", QObject::List(names));
+    }
+}

@@ -1,0 +1,188 @@
+//! What holds for any input.
+
+use super::*;
+use proptest::prelude::*;
+
+/// Pieces that messages, and what goes wrong in them, are made of.
+fn fragment() -> impl Strategy<Value = Vec<u8>> {
+    let common = prop::sample::select(vec![
+        "{", "}", "[", "]", ":", ",", " ", "\n", "\"a\"", "'b'", "\"\"", "1", "-2", "0", "3.5",
+        "1e3", "true", "null", "false", "{\"a\":", "\"b\":", "\"c\": ", "[]", "{}", ", ", "],",
+        "},",
+    ]);
+    let odd = prop::sample::select(vec![
+        "\"",
+        "'",
+        "\\",
+        "\"\\n\"",
+        "\"\\q\"",
+        "\"\\u00e9\"",
+        "\"\\ud83d\\ude00\"",
+        "\"\\ud83d\"",
+        "\"\\u1\"",
+        "\"é\"",
+        "\"日本語\"",
+        "\"\u{ffff}\"",
+        "-",
+        ".",
+        "e",
+        "E",
+        "0e1",
+        "00",
+        "1.",
+        "1e+",
+        "-0.0",
+        "1e400",
+        "18446744073709551615",
+        "18446744073709551616",
+        "0.1234567890123456789",
+        "123456789012345678901.5",
+        "nul",
+        "nulll",
+        "True",
+        "@",
+        "\t",
+        "\x01",
+        "\0",
+        "\x0c",
+        "%",
+        "\"abcdefghijklmnopqrstuvwxyz0123456789abcdefghijklmnopqrstuvwxyz\"",
+        "\"abcdefghijklmnopqrstuvwxyz0123456789abcdefghijkl\\u0020qrstuvwxyz\"",
+    ]);
+    prop_oneof![
+        20 => common.prop_map(Vec::from),
+        4 => odd.prop_map(Vec::from),
+        1 => prop::collection::vec(any::<u8>(), 1..3),
+    ]
+}
+
+fn value() -> impl Strategy<Value = QObject> {
+    let scalar = prop_oneof![
+        Just(QObject::Null),
+        any::<bool>().prop_map(QObject::from),
+        any::<i64>().prop_map(QObject::from),
+        any::<u64>().prop_map(QObject::from),
+        // Minus zero prints as `-0`, which is an integer when read.
+        any::<f64>().prop_map(|d| QObject::from(if d.is_nan() || d == 0.0 { 0.5 } else { d })),
+        ".*".prop_filter("has noncharacters", |s| !s.contains(is_noncharacter))
+            .prop_map(QObject::from),
+    ];
+    scalar.prop_recursive(5, 60, 8, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..8).prop_map(QObject::from),
+            prop::collection::vec(("[a-z]{0,3}", inner), 0..40)
+                .prop_map(|members| QObject::Dict(members.into_iter().collect())),
+        ]
+    })
+}
+
+fn limits() -> impl Strategy<Value = JsonLimits> {
+    let small = (0..80usize, 0..30usize, 0..6usize).prop_map(|(size, count, nesting)| JsonLimits {
+        token_size: size,
+        token_count: count,
+        nesting,
+    });
+    prop_oneof![2 => Just(JsonLimits::default()), 1 => small]
+}
+
+/// All drivers must agree with the lexer alone, byte by byte.
+fn check_splits(limits: JsonLimits, input: &[u8], cuts: &[usize]) -> Result<(), TestCaseError> {
+    let expected = run(limits, true, input.chunks(1));
+    prop_assert_eq!(&run(limits, false, [input]), &expected);
+    prop_assert_eq!(&run(limits, true, [input]), &expected);
+    prop_assert_eq!(&run(limits, false, input.chunks(1)), &expected);
+    let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (input.len() + 1)).collect();
+    cuts.extend([0, input.len()]);
+    cuts.sort_unstable();
+    let pieces = || cuts.windows(2).map(|cut| &input[cut[0]..cut[1]]);
+    prop_assert_eq!(&run(limits, false, pieces()), &expected);
+    prop_assert_eq!(&run(limits, true, pieces()), &expected);
+    Ok(())
+}
+
+/// Integral doubles come back as integers: texts are compared, not values.
+fn text(value: &QObject) -> String {
+    qobject_to_json(value, false)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(600))]
+
+    #[test]
+    fn fragments_in_any_pieces(
+        limits in limits(),
+        input in prop::collection::vec(fragment(), 0..40),
+        cuts in prop::collection::vec(any::<usize>(), 0..6),
+    ) {
+        check_splits(limits, &input.concat(), &cuts)?;
+    }
+
+    #[test]
+    fn arbitrary_bytes_in_any_pieces(
+        limits in limits(),
+        input in prop::collection::vec(any::<u8>(), 0..200),
+        cuts in prop::collection::vec(any::<usize>(), 0..6),
+    ) {
+        check_splits(limits, &input, &cuts)?;
+    }
+}
+
+proptest! {
+    #[test]
+    fn mutated_messages_in_any_pieces(
+        limits in limits(),
+        value in value(),
+        pretty in any::<bool>(),
+        mutations in prop::collection::vec((any::<usize>(), any::<u8>(), 0..3), 0..4),
+        cuts in prop::collection::vec(any::<usize>(), 0..6),
+    ) {
+        let mut input = qobject_to_json(&value, pretty).into_bytes();
+        for (at, byte, what) in mutations {
+            let at = at % (input.len() + 1);
+            match what {
+                0 => input.insert(at, byte),
+                1 if at < input.len() => input[at] = byte,
+                _ => input.truncate(input.len().max(1) - 1),
+            }
+        }
+        check_splits(limits, &input, &cuts)?;
+    }
+
+    #[test]
+    fn what_is_written_reads_back(value in value(), pretty in any::<bool>()) {
+        let written = qobject_to_json(&value, pretty);
+        prop_assert!(written.bytes().all(|b| matches!(b, b'\n' | 0x20..=0x7e)));
+        prop_assume!(!written.contains("inf"));
+        let read = qobject_from_json(written.as_bytes()).unwrap();
+        prop_assert_eq!(text(&read), text(&value));
+    }
+
+    #[test]
+    fn a_prefix_of_a_message_is_unfinished(value in value(), cut in any::<usize>()) {
+        let written = qobject_to_json(&QObject::List(vec![value]), false);
+        let cut = cut % written.len();
+        let (start, rest) = written.as_bytes().split_at(cut);
+        let mut parser = JsonMessageParser::default();
+        prop_assume!(!written.contains("inf"));
+        prop_assert_eq!(parser.parse(start), (cut, None));
+        prop_assert!(matches!(parser.parse(rest), (len, Some(Ok(_))) if len == rest.len()));
+    }
+
+    #[test]
+    fn a_raw_value_is_laid_out_as_if_written(value in value(), pretty in any::<bool>()) {
+        let mut direct = JsonWriter::new(pretty);
+        let mut raw = JsonWriter::new(pretty);
+        for writer in [&mut direct, &mut raw] {
+            writer.begin_object();
+            writer.key("return");
+        }
+        direct.qobject(&value);
+        raw.raw(text(&value).as_bytes());
+        for writer in [&mut direct, &mut raw] {
+            writer.key("id");
+            writer.null();
+            writer.end_object();
+        }
+        prop_assert_eq!(direct.take(), raw.take());
+    }
+}

@@ -1,0 +1,166 @@
+//! What to do with deprecated and unstable interfaces (QEMU's `-compat`).
+//!
+//! Management software that wants to know whether it still uses anything
+//! deprecated starts its emulator with `-compat deprecated-input=reject,
+//! deprecated-output=hide` in testing. Input is then checked command by
+//! command, member by member and value by value; on output such members and
+//! events are left out as if they had been removed already.
+
+use super::{Error, ErrorClass};
+
+/// The two features of schema entities that QMP itself knows about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SpecialFeatures {
+    /// Has the feature `deprecated`.
+    pub deprecated: bool,
+    /// Has the feature `unstable`.
+    pub unstable: bool,
+}
+
+impl SpecialFeatures {
+    /// Neither.
+    pub const NONE: Self = Self::new(false, false);
+    /// Deprecated only.
+    pub const DEPRECATED: Self = Self::new(true, false);
+    /// Unstable only.
+    pub const UNSTABLE: Self = Self::new(false, true);
+    /// Both.
+    pub const BOTH: Self = Self::new(true, true);
+
+    /// The two flags, in this order.
+    pub const fn new(deprecated: bool, unstable: bool) -> Self {
+        SpecialFeatures {
+            deprecated,
+            unstable,
+        }
+    }
+}
+
+/// What to do when a client uses something (`CompatPolicyInput`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CompatPolicyInput {
+    /// Take it.
+    #[default]
+    Accept,
+    /// Answer an error.
+    Reject,
+    /// Abort the process, so that whoever tests the client cannot overlook it.
+    Crash,
+}
+
+/// What to do with something in output (`CompatPolicyOutput`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CompatPolicyOutput {
+    /// Send it.
+    #[default]
+    Accept,
+    /// Leave it out.
+    Hide,
+}
+
+/// The policy in force (`CompatPolicy`). The default accepts everything.
+///
+/// ```
+/// use qmonitor::qapi::{CompatPolicy, CompatPolicyOutput, SpecialFeatures};
+///
+/// let policy = CompatPolicy {
+///     deprecated_output: CompatPolicyOutput::Hide,
+///     ..CompatPolicy::default()
+/// };
+/// assert!(policy.hides(SpecialFeatures::DEPRECATED));
+/// assert!(!policy.hides(SpecialFeatures::UNSTABLE));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CompatPolicy {
+    /// For deprecated commands, arguments and values.
+    pub deprecated_input: CompatPolicyInput,
+    /// For deprecated members of replies and events, and for deprecated events.
+    pub deprecated_output: CompatPolicyOutput,
+    /// For unstable commands, arguments and values.
+    pub unstable_input: CompatPolicyInput,
+    /// For unstable members of replies and events, and for unstable events.
+    pub unstable_output: CompatPolicyOutput,
+}
+
+impl CompatPolicy {
+    /// Whether a client may use something with these features
+    /// (`compat_policy_input_ok`); `kind` and `name` say in the error what it
+    /// is, such as `command` and `x-query-roms`.
+    ///
+    /// # Errors
+    ///
+    /// `Deprecated KIND NAME disabled by policy`, or `Unstable ...`, with the
+    /// given class. Under [`CompatPolicyInput::Crash`] the process aborts.
+    pub fn check_input(
+        &self,
+        features: SpecialFeatures,
+        class: ErrorClass,
+        kind: &str,
+        name: &str,
+    ) -> Result<(), Error> {
+        let checks = [
+            (features.deprecated, self.deprecated_input, "Deprecated"),
+            (features.unstable, self.unstable_input, "Unstable"),
+        ];
+        for (has, policy, adjective) in checks {
+            match policy {
+                CompatPolicyInput::Reject if has => {
+                    let desc = format!("{adjective} {kind} {name} disabled by policy");
+                    return Err(Error::with_class(class, desc));
+                }
+                CompatPolicyInput::Crash if has => std::process::abort(),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether something with these features is left out of output.
+    pub fn hides(&self, features: SpecialFeatures) -> bool {
+        let hide = CompatPolicyOutput::Hide;
+        (features.deprecated && self.deprecated_output == hide)
+            || (features.unstable && self.unstable_output == hide)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rejecting() -> CompatPolicy {
+        CompatPolicy {
+            deprecated_input: CompatPolicyInput::Reject,
+            unstable_input: CompatPolicyInput::Reject,
+            ..CompatPolicy::default()
+        }
+    }
+
+    #[track_caller]
+    fn assert_rejected(features: SpecialFeatures, want: Option<&str>) {
+        let got = rejecting().check_input(features, ErrorClass::CommandNotFound, "command", "c");
+        assert_eq!(got.as_ref().err().map(Error::desc), want);
+        if let Err(e) = got {
+            assert_eq!(e.class(), ErrorClass::CommandNotFound);
+        }
+    }
+
+    #[test]
+    fn deprecation_is_reported_before_instability() {
+        let deprecated = "Deprecated command c disabled by policy";
+        assert_rejected(SpecialFeatures::NONE, None);
+        assert_rejected(SpecialFeatures::DEPRECATED, Some(deprecated));
+        assert_rejected(SpecialFeatures::BOTH, Some(deprecated));
+        assert_rejected(
+            SpecialFeatures::UNSTABLE,
+            Some("Unstable command c disabled by policy"),
+        );
+    }
+
+    #[test]
+    fn the_default_accepts_and_shows_everything() {
+        let policy = CompatPolicy::default();
+        let ok = policy.check_input(SpecialFeatures::BOTH, ErrorClass::GenericError, "x", "y");
+        assert_eq!(ok, Ok(()));
+        assert!(!policy.hides(SpecialFeatures::BOTH));
+    }
+}

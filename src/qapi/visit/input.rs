@@ -1,0 +1,512 @@
+//! The input visitor: typed values out of a [`QObject`], in two flavours.
+//!
+//! *QMP* (`qobject_input_visitor_new`): values have JSON's types, and an
+//! integer is only what was written as one. *keyval*
+//! (`qobject_input_visitor_new_keyval`): the object comes from `key=value`
+//! text, so every scalar is a string and is converted to the type that is
+//! wanted.
+//!
+//! Texts name the offending member by its path (`rules[1].match`, in keyval
+//! `rules.1.match`), except where QEMU knows only the innermost name: ranges of
+//! narrow integers, values of enumerations, alternates. The path of the
+//! container being visited is kept as one string that grows and shrinks, so no
+//! name is copied until something is wrong.
+//!
+//! The visitor consumes its object. A member visited is taken out, and what is
+//! left at the end of a struct was not expected. Once a visit has failed the
+//! visitor stands somewhere within the object and is only good for dropping.
+
+use super::numbers::{parse_bool, parse_i64, parse_number, parse_size, parse_u64};
+use super::{EnumEntry, QType, QapiObject, QapiType, VisitSize};
+use crate::qapi::{CompatPolicy, Error, ErrorClass, QDict, QNum, QObject, SpecialFeatures};
+
+/// Containers within one another that a visit descends into.
+///
+/// Visits recurse, and types may contain themselves, so this bounds the stack.
+/// (JSON itself may nest deeper, in members of type `any`.)
+pub(crate) const MAX_DEPTH: usize = 256;
+
+/// Walks a [`QObject`] on behalf of [`QapiType::visit_in`] (QEMU's
+/// `QObjectInputVisitor`).
+pub struct InputVisitor {
+    keyval: bool,
+    policy: CompatPolicy,
+    root: Option<QObject>,
+    open: Vec<Frame>,
+    /// Path of the innermost open container.
+    path: String,
+}
+
+/// An open container.
+struct Frame {
+    kind: Container,
+    /// Length of the path outside it.
+    outer_path: usize,
+}
+
+enum Container {
+    /// Members; those visited are gone.
+    Struct(Vec<(String, Option<QObject>)>),
+    /// The current element, its number, and those after it.
+    List(Option<QObject>, usize, std::vec::IntoIter<QObject>),
+}
+
+impl InputVisitor {
+    /// A visitor of a value with JSON's types.
+    pub fn new(value: QObject, policy: CompatPolicy) -> Self {
+        InputVisitor {
+            keyval: false,
+            policy,
+            root: Some(value),
+            open: Vec::new(),
+            path: String::new(),
+        }
+    }
+
+    /// A visitor of what [`keyval_parse`](super::keyval_parse) made.
+    pub fn new_keyval(value: QDict, policy: CompatPolicy) -> Self {
+        InputVisitor {
+            keyval: true,
+            ..Self::new(value.into(), policy)
+        }
+    }
+
+    /// The place of the value that `name` stands for, if there is one.
+    fn slot(&mut self, name: &str) -> Option<&mut Option<QObject>> {
+        match self.open.last_mut() {
+            None => Some(&mut self.root),
+            Some(Frame {
+                kind: Container::List(current, ..),
+                ..
+            }) => Some(current),
+            Some(Frame {
+                kind: Container::Struct(members),
+                ..
+            }) => members
+                .iter_mut()
+                .find(|(key, value)| key == name && value.is_some())
+                .map(|(_, value)| value),
+        }
+    }
+
+    fn take(&mut self, name: &str) -> Result<QObject, Error> {
+        match self.slot(name).and_then(Option::take) {
+            Some(value) => Ok(value),
+            None => Err(self.missing(name)),
+        }
+    }
+
+    /// The path of the member, or of the current element (`full_name`).
+    fn full_name(&self, name: &str) -> String {
+        let path = &self.path;
+        match self.open.last().map(|frame| &frame.kind) {
+            Some(Container::List(_, i, _)) if self.keyval => format!("{path}.{i}"),
+            Some(Container::List(_, i, _)) => format!("{path}[{i}]"),
+            _ if path.is_empty() => short_name(name).to_owned(),
+            _ => format!("{path}.{name}"),
+        }
+    }
+
+    fn missing(&self, name: &str) -> Error {
+        Error::new(format!("Parameter '{}' is missing", self.full_name(name)))
+    }
+
+    fn wrong_type(&self, name: &str, expected: &str) -> Error {
+        invalid_type(&self.full_name(name), expected)
+    }
+
+    /// `Parameter 'NAME' expects WHAT`, with the innermost name only.
+    pub fn expects(&self, name: &str, what: &str) -> Error {
+        Error::new(format!("Parameter '{}' expects {what}", short_name(name)))
+    }
+
+    fn full_name_expects(&self, name: &str, what: &str) -> Error {
+        let name = self.full_name(name);
+        Error::new(format!("Parameter '{name}' expects {what}"))
+    }
+
+    fn enter(&mut self, name: &str, kind: Container) -> Result<(), Error> {
+        if self.open.len() >= MAX_DEPTH {
+            let name = self.full_name(name);
+            return Err(Error::new(format!("Parameter '{name}' is nested too deep")));
+        }
+        let outer_path = self.path.len();
+        match self.open.last().map(|frame| &frame.kind) {
+            None => {}
+            Some(Container::Struct(_)) => {
+                if outer_path != 0 {
+                    self.path.push('.');
+                }
+                self.path.push_str(name);
+            }
+            Some(Container::List(..)) => {
+                self.path = self.full_name(name);
+            }
+        }
+        self.open.push(Frame { kind, outer_path });
+        Ok(())
+    }
+
+    fn leave(&mut self) -> Option<Container> {
+        let frame = self.open.pop()?;
+        self.path.truncate(frame.outer_path);
+        Some(frame.kind)
+    }
+
+    /// Enters an object (`visit_start_struct`).
+    ///
+    /// # Errors
+    ///
+    /// The member is missing or not an object.
+    pub fn start_struct(&mut self, name: &str) -> Result<(), Error> {
+        match self.take(name)? {
+            QObject::Dict(dict) => {
+                let members = dict.into_iter().map(|(k, v)| (k, Some(v))).collect();
+                self.enter(name, Container::Struct(members))
+            }
+            _ => Err(self.wrong_type(name, "object")),
+        }
+    }
+
+    /// Leaves the object (`visit_check_struct` and `visit_end_struct`).
+    ///
+    /// # Errors
+    ///
+    /// A member was not visited: nobody expects it.
+    pub fn end_struct(&mut self) -> Result<(), Error> {
+        if let Some(Frame {
+            kind: Container::Struct(members),
+            ..
+        }) = self.open.last()
+        {
+            if let Some((key, _)) = members.iter().find(|(_, value)| value.is_some()) {
+                let name = self.full_name(key);
+                return Err(Error::new(format!("Parameter '{name}' is unexpected")));
+            }
+        }
+        self.leave();
+        Ok(())
+    }
+
+    /// Enters an array, before its first element (`visit_start_list`).
+    ///
+    /// # Errors
+    ///
+    /// The member is missing or not an array.
+    pub fn start_list(&mut self, name: &str) -> Result<(), Error> {
+        match self.take(name)? {
+            QObject::List(list) => {
+                // Numbers start at 0 with the first `next_list`.
+                let before_first = Container::List(None, usize::MAX, list.into_iter());
+                self.enter(name, before_first)
+            }
+            _ => Err(self.wrong_type(name, "array")),
+        }
+    }
+
+    /// Goes on to the next element; false if there is none (`visit_next_list`).
+    pub fn next_list(&mut self) -> bool {
+        match self.open.last_mut() {
+            Some(Frame {
+                kind: Container::List(current, number, rest),
+                ..
+            }) => {
+                *current = rest.next();
+                *number = number.wrapping_add(1);
+                current.is_some()
+            }
+            _ => false,
+        }
+    }
+
+    /// Leaves the array (`visit_end_list`).
+    pub fn end_list(&mut self) {
+        self.leave();
+    }
+
+    /// The type of the member's value, by which an alternate chooses
+    /// (`visit_start_alternate`).
+    ///
+    /// # Errors
+    ///
+    /// The member is missing.
+    pub fn start_alternate(&mut self, name: &str) -> Result<QType, Error> {
+        match self.slot(name) {
+            Some(Some(value)) => Ok(match value {
+                QObject::Null => QType::Qnull,
+                QObject::Bool(_) => QType::Qbool,
+                QObject::Num(_) => QType::Qnum,
+                QObject::String(_) => QType::Qstring,
+                QObject::List(_) => QType::Qlist,
+                QObject::Dict(_) => QType::Qdict,
+            }),
+            _ => Err(self.missing(name)),
+        }
+    }
+
+    /// The error of an alternate that has no branch for the value's type.
+    pub fn wrong_alternate(&self, name: &str, type_name: &str) -> Error {
+        invalid_type(short_name(name), type_name)
+    }
+
+    /// Whether the member is there (`visit_optional`).
+    pub fn optional(&mut self, name: &str) -> bool {
+        matches!(self.slot(name), Some(Some(_)))
+    }
+
+    /// Reads the member `name`.
+    ///
+    /// # Errors
+    ///
+    /// As [`QapiType::visit_in`].
+    pub fn member<T: QapiType>(&mut self, name: &str) -> Result<T, Error> {
+        T::visit_in(self, name)
+    }
+
+    /// Reads a member that is a size, or a list of them; see [`VisitSize`].
+    ///
+    /// # Errors
+    ///
+    /// As [`QapiType::visit_in`].
+    pub fn size<T: VisitSize>(&mut self, name: &str) -> Result<T, Error> {
+        T::visit_size(self, name)
+    }
+
+    /// Reads the members of a union's branch, or of a whole object, that stand
+    /// without braces of their own.
+    ///
+    /// # Errors
+    ///
+    /// As [`QapiObject::visit_members_in`].
+    pub fn branch<T: QapiObject>(&mut self) -> Result<T, Error> {
+        T::visit_members_in(self)
+    }
+
+    fn check_member(&self, name: &str, features: SpecialFeatures) -> Result<(), Error> {
+        let class = ErrorClass::GenericError;
+        self.policy.check_input(features, class, "parameter", name)
+    }
+
+    /// Reads a mandatory member that is deprecated or unstable.
+    ///
+    /// # Errors
+    ///
+    /// Policy forbids it (found before the value is looked at), or as
+    /// [`QapiType::visit_in`].
+    pub fn special_member<T: QapiType>(
+        &mut self,
+        name: &str,
+        features: SpecialFeatures,
+    ) -> Result<T, Error> {
+        self.check_member(name, features)?;
+        T::visit_in(self, name)
+    }
+
+    /// [`special_member`](Self::special_member) for a size.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn special_size<T: VisitSize>(
+        &mut self,
+        name: &str,
+        features: SpecialFeatures,
+    ) -> Result<T, Error> {
+        self.check_member(name, features)?;
+        T::visit_size(self, name)
+    }
+
+    /// Reads an optional member that is deprecated or unstable.
+    ///
+    /// # Errors
+    ///
+    /// As [`special_member`](Self::special_member), if it is there.
+    pub fn special_optional<T: QapiType>(
+        &mut self,
+        name: &str,
+        features: SpecialFeatures,
+    ) -> Result<Option<T>, Error> {
+        match self.optional(name) {
+            true => self.special_member(name, features).map(Some),
+            false => Ok(None),
+        }
+    }
+
+    /// [`special_optional`](Self::special_optional) for a size.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn special_optional_size<T: VisitSize>(
+        &mut self,
+        name: &str,
+        features: SpecialFeatures,
+    ) -> Result<Option<T>, Error> {
+        match self.optional(name) {
+            true => self.special_size(name, features).map(Some),
+            false => Ok(None),
+        }
+    }
+
+    /// In keyval, the text of a scalar.
+    fn text(&mut self, name: &str) -> Result<String, Error> {
+        match self.take(name)? {
+            QObject::String(text) => Ok(text),
+            _ => {
+                let name = self.full_name(name);
+                Err(Error::new(format!("Parameters '{name}.*' are unexpected")))
+            }
+        }
+    }
+
+    /// A signed integer (`visit_type_int64`).
+    ///
+    /// # Errors
+    ///
+    /// Missing, or not an integer between -2^63 and 2^63-1.
+    pub fn type_int64(&mut self, name: &str) -> Result<i64, Error> {
+        if self.keyval {
+            let value = parse_i64(&self.text(name)?);
+            return value.ok_or_else(|| self.full_name_expects(name, "integer"));
+        }
+        match self.take(name)? {
+            QObject::Num(QNum::I64(value)) => Ok(value),
+            _ => Err(self.wrong_type(name, "integer")),
+        }
+    }
+
+    /// An unsigned integer (`visit_type_uint64`). Negative ones wrap around, as
+    /// some clients were once taught to send them.
+    ///
+    /// # Errors
+    ///
+    /// Missing, or not an integer between -2^63 and 2^64-1.
+    pub fn type_uint64(&mut self, name: &str) -> Result<u64, Error> {
+        if self.keyval {
+            let value = parse_u64(&self.text(name)?);
+            return value.ok_or_else(|| self.full_name_expects(name, "integer"));
+        }
+        match self.take(name)? {
+            QObject::Num(QNum::I64(value)) => Ok(value as u64),
+            QObject::Num(QNum::U64(value)) => Ok(value),
+            _ => Err(self.full_name_expects(name, "uint64")),
+        }
+    }
+
+    /// A size in bytes (`visit_type_size`); in keyval suffixes such as `M` are
+    /// understood, in QMP it is an unsigned integer.
+    ///
+    /// # Errors
+    ///
+    /// Missing, or not a size.
+    pub fn type_size(&mut self, name: &str) -> Result<u64, Error> {
+        if !self.keyval {
+            return self.type_uint64(name);
+        }
+        let value = parse_size(&self.text(name)?);
+        value.ok_or_else(|| self.full_name_expects(name, "size"))
+    }
+
+    /// A boolean (`visit_type_bool`); in keyval `on` or `off`, `yes` or `no`,
+    /// `true` or `false`, `y` or `n`.
+    ///
+    /// # Errors
+    ///
+    /// Missing, or not a boolean.
+    pub fn type_bool(&mut self, name: &str) -> Result<bool, Error> {
+        if self.keyval {
+            let value = parse_bool(&self.text(name)?);
+            return value.ok_or_else(|| self.full_name_expects(name, "'on' or 'off'"));
+        }
+        match self.take(name)? {
+            QObject::Bool(value) => Ok(value),
+            _ => Err(self.wrong_type(name, "boolean")),
+        }
+    }
+
+    /// A string (`visit_type_str`).
+    ///
+    /// # Errors
+    ///
+    /// Missing, or not a string.
+    pub fn type_str(&mut self, name: &str) -> Result<String, Error> {
+        if self.keyval {
+            return self.text(name);
+        }
+        match self.take(name)? {
+            QObject::String(value) => Ok(value),
+            _ => Err(self.wrong_type(name, "string")),
+        }
+    }
+
+    /// A number; integers count (`visit_type_number`).
+    ///
+    /// # Errors
+    ///
+    /// Missing, or not a number; in keyval also not a finite one.
+    pub fn type_number(&mut self, name: &str) -> Result<f64, Error> {
+        if self.keyval {
+            let value = parse_number(&self.text(name)?);
+            return value.ok_or_else(|| self.wrong_type(name, "number"));
+        }
+        match self.take(name)? {
+            QObject::Num(QNum::I64(value)) => Ok(value as f64),
+            QObject::Num(QNum::U64(value)) => Ok(value as f64),
+            QObject::Num(QNum::Double(value)) => Ok(value),
+            _ => Err(self.wrong_type(name, "number")),
+        }
+    }
+
+    /// Any value, `null` included (`visit_type_any`).
+    ///
+    /// # Errors
+    ///
+    /// Missing.
+    pub fn type_any(&mut self, name: &str) -> Result<QObject, Error> {
+        self.take(name)
+    }
+
+    /// `null` (`visit_type_null`). In keyval it cannot be written.
+    ///
+    /// # Errors
+    ///
+    /// Missing, or something else.
+    pub fn type_null(&mut self, name: &str) -> Result<(), Error> {
+        match self.take(name)? {
+            QObject::Null => Ok(()),
+            _ => Err(self.wrong_type(name, "null")),
+        }
+    }
+
+    /// The number of the enumeration's value in `lookup` (`visit_type_enum`).
+    ///
+    /// # Errors
+    ///
+    /// Missing, not a string, not one of the names, or forbidden by policy.
+    pub fn type_enum(&mut self, name: &str, lookup: &[EnumEntry]) -> Result<usize, Error> {
+        let text = self.type_str(name)?;
+        let Some(i) = lookup.iter().position(|entry| entry.name == text) else {
+            let name = short_name(name);
+            let desc = format!("Parameter '{name}' does not accept value '{text}'");
+            return Err(Error::new(desc));
+        };
+        let class = ErrorClass::GenericError;
+        self.policy
+            .check_input(lookup[i].features, class, "value", &text)?;
+        Ok(i)
+    }
+}
+
+/// The name as error texts show it.
+fn short_name(name: &str) -> &str {
+    match name {
+        "" => "null",
+        name => name,
+    }
+}
+
+fn invalid_type(name: &str, expected: &str) -> Error {
+    Error::new(format!(
+        "Invalid parameter type for '{name}', expected: {expected}"
+    ))
+}

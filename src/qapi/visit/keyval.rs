@@ -1,0 +1,245 @@
+//! `key=value,...` text, as on QEMU's command line: `keyval_parse`.
+//!
+//! ```text
+//! params   = [ param { "," param } [ "," ] ]
+//! param    = key "=" value
+//! key      = fragment { "." fragment }     "a.b" nests, digits make lists
+//! value    = any text, "," written as ",,"
+//! ```
+//!
+//! With an *implied key*, the first parameter may be a bare value that
+//! contains neither `=` nor `,`. The outcome is a [`QDict`] of strings, dicts and
+//! lists, read by [`InputVisitor::new_keyval`](super::InputVisitor::new_keyval).
+//! A dict whose keys are all numbers becomes a list at the end, since only then
+//! is it known that there is no gap.
+
+use std::collections::BTreeMap;
+
+use crate::qapi::{Error, QDict, QObject};
+
+/// The longest fragment of a key, in bytes.
+pub const MAX_KEY_FRAGMENT: usize = 127;
+
+/// The deepest nesting of a key. QEMU knows no limit but that of the command
+/// line; dropping a value recurses, so this bounds the stack.
+const MAX_FRAGMENTS: usize = 256;
+
+/// Parses `key=value,...`, the first key being `implied_key` if it is left out.
+///
+/// ```
+/// let dict = qmonitor::qapi::visit::keyval_parse("unix,addr.path=/a,,b,n.0=x", Some("type"))?;
+/// assert_eq!(dict.get_str("type"), Some("unix"));
+/// assert_eq!(dict.get("addr").unwrap().as_dict().unwrap().get_str("path"), Some("/a,b"));
+/// assert_eq!(dict.get("n").unwrap().as_list().unwrap().len(), 1);
+/// # Ok::<(), qmonitor::qapi::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// QEMU's texts: `Invalid parameter 'KEY'`, `Expected '=' after parameter
+/// 'KEY'`, `Parameters 'a.*' used inconsistently`, `Parameter 'a.1' missing`, and
+/// for `help` and `?` `Help is not available for this option`.
+pub fn keyval_parse(params: &str, implied_key: Option<&str>) -> Result<QDict, Error> {
+    let (dict, help) = keyval_parse_help(params, implied_key)?;
+    match help {
+        true => Err(Error::new("Help is not available for this option")),
+        false => Ok(dict),
+    }
+}
+
+/// As [`keyval_parse`], but `help` and `?` are no error: the second value says
+/// whether one was there.
+///
+/// # Errors
+///
+/// As [`keyval_parse`], without the one about help.
+pub fn keyval_parse_help(params: &str, implied_key: Option<&str>) -> Result<(QDict, bool), Error> {
+    let mut root = BTreeMap::new();
+    let mut help = false;
+    let mut rest = params;
+    let mut implied_key = implied_key;
+    while !rest.is_empty() {
+        rest = parse_one(&mut root, rest, implied_key.take(), &mut help)?;
+    }
+    match listify(root, &mut String::new())? {
+        QObject::Dict(dict) => Ok((dict, help)),
+        // No fragment at the start of a key is a number.
+        _ => Ok((QDict::new(), help)),
+    }
+}
+
+/// What a key stands for while more may come. Sorted, so that the outcome does
+/// not depend on the order of the parameters.
+enum Node {
+    Value(String),
+    Nested(BTreeMap<String, Node>),
+}
+
+/// Takes one parameter off the front and returns what is behind it.
+fn parse_one<'p>(
+    root: &mut BTreeMap<String, Node>,
+    params: &'p str,
+    implied_key: Option<&str>,
+    help: &mut bool,
+) -> Result<&'p str, Error> {
+    let key_end = params.find(['=', ',']).unwrap_or(params.len());
+    let (key, rest) = params.split_at(key_end);
+    if let Some(text) = rest.strip_prefix('=') {
+        let fragments = split_key(key)?;
+        let (value, rest) = split_value(text);
+        put(root, &fragments, value)?;
+        return Ok(rest);
+    }
+    let rest = rest.strip_prefix(',').unwrap_or(rest);
+    if key == "help" || key == "?" {
+        *help = true;
+        return Ok(rest);
+    }
+    match implied_key {
+        Some(implied) if !key.is_empty() => put(root, &[implied], key.to_owned())?,
+        _ => {
+            split_key(key)?;
+            return Err(Error::new(format!("Expected '=' after parameter '{key}'")));
+        }
+    }
+    Ok(rest)
+}
+
+/// The value at the front of `text`, and what is behind the comma that ends it.
+fn split_value(text: &str) -> (String, &str) {
+    let mut value = String::new();
+    let mut rest = text;
+    loop {
+        let end = rest.find(',').unwrap_or(rest.len());
+        value.push_str(&rest[..end]);
+        rest = &rest[end..];
+        match rest.strip_prefix(",,") {
+            Some(behind) => {
+                value.push(',');
+                rest = behind;
+            }
+            None => return (value, rest.strip_prefix(',').unwrap_or(rest)),
+        }
+    }
+}
+
+/// The fragments of a key: QAPI names or, but for the first, numbers.
+fn split_key(key: &str) -> Result<Vec<&str>, Error> {
+    let mut fragments = Vec::new();
+    let mut rest = key;
+    loop {
+        let number = match fragments.is_empty() {
+            true => 0,
+            false => rest.bytes().take_while(u8::is_ascii_digit).count(),
+        };
+        let len = number.max(name_len(rest));
+        if len == 0 || len > MAX_KEY_FRAGMENT || fragments.len() == MAX_FRAGMENTS {
+            break;
+        }
+        fragments.push(&rest[..len]);
+        rest = &rest[len..];
+        match rest.strip_prefix('.') {
+            Some(behind) => rest = behind,
+            None if rest.is_empty() => return Ok(fragments),
+            None => break,
+        }
+    }
+    Err(Error::new(format!("Invalid parameter '{key}'")))
+}
+
+/// Length of the QAPI name at the front (`parse_qapi_name`); 0 if there is
+/// none. Only the prefix of a downstream name may contain dots.
+fn name_len(text: &str) -> usize {
+    let span = |text: &str, extra: [u8; 2]| {
+        let in_name = |b: &u8| b.is_ascii_alphanumeric() || extra.contains(b);
+        text.bytes().take_while(in_name).count()
+    };
+    let mut prefix = 0;
+    if let Some(domain) = text.strip_prefix("__") {
+        prefix = "__".len() + span(domain, *b"-.");
+        match text[prefix..].starts_with('_') {
+            true => prefix += "_".len(),
+            false => return 0,
+        }
+    }
+    let name = &text[prefix..];
+    match name.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        true => prefix + span(name, *b"-_"),
+        false => 0,
+    }
+}
+
+fn put(root: &mut BTreeMap<String, Node>, key: &[&str], value: String) -> Result<(), Error> {
+    let mut node = root;
+    let Some((last, outer)) = key.split_last() else {
+        return Ok(());
+    };
+    for (i, fragment) in outer.iter().enumerate() {
+        let nested = node
+            .entry(normalize(fragment))
+            .or_insert_with(|| Node::Nested(BTreeMap::new()));
+        node = match nested {
+            Node::Nested(nested) => nested,
+            Node::Value(_) => return Err(inconsistent(&key[..=i].join("."))),
+        };
+    }
+    match node.insert(normalize(last), Node::Value(value)) {
+        Some(Node::Nested(_)) => Err(inconsistent(&key.join("."))),
+        _ => Ok(()),
+    }
+}
+
+/// Numbers without leading zeros, so that `00` is `0`. One that is too large
+/// for an index stays as it is.
+fn normalize(fragment: &str) -> String {
+    match fragment.parse::<u64>() {
+        Ok(index) => index.to_string(),
+        Err(_) => fragment.to_owned(),
+    }
+}
+
+fn inconsistent(prefix: &str) -> Error {
+    Error::new(format!("Parameters '{prefix}.*' used inconsistently"))
+}
+
+/// Turns the dicts whose keys are numbers into lists (`keyval_listify`).
+fn listify(nested: BTreeMap<String, Node>, path: &mut String) -> Result<QObject, Error> {
+    let is_index = |key: &String| key.starts_with(|c: char| c.is_ascii_digit());
+    let indices = nested.keys().filter(|key| is_index(key)).count();
+    if indices != 0 && indices != nested.len() {
+        return Err(inconsistent(path));
+    }
+    let mut values = Vec::with_capacity(nested.len());
+    for (key, node) in nested {
+        let outer = path.len();
+        if outer != 0 {
+            path.push('.');
+        }
+        path.push_str(&key);
+        let value = match node {
+            Node::Value(text) => text.into(),
+            Node::Nested(nested) => listify(nested, path)?,
+        };
+        path.truncate(outer);
+        values.push((key, value));
+    }
+    if indices == 0 {
+        return Ok(QObject::Dict(values.into_iter().collect()));
+    }
+    into_list(values, path)
+}
+
+fn into_list(values: Vec<(String, QObject)>, path: &str) -> Result<QObject, Error> {
+    let mut list: Vec<Option<QObject>> = (0..values.len()).map(|_| None).collect();
+    for (key, value) in values {
+        let place = key.parse().ok().and_then(|i: usize| list.get_mut(i));
+        if let Some(place) = place {
+            *place = Some(value);
+        }
+    }
+    let gap = list.iter().position(Option::is_none);
+    match gap {
+        Some(i) => Err(Error::new(format!("Parameter '{path}.{i}' missing"))),
+        None => Ok(QObject::List(list.into_iter().flatten().collect())),
+    }
+}

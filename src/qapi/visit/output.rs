@@ -1,0 +1,228 @@
+//! Output visitors: what is told a value, member by member.
+
+use super::{QapiObject, QapiType};
+use crate::qapi::json::JsonWriter;
+use crate::qapi::{CompatPolicy, QDict, QNum, QObject, SpecialFeatures};
+
+/// Is told what a value consists of (QEMU's output visitors).
+///
+/// A struct is [`start_struct`](Self::start_struct), its members, and
+/// [`end_struct`](Self::end_struct), and a list likewise; elements of lists and
+/// the outermost value have the empty name. A trait object everywhere, so that
+/// the visits of hundreds of types are compiled once, not once per visitor.
+pub trait OutputVisitor {
+    /// Begins an object.
+    fn start_struct(&mut self, name: &str);
+    /// Ends it.
+    fn end_struct(&mut self);
+    /// Begins an array.
+    fn start_list(&mut self, name: &str);
+    /// Ends it.
+    fn end_list(&mut self);
+    /// A signed integer of any width.
+    fn type_int64(&mut self, name: &str, value: i64);
+    /// An unsigned integer of any width, or a size.
+    fn type_uint64(&mut self, name: &str, value: u64);
+    /// A boolean.
+    fn type_bool(&mut self, name: &str, value: bool);
+    /// A string, or a value of an enumeration.
+    fn type_str(&mut self, name: &str, value: &str);
+    /// A number.
+    fn type_number(&mut self, name: &str, value: f64);
+    /// Any value.
+    fn type_any(&mut self, name: &str, value: &QObject);
+    /// `null`
+    fn type_null(&mut self, name: &str);
+    /// The policy in force.
+    fn policy(&self) -> CompatPolicy;
+}
+
+impl dyn OutputVisitor + '_ {
+    /// Writes a member.
+    pub fn member<T: QapiType>(&mut self, name: &str, value: &T) {
+        value.visit_out(self, name);
+    }
+
+    /// Writes a member that is deprecated or unstable, unless policy hides it
+    /// (`visit_policy_skip`).
+    pub fn special_member<T: QapiType>(
+        &mut self,
+        name: &str,
+        value: &T,
+        features: SpecialFeatures,
+    ) {
+        if !self.policy().hides(features) {
+            value.visit_out(self, name);
+        }
+    }
+
+    /// Writes the members of a union's branch, or of a whole object, without
+    /// braces around them.
+    pub fn branch<T: QapiObject>(&mut self, value: &T) {
+        value.visit_members_out(self);
+    }
+}
+
+/// Writes JSON straight into a [`JsonWriter`], without a [`QObject`] between.
+pub struct JsonOutputVisitor<'w> {
+    writer: &'w mut JsonWriter,
+    policy: CompatPolicy,
+}
+
+impl<'w> JsonOutputVisitor<'w> {
+    /// A visitor that writes one value where `writer` stands.
+    pub fn new(writer: &'w mut JsonWriter, policy: CompatPolicy) -> Self {
+        JsonOutputVisitor { writer, policy }
+    }
+
+    fn at(&mut self, name: &str) -> &mut JsonWriter {
+        if !name.is_empty() {
+            self.writer.key(name);
+        }
+        self.writer
+    }
+}
+
+impl OutputVisitor for JsonOutputVisitor<'_> {
+    fn start_struct(&mut self, name: &str) {
+        self.at(name).begin_object();
+    }
+
+    fn end_struct(&mut self) {
+        self.writer.end_object();
+    }
+
+    fn start_list(&mut self, name: &str) {
+        self.at(name).begin_array();
+    }
+
+    fn end_list(&mut self) {
+        self.writer.end_array();
+    }
+
+    fn type_int64(&mut self, name: &str, value: i64) {
+        self.at(name).i64(value);
+    }
+
+    fn type_uint64(&mut self, name: &str, value: u64) {
+        self.at(name).u64(value);
+    }
+
+    fn type_bool(&mut self, name: &str, value: bool) {
+        self.at(name).bool(value);
+    }
+
+    fn type_str(&mut self, name: &str, value: &str) {
+        self.at(name).string(value);
+    }
+
+    fn type_number(&mut self, name: &str, value: f64) {
+        self.at(name).f64(value);
+    }
+
+    fn type_any(&mut self, name: &str, value: &QObject) {
+        self.at(name).qobject(value);
+    }
+
+    fn type_null(&mut self, name: &str) {
+        self.at(name).null();
+    }
+
+    fn policy(&self) -> CompatPolicy {
+        self.policy
+    }
+}
+
+/// Builds a [`QObject`] (`qobject_output_visitor_new`).
+pub struct QObjectOutputVisitor {
+    policy: CompatPolicy,
+    /// Containers being filled, outermost first, each with its name.
+    open: Vec<(String, QObject)>,
+    root: QObject,
+}
+
+impl QObjectOutputVisitor {
+    /// A visitor that has seen nothing yet.
+    pub fn new(policy: CompatPolicy) -> Self {
+        QObjectOutputVisitor {
+            policy,
+            open: Vec::new(),
+            root: QObject::Null,
+        }
+    }
+
+    /// What was visited; `null` if nothing was.
+    pub fn into_value(mut self) -> QObject {
+        while !self.open.is_empty() {
+            self.close();
+        }
+        self.root
+    }
+
+    fn add(&mut self, name: &str, value: QObject) {
+        match self.open.last_mut() {
+            None => self.root = value,
+            Some((_, QObject::List(list))) => list.push(value),
+            Some((_, QObject::Dict(dict))) => {
+                dict.insert(name, value);
+            }
+            Some(_) => unreachable!("only containers are kept open"),
+        }
+    }
+
+    fn close(&mut self) {
+        if let Some((name, value)) = self.open.pop() {
+            self.add(&name, value);
+        }
+    }
+}
+
+impl OutputVisitor for QObjectOutputVisitor {
+    fn start_struct(&mut self, name: &str) {
+        self.open.push((name.to_owned(), QDict::new().into()));
+    }
+
+    fn end_struct(&mut self) {
+        self.close();
+    }
+
+    fn start_list(&mut self, name: &str) {
+        self.open.push((name.to_owned(), QObject::List(Vec::new())));
+    }
+
+    fn end_list(&mut self) {
+        self.close();
+    }
+
+    fn type_int64(&mut self, name: &str, value: i64) {
+        self.add(name, value.into());
+    }
+
+    fn type_uint64(&mut self, name: &str, value: u64) {
+        self.add(name, QNum::from_u64(value).into());
+    }
+
+    fn type_bool(&mut self, name: &str, value: bool) {
+        self.add(name, value.into());
+    }
+
+    fn type_str(&mut self, name: &str, value: &str) {
+        self.add(name, value.into());
+    }
+
+    fn type_number(&mut self, name: &str, value: f64) {
+        self.add(name, value.into());
+    }
+
+    fn type_any(&mut self, name: &str, value: &QObject) {
+        self.add(name, value.clone());
+    }
+
+    fn type_null(&mut self, name: &str) {
+        self.add(name, QObject::Null);
+    }
+
+    fn policy(&self) -> CompatPolicy {
+        self.policy
+    }
+}

@@ -1,0 +1,204 @@
+//! From a reply to `query-qmp-schema` back to a schema that gives this reply.
+//!
+//! What introspection does not show is made up: masked types get names, unions
+//! get inline bases, all arguments are boxed. That gives a schema of the size
+//! of QEMU's without its sources.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt::Write;
+
+use serde_json::{json, Map, Value};
+
+/// Text of a schema with these entries.
+pub fn to_schema(entries: &[Value]) -> String {
+    let names = |meta: &str| {
+        let of_meta = entries.iter().filter(|e| e["meta-type"] == meta);
+        let names: Vec<String> = of_meta.map(|e| text_of(&e["name"])).collect();
+        names
+    };
+    let commands = list(&names("command"));
+    let types = [names("object"), names("enum")].concat();
+    let mut text = format!(
+        "{{ 'pragma': {{ 'command-name-exceptions': {commands}, \
+         'command-returns-exceptions': {commands}, 'member-name-exceptions': {} }} }}\n",
+        list(&types)
+    );
+    for entry in entries {
+        let name = text_of(&entry["name"]);
+        let features = match entry.get("features") {
+            Some(features) => format!(", 'features': {}", strings(features)),
+            None => String::new(),
+        };
+        let body = match entry["meta-type"].as_str().unwrap() {
+            "command" => {
+                let oob = match entry.get("allow-oob") {
+                    Some(_) => ", 'allow-oob': true",
+                    None => "",
+                };
+                let (data, returns) = (typ(&entry["arg-type"]), typ(&entry["ret-type"]));
+                format!("'data': {data}, 'boxed': true, 'returns': {returns}{oob}")
+            }
+            "event" => format!("'data': {}, 'boxed': true", typ(&entry["arg-type"])),
+            "enum" => format!("'data': {}", values(&entry["members"])),
+            "alternate" => {
+                let alternatives = items(&entry["members"]).enumerate();
+                let alternatives: Vec<String> = alternatives
+                    .map(|(n, member)| format!("'a{n}': {}", typ(&member["type"])))
+                    .collect();
+                format!("'data': {{ {} }}", alternatives.join(", "))
+            }
+            "object" => match entry.get("tag") {
+                None => format!("'data': {}", members(&entry["members"])),
+                Some(tag) => {
+                    let cases: Vec<String> = items(&entry["variants"])
+                        .map(|v| format!("{}: {}", quoted(&v["case"]), typ(&v["type"])))
+                        .collect();
+                    let (base, cases) = (members(&entry["members"]), cases.join(", "));
+                    let tag = quoted(tag);
+                    format!("'base': {base}, 'discriminator': {tag}, 'data': {{ {cases} }}")
+                }
+            },
+            _ => continue,
+        };
+        let meta = match entry["meta-type"].as_str().unwrap() {
+            "object" if entry.get("tag").is_some() => "union",
+            "object" => "struct",
+            meta => meta,
+        };
+        writeln!(text, "{{ '{meta}': '{name}', {body}{features} }}").unwrap();
+    }
+    text
+}
+
+/// The entries as introspection would give them anew: without types nothing
+/// refers to, types in order of first use, numbers without gaps.
+pub fn canonical(entries: &[Value]) -> Vec<Value> {
+    let by_name: HashMap<&str, &Value> = entries
+        .iter()
+        .filter(|e| !matches!(e["meta-type"].as_str(), Some("command" | "event")))
+        .map(|e| (e["name"].as_str().unwrap(), e))
+        .collect();
+    let mut numbers: HashMap<String, String> = HashMap::new();
+    let mut seen = HashSet::new();
+    let mut queue: Vec<Value> = entries
+        .iter()
+        .filter(|e| matches!(e["meta-type"].as_str(), Some("command" | "event")))
+        .cloned()
+        .collect();
+    let mut next = 0;
+    while next < queue.len() {
+        let mut entry = queue[next].clone();
+        let mut found = Vec::new();
+        let mut refer = |reference: &mut Value| {
+            let name = reference.as_str().unwrap().to_owned();
+            found.push(name.clone());
+            let element = name.trim_matches(['[', ']']).to_owned();
+            if name != element {
+                found.push(element.clone());
+            }
+            let masked = element.bytes().all(|b| b.is_ascii_digit());
+            let count = numbers.len().to_string();
+            let new = match masked {
+                true => numbers.entry(element.clone()).or_insert(count).clone(),
+                false => element.clone(),
+            };
+            *reference = Value::String(name.replace(&element, &new));
+        };
+        let object = entry.as_object_mut().unwrap();
+        for key in ["arg-type", "ret-type", "element-type"] {
+            object.get_mut(key).map(&mut refer);
+        }
+        for key in ["members", "variants"] {
+            let list = object.get_mut(key).and_then(Value::as_array_mut);
+            for item in list.into_iter().flatten() {
+                item.get_mut("type").map(&mut refer);
+            }
+        }
+        if !matches!(object["meta-type"].as_str(), Some("command" | "event")) {
+            refer(&mut object["name"]);
+        }
+        queue[next] = entry;
+        for name in found {
+            if seen.insert(name.clone()) {
+                let Some(entry) = by_name.get(name.as_str()) else {
+                    panic!("{name} is not in the list");
+                };
+                queue.push((*entry).clone());
+            }
+        }
+        next += 1;
+    }
+    queue
+}
+
+/// Names of types become names that a definition may have.
+fn text_of(name: &Value) -> String {
+    let name = name.as_str().unwrap();
+    match name.bytes().all(|b| b.is_ascii_digit()) {
+        true => format!("Type{name}"),
+        false => name.to_owned(),
+    }
+}
+
+fn typ(name: &Value) -> String {
+    match name.as_str().unwrap().strip_prefix('[') {
+        None => format!("'{}'", text_of(name)),
+        Some(element) => {
+            let element = json!(element.trim_end_matches(']'));
+            format!("[ '{}' ]", text_of(&element))
+        }
+    }
+}
+
+fn items(list: &Value) -> impl Iterator<Item = &Map<String, Value>> {
+    list.as_array()
+        .unwrap()
+        .iter()
+        .map(|i| i.as_object().unwrap())
+}
+
+fn quoted(name: &Value) -> String {
+    format!("'{}'", name.as_str().unwrap())
+}
+
+fn list(names: &[String]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("'{name}'")).collect();
+    format!("[ {} ]", names.join(", "))
+}
+
+fn strings(list: &Value) -> String {
+    let names: Vec<String> = list.as_array().unwrap().iter().map(quoted).collect();
+    format!("[ {} ]", names.join(", "))
+}
+
+fn values(list: &Value) -> String {
+    let value = |value: &Map<String, Value>| {
+        let name = quoted(&value["name"]);
+        match value.get("features") {
+            Some(features) => format!("{{ 'name': {name}, 'features': {} }}", strings(features)),
+            None => name,
+        }
+    };
+    let values: Vec<String> = items(list).map(value).collect();
+    format!("[ {} ]", values.join(", "))
+}
+
+fn members(list: &Value) -> String {
+    let member = |member: &Map<String, Value>| {
+        let star = if member.contains_key("default") {
+            "*"
+        } else {
+            ""
+        };
+        let (name, typ) = (member["name"].as_str().unwrap(), typ(&member["type"]));
+        match member.get("features") {
+            Some(features) => {
+                let features = strings(features);
+                format!("'{star}{name}': {{ 'type': {typ}, 'features': {features} }}")
+            }
+            None => format!("'{star}{name}': {typ}"),
+        }
+    };
+    let members: Vec<String> = items(list).map(member).collect();
+    format!("{{ {} }}", members.join(", "))
+}

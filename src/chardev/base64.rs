@@ -11,13 +11,7 @@ use crate::qapi::Error;
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// Encodes, with padding and without line ends.
-///
-/// ```
-/// use qmonitor::chardev::base64;
-/// assert_eq!(base64::encode(b"hello"), "aGVsbG8=");
-/// assert_eq!(base64::decode("aGVs\nbG8=").unwrap(), b"hello");
-/// ```
-pub fn encode(bytes: &[u8]) -> String {
+pub(crate) fn encode(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for group in bytes.chunks(3) {
         let byte = |i: usize| u32::from(group.get(i).copied().unwrap_or(0));
@@ -36,7 +30,7 @@ pub fn encode(bytes: &[u8]) -> String {
 ///
 /// `Base64 data contains invalid characters`: anything but letters, digits, `+`, `/`,
 /// `=` and line ends.
-pub fn decode(text: &str) -> Result<Vec<u8>, Error> {
+pub(crate) fn decode(text: &str) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
     let mut group = [0u8; 4];
     let mut len = 0;
@@ -79,6 +73,22 @@ fn value(c: u8) -> Option<u32> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn the_vectors_of_rfc_4648() {
+        for (plain, text) in [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foob", "Zm9vYg=="),
+            ("fooba", "Zm9vYmE="),
+            ("foobar", "Zm9vYmFy"),
+        ] {
+            assert_eq!(encode(plain.as_bytes()), text);
+            assert_eq!(decode(text).unwrap(), plain.as_bytes());
+        }
+    }
 
     /// Recorded from QEMU: what was written, and what was then read.
     #[test]

@@ -123,6 +123,12 @@ pub fn resume_mux_open<H: ChardevHost>(h: &mut H) {
     }
 }
 
+/// Sets the key that introduces a mux's commands, `C-a` unless told otherwise
+/// (`-echr`).
+pub fn set_term_escape_char<H: ChardevHost>(h: &mut H, key: u8) {
+    h.chardevs_mut().term_escape_char = key;
+}
+
 /// Whether this is a mux that must not open yet.
 pub(super) fn is_suspended<H: ChardevHost>(h: &H, id: ChardevId) -> bool {
     h.chardevs().mux_open_suspended && h.chardevs().state::<MuxChardev>(id).is_some()

@@ -453,6 +453,13 @@ fn tcp_chr_free_connection<H: ChardevHost>(h: &mut H, id: ChardevId) -> bool {
     true
 }
 
+/// The address that a socket chardev listens at or connects to, with the port
+/// that was found (its QOM property `addr`); `None` for other chardevs.
+pub fn char_socket_get_addr<H: ChardevHost>(h: &H, id: ChardevId) -> Option<&SocketAddress> {
+    let s: &SocketChardev = h.chardevs().state(id)?;
+    Some(&s.addr)
+}
+
 /// Whether a chardev can be yanked: sockets can.
 pub fn can_yank<H: ChardevHost>(h: &H, id: ChardevId) -> bool {
     h.chardevs().state::<SocketChardev>(id).is_some()

@@ -221,7 +221,7 @@ pub struct Chardevs<H> {
     next_serial: u64,
     /// See [`suspend_mux_open`](super::suspend_mux_open).
     pub(super) mux_open_suspended: bool,
-    /// See [`set_term_escape_char`](Self::set_term_escape_char).
+    /// See [`set_term_escape_char`](super::set_term_escape_char).
     pub(super) term_escape_char: u8,
     read_buf: Vec<u8>,
 }
@@ -243,12 +243,6 @@ impl<H> Chardevs<H> {
             term_escape_char: 1,
             read_buf: Vec::new(),
         }
-    }
-
-    /// Sets the key that introduces a mux's commands, `C-a` unless told
-    /// otherwise (`-echr`).
-    pub fn set_term_escape_char(&mut self, key: u8) {
-        self.term_escape_char = key;
     }
 
     /// How many there are.

@@ -1,6 +1,5 @@
 //! Commands about character devices.
 
-use super::base64;
 use super::char_config::chardev_config;
 use super::runtime::Runtime;
 use super::schema::{
@@ -8,7 +7,8 @@ use super::schema::{
     YankCommands, YankInstance, YankInstanceChardev,
 };
 use crate::chardev::{
-    self, chardev_change, chardev_remove, chardev_send_break, qemu_chr_find, CHARDEV_BACKENDS,
+    self, base64, chardev_change, chardev_remove, chardev_send_break, qemu_chr_find,
+    CHARDEV_BACKENDS,
 };
 use crate::qapi::{Error, ErrorClass};
 

@@ -148,7 +148,7 @@ fn help_names_the_key() {
          C-a c    switch between console and monitor\n\r\
          C-a C-a  sends C-a\n\r",
     );
-    app.chardevs_mut().set_term_escape_char(b'~');
+    set_term_escape_char(&mut app, b'~');
     peer.send(&mut app, "~?");
     peer.expect(
         &mut app,

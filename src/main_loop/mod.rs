@@ -45,7 +45,8 @@
 //!
 //! ```text
 //!   bottom halves scheduled before the turn, first come first served
-//!        │
+//!        │     if any ran, the turn ends here; but the turn after such a one
+//!        │     always goes on
 //!   gates are asked; fds whose open watches changed are settled
 //!        │
 //!   wait ── ppoll, or epoll when there are many fds
@@ -217,6 +218,9 @@ pub struct MainLoop<H> {
     in_turn: Rc<Cell<bool>>,
     /// The last turn ran nothing, so no gate can have changed in it.
     settled: bool,
+    /// Whether the last turn looked at the fds; one of bottom halves alone does
+    /// not.
+    looked: bool,
 }
 
 /// Making a loop.
@@ -254,6 +258,7 @@ impl<H> MainLoop<H> {
             scratch: Scratch::default(),
             in_turn: Rc::default(),
             settled: false,
+            looked: true,
         })
     }
 }

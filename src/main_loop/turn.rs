@@ -91,6 +91,14 @@ fn turn<H: Host>(
     }
     let before = main_loop.bhs.take_scheduled(&mut scratch.bhs);
     let mut ran = run_bhs(host, &mut scratch.bhs);
+    // A turn that had bottom halves to run does not look at fds as well: nearly
+    // always nothing is there, and the look is a system call. But never two
+    // turns in a row, so that bottom halves cannot starve them.
+    let main_loop = host.main_loop_mut();
+    main_loop.looked = !(ran && main_loop.looked);
+    if !main_loop.looked {
+        return Ok(true);
+    }
 
     ask_gates(host, &mut scratch.flipped);
     let main_loop = host.main_loop_mut();

@@ -481,7 +481,9 @@ impl<H> MainLoop<H> {
 /// In another program's loop.
 impl<H> MainLoop<H> {
     /// One fd that is readable when a turn has fds to serve or another thread
-    /// called. The loop uses epoll from here on, whatever was set.
+    /// called. If this succeeds, the loop uses epoll from here on, whatever was
+    /// set. Ask anew before each sleep: what changed since the last turn is
+    /// made known to epoll here.
     ///
     /// The outer loop, each time before it sleeps, makes turns of zero timeout
     /// until one returns false, for only a turn asks the gates; then it sleeps
@@ -524,8 +526,11 @@ impl<H> MainLoop<H> {
     /// # }
     /// ```
     pub fn poll_fd(&mut self) -> io::Result<BorrowedFd<'_>> {
-        self.fdmon.pin();
-        self.prepare_fds()?;
+        self.fdmon.pin(true);
+        if let Err(error) = self.prepare_fds() {
+            self.fdmon.pin(false);
+            return Err(error);
+        }
         self.fdmon
             .epoll_fd()
             .ok_or_else(|| io::Error::from(io::ErrorKind::Unsupported))
@@ -546,7 +551,8 @@ impl<H> MainLoop<H> {
         }
     }
 
-    /// Brings the set of fds to wait for up to date.
+    /// Brings the set of fds to wait for up to date; fails as
+    /// [`Fdmon::prepare`].
     fn prepare_fds(&mut self) -> io::Result<()> {
         let watches = &self.watches;
         let wanted = |slot| {

@@ -224,7 +224,8 @@ impl<H> MainLoop<H> {
         at_once: bool,
         scratch: &mut Scratch,
     ) -> io::Result<()> {
-        self.prepare_fds()?;
+        // Without epoll ppoll will do.
+        let _ = self.prepare_fds();
         let limit = self.wait_limit(timeout, at_once);
         let simulated = self.clocks.is_simulated();
         let blocking = if simulated {

@@ -51,7 +51,9 @@ pub struct Monitor {
     pub(crate) kind: MonitorKind,
 }
 
-/// The two kinds of monitors.
+/// The two kinds of monitors. QMP sessions are the many, so they are held in
+/// place and the others are boxed.
+#[allow(clippy::large_enum_variant)]
 pub enum MonitorKind {
     /// For programs.
     Qmp(MonitorQmp),

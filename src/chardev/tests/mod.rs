@@ -5,6 +5,7 @@ mod events;
 mod mux;
 mod process;
 mod socket;
+mod websocket;
 
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;

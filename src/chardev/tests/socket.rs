@@ -13,16 +13,16 @@ use crate::main_loop::{Condition, Flow};
 
 use ChrEvent::*;
 
-struct Server {
-    app: App,
-    chr: ChardevId,
-    path: PathBuf,
+/// A server on a unix socket.
+pub(super) struct Server {
+    pub(super) app: App,
+    pub(super) chr: ChardevId,
+    pub(super) path: PathBuf,
     _dir: tempfile::TempDir,
 }
 
 impl Server {
-    /// A server on a unix socket.
-    fn new(options: &str) -> Self {
+    pub(super) fn new(options: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("s");
         let mut app = App::new();
@@ -38,7 +38,7 @@ impl Server {
         }
     }
 
-    fn connect(&mut self) -> UnixStream {
+    pub(super) fn connect(&mut self) -> UnixStream {
         let client = UnixStream::connect(&self.path).unwrap();
         self.app.turn();
         client

@@ -38,10 +38,11 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::socket::{self, sockopt, Shutdown, SockFlag};
 
+use super::address::{connection_ends, socket_address_to_string, Ends};
 use super::be::qemu_chr_be_event;
 use super::config::{SocketAddress, SocketConfig};
 use super::host::{ChardevHost, ChardevReport};
-use super::net::{self, Ends, UnixPath};
+use super::net::{self, UnixPath};
 use super::scm_rights::RightsBuf;
 use super::socket_client::{self, Client};
 use super::socket_io::{
@@ -289,7 +290,7 @@ pub(super) fn tcp_chr_new_client<H: ChardevHost>(h: &mut H, id: ChardevId, fd: R
         return;
     };
     trace_event!(tcp_chr_new_client, "fd {}", fd.as_raw_fd());
-    let ends = net::connection_ends(fd.as_fd(), s.config.server);
+    let ends = connection_ends(fd.as_fd(), s.config.server);
     let inet = matches!(ends, Ends::Inet(..));
     if s.config.nodelay && inet {
         // Only a matter of speed: not worth losing the client.
@@ -398,7 +399,7 @@ fn tcp_chr_filename(s: &SocketChardev) -> String {
     match &s.connection {
         Some(c) if c.open => c.filename.clone(),
         _ => {
-            let words = net::socket_address_to_string(&s.addr);
+            let words = socket_address_to_string(&s.addr);
             let protocol = protocol_name(&s.config);
             let words = match words.strip_prefix("tcp:") {
                 Some(rest) => format!("{protocol}:{rest}"),

@@ -19,8 +19,24 @@ fn main() {
     if std::env::var_os("CARGO_FEATURE_RUNTIME").is_some() {
         build::compile("src/monitor/schema/monitor.json");
         build::compile("examples/embed.json");
+        compile_for_tests();
     }
     if std::env::var_os("CARGO_FEATURE_MACHINE").is_some() {
         build::compile("src/machine/schema/machine.json");
     }
+}
+
+/// The schemas of `tests/qapi_generated.rs`, which brings its own context.
+fn compile_for_tests() {
+    let mut options = codegen::rust::Options {
+        context: "crate::Context".into(),
+        event_emit: "crate::event_emit".into(),
+        compat_policy: "crate::compat_policy".into(),
+        ..codegen::rust::Options::default()
+    };
+    build::compile_with("tests/qapi/arguments.json", "test-arguments", &options);
+    build::compile_with("tests/qapi/kinds.json", "test-kinds", &options);
+    let defined = ["HAVE_IT".to_owned()].into();
+    options.conditions = codegen::rust::Conditions::Defined(defined);
+    build::compile_with("tests/qapi/kinds.json", "test-kinds-defined", &options);
 }

@@ -24,8 +24,19 @@ use super::schema::load;
 /// be written.
 pub fn compile(file: impl AsRef<Path>) -> PathBuf {
     let file = file.as_ref();
-    let out_dir = std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR for build scripts");
     let stem = file.file_stem().unwrap_or(file.as_os_str());
+    compile_with(file, stem, &Options::default())
+}
+
+/// As [`compile`], with other options, into `OUT_DIR/STEM.rs` for the given
+/// STEM.
+///
+/// # Panics
+///
+/// As [`compile`].
+pub fn compile_with(file: impl AsRef<Path>, stem: impl AsRef<Path>, options: &Options) -> PathBuf {
+    let file = file.as_ref();
+    let out_dir = std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR for build scripts");
     let out = Path::new(&out_dir).join(stem).with_extension("rs");
     println!("cargo::rerun-if-changed={}", file.display());
     let schema = match load(file) {
@@ -38,7 +49,7 @@ pub fn compile(file: impl AsRef<Path>) -> PathBuf {
     for path in &schema.files {
         println!("cargo::rerun-if-changed={}", path.display());
     }
-    let text = generate(&schema, &Options::default());
+    let text = generate(&schema, options);
     if let Err(e) = std::fs::write(&out, text) {
         panic!("{}: {e}", out.display());
     }

@@ -15,7 +15,7 @@
 //! The text is one private module whose contents are re-exported, so that the
 //! few lints that generated code cannot please are switched off in one place.
 //! It is meant for `include!`. Equal schemas give equal text, byte by byte, and
-//! the text is laid out as rustfmt would (see [`out`]).
+//! the text is laid out as rustfmt would (see `out.rs`).
 
 mod commands;
 mod cond;

@@ -75,7 +75,7 @@ impl<'c, 's> Object<'c, 's> {
         });
         let fields = members
             .iter()
-            .filter(|(m, _)| !union.as_ref().is_some_and(|u| u.tag == m.name))
+            .filter(|(m, _)| union.as_ref().is_none_or(|u| u.tag != m.name))
             .cloned()
             .collect();
         Object {
@@ -120,7 +120,7 @@ impl<'c, 's> Object<'c, 's> {
                 out.line("#[deprecated]");
             }
             let typ = cx.member_type(self.id, member);
-            out.line(&format!("pub {ident}: {typ},"));
+            out.declaration(ident, &typ);
         }
         if let Some(union) = &self.union {
             docs::emit_plain(out, &format!("What depends on `{}`.", union.tag));

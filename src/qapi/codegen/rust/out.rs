@@ -105,19 +105,40 @@ impl Out {
         }
     }
 
-    /// A line with a method call on a one-letter variable in it.
-    fn chain(&mut self, before: &str, value: &str, after: &str) {
-        let line = format!("{before}{value}{after}");
-        // With a comma rustfmt breaks it two columns early.
-        let reserve = if after == "," { "  " } else { "" };
-        match value.split_once('.') {
-            Some((receiver, call)) if !self.fits(&format!("{line}{reserve}")) => {
-                self.begin(&format!("{before}{receiver}"));
-                self.line(&format!(".{call}{after}"));
-                self.level -= 1;
-            }
-            _ => self.line(&line),
+    /// The declaration of a public field.
+    pub(super) fn declaration(&mut self, name: &str, typ: &str) {
+        let line = format!("pub {name}: {typ},");
+        if self.fits(&line) {
+            return self.line(&line);
         }
+        self.begin(&format!("pub {name}:"));
+        self.line(&format!("{typ},"));
+        self.level -= 1;
+    }
+
+    /// A field whose value is a method call on a variable.
+    fn field(&mut self, name: &str, value: &str) {
+        let line = format!("{name}: {value},");
+        // rustfmt breaks it two columns early.
+        if self.fits(&format!("{line}  ")) && arguments(value).len() <= CALL_WIDTH {
+            return self.line(&line);
+        }
+        let (receiver, call) = value.split_once('.').unwrap_or((value, ""));
+        let call = format!(".{call},");
+        if !self.fits(&format!("    {call}")) || arguments(value).len() > CALL_WIDTH {
+            return self.broken_call(&format!("{name}: {value},"));
+        }
+        self.begin(&format!("{name}: {receiver}"));
+        self.line(&call);
+        self.level -= 1;
+    }
+
+    /// A line with a call in it, one argument per line.
+    fn broken_call(&mut self, line: &str) {
+        let args = arguments(line);
+        let (before, after) = line.split_once(args).unwrap_or((line, ""));
+        let args: Vec<&str> = args.split(", ").collect();
+        self.vertical(before, &args, after);
     }
 
     /// The fields of a struct literal: name and value, the value empty for the
@@ -140,7 +161,7 @@ impl Out {
             }
             match field.value.is_empty() {
                 true => self.line(&format!("{},", field.name)),
-                false => self.chain(&format!("{}: ", field.name), &field.value, ","),
+                false => self.field(&field.name, &field.value),
             }
         }
         self.end(&format!("}}{after}"));
@@ -157,9 +178,18 @@ impl Out {
         self.end("},");
     }
 
-    /// `let NAME = VALUE;`, the value a method call.
+    /// `let NAME = VALUE;`
     pub(super) fn binding(&mut self, name: &str, value: &str) {
-        self.chain(&format!("let {name} = "), value, ";");
+        let line = format!("let {name} = {value};");
+        if arguments(value).len() > CALL_WIDTH {
+            return self.broken_call(&line);
+        }
+        if self.fits(&line) {
+            return self.line(&line);
+        }
+        self.begin(&format!("let {name} ="));
+        self.line(&format!("{value};"));
+        self.level -= 1;
     }
 
     /// An arm of a match.
@@ -176,6 +206,14 @@ impl Out {
     /// The whole text.
     pub(super) fn finish(self) -> String {
         self.text
+    }
+}
+
+/// What stands between the first parenthesis and the last.
+fn arguments(text: &str) -> &str {
+    match (text.find('('), text.rfind(')')) {
+        (Some(start), Some(end)) if start < end => &text[start + 1..end],
+        _ => "",
     }
 }
 

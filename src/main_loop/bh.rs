@@ -376,12 +376,14 @@ mod tests {
         let mut bhs = Bhs::<()>::new().unwrap();
         let id = bhs.insert("bh", BhCallback::Many(Box::new(|_| ())));
         let handle = bhs.handle(id);
+        let other = bhs.insert("other", BhCallback::Many(Box::new(|_| ())));
+        bhs.handle(other).schedule();
         for _ in 0..1000 {
             handle.schedule();
             handle.clone().schedule();
             bhs.handle(id).schedule();
         }
-        assert_eq!(bhs.wake.queue.lock().unwrap().len(), 1);
+        assert_eq!(bhs.wake.queue.lock().unwrap().len(), 2);
         assert_eq!(bhs.wake.eventfd.read(), Ok(1), "one write for all");
         assert!(bhs.take_in());
         assert!(!bhs.take_in());

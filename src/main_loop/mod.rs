@@ -52,7 +52,7 @@
 //!   wait ── ppoll, or epoll when there are many fds
 //!        │     until: an fd is ready, the first deadline, another thread calls,
 //!        │            the caller's timeout
-//!        │     not at all if bottom halves ran or are scheduled
+//!        │     without blocking if bottom halves ran or are scheduled
 //!        │
 //!   one look: which watches are ready, which timers are due
 //!        │

@@ -268,6 +268,7 @@ fn a_trace_names_what_runs() {
         .timer_new(ClockType::Realtime, "timer", |_| ());
     app.main_loop.timer_mod(timer, 0);
     app.turn();
+    app.turn();
     app.main_loop.set_trace(None);
     app.turn();
     assert_eq!(

@@ -364,3 +364,172 @@ fn find<C>(
     }
     Ok(command)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::qapi::json::qobject_from_json;
+    use crate::qapi::CompatPolicyInput;
+
+    fn json(text: &str) -> QObject {
+        qobject_from_json(text.as_bytes()).unwrap()
+    }
+
+    #[track_caller]
+    fn assert_refused(request: &str, oob: bool, desc: &str, id: Option<i64>) {
+        let (error, got_id) = qmp_request_check(json(request), oob).unwrap_err();
+        assert_eq!(error.desc(), desc);
+        assert_eq!(error.class(), ErrorClass::GenericError);
+        assert_eq!(got_id, id.map(QObject::from));
+    }
+
+    #[test]
+    fn members_of_requests_are_checked_in_order() {
+        let bad = |request, desc| assert_refused(request, true, desc, None);
+        bad("[]", "QMP input must be a JSON object");
+        bad("{}", "QMP input lacks member 'execute'");
+        bad("{'arguments': {}}", "QMP input lacks member 'execute'");
+        bad(
+            "{'execute': 1}",
+            "QMP input member 'execute' must be a string",
+        );
+        bad(
+            "{'exec-oob': null}",
+            "QMP input member 'exec-oob' must be a string",
+        );
+        bad(
+            "{'execute': 'x', 'arguments': null}",
+            "QMP input member 'arguments' must be an object",
+        );
+        bad(
+            "{'execute': 1, 'arguments': 1}",
+            "QMP input member 'execute' must be a string",
+        );
+        bad(
+            "{'execute': 1, 'extra': 1}",
+            "QMP input member 'extra' is unexpected",
+        );
+        bad(
+            "{'arguments': 1, 'foo': 1, 'bar': 1}",
+            "QMP input member 'bar' is unexpected",
+        );
+        let clash = "QMP input member 'execute' clashes with 'exec-oob'";
+        bad("{'execute': 'x', 'exec-oob': 'x'}", clash);
+        let unexpected = "QMP input member 'exec-oob' is unexpected";
+        assert_refused("{'exec-oob': 'x', 'id': 1}", false, unexpected, Some(1));
+        assert_refused(
+            "{'id': 1}",
+            false,
+            "QMP input lacks member 'execute'",
+            Some(1),
+        );
+    }
+
+    #[test]
+    fn requests_are_taken_apart() {
+        let request = "{'id': 5, 'arguments': {'a': 1}, 'exec-oob': 'c'}";
+        let got = qmp_request_check(json(request), true).unwrap();
+        assert_eq!((got.command.as_str(), got.oob), ("c", true));
+        assert_eq!(got.args, [("a", 1)].into_iter().collect());
+        assert_eq!(got.id, Some(5.into()));
+        let got = qmp_request_check(json("{'execute': 'c'}"), false).unwrap();
+        assert_eq!((got.oob, got.args.is_empty(), got.id), (false, true, None));
+    }
+
+    #[test]
+    fn members_alone_decide_about_out_of_band() {
+        for (request, want) in [
+            ("{'exec-oob': 1}", true),
+            ("{'exec-oob': 'x', 'extra': 1}", true),
+            ("{'exec-oob': 'x', 'execute': 'x'}", false),
+            ("{'execute': 'x'}", false),
+            ("[]", false),
+        ] {
+            assert_eq!(qmp_is_oob(&json(request)), want, "{request}");
+        }
+    }
+
+    fn command(name: &'static str, options: QmpCommandOptions) -> QmpCommand<()> {
+        QmpCommand {
+            name,
+            options,
+            features: SpecialFeatures::BOTH,
+            func: QmpCommandFunc::Immediate(|_, _| Ok(())),
+        }
+    }
+
+    fn list() -> QmpCommandList<()> {
+        let mut list = QmpCommandList::new();
+        list.register(command("plain", QmpCommandOptions::NONE));
+        let any = QmpCommandOptions {
+            allow_oob: true,
+            allow_preconfig: true,
+            ..QmpCommandOptions::NONE
+        };
+        list.register(command("any", any));
+        list
+    }
+
+    #[track_caller]
+    fn assert_not_found(name: &str, env: DispatchEnv, class: ErrorClass, desc: &str) {
+        let error = qmp_find_command(&list(), name, &env).unwrap_err();
+        assert_eq!((error.class(), error.desc()), (class, desc));
+    }
+
+    #[test]
+    fn each_check_hides_those_behind_it() {
+        let mut env = DispatchEnv {
+            oob: true,
+            preconfig: true,
+            ..DispatchEnv::default()
+        };
+        env.policy.deprecated_input = CompatPolicyInput::Reject;
+        let not_found = ErrorClass::CommandNotFound;
+        assert_not_found(
+            "nope",
+            env,
+            not_found,
+            "The command nope has not been found",
+        );
+        let by_policy = "Deprecated command plain disabled by policy";
+        assert_not_found("plain", env, not_found, by_policy);
+        let negotiating = DispatchEnv {
+            negotiating: true,
+            ..env
+        };
+        let expecting = "Expecting capabilities negotiation with 'qmp_capabilities'";
+        assert_not_found("nope", negotiating, not_found, expecting);
+        assert_not_found("plain", negotiating, not_found, expecting);
+        env.policy = CompatPolicy::default();
+        let generic = ErrorClass::GenericError;
+        let no_oob = "The command plain does not support OOB";
+        assert_not_found("plain", env, generic, no_oob);
+        env.oob = false;
+        let too_early =
+            "The command 'plain' is permitted only after machine initialization has completed";
+        assert_not_found("plain", env, generic, too_early);
+        env.preconfig = false;
+        assert_eq!(
+            qmp_find_command(&list(), "plain", &env).unwrap().name,
+            "plain"
+        );
+    }
+
+    #[test]
+    fn what_the_schema_allows_is_allowed() {
+        let env = DispatchEnv {
+            oob: true,
+            preconfig: true,
+            ..DispatchEnv::default()
+        };
+        assert_eq!(qmp_find_command(&list(), "any", &env).unwrap().name, "any");
+        let names: Vec<_> = list().iter().map(|command| command.name).collect();
+        assert_eq!(names, ["plain", "any"]);
+    }
+
+    #[test]
+    #[should_panic(expected = "command 'any' is registered twice")]
+    fn a_name_can_be_registered_once() {
+        list().register(command("any", QmpCommandOptions::NONE));
+    }
+}

@@ -27,6 +27,10 @@ mod introspect;
 mod names;
 mod objects;
 mod out;
+// Formatting is checked against rustfmt and the schemas of the package, which
+// build scripts of others do not have.
+#[cfg(test)]
+mod tests;
 mod types;
 
 use std::collections::BTreeSet;
@@ -98,6 +102,7 @@ pub fn generate(schema: &Schema, options: &Options) -> String {
     out.open_list(
         "#[allow(",
         &[
+            "dead_code",
             "deprecated",
             "unexpected_cfgs",
             "clippy::doc_lazy_continuation",

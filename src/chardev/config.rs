@@ -135,8 +135,7 @@ pub enum SocketAddress {
     Inet(InetSocketAddress),
     /// A unix socket.
     Unix(UnixSocketAddress),
-    /// A socket between a guest and its host; refused, with QEMU's words for
-    /// numbers that are none.
+    /// A socket between a guest and its host.
     Vsock {
         /// The context id, a number.
         cid: String,

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use super::be::send_event;
 use super::host::ChardevHost;
 use super::table::{ChardevId, ChrEvent, FrontendSlot};
-use crate::main_loop::{Condition, Flow, Watch, WatchId};
+use crate::main_loop::{Condition, Flow, SharedFd, Watch, WatchId};
 use crate::qapi::Error;
 use crate::trace_event;
 
@@ -109,6 +109,23 @@ pub fn qemu_chr_fe_set_handlers<H: ChardevHost>(
     handlers: Option<CharHandlers<H>>,
     opaque: u64,
 ) {
+    let is_open = |h: &H| h.chardevs().get(fe.chr).is_some_and(|chr| chr.be_open);
+    let was_open = is_open(h);
+    attach_quietly(h, fe, handlers, opaque);
+    // A backend that opened just now, because of the handlers, has said so.
+    if was_open && is_open(h) && handlers.is_some() {
+        send_event(h, fe.chr, fe.tag, ChrEvent::Opened);
+    }
+}
+
+/// The same without "Opened": a mux or hub hears only of what changes after
+/// it was attached.
+pub(super) fn attach_quietly<H: ChardevHost>(
+    h: &mut H,
+    fe: CharFrontend,
+    handlers: Option<CharHandlers<H>>,
+    opaque: u64,
+) {
     let Some(chr) = h.chardevs_mut().get_mut(fe.chr) else {
         return;
     };
@@ -121,10 +138,6 @@ pub fn qemu_chr_fe_set_handlers<H: ChardevHost>(
         open: handlers.is_some(),
     };
     (chr.class.chr_update_read_handler)(h, fe.chr, fe.tag);
-    let be_open = h.chardevs().get(fe.chr).is_some_and(|chr| chr.be_open);
-    if be_open && handlers.is_some() {
-        send_event(h, fe.chr, fe.tag, ChrEvent::Opened);
-    }
 }
 
 /// Gives the chardev back (`qemu_chr_fe_deinit`); with `delete` the chardev is
@@ -200,10 +213,15 @@ pub fn qemu_chr_fe_add_watch<H: ChardevHost>(
     condition: Condition,
     callback: impl FnMut(&mut H, Condition) -> Flow + 'static,
 ) -> Option<WatchId> {
-    let watch_fd = h.chardevs().get(fe.chr)?.class.chr_watch_fd;
     let fd = watch_fd(h, fe.chr)?;
     let watch = Watch::new("chr_fe_watch", fd, condition, callback);
     Some(h.main_loop_mut().add_watch(watch))
+}
+
+/// The descriptor to watch for room in a chardev.
+pub(super) fn watch_fd<H: ChardevHost>(h: &mut H, id: ChardevId) -> Option<SharedFd> {
+    let watch_fd = h.chardevs().get(id)?.class.chr_watch_fd;
+    watch_fd(h, id)
 }
 
 /// Takes the descriptor that came in with the last message that had one

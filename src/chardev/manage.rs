@@ -100,11 +100,11 @@ fn chardev_add_one<H: ChardevHost>(
         Some(path) => Some(super::files::open_log(h, path, config.logappend)?),
         None => None,
     };
-    let class = backend_class(&config.backend)?;
+    let class = backend_class(&config.backend);
     let id = qemu_chardev_insert(h, label, class, Box::new(()), log)?;
     match backend_open(h, id, &config.backend) {
         Ok(pty) => {
-            if class.opens_at_once {
+            if class.opens_at_once && !super::mux::is_suspended(h, id) {
                 qemu_chr_be_event(h, id, ChrEvent::Opened);
             }
             Ok(ChardevAdded { id, pty })
@@ -116,18 +116,24 @@ fn chardev_add_one<H: ChardevHost>(
     }
 }
 
-fn backend_class<H: ChardevHost>(backend: &ChardevBackend) -> Result<ChardevClass<H>, Error> {
-    Ok(match backend {
+fn backend_class<H: ChardevHost>(backend: &ChardevBackend) -> ChardevClass<H> {
+    match backend {
         ChardevBackend::Null => super::null::char_null_class(),
         ChardevBackend::Socket(_) => super::socket::char_socket_class(),
         ChardevBackend::Stdio(_) => super::stdio::char_stdio_class(),
-        other => {
-            return Err(Error::new(format!(
-                "'{}' is not a valid char driver name",
-                other.kind()
-            )))
+        ChardevBackend::File(_)
+        | ChardevBackend::Pipe { .. }
+        | ChardevBackend::Serial { .. }
+        | ChardevBackend::Parallel { .. } => super::fd::char_fd_class(backend.kind()),
+        ChardevBackend::Pty { .. } => super::pty::char_pty_class(),
+        ChardevBackend::Udp(_) => super::udp::char_udp_class(),
+        ChardevBackend::Ringbuf(_) | ChardevBackend::Memory(_) => {
+            super::ringbuf::char_ringbuf_class(backend.kind())
         }
-    })
+        ChardevBackend::Mux { .. } => super::mux::char_mux_class(),
+        ChardevBackend::Hub { .. } => super::hub::char_hub_class(),
+        ChardevBackend::Testdev => super::testdev::char_testdev_class(),
+    }
 }
 
 /// Opens the backend; a pty tells its name.
@@ -137,9 +143,23 @@ fn backend_open<H: ChardevHost>(
     backend: &ChardevBackend,
 ) -> Result<Option<String>, Error> {
     match backend {
+        ChardevBackend::Null => {}
         ChardevBackend::Socket(config) => super::socket::qmp_chardev_open_socket(h, id, config)?,
         ChardevBackend::Stdio(config) => super::stdio::qemu_chr_open_stdio(h, id, config)?,
-        _ => {}
+        ChardevBackend::File(config) => super::file::qmp_chardev_open_file(h, id, config)?,
+        ChardevBackend::Pipe { path } => super::file::qemu_chr_open_pipe(h, id, path)?,
+        ChardevBackend::Serial { path } => super::file::qmp_chardev_open_serial(h, id, path)?,
+        ChardevBackend::Parallel { path } => super::file::qmp_chardev_open_parallel(h, path)?,
+        ChardevBackend::Pty { path } => {
+            return super::pty::char_pty_open(h, id, path.as_deref()).map(Some)
+        }
+        ChardevBackend::Udp(config) => super::udp::qmp_chardev_open_udp(h, id, config)?,
+        ChardevBackend::Ringbuf(config) | ChardevBackend::Memory(config) => {
+            super::ringbuf::qemu_chr_open_ringbuf(h, id, config)?;
+        }
+        ChardevBackend::Mux { chardev } => super::mux::qemu_chr_open_mux(h, id, chardev)?,
+        ChardevBackend::Hub { chardevs } => super::hub::qemu_chr_open_hub(h, id, chardevs)?,
+        ChardevBackend::Testdev => super::testdev::open(h, id),
     }
     Ok(None)
 }

@@ -48,25 +48,34 @@
 //! | `fd` | what all backends on plain descriptors share |
 //! | the others | a backend each |
 
+pub(crate) mod base64;
 mod be;
 pub mod cli;
 pub mod compat;
 mod config;
 mod fd;
 mod fe;
+mod file;
 mod files;
 mod host;
+mod hub;
 mod manage;
 pub mod memory;
+mod mux;
+mod mux_stamp;
 mod net;
 mod null;
 pub mod opts;
+mod pty;
+mod ringbuf;
 mod scm_rights;
 mod socket;
 mod socket_client;
 pub mod stdio;
 mod table;
 mod telnet;
+mod testdev;
+mod udp;
 
 pub use be::{qemu_chr_be_can_write, qemu_chr_be_event, qemu_chr_be_write};
 pub use cli::{qemu_chr_parse_cli, qemu_chr_parse_opts, QEMU_CHARDEV_OPTS};
@@ -82,6 +91,9 @@ pub use manage::{
     chardev_add, chardev_change, chardev_remove, chardev_send_break, qemu_chardev_new,
     qemu_chr_cleanup, ChardevAdded,
 };
+pub use mux::{resume_mux_open, set_term_escape_char, suspend_mux_open};
+pub use ringbuf::{ringbuf_read, ringbuf_write};
+pub use socket::{can_yank, char_socket_get_addr, char_socket_yank};
 pub use table::{
     filename, frontend_open, label, qemu_chr_find, Chardev, ChardevClass, ChardevId, Chardevs,
     ChrEvent,
@@ -90,7 +102,5 @@ pub use table::{
 /// The most bytes a backend reads and hands over in one go.
 pub const CHR_READ_BUF_LEN: usize = 64 * 1024;
 
-mod pending;
 #[cfg(test)]
 mod tests;
-pub use pending::*;

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use nix::errno::Errno;
 use nix::sys::socket::{
     self, sockopt, AddressFamily, Backlog, SockFlag, SockType, SockaddrLike, SockaddrStorage,
-    UnixAddr,
+    UnixAddr, VsockAddr,
 };
 
 use super::config::{InetSocketAddress, SocketAddress, UnixSocketAddress};
@@ -55,7 +55,7 @@ pub(super) fn socket_listen<H: ChardevHost>(
     let listening = match addr {
         SocketAddress::Inet(inet) => inet_listen(inet),
         SocketAddress::Unix(unix) => unix_listen(unix),
-        SocketAddress::Vsock { cid, port } => Err(vsock_error(cid, port)),
+        SocketAddress::Vsock { cid, port } => vsock_listen(addr, parse_vsock(cid, port)?),
         SocketAddress::Fd(name) => fd_listen(socket_get_fd(h, name)?),
     }?;
     let words = socket_address_to_string(&listening.addr);
@@ -214,19 +214,18 @@ pub(super) fn set_nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
 
 /// The socket that an `fd` address names (`socket_get_fd`).
 ///
-/// A name belongs to the monitor that is asking and is used up even if it
-/// turns out not to be a socket. A number, or any text where there is no
-/// monitor, is a descriptor that the parent process left open.
+/// To a monitor it is a name given with `getfd`, even if it looks like a
+/// number, and is used up even if it turns out not to be a socket. Where there
+/// is no monitor it is the number of a descriptor that the parent process left
+/// open.
 pub(super) fn socket_get_fd<H: ChardevHost>(h: &mut H, name: &str) -> Result<OwnedFd, Error> {
     let not_a_socket = || Error::new(format!("File descriptor '{name}' is not a socket"));
-    if !name.starts_with(|c: char| c.is_ascii_digit()) {
-        if let Some(fd) = h.monitor_get_fd(name) {
-            let fd = fd?;
-            return match is_stream_socket(&fd) {
-                true => Ok(fd),
-                false => Err(not_a_socket()),
-            };
-        }
+    if let Some(fd) = h.monitor_get_fd(name) {
+        let fd = fd?;
+        return match is_socket(&fd) {
+            true => Ok(fd),
+            false => Err(not_a_socket()),
+        };
     }
     let Ok(number) = name.parse::<RawFd>() else {
         return Err(Error::new(format!("Unable to parse FD number {name}")));
@@ -237,7 +236,7 @@ pub(super) fn socket_get_fd<H: ChardevHost>(h: &mut H, name: &str) -> Result<Own
         }
         _ => not_a_socket(),
     })?;
-    if is_stream_socket(&fd) {
+    if is_socket(&fd) {
         return Ok(fd);
     }
     // It is somebody else's after all, perhaps standard input: leave it open.
@@ -245,18 +244,25 @@ pub(super) fn socket_get_fd<H: ChardevHost>(h: &mut H, name: &str) -> Result<Own
     Err(not_a_socket())
 }
 
-fn is_stream_socket(fd: &OwnedFd) -> bool {
+fn is_socket(fd: &OwnedFd) -> bool {
     socket::getsockopt(fd, sockopt::SockType).is_ok()
 }
 
-fn vsock_error(cid: &str, port: &str) -> Error {
-    Error::new(if cid.parse::<u32>().is_err() {
-        format!("Failed to parse cid '{cid}'")
-    } else if port.parse::<u32>().is_err() {
-        format!("Failed to parse port '{port}'")
-    } else {
-        "socket family AF_VSOCK unsupported".to_owned()
-    })
+fn parse_vsock(cid: &str, port: &str) -> Result<VsockAddr, Error> {
+    let number = |text: &str, what| {
+        let number = text.parse::<u32>();
+        number.map_err(|_| Error::new(format!("Failed to parse {what} '{text}'")))
+    };
+    Ok(VsockAddr::new(number(cid, "cid")?, number(port, "port")?))
+}
+
+fn vsock_listen(addr: &SocketAddress, sockaddr: VsockAddr) -> Result<Listening, Error> {
+    let fd = stream_socket(AddressFamily::Vsock, SockFlag::SOCK_NONBLOCK)?;
+    socket::bind(fd.as_raw_fd(), &sockaddr)
+        .and_then(|()| socket::listen(&fd, backlog()))
+        .map_err(|e| Error::from_io("Failed to bind socket", &e.into()))?;
+    let (addr, path) = (addr.clone(), None);
+    Ok(Listening { fd, addr, path })
 }
 
 /// Which address families may be used.
@@ -381,6 +387,52 @@ fn parse_service(port: &str) -> Option<u16> {
     })
 }
 
+/// Makes a datagram socket that talks to one remote and, with a local address,
+/// listens there (`socket_dgram`).
+pub(super) fn socket_dgram(
+    remote: &InetSocketAddress,
+    local: Option<&InetSocketAddress>,
+) -> Result<OwnedFd, Error> {
+    let mut error = Error::new("Failed to connect: no address");
+    for peer in inet_resolve(remote, false)? {
+        match dgram_to(remote, peer, local) {
+            Ok(fd) => return Ok(fd),
+            Err(e) => error = e,
+        }
+    }
+    Err(error)
+}
+
+fn dgram_to(
+    remote: &InetSocketAddress,
+    peer: SocketAddr,
+    local: Option<&InetSocketAddress>,
+) -> Result<OwnedFd, Error> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let fd = socket::socket(family_of(peer), SockType::Datagram, flags, None)
+        .map_err(|e| Error::from_io("Failed to create socket", &e.into()))?;
+    socket::setsockopt(&fd, sockopt::ReuseAddr, &true)
+        .map_err(|e| Error::from_io("Failed to set socket options", &e.into()))?;
+    if let Some(local) = local {
+        let same_family = InetSocketAddress {
+            ipv4: Some(peer.is_ipv4()),
+            ipv6: Some(peer.is_ipv6()),
+            ..local.clone()
+        };
+        let addr = inet_resolve(&same_family, true)?;
+        let addr = addr.first().copied().unwrap_or(peer);
+        socket::bind(fd.as_raw_fd(), &SockaddrStorage::from(addr))
+            .map_err(|e| Error::from_io("Failed to bind socket", &e.into()))?;
+    }
+    match socket::connect(fd.as_raw_fd(), &SockaddrStorage::from(peer)) {
+        Ok(()) => Ok(fd),
+        Err(e) => Err(connect_error(
+            &SocketAddress::Inet(remote.clone()),
+            &e.into(),
+        )),
+    }
+}
+
 /// A connection that is made or being made.
 pub(super) enum Connecting {
     /// It is there.
@@ -424,13 +476,12 @@ fn socket_connect_start<H: ChardevHost>(
         }
         SocketAddress::Unix(unix) => {
             let sockaddr = unix_sockaddr(unix)?;
-            let fd = stream_socket(AddressFamily::Unix, flags)?;
-            match connect_one(&fd, &sockaddr) {
-                Ok(_) => Ok(Connecting::Done(fd)),
-                Err(e) => Err(connect_error(addr, &e)),
-            }
+            connect_to(addr, AddressFamily::Unix, &sockaddr, flags)
         }
-        SocketAddress::Vsock { cid, port } => Err(vsock_error(cid, port)),
+        SocketAddress::Vsock { cid, port } => {
+            let sockaddr = parse_vsock(cid, port)?;
+            connect_to(addr, AddressFamily::Vsock, &sockaddr, flags)
+        }
         SocketAddress::Fd(name) => {
             let fd = socket_get_fd(h, name)?;
             set_nonblocking(fd.as_fd()).map_err(|e| Error::from_io("Failed to connect", &e))?;
@@ -448,22 +499,29 @@ pub(super) fn connect_next(
     let mut error = Error::new("Failed to connect: no address");
     let mut rest = candidates.into_iter();
     while let Some(candidate) = rest.next() {
-        let fd = stream_socket(family_of(candidate), flags)?;
-        match connect_one(&fd, &SockaddrStorage::from(candidate)) {
-            Ok(true) => return Ok(Connecting::Done(fd)),
-            Ok(false) => return Ok(Connecting::InProgress(fd, rest.collect())),
-            Err(e) => error = connect_error(addr, &e),
+        let sockaddr = SockaddrStorage::from(candidate);
+        match connect_to(addr, family_of(candidate), &sockaddr, flags) {
+            Ok(Connecting::InProgress(fd, _)) => {
+                return Ok(Connecting::InProgress(fd, rest.collect()))
+            }
+            Ok(done) => return Ok(done),
+            Err(e) => error = e,
         }
     }
     Err(error)
 }
 
-/// True if connected, false if under way.
-fn connect_one(fd: &OwnedFd, addr: &dyn SockaddrLike) -> io::Result<bool> {
-    match socket::connect(fd.as_raw_fd(), addr) {
-        Ok(()) => Ok(true),
-        Err(Errno::EINPROGRESS) => Ok(false),
-        Err(e) => Err(e.into()),
+fn connect_to(
+    addr: &SocketAddress,
+    family: AddressFamily,
+    sockaddr: &dyn SockaddrLike,
+    flags: SockFlag,
+) -> Result<Connecting, Error> {
+    let fd = stream_socket(family, flags)?;
+    match socket::connect(fd.as_raw_fd(), sockaddr) {
+        Ok(()) => Ok(Connecting::Done(fd)),
+        Err(Errno::EINPROGRESS) => Ok(Connecting::InProgress(fd, Vec::new())),
+        Err(e) => Err(connect_error(addr, &e.into())),
     }
 }
 
@@ -662,8 +720,9 @@ mod tests {
 
     #[test]
     fn vsock() {
-        assert_eq!(vsock_error("x", "1").desc(), "Failed to parse cid 'x'");
-        assert_eq!(vsock_error("1", "x").desc(), "Failed to parse port 'x'");
+        let error = |cid, port| parse_vsock(cid, port).unwrap_err().to_string();
+        assert_eq!(error("x", "1"), "Failed to parse cid 'x'");
+        assert_eq!(error("1", "x"), "Failed to parse port 'x'");
     }
 
     #[test]

@@ -119,26 +119,23 @@ fn connection<H: ChardevHost>(h: &mut H, id: ChardevId) -> Option<&mut Connectio
 /// (`qmp_chardev_validate_socket`).
 fn validate(config: &SocketConfig) -> Result<(), Error> {
     let error = |text: &'static str| Err(Error::new(text));
-    if config.reconnect.is_some() && config.reconnect_ms.is_some() {
-        return error("'reconnect' and 'reconnect-ms' are mutually exclusive");
-    }
     if config.reconnect.is_some() && matches!(config.addr, SocketAddress::Fd(_)) {
         return error("'reconnect' option is incompatible with 'fd' address type");
     }
     if config.tls_authz.is_some() && config.tls_creds.is_none() {
         return error("'tls_authz' option requires 'tls_creds' option");
     }
-    if config.server {
-        if config.reconnect.is_some() {
-            return error("'reconnect' option is incompatible with socket in server listen mode");
-        }
-    } else {
-        if config.websocket {
-            return error("Websocket client is not implemented");
-        }
-        if config.wait.is_some() {
-            return error("'wait' option is incompatible with socket in client connect mode");
-        }
+    if config.server && config.reconnect.is_some() {
+        return error("'reconnect' option is incompatible with socket in server listen mode");
+    }
+    if !config.server && config.websocket {
+        return error("Websocket client is not implemented");
+    }
+    if !config.server && config.wait.is_some() {
+        return error("'wait' option is incompatible with socket in client connect mode");
+    }
+    if config.reconnect.is_some() && config.reconnect_ms.is_some() {
+        return error("'reconnect' and 'reconnect-ms' are mutually exclusive");
     }
     Ok(())
 }
@@ -454,6 +451,27 @@ fn tcp_chr_free_connection<H: ChardevHost>(h: &mut H, id: ChardevId) -> bool {
         let _ = socket::shutdown(c.fd.as_raw_fd(), Shutdown::Both);
     }
     true
+}
+
+/// The address that a socket chardev listens at or connects to, with the port
+/// that was found (its QOM property `addr`); `None` for other chardevs.
+pub fn char_socket_get_addr<H: ChardevHost>(h: &H, id: ChardevId) -> Option<&SocketAddress> {
+    let s: &SocketChardev = h.chardevs().state(id)?;
+    Some(&s.addr)
+}
+
+/// Whether a chardev can be yanked: sockets can.
+pub fn can_yank<H: ChardevHost>(h: &H, id: ChardevId) -> bool {
+    h.chardevs().state::<SocketChardev>(id).is_some()
+}
+
+/// Breaks a socket's connection off, whatever state it is in
+/// (`char_socket_yank`). Its end is reported by the loop soon after.
+pub fn char_socket_yank<H: ChardevHost>(h: &mut H, id: ChardevId) {
+    if let Some(c) = connection(h, id) {
+        // An error means that it is broken already.
+        let _ = socket::shutdown(c.fd.as_raw_fd(), Shutdown::Both);
+    }
 }
 
 fn char_socket_finalize<H: ChardevHost>(h: &mut H, id: ChardevId) {

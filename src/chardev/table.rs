@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 
 use slab::Slab;
 
-use super::fe::CharHandlers;
+use super::fe::{CharFrontend, CharHandlers};
 use super::host::ChardevHost;
 use crate::main_loop::SharedFd;
 
@@ -201,6 +201,12 @@ impl<H> Chardev<H> {
             .any(|fe| fe.handlers.is_some())
     }
 
+    /// Whether this front end has attached handlers.
+    pub(super) fn has_handlers_of(&self, fe: CharFrontend) -> bool {
+        let slot = self.frontends.get(fe.tag).and_then(Option::as_ref);
+        slot.is_some_and(|slot| slot.handlers.is_some())
+    }
+
     /// Whether it has a front end or is part of a mux or hub; then it cannot
     /// be removed.
     pub fn is_busy(&self) -> bool {
@@ -213,6 +219,10 @@ pub struct Chardevs<H> {
     slots: Slab<Chardev<H>>,
     by_label: HashMap<String, ChardevId>,
     next_serial: u64,
+    /// See [`suspend_mux_open`](super::suspend_mux_open).
+    pub(super) mux_open_suspended: bool,
+    /// See [`set_term_escape_char`](super::set_term_escape_char).
+    pub(super) term_escape_char: u8,
     read_buf: Vec<u8>,
 }
 
@@ -229,6 +239,8 @@ impl<H> Chardevs<H> {
             slots: Slab::new(),
             by_label: HashMap::new(),
             next_serial: 0,
+            mux_open_suspended: false,
+            term_escape_char: 1,
             read_buf: Vec::new(),
         }
     }

@@ -139,16 +139,18 @@ fn start(program: &str, args: &[String], reporter: &mut Reporter) -> Result<Star
     }
     open_log(&settings)?;
     let mut pidfile = host::Pidfile::open(settings.pidfile.as_deref())?;
-    if let Some(echr) = settings.echr {
-        chardev::set_term_escape_char(echr);
-    }
     let mut rt = make_runtime(&settings)?;
+    if let Some(echr) = settings.echr {
+        chardev::set_term_escape_char(&mut rt, echr);
+    }
+    chardev::suspend_mux_open(&mut rt);
     make_objects(&mut rt, &pending, reporter)?;
     rt.state
         .init_memory(settings.ram_size, settings.memory_backend.as_deref())?;
     make_chardevs(&mut rt, &pending, reporter, settings.daemonize)?;
     make_ports(&mut rt, &pending)?;
     make_monitors(&mut rt, &pending, reporter, &settings)?;
+    chardev::resume_mux_open(&mut rt);
     if settings.daemonize {
         host::daemonize()?;
     }

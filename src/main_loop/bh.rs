@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::slots::{Id, Slots};
+use super::MainLoop;
 
 /// Names a bottom half. Never reused: the id of a deleted one finds nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -309,5 +310,59 @@ impl BhHandle {
 impl fmt::Debug for BhHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("BhHandle").field(&BhId(self.id)).finish()
+    }
+}
+
+/// Bottom halves.
+impl<H> MainLoop<H> {
+    /// Makes a bottom half, not scheduled yet; QEMU's `qemu_bh_new()`.
+    pub fn bh_new(&mut self, name: &'static str, callback: impl FnMut(&mut H) + 'static) -> BhId {
+        BhId(self.bhs.insert(name, BhCallback::Many(Box::new(callback))))
+    }
+
+    /// Has a bottom half run at the start of the next turn, once, however
+    /// often this is called before.
+    pub fn bh_schedule(&mut self, id: BhId) -> bool {
+        self.bhs.schedule(id.0)
+    }
+
+    /// Has a bottom half run at the end of the next turn, which waits for other
+    /// things up to 10 ms first. Does nothing if it is scheduled already;
+    /// [`bh_schedule`](Self::bh_schedule) overrides it.
+    pub fn bh_schedule_idle(&mut self, id: BhId) -> bool {
+        self.bhs.schedule_idle(id.0)
+    }
+
+    /// Takes a scheduling back. False if there was none.
+    pub fn bh_cancel(&mut self, id: BhId) -> bool {
+        self.bhs.cancel(id.0)
+    }
+
+    /// Forgets a bottom half, scheduled or not.
+    pub fn bh_delete(&mut self, id: BhId) -> bool {
+        self.bhs.delete(id.0)
+    }
+
+    /// True if it is scheduled, idle or not. It is not while its callback runs,
+    /// unless that schedules it again.
+    pub fn bh_scheduled(&self, id: BhId) -> bool {
+        self.bhs.is_scheduled(id.0)
+    }
+
+    /// Runs `callback` at the start of the next turn; QEMU's
+    /// `aio_bh_schedule_oneshot()`.
+    pub fn bh_schedule_oneshot(
+        &mut self,
+        name: &'static str,
+        callback: impl FnOnce(&mut H) + 'static,
+    ) {
+        let id = self.bhs.insert(name, BhCallback::Once(Box::new(callback)));
+        self.bhs.schedule(id);
+    }
+
+    /// A handle by which other threads can schedule the bottom half.
+    pub fn bh_handle(&mut self, id: BhId) -> BhHandle {
+        self.fdmon.use_wake();
+        self.bhs.handle(id.0)
     }
 }

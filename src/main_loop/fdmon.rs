@@ -95,6 +95,11 @@ impl Fdmon {
 
     /// Brings the set of fds up to date with the table: merges what changed,
     /// chooses the way of waiting, and tells the kernel if that is epoll.
+    ///
+    /// # Errors
+    ///
+    /// Why epoll could not be had. The loop then goes on with ppoll, slower but
+    /// not broken, so only who needs the epoll fd itself minds.
     pub(super) fn prepare(
         &mut self,
         fds: &mut FdTable,
@@ -108,11 +113,10 @@ impl Fdmon {
             self.leave_epoll(fds);
         }
         match (self.wants_epoll(fds.polled()), &mut self.epoll) {
-            (false, None) => Ok(()),
+            (false, None) => {}
             (false, Some(_)) => {
                 self.leave_epoll(fds);
                 counters.downgrades += 1;
-                Ok(())
             }
             (true, Some(epoll)) => {
                 for slot in self.settled.drain(..) {
@@ -120,32 +124,26 @@ impl Fdmon {
                         epoll.sync(slot, entry, counters);
                     }
                 }
-                Ok(())
             }
-            (true, None) if counters.turns < self.retry_at => Ok(()),
-            (true, None) => self.enter_epoll(fds, wake, counters),
+            (true, None) if counters.turns < self.retry_at => {}
+            (true, None) => self.enter_epoll(fds, wake, counters)?,
         }
+        Ok(())
     }
 
-    /// Goes over to epoll. Without it the loop is slower, not broken, so a
-    /// failure matters only to who asked for the epoll fd.
     fn enter_epoll(
         &mut self,
         fds: &mut FdTable,
         wake: &Wake,
         counters: &mut Counters,
     ) -> io::Result<()> {
-        let mut epoll = match FdmonEpoll::new(wake) {
-            Ok(epoll) => epoll,
-            Err(error) => {
-                self.retry_at = counters.turns.saturating_add(TURNS_BEFORE_RETRY);
-                return if self.pinned { Err(error) } else { Ok(()) };
-            }
-        };
+        self.retry_at = counters.turns.saturating_add(TURNS_BEFORE_RETRY);
+        let mut epoll = FdmonEpoll::new(wake)?;
         for (slot, entry) in fds.iter_mut() {
             epoll.sync(slot, entry, counters);
         }
         self.epoll = Some(epoll);
+        self.retry_at = 0;
         counters.upgrades += 1;
         Ok(())
     }
@@ -192,9 +190,10 @@ impl Fdmon {
         Ok(ready.len() < before)
     }
 
-    /// Stays with epoll from the next [`prepare`](Self::prepare) on.
-    pub(super) fn pin(&mut self) {
-        self.pinned = true;
+    /// Stays with epoll from the next [`prepare`](Self::prepare) on, or no
+    /// longer does.
+    pub(super) fn pin(&mut self, pinned: bool) {
+        self.pinned = pinned;
         self.retry_at = 0;
     }
 

@@ -94,6 +94,20 @@ pub(super) fn ignore_sigpipe() {
     });
 }
 
+/// Stands for an fd that was closed behind the back of what owns it, as can
+/// happen to standard input.
+#[cfg(test)]
+pub(super) struct ClosedFd;
+
+#[cfg(test)]
+impl AsFd for ClosedFd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: no number this high is ever open, and what the tests do with
+        // it is defined for numbers that are not: poll, and epoll_ctl.
+        unsafe { BorrowedFd::borrow_raw(RawFd::MAX - 1) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,8 +6,11 @@
 //! skip. Arming is a binary search and a move of what lies behind; a loop has
 //! tens of timers, not millions. Equal deadlines run in the order of arming.
 
+use std::time::Duration;
+
 use super::clock::{ClockType, Clocks};
 use super::slots::{Id, Slots};
+use super::MainLoop;
 
 /// Names a timer. Never reused: the id of a freed timer finds nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -166,11 +169,70 @@ impl<H> Timers<H> {
     }
 }
 
+/// Timers and clocks.
+impl<H> MainLoop<H> {
+    /// Makes a timer, not armed yet; QEMU's `timer_new_ns()`.
+    pub fn timer_new(
+        &mut self,
+        clock: ClockType,
+        name: &'static str,
+        callback: impl FnMut(&mut H) + 'static,
+    ) -> TimerId {
+        TimerId(self.timers.insert(clock, name, Box::new(callback)))
+    }
+
+    /// Arms a timer for a time of its clock in nanoseconds, instead of any other
+    /// it was armed for. A time that has passed means the next turn.
+    pub fn timer_mod(&mut self, id: TimerId, deadline_ns: i64) -> bool {
+        self.timers.arm(id.0, deadline_ns)
+    }
+
+    /// Disarms a timer. False if it was not armed.
+    pub fn timer_del(&mut self, id: TimerId) -> bool {
+        self.timers.disarm(id.0)
+    }
+
+    /// Disarms a timer and forgets it.
+    pub fn timer_free(&mut self, id: TimerId) -> bool {
+        self.timers.remove(id.0)
+    }
+
+    /// True if the timer is armed. It is not while its callback runs, unless
+    /// that arms it again.
+    pub fn timer_pending(&self, id: TimerId) -> bool {
+        self.timers.is_armed(id.0)
+    }
+
+    /// The time of a clock in nanoseconds; QEMU's `qemu_clock_get_ns()`.
+    pub fn clock_get_ns(&self, clock: ClockType) -> i64 {
+        self.clocks.get_ns(clock)
+    }
+
+    /// Enables or disables a clock; QEMU's `qemu_clock_enable()`. The timers of
+    /// a disabled clock do not run. The virtual clock also stands still: disable
+    /// it when the machine stops. All are enabled at first.
+    pub fn clock_enable(&mut self, clock: ClockType, enabled: bool) {
+        self.clocks.enable(clock, enabled);
+    }
+
+    /// Moves the virtual clock on by `ns` nanoseconds, whether it runs or not;
+    /// qtest's `clock_step`. Timers that fall due run in the next turn, if
+    /// the clock is enabled.
+    pub fn clock_step(&mut self, ns: u64) {
+        self.clocks.step(ns);
+    }
+
+    /// Lets simulated time pass, on all clocks that run. Does nothing in the
+    /// system's time. Timers that fall due run in the next turn.
+    pub fn time_advance(&mut self, by: Duration) {
+        self.clocks.advance(by);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::clock::TimeSource;
     use super::*;
-    use std::time::Duration;
 
     fn fixture() -> (Timers<()>, Clocks) {
         (Timers::new(), Clocks::new(TimeSource::simulated()))

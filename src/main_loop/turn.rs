@@ -14,6 +14,9 @@ use super::timer::Due;
 use super::watch::Flow;
 use super::{Dispatch, Host, MainLoop, WatchId};
 
+/// How long an idle bottom half waits at most, as in QEMU.
+const IDLE_BH_DELAY: Duration = Duration::from_millis(10);
+
 /// The lists of a turn, kept for their memory: in the long run a turn allocates
 /// nothing.
 #[derive(Default)]
@@ -91,6 +94,14 @@ fn turn<H: Host>(
     }
     let before = main_loop.bhs.take_scheduled(&mut scratch.bhs);
     let mut ran = run_bhs(host, &mut scratch.bhs);
+    // A turn that had bottom halves to run does not look at fds as well: nearly
+    // always nothing is there, and the look is a system call. But never two
+    // turns in a row, so that bottom halves cannot starve them.
+    let main_loop = host.main_loop_mut();
+    main_loop.looked = !(ran && main_loop.looked);
+    if !main_loop.looked {
+        return Ok(true);
+    }
 
     ask_gates(host, &mut scratch.flipped);
     let main_loop = host.main_loop_mut();
@@ -224,7 +235,8 @@ impl<H> MainLoop<H> {
         at_once: bool,
         scratch: &mut Scratch,
     ) -> io::Result<()> {
-        self.prepare_fds()?;
+        // Without epoll ppoll will do.
+        let _ = self.prepare_fds();
         let limit = self.wait_limit(timeout, at_once);
         let simulated = self.clocks.is_simulated();
         let blocking = if simulated {
@@ -283,5 +295,36 @@ impl<H> MainLoop<H> {
                 });
             }
         }
+    }
+
+    /// Brings the set of fds to wait for up to date; fails as
+    /// [`Fdmon::prepare`](super::fdmon::Fdmon::prepare).
+    pub(super) fn prepare_fds(&mut self) -> io::Result<()> {
+        let watches = &self.watches;
+        let wanted = |slot| {
+            let (_, watch) = watches.at(slot)?;
+            watch.open.then_some(watch.condition)
+        };
+        let wake = self.bhs.wake();
+        self.fdmon
+            .prepare(&mut self.fds, wanted, wake, &mut self.counters)
+    }
+
+    /// How long the next wait may last: zero if `at_once` or bottom halves are
+    /// scheduled, else up to `timeout` and the first deadline.
+    pub(super) fn wait_limit(&self, timeout: Option<Duration>, at_once: bool) -> Option<Duration> {
+        if at_once
+            || timeout == Some(Duration::ZERO)
+            || self.bhs.has_scheduled()
+            || self.bhs.is_signalled()
+        {
+            return Some(Duration::ZERO);
+        }
+        let deadline = self.timers.ns_to_next(&self.clocks);
+        let idle = self.bhs.has_idle().then_some(IDLE_BH_DELAY);
+        [timeout, deadline.map(Duration::from_nanos), idle]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use super::condition::Condition;
 use super::slots::Id;
+use super::MainLoop;
 
 /// A share of an open file. A watch holds one, so the fd's number cannot be
 /// reused while something still watches it.
@@ -107,4 +108,79 @@ pub(super) struct WatchEntry<H> {
     pub(super) open: bool,
     /// None exactly while it runs.
     pub(super) callback: Option<WatchCallback<H>>,
+}
+
+/// Watches.
+impl<H> MainLoop<H> {
+    /// Adds a watch. It can run from the next turn on.
+    pub fn add_watch(&mut self, watch: Watch<H>) -> WatchId {
+        let open = watch.gate.is_none();
+        let gate = watch.gate.map(|is_open| Gate {
+            is_open,
+            at: self.gated.len(),
+        });
+        let gated = gate.is_some();
+        let id = self.watches.insert(WatchEntry {
+            name: watch.name,
+            fd: 0,
+            condition: watch.condition,
+            priority: watch.priority,
+            gate,
+            open,
+            callback: Some(watch.callback),
+        });
+        if gated {
+            self.gated.push(id.slot);
+        }
+        let fd = self.fds.attach(watch.fd, id.slot);
+        if let Some(entry) = self.watches.get_mut(id) {
+            entry.fd = fd;
+        }
+        WatchId(id)
+    }
+
+    /// Removes a watch, at once: it does not run any more, not even if it was
+    /// found ready in this turn, and its share of the fd is gone when this
+    /// returns. A running callback ends undisturbed and is dropped then.
+    pub fn remove_watch(&mut self, id: WatchId) -> bool {
+        let Some(watch) = self.watches.remove(id.0) else {
+            return false;
+        };
+        if let Some(gate) = &watch.gate {
+            self.gated.swap_remove(gate.at);
+            if let Some(moved) = self.gated.get(gate.at) {
+                let moved = self.watches.at_mut(*moved);
+                if let Some(other) = moved.and_then(|watch| watch.gate.as_mut()) {
+                    other.at = gate.at;
+                }
+            }
+        }
+        if let Some(entry) = self.fds.detach(watch.fd, id.0.slot) {
+            self.fdmon.forget(watch.fd, &entry, &mut self.counters);
+        }
+        true
+    }
+
+    /// Puts a new watch in the place of another, which is removed. Nothing
+    /// happens if that one is gone already. The new one can run from the next
+    /// turn on, and its place in the order is that of one just added.
+    pub fn replace_watch(&mut self, id: WatchId, watch: Watch<H>) -> Option<WatchId> {
+        if !self.has_watch(id) {
+            return None;
+        }
+        // Added first: if it is on the same fd, that stays known to the kernel.
+        let new = self.add_watch(watch);
+        self.remove_watch(id);
+        Some(new)
+    }
+
+    /// True until the watch is removed.
+    pub fn has_watch(&self, id: WatchId) -> bool {
+        self.watches.get(id.0).is_some()
+    }
+
+    /// How many watches there are.
+    pub fn watch_count(&self) -> usize {
+        self.watches.len()
+    }
 }

@@ -1,6 +1,5 @@
 //! Commands about character devices.
 
-use super::base64;
 use super::char_config::chardev_config;
 use super::runtime::Runtime;
 use super::schema::{
@@ -8,7 +7,8 @@ use super::schema::{
     YankCommands, YankInstance, YankInstanceChardev,
 };
 use crate::chardev::{
-    self, chardev_change, chardev_remove, chardev_send_break, qemu_chr_find, CHARDEV_BACKENDS,
+    self, base64, chardev_change, chardev_remove, chardev_send_break, qemu_chr_find,
+    CHARDEV_BACKENDS,
 };
 use crate::qapi::{Error, ErrorClass};
 
@@ -41,7 +41,7 @@ impl<S: 'static> CharCommands for S {
             DataFormat::Utf8 => utf8_bytes(&data),
             DataFormat::Base64 => base64::decode(&data)?,
         };
-        pending::ringbuf_write(rt, &device, &bytes)
+        chardev::ringbuf_write(rt, &device, &bytes)
     }
 
     fn qmp_ringbuf_read(
@@ -50,7 +50,7 @@ impl<S: 'static> CharCommands for S {
         size: i64,
         format: Option<DataFormat>,
     ) -> Result<String, Error> {
-        let bytes = pending::ringbuf_read(rt, &device, size)?;
+        let bytes = chardev::ringbuf_read(rt, &device, size)?;
         Ok(match format.unwrap_or(DataFormat::Utf8) {
             DataFormat::Utf8 => utf8_text(&bytes),
             DataFormat::Base64 => base64::encode(&bytes),
@@ -98,7 +98,7 @@ impl<S: 'static> YankCommands for S {
             match instance {
                 YankInstance::Chardev(YankInstanceChardev { id }) => {
                     let chr = qemu_chr_find(rt, &id).ok_or_else(missing)?;
-                    if !pending::can_yank(rt, chr) {
+                    if !chardev::can_yank(rt, chr) {
                         return Err(missing());
                     }
                     chardevs.push(chr);
@@ -107,7 +107,7 @@ impl<S: 'static> YankCommands for S {
             }
         }
         for chr in chardevs {
-            pending::char_socket_yank(rt, chr);
+            chardev::char_socket_yank(rt, chr);
         }
         Ok(())
     }
@@ -116,7 +116,7 @@ impl<S: 'static> YankCommands for S {
         let ids: Vec<_> = rt.chardevs.iter().map(|(id, _)| id).collect();
         let mut list = Vec::new();
         for chr in ids {
-            if pending::can_yank(rt, chr) {
+            if chardev::can_yank(rt, chr) {
                 if let Some(c) = rt.chardevs.get(chr) {
                     let id = c.label().to_owned();
                     list.push(YankInstance::Chardev(YankInstanceChardev { id }));
@@ -145,19 +145,4 @@ fn utf8_bytes(text: &str) -> Vec<u8> {
 fn utf8_text(bytes: &[u8]) -> String {
     let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
     crate::qapi::json::mod_utf8_lossy(&bytes[..end]).into_owned()
-}
-
-mod pending {
-    use super::*;
-    use crate::chardev::ChardevId;
-    pub fn ringbuf_write<S>(_: &mut Runtime<S>, _: &str, _: &[u8]) -> Result<(), Error> {
-        Err(Error::new("later"))
-    }
-    pub fn ringbuf_read<S>(_: &mut Runtime<S>, _: &str, _: i64) -> Result<Vec<u8>, Error> {
-        Err(Error::new("later"))
-    }
-    pub fn can_yank<S>(_: &Runtime<S>, _: ChardevId) -> bool {
-        false
-    }
-    pub fn char_socket_yank<S>(_: &mut Runtime<S>, _: ChardevId) {}
 }

@@ -2,11 +2,10 @@
 
 use super::runtime::Runtime;
 use super::schema::{
-    CommandInfo, ControlCommands, IntrospectCommands, QMPCapability, SchemaInfo, VersionInfo,
-    VersionTriple,
+    CommandInfo, ControlCommands, IntrospectCommands, QMPCapability, VersionInfo, VersionTriple,
 };
 use super::version;
-use crate::qapi::{Error, ErrorClass, QmpCommand};
+use crate::qapi::{Error, ErrorClass, QDict, QObject, QmpCommand};
 
 impl<S: 'static> ControlCommands for S {
     fn qmp_qmp_capabilities(
@@ -54,7 +53,10 @@ impl<S: 'static> ControlCommands for S {
 }
 
 impl<S: 'static> IntrospectCommands for S {
-    fn qmp_query_qmp_schema(_rt: &mut Runtime<Self>) -> Result<Vec<SchemaInfo>, Error> {
-        Ok(Vec::new())
+    fn qmp_query_qmp_schema(rt: &mut Runtime<Self>, args: QDict) -> Result<QObject, Error> {
+        if let Some((name, _)) = args.iter().next() {
+            return Err(Error::new(format!("Parameter '{name}' is unexpected")));
+        }
+        Ok(rt.query_schema().clone())
     }
 }

@@ -187,7 +187,7 @@ pub(crate) fn monitor_qmp_dispatch<S>(
                 Ok(cmd) => {
                     trace_event!(do_qmp_dispatch, "{} cmd->fn", cmd.name);
                     w.begin_object();
-                    w.key("return");
+                    w.schema_key("return");
                     let empty = w.as_bytes().len();
                     let mut call = Call::new(req.args, rt.policy, &mut w);
                     match cmd.func {

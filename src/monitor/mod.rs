@@ -21,7 +21,6 @@
 //! | `options` | `-qmp`, `-monitor`, `-mon` |
 //! | `schema`, `cmds_*`, `hmp_cmds` | the commands that every monitor has |
 
-mod base64;
 mod char_config;
 mod cmds_char;
 mod cmds_control;

@@ -31,10 +31,6 @@ pub(crate) const QMP_REQ_QUEUE_LEN_MAX: usize = 8;
 /// How much is read from the chardev at a time.
 const READ_CHUNK: usize = 64 * 1024;
 
-/// Unsent output beyond which a session is neither read nor served: a client
-/// that does not read is not read.
-const OUTPUT_BUDGET: usize = 64 * 1024;
-
 /// Unsent output beyond which a client is sent no events.
 const EVENT_BUDGET: usize = 1024 * 1024;
 
@@ -114,9 +110,7 @@ fn monitor_can_read<S>(rt: &Runtime<S>, opaque: u64) -> usize {
     };
     match &mon.kind {
         MonitorKind::Qmp(q)
-            if !q.suspended
-                && q.parsed == q.inbuf.len()
-                && mon.out.unsent().len() <= OUTPUT_BUDGET =>
+            if !q.suspended && q.parsed == q.inbuf.len() && !mon.over_budget() =>
         {
             READ_CHUNK
         }
@@ -195,7 +189,7 @@ fn enlist<S>(rt: &mut Runtime<S>, id: MonitorId) {
     let Some(mon) = rt.monitors.get_mut(id) else {
         return;
     };
-    let room = mon.out.unsent().len() <= OUTPUT_BUDGET;
+    let room = !mon.over_budget();
     if let MonitorKind::Qmp(qmp) = &mut mon.kind {
         if room && !qmp.listed && !qmp.queue.is_empty() {
             qmp.listed = true;
@@ -222,21 +216,15 @@ pub(crate) fn request_taken<S>(rt: &mut Runtime<S>, id: MonitorId, answered: boo
         qmp.suspended = false;
     }
     enlist(rt, id);
-    if rt.exit_requested().is_none() {
-        let over = |m: &Monitor| m.out.unsent().len() > OUTPUT_BUDGET;
-        if !rt.monitors.get(id).is_some_and(over) {
-            pump(rt, id);
-        }
+    if rt.exit_requested().is_none() && !rt.monitors.get(id).is_some_and(Monitor::over_budget) {
+        pump(rt, id);
     }
 }
 
-/// After output was written late: a session held back by it goes on.
-pub(crate) fn output_drained<S>(rt: &mut Runtime<S>, id: MonitorId) {
-    let fits = |m: &Monitor| m.out.unsent().len() <= OUTPUT_BUDGET;
-    if rt.monitors.get(id).is_some_and(fits) && rt.monitors.qmp_mut(id).is_some() {
-        enlist(rt, id);
-        pump(rt, id);
-    }
+/// Goes on with a session that was held back.
+pub(crate) fn go_on<S>(rt: &mut Runtime<S>, id: MonitorId) {
+    enlist(rt, id);
+    pump(rt, id);
 }
 
 fn monitor_qmp_event<S>(rt: &mut Runtime<S>, opaque: u64, event: ChrEvent) {

@@ -17,9 +17,9 @@ use nix::fcntl::OFlag;
 use crate::chardev::{ChardevHost, ChardevReport, ChardevRequest, Chardevs};
 use crate::main_loop::{main_loop_wait, Host, MainLoop, SharedFd, TimeSource};
 use crate::qapi::dispatch::QmpCommandList;
-use crate::qapi::introspect::SchemaTable;
+use crate::qapi::introspect::{query_schema, SchemaTable};
 use crate::qapi::policy::CompatPolicy;
-use crate::qapi::Error;
+use crate::qapi::{Error, QObject};
 
 /// Why the program should end; the exit status is the embedder's to choose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +56,9 @@ pub struct Runtime<S: 'static> {
     pub(crate) commands: QmpCommandList<Self>,
     /// What a session may call before it has negotiated.
     pub(crate) cap_negotiation_commands: QmpCommandList<Self>,
-    pub(crate) schemas: Vec<&'static SchemaTable>,
+    schemas: Vec<&'static SchemaTable>,
+    /// The reply of `query-qmp-schema`, once somebody has asked.
+    schema_reply: Option<QObject>,
     pub(crate) hmp: HmpTables<S>,
     pub(crate) policy: CompatPolicy,
     pub(crate) dispatcher: Dispatcher,
@@ -134,6 +136,7 @@ impl<S: 'static> Runtime<S> {
             commands: QmpCommandList::new(),
             cap_negotiation_commands: QmpCommandList::new(),
             schemas: Vec::new(),
+            schema_reply: None,
             hmp: HmpTables::new(),
             policy: CompatPolicy::default(),
             dispatcher,
@@ -170,6 +173,13 @@ impl<S: 'static> Runtime<S> {
 
     fn add_schema(&mut self, schema: &'static SchemaTable) {
         self.schemas.push(schema);
+        self.schema_reply = None;
+    }
+
+    pub(crate) fn query_schema(&mut self) -> &QObject {
+        let (schemas, policy) = (&self.schemas, self.policy);
+        self.schema_reply
+            .get_or_insert_with(|| query_schema(schemas, policy))
     }
 
     /// The commands known, to look at or to take some away from.
@@ -180,6 +190,7 @@ impl<S: 'static> Runtime<S> {
     /// The `-compat` policy for deprecated and unstable parts of the schema.
     pub fn set_compat_policy(&mut self, policy: CompatPolicy) {
         self.policy = policy;
+        self.schema_reply = None;
     }
 
     /// The options whose parameters `query-command-line-options` tells.

@@ -62,6 +62,23 @@ pub enum MonitorKind {
     Hmp(Box<MonitorHmp>),
 }
 
+impl Monitor {
+    /// Whether a mux has given the focus to somebody else: what is said
+    /// meanwhile is kept.
+    fn holds_output(&self) -> bool {
+        matches!(&self.kind, MonitorKind::Hmp(hmp) if hmp.holds_output())
+    }
+
+    /// Whether so much output waits that nothing more is read or carried out: a
+    /// client that does not read is not read.
+    pub(crate) fn over_budget(&self) -> bool {
+        self.out.unsent().len() > OUTPUT_BUDGET
+    }
+}
+
+/// Unsent output beyond which a monitor takes no more input.
+const OUTPUT_BUDGET: usize = 64 * 1024;
+
 /// All monitors of a runtime.
 #[derive(Default)]
 pub struct Monitors {
@@ -187,9 +204,10 @@ pub(crate) fn monitor_flush<S>(rt: &mut Runtime<S>, id: MonitorId) {
         return;
     };
     mon.dirty = false;
-    if mon.out.unsent().is_empty() || mon.out_watch.is_some() {
+    if mon.out.unsent().is_empty() || mon.out_watch.is_some() || mon.holds_output() {
         return;
     }
+    let held_back = mon.over_budget();
     let fe = mon.fe;
     // Taken out, because writing may come back to this monitor: chardevs can
     // be wired to one another.
@@ -226,6 +244,20 @@ pub(crate) fn monitor_flush<S>(rt: &mut Runtime<S>, id: MonitorId) {
             }
         }
     }
+    if held_back {
+        output_drained(rt, id);
+    }
+}
+
+/// Goes on with a monitor that was held back by its output, if that has left.
+fn output_drained<S>(rt: &mut Runtime<S>, id: MonitorId) {
+    match rt.monitors.get(id) {
+        Some(mon) if !mon.over_budget() => match mon.kind {
+            MonitorKind::Qmp(_) => super::qmp::go_on(rt, id),
+            MonitorKind::Hmp(_) => super::hmp::session::pump(rt, id),
+        },
+        _ => {}
+    }
 }
 
 fn monitor_unblocked<S>(rt: &mut Runtime<S>, id: MonitorId) {
@@ -233,7 +265,6 @@ fn monitor_unblocked<S>(rt: &mut Runtime<S>, id: MonitorId) {
         mon.out_watch = None;
     }
     monitor_flush(rt, id);
-    super::qmp::output_drained(rt, id);
 }
 
 /// Drops output nobody will read any more, as when the client has gone.

@@ -98,6 +98,9 @@ impl CompatPolicy {
         kind: &str,
         name: &str,
     ) -> Result<(), Error> {
+        if features == SpecialFeatures::NONE {
+            return Ok(());
+        }
         let checks = [
             (features.deprecated, self.deprecated_input, "Deprecated"),
             (features.unstable, self.unstable_input, "Unstable"),

@@ -1,6 +1,9 @@
 //! Chardevs with a toy host: front ends that note what they are told.
 
+mod backends;
 mod events;
+mod mux;
+mod process;
 mod socket;
 
 use std::io::{Read, Write};
@@ -18,8 +21,8 @@ pub(super) struct App {
     pub fronts: Vec<Front>,
     pub reports: Vec<String>,
     pub requests: Vec<ChardevRequest>,
-    /// What `monitor_get_fd` knows.
-    pub named_fds: Vec<(String, OwnedFd)>,
+    /// What `monitor_get_fd` knows; none while no monitor is being served.
+    pub named_fds: Option<Vec<(String, OwnedFd)>>,
 }
 
 /// A front end; its opaque value is its place in the list.
@@ -51,9 +54,9 @@ impl ChardevHost for App {
         &mut self.chardevs
     }
     fn monitor_get_fd(&mut self, name: &str) -> Option<Result<OwnedFd, Error>> {
-        let found = self.named_fds.iter().position(|(n, _)| n == name);
-        Some(match found {
-            Some(i) => Ok(self.named_fds.remove(i).1),
+        let fds = self.named_fds.as_mut()?;
+        Some(match fds.iter().position(|(n, _)| n == name) {
+            Some(i) => Ok(fds.remove(i).1),
             None => Err(Error::new(format!(
                 "File descriptor named '{name}' has not been found"
             ))),
@@ -75,7 +78,7 @@ impl App {
             fronts: Vec::new(),
             reports: Vec::new(),
             requests: Vec::new(),
-            named_fds: Vec::new(),
+            named_fds: None,
         }
     }
 

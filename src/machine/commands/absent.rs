@@ -4,7 +4,7 @@
 use crate::machine::schema::{
     AbsentCommands, BalloonInfo, BlockCommands, BlockDeviceInfo, BlockInfo, DumpQueryResult,
     DumpStatus, JobInfo, MigrationCommands, MigrationInfo, MigrationThreadInfo, MouseInfo,
-    ReplayInfo, ReplayMode, VncInfo,
+    ReplayInfo, ReplayMode, StrOrNull, VncInfo,
 };
 use crate::machine::Machine;
 use crate::qapi::{Error, ErrorClass};
@@ -101,5 +101,16 @@ impl BlockCommands for Machine {
         _flat: Option<bool>,
     ) -> Result<Vec<BlockDeviceInfo>, Error> {
         Ok(Vec::new())
+    }
+
+    fn qmp_x_blockdev_set_iothread(
+        _: &mut Runtime<Self>,
+        node_name: String,
+        _iothread: StrOrNull,
+        _force: Option<bool>,
+    ) -> Result<(), Error> {
+        Err(Error::new(format!(
+            "Failed to find node with node-name='{node_name}'"
+        )))
     }
 }

@@ -11,6 +11,9 @@ mod objects;
 mod qom;
 mod run_state;
 
+#[cfg(test)]
+mod tests;
+
 pub use objects::{object_from_cli, object_from_text};
 pub use qom::chardev_nodes;
 

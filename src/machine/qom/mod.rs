@@ -24,7 +24,7 @@
 //!
 //! Paths are those of QEMU: from the root if they start with a slash, otherwise
 //! a *partial path*, which matches the last parts of an object's path and must
-//! match only one ([`path`](self::path)).
+//! match only one ([`Machine::resolve_path`]).
 
 mod input;
 mod path;

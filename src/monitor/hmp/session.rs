@@ -16,9 +16,6 @@ use crate::trace_event;
 /// How much is read from the chardev at a time.
 const READ_CHUNK: usize = 4096;
 
-/// Unsent output beyond which nothing more is read or run.
-const OUTPUT_BUDGET: usize = 64 * 1024;
-
 /// The prompt.
 pub(crate) const PROMPT: &str = "(qemu) ";
 
@@ -81,11 +78,7 @@ fn monitor_can_read<S: 'static>(rt: &Runtime<S>, opaque: u64) -> usize {
         return 0;
     };
     match &mon.kind {
-        MonitorKind::Hmp(h)
-            if h.taken == h.inbuf.len() && mon.out.unsent().len() <= OUTPUT_BUDGET =>
-        {
-            READ_CHUNK
-        }
+        MonitorKind::Hmp(h) if h.taken == h.inbuf.len() && !mon.over_budget() => READ_CHUNK,
         _ => 0,
     }
 }
@@ -104,7 +97,7 @@ pub(crate) fn pump<S: 'static>(rt: &mut Runtime<S>, id: MonitorId) {
         let Some(mon) = rt.monitors.get_mut(id) else {
             return;
         };
-        let full = mon.out.unsent().len() > OUTPUT_BUDGET;
+        let full = mon.over_budget();
         let MonitorKind::Hmp(hmp) = &mut mon.kind else {
             return;
         };

@@ -175,6 +175,17 @@ impl JsonWriter {
         self.after_key = self.pretty;
     }
 
+    /// The name of a member that a schema declares: such names need no escape, so
+    /// they are not searched for one.
+    pub fn schema_key(&mut self, name: &str) {
+        debug_assert_eq!(scan::unescaped(name.as_bytes()), name.len());
+        self.start(b'"');
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b"\": ");
+        self.comma = false;
+        self.after_key = self.pretty;
+    }
+
     /// A string.
     pub fn string(&mut self, value: &str) {
         self.start(b'"');

@@ -39,6 +39,7 @@ use std::path::Path;
 mod ast;
 mod check;
 mod check_parts;
+mod distinguish;
 mod doc_comment;
 mod doc_link;
 pub mod dump;

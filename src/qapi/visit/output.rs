@@ -77,7 +77,7 @@ impl<'w> JsonOutputVisitor<'w> {
 
     fn at(&mut self, name: &str) -> &mut JsonWriter {
         if !name.is_empty() {
-            self.writer.key(name);
+            self.writer.schema_key(name);
         }
         self.writer
     }

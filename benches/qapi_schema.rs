@@ -1,0 +1,164 @@
+//! How long the schema compiler takes for a schema of QEMU's size.
+//!
+//! ```text
+//! cargo bench --bench qapi_schema              # timed
+//! cargo bench --bench qapi_schema -- --test    # once, untimed
+//! ```
+//!
+//! The schema is made from a recorded reply to `query-qmp-schema`, found in
+//! `$QMONITOR_CONFORMANCE/qapi` or `../shared/conformance/qapi`, and documented
+//! with filler so that it has about as many lines as QEMU's own. Without the
+//! recording a synthetic one of similar size is used. The best of several
+//! rounds counts.
+
+#[allow(dead_code)] // one direction is enough here
+#[path = "../tests/recorded_schema/mod.rs"]
+mod recorded_schema;
+
+use qmonitor::qapi::schema::model::{Entity, EntityKind, Feature, ObjectType};
+use qmonitor::qapi::schema::{self, dump, introspect, manual, Schema};
+use std::fmt::Write;
+use std::hint::black_box;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+const ROUNDS: usize = 30;
+
+fn main() {
+    let test = std::env::args().any(|arg| arg == "--test");
+    let text = documented(&undocumented());
+    let lines = text.lines().count();
+    println!("{lines} lines, {} bytes", text.len());
+    let load = || schema::load_text(&text).unwrap_or_else(|error| panic!("{error}"));
+    let loaded = load();
+    let options = introspect::Options {
+        defined: &|_| false,
+        unmask: false,
+    };
+    let rounds = if test { 1 } else { ROUNDS };
+    let report = |name: &str, work: &dyn Fn()| {
+        let best = best(rounds, work);
+        if !test {
+            println!("{name:<12} {:>8.2} ms", best.as_secs_f64() * 1e3);
+        }
+    };
+    report("load", &|| drop(black_box(load())));
+    report("introspect", &|| {
+        drop(black_box(introspect::introspect(&loaded, &options)));
+    });
+    report("dump", &|| drop(black_box(dump::dump(&loaded))));
+    report("manual", &|| drop(black_box(manual::manual(&loaded))));
+}
+
+fn best(rounds: usize, work: &dyn Fn()) -> Duration {
+    let round = |_| {
+        let start = Instant::now();
+        work();
+        start.elapsed()
+    };
+    (0..rounds).map(round).min().unwrap_or_default()
+}
+
+/// One definition to a line.
+fn undocumented() -> String {
+    let base = match std::env::var_os("QMONITOR_CONFORMANCE") {
+        Some(base) => PathBuf::from(base),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/conformance"),
+    };
+    let recording = base.join("qapi/qemu-10.0.2-none-schema.json");
+    match std::fs::read(&recording) {
+        Ok(bytes) => {
+            let reply: serde_json::Value =
+                serde_json::from_slice(&bytes).expect("a recording is JSON");
+            let entries = reply["return"].as_array().expect("with an array in it");
+            recorded_schema::to_schema(entries)
+        }
+        Err(_) => {
+            println!("no recording in {}: synthetic", recording.display());
+            synthetic()
+        }
+    }
+}
+
+fn synthetic() -> String {
+    let mut text = String::new();
+    for n in 0..800 {
+        let members: Vec<String> = (0..8).map(|m| format!("'*m{m}': [ 'int' ]")).collect();
+        let members = members.join(", ");
+        let _ = writeln!(text, "{{ 'struct': 'Type{n}', 'data': {{ {members} }} }}");
+        let _ = writeln!(text, "{{ 'command': 'c{n}', 'data': 'Type{n}' }}");
+    }
+    text
+}
+
+/// Puts a comment with the right names before each definition.
+fn documented(text: &str) -> String {
+    let schema = schema::load_text(text).unwrap_or_else(|error| panic!("{error}"));
+    let mut out = String::new();
+    for line in text.lines() {
+        // { 'KIND': 'NAME', ...
+        let name = line.split('\'').nth(3).unwrap_or_default();
+        if let Some(entity) = schema.lookup(name) {
+            let _ = write!(out, "##\n# @{name}:\n#\n# Text about @{name}.\n#\n");
+            let mut names: Vec<&str> = things(&schema, entity);
+            names.sort_unstable();
+            names.dedup();
+            for name in names {
+                let _ = writeln!(out, "# @{name}: its purpose, which takes");
+                let _ = write!(out, "#     a second line\n#\n");
+            }
+            let features = features(&schema, entity);
+            if !features.is_empty() {
+                out.push_str("# Features:\n#\n");
+                for name in features {
+                    let _ = write!(out, "# @{name}: what it means\n#\n");
+                }
+            }
+            out.push_str("# Since: 1.0\n##\n");
+        }
+        // As in QEMU's files, with line breaks.
+        out.push_str(&line.replace(", ", ",\n  "));
+        out.push('\n');
+    }
+    out
+}
+
+/// Objects whose members stand in the definition.
+fn objects<'s>(schema: &'s Schema, entity: &'s Entity) -> Vec<&'s ObjectType> {
+    let EntityKind::Object(object) = &entity.kind else {
+        return Vec::new();
+    };
+    let base = object.base.map(|id| &schema.entity(id).kind);
+    match base {
+        Some(EntityKind::Object(base)) if base.implicit => vec![base, object],
+        _ => vec![object],
+    }
+}
+
+fn things<'s>(schema: &'s Schema, entity: &'s Entity) -> Vec<&'s str> {
+    match &entity.kind {
+        EntityKind::Enum(def) => def.values.iter().map(|v| v.name.as_str()).collect(),
+        EntityKind::Alternate(cases) => cases.iter().map(|c| c.name.as_str()).collect(),
+        _ => objects(schema, entity)
+            .iter()
+            .flat_map(|object| object.members.iter().map(|m| m.name.as_str()))
+            .collect(),
+    }
+}
+
+fn features<'s>(schema: &'s Schema, entity: &'s Entity) -> Vec<&'s str> {
+    let mut lists: Vec<&[Feature]> = vec![&entity.features];
+    if let EntityKind::Enum(def) = &entity.kind {
+        lists.extend(def.values.iter().map(|v| v.features.as_slice()));
+    }
+    for object in objects(schema, entity) {
+        lists.extend(object.members.iter().map(|m| m.features.as_slice()));
+    }
+    let mut names: Vec<&str> = lists
+        .into_iter()
+        .flat_map(|list| list.iter().map(|feature| feature.name.as_str()))
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}

@@ -1,0 +1,48 @@
+//! `testdev`: output that ends the program. Digits and a `q` ask for the exit
+//! status `2 * number + 1`; any other byte ends a number without effect. It has
+//! no input.
+
+use super::host::{ChardevHost, ChardevRequest};
+use super::table::{ChardevClass, ChardevId};
+
+#[derive(Default)]
+struct TestdevChardev {
+    number: u32,
+}
+
+/// The class.
+pub(super) fn char_testdev_class<H: ChardevHost>() -> ChardevClass<H> {
+    ChardevClass {
+        opens_at_once: true,
+        chr_write: |h, id, buf| {
+            testdev_eat_packet(h, id, buf);
+            Ok(buf.len())
+        },
+        ..ChardevClass::new("testdev")
+    }
+}
+
+/// Opens the backend.
+pub(super) fn open<H: ChardevHost>(h: &mut H, id: ChardevId) {
+    let state = TestdevChardev::default();
+    h.chardevs_mut().set_state(id, Box::new(state));
+}
+
+fn testdev_eat_packet<H: ChardevHost>(h: &mut H, id: ChardevId, buf: &[u8]) {
+    let Some(s) = h.chardevs_mut().state_mut::<TestdevChardev>(id) else {
+        return;
+    };
+    for &byte in buf {
+        let number = std::mem::take(&mut s.number);
+        match byte {
+            b'0'..=b'9' => {
+                s.number = number.wrapping_mul(10).wrapping_add(u32::from(byte - b'0'));
+            }
+            b'q' => {
+                let status = number.wrapping_mul(2) | 1;
+                return h.chardev_request(ChardevRequest::Exit(status as i32));
+            }
+            _ => {}
+        }
+    }
+}

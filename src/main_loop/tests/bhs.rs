@@ -1,0 +1,245 @@
+//! Bottom halves, from here and from other threads.
+
+use super::*;
+
+fn bh(app: &mut App, name: &'static str) -> BhId {
+    app.main_loop
+        .bh_new(name, move |app: &mut App| app.say(name))
+}
+
+#[test]
+fn bottom_halves_run_once_in_order_of_scheduling() {
+    let mut app = App::simulated();
+    let (a, b) = (bh(&mut app, "a"), bh(&mut app, "b"));
+    app.expect(&[]);
+    assert!(app.main_loop.bh_schedule(b));
+    assert!(app.main_loop.bh_schedule(a));
+    assert!(app.main_loop.bh_schedule(b));
+    assert!(app.main_loop.bh_scheduled(a));
+    app.expect(&["b", "a"]);
+    assert!(!app.main_loop.bh_scheduled(a));
+    app.expect(&[]);
+}
+
+#[test]
+fn a_bottom_half_scheduled_by_a_bottom_half_runs_in_the_next_turn() {
+    let mut app = App::simulated();
+    let inner = bh(&mut app, "inner");
+    let own_id = Rc::new(Cell::new(None));
+    let id = own_id.clone();
+    let outer = app.main_loop.bh_new("outer", move |app: &mut App| {
+        app.say("outer");
+        app.main_loop.bh_schedule(inner);
+        app.main_loop.bh_schedule(id.get().unwrap());
+    });
+    own_id.set(Some(outer));
+    app.main_loop.bh_schedule(outer);
+    app.expect(&["outer"]);
+    app.expect(&["inner", "outer"]);
+}
+
+#[test]
+fn a_bottom_half_runs_before_the_fds_of_its_turn() {
+    let mut app = App::simulated();
+    let pipe = Pipe::full();
+    let later = bh(&mut app, "later");
+    let watch = Watch::new("fd", pipe.fd(), IN, move |app: &mut App, _| {
+        app.say("fd");
+        app.main_loop.bh_schedule(later);
+        Flow::Remove
+    });
+    app.main_loop.add_watch(watch);
+    app.main_loop
+        .bh_schedule_oneshot("oneshot", |app: &mut App| app.say("oneshot"));
+    app.expect(&["oneshot", "fd"]);
+    app.expect(&["later"]);
+    app.expect(&[]);
+}
+
+#[test]
+fn a_bottom_half_cancels_and_deletes_others_of_the_same_turn() {
+    let mut app = App::simulated();
+    let (kept, cancelled, deleted) = (
+        bh(&mut app, "kept"),
+        bh(&mut app, "cancelled"),
+        bh(&mut app, "deleted"),
+    );
+    let killer = app.main_loop.bh_new("killer", move |app: &mut App| {
+        app.say("killer");
+        assert!(app.main_loop.bh_cancel(cancelled));
+        assert!(!app.main_loop.bh_cancel(cancelled));
+        assert!(app.main_loop.bh_delete(deleted));
+        assert!(!app.main_loop.bh_delete(deleted));
+        assert!(!app.main_loop.bh_schedule(deleted));
+    });
+    for id in [killer, cancelled, deleted, kept] {
+        app.main_loop.bh_schedule(id);
+    }
+    app.expect(&["killer", "kept"]);
+    app.main_loop.bh_schedule(cancelled);
+    app.expect(&["cancelled"]);
+}
+
+#[test]
+fn one_cancelled_and_scheduled_again_in_the_same_turn_waits_for_the_next() {
+    let mut app = App::simulated();
+    let other = bh(&mut app, "other");
+    let first = app.main_loop.bh_new("first", move |app: &mut App| {
+        app.say("first");
+        app.main_loop.bh_cancel(other);
+        app.main_loop.bh_schedule(other);
+    });
+    app.main_loop.bh_schedule(first);
+    app.main_loop.bh_schedule(other);
+    app.expect(&["first"]);
+    app.expect(&["other"]);
+    app.expect(&[]);
+}
+
+#[test]
+fn a_bottom_half_deletes_itself() {
+    let mut app = App::simulated();
+    let own_id = Rc::new(Cell::new(None));
+    let id = own_id.clone();
+    let bh = app.main_loop.bh_new("self", move |app: &mut App| {
+        app.say("self");
+        assert!(app.main_loop.bh_delete(id.get().unwrap()));
+    });
+    own_id.set(Some(bh));
+    app.main_loop.bh_schedule(bh);
+    app.expect(&["self"]);
+    assert!(!app.main_loop.bh_schedule(bh));
+    app.expect(&[]);
+}
+
+#[test]
+fn an_idle_bottom_half_waits_ten_milliseconds_for_something_better() {
+    let mut app = App::simulated();
+    let idle = bh(&mut app, "idle");
+    app.main_loop.bh_schedule_idle(idle);
+    app.expect_wait(&["idle"]);
+    assert_eq!(app.main_loop.clock_get_ns(ClockType::Realtime), 10_000_000);
+    app.main_loop.bh_schedule_idle(idle);
+    let pipe = Pipe::full();
+    app.logger("fd", pipe.fd(), IN);
+    app.expect_wait(&["fd IN", "idle"]);
+    assert_eq!(app.main_loop.clock_get_ns(ClockType::Realtime), 10_000_000);
+}
+
+#[test]
+fn an_idle_bottom_half_that_is_scheduled_runs_at_once() {
+    let mut app = App::simulated();
+    let idle = bh(&mut app, "idle");
+    app.main_loop.bh_schedule_idle(idle);
+    app.main_loop.bh_schedule(idle);
+    app.main_loop.bh_schedule_idle(idle); // does not put it off again
+    app.expect_wait(&["idle"]);
+    assert_eq!(app.main_loop.clock_get_ns(ClockType::Realtime), 0);
+    app.expect(&[]);
+}
+
+#[test]
+fn an_idle_bottom_half_that_schedules_itself_idle_does_not_hold_up_the_turn() {
+    let mut app = App::simulated();
+    let own_id = Rc::new(Cell::new(None));
+    let id = own_id.clone();
+    let bh = app.main_loop.bh_new("idle", move |app: &mut App| {
+        app.say("idle");
+        app.main_loop.bh_schedule_idle(id.get().unwrap());
+    });
+    own_id.set(Some(bh));
+    app.main_loop.bh_schedule_idle(bh);
+    app.expect(&["idle"]);
+    app.expect(&["idle"]);
+    app.main_loop.bh_cancel(bh);
+    app.expect(&[]);
+}
+
+#[test]
+fn a_turn_that_ran_a_bottom_half_does_not_block() {
+    // In the system's time, for that is where it could.
+    let mut app = App::new(FdmonPolicy::Poll, TimeSource::system());
+    let bh = bh(&mut app, "bh");
+    app.main_loop.bh_schedule(bh);
+    app.expect_wait(&["bh"]);
+}
+
+#[test]
+fn a_thread_schedules_a_bottom_half() {
+    each_way(|mut app| {
+        let bh = bh(&mut app, "from the thread");
+        let handle = app.main_loop.bh_handle(bh);
+        app.expect(&[]);
+        let thread = std::thread::spawn(move || {
+            handle.schedule();
+            handle.clone().schedule();
+        });
+        thread.join().unwrap();
+        app.expect(&["from the thread"]);
+        app.expect(&[]);
+        assert_eq!(app.main_loop.counters().wakeups, 1);
+    });
+}
+
+#[test]
+fn a_thread_ends_the_wait_of_a_loop_that_blocks() {
+    for policy in [FdmonPolicy::Poll, FdmonPolicy::Epoll] {
+        let mut app = App::new(policy, TimeSource::system());
+        let bh = bh(&mut app, "from the thread");
+        let handle = app.main_loop.bh_handle(bh);
+        let thread = std::thread::spawn(move || handle.schedule());
+        while app.log.is_empty() {
+            app.wait();
+        }
+        thread.join().unwrap();
+        assert_eq!(app.log, ["from the thread"]);
+    }
+}
+
+/// Each thread schedules again as soon as its last request was served, which
+/// meets every order of the steps on both sides sooner or later; a wake-up lost
+/// in one of them leaves the loop waiting for ever.
+#[test]
+fn no_wake_up_is_lost_between_threads_and_loop() {
+    const THREADS: usize = 3;
+    const ROUNDS: usize = 2000;
+    let mut app = App::new(FdmonPolicy::Poll, TimeSource::system());
+    let mut threads = Vec::new();
+    let served = Rc::new(Cell::new(0));
+    for _ in 0..THREADS {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let count = served.clone();
+        let bh = app.main_loop.bh_new("served", move |_: &mut App| {
+            count.set(count.get() + 1);
+            sender.send(()).unwrap();
+        });
+        let handle = app.main_loop.bh_handle(bh);
+        threads.push(std::thread::spawn(move || {
+            for _ in 0..ROUNDS {
+                handle.schedule();
+                receiver.recv().unwrap();
+            }
+        }));
+    }
+    while served.get() < THREADS * ROUNDS {
+        app.wait();
+    }
+    for thread in threads {
+        thread.join().unwrap();
+    }
+}
+
+#[test]
+fn a_handle_outlives_its_bottom_half_and_its_loop() {
+    let mut app = App::simulated();
+    let bh = bh(&mut app, "deleted");
+    let handle = app.main_loop.bh_handle(bh);
+    app.main_loop.bh_delete(bh);
+    let stale = app.main_loop.bh_handle(bh);
+    handle.schedule();
+    stale.schedule();
+    app.expect(&[]);
+    drop(app);
+    handle.schedule();
+    stale.schedule();
+}

@@ -1,0 +1,308 @@
+//! Gates, priorities, order, hang-up, and what is not a proper fd.
+
+use super::*;
+use std::os::unix::net::UnixStream;
+
+use super::super::sys::ClosedFd;
+
+#[test]
+fn watches_run_in_order_of_addition_whatever_their_slots_and_numbers() {
+    each_way(|mut app| {
+        let pipes = [Pipe::full(), Pipe::full(), Pipe::full(), Pipe::full()];
+        let gone = app.logger("gone", pipes[0].fd(), IN);
+        app.logger("a", pipes[3].fd(), IN);
+        app.main_loop.remove_watch(gone);
+        app.logger("b", pipes[2].fd(), IN); // in the slot of "gone"
+        app.logger("c", pipes[1].fd(), IN);
+        app.logger("d", pipes[3].fd(), IN); // the fd of "a"
+        app.expect(&["a IN", "b IN", "c IN", "d IN"]);
+    });
+}
+
+#[test]
+fn only_the_lowest_priority_runs_in_a_turn() {
+    each_way(|mut app| {
+        let (low, high) = (Pipe::full(), Pipe::full());
+        app.main_loop
+            .add_watch(logger("later", low.fd(), IN).priority(10));
+        app.main_loop
+            .add_watch(logger("sooner", high.fd(), IN).priority(-10));
+        app.expect(&["sooner IN"]);
+        app.expect(&["sooner IN"]);
+        read_byte(&high.reader);
+        app.expect(&["later IN"]);
+    });
+}
+
+#[test]
+fn a_closed_gate_hides_data_and_hang_up() {
+    each_way(|mut app| {
+        let mut pipe = Pipe::full();
+        let watch = logger("gated", pipe.fd(), IN).gate(|app: &App| app.open);
+        app.main_loop.add_watch(watch);
+        app.open = false;
+        app.expect(&[]);
+        pipe.hang_up();
+        app.expect(&[]);
+        app.open = true;
+        app.expect(&["gated IN"]);
+        app.open = false;
+        app.expect(&[]);
+    });
+}
+
+#[test]
+fn a_gate_that_closes_before_its_watch_runs_is_heeded() {
+    each_way(|mut app| {
+        let (first, second) = (Pipe::full(), Pipe::full());
+        let watch = Watch::new("closes", first.fd(), IN, |app: &mut App, _| {
+            app.say("closes");
+            app.open = false;
+            Flow::Remove
+        });
+        app.main_loop.add_watch(watch);
+        app.main_loop
+            .add_watch(logger("gated", second.fd(), IN).gate(|app: &App| app.open));
+        app.expect(&["closes"]);
+        app.expect(&[]);
+        app.open = true;
+        app.expect(&["gated IN"]);
+    });
+}
+
+#[test]
+fn a_gate_of_one_watch_does_not_hide_the_fd_from_another() {
+    each_way(|mut app| {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let fd: SharedFd = Rc::new(ours);
+        app.main_loop
+            .add_watch(logger("gated", fd.clone(), OUT).gate(|app: &App| app.open));
+        app.logger("free", fd, OUT);
+        app.open = false;
+        app.expect(&["free OUT"]);
+        app.open = true;
+        app.expect(&["gated OUT", "free OUT"]);
+    });
+}
+
+#[test]
+fn gates_stay_with_their_watches_when_others_are_removed() {
+    each_way(|mut app| {
+        let pipes: Vec<Pipe> = (0..4).map(|_| Pipe::full()).collect();
+        let names = ["a", "b", "c", "d"];
+        let ids: Vec<WatchId> = (0..4)
+            .map(|n| {
+                let open = n != 3;
+                let watch = logger(names[n], pipes[n].fd(), IN).gate(move |_| open);
+                app.main_loop.add_watch(watch)
+            })
+            .collect();
+        app.expect(&["a IN", "b IN", "c IN"]);
+        app.main_loop.remove_watch(ids[0]); // the last gate takes its place
+        app.main_loop.remove_watch(ids[3]);
+        app.expect(&["b IN", "c IN"]);
+        app.main_loop.remove_watch(ids[1]);
+        app.main_loop.remove_watch(ids[2]);
+        app.expect(&[]);
+    });
+}
+
+#[test]
+fn watches_of_one_fd_are_each_told_what_they_asked_for() {
+    each_way(|mut app| {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let fd: SharedFd = Rc::new(ours);
+        let reader = app.logger("reader", fd.clone(), IN);
+        app.logger("writer", fd.clone(), OUT);
+        app.logger("end", fd, HUP);
+        app.expect(&["writer OUT"]);
+        io::Write::write_all(&mut theirs, b"x").unwrap();
+        app.expect(&["reader IN", "writer OUT"]);
+        app.main_loop.remove_watch(reader);
+        app.expect(&["writer OUT"]);
+    });
+}
+
+#[test]
+fn a_pipe_hangs_up_after_the_last_data() {
+    each_way(|mut app| {
+        let mut pipe = Pipe::full();
+        pipe.write();
+        pipe.hang_up();
+        let fd = pipe.reader.clone();
+        let watch = Watch::new("reader", pipe.fd(), IN, move |app: &mut App, got| {
+            let byte = read_byte(&fd);
+            app.say(format!("{got:?} {byte:?}"));
+            Flow::Keep
+        });
+        app.main_loop.add_watch(watch);
+        app.expect(&["IN Some(120)"]);
+        app.expect(&["IN Some(120)"]);
+        app.expect(&["HUP None"]);
+    });
+}
+
+#[test]
+fn a_socket_reads_its_end_before_any_watch_hears_of_the_hang_up() {
+    each_way(|mut app| {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        io::Write::write_all(&mut theirs, b"x").unwrap();
+        drop(theirs);
+        let fd = Rc::new(ours);
+        app.logger("hup", fd.clone(), HUP);
+        let source = fd.clone();
+        let watch = Watch::new("reader", fd, IN, move |app: &mut App, got| {
+            let byte = read_byte(&source);
+            app.say(format!("reader {got:?} {byte:?}"));
+            match byte {
+                Some(_) => Flow::Keep,
+                None => Flow::Remove,
+            }
+        });
+        app.main_loop.add_watch(watch);
+        app.expect(&["reader IN Some(120)"]);
+        app.expect(&["reader IN None"]);
+        app.expect(&["hup HUP"]);
+    });
+}
+
+#[test]
+fn a_hang_up_is_told_at_once_where_the_readers_gate_is_closed() {
+    each_way(|mut app| {
+        let mut pipe = Pipe::full();
+        pipe.hang_up();
+        let reader = logger("reader", pipe.fd(), IN).gate(|app: &App| app.open);
+        app.main_loop.add_watch(reader);
+        app.logger("hup", pipe.fd(), HUP);
+        app.open = false;
+        app.expect(&["hup HUP"]);
+        app.open = true;
+        app.expect(&["reader IN"]);
+    });
+}
+
+#[test]
+fn hang_ups_run_after_data_of_other_fds() {
+    each_way(|mut app| {
+        let (mut ended, full) = (Pipe::new(), Pipe::full());
+        ended.hang_up();
+        app.logger("ended", ended.fd(), IN);
+        app.logger("full", full.fd(), IN);
+        app.expect(&["full IN", "ended HUP"]);
+    });
+}
+
+#[test]
+fn errors_are_told_though_not_asked_for() {
+    each_way(|mut app| {
+        let mut pipe = Pipe::new();
+        let writer: SharedFd = Rc::new(pipe.writer.take().unwrap());
+        drop(pipe);
+        app.logger("writer", writer.clone(), OUT);
+        app.logger("nothing", writer, Condition::empty());
+        app.expect(&["writer OUT|ERR", "nothing ERR"]);
+    });
+}
+
+#[test]
+fn regular_files_and_dev_null_are_always_ready() {
+    each_way(|mut app| {
+        let file: SharedFd = Rc::new(tempfile::tempfile().unwrap());
+        let null: SharedFd = Rc::new(std::fs::File::open("/dev/null").unwrap());
+        let pipe = Pipe::new();
+        let id = app.logger("file", file.clone(), IN);
+        app.logger("null", null, IN);
+        app.logger("pipe", pipe.fd(), IN);
+        app.expect(&["file IN", "null IN"]);
+        pipe.write();
+        app.expect(&["file IN", "null IN", "pipe IN"]);
+        app.main_loop.remove_watch(id);
+        app.expect(&["null IN", "pipe IN"]);
+        app.logger("file again", file, IN | OUT);
+        app.expect(&["null IN", "pipe IN", "file again IN|OUT"]);
+    });
+}
+
+#[test]
+fn an_fd_that_is_not_open_hangs_up_once_and_its_watch_is_removed() {
+    each_way(|mut app| {
+        let id = app.logger("stdin", Rc::new(ClosedFd), IN);
+        app.expect(&["stdin ERR|HUP"]);
+        assert!(!app.main_loop.has_watch(id));
+        app.expect(&[]);
+    });
+}
+
+#[test]
+fn an_fd_that_is_not_open_may_be_given_up_or_replaced_in_its_callback() {
+    each_way(|mut app| {
+        let pipe = Pipe::full();
+        let own_id = Rc::new(Cell::new(None));
+        let (id, fd) = (own_id.clone(), pipe.fd());
+        let watch = Watch::new("stdin", Rc::new(ClosedFd), IN, move |app: &mut App, got| {
+            app.say(format!("stdin {got:?}"));
+            let new = logger("new", fd.clone(), IN);
+            app.main_loop.replace_watch(id.get().unwrap(), new).unwrap();
+            Flow::Keep
+        });
+        own_id.set(Some(app.main_loop.add_watch(watch)));
+        app.expect(&["stdin ERR|HUP"]);
+        app.expect(&["new IN"]);
+    });
+}
+
+#[test]
+fn a_trace_names_what_runs() {
+    let mut app = App::simulated();
+    let pipe = Pipe::full();
+    let trace = Rc::new(std::cell::RefCell::new(Vec::new()));
+    let sink = trace.clone();
+    app.main_loop.set_trace(Some(Box::new(move |kind, name| {
+        sink.borrow_mut().push((kind, name));
+    })));
+    app.logger("tcp_chr_read", pipe.fd(), IN);
+    let bh = app.main_loop.bh_new("bh", |_| ());
+    app.main_loop.bh_schedule(bh);
+    let timer = app
+        .main_loop
+        .timer_new(ClockType::Realtime, "timer", |_| ());
+    app.main_loop.timer_mod(timer, 0);
+    app.turn();
+    app.main_loop.set_trace(None);
+    app.turn();
+    assert_eq!(
+        *trace.borrow(),
+        [
+            (Dispatch::Bh, "bh"),
+            (Dispatch::Watch, "tcp_chr_read"),
+            (Dispatch::Timer, "timer"),
+        ]
+    );
+}
+
+#[test]
+fn the_same_seed_shuffles_the_same_way_in_both_ways_of_waiting() {
+    let order = |policy: FdmonPolicy, seed: Option<u64>| {
+        let mut app = App::new(policy, TimeSource::simulated());
+        app.main_loop.set_shuffle(seed);
+        let pipes: Vec<Pipe> = (0..6).map(|_| Pipe::full()).collect();
+        for (pipe, name) in pipes.iter().zip(["a", "b", "c", "d", "e", "f"]) {
+            app.logger(name, pipe.fd(), IN);
+        }
+        for _ in 0..5 {
+            app.turn();
+        }
+        app.log
+    };
+    let (poll, epoll) = (FdmonPolicy::Poll, FdmonPolicy::Epoll);
+    assert_eq!(order(poll, Some(1)), order(epoll, Some(1)));
+    assert_ne!(order(poll, Some(1)), order(poll, Some(2)));
+    assert_ne!(order(poll, Some(1)), order(poll, None));
+}
+
+#[test]
+fn a_watch_prints_its_name_and_fd() {
+    let pipe = Pipe::new();
+    let text = format!("{:?}", logger("reader", pipe.fd(), IN));
+    assert!(text.contains("\"reader\"") && text.contains(&pipe.number().to_string()));
+}

@@ -18,6 +18,8 @@ pub mod policy;
 #[cfg(feature = "runtime")]
 pub mod qobject;
 #[cfg(feature = "runtime")]
+mod request;
+#[cfg(feature = "runtime")]
 mod responder;
 pub mod schema;
 #[cfg(feature = "runtime")]

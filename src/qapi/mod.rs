@@ -2,6 +2,8 @@
 //! run time. Knows no file descriptor and no clock.
 
 pub mod build;
+#[cfg(feature = "runtime")]
+pub mod client;
 pub mod codegen;
 #[cfg(feature = "runtime")]
 pub mod dispatch;

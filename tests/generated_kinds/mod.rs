@@ -25,6 +25,7 @@ use std::option::Option;
 use std::string::String;
 
 use kinds::*;
+use qmonitor::qapi::client::{ClientError, QmpClient};
 
 type Rt = Context<Echo>;
 type Answer<T> = Result<T, Error>;
@@ -507,4 +508,78 @@ fn introspection_hides_what_is_deprecated() {
         .iter()
         .map(|member| member.as_dict().unwrap().get_str("name"));
     assert_eq!(names.collect::<Vec<_>>(), [Some("soon"), Some("kept")]);
+}
+
+/// A server that says what it was told to say, and remembers what it was told.
+struct Script {
+    input: std::io::Cursor<&'static str>,
+    output: Vec<u8>,
+}
+
+impl std::io::Read for Script {
+    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        // Three bytes at a time, so that messages come in pieces.
+        let len = buf.len().min(3);
+        self.input.read(&mut buf[..len])
+    }
+}
+
+impl std::io::Write for Script {
+    fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
+        self.output.write(buf)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn connect(input: &'static str) -> QmpClient<Script> {
+    let input = std::io::Cursor::new(input);
+    let output = Vec::new();
+    QmpClient::connect(Script { input, output }).unwrap()
+}
+
+#[test]
+fn a_client_calls_commands_and_keeps_events() {
+    let mut client = connect(concat!(
+        r#"{"QMP": {"version": {}, "capabilities": ["oob"]}} {"return": {}, "id": 1}"#,
+        r#"{"event": "OLD_THINGS", "data": {"rt": 5, "newer": 1}, "timestamp": {"seconds": 3, "microseconds": 4}}"#,
+        r#"{"return": {"level": "4k", "must": "m", "newer": [1]}, "id": 2}"#,
+        r#"{"id": 3, "error": {"class": "DeviceNotFound", "desc": "gone"}}"#,
+        r#"{"event": "NOTHING"}{"event": "UNKNOWN"}{"event": "FLAT", "data": {}}"#,
+    ));
+    assert!(client.greeting().contains_key("version"));
+    let flat: Flat = from_qobject(json(r#"{"level": "4k", "must": "m"}"#)).unwrap();
+    assert_eq!(client.flat(flat.clone()).unwrap(), flat);
+    match client.sizes(vec![1, 2], None) {
+        Err(ClientError::Refused(e)) => assert_eq!(e.class().as_str(), "DeviceNotFound"),
+        other => panic!("{other:?}"),
+    }
+    client.silent(true).unwrap();
+
+    let event = client.pending_event().unwrap();
+    assert_eq!(event.timestamp, (3, 4));
+    let things = Event::OldThings {
+        gone: None,
+        rt: 5,
+        new: None,
+    };
+    assert_eq!(event.parse().unwrap(), Some(things));
+    assert!(client.pending_event().is_none());
+    let mut next = || client.next_event().unwrap().parse::<Event>();
+    assert_eq!(next().unwrap(), Some(Event::Nothing));
+    assert_eq!(next().unwrap(), None);
+    let wrong = next().unwrap_err().to_string();
+    assert!(wrong.ends_with("Parameter 'level' is missing"), "{wrong}");
+    assert!(matches!(client.next_event(), Err(ClientError::Io(_))));
+
+    let sent = String::from_utf8(client.into_inner().output).unwrap();
+    let want = [
+        r#"{"execute": "qmp_capabilities", "id": 1}"#,
+        r#"{"execute": "flat", "arguments": {"level": "4k", "must": "m"}, "id": 2}"#,
+        r#"{"execute": "sizes", "arguments": {"rt": [1, 2]}, "id": 3}"#,
+        r#"{"execute": "silent", "arguments": {"fail": true}, "id": 4}"#,
+    ];
+    assert_eq!(sent.lines().collect::<Vec<_>>(), want);
 }

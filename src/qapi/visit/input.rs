@@ -30,6 +30,7 @@ pub(crate) const MAX_DEPTH: usize = 256;
 /// `QObjectInputVisitor`).
 pub struct InputVisitor {
     keyval: bool,
+    lenient: bool,
     pub(super) policy: CompatPolicy,
     root: Option<QObject>,
     open: Vec<Frame>,
@@ -56,6 +57,7 @@ impl InputVisitor {
     pub fn new(value: QObject, policy: CompatPolicy) -> Self {
         InputVisitor {
             keyval: false,
+            lenient: false,
             policy,
             root: Some(value),
             open: Vec::new(),
@@ -69,6 +71,13 @@ impl InputVisitor {
             keyval: true,
             ..Self::new(value.into(), policy)
         }
+    }
+
+    /// Lets unexpected members be: for clients, whose server may be newer.
+    #[must_use]
+    pub fn lenient(mut self) -> Self {
+        self.lenient = true;
+        self
     }
 
     /// The place of the value that `name` stands for, if there is one.
@@ -179,7 +188,8 @@ impl InputVisitor {
             ..
         }) = self.open.last()
         {
-            if let Some((key, _)) = members.iter().find(|(_, value)| value.is_some()) {
+            let mut left = members.iter().filter(|(_, value)| value.is_some());
+            if let (false, Some((key, _))) = (self.lenient, left.next()) {
                 let name = self.full_name(key);
                 return Err(Error::new(format!("Parameter '{name}' is unexpected")));
             }

@@ -206,9 +206,6 @@ fn inconsistent(prefix: &str) -> Error {
 fn listify(nested: BTreeMap<String, Node>, path: &mut String) -> Result<QObject, Error> {
     let is_index = |key: &String| key.starts_with(|c: char| c.is_ascii_digit());
     let indices = nested.keys().filter(|key| is_index(key)).count();
-    if indices != 0 && indices != nested.len() {
-        return Err(inconsistent(path));
-    }
     let mut values = Vec::with_capacity(nested.len());
     for (key, node) in nested {
         let outer = path.len();
@@ -222,6 +219,10 @@ fn listify(nested: BTreeMap<String, Node>, path: &mut String) -> Result<QObject,
         };
         path.truncate(outer);
         values.push((key, value));
+    }
+    // Not earlier: what is wrong further in is reported first.
+    if indices != 0 && indices != values.len() {
+        return Err(inconsistent(path));
     }
     if indices == 0 {
         return Ok(QObject::Dict(values.into_iter().collect()));
@@ -312,6 +313,7 @@ mod tests {
             ("a=1,a.b=2", "Parameters 'a.*' used inconsistently"),
             ("a.b.c=1,a.b=2", "Parameters 'a.b.*' used inconsistently"),
             ("a.0=1,a.b=2", "Parameters 'a.*' used inconsistently"),
+            ("a.b.1=x,a.0=x", "Parameter 'a.b.0' missing"),
             ("a.0=1,a.2=2", "Parameter 'a.1' missing"),
             ("a.99999999999999999999=1", "Parameter 'a.0' missing"),
             ("help", "Help is not available for this option"),

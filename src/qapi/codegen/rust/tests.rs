@@ -37,7 +37,11 @@ fn assert_contains(text: &str, part: &str) {
 #[test]
 fn the_text_is_as_rustfmt_would_have_it() {
     for (name, schema) in schemas() {
-        let text = generate(&schema, &Options::default());
+        let both = Options {
+            client: true,
+            ..Options::default()
+        };
+        let text = generate(&schema, &both);
         let rustfmt = Command::new("rustfmt")
             .args(["--check", "--edition", "2021", "--config-path", "/dev/null"])
             .stdin(Stdio::piped())

@@ -30,9 +30,35 @@ pub(super) fn qemu_open<H: ChardevHost>(
         Some(None) => Err(nix::errno::Errno::EINVAL.into()),
         None => {
             let mode = Mode::from_bits_truncate(0o666);
-            let fd: OwnedFd = open(path, flags | OFlag::O_CLOEXEC, mode)?;
+            // Never blocking: a FIFO without a reader or a line without a
+            // carrier would hold up everybody.
+            let flags = flags | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+            let fd: OwnedFd = open(path, flags, mode)?;
             Ok(Rc::new(fd))
         }
+    }
+}
+
+/// A FIFO held open for writing while somebody else opens it; see
+/// [`fifo_reader`].
+#[derive(Debug)]
+pub struct FifoHold(#[allow(dead_code)] OwnedFd);
+
+/// Whether output to this path can be opened at once. Only a FIFO that nobody
+/// reads cannot: `Err`. Where QEMU blocks in open(2), a caller can wait by
+/// asking again. For a FIFO with a reader it is held open until the answer is
+/// dropped, so that the reader does not see an end in between.
+pub fn fifo_reader(path: &str) -> Result<Option<FifoHold>, ()> {
+    use std::os::unix::fs::FileTypeExt;
+    if !std::fs::metadata(path).is_ok_and(|m| m.file_type().is_fifo()) {
+        return Ok(None);
+    }
+    let flags = OFlag::O_WRONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+    match open(path, flags, Mode::empty()) {
+        Ok(fd) => Ok(Some(FifoHold(fd))),
+        Err(nix::errno::Errno::ENXIO) => Err(()),
+        // It is for the backend to say what is wrong.
+        Err(_) => Ok(None),
     }
 }
 

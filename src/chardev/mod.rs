@@ -86,6 +86,7 @@ pub use fe::{
     qemu_chr_fe_get_msgfd, qemu_chr_fe_init, qemu_chr_fe_set_echo, qemu_chr_fe_set_handlers,
     qemu_chr_fe_set_open, qemu_chr_fe_write, CharFrontend, CharHandlers,
 };
+pub use files::{fifo_reader, FifoHold};
 pub use host::{ChardevHost, ChardevReport, ChardevRequest};
 pub use manage::{
     chardev_add, chardev_change, chardev_remove, chardev_send_break, qemu_chardev_new,

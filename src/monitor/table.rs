@@ -15,9 +15,7 @@ use super::hmp::session::MonitorHmp;
 use super::outbuf::OutBuf;
 use super::qmp::MonitorQmp;
 use super::runtime::Runtime;
-use crate::chardev::{
-    qemu_chr_fe_add_watch, qemu_chr_fe_deinit, qemu_chr_fe_write, CharFrontend, ChardevId,
-};
+use crate::chardev::{qemu_chr_fe_add_watch, qemu_chr_fe_deinit, qemu_chr_fe_write, CharFrontend};
 use crate::main_loop::{Condition, Flow, WatchId};
 use crate::trace_event;
 
@@ -46,7 +44,6 @@ impl MonitorId {
 /// A monitor: what QMP and HMP sessions have in common (QEMU's `Monitor`).
 pub struct Monitor {
     pub(crate) fe: CharFrontend,
-    pub(crate) chr: ChardevId,
     pub(crate) out: OutBuf,
     out_watch: Option<WatchId>,
     dirty: bool,
@@ -89,18 +86,12 @@ pub struct Monitors {
 
 impl Monitors {
     /// Enters a monitor.
-    pub(crate) fn insert(
-        &mut self,
-        fe: CharFrontend,
-        chr: ChardevId,
-        kind: MonitorKind,
-    ) -> MonitorId {
+    pub(crate) fn insert(&mut self, fe: CharFrontend, kind: MonitorKind) -> MonitorId {
         self.next_serial = self.next_serial.wrapping_add(1);
         let slot = self.slots.insert((
             self.next_serial,
             Monitor {
                 fe,
-                chr,
                 out: OutBuf::default(),
                 out_watch: None,
                 dirty: false,

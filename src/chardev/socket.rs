@@ -249,9 +249,9 @@ fn tcp_chr_accept<H: ChardevHost>(h: &mut H, id: ChardevId) {
         Ok(fd) => {
             trace_event!(
                 tcp_chr_accept,
-                "fd {} on listening fd {}",
-                fd.as_raw_fd(),
-                listener.as_raw_fd()
+                "fd {} accepted fd {}",
+                listener.as_raw_fd(),
+                fd.as_raw_fd()
             );
             tcp_chr_new_client(h, id, Rc::new(fd));
         }
@@ -285,11 +285,11 @@ fn accept_backoff<H: ChardevHost>(h: &mut H, id: ChardevId) {
 /// A connection becomes the chardev's. Listening ends, and a telnet server says its
 /// opening; nothing else may come before that.
 pub(super) fn tcp_chr_new_client<H: ChardevHost>(h: &mut H, id: ChardevId, fd: Rc<OwnedFd>) {
+    trace_event!(tcp_chr_new_client, "fd {}", fd.as_raw_fd());
     tcp_chr_unlisten(h, id);
     let Some(s) = state(h, id).filter(|s| s.connection.is_none()) else {
         return;
     };
-    trace_event!(tcp_chr_new_client, "fd {}", fd.as_raw_fd());
     let ends = net::connection_ends(fd.as_fd(), s.config.server);
     let inet = matches!(ends, Ends::Inet(..));
     if s.config.nodelay && inet {
@@ -482,7 +482,12 @@ fn char_socket_finalize<H: ChardevHost>(h: &mut H, id: ChardevId) {
 
 fn tcp_chr_write<H: ChardevHost>(h: &mut H, id: ChardevId, buf: &[u8]) -> io::Result<usize> {
     match connection(h, id) {
-        Some(c) => Ok(socket::send(c.fd.as_raw_fd(), buf, MsgFlags::MSG_NOSIGNAL)?),
+        Some(c) => {
+            let fd = c.fd.as_raw_fd();
+            let n = socket::send(fd, buf, MsgFlags::MSG_NOSIGNAL)?;
+            trace_event!(tcp_chr_write, "fd {fd} took {n} of {} bytes", buf.len());
+            Ok(n)
+        }
         None => Ok(buf.len()),
     }
 }

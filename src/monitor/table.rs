@@ -16,7 +16,7 @@ use super::outbuf::OutBuf;
 use super::qmp::MonitorQmp;
 use super::runtime::Runtime;
 use crate::chardev::{
-    qemu_chr_fe_add_watch, qemu_chr_fe_deinit, qemu_chr_fe_write, CharFrontend, ChardevId,
+    qemu_chr_fe_add_watch, qemu_chr_fe_deinit, qemu_chr_fe_write, CharFrontend, Chardev, ChardevId,
 };
 use crate::main_loop::{Condition, Flow, WatchId};
 use crate::trace_event;
@@ -170,6 +170,12 @@ impl Monitors {
     }
 }
 
+/// What a trace calls a monitor: the label of its chardev.
+pub(crate) fn label<S>(rt: &Runtime<S>, id: MonitorId) -> &str {
+    let chr = rt.monitors.get(id).and_then(|mon| rt.chardevs.get(mon.chr));
+    chr.map_or("(gone)", Chardev::label)
+}
+
 /// Marks a monitor as having something to say; the dispatcher's end or a
 /// bottom half will flush it.
 pub(crate) fn mark_dirty<S>(rt: &mut Runtime<S>, id: MonitorId) {
@@ -212,19 +218,14 @@ pub(crate) fn monitor_flush<S>(rt: &mut Runtime<S>, id: MonitorId) {
     // Taken out, because writing may come back to this monitor: chardevs can
     // be wired to one another.
     let mut out = std::mem::take(&mut mon.out);
+    let len = out.unsent().len();
+    trace_event!(monitor_flush, "{} has {len} bytes", label(rt, id));
     let n = match qemu_chr_fe_write(rt, fe, out.unsent()) {
         Ok(n) => n,
         Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => 0,
         // The chardev is broken: it will report the hang-up itself.
         Err(_) => out.unsent().len(),
     };
-    trace_event!(
-        monitor_flush,
-        "monitor {} wrote {} of {} bytes",
-        id.slot,
-        n,
-        out.unsent().len()
-    );
     out.advance(n);
     let refused = !out.unsent().is_empty();
     let Some(mon) = rt.monitors.get_mut(id) else {

@@ -30,9 +30,39 @@ pub(super) fn qemu_open<H: ChardevHost>(
         Some(None) => Err(nix::errno::Errno::EINVAL.into()),
         None => {
             let mode = Mode::from_bits_truncate(0o666);
-            let fd: OwnedFd = open(path, flags | OFlag::O_CLOEXEC, mode)?;
+            // Never blocking: a FIFO without a reader or a line without a
+            // carrier would hold up everybody.
+            let flags = flags | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+            let fd: OwnedFd = open(path, flags, mode)?;
             Ok(Rc::new(fd))
         }
+    }
+}
+
+/// Whether output to a path can be opened at once; see [`fifo_reader`].
+#[derive(Debug)]
+pub enum FifoReader {
+    /// It is a FIFO that nobody reads: where QEMU blocks in open(2), a caller
+    /// can wait by asking again.
+    Missing,
+    /// It is a FIFO with a reader. It is held open until this is dropped, so
+    /// that the reader does not see an end before the backend opens it.
+    Present(OwnedFd),
+    /// It is no FIFO, or the backend will say what is wrong with it.
+    NotAsked,
+}
+
+/// Looks whether somebody reads a FIFO.
+pub fn fifo_reader(path: &str) -> FifoReader {
+    use std::os::unix::fs::FileTypeExt;
+    if !std::fs::metadata(path).is_ok_and(|m| m.file_type().is_fifo()) {
+        return FifoReader::NotAsked;
+    }
+    let flags = OFlag::O_WRONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+    match open(path, flags, Mode::empty()) {
+        Ok(fd) => FifoReader::Present(fd),
+        Err(nix::errno::Errno::ENXIO) => FifoReader::Missing,
+        Err(_) => FifoReader::NotAsked,
     }
 }
 

@@ -1,6 +1,5 @@
 //! From QMP's `ChardevBackend` to the chardev room's configuration.
 
-use super::runtime::Runtime;
 use super::schema as q;
 use crate::chardev::{
     ChardevBackend, ChardevConfig, FileConfig, InetSocketAddress, RingbufConfig, SocketAddress,
@@ -14,10 +13,7 @@ use crate::qapi::Error;
 ///
 /// A backend that this program does not have, or a socket address of a kind
 /// that does not fit.
-pub(super) fn chardev_config<S: 'static>(
-    _rt: &mut Runtime<S>,
-    backend: q::ChardevBackend,
-) -> Result<ChardevConfig, Error> {
+pub(super) fn chardev_config(backend: q::ChardevBackend) -> Result<ChardevConfig, Error> {
     use q::ChardevBackend as B;
     let (backend, common) = match backend {
         B::File(w) => (
@@ -52,7 +48,7 @@ pub(super) fn chardev_config<S: 'static>(
         }
         B::Udp(w) => (
             ChardevBackend::Udp(UdpConfig {
-                remote: inet_only(w.data.remote)?,
+                remote: udp_remote(w.data.remote)?,
                 local: w.data.local.map(inet_only).transpose()?,
             }),
             (w.data.logfile, w.data.logappend),
@@ -154,9 +150,17 @@ fn inet(data: q::InetSocketAddress) -> InetSocketAddress {
     }
 }
 
+fn udp_remote(addr: q::SocketAddressLegacy) -> Result<InetSocketAddress, Error> {
+    let remote = inet_only(addr)?;
+    match remote.port.is_empty() {
+        true => Err(Error::new("remote port not specified")),
+        false => Ok(remote),
+    }
+}
+
 fn inet_only(addr: q::SocketAddressLegacy) -> Result<InetSocketAddress, Error> {
     match address(addr) {
         SocketAddress::Inet(inet) => Ok(inet),
-        _ => Err(Error::new("invalid remote address family")),
+        _ => Err(Error::new("socket type unsupported for datagram")),
     }
 }

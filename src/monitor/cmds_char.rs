@@ -1,5 +1,8 @@
 //! Commands about character devices.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use super::char_config::chardev_config;
 use super::runtime::Runtime;
 use super::schema::{
@@ -7,10 +10,11 @@ use super::schema::{
     YankCommands, YankInstance, YankInstanceChardev,
 };
 use crate::chardev::{
-    self, base64, chardev_change, chardev_remove, chardev_send_break, qemu_chr_find,
-    CHARDEV_BACKENDS,
+    self, base64, chardev_change, chardev_remove, chardev_send_break, fifo_reader, qemu_chr_find,
+    ChardevConfig, FifoReader, CHARDEV_BACKENDS,
 };
-use crate::qapi::{Error, ErrorClass};
+use crate::main_loop::ClockType;
+use crate::qapi::{Error, ErrorClass, Responder};
 
 impl<S: 'static> CharCommands for S {
     fn qmp_query_chardev(rt: &mut Runtime<Self>) -> Result<Vec<ChardevInfo>, Error> {
@@ -61,24 +65,39 @@ impl<S: 'static> CharCommands for S {
         rt: &mut Runtime<Self>,
         id: String,
         backend: ChardevBackend,
-    ) -> Result<ChardevReturn, Error> {
+        responder: Responder<ChardevReturn>,
+    ) {
         if qemu_chr_find(rt, &id).is_some() {
-            return Err(Error::new(format!("Chardev with id '{id}' already exists")));
+            let e = Error::new(format!("Chardev with id '{id}' already exists"));
+            return responder.respond(Err(e));
         }
-        let failed = |e: Error| e.prepend(format_args!("Failed to add chardev '{id}': "));
-        let config = chardev_config(rt, backend).map_err(failed)?;
-        let added = chardev::chardev_add(rt, &id, config).map_err(failed)?;
-        Ok(ChardevReturn { pty: added.pty })
+        let failed =
+            |id: &str, e: Error| Err(e.prepend(format_args!("Failed to add chardev '{id}': ")));
+        match chardev_config(backend) {
+            Err(e) => responder.respond(failed(&id, e)),
+            Ok(config) => when_openable(rt, config, move |rt, config| {
+                let added = chardev::chardev_add(rt, &id, config);
+                responder.respond(match added {
+                    Ok(added) => Ok(ChardevReturn { pty: added.pty }),
+                    Err(e) => failed(&id, e),
+                });
+            }),
+        }
     }
 
     fn qmp_chardev_change(
         rt: &mut Runtime<Self>,
         id: String,
         backend: ChardevBackend,
-    ) -> Result<ChardevReturn, Error> {
-        let config = chardev_config(rt, backend)?;
-        let changed = chardev_change(rt, &id, config)?;
-        Ok(ChardevReturn { pty: changed.pty })
+        responder: Responder<ChardevReturn>,
+    ) {
+        match chardev_config(backend) {
+            Err(e) => responder.respond(Err(e)),
+            Ok(config) => when_openable(rt, config, move |rt, config| {
+                let changed = chardev_change(rt, &id, config);
+                responder.respond(changed.map(|changed| ChardevReturn { pty: changed.pty }));
+            }),
+        }
     }
 
     fn qmp_chardev_remove(rt: &mut Runtime<Self>, id: String) -> Result<(), Error> {
@@ -88,6 +107,51 @@ impl<S: 'static> CharCommands for S {
     fn qmp_chardev_send_break(rt: &mut Runtime<Self>, id: String) -> Result<(), Error> {
         chardev_send_break(rt, &id)
     }
+}
+
+/// How often a FIFO is asked whether somebody reads it by now.
+const FIFO_INTERVAL_NS: i64 = 10_000_000;
+
+/// Calls `then` as soon as the backend's output can be opened. That is at once
+/// but for a FIFO that nobody reads: there QEMU blocks in open(2), and here the
+/// command is answered later while the loop goes on.
+fn when_openable<S: 'static>(
+    rt: &mut Runtime<S>,
+    config: ChardevConfig,
+    then: impl FnOnce(&mut Runtime<S>, ChardevConfig) + 'static,
+) {
+    let path = match &config.backend {
+        chardev::ChardevBackend::File(file) => file.out.clone(),
+        _ => return then(rt, config),
+    };
+    match fifo_reader(&path) {
+        FifoReader::Missing => {}
+        _held => return then(rt, config),
+    }
+    let timer = Rc::new(Cell::new(None));
+    let own = timer.clone();
+    let mut waiting = Some((config, then));
+    let ask_again = move |rt: &mut Runtime<S>| {
+        let Some(timer) = own.get() else { return };
+        match fifo_reader(&path) {
+            FifoReader::Missing => {
+                let now = rt.main_loop.clock_get_ns(ClockType::Realtime);
+                rt.main_loop.timer_mod(timer, now + FIFO_INTERVAL_NS);
+            }
+            _held => {
+                rt.main_loop.timer_free(timer);
+                if let Some((config, then)) = waiting.take() {
+                    then(rt, config);
+                }
+            }
+        }
+    };
+    let id = rt
+        .main_loop
+        .timer_new(ClockType::Realtime, "chardev_fifo", ask_again);
+    timer.set(Some(id));
+    let now = rt.main_loop.clock_get_ns(ClockType::Realtime);
+    rt.main_loop.timer_mod(id, now + FIFO_INTERVAL_NS);
 }
 
 impl<S: 'static> YankCommands for S {

@@ -2,6 +2,8 @@
 
 use std::os::fd::{AsRawFd, OwnedFd};
 
+use nix::sys::socket::{getsockopt, sockopt::SockType};
+
 use super::runtime::Runtime;
 use super::schema::{AddfdInfo, FdsCommands, FdsetFdInfo, FdsetInfo};
 use crate::chardev::qemu_chr_fe_get_msgfd;
@@ -61,7 +63,10 @@ impl<S: 'static> FdsCommands for S {
             ))
         };
         let mon = rt.current_monitor_mut().ok_or_else(missing)?;
-        let _closed = mon.fds.take(&fdname)?;
+        let fd = mon.fds.take(&fdname)?;
+        if getsockopt(&fd, SockType).is_err() {
+            return Err(Error::new("parameter @fdname must name a socket"));
+        }
         Err(match protocol.as_str() {
             "vnc" | "spice" | "@dbus-display" => {
                 Error::new(format!("{protocol} is not available in this program"))

@@ -99,8 +99,8 @@ impl<S: 'static> Runtime<S> {
             .ok_or_else(|| Error::new(format!("chardev \"{label}\" not found")))?;
         let fe = qemu_chr_fe_init(self, chr)?;
         Ok(match options.mode {
-            MonitorMode::Control => monitor_init_qmp(self, fe, chr, options.pretty),
-            MonitorMode::Readline => monitor_init_hmp(self, fe, chr, true),
+            MonitorMode::Control => monitor_init_qmp(self, fe, options.pretty),
+            MonitorMode::Readline => monitor_init_hmp(self, fe, true),
         })
     }
 

@@ -19,7 +19,7 @@ use super::dispatcher;
 use super::runtime::Runtime;
 use super::table::{discard_output, label, mark_dirty, Monitor, MonitorId, MonitorKind};
 use super::version;
-use crate::chardev::{qemu_chr_fe_set_handlers, CharFrontend, CharHandlers, ChardevId, ChrEvent};
+use crate::chardev::{qemu_chr_fe_set_handlers, CharFrontend, CharHandlers, ChrEvent};
 use crate::qapi::json::{JsonMessageParser, JsonWriter};
 use crate::qapi::{Error, QObject};
 use crate::trace_event;
@@ -90,11 +90,10 @@ impl MonitorQmp {
 pub(crate) fn monitor_init_qmp<S>(
     rt: &mut Runtime<S>,
     fe: CharFrontend,
-    chr: ChardevId,
     pretty: bool,
 ) -> MonitorId {
     let kind = MonitorKind::Qmp(MonitorQmp::new(pretty));
-    let id = rt.monitors.insert(fe, chr, kind);
+    let id = rt.monitors.insert(fe, kind);
     let handlers = CharHandlers {
         can_read: monitor_can_read,
         read: monitor_qmp_read,

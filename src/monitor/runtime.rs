@@ -29,6 +29,8 @@ pub struct ExitRequest {
     pub status: i32,
 }
 
+type Report = Box<dyn FnMut(ChardevReport, &str)>;
+
 /// Called by the command `quit`; see [`Runtime::set_quit_handler`].
 pub type QuitHandler<S> = fn(&mut Runtime<S>);
 
@@ -67,7 +69,7 @@ pub struct Runtime<S: 'static> {
     pub(crate) fdsets: Fdsets,
     pub(crate) preconfig: bool,
     pub(crate) options: &'static [OptionGroup],
-    report: Box<dyn FnMut(ChardevReport, &str)>,
+    report: Report,
     quit_handler: QuitHandler<S>,
     exit: Option<ExitRequest>,
 }

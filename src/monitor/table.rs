@@ -16,7 +16,7 @@ use super::outbuf::OutBuf;
 use super::qmp::MonitorQmp;
 use super::runtime::Runtime;
 use crate::chardev::{
-    qemu_chr_fe_add_watch, qemu_chr_fe_deinit, qemu_chr_fe_write, CharFrontend, Chardev, ChardevId,
+    qemu_chr_fe_add_watch, qemu_chr_fe_deinit, qemu_chr_fe_write, CharFrontend, Chardev,
 };
 use crate::main_loop::{Condition, Flow, WatchId};
 use crate::trace_event;
@@ -46,7 +46,6 @@ impl MonitorId {
 /// A monitor: what QMP and HMP sessions have in common (QEMU's `Monitor`).
 pub struct Monitor {
     pub(crate) fe: CharFrontend,
-    pub(crate) chr: ChardevId,
     pub(crate) out: OutBuf,
     out_watch: Option<WatchId>,
     dirty: bool,
@@ -54,7 +53,9 @@ pub struct Monitor {
     pub(crate) kind: MonitorKind,
 }
 
-/// The two kinds of monitors.
+/// The two kinds of monitors. QMP sessions are the many, so they are held in
+/// place and the others are boxed.
+#[allow(clippy::large_enum_variant)]
 pub enum MonitorKind {
     /// For programs.
     Qmp(MonitorQmp),
@@ -89,18 +90,12 @@ pub struct Monitors {
 
 impl Monitors {
     /// Enters a monitor.
-    pub(crate) fn insert(
-        &mut self,
-        fe: CharFrontend,
-        chr: ChardevId,
-        kind: MonitorKind,
-    ) -> MonitorId {
+    pub(crate) fn insert(&mut self, fe: CharFrontend, kind: MonitorKind) -> MonitorId {
         self.next_serial = self.next_serial.wrapping_add(1);
         let slot = self.slots.insert((
             self.next_serial,
             Monitor {
                 fe,
-                chr,
                 out: OutBuf::default(),
                 out_watch: None,
                 dirty: false,
@@ -172,7 +167,8 @@ impl Monitors {
 
 /// What a trace calls a monitor: the label of its chardev.
 pub(crate) fn label<S>(rt: &Runtime<S>, id: MonitorId) -> &str {
-    let chr = rt.monitors.get(id).and_then(|mon| rt.chardevs.get(mon.chr));
+    let mon = rt.monitors.get(id);
+    let chr = mon.and_then(|mon| rt.chardevs.get(mon.fe.chardev()));
     chr.map_or("(gone)", Chardev::label)
 }
 

@@ -7,7 +7,7 @@
 
 use super::context::{run_line, Hmp};
 use super::{find_completion, Readline, ReadlineEvent};
-use crate::chardev::{qemu_chr_fe_set_handlers, CharFrontend, CharHandlers, ChardevId, ChrEvent};
+use crate::chardev::{qemu_chr_fe_set_handlers, CharFrontend, CharHandlers, ChrEvent};
 use crate::monitor::runtime::Runtime;
 use crate::monitor::table::{discard_output, label, mark_dirty, MonitorId, MonitorKind};
 use crate::monitor::version;
@@ -51,7 +51,6 @@ impl MonitorHmp {
 pub(crate) fn monitor_init_hmp<S: 'static>(
     rt: &mut Runtime<S>,
     fe: CharFrontend,
-    chr: ChardevId,
     use_readline: bool,
 ) -> MonitorId {
     let kind = MonitorKind::Hmp(Box::new(MonitorHmp {
@@ -63,7 +62,7 @@ pub(crate) fn monitor_init_hmp<S: 'static>(
         mux_out: false,
         reset_seen: false,
     }));
-    let id = rt.monitors.insert(fe, chr, kind);
+    let id = rt.monitors.insert(fe, kind);
     let handlers = CharHandlers {
         can_read: monitor_can_read,
         read: monitor_read,

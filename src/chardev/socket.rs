@@ -254,9 +254,9 @@ fn tcp_chr_accept<H: ChardevHost>(h: &mut H, id: ChardevId) {
         Ok(fd) => {
             trace_event!(
                 tcp_chr_accept,
-                "fd {} on listening fd {}",
-                fd.as_raw_fd(),
-                listener.as_raw_fd()
+                "fd {} accepted fd {}",
+                listener.as_raw_fd(),
+                fd.as_raw_fd()
             );
             tcp_chr_new_client(h, id, Rc::new(fd));
         }
@@ -289,11 +289,11 @@ fn accept_backoff<H: ChardevHost>(h: &mut H, id: ChardevId) {
 
 /// A connection becomes the chardev's, and listening ends.
 pub(super) fn tcp_chr_new_client<H: ChardevHost>(h: &mut H, id: ChardevId, fd: Rc<OwnedFd>) {
+    trace_event!(tcp_chr_new_client, "fd {}", fd.as_raw_fd());
     tcp_chr_unlisten(h, id);
     let Some(s) = state(h, id).filter(|s| s.connection.is_none()) else {
         return;
     };
-    trace_event!(tcp_chr_new_client, "fd {}", fd.as_raw_fd());
     let ends = connection_ends(fd.as_fd(), s.config.server);
     let inet = matches!(ends, Ends::Inet(..));
     if s.config.nodelay && inet {

@@ -247,8 +247,11 @@ pub(super) fn tcp_chr_write<H: ChardevHost>(
     let Some(c) = connection(h, id).filter(|c| c.open) else {
         return Ok(buf.len());
     };
+    let fd = c.fd.as_raw_fd();
     if c.websock.is_none() {
-        return Ok(send(c.fd.as_raw_fd(), buf, MsgFlags::MSG_NOSIGNAL)?);
+        let n = send(fd, buf, MsgFlags::MSG_NOSIGNAL)?;
+        trace_event!(tcp_chr_write, "fd {fd} took {n} of {} bytes", buf.len());
+        return Ok(n);
     }
     if !websock_flush(h, id)? {
         return Err(io::ErrorKind::WouldBlock.into());
@@ -256,6 +259,7 @@ pub(super) fn tcp_chr_write<H: ChardevHost>(
     if let Some(websock) = connection(h, id).and_then(|c| c.websock.as_mut()) {
         websock.unsent = websocket::frame(buf);
     }
+    trace_event!(tcp_chr_write, "fd {fd} took {} bytes in a frame", buf.len());
     websock_flush(h, id)?;
     Ok(buf.len())
 }

@@ -1,7 +1,7 @@
 //! HMP commands of the machine: run state, information, and those whose
 //! subsystem this machine does not have, which say so.
 
-use super::schema::{MachineCommands, QmpTestCommands, RunStateCommands, WatchdogAction};
+use super::schema::{MachineCommands, RunStateCommands, WatchdogAction};
 use super::{hmp_mem, hmp_qom, Machine};
 use crate::monitor::hmp::{
     ArgKind, CompletionKind, Hmp, HmpArg, HmpArgs, HmpHandler, HmpRow, HMP_CMDS, HMP_INFO_CMDS,
@@ -11,7 +11,6 @@ use crate::Runtime;
 
 type Cx<'a, 'b> = &'a mut Hmp<'b, Machine>;
 
-/// The row of the command that docs/add-a-command.md adds.
 const QMP_TEST: HmpRow = HmpRow::new("qmp-test", "value", "remember a number")
     .args(&[HmpArg::new("value", ArgKind::Int)]);
 

@@ -17,7 +17,9 @@ use std::collections::VecDeque;
 
 use super::dispatcher;
 use super::runtime::Runtime;
-use super::table::{accept_input, discard_output, mark_dirty, Monitor, MonitorId, MonitorKind};
+use super::table::{
+    accept_input, discard_output, label, mark_dirty, Monitor, MonitorId, MonitorKind,
+};
 use super::version;
 use crate::chardev::{qemu_chr_fe_set_handlers, CharFrontend, CharHandlers, ChrEvent};
 use crate::qapi::json::{JsonMessageParser, JsonWriter};
@@ -117,7 +119,8 @@ fn monitor_can_read<S>(rt: &Runtime<S>, opaque: u64) -> usize {
 
 fn monitor_qmp_read<S>(rt: &mut Runtime<S>, opaque: u64, bytes: &[u8]) {
     let id = MonitorId::from_opaque(opaque);
-    trace_event!(monitor_qmp_read, "{} bytes", bytes.len());
+    let n = bytes.len();
+    trace_event!(monitor_qmp_read, "{} got {n} bytes", label(rt, id));
     let Some(qmp) = rt.monitors.qmp_mut(id) else {
         return;
     };
@@ -156,7 +159,8 @@ pub(crate) fn pump<S>(rt: &mut Runtime<S>, id: MonitorId) {
 fn handle_qmp_command<S>(rt: &mut Runtime<S>, id: MonitorId, request: Request) {
     trace_event!(
         handle_qmp_command,
-        "{}",
+        "{} {}",
+        label(rt, id),
         match &request {
             Ok(req) => crate::qapi::json::qobject_to_json(req, false),
             Err(e) => e.to_string(),
@@ -164,7 +168,7 @@ fn handle_qmp_command<S>(rt: &mut Runtime<S>, id: MonitorId, request: Request) {
     );
     if let Ok(QObject::Dict(dict)) = &request {
         if dict.contains_key("exec-oob") && !dict.contains_key("execute") {
-            trace_event!(monitor_qmp_cmd_out_of_band, "exec-oob");
+            trace_event!(monitor_qmp_cmd_out_of_band, "{}", label(rt, id));
             dispatcher::monitor_qmp_dispatch(rt, id, request, true);
             return;
         }
@@ -173,9 +177,16 @@ fn handle_qmp_command<S>(rt: &mut Runtime<S>, id: MonitorId, request: Request) {
         return;
     };
     qmp.queue.push_back(request);
-    if !qmp.oob || qmp.queue.len() >= QMP_REQ_QUEUE_LEN_MAX {
-        trace_event!(monitor_suspend, "{} waiting", qmp.queue.len());
-        qmp.suspended = true;
+    let waiting = qmp.queue.len();
+    qmp.suspended |= !qmp.oob || waiting >= QMP_REQ_QUEUE_LEN_MAX;
+    let suspended = qmp.suspended;
+    trace_event!(
+        monitor_qmp_cmd_in_band,
+        "{} has {waiting} waiting",
+        label(rt, id)
+    );
+    if suspended {
+        trace_event!(monitor_suspend, "{}", label(rt, id));
     }
     enlist(rt, id);
 }
@@ -209,8 +220,8 @@ pub(crate) fn request_taken<S>(rt: &mut Runtime<S>, id: MonitorId, answered: boo
         return;
     };
     if qmp.suspended && (answered || qmp.oob) && qmp.queue.len() < QMP_REQ_QUEUE_LEN_MAX {
-        trace_event!(monitor_resume, "{} waiting", qmp.queue.len());
         qmp.suspended = false;
+        trace_event!(monitor_resume, "{}", label(rt, id));
     }
     enlist(rt, id);
     if rt.exit_requested().is_none() && !rt.monitors.get(id).is_some_and(Monitor::over_budget) {
@@ -227,7 +238,7 @@ pub(crate) fn go_on<S>(rt: &mut Runtime<S>, id: MonitorId) {
 
 fn monitor_qmp_event<S>(rt: &mut Runtime<S>, opaque: u64, event: ChrEvent) {
     let id = MonitorId::from_opaque(opaque);
-    trace_event!(monitor_qmp_event, "{:?}", event);
+    trace_event!(monitor_qmp_event, "{} {}", label(rt, id), event.name());
     match event {
         ChrEvent::Opened => {
             let Some(qmp) = rt.monitors.qmp_mut(id) else {
@@ -268,6 +279,12 @@ fn write_greeting(w: &mut JsonWriter) {
 /// Ends the message with CR LF and puts it into the session's output buffer
 /// (`qmp_send_response`). Empties the writer.
 pub(crate) fn send<S>(rt: &mut Runtime<S>, id: MonitorId, w: &mut JsonWriter) {
+    trace_event!(
+        monitor_qmp_respond,
+        "{} {}",
+        label(rt, id),
+        String::from_utf8_lossy(w.as_bytes())
+    );
     w.newline();
     if let Some(mon) = rt.monitors.get_mut(id) {
         mon.out.push(w.as_bytes());

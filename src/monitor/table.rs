@@ -17,7 +17,7 @@ use super::qmp::MonitorQmp;
 use super::runtime::Runtime;
 use crate::chardev::{
     qemu_chr_fe_accept_input, qemu_chr_fe_add_watch, qemu_chr_fe_deinit, qemu_chr_fe_write,
-    CharFrontend,
+    CharFrontend, Chardev,
 };
 use crate::main_loop::{Condition, Flow, WatchId};
 use crate::trace_event;
@@ -166,6 +166,13 @@ impl Monitors {
     }
 }
 
+/// What a trace calls a monitor: the label of its chardev.
+pub(crate) fn label<S>(rt: &Runtime<S>, id: MonitorId) -> &str {
+    let mon = rt.monitors.get(id);
+    let chr = mon.and_then(|mon| rt.chardevs.get(mon.fe.chardev()));
+    chr.map_or("(gone)", Chardev::label)
+}
+
 /// Marks a monitor as having something to say; the dispatcher's end or a
 /// bottom half will flush it.
 pub(crate) fn mark_dirty<S>(rt: &mut Runtime<S>, id: MonitorId) {
@@ -208,19 +215,14 @@ pub(crate) fn monitor_flush<S>(rt: &mut Runtime<S>, id: MonitorId) {
     // Taken out, because writing may come back to this monitor: chardevs can
     // be wired to one another.
     let mut out = std::mem::take(&mut mon.out);
+    let len = out.unsent().len();
+    trace_event!(monitor_flush, "{} has {len} bytes", label(rt, id));
     let n = match qemu_chr_fe_write(rt, fe, out.unsent()) {
         Ok(n) => n,
         Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => 0,
         // The chardev is broken: it will report the hang-up itself.
         Err(_) => out.unsent().len(),
     };
-    trace_event!(
-        monitor_flush,
-        "monitor {} wrote {} of {} bytes",
-        id.slot,
-        n,
-        out.unsent().len()
-    );
     out.advance(n);
     let refused = !out.unsent().is_empty();
     let Some(mon) = rt.monitors.get_mut(id) else {

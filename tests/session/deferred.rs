@@ -203,7 +203,10 @@ fn success_that_needs_no_response_has_none_when_it_comes_later_either() {
     });
     immediate(&mut w.rt, "silent-now", silent, |_, _| Ok(()));
     let a = w.client("a");
-    w.send(a, req("silent", 1) + &req("silent-now", 2) + &note_req("n", 3));
+    w.send(
+        a,
+        req("silent", 1) + &req("silent-now", 2) + &note_req("n", 3),
+    );
     w.settle();
     w.release();
     w.expect(a, &[ok(3)]);

@@ -170,8 +170,7 @@ fn the_machine_s_clock_and_rate_limits_have_nothing_to_do_with_each_other() {
     use qmonitor::main_loop::{ClockType, Host};
     let mut w = World::new();
     let a = w.client("a");
-    w.rt.main_loop_mut()
-        .clock_enable(ClockType::Virtual, false);
+    w.rt.main_loop_mut().clock_enable(ClockType::Virtual, false);
     w.emit(&EVENT_WATCHDOG, "1");
     w.emit(&EVENT_WATCHDOG, "2");
     w.advance(1000);

@@ -287,7 +287,10 @@ fn requests_that_wait_go_with_their_client() {
     let (a, b) = (w.oob_client("a"), w.oob_client("b"));
     w.send(b, req("hold", 1));
     w.settle();
-    w.send(a, note_req("a1", 1) + &note_req("a2", 2) + "{'execute': 'no");
+    w.send(
+        a,
+        note_req("a1", 1) + &note_req("a2", 2) + "{'execute': 'no",
+    );
     a.close(&mut w.rt);
     w.settle();
     w.connect_blocked(a);

@@ -119,7 +119,8 @@ fn emit(rt: &mut Rt, call: &mut Call<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-fn big(_: &mut Rt, call: &mut Call<'_>) -> Result<(), Error> {
+fn big(rt: &mut Rt, call: &mut Call<'_>) -> Result<(), Error> {
+    rt.state.notes.push("big".to_owned());
     let size = int(&call.take_args(), "size") as usize;
     call.ret(&"x".repeat(size));
     Ok(())

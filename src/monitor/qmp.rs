@@ -31,17 +31,13 @@ use std::collections::VecDeque;
 
 use super::dispatcher;
 use super::runtime::Runtime;
-<<<<<<< HEAD
 use super::table::{
-    accept_input, discard_output, label, mark_dirty, Monitor, MonitorId, MonitorKind,
+    accept_input, discard_output, label, mark_dirty, monitor_flush, MonitorId, MonitorKind,
 };
-=======
-use super::table::{discard_output, mark_dirty, monitor_flush, MonitorId, MonitorKind};
->>>>>>> session
 use super::version;
 use crate::chardev::{
-    can_yank, char_socket_yank, label, qemu_chr_fe_set_handlers, CharFrontend, CharHandlers,
-    ChardevHost, ChardevReport, ChrEvent,
+    can_yank, char_socket_yank, label as chardev_label, qemu_chr_fe_set_handlers, CharFrontend,
+    CharHandlers, ChardevHost, ChardevReport, ChrEvent,
 };
 use crate::qapi::json::{JsonMessageParser, JsonWriter};
 use crate::qapi::{Error, QObject};
@@ -259,14 +255,8 @@ pub(crate) fn request_taken<S>(rt: &mut Runtime<S>, id: MonitorId, answered: boo
         trace_event!(monitor_resume, "{}", label(rt, id));
     }
     enlist(rt, id);
-<<<<<<< HEAD
-    if rt.exit_requested().is_none() && !rt.monitors.get(id).is_some_and(Monitor::over_budget) {
-        pump(rt, id);
-        accept_input(rt, id);
-    }
-=======
     pump(rt, id);
->>>>>>> session
+    accept_input(rt, id);
 }
 
 /// Goes on with a session that was held back.
@@ -386,7 +376,7 @@ fn give_up<S: 'static>(rt: &mut Runtime<S>, id: MonitorId) {
     };
     let text = format!(
         "monitor on chardev '{}': its client has left over 1 MiB of events unread, {what}",
-        label(rt, chr)
+        chardev_label(rt, chr)
     );
     rt.chardev_report(ChardevReport::Error, &text);
 }

@@ -13,10 +13,14 @@
 pub mod cli;
 pub mod commands;
 mod hmp_cmds;
+mod hmp_log;
 mod hmp_mem;
+mod hmp_net;
 mod hmp_qom;
+mod hmp_ui;
 mod host;
 pub mod memory;
+pub mod net;
 pub mod objects;
 pub mod qom;
 mod report;
@@ -59,6 +63,11 @@ pub struct Machine {
     pub run: RunStates,
     /// What `qmp-test` was given last.
     pub test_value: Option<i64>,
+    /// Its network back ends.
+    pub net: net::Network,
+    /// Whether `sync-profile` is on. There is only one thread, so it never
+    /// finds anything.
+    sync_profile: bool,
     /// The file that HMP's `logfile` named.
     logfile: Option<String>,
     /// The chardevs that objects use.
@@ -80,6 +89,8 @@ impl Machine {
             uuid: options.uuid,
             run: RunStates::new(options.actions, !options.stopped, options.preconfig),
             test_value: None,
+            net: net::Network::default(),
+            sync_profile: false,
             logfile: None,
             frontends: BTreeMap::new(),
             objects,

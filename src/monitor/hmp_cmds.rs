@@ -1,7 +1,7 @@
 //! HMP commands that every monitor has, whatever it monitors. Each calls its
 //! QMP twin and prints the result.
 
-use super::hmp::context::Hmp;
+use super::hmp::context::{print_stdout, Hmp};
 use super::hmp::session::HmpHandler;
 use super::hmp::HmpArgs;
 use super::schema::{CharCommands, ControlCommands, DataFormat, FdsCommands, TraceCommands};
@@ -33,10 +33,9 @@ pub(crate) fn handler<S: 'static>(name: &str) -> Option<HmpHandler<S>> {
 }
 
 fn print_help<S: 'static>(hmp: &mut Hmp<'_, S>, topic: &[u8]) {
-    let text = hmp.rt.hmp.table.help(topic, hmp.rt.preconfig());
-    // What cannot be split into words prints nothing, as in QEMU.
-    if let Ok(text) = text {
-        hmp.print(text);
+    match hmp.rt.hmp.help(topic, hmp.rt.preconfig()) {
+        Ok(text) => hmp.print(text),
+        Err(stdout) => print_stdout(&stdout),
     }
 }
 

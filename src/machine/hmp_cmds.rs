@@ -6,7 +6,7 @@ use super::schema::{
     AbsentCommands, MachineCommands, NetClientDriver, QKeyCode, QmpTestCommands, RunStateCommands,
     WatchdogAction,
 };
-use super::{hmp_log, hmp_mem, hmp_net, hmp_qom, hmp_ui, Machine};
+use super::{hmp_absent, hmp_info, hmp_log, hmp_mem, hmp_net, hmp_qom, hmp_ui, Machine};
 use crate::chardev::opts::{QemuOpts, QemuOptsList};
 use crate::monitor::hmp::{
     ArgKind, CompletionKind, Hmp, HmpArg, HmpArgs, HmpHandler, HmpRow, HMP_CMDS, HMP_INFO_CMDS,
@@ -66,12 +66,18 @@ pub(super) fn register(rt: &mut Runtime<Machine>) {
             hmp.table.add(*row, handler);
         }
     }
+    for (row, handler) in hmp_absent::BLOCK.iter().chain(hmp_absent::OTHERS) {
+        hmp.table.add(*row, *handler);
+    }
     hmp.table.add(QMP_TEST, hmp_qmp_test);
     if let Some(info) = hmp.table.sub_mut("info") {
         for row in HMP_INFO_CMDS {
             if let Some(handler) = handler(&format!("info {}", row.main_name())) {
                 info.add(*row, handler);
             }
+        }
+        for (row, handler) in hmp_info::INFO {
+            info.add(*row, *handler);
         }
     }
     hmp.add_help_topic("log", || hmp_log::log_items("log"));

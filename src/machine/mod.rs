@@ -12,7 +12,9 @@
 
 pub mod cli;
 pub mod commands;
+mod hmp_absent;
 mod hmp_cmds;
+mod hmp_info;
 mod hmp_log;
 mod hmp_mem;
 mod hmp_net;
@@ -99,11 +101,12 @@ impl Machine {
             objects_container: root,
             chardevs_container: root,
         };
-        m.new_child(root, "backend", &CONTAINER);
+        // The order in which QEMU makes them, which listings depend on.
         m.chardevs_container = m.new_child(root, "chardevs", &CONTAINER);
         m.objects_container = m.new_child(root, "objects", &CONTAINER);
         let machine = m.new_child(root, "machine", &NONE_MACHINE);
         m.machine_object = machine;
+        m.new_child(root, "backend", &CONTAINER);
         m.new_child(machine, "peripheral-anon", &CONTAINER);
         m.new_child(machine, "peripheral", &CONTAINER);
         let unattached = m.new_child(machine, "unattached", &CONTAINER);

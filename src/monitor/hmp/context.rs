@@ -8,6 +8,7 @@ use super::{
 use std::io::Write;
 
 use crate::chardev::{ChardevHost, ChardevReport, CHARDEV_BACKENDS};
+use crate::monitor::hmp_qmp;
 use crate::monitor::runtime::Runtime;
 use crate::monitor::table::MonitorId;
 use crate::qapi::{Error, QDict};
@@ -32,8 +33,10 @@ pub struct HmpTables<S: 'static> {
 
 impl<S: 'static> HmpTables<S> {
     pub(crate) fn new() -> Self {
+        let mut table = hmp_commands(crate::monitor::hmp_cmds::handler);
+        table.add(hmp_qmp::QMP, hmp_qmp::hmp_qmp);
         HmpTables {
-            table: hmp_commands(crate::monitor::hmp_cmds::handler),
+            table,
             format: FormatState::default(),
             completions: Vec::new(),
             help_topics: Vec::new(),
@@ -200,6 +203,10 @@ fn names_of_kind<S: 'static>(rt: &Runtime<S>, kind: CompletionKind) -> Vec<Strin
         CompletionKind::ChardevIds => labels(&|_| true),
         CompletionKind::Ringbufs => labels(&|kind| matches!(kind, "ringbuf" | "memory")),
         CompletionKind::ChardevTypes => CHARDEV_BACKENDS.iter().map(|b| b.to_string()).collect(),
+        CompletionKind::QmpCommands => {
+            let all = rt.commands.iter();
+            all.map(|command| command.name.to_owned()).collect()
+        }
         CompletionKind::TraceEvents => {
             let all = crate::trace::ALL.iter();
             all.map(|e| e.name.to_owned()).collect()

@@ -52,7 +52,7 @@
 //!   wait ── ppoll, or epoll when there are many fds
 //!        │     until: an fd is ready, the first deadline, another thread calls,
 //!        │            the caller's timeout
-//!        │     not at all if bottom halves ran or are scheduled
+//!        │     without blocking if bottom halves ran or are scheduled
 //!        │
 //!   one look: which watches are ready, which timers are due
 //!        │
@@ -201,12 +201,12 @@ type Trace = Box<dyn FnMut(LoopEvent, &'static str)>;
 /// Where a function takes an id and returns a bool, it is false if there is no
 /// such thing any more, which is never an error.
 pub struct MainLoop<H> {
+    // First, to be dropped before the fds that are registered in it.
+    fdmon: Fdmon,
     watches: Slots<WatchEntry<H>>,
     /// Slots of the watches that have a gate.
     gated: Vec<usize>,
     fds: FdTable,
-    // Before `bhs`, whose eventfd is registered in it.
-    fdmon: Fdmon,
     clocks: Clocks,
     timers: Timers<H>,
     bhs: Bhs<H>,

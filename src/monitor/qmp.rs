@@ -17,7 +17,9 @@ use std::collections::VecDeque;
 
 use super::dispatcher;
 use super::runtime::Runtime;
-use super::table::{discard_output, label, mark_dirty, Monitor, MonitorId, MonitorKind};
+use super::table::{
+    accept_input, discard_output, label, mark_dirty, Monitor, MonitorId, MonitorKind,
+};
 use super::version;
 use crate::chardev::{qemu_chr_fe_set_handlers, CharFrontend, CharHandlers, ChrEvent};
 use crate::qapi::json::{JsonMessageParser, JsonWriter};
@@ -224,6 +226,7 @@ pub(crate) fn request_taken<S>(rt: &mut Runtime<S>, id: MonitorId, answered: boo
     enlist(rt, id);
     if rt.exit_requested().is_none() && !rt.monitors.get(id).is_some_and(Monitor::over_budget) {
         pump(rt, id);
+        accept_input(rt, id);
     }
 }
 

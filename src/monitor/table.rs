@@ -16,7 +16,8 @@ use super::outbuf::OutBuf;
 use super::qmp::MonitorQmp;
 use super::runtime::Runtime;
 use crate::chardev::{
-    qemu_chr_fe_add_watch, qemu_chr_fe_deinit, qemu_chr_fe_write, CharFrontend, Chardev,
+    qemu_chr_fe_accept_input, qemu_chr_fe_add_watch, qemu_chr_fe_deinit, qemu_chr_fe_write,
+    CharFrontend, Chardev,
 };
 use crate::main_loop::{Condition, Flow, WatchId};
 use crate::trace_event;
@@ -253,7 +254,16 @@ fn output_drained<S>(rt: &mut Runtime<S>, id: MonitorId) {
             MonitorKind::Qmp(_) => super::qmp::go_on(rt, id),
             MonitorKind::Hmp(_) => super::hmp::session::pump(rt, id),
         },
-        _ => {}
+        _ => return,
+    }
+    accept_input(rt, id);
+}
+
+/// Tells the chardev that the monitor takes input again. Those that are polled
+/// find out themselves; a mux has to be told.
+pub(crate) fn accept_input<S>(rt: &mut Runtime<S>, id: MonitorId) {
+    if let Some(fe) = rt.monitors.get(id).map(|mon| mon.fe) {
+        qemu_chr_fe_accept_input(rt, fe);
     }
 }
 

@@ -268,6 +268,7 @@ fn a_trace_names_what_is_watched_and_what_runs() {
         .timer_new(ClockType::Realtime, "timer", |_| ());
     app.main_loop.timer_mod(timer, 0);
     app.turn();
+    app.turn();
     app.main_loop.remove_watch(watch);
     app.main_loop.set_trace(None);
     app.logger("unseen", pipe.fd(), IN);

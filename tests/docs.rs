@@ -1,6 +1,11 @@
-//! What the pages point to is there.
+//! What the pages point to is there, and the README's session goes as it says.
 
+mod common;
+
+use std::io::Write;
 use std::path::{Path, PathBuf};
+
+use common::Server;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -66,4 +71,42 @@ fn functions_of_the_book_are_where_the_map_says() {
         }
     }
     assert!(checked > 25, "only {checked} names were looked for");
+}
+
+/// The same JSON line, whatever the time.
+fn timeless(line: &str) -> String {
+    let mut message: serde_json::Value = serde_json::from_str(line).expect("JSON");
+    if let Some(time) = message.get_mut("timestamp") {
+        *time = serde_json::Value::Null;
+        return message.to_string();
+    }
+    line.to_owned()
+}
+
+#[test]
+fn the_session_of_the_readme_goes_as_it_says() {
+    let readme = std::fs::read_to_string(root().join("README.md")).expect("the page");
+    let session = readme
+        .split("$ nc -U /tmp/qmp\n")
+        .nth(1)
+        .expect("a session");
+    let session = session.split("```").next().unwrap_or(session);
+
+    let mut server = Server::start(&["-monitor", "stdio"]);
+    let mut person = server.stdin();
+    let mut client = server.connect();
+    let mut events = 0;
+    for line in session.lines() {
+        if line.starts_with("{\"exec") {
+            client.send(format!("{line}\n"));
+            continue;
+        }
+        if line.contains("\"event\": \"STOP\"") {
+            person.write_all(b"stop\n").expect("it reads");
+            events += 1;
+        }
+        assert_eq!(timeless(&client.line()), timeless(line));
+    }
+    assert_eq!(events, 1, "an event crosses from one monitor to the other");
+    assert!(server.finish().status.success());
 }

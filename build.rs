@@ -35,6 +35,7 @@ fn compile_for_tests() {
         ..codegen::rust::Options::default()
     };
     build::compile_with("tests/qapi/arguments.json", "test-arguments", &options);
+    options.client = true;
     build::compile_with("tests/qapi/kinds.json", "test-kinds", &options);
     let defined = ["HAVE_IT".to_owned()].into();
     options.conditions = codegen::rust::Conditions::Defined(defined);

@@ -182,13 +182,15 @@ pub(super) fn qemu_chr_write<H: ChardevHost>(
     let Some(chr) = h.chardevs().get(id) else {
         return Err(io::ErrorKind::NotFound.into());
     };
+    trace_event!(chr_write, "{} is given {} bytes", chr.label, buf.len());
     let written = (chr.class.chr_write)(h, id, buf);
     let Some(chr) = h.chardevs().get(id) else {
         return written;
     };
     match &written {
-        Ok(n) => trace_event!(chr_write, "{} took {n} of {} bytes", chr.label, buf.len()),
-        Err(e) => trace_event!(chr_write, "{} took none of {}: {e}", chr.label, buf.len()),
+        Ok(n) if *n == buf.len() => {}
+        Ok(n) => trace_event!(chr_write, "{} took only {n}", chr.label),
+        Err(e) => trace_event!(chr_write, "{} took none: {e}", chr.label),
     }
     if let Some(log) = &chr.log {
         let logged = match &written {

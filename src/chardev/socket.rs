@@ -88,6 +88,10 @@ pub(super) struct Connection {
     pub(super) read_watch: Option<WatchId>,
     pub(super) hup_watch: Option<WatchId>,
     pub(super) flush_watch: Option<WatchId>,
+    /// Runs while the peer is gone and its last input is being read.
+    pub(super) hup_timer: Option<TimerId>,
+    /// How often input was read.
+    pub(super) reads: u32,
     /// Whether a front end was given the descriptor to watch.
     pub(super) watched_by_frontend: bool,
     /// For unix sockets, over which descriptors may come.
@@ -250,9 +254,9 @@ fn tcp_chr_accept<H: ChardevHost>(h: &mut H, id: ChardevId) {
         Ok(fd) => {
             trace_event!(
                 tcp_chr_accept,
-                "fd {} on listening fd {}",
-                fd.as_raw_fd(),
-                listener.as_raw_fd()
+                "fd {} accepted fd {}",
+                listener.as_raw_fd(),
+                fd.as_raw_fd()
             );
             tcp_chr_new_client(h, id, Rc::new(fd));
         }
@@ -285,11 +289,11 @@ fn accept_backoff<H: ChardevHost>(h: &mut H, id: ChardevId) {
 
 /// A connection becomes the chardev's, and listening ends.
 pub(super) fn tcp_chr_new_client<H: ChardevHost>(h: &mut H, id: ChardevId, fd: Rc<OwnedFd>) {
+    trace_event!(tcp_chr_new_client, "fd {}", fd.as_raw_fd());
     tcp_chr_unlisten(h, id);
     let Some(s) = state(h, id).filter(|s| s.connection.is_none()) else {
         return;
     };
-    trace_event!(tcp_chr_new_client, "fd {}", fd.as_raw_fd());
     let ends = connection_ends(fd.as_fd(), s.config.server);
     let inet = matches!(ends, Ends::Inet(..));
     if s.config.nodelay && inet {
@@ -305,6 +309,8 @@ pub(super) fn tcp_chr_new_client<H: ChardevHost>(h: &mut H, id: ChardevId, fd: R
         read_watch: None,
         hup_watch: None,
         flush_watch: None,
+        hup_timer: None,
+        reads: 0,
         watched_by_frontend: false,
         rights: (!inet && !websocket).then(RightsBuf::new),
         msgfd: None,
@@ -359,6 +365,9 @@ fn tcp_chr_free_connection<H: ChardevHost>(h: &mut H, id: ChardevId) -> bool {
     let watches = [c.read_watch, c.hup_watch, c.flush_watch];
     for watch in watches.into_iter().flatten() {
         h.main_loop_mut().remove_watch(watch);
+    }
+    if let Some(timer) = c.hup_timer {
+        h.main_loop_mut().timer_free(timer);
     }
     if c.watched_by_frontend && !inherited {
         // The front end's watch may hold a share of the descriptor. It shall

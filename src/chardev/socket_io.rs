@@ -11,7 +11,8 @@
 //! meanwhile is noticed by `tcp_chr_hup`. The end of the stream (a half close)
 //! counts as the end of the connection once all input is read. A full close
 //! ends it at once if nobody is attached to read what is left; otherwise that
-//! is read first.
+//! is read first, as long as reading goes on: a front end that takes nothing for
+//! a while is busy with something, and the next client shall not wait for that.
 //!
 //! # Writing never ends a connection
 //!
@@ -95,6 +96,7 @@ fn tcp_chr_read<H: ChardevHost>(h: &mut H, id: ChardevId) {
         match receive(c, &mut buf[..len]) {
             Ok(0) => tcp_chr_disconnect(h, id),
             Ok(n) => {
+                c.reads += 1;
                 trace_event!(tcp_chr_read, "fd {fd} got {n} bytes");
                 deliver(h, id, &buf[..n]);
             }
@@ -204,8 +206,35 @@ fn tcp_chr_hup<H: ChardevHost>(h: &mut H, id: ChardevId) {
     if !input_left {
         return tcp_chr_disconnect(h, id);
     }
+    let reads = c.reads;
     if let Some(watch) = c.hup_watch.take() {
         h.main_loop_mut().remove_watch(watch);
+    }
+    wait_for_reads(h, id, reads);
+}
+
+/// How long a front end may take nothing of what a peer has left behind.
+const HUP_PATIENCE_NS: i64 = 20_000_000;
+
+/// Ends the connection unless more has been read by then.
+fn wait_for_reads<H: ChardevHost>(h: &mut H, id: ChardevId, mut reads: u32) {
+    let timer = h
+        .main_loop_mut()
+        .timer_new(ClockType::Realtime, "tcp_chr_hup", move |h| {
+            let Some(c) = connection(h, id) else { return };
+            if c.reads == reads {
+                return tcp_chr_disconnect(h, id);
+            }
+            reads = c.reads;
+            if let Some(timer) = c.hup_timer {
+                let now = h.main_loop().clock_get_ns(ClockType::Realtime);
+                h.main_loop_mut().timer_mod(timer, now + HUP_PATIENCE_NS);
+            }
+        });
+    let now = h.main_loop().clock_get_ns(ClockType::Realtime);
+    h.main_loop_mut().timer_mod(timer, now + HUP_PATIENCE_NS);
+    if let Some(c) = connection(h, id) {
+        c.hup_timer = Some(timer);
     }
 }
 
@@ -218,8 +247,11 @@ pub(super) fn tcp_chr_write<H: ChardevHost>(
     let Some(c) = connection(h, id).filter(|c| c.open) else {
         return Ok(buf.len());
     };
+    let fd = c.fd.as_raw_fd();
     if c.websock.is_none() {
-        return Ok(send(c.fd.as_raw_fd(), buf, MsgFlags::MSG_NOSIGNAL)?);
+        let n = send(fd, buf, MsgFlags::MSG_NOSIGNAL)?;
+        trace_event!(tcp_chr_write, "fd {fd} took {n} of {} bytes", buf.len());
+        return Ok(n);
     }
     if !websock_flush(h, id)? {
         return Err(io::ErrorKind::WouldBlock.into());
@@ -227,6 +259,7 @@ pub(super) fn tcp_chr_write<H: ChardevHost>(
     if let Some(websock) = connection(h, id).and_then(|c| c.websock.as_mut()) {
         websock.unsent = websocket::frame(buf);
     }
+    trace_event!(tcp_chr_write, "fd {fd} took {} bytes in a frame", buf.len());
     websock_flush(h, id)?;
     Ok(buf.len())
 }

@@ -3,8 +3,7 @@
 
 use super::commands::{netdev_options, QEMU_NETDEV_OPTS};
 use super::schema::{
-    AbsentCommands, MachineCommands, NetClientDriver, QKeyCode, QmpTestCommands, RunStateCommands,
-    WatchdogAction,
+    AbsentCommands, MachineCommands, NetClientDriver, QKeyCode, RunStateCommands, WatchdogAction,
 };
 use super::{hmp_absent, hmp_info, hmp_log, hmp_mem, hmp_net, hmp_qom, hmp_ui, Machine};
 use crate::chardev::opts::{QemuOpts, QemuOptsList};
@@ -16,7 +15,6 @@ use crate::Runtime;
 
 type Cx<'a, 'b> = &'a mut Hmp<'b, Machine>;
 
-/// The row of the command that docs/add-a-command.md adds.
 const QMP_TEST: HmpRow = HmpRow::new("qmp-test", "value", "remember a number")
     .args(&[HmpArg::new("value", ArgKind::Int)]);
 

@@ -229,7 +229,10 @@ fn make_runtime(settings: &Settings, reporter: &Reporter) -> Result<Runtime<Mach
             location: Some(format!("-add-fd fd={},set={}", add.fd, add.set)),
             errors: vec![e],
         };
+        // The set has a duplicate, as in QEMU; the number that was passed on is
+        // free again.
         let fd = crate::main_loop::own_inherited_fd(add.fd)
+            .and_then(|inherited| inherited.try_clone())
             .map_err(|_| failed(Error::new("fd is not valid or already in use")))?;
         rt.add_fd(add.set, fd, add.opaque.clone()).map_err(failed)?;
     }

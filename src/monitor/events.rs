@@ -10,7 +10,7 @@ use std::collections::HashMap;
 
 use super::qmp;
 use super::runtime::Runtime;
-use super::table::{mark_dirty, MonitorId, MonitorKind};
+use super::table::{MonitorId, MonitorKind};
 use crate::main_loop::{ClockType, TimerId};
 use crate::qapi::events::{event_rate_limit, EventInfo};
 use crate::qapi::json::{qobject_to_json, JsonWriter};
@@ -105,13 +105,12 @@ fn second_is_over<S: 'static>(
     }
 }
 
-fn monitor_qapi_event_emit<S>(
+fn monitor_qapi_event_emit<S: 'static>(
     rt: &mut Runtime<S>,
     event: &'static EventInfo,
     data: &QDict,
     time_ns: i64,
 ) {
-    trace_event!(monitor_qapi_event_emit, "{}", event.name);
     // Rendered at most once per layout, however many sessions there are.
     let mut rendered: [Option<JsonWriter>; 2] = [None, None];
     let listeners: Vec<(MonitorId, bool)> = rt
@@ -122,6 +121,8 @@ fn monitor_qapi_event_emit<S>(
             _ => None,
         })
         .collect();
+    let n = listeners.len();
+    trace_event!(monitor_qapi_event_emit, "{} to {n} sessions", event.name);
     for (id, pretty) in listeners {
         let w = rendered[usize::from(pretty)].get_or_insert_with(|| {
             let mut w = JsonWriter::new(pretty);
@@ -129,12 +130,7 @@ fn monitor_qapi_event_emit<S>(
             w.newline();
             w
         });
-        if let Some(mon) = rt.monitors.get_mut(id) {
-            if qmp::takes_event(mon) {
-                mon.out.push(w.as_bytes());
-                mark_dirty(rt, id);
-            }
-        }
+        qmp::send_event(rt, id, w.as_bytes());
     }
 }
 

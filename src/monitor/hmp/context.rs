@@ -165,7 +165,7 @@ pub(crate) fn run_line<S: 'static>(
     match parsed {
         Ok(None) => {}
         Ok(Some(command)) => {
-            trace_event!(hmp_command, "{}", command.row.main_name());
+            trace_event!(hmp_command, "{}: cmd->cmd", command.row.main_name());
             (command.handler)(&mut hmp, &command.args);
         }
         Err(e) => {

@@ -9,7 +9,7 @@ use super::context::{run_line, Hmp};
 use super::{find_completion, Readline, ReadlineEvent};
 use crate::chardev::{qemu_chr_fe_set_handlers, CharFrontend, CharHandlers, ChrEvent};
 use crate::monitor::runtime::Runtime;
-use crate::monitor::table::{discard_output, mark_dirty, MonitorId, MonitorKind};
+use crate::monitor::table::{discard_output, label, mark_dirty, MonitorId, MonitorKind};
 use crate::monitor::version;
 use crate::trace_event;
 
@@ -84,6 +84,8 @@ fn monitor_can_read<S: 'static>(rt: &Runtime<S>, opaque: u64) -> usize {
 
 fn monitor_read<S: 'static>(rt: &mut Runtime<S>, opaque: u64, bytes: &[u8]) {
     let id = MonitorId::from_opaque(opaque);
+    let n = bytes.len();
+    trace_event!(monitor_read, "{} got {n} bytes", label(rt, id));
     if let Some(hmp) = rt.monitors.hmp_mut(id) {
         hmp.inbuf.extend_from_slice(bytes);
         pump(rt, id);
@@ -134,7 +136,12 @@ pub(crate) fn pump<S: 'static>(rt: &mut Runtime<S>, id: MonitorId) {
 }
 
 fn handle_hmp_command<S: 'static>(rt: &mut Runtime<S>, id: MonitorId, line: &[u8]) {
-    trace_event!(handle_hmp_command, "{}", String::from_utf8_lossy(line));
+    trace_event!(
+        handle_hmp_command,
+        "{} {}",
+        label(rt, id),
+        String::from_utf8_lossy(line)
+    );
     let output = run_line(rt, Some(id), line);
     if let Some(mon) = rt.monitors.get_mut(id) {
         mon.out.push(&output);
@@ -177,6 +184,7 @@ fn show_prompt<S: 'static>(rt: &mut Runtime<S>, id: MonitorId) {
 
 fn monitor_event<S: 'static>(rt: &mut Runtime<S>, opaque: u64, event: ChrEvent) {
     let id = MonitorId::from_opaque(opaque);
+    trace_event!(monitor_event, "{} {}", label(rt, id), event.name());
     let Some(mon) = rt.monitors.get_mut(id) else {
         return;
     };

@@ -165,6 +165,8 @@ impl Churn {
 
     fn send(&mut self, n: usize, text: String) {
         let peer = self.clients[n].peer;
+        // What is still to happen might stop the session from reading.
+        self.w.settle();
         let reads = qemu_chr_be_can_write(&self.w.rt, peer.chardev()) > 0;
         peer.send(&mut self.w.rt, text);
         if reads && !self.clients[n].unread {

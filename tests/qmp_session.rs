@@ -77,10 +77,7 @@ fn bad_bytes_are_answered_and_the_session_goes_on() {
         assert_eq!(client.message(), error(desc), "{bytes:?}");
     }
     client.send(vec![b'['; 1025]);
-    assert_eq!(
-        client.message(),
-        error("JSON parse error, JSON nesting depth limit exceeded")
-    );
+    assert_eq!(client.message(), error("JSON nesting depth limit exceeded"));
     client.send("\u{1}");
     client.message();
     assert_eq!(client.ask("query-name"), json!({}));

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use super::char_config::chardev_config;
+use super::hash_order::hash_order;
 use super::runtime::Runtime;
 use super::schema::{
     CharCommands, ChardevBackend, ChardevBackendInfo, ChardevInfo, ChardevReturn, DataFormat,
@@ -23,7 +24,7 @@ impl<S: 'static> CharCommands for S {
             filename: chr.filename(),
             frontend_open: chr.frontend_open(),
         });
-        Ok(list.collect())
+        Ok(hash_order(list.collect(), |info| &info.label))
     }
 
     fn qmp_query_chardev_backends(

@@ -40,6 +40,8 @@ struct Pending {
     connection: u64,
     id: Option<QObject>,
     in_band: bool,
+    /// Success is not answered.
+    no_success_response: bool,
     name: &'static str,
 }
 
@@ -216,6 +218,7 @@ pub(crate) fn monitor_qmp_dispatch<S>(
                                 connection,
                                 id: req.id,
                                 in_band: !oob,
+                                no_success_response: cmd.options.no_success_response,
                                 name: cmd.name,
                             };
                             d.pending.insert(token, pending);
@@ -288,7 +291,8 @@ fn deliver_answers<S>(rt: &mut Runtime<S>) {
             Some(q) if q.connection == connection => Some(q.pretty),
             _ => None,
         };
-        if let Some(pretty) = pretty {
+        let silent = pending.no_success_response && answer.is_ok();
+        if let Some(pretty) = pretty.filter(|_| !silent) {
             let mut w = JsonWriter::new(pretty);
             match answer {
                 Ok(value) => {

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 
 use super::qmp;
 use super::runtime::Runtime;
-use super::table::{mark_dirty, MonitorId, MonitorKind};
+use super::table::{MonitorId, MonitorKind};
 use crate::main_loop::{ClockType, TimerId};
 use crate::qapi::events::{event_rate_limit, EventInfo};
 use crate::qapi::json::{qobject_to_json, JsonWriter};
@@ -105,7 +105,7 @@ fn second_is_over<S: 'static>(
     }
 }
 
-fn monitor_qapi_event_emit<S>(
+fn monitor_qapi_event_emit<S: 'static>(
     rt: &mut Runtime<S>,
     event: &'static EventInfo,
     data: &QDict,
@@ -130,12 +130,7 @@ fn monitor_qapi_event_emit<S>(
             w.newline();
             w
         });
-        if let Some(mon) = rt.monitors.get_mut(id) {
-            if qmp::takes_event(mon) {
-                mon.out.push(w.as_bytes());
-                mark_dirty(rt, id);
-            }
-        }
+        qmp::send_event(rt, id, w.as_bytes());
     }
 }
 

@@ -12,16 +12,33 @@
 //! read either, so what a client may have under way is bounded. Without
 //! out-of-band execution each request suspends until it is answered; with it,
 //! the eighth waiting request does.
+//!
+//! # A client that does not read
+//!
+//! Replies are bounded without losing any: a session with more than
+//! 64 KiB of unsent output takes no further request, and its
+//! client can send no more than the kernel's buffers hold.
+//!
+//! Events come whether the client likes it or not. They are never dropped one
+//! by one, because a client could not know that it has missed any. Once more
+//! than 1 MiB of them waits and the chardev takes no more, the
+//! session is given up as a whole, which is reported and which the client
+//! cannot miss: a socket is shut down, and listens again; on a chardev
+//! that cannot be (a terminal, a pipe) the events that were kept are followed
+//! by a new greeting, and the session is back at its negotiation.
 
 use std::collections::VecDeque;
 
 use super::dispatcher;
 use super::runtime::Runtime;
 use super::table::{
-    accept_input, discard_output, label, mark_dirty, Monitor, MonitorId, MonitorKind,
+    accept_input, discard_output, label, mark_dirty, monitor_flush, MonitorId, MonitorKind,
 };
 use super::version;
-use crate::chardev::{qemu_chr_fe_set_handlers, CharFrontend, CharHandlers, ChrEvent};
+use crate::chardev::{
+    can_yank, char_socket_yank, label as chardev_label, qemu_chr_fe_set_handlers, CharFrontend,
+    CharHandlers, ChardevHost, ChardevReport, ChrEvent,
+};
 use crate::qapi::json::{JsonMessageParser, JsonWriter};
 use crate::qapi::{Error, QObject};
 use crate::trace_event;
@@ -33,7 +50,7 @@ pub(crate) const QMP_REQ_QUEUE_LEN_MAX: usize = 8;
 /// How much is read from the chardev at a time.
 const READ_CHUNK: usize = 64 * 1024;
 
-/// Unsent output beyond which a client is sent no events.
+/// Unsent events beyond which a client is given up.
 const EVENT_BUDGET: usize = 1024 * 1024;
 
 /// One message, as the parser gave it.
@@ -48,12 +65,15 @@ pub struct MonitorQmp {
     pub(crate) oob: bool,
     /// Counts connections: what belongs to a former one finds out so.
     pub(crate) connection: u64,
-    connected: bool,
     parser: JsonMessageParser,
     inbuf: Vec<u8>,
     parsed: usize,
     queue: VecDeque<Request>,
     suspended: bool,
+    /// The connection was given up: what still comes in from it is nobody's.
+    given_up: bool,
+    /// Bytes of events since the output was last empty, as far as unsent.
+    unsent_events: usize,
     /// Whether the dispatcher has this session on its list.
     listed: bool,
 }
@@ -65,12 +85,13 @@ impl MonitorQmp {
             negotiated: false,
             oob: false,
             connection: 0,
-            connected: false,
             parser: JsonMessageParser::default(),
             inbuf: Vec::new(),
             parsed: 0,
             queue: VecDeque::new(),
             suspended: false,
+            given_up: false,
+            unsent_events: 0,
             listed: false,
         }
     }
@@ -85,6 +106,13 @@ impl MonitorQmp {
         self.parsed = 0;
         self.queue.clear();
         self.suspended = false;
+        self.given_up = false;
+        self.unsent_events = 0;
+    }
+
+    /// Notes how much output is left after some of it was sent.
+    pub(crate) fn note_unsent(&mut self, unsent: usize) {
+        self.unsent_events = self.unsent_events.min(unsent);
     }
 }
 
@@ -124,22 +152,25 @@ fn monitor_qmp_read<S>(rt: &mut Runtime<S>, opaque: u64, bytes: &[u8]) {
     let Some(qmp) = rt.monitors.qmp_mut(id) else {
         return;
     };
-    qmp.inbuf.extend_from_slice(bytes);
-    pump(rt, id);
+    if !qmp.given_up {
+        qmp.inbuf.extend_from_slice(bytes);
+        pump(rt, id);
+    }
 }
 
-/// Whether an event may still be added to what waits for the client.
-pub(crate) fn takes_event(mon: &Monitor) -> bool {
-    mon.out.unsent().len() <= EVENT_BUDGET
-}
-
-/// Pulls messages out of what has arrived, until the session is suspended.
+/// Pulls messages out of what has arrived, until the session is suspended or
+/// its client has too much to read: out-of-band requests are answered right
+/// here, and a small piece of input can hold many of them.
 pub(crate) fn pump<S>(rt: &mut Runtime<S>, id: MonitorId) {
-    loop {
-        let Some(qmp) = rt.monitors.qmp_mut(id) else {
+    while rt.exit_requested().is_none() {
+        let Some(mon) = rt.monitors.get_mut(id) else {
             return;
         };
-        if qmp.suspended || qmp.parsed == qmp.inbuf.len() {
+        let full = mon.over_budget();
+        let MonitorKind::Qmp(qmp) = &mut mon.kind else {
+            return;
+        };
+        if full || qmp.suspended || qmp.parsed == qmp.inbuf.len() {
             return;
         }
         let (n, message) = qmp.parser.parse(&qmp.inbuf[qmp.parsed..]);
@@ -224,10 +255,8 @@ pub(crate) fn request_taken<S>(rt: &mut Runtime<S>, id: MonitorId, answered: boo
         trace_event!(monitor_resume, "{}", label(rt, id));
     }
     enlist(rt, id);
-    if rt.exit_requested().is_none() && !rt.monitors.get(id).is_some_and(Monitor::over_budget) {
-        pump(rt, id);
-        accept_input(rt, id);
-    }
+    pump(rt, id);
+    accept_input(rt, id);
 }
 
 /// Goes on with a session that was held back.
@@ -245,20 +274,23 @@ fn monitor_qmp_event<S>(rt: &mut Runtime<S>, opaque: u64, event: ChrEvent) {
                 return;
             };
             qmp.reset();
-            qmp.connected = true;
-            let pretty = qmp.pretty;
-            let mut w = JsonWriter::new(pretty);
-            write_greeting(&mut w);
-            send(rt, id, &mut w);
+            send_greeting(rt, id);
         }
         ChrEvent::Closed => {
             if let Some(qmp) = rt.monitors.qmp_mut(id) {
                 qmp.reset();
-                qmp.connected = false;
             }
             discard_output(rt, id);
         }
         ChrEvent::Break | ChrEvent::MuxIn | ChrEvent::MuxOut => {}
+    }
+}
+
+fn send_greeting<S>(rt: &mut Runtime<S>, id: MonitorId) {
+    if let Some(qmp) = rt.monitors.qmp_mut(id) {
+        let mut w = JsonWriter::new(qmp.pretty);
+        write_greeting(&mut w);
+        send(rt, id, &mut w);
     }
 }
 
@@ -291,6 +323,62 @@ pub(crate) fn send<S>(rt: &mut Runtime<S>, id: MonitorId, w: &mut JsonWriter) {
         mark_dirty(rt, id);
     }
     w.clear();
+}
+
+/// Puts an event, with its line end, into the session's output buffer.
+pub(crate) fn send_event<S: 'static>(rt: &mut Runtime<S>, id: MonitorId, line: &[u8]) {
+    if !has_room_for_event(rt, id, line.len()) {
+        // A burst in one turn is no fault of the client's.
+        monitor_flush(rt, id);
+        if !has_room_for_event(rt, id, line.len()) {
+            return give_up(rt, id);
+        }
+    }
+    let Some(mon) = rt.monitors.get_mut(id) else {
+        return;
+    };
+    match &mut mon.kind {
+        // Flushing may have ended the session.
+        MonitorKind::Qmp(qmp) if qmp.negotiated => qmp.unsent_events += line.len(),
+        _ => return,
+    }
+    mon.out.push(line);
+    mark_dirty(rt, id);
+}
+
+fn has_room_for_event<S>(rt: &mut Runtime<S>, id: MonitorId, len: usize) -> bool {
+    let qmp = rt.monitors.qmp_mut(id);
+    qmp.is_none_or(|q| q.unsent_events == 0 || q.unsent_events + len <= EVENT_BUDGET)
+}
+
+/// Ends a session whose client does not read its events; see the module page.
+fn give_up<S: 'static>(rt: &mut Runtime<S>, id: MonitorId) {
+    let Some(chr) = rt.monitors.get(id).map(|mon| mon.fe.chardev()) else {
+        return;
+    };
+    let can_be_cut = can_yank(rt, chr);
+    let Some(qmp) = rt.monitors.qmp_mut(id) else {
+        return;
+    };
+    let what = if can_be_cut {
+        qmp.reset();
+        qmp.given_up = true;
+        discard_output(rt, id);
+        char_socket_yank(rt, chr);
+        "the connection is closed"
+    } else {
+        // Input and queue stay: the stream goes on, and in mid-message.
+        qmp.negotiated = false;
+        qmp.oob = false;
+        qmp.unsent_events = 0;
+        send_greeting(rt, id);
+        "the session starts anew"
+    };
+    let text = format!(
+        "monitor on chardev '{}': its client has left over 1 MiB of events unread, {what}",
+        chardev_label(rt, chr)
+    );
+    rt.chardev_report(ChardevReport::Error, &text);
 }
 
 /// The session's answer to a request: the error with its `id`.

@@ -41,12 +41,13 @@ pub type QuitHandler<S> = fn(&mut Runtime<S>);
 /// one process.
 ///
 /// ```no_run
+/// use qmonitor::monitor::MonitorMode;
 /// use qmonitor::Runtime;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// struct Thermostat { target: f64 }
 /// let mut rt = Runtime::new(Thermostat { target: 21.0 })?;
-/// rt.monitor_parse("unix:/tmp/thermostat,server=on,wait=off", "control", false)?;
+/// rt.monitor_parse("unix:/tmp/thermostat,server=on,wait=off", MonitorMode::Control, false)?;
 /// let status = rt.run()?;
 /// # Ok(()) }
 /// ```

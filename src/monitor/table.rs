@@ -242,6 +242,11 @@ pub(crate) fn monitor_flush<S>(rt: &mut Runtime<S>, id: MonitorId) {
             }
         }
     }
+    if let Some(mon) = rt.monitors.get_mut(id) {
+        if let MonitorKind::Qmp(qmp) = &mut mon.kind {
+            qmp.note_unsent(mon.out.unsent().len());
+        }
+    }
     if held_back {
         output_drained(rt, id);
     }

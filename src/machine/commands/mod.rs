@@ -7,15 +7,20 @@
 
 mod absent;
 mod machine;
+mod net;
 mod objects;
+mod qdev;
 mod qom;
 mod run_state;
+mod ui;
 
 #[cfg(test)]
 mod tests;
 
+pub use net::{netdev_from_cli, netdev_from_options, netdev_options, QEMU_NETDEV_OPTS};
 pub use objects::{object_from_cli, object_from_text};
 pub use qom::chardev_nodes;
+pub use ui::no_console;
 
 use super::runstate::{shutdown_caused_by_guest, MachineEvent};
 use super::schema::{

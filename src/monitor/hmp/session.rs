@@ -155,6 +155,7 @@ fn complete<S: 'static>(rt: &mut Runtime<S>, id: MonitorId) {
     let Some(rl) = &hmp.readline else { return };
     let before = rl.before_cursor().to_vec();
     let completion = find_completion(&before, &rt.hmp.table, rt.preconfig);
+    super::context::print_stdout(&completion.stdout);
     let candidates = super::context::candidates(rt, &completion);
     let Some(mon) = rt.monitors.get_mut(id) else {
         return;

@@ -1,0 +1,18 @@
+//! QMP sessions in one process and in simulated time: the queue, deferred
+//! commands, events, output, leaving, and all of it at random.
+//!
+//! Clients are scripted chardevs in memory, the program is a small state with
+//! commands of its own (`world.rs`). Nothing here waits or depends on what
+//! else the machine does.
+
+#![cfg(feature = "runtime")]
+
+mod churn;
+mod deferred;
+mod events;
+mod leaving;
+mod nested;
+mod output;
+mod queue;
+mod wire;
+mod world;

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 mod common;
-#[allow(dead_code)] // one direction is enough here
+#[allow(dead_code, unused_imports)] // each user needs a part
 mod recorded_schema;
 
 use common::Server;

@@ -275,7 +275,13 @@ pub(super) const OTHERS: &[Absent] = &[
     (
         HmpRow::new("dumpdtb", "filename", "write the device tree to a file")
             .args(&[HmpArg::new("filename", File)]),
-        |hmp, _| fail(hmp, "This machine doesn't have an FDT"),
+        |hmp, _| {
+            let e = Error::new("This machine doesn't have an FDT").with_hint(
+                "(Perhaps it doesn't support FDT at all, or perhaps you need to provide an \
+                 FDT with the -fdt option?)\n",
+            );
+            hmp.handle_error(Err::<(), _>(e));
+        },
     ),
     (
         HmpRow::new(

@@ -74,25 +74,59 @@ fn hmp_log(hmp: Cx, args: &HmpArgs) {
             }
         }
     }
-    open_logfile(hmp);
+    let result = hmp.rt.state.log.reopen();
+    say(hmp, result);
 }
 
 fn hmp_logfile(hmp: Cx, args: &HmpArgs) {
-    hmp.rt.state.logfile = Some(args.str("filename").to_owned());
-    open_logfile(hmp);
+    let result = hmp.rt.state.log.set_name(args.str("filename"));
+    say(hmp, result);
 }
 
-/// Opens the log file; one that cannot be opened is tried again by the next
-/// command, as in QEMU.
-fn open_logfile(hmp: Cx) {
-    let Some(path) = hmp.rt.state.logfile.clone() else {
-        return;
-    };
-    match std::fs::File::create(&path) {
-        Ok(file) => crate::trace::set_output(Some(Box::new(file))),
-        Err(e) => {
-            let reason = crate::qapi::error::strerror(&e);
-            hmp.print(format!("Error opening logfile {path}: {reason}\n"));
+fn say(hmp: Cx, result: Result<(), String>) {
+    if let Err(text) = result {
+        hmp.print(text + "\n");
+    }
+}
+
+/// The file that the log goes to. A name that cannot be opened sticks if a log
+/// file has been open before: then each further `log` tries it again.
+#[derive(Debug, Default)]
+pub(super) struct LogFile {
+    name: Option<String>,
+    open: bool,
+}
+
+impl LogFile {
+    /// Sends the log to a file of this name.
+    ///
+    /// # Errors
+    ///
+    /// The text to print. The log goes to standard error then.
+    pub(super) fn set_name(&mut self, name: &str) -> Result<(), String> {
+        let opened = std::fs::File::create(name);
+        self.open = opened.is_ok();
+        if self.open || self.name.is_some() {
+            self.name = Some(name.to_owned());
+        }
+        match opened {
+            Ok(file) => {
+                crate::trace::set_output(Some(Box::new(file)));
+                Ok(())
+            }
+            Err(e) => {
+                crate::trace::set_output(None);
+                let reason = crate::qapi::error::strerror(&e);
+                Err(format!("Error opening logfile {name}: {reason}"))
+            }
+        }
+    }
+
+    /// Tries once more to open a file that could not be.
+    fn reopen(&mut self) -> Result<(), String> {
+        match self.name.clone() {
+            Some(name) if !self.open => self.set_name(&name),
+            _ => Ok(()),
         }
     }
 }

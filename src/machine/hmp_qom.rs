@@ -1,6 +1,7 @@
 //! HMP commands about objects.
 
 use super::commands;
+use super::objects::{find_type, user_creatable_types};
 use super::qom::PropertyInput;
 use super::schema::QomCommands;
 use super::Machine;
@@ -22,8 +23,46 @@ pub(super) fn handler(name: &str) -> Option<HmpHandler<Machine>> {
 }
 
 fn hmp_object_add(hmp: Cx, args: &HmpArgs) {
+    if let Some(text) = object_help(args.str("object")) {
+        return hmp.print(text);
+    }
     let result = commands::object_from_text(hmp.rt, args.str("object"));
     hmp.handle_error(result);
+}
+
+/// What `object_add` prints if `help` is among the options: the types, or what
+/// a type can be given (`user_creatable_print_help`).
+fn object_help(options: &str) -> Option<String> {
+    let mut items = options.split(',');
+    if options.starts_with('{') || !items.any(|item| matches!(item, "help" | "?")) {
+        return None;
+    }
+    let first = options.split(',').next().unwrap_or_default();
+    let name = first.strip_prefix("qom-type=").unwrap_or(first);
+    let types = user_creatable_types();
+    let Some(class) = find_type(name).filter(|_| types.contains(&name)) else {
+        let lines = types.iter().map(|name| format!("  {name}\n"));
+        return Some(format!(
+            "List of user creatable objects:\n{}",
+            lines.collect::<String>()
+        ));
+    };
+    let properties = class.all_properties();
+    let settable = properties.iter().filter(|p| p.set.is_some());
+    let mut lines: Vec<String> = settable
+        .map(|p| match p.description {
+            "" => format!("  {}=<{}>\n", p.name, p.type_name),
+            about => format!(
+                "{:<24} - {about}\n",
+                format!("  {}=<{}>", p.name, p.type_name)
+            ),
+        })
+        .collect();
+    lines.sort_unstable();
+    Some(match lines.is_empty() {
+        true => format!("There are no options for {name}.\n"),
+        false => format!("{name} options:\n{}", lines.concat()),
+    })
 }
 
 fn hmp_object_del(hmp: Cx, args: &HmpArgs) {

@@ -70,8 +70,8 @@ pub struct Machine {
     /// Whether `sync-profile` is on. There is only one thread, so it never
     /// finds anything.
     sync_profile: bool,
-    /// The file that HMP's `logfile` named.
-    logfile: Option<String>,
+    /// Where the log goes.
+    log: hmp_log::LogFile,
     /// The chardevs that objects use.
     frontends: BTreeMap<ObjectId, CharFrontend>,
     objects: Objects,
@@ -93,7 +93,7 @@ impl Machine {
             test_value: None,
             net: net::Network::default(),
             sync_profile: false,
-            logfile: None,
+            log: hmp_log::LogFile::default(),
             frontends: BTreeMap::new(),
             objects,
             root,
@@ -110,9 +110,9 @@ impl Machine {
         m.new_child(machine, "peripheral-anon", &CONTAINER);
         m.new_child(machine, "peripheral", &CONTAINER);
         let unattached = m.new_child(machine, "unattached", &CONTAINER);
+        m.new_child(unattached, "sysbus", &SYSTEM_BUS);
         m.new_child(unattached, "system[0]", &MEMORY_REGION);
         m.new_child(unattached, "io[0]", &MEMORY_REGION);
-        m.new_child(unattached, "sysbus", &SYSTEM_BUS);
         m
     }
 

@@ -137,7 +137,6 @@ fn start(program: &str, args: &[String], reporter: &mut Reporter) -> Result<Star
     if settings.guest_name {
         reporter.set_guest_name(Some(settings.machine.name.clone()));
     }
-    open_log(&settings)?;
     let mut pidfile = host::Pidfile::open(settings.pidfile.as_deref())?;
     let mut rt = make_runtime(&settings, reporter)?;
     if let Some(echr) = settings.echr {
@@ -205,17 +204,11 @@ fn list(title: &str, names: &[&str]) -> String {
     format!("{title}\n{}", lines.collect::<String>())
 }
 
-fn open_log(settings: &Settings) -> Result<(), Error> {
-    if let Some(path) = &settings.log_file {
-        let file = std::fs::File::create(path)
-            .map_err(|e| Error::from_io(format!("Error opening logfile {path}"), &e))?;
-        crate::trace::set_output(Some(Box::new(file)));
-    }
-    Ok(())
-}
-
 fn make_runtime(settings: &Settings, reporter: &Reporter) -> Result<Runtime<Machine>, Failure> {
-    let machine = Machine::new(settings.machine.clone());
+    let mut machine = Machine::new(settings.machine.clone());
+    if let Some(path) = &settings.log_file {
+        machine.log.set_name(path).map_err(Error::new)?;
+    }
     let mut rt =
         Runtime::new(machine).map_err(|e| Error::from_io("the main loop cannot be made", &e))?;
     let for_reports = reporter.clone();

@@ -8,7 +8,7 @@ use super::schema::{
     CharCommands, ControlCommands, DataFormat, FdsCommands, TraceCommands, TraceEventState,
 };
 use crate::chardev::opts::QemuOpts;
-use crate::chardev::{self, qemu_chr_parse_opts, QEMU_CHARDEV_OPTS};
+use crate::chardev::{self, qemu_chr_parse_opts, CHARDEV_BACKENDS, QEMU_CHARDEV_OPTS};
 use crate::qapi::Error;
 
 /// The function of a command, by the name in its row; sub-commands of `info`
@@ -74,6 +74,11 @@ fn parse_chardev_args<S: 'static>(hmp: &mut Hmp<'_, S>, text: &str) -> Option<Qe
 }
 
 fn hmp_chardev_add<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
+    if matches!(args.str("args"), "help" | "?") {
+        let types = CHARDEV_BACKENDS.iter().map(|name| format!("  {name}\n"));
+        hmp.print("Available chardev backend types: \n");
+        return hmp.print(types.collect::<String>());
+    }
     let Some(opts) = parse_chardev_args(hmp, args.str("args")) else {
         return;
     };

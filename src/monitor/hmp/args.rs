@@ -19,8 +19,9 @@
 //! ```
 //!
 //! Arguments are read in this order, each once. A flag stands before the
-//! arguments that follow it in the table; one that comes too late or out of
-//! turn is not seen and becomes the next argument's problem.
+//! arguments that follow it in the table; one that comes too late is
+//! unknown to the flags that still may come, and otherwise becomes the next
+//! argument's problem.
 
 use super::completion::CompletionKind;
 use super::cursor::{is_blank, Cursor, StringError};
@@ -131,7 +132,8 @@ pub(super) fn parse_arguments(
         env,
     };
     let mut values = HmpArgs::new(args);
-    for arg in args {
+    for (i, arg) in args.iter().enumerate() {
+        parser.args = &args[i..];
         if let Some(value) = parser.parse(arg)? {
             values.insert(arg.name, value);
         }
@@ -146,6 +148,7 @@ pub(super) fn parse_arguments(
 
 struct ArgParser<'p, 'line> {
     name: &'p str,
+    /// The argument to be read and those behind it.
     args: &'static [HmpArg],
     cursor: &'p mut Cursor<'line>,
     env: &'p mut dyn HmpEnv,
@@ -238,8 +241,8 @@ impl ArgParser<'_, '_> {
         let letter = self.cursor.peek_second();
         if letter != arg.flag() {
             return match letter {
-                // Another flag of this command: its turn may come, and if it
-                // is over, the next argument gets it.
+                // The turn of this one will come; one whose turn is over is
+                // not known any more.
                 Some(_) if self.args.iter().any(|arg| arg.flag() == letter) => Ok(None),
                 Some(letter) => {
                     let mut text = format!("{}: unsupported option -", self.name).into_bytes();

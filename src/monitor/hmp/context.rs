@@ -18,6 +18,9 @@ use crate::trace_event;
 /// not know the kind.
 pub type CompletionFn<S> = fn(&Runtime<S>, CompletionKind) -> Option<Vec<String>>;
 
+/// What `help` prints for some topic.
+pub type HelpFn = fn() -> String;
+
 /// Reads the `key=value,...` of an argument, as `device_add` has it.
 pub type OptionsFn<S> = fn(&Runtime<S>, group: &'static str, text: &str) -> Result<QDict, Error>;
 
@@ -27,7 +30,7 @@ pub struct HmpTables<S: 'static> {
     pub table: HmpTable<HmpHandler<S>>,
     pub(crate) format: FormatState,
     completions: Vec<CompletionFn<S>>,
-    help_topics: Vec<(&'static str, fn() -> String)>,
+    help_topics: Vec<(&'static str, HelpFn)>,
     options: OptionsFn<S>,
 }
 
@@ -56,7 +59,7 @@ impl<S: 'static> HmpTables<S> {
 
     /// Has `help TOPIC` print a text of its own instead of the command's line,
     /// as QEMU's `help log` lists the log items.
-    pub fn add_help_topic(&mut self, topic: &'static str, text: fn() -> String) {
+    pub fn add_help_topic(&mut self, topic: &'static str, text: HelpFn) {
         self.help_topics.push((topic, text));
     }
 

@@ -44,7 +44,7 @@ mod values;
 
 pub use args::{ArgKind, HmpArg};
 pub use completion::{find_completion, Completion, CompletionKind, CompletionSource};
-pub use context::{CompletionFn, Hmp, HmpTables, OptionsFn};
+pub use context::{CompletionFn, HelpFn, Hmp, HmpTables, OptionsFn};
 pub use dump::{bsd_sum, memory_dump};
 pub use expr::{evaluate, ExprError, RegisterFn};
 pub use format::{format_char, format_ioport, format_value, Format, FormatArg, FormatState};

@@ -64,7 +64,13 @@ impl Client {
     /// Passes that many descriptors along with a request.
     fn pass(&mut self, rt: &mut Rt, request: &str, count: usize) -> String {
         let files: Vec<_> = (0..count)
-            .map(|_| File::options().read(true).write(true).open("/dev/null").unwrap())
+            .map(|_| {
+                File::options()
+                    .read(true)
+                    .write(true)
+                    .open("/dev/null")
+                    .unwrap()
+            })
             .collect();
         let fds: Vec<_> = files.iter().map(File::as_raw_fd).collect();
         sendmsg::<()>(

@@ -2,12 +2,12 @@
 //! also watches standard input.
 //!
 //!     cargo run --example own_loop -- /tmp/own-loop
+//!     nc -U /tmp/own-loop
 //!
-//! A line on standard input is this program's own business; everything else is
-//! the monitor's. `poll_fd` is readable when it has something to do, and
-//! `next_timeout` says when it will have.
+//! Lines on standard input are this program's own business; everything else is
+//! the monitor's. `poll_fd` is readable when the monitor has something to do,
+//! `next_timeout` says when it will have, and `turn` does it without waiting.
 
-use std::io::BufRead;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -18,10 +18,11 @@ use qmonitor::Runtime;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = std::env::args().nth(1).unwrap_or("/tmp/own-loop".into());
-    let lines_seen = 0u32;
+    let lines_seen = 0;
     let mut rt = Runtime::new(lines_seen)?;
     let qmp = format!("unix:{path},server=on,wait=off");
     rt.monitor_parse(&qmp, MonitorMode::Control, false)?;
+
     let stdin = std::io::stdin();
     let mut input_open = true;
     while rt.exit_requested().is_none() {
@@ -38,10 +39,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         poll(&mut fds, timeout)?;
         let input_ready = fds.get(1).and_then(PollFd::any).unwrap_or(false);
         drop(fds);
+
         if input_ready {
-            let mut line = String::new();
-            input_open = stdin.lock().read_line(&mut line)? > 0;
-            rt.state += u32::from(input_open);
+            let mut buf = [0; 4096];
+            // Past the standard library's buffer, which poll cannot see into.
+            let n = nix::unistd::read(&stdin, &mut buf)?;
+            input_open = n > 0;
+            rt.state += buf[..n].iter().filter(|byte| **byte == b'\n').count();
             println!("{} lines so far", rt.state);
         }
         rt.turn(Some(Duration::ZERO))?;

@@ -6,6 +6,8 @@ extern crate self as qmonitor;
 
 #[cfg(feature = "runtime")]
 pub mod chardev;
+#[cfg(feature = "client")]
+pub mod client;
 #[cfg(feature = "machine")]
 pub mod machine;
 #[cfg(feature = "runtime")]

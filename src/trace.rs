@@ -13,9 +13,11 @@
 //! # qmonitor::trace::set_enabled("*", false);
 //! ```
 //!
-//! As in QEMU the events belong to the process, not to one instance.
+//! As in QEMU the events belong to the process, not to one instance. One line
+//! is one step, whatever it tells of: control characters in it are escaped, and
+//! what is too long for a line is cut.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Mutex;
@@ -59,13 +61,33 @@ impl TraceEvent {
                 now.subsec_micros()
             );
         }
-        line.push_str(&format!("{} {args}\n", self.name));
+        push_line(&mut line, &format!("{} {args}", self.name));
         // A log that cannot be written has nowhere to complain to.
         let _ = match &mut *out {
             Some(writer) => writer.write_all(line.as_bytes()),
             None => std::io::stderr().write_all(line.as_bytes()),
         };
     }
+}
+
+/// Longer lines are cut. A message may be as large as the JSON limits allow.
+const LINE_MAX: usize = 512;
+
+/// Appends `text` as one line.
+fn push_line(line: &mut String, text: &str) {
+    let fits = |(i, c): (usize, char)| i + c.len_utf8();
+    let ends = text.char_indices().map(fits);
+    let end = ends.take_while(|end| *end <= LINE_MAX).last().unwrap_or(0);
+    for c in text[..end].chars() {
+        match c.is_control() {
+            true => line.extend(c.escape_default()),
+            false => line.push(c),
+        }
+    }
+    if end < text.len() {
+        let _ = write!(line, "... ({} bytes)", text.len());
+    }
+    line.push('\n');
 }
 
 static OUTPUT: Mutex<Option<Box<dyn Write + Send>>> = Mutex::new(None);
@@ -122,13 +144,14 @@ declare! {
     watch_add "The main loop began to watch a descriptor.";
     watch_remove "The main loop stopped watching a descriptor.";
     watch_dispatch "A watched descriptor is ready, its handler runs.";
+    timer_dispatch "A timer is due, its handler runs.";
+    bh_dispatch "A bottom half runs.";
     tcp_chr_accept "A client's connection was accepted.";
     tcp_chr_new_client "A connection became the chardev's; listening ends.";
     tcp_chr_connect "The chardev is open; its handler is now tcp_chr_read.";
     tcp_chr_read "Bytes arrived on a socket.";
     tcp_chr_disconnect "The connection ended.";
     chr_read "Bytes arrived on another backend.";
-    chr_write "Bytes were written to a backend.";
     monitor_qmp_event "A QMP monitor heard of its chardev.";
     monitor_qmp_read "A QMP monitor was given bytes.";
     handle_qmp_command "A message is complete.";
@@ -140,10 +163,14 @@ declare! {
     qmp_dispatch "A request is looked at.";
     do_qmp_dispatch "The command was found; its function is called.";
     qmp_dispatch_done "The command's function returned.";
-    monitor_qmp_respond "A reply was put into the output buffer.";
-    monitor_flush "Output was handed to the chardev.";
+    monitor_qmp_respond "A greeting or reply was put into the output buffer.";
     monitor_qapi_event_emit "An event goes out.";
     monitor_qapi_event_queue "An event is held back by its rate limit.";
+    monitor_flush "A monitor's output is handed to its chardev.";
+    chr_write "A backend is given bytes to write, or refused some.";
+    tcp_chr_write "Bytes were written to a socket.";
+    monitor_event "A human monitor heard of its chardev.";
+    monitor_read "A human monitor was given bytes.";
     handle_hmp_command "A line was typed at a human monitor.";
     hmp_command "An HMP command's function is called.";
     runstate_set "The machine's state changed.";
@@ -233,6 +260,19 @@ mod tests {
         assert_eq!(e.desc(), "trace event 'no_such_event' does not exist");
         assert!(enable_events("no_such_*").is_ok());
         assert!(enable_events("-no_such_*").is_ok());
+    }
+
+    #[test]
+    fn a_step_is_one_line_whatever_it_tells_of() {
+        let line = |text: &str| {
+            let mut line = String::new();
+            push_line(&mut line, text);
+            line
+        };
+        assert_eq!(line("a \r\n\x1b\u{85}b é"), "a \\r\\n\\u{1b}\\u{85}b é\n");
+        assert_eq!(line(&"x".repeat(512)), "x".repeat(512) + "\n");
+        let cut = "x".repeat(511) + "... (515 bytes)\n";
+        assert_eq!(line(&("x".repeat(511) + "éé")), cut);
     }
 
     #[test]

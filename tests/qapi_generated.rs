@@ -20,18 +20,36 @@ mod arguments {
     include!(concat!(env!("OUT_DIR"), "/test-arguments.rs"));
 }
 
+mod generated_kinds;
+
 /// What handlers are given.
 pub struct Context<S> {
     /// The embedder's state.
     pub state: S,
+    /// The policy in force.
+    pub policy: CompatPolicy,
+    /// The events emitted.
+    pub events: Vec<(&'static str, QDict)>,
 }
 
-/// Where generated emitters send events: nobody does in this file.
-pub fn event_emit<S>(_: &mut Context<S>, _: &'static EventInfo, _: QDict) {}
+impl<S> Context<S> {
+    fn new(state: S, policy: CompatPolicy) -> Self {
+        Context {
+            state,
+            policy,
+            events: Vec::new(),
+        }
+    }
+}
+
+/// What generated emitters call.
+pub fn event_emit<S>(cx: &mut Context<S>, event: &'static EventInfo, data: QDict) {
+    cx.events.push((event.name, data));
+}
 
 /// The policy that generated emitters ask for.
-pub fn compat_policy<S>(_: &Context<S>) -> CompatPolicy {
-    CompatPolicy::default()
+pub fn compat_policy<S>(cx: &Context<S>) -> CompatPolicy {
+    cx.policy
 }
 
 struct AcceptAll;
@@ -129,7 +147,7 @@ fn arguments_are_accepted_or_refused_as_by_qemu() {
         let mut call = Call::new(args, CompatPolicy::default(), &mut out);
         match command.func {
             QmpCommandFunc::Immediate(func) => {
-                func(&mut Context { state: AcceptAll }, &mut call)?;
+                func(&mut Context::new(AcceptAll, call.policy()), &mut call)?;
                 assert_eq!(out.as_bytes(), b"{}");
                 Ok(())
             }

@@ -182,13 +182,15 @@ pub(super) fn qemu_chr_write<H: ChardevHost>(
     let Some(chr) = h.chardevs().get(id) else {
         return Err(io::ErrorKind::NotFound.into());
     };
+    trace_event!(chr_write, "{} is given {} bytes", chr.label, buf.len());
     let written = (chr.class.chr_write)(h, id, buf);
     let Some(chr) = h.chardevs().get(id) else {
         return written;
     };
     match &written {
-        Ok(n) => trace_event!(chr_write, "{} took {n} of {} bytes", chr.label, buf.len()),
-        Err(e) => trace_event!(chr_write, "{} took none of {}: {e}", chr.label, buf.len()),
+        Ok(n) if *n == buf.len() => {}
+        Ok(n) => trace_event!(chr_write, "{} took only {n}", chr.label),
+        Err(e) => trace_event!(chr_write, "{} took none: {e}", chr.label),
     }
     if let Some(log) = &chr.log {
         let logged = match &written {
@@ -260,6 +262,13 @@ pub fn qemu_chr_fe_accept_input<H: ChardevHost>(h: &mut H, fe: CharFrontend) {
     if let Some(chr) = h.chardevs().get(fe.chr) {
         (chr.class.chr_accept_input)(h, fe.chr);
     }
+}
+
+/// Whether the peer sees where one write ends and the next begins: datagrams
+/// and websocket frames. A front end then should not join its writes.
+pub fn qemu_chr_fe_keeps_writes_apart<H: ChardevHost>(h: &H, fe: CharFrontend) -> bool {
+    let kind = h.chardevs().get(fe.chr).map(|chr| chr.kind());
+    kind == Some("udp") || super::socket::is_websocket(h, fe.chr)
 }
 
 /// Whether the backend is open (`qemu_chr_fe_backend_open`).

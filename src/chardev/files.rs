@@ -39,26 +39,30 @@ pub(super) fn qemu_open<H: ChardevHost>(
     }
 }
 
-/// A FIFO held open for writing while somebody else opens it; see
-/// [`fifo_reader`].
+/// Whether output to a path can be opened at once; see [`fifo_reader`].
 #[derive(Debug)]
-pub struct FifoHold(#[allow(dead_code)] OwnedFd);
+pub enum FifoReader {
+    /// It is a FIFO that nobody reads: where QEMU blocks in open(2), a caller
+    /// can wait by asking again.
+    Missing,
+    /// It is a FIFO with a reader. It is held open until this is dropped, so
+    /// that the reader does not see an end before the backend opens it.
+    Present(OwnedFd),
+    /// It is no FIFO, or the backend will say what is wrong with it.
+    NotAsked,
+}
 
-/// Whether output to this path can be opened at once. Only a FIFO that nobody
-/// reads cannot: `Err`. Where QEMU blocks in open(2), a caller can wait by
-/// asking again. For a FIFO with a reader it is held open until the answer is
-/// dropped, so that the reader does not see an end in between.
-pub fn fifo_reader(path: &str) -> Result<Option<FifoHold>, ()> {
+/// Looks whether somebody reads a FIFO.
+pub fn fifo_reader(path: &str) -> FifoReader {
     use std::os::unix::fs::FileTypeExt;
     if !std::fs::metadata(path).is_ok_and(|m| m.file_type().is_fifo()) {
-        return Ok(None);
+        return FifoReader::NotAsked;
     }
     let flags = OFlag::O_WRONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
     match open(path, flags, Mode::empty()) {
-        Ok(fd) => Ok(Some(FifoHold(fd))),
-        Err(nix::errno::Errno::ENXIO) => Err(()),
-        // It is for the backend to say what is wrong.
-        Err(_) => Ok(None),
+        Ok(fd) => FifoReader::Present(fd),
+        Err(nix::errno::Errno::ENXIO) => FifoReader::Missing,
+        Err(_) => FifoReader::NotAsked,
     }
 }
 

@@ -44,10 +44,13 @@
 //! | `fe` | what a front end calls: `qemu_chr_fe_*` |
 //! | `be` | what a backend calls: `qemu_chr_be_*` |
 //! | `manage` | adding, changing and removing |
-//! | `net`, `files` | sockets and files, with QEMU's error texts |
+//! | `net`, `resolve`, `address`, `files` | sockets and files, with QEMU's error texts |
+//! | `socket`, `socket_io`, `socket_client` | the socket backend: life, bytes, connecting |
+//! | `telnet`, `websocket` | protocols on a socket, as pure codecs |
 //! | `fd` | what all backends on plain descriptors share |
 //! | the others | a backend each |
 
+mod address;
 pub(crate) mod base64;
 mod be;
 pub mod cli;
@@ -67,15 +70,19 @@ mod net;
 mod null;
 pub mod opts;
 mod pty;
+mod resolve;
 mod ringbuf;
 mod scm_rights;
+mod sha1;
 mod socket;
 mod socket_client;
+mod socket_io;
 pub mod stdio;
 mod table;
 mod telnet;
 mod testdev;
 mod udp;
+mod websocket;
 
 pub use be::{qemu_chr_be_can_write, qemu_chr_be_event, qemu_chr_be_write};
 pub use cli::{qemu_chr_parse_cli, qemu_chr_parse_opts, QEMU_CHARDEV_OPTS};
@@ -83,10 +90,10 @@ pub use compat::{invalid_char_driver, qemu_chr_parse_compat, ParsedCompat};
 pub use config::*;
 pub use fe::{
     qemu_chr_fe_accept_input, qemu_chr_fe_add_watch, qemu_chr_fe_backend_open, qemu_chr_fe_deinit,
-    qemu_chr_fe_get_msgfd, qemu_chr_fe_init, qemu_chr_fe_set_echo, qemu_chr_fe_set_handlers,
-    qemu_chr_fe_set_open, qemu_chr_fe_write, CharFrontend, CharHandlers,
+    qemu_chr_fe_get_msgfd, qemu_chr_fe_init, qemu_chr_fe_keeps_writes_apart, qemu_chr_fe_set_echo,
+    qemu_chr_fe_set_handlers, qemu_chr_fe_set_open, qemu_chr_fe_write, CharFrontend, CharHandlers,
 };
-pub use files::{fifo_reader, FifoHold};
+pub use files::{fifo_reader, FifoReader};
 pub use host::{ChardevHost, ChardevReport, ChardevRequest};
 pub use manage::{
     chardev_add, chardev_change, chardev_remove, chardev_send_break, qemu_chardev_new,

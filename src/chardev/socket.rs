@@ -24,19 +24,11 @@
 //!   └──────── tcp_chr_disconnect ───────────────────┘   "Closed"
 //! ```
 //!
-//! # Two watches on one connection
+//! A websocket says its request between `tcp_chr_new_client` and
+//! `tcp_chr_connect`; until then the chardev counts as disconnected.
 //!
-//! `tcp_chr_read` runs only while the front end can take input; a peer that goes
-//! meanwhile is noticed by `tcp_chr_hup`. The end of the stream (a half close)
-//! counts as the end of the connection once all input is read. A full close
-//! ends it at once if nobody is attached to read what is left; otherwise that
-//! is read first.
-//!
-//! # Writing never ends a connection
-//!
-//! A failed write only reports its error. The same cause makes the loop report
-//! hang-up, and the connection ends from there: a front end in the middle of a
-//! write is never told "Closed" from below.
+//! How bytes are read and written meanwhile is in `socket_io`; how a client
+//! connects, in `socket_client`.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -44,17 +36,21 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::sys::socket::{self, sockopt, MsgFlags, Shutdown, SockFlag};
+use nix::sys::socket::{self, sockopt, Shutdown, SockFlag};
 
-use super::be::{qemu_chr_be_can_write, qemu_chr_be_event, qemu_chr_be_write};
+use super::address::{connection_ends, socket_address_to_string, Ends};
+use super::be::qemu_chr_be_event;
 use super::config::{SocketAddress, SocketConfig};
 use super::host::{ChardevHost, ChardevReport};
-use super::net::{self, Ends, UnixPath};
-use super::scm_rights::{recv_with_fd, RightsBuf};
+use super::net::{self, UnixPath};
+use super::scm_rights::RightsBuf;
 use super::socket_client::{self, Client};
+use super::socket_io::{
+    tcp_chr_update_read_handler, tcp_chr_watch_fd, tcp_chr_websock_handshake, tcp_chr_write,
+    Websock,
+};
 use super::table::{ChardevClass, ChardevId, ChrEvent};
 use super::telnet::{TelnetDecoder, TELNET_OPENING, TN3270_OPENING};
-use super::CHR_READ_BUF_LEN;
 use crate::main_loop::{own_fd, ClockType, Condition, Flow, SharedFd, TimerId, Watch, WatchId};
 use crate::qapi::Error;
 use crate::trace_event;
@@ -72,7 +68,7 @@ pub(super) struct SocketChardev {
     connection: Option<Connection>,
     pub(super) client: Client,
     /// Outlives connections, in the state the last one left it in, as in QEMU.
-    telnet: Option<TelnetDecoder>,
+    pub(super) telnet: Option<TelnetDecoder>,
 }
 
 struct Listener {
@@ -82,16 +78,25 @@ struct Listener {
     _path: Option<UnixPath>,
 }
 
-struct Connection {
-    fd: Rc<OwnedFd>,
+/// A peer, from accept to hang-up.
+pub(super) struct Connection {
+    pub(super) fd: Rc<OwnedFd>,
     filename: String,
-    read_watch: Option<WatchId>,
-    hup_watch: Option<WatchId>,
+    /// The front end was told "Opened". Not yet in a websocket's handshake.
+    pub(super) open: bool,
+    pub(super) websock: Option<Websock>,
+    pub(super) read_watch: Option<WatchId>,
+    pub(super) hup_watch: Option<WatchId>,
+    pub(super) flush_watch: Option<WatchId>,
+    /// Runs while the peer is gone and its last input is being read.
+    pub(super) hup_timer: Option<TimerId>,
+    /// How often input was read.
+    pub(super) reads: u32,
     /// Whether a front end was given the descriptor to watch.
-    watched_by_frontend: bool,
+    pub(super) watched_by_frontend: bool,
     /// For unix sockets, over which descriptors may come.
-    rights: Option<RightsBuf>,
-    msgfd: Option<OwnedFd>,
+    pub(super) rights: Option<RightsBuf>,
+    pub(super) msgfd: Option<OwnedFd>,
 }
 
 /// The class of socket chardevs.
@@ -111,7 +116,7 @@ pub(super) fn state<H: ChardevHost>(h: &mut H, id: ChardevId) -> Option<&mut Soc
     h.chardevs_mut().state_mut(id)
 }
 
-fn connection<H: ChardevHost>(h: &mut H, id: ChardevId) -> Option<&mut Connection> {
+pub(super) fn connection<H: ChardevHost>(h: &mut H, id: ChardevId) -> Option<&mut Connection> {
     state(h, id)?.connection.as_mut()
 }
 
@@ -150,9 +155,6 @@ pub(super) fn qmp_chardev_open_socket<H: ChardevHost>(
     if let Some(creds) = &config.tls_creds {
         return Err(Error::new(format!("No TLS credentials with id '{creds}'")));
     }
-    if config.websocket {
-        return Err(Error::new("Websocket support is not available"));
-    }
     let telnet = (config.server && (config.telnet || config.tn3270))
         .then(|| TelnetDecoder::new(config.tn3270));
     let mut state = SocketChardev {
@@ -190,18 +192,21 @@ fn tcp_chr_wait_connected<H: ChardevHost>(h: &mut H, id: ChardevId) -> Result<()
     let filename = super::table::filename(h, id);
     let text = format!("QEMU waiting for connection on: {filename}");
     h.chardev_report(ChardevReport::Info, &text);
-    while let Some(s) = state(h, id).filter(|s| s.connection.is_none()) {
-        let Some(listener) = s.listener.as_ref().map(|l| l.fd.clone()) else {
-            break;
+    loop {
+        let Some(s) = state(h, id) else { return Ok(()) };
+        // In a websocket's handshake it is the client who is waited for.
+        let (fd, step): (_, fn(&mut H, ChardevId)) = match (&s.connection, &s.listener) {
+            (Some(c), _) if c.open => return Ok(()),
+            (Some(c), _) => (c.fd.clone(), tcp_chr_websock_handshake),
+            (None, Some(listener)) => (listener.fd.clone(), tcp_chr_accept),
+            (None, None) => return Ok(()),
         };
-        let mut fds = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
+        let mut fds = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
         match poll(&mut fds, PollTimeout::NONE) {
-            Ok(_) | Err(Errno::EINTR) => {}
+            Ok(_) | Err(Errno::EINTR) => step(h, id),
             Err(e) => return Err(Error::from_io("Failed to wait for a client", &e.into())),
         }
-        tcp_chr_accept(h, id);
     }
-    Ok(())
 }
 
 /// Watches the listener, unless there is none or a client is connected.
@@ -249,9 +254,9 @@ fn tcp_chr_accept<H: ChardevHost>(h: &mut H, id: ChardevId) {
         Ok(fd) => {
             trace_event!(
                 tcp_chr_accept,
-                "fd {} on listening fd {}",
-                fd.as_raw_fd(),
-                listener.as_raw_fd()
+                "fd {} accepted fd {}",
+                listener.as_raw_fd(),
+                fd.as_raw_fd()
             );
             tcp_chr_new_client(h, id, Rc::new(fd));
         }
@@ -282,159 +287,74 @@ fn accept_backoff<H: ChardevHost>(h: &mut H, id: ChardevId) {
     }
 }
 
-/// A connection becomes the chardev's. Listening ends, and a telnet server says its
-/// opening; nothing else may come before that.
+/// A connection becomes the chardev's, and listening ends.
 pub(super) fn tcp_chr_new_client<H: ChardevHost>(h: &mut H, id: ChardevId, fd: Rc<OwnedFd>) {
+    trace_event!(tcp_chr_new_client, "fd {}", fd.as_raw_fd());
     tcp_chr_unlisten(h, id);
     let Some(s) = state(h, id).filter(|s| s.connection.is_none()) else {
         return;
     };
-    trace_event!(tcp_chr_new_client, "fd {}", fd.as_raw_fd());
-    let ends = net::connection_ends(fd.as_fd(), s.config.server);
+    let ends = connection_ends(fd.as_fd(), s.config.server);
     let inet = matches!(ends, Ends::Inet(..));
     if s.config.nodelay && inet {
         // Only a matter of speed: not worth losing the client.
         let _ = socket::setsockopt(&fd, sockopt::TcpNoDelay, &true);
     }
+    let websocket = s.config.websocket;
+    s.connection = Some(Connection {
+        fd,
+        filename: connected_filename(&s.config, &ends),
+        open: false,
+        websock: websocket.then(Websock::default),
+        read_watch: None,
+        hup_watch: None,
+        flush_watch: None,
+        hup_timer: None,
+        reads: 0,
+        watched_by_frontend: false,
+        rights: (!inet && !websocket).then(RightsBuf::new),
+        msgfd: None,
+    });
+    if websocket {
+        tcp_chr_update_read_handler(h, id);
+    } else {
+        tcp_chr_connect(h, id);
+    }
+}
+
+/// The chardev is open, after a telnet server has said its opening: its
+/// connection is watched from now on.
+pub(super) fn tcp_chr_connect<H: ChardevHost>(h: &mut H, id: ChardevId) {
+    let Some(s) = state(h, id) else { return };
     let opening = match s.telnet {
         None => &[][..],
         Some(_) if s.config.tn3270 => TN3270_OPENING,
         Some(_) => TELNET_OPENING,
     };
+    let Some(c) = &mut s.connection else { return };
+    c.open = true;
+    let fd = c.fd.as_raw_fd();
+    trace_event!(tcp_chr_connect, "fd {fd} is {}", c.filename);
     // The buffer of a new connection has room for it. If the client is gone
     // already, the loop is about to say so.
     if !opening.is_empty() {
-        let _ = socket::send(fd.as_raw_fd(), opening, MsgFlags::MSG_NOSIGNAL);
+        let _ = tcp_chr_write(h, id, opening);
     }
-    s.connection = Some(Connection {
-        fd,
-        filename: connected_filename(&s.config, &ends),
-        read_watch: None,
-        hup_watch: None,
-        watched_by_frontend: false,
-        rights: (!inet).then(RightsBuf::new),
-        msgfd: None,
-    });
-    tcp_chr_connect(h, id);
-}
-
-/// The chardev is open: its connection is watched from now on.
-fn tcp_chr_connect<H: ChardevHost>(h: &mut H, id: ChardevId) {
-    let Some(fd) = connection(h, id).map(|c| c.fd.as_raw_fd()) else {
-        return;
-    };
-    trace_event!(
-        tcp_chr_connect,
-        "fd {fd} is {}",
-        super::table::filename(h, id)
-    );
     tcp_chr_update_read_handler(h, id);
     qemu_chr_be_event(h, id, ChrEvent::Opened);
 }
 
-/// Watches the connection for input if there is somebody to read it, and for
-/// hang-up in any case.
-fn tcp_chr_update_read_handler<H: ChardevHost>(h: &mut H, id: ChardevId) {
-    let attached = h.chardevs().get(id).is_some_and(|chr| chr.has_handlers());
-    let Some(c) = connection(h, id) else { return };
-    let (read_watch, hup_watch) = (c.read_watch.take(), c.hup_watch.take());
-    let fd: SharedFd = c.fd.clone();
-    let main_loop = h.main_loop_mut();
-    for watch in [read_watch, hup_watch].into_iter().flatten() {
-        main_loop.remove_watch(watch);
-    }
-    let read_watch = attached.then(|| {
-        let watch = Watch::new("tcp_chr_read", fd.clone(), Condition::IN, move |h, _| {
-            tcp_chr_read(h, id);
-            Flow::Keep
-        });
-        main_loop.add_watch(watch.gate(move |h| qemu_chr_be_can_write(h, id) > 0))
-    });
-    let hup_watch = Watch::new("tcp_chr_hup", fd, Condition::HUP, move |h, _| {
-        tcp_chr_hup(h, id);
-        Flow::Keep
-    });
-    let hup_watch = main_loop.add_watch(hup_watch);
-    if let Some(c) = connection(h, id) {
-        c.read_watch = read_watch;
-        c.hup_watch = Some(hup_watch);
-    }
-}
-
-/// Input, or the end of the stream.
-fn tcp_chr_read<H: ChardevHost>(h: &mut H, id: ChardevId) {
-    let len = qemu_chr_be_can_write(h, id).min(CHR_READ_BUF_LEN);
-    if len == 0 {
-        return;
-    }
-    let mut buf = h.chardevs_mut().take_read_buf(len);
-    if let Some(c) = connection(h, id) {
-        let fd = c.fd.as_raw_fd();
-        let got = match &mut c.rights {
-            Some(rights) => recv_with_fd(fd, &mut buf[..len], rights).map(|(n, received)| {
-                if received.is_some() {
-                    c.msgfd = received;
-                }
-                n
-            }),
-            None => socket::recv(fd, &mut buf[..len], MsgFlags::empty()).map_err(Into::into),
-        };
-        match got {
-            Ok(0) => tcp_chr_disconnect(h, id),
-            Ok(n) => {
-                trace_event!(tcp_chr_read, "fd {fd} got {n} bytes");
-                deliver(h, id, &buf[..n]);
-            }
-            Err(e) => match e.kind() {
-                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => {}
-                _ => tcp_chr_disconnect(h, id),
-            },
-        }
-    }
-    h.chardevs_mut().put_read_buf(buf);
-}
-
-/// Hands input to the front end, without telnet's commands.
-fn deliver<H: ChardevHost>(h: &mut H, id: ChardevId, input: &[u8]) {
-    let Some(telnet) = state(h, id).and_then(|s| s.telnet.as_mut()) else {
-        return qemu_chr_be_write(h, id, input);
-    };
-    let mut text = Vec::with_capacity(input.len());
-    let breaks = telnet.decode(input, &mut text);
-    for _ in 0..breaks {
-        qemu_chr_be_event(h, id, ChrEvent::Break);
-    }
-    if !text.is_empty() {
-        qemu_chr_be_write(h, id, &text);
-    }
-}
-
-/// The peer is gone for good. What it sent before is still read if there is
-/// somebody to read it; `tcp_chr_read` then meets the end.
-fn tcp_chr_hup<H: ChardevHost>(h: &mut H, id: ChardevId) {
-    let Some(c) = connection(h, id) else { return };
-    let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
-    let input_left = c.read_watch.is_some()
-        && matches!(socket::recv(c.fd.as_raw_fd(), &mut [0], flags), Ok(1..));
-    if !input_left {
-        return tcp_chr_disconnect(h, id);
-    }
-    if let Some(watch) = c.hup_watch.take() {
-        h.main_loop_mut().remove_watch(watch);
-    }
-}
-
 /// The connection is over; listen again, or connect again after a while.
-fn tcp_chr_disconnect<H: ChardevHost>(h: &mut H, id: ChardevId) {
-    if !tcp_chr_free_connection(h, id) {
-        return;
-    }
+pub(super) fn tcp_chr_disconnect<H: ChardevHost>(h: &mut H, id: ChardevId) {
+    let was_open = tcp_chr_free_connection(h, id);
     tcp_chr_listen(h, id);
-    qemu_chr_be_event(h, id, ChrEvent::Closed);
+    if was_open {
+        qemu_chr_be_event(h, id, ChrEvent::Closed);
+    }
     socket_client::restart_timer(h, id);
 }
 
-/// Lets go of the connection; false if there was none.
+/// Lets go of the connection; true if there was one and it was open.
 fn tcp_chr_free_connection<H: ChardevHost>(h: &mut H, id: ChardevId) -> bool {
     let Some(s) = state(h, id) else { return false };
     let inherited = matches!(s.config.addr, SocketAddress::Fd(_)) && !s.config.server;
@@ -442,15 +362,19 @@ fn tcp_chr_free_connection<H: ChardevHost>(h: &mut H, id: ChardevId) -> bool {
         return false;
     };
     trace_event!(tcp_chr_disconnect, "fd {}", c.fd.as_raw_fd());
-    for watch in [c.read_watch, c.hup_watch].into_iter().flatten() {
+    let watches = [c.read_watch, c.hup_watch, c.flush_watch];
+    for watch in watches.into_iter().flatten() {
         h.main_loop_mut().remove_watch(watch);
+    }
+    if let Some(timer) = c.hup_timer {
+        h.main_loop_mut().timer_free(timer);
     }
     if c.watched_by_frontend && !inherited {
         // The front end's watch may hold a share of the descriptor. It shall
         // hear of the end, and so shall the peer.
         let _ = socket::shutdown(c.fd.as_raw_fd(), Shutdown::Both);
     }
-    true
+    c.open
 }
 
 /// The address that a socket chardev listens at or connects to, with the port
@@ -458,6 +382,12 @@ fn tcp_chr_free_connection<H: ChardevHost>(h: &mut H, id: ChardevId) -> bool {
 pub fn char_socket_get_addr<H: ChardevHost>(h: &H, id: ChardevId) -> Option<&SocketAddress> {
     let s: &SocketChardev = h.chardevs().state(id)?;
     Some(&s.addr)
+}
+
+/// Whether a chardev speaks websocket.
+pub(super) fn is_websocket<H: ChardevHost>(h: &H, id: ChardevId) -> bool {
+    let state: Option<&SocketChardev> = h.chardevs().state(id);
+    state.is_some_and(|s| s.config.websocket)
 }
 
 /// Whether a chardev can be yanked: sockets can.
@@ -480,24 +410,11 @@ fn char_socket_finalize<H: ChardevHost>(h: &mut H, id: ChardevId) {
     socket_client::cancel(h, id);
 }
 
-fn tcp_chr_write<H: ChardevHost>(h: &mut H, id: ChardevId, buf: &[u8]) -> io::Result<usize> {
-    match connection(h, id) {
-        Some(c) => Ok(socket::send(c.fd.as_raw_fd(), buf, MsgFlags::MSG_NOSIGNAL)?),
-        None => Ok(buf.len()),
-    }
-}
-
-fn tcp_chr_watch_fd<H: ChardevHost>(h: &mut H, id: ChardevId) -> Option<SharedFd> {
-    let c = connection(h, id)?;
-    c.watched_by_frontend = true;
-    Some(c.fd.clone())
-}
-
 fn tcp_chr_filename(s: &SocketChardev) -> String {
     match &s.connection {
-        Some(c) => c.filename.clone(),
-        None => {
-            let words = net::socket_address_to_string(&s.addr);
+        Some(c) if c.open => c.filename.clone(),
+        _ => {
+            let words = socket_address_to_string(&s.addr);
             let protocol = protocol_name(&s.config);
             let words = match words.strip_prefix("tcp:") {
                 Some(rest) => format!("{protocol}:{rest}"),

@@ -27,6 +27,19 @@ pub enum ChrEvent {
     Closed,
 }
 
+impl ChrEvent {
+    /// QEMU's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            ChrEvent::Break => "CHR_EVENT_BREAK",
+            ChrEvent::Opened => "CHR_EVENT_OPENED",
+            ChrEvent::MuxIn => "CHR_EVENT_MUX_IN",
+            ChrEvent::MuxOut => "CHR_EVENT_MUX_OUT",
+            ChrEvent::Closed => "CHR_EVENT_CLOSED",
+        }
+    }
+}
+
 /// Names a chardev. The number of a chardev that is gone is never given to
 /// another, so a stale id finds nothing.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

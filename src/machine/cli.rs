@@ -29,6 +29,7 @@ pub enum Opt {
     Parallel,
     Echr,
     Object,
+    Netdev,
     AddFd,
     Daemonize,
     Pidfile,
@@ -178,6 +179,12 @@ pub static OPTIONS: &[OptRow] = &[
         Some("TYPE,id=ID[,prop=value...]"),
         Opt::Object,
         "make an object",
+    ),
+    row(
+        "netdev",
+        Some("hubport,id=ID,hubid=N[,netdev=ID]"),
+        Opt::Netdev,
+        "make a network back end",
     ),
     row(
         "add-fd",

@@ -1,17 +1,20 @@
 //! HMP commands of the machine: run state, information, and those whose
 //! subsystem this machine does not have, which say so.
 
-use super::schema::{MachineCommands, QmpTestCommands, RunStateCommands, WatchdogAction};
-use super::{hmp_mem, hmp_qom, Machine};
+use super::commands::{netdev_options, QEMU_NETDEV_OPTS};
+use super::schema::{
+    AbsentCommands, MachineCommands, NetClientDriver, QKeyCode, RunStateCommands, WatchdogAction,
+};
+use super::{hmp_absent, hmp_info, hmp_log, hmp_mem, hmp_net, hmp_qom, hmp_ui, Machine};
+use crate::chardev::opts::{QemuOpts, QemuOptsList};
 use crate::monitor::hmp::{
     ArgKind, CompletionKind, Hmp, HmpArg, HmpArgs, HmpHandler, HmpRow, HMP_CMDS, HMP_INFO_CMDS,
 };
-use crate::qapi::Error;
+use crate::qapi::{Error, QDict, QObject};
 use crate::Runtime;
 
 type Cx<'a, 'b> = &'a mut Hmp<'b, Machine>;
 
-/// The row of the command that docs/add-a-command.md adds.
 const QMP_TEST: HmpRow = HmpRow::new("qmp-test", "value", "remember a number")
     .args(&[HmpArg::new("value", ArgKind::Int)]);
 
@@ -27,22 +30,29 @@ fn handler(name: &str) -> Option<HmpHandler<Machine>> {
         "watchdog_action" => hmp_watchdog_action,
         "announce_self" => nothing,
         "cpu" => hmp_cpu,
-        "log" => hmp_log,
-        "logfile" => hmp_logfile,
-        "balloon" | "info balloon" => hmp_no_balloon,
-        "info block" | "info network" | "info cpus" | "info roms" | "info memory-devices" => {
-            nothing
-        }
+        "balloon" => hmp_balloon,
+        "one-insn-per-tb" => hmp_one_insn_per_tb,
+        "sync-profile" => hmp_sync_profile,
+        "info balloon" => hmp_info_balloon,
+        "info block" | "info cpus" | "info roms" | "info memory-devices" => nothing,
         "info hotpluggable-cpus" => hmp_info_hotpluggable_cpus,
         "info iothreads" => hmp_info_iothreads,
         "info kvm" => hmp_info_kvm,
-        "info mice" => hmp_info_mice,
         "info name" => hmp_info_name,
         "info qtree" => hmp_info_qtree,
         "info registers" => hmp_info_registers,
         "info status" => hmp_info_status,
         "info uuid" => hmp_info_uuid,
-        name => return hmp_mem::handler(name).or_else(|| hmp_qom::handler(name)),
+        name => {
+            let rooms = [
+                hmp_log::handler,
+                hmp_mem::handler,
+                hmp_net::handler,
+                hmp_qom::handler,
+                hmp_ui::handler,
+            ];
+            return rooms.iter().find_map(|handler| handler(name));
+        }
     })
 }
 
@@ -54,6 +64,9 @@ pub(super) fn register(rt: &mut Runtime<Machine>) {
             hmp.table.add(*row, handler);
         }
     }
+    for (row, handler) in hmp_absent::BLOCK.iter().chain(hmp_absent::OTHERS) {
+        hmp.table.add(*row, *handler);
+    }
     hmp.table.add(QMP_TEST, hmp_qmp_test);
     if let Some(info) = hmp.table.sub_mut("info") {
         for row in HMP_INFO_CMDS {
@@ -61,7 +74,12 @@ pub(super) fn register(rt: &mut Runtime<Machine>) {
                 info.add(*row, handler);
             }
         }
+        for (row, handler) in hmp_info::INFO {
+            info.add(*row, *handler);
+        }
     }
+    hmp.add_help_topic("log", || hmp_log::log_items("log"));
+    hmp.set_options(options);
     hmp.add_completion(|rt, kind| match kind {
         CompletionKind::ObjectTypes => {
             let types = super::objects::user_creatable_types();
@@ -75,8 +93,41 @@ pub(super) fn register(rt: &mut Runtime<Machine>) {
             let all = WatchdogAction::ALL.iter();
             Some(all.map(|a| a.as_str().to_owned()).collect())
         }
+        CompletionKind::NetdevTypes => {
+            let all = NetClientDriver::ALL.iter();
+            Some(all.map(|d| d.as_str().to_owned()).collect())
+        }
+        CompletionKind::NetdevIds | CompletionKind::NetClients => {
+            Some(rt.state.net.ports().map(|p| p.id.clone()).collect())
+        }
+        CompletionKind::Keys => {
+            let all = QKeyCode::ALL.iter();
+            Some(all.map(|k| k.as_str().to_owned()).collect())
+        }
         _ => None,
     });
+}
+
+/// The options of `device_add` (`qemu_device_opts`); all of them are a
+/// model's own.
+static QEMU_DEVICE_OPTS: QemuOptsList = QemuOptsList {
+    name: "device",
+    implied_opt_name: Some("driver"),
+    desc: &[],
+};
+
+/// Reads the options of `device_add` and `netdev_add` while their line is
+/// parsed.
+fn options(rt: &Runtime<Machine>, group: &str, text: &str) -> Result<QDict, Error> {
+    let mut warnings = Vec::new();
+    if group == QEMU_NETDEV_OPTS.name {
+        return netdev_options(&rt.state, text, &mut warnings);
+    }
+    let opts = QemuOpts::parse(&QEMU_DEVICE_OPTS, text, &mut warnings)?;
+    Ok(opts
+        .iter()
+        .map(|(name, text)| (name, QObject::from(text)))
+        .collect())
 }
 
 fn nothing(_hmp: Cx, _args: &HmpArgs) {}
@@ -134,78 +185,43 @@ fn hmp_cpu(hmp: Cx, _args: &HmpArgs) {
     hmp.print("invalid CPU index\n");
 }
 
-/// The items that QEMU logs. None of them exists in this machine but the trace
-/// events; the names are accepted, so that scripts work.
-const LOG_ITEMS: &[(&str, &str)] = &[
-    ("int", "show interrupts/exceptions in short format"),
-    ("exec", "show trace before each executed TB (lots of logs)"),
-    (
-        "cpu",
-        "show CPU registers before entering a TB (lots of logs)",
-    ),
-    ("unimp", "log unimplemented functionality"),
-    (
-        "guest_errors",
-        "log when the guest OS does something invalid (eg accessing a\nnon-existent register)",
-    ),
-];
-
-/// What `help log` and `-d help` print.
-pub(super) fn log_items() -> String {
-    let mut text = "Log items (comma separated):\n".to_owned();
-    let rows = [("none", "remove all logs")];
-    let trace = [("trace:PATTERN", "enable trace events")];
-    for (name, about) in rows.iter().chain(LOG_ITEMS).chain(&trace) {
-        text.push_str(&format!("{name:<15} {about}\n"));
-    }
-    text.push_str("\nUse \"-d trace:help\" to get a list of trace events.\n\n");
-    text
+fn hmp_balloon(hmp: Cx, args: &HmpArgs) {
+    let result = Machine::qmp_balloon(hmp.rt, args.int("target"));
+    hmp.handle_error(result);
 }
 
-fn hmp_log(hmp: Cx, args: &HmpArgs) {
-    let items = args.str("items");
-    let known = |item: &str| LOG_ITEMS.iter().any(|(name, _)| *name == item);
-    if items != "none" {
-        for item in items.split(',') {
-            match item.strip_prefix("trace:") {
-                Some(pattern) => {
-                    crate::trace::set_enabled(pattern, true);
-                }
-                None if known(item) || item == "all" => {}
-                None => {
-                    let text = hmp.rt.hmp_mut().table.help(b"log", false);
-                    hmp.print(text.unwrap_or_default());
-                    return;
-                }
-            }
+fn hmp_info_balloon(hmp: Cx, _args: &HmpArgs) {
+    let result = Machine::qmp_query_balloon(hmp.rt);
+    if let Some(info) = hmp.handle_error(result) {
+        hmp.print(format!("balloon: actual={}\n", info.actual >> 20));
+    }
+}
+
+/// The option of an emulator, which this machine has none of.
+fn hmp_one_insn_per_tb(hmp: Cx, args: &HmpArgs) {
+    match args.try_str("option") {
+        None | Some("on" | "off") => {}
+        Some(other) => hmp.print(format!("unexpected option {other}\n")),
+    }
+}
+
+fn hmp_sync_profile(hmp: Cx, args: &HmpArgs) {
+    let on = &mut hmp.rt.state.sync_profile;
+    match args.try_str("op") {
+        None => {
+            let state = if *on { "on" } else { "off" };
+            hmp.print(format!("sync-profile is {state}\n"));
+        }
+        Some("on") => *on = true,
+        Some("off") => *on = false,
+        Some("reset") => {}
+        Some(other) => {
+            let e = Error::new(format!(
+                "invalid parameter '{other}', expecting 'on', 'off', or 'reset'"
+            ));
+            hmp.handle_error(Err::<(), _>(e));
         }
     }
-    open_logfile(hmp);
-}
-
-fn hmp_logfile(hmp: Cx, args: &HmpArgs) {
-    hmp.rt.state.logfile = Some(args.str("filename").to_owned());
-    open_logfile(hmp);
-}
-
-/// Opens the log file; one that cannot be opened is tried again by the next
-/// command, as in QEMU.
-fn open_logfile(hmp: Cx) {
-    let Some(path) = hmp.rt.state.logfile.clone() else {
-        return;
-    };
-    match std::fs::File::create(&path) {
-        Ok(file) => crate::trace::set_output(Some(Box::new(file))),
-        Err(e) => {
-            let reason = crate::qapi::error::strerror(&e);
-            hmp.print(format!("Error opening logfile {path}: {reason}\n"));
-        }
-    }
-}
-
-fn hmp_no_balloon(hmp: Cx, _args: &HmpArgs) {
-    let e = Error::new("No balloon device has been activated");
-    hmp.handle_error(Err::<(), _>(e));
 }
 
 fn hmp_info_hotpluggable_cpus(hmp: Cx, _args: &HmpArgs) {
@@ -232,17 +248,12 @@ fn hmp_info_iothreads(hmp: Cx, _args: &HmpArgs) {
 fn hmp_info_kvm(hmp: Cx, _args: &HmpArgs) {
     let result = Machine::qmp_query_kvm(hmp.rt);
     if let Some(info) = hmp.handle_error(result) {
-        let state = match (info.present, info.enabled) {
-            (true, true) => "enabled",
-            (true, false) => "disabled",
-            (false, _) => "disabled",
+        let state = match info.enabled {
+            true => "enabled",
+            false => "disabled",
         };
         hmp.print(format!("kvm support: {state}\n"));
     }
-}
-
-fn hmp_info_mice(hmp: Cx, _args: &HmpArgs) {
-    hmp.print("No mouse devices connected\n");
 }
 
 fn hmp_info_name(hmp: Cx, _args: &HmpArgs) {

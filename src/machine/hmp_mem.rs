@@ -63,12 +63,12 @@ fn hmp_ioport_read(hmp: Cx, args: &HmpArgs) {
     }
     let size = args.format("fmt").size.unwrap_or(1);
     let value = match size {
-        1 => 0xff,
         2 => 0xffff,
-        _ => 0xffff_ffff,
+        4 => 0xffff_ffff,
+        // An access of 8 bytes is none that a port has.
+        _ => 0xff,
     };
     hmp.print(format_ioport(size, address, value));
-    hmp.print("\n");
 }
 
 fn hmp_ioport_write(_hmp: Cx, _args: &HmpArgs) {}

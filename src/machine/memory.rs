@@ -76,6 +76,11 @@ impl Machine {
         self.ram().map_or(0, Ram::size)
     }
 
+    /// The name of the object that is the machine's memory.
+    pub fn ram_name(&self) -> Option<&str> {
+        self.object(self.main_memory()?).map(|object| object.name())
+    }
+
     /// Reads physical memory; false if there is none at some of the addresses
     /// (`address_space_read`).
     pub fn physical_memory_read(&self, address: u64, buffer: &mut [u8]) -> bool {

@@ -12,11 +12,17 @@
 
 pub mod cli;
 pub mod commands;
+mod hmp_absent;
 mod hmp_cmds;
+mod hmp_info;
+mod hmp_log;
 mod hmp_mem;
+mod hmp_net;
 mod hmp_qom;
+mod hmp_ui;
 mod host;
 pub mod memory;
+pub mod net;
 pub mod objects;
 pub mod qom;
 mod report;
@@ -59,6 +65,11 @@ pub struct Machine {
     pub run: RunStates,
     /// What `qmp-test` was given last.
     pub test_value: Option<i64>,
+    /// Its network back ends.
+    pub net: net::Network,
+    /// Whether `sync-profile` is on. There is only one thread, so it never
+    /// finds anything.
+    sync_profile: bool,
     /// The file that HMP's `logfile` named.
     logfile: Option<String>,
     /// The chardevs that objects use.
@@ -80,6 +91,8 @@ impl Machine {
             uuid: options.uuid,
             run: RunStates::new(options.actions, !options.stopped, options.preconfig),
             test_value: None,
+            net: net::Network::default(),
+            sync_profile: false,
             logfile: None,
             frontends: BTreeMap::new(),
             objects,
@@ -88,11 +101,12 @@ impl Machine {
             objects_container: root,
             chardevs_container: root,
         };
-        m.new_child(root, "backend", &CONTAINER);
+        // The order in which QEMU makes them, which listings depend on.
         m.chardevs_container = m.new_child(root, "chardevs", &CONTAINER);
         m.objects_container = m.new_child(root, "objects", &CONTAINER);
         let machine = m.new_child(root, "machine", &NONE_MACHINE);
         m.machine_object = machine;
+        m.new_child(root, "backend", &CONTAINER);
         m.new_child(machine, "peripheral-anon", &CONTAINER);
         m.new_child(machine, "peripheral", &CONTAINER);
         let unattached = m.new_child(machine, "unattached", &CONTAINER);

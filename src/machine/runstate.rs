@@ -25,6 +25,7 @@ use super::schema::{
     PanicAction, RebootAction, RunState, ShutdownAction, ShutdownCause, WatchdogAction,
 };
 use crate::qapi::Error;
+use crate::trace_event;
 
 /// Something that happened to the machine, and that clients are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,12 +153,18 @@ impl RunStates {
         Ok(self.start())
     }
 
+    fn runstate_set(&mut self, to: RunState) {
+        let from = self.current.as_str();
+        trace_event!(runstate_set, "{from} -> {}", to.as_str());
+        self.current = to;
+    }
+
     /// Lets the machine run (`vm_start`).
     pub fn vm_start(&mut self) -> Vec<MachineEvent> {
         match self.is_running() {
             true => Vec::new(),
             false => {
-                self.current = RunState::Running;
+                self.runstate_set(RunState::Running);
                 vec![MachineEvent::Resume]
             }
         }
@@ -168,7 +175,7 @@ impl RunStates {
         match self.is_running() {
             false => Vec::new(),
             true => {
-                self.current = state;
+                self.runstate_set(state);
                 vec![MachineEvent::Stop]
             }
         }
@@ -204,6 +211,7 @@ impl RunStates {
 
     /// Asks for a shutdown (`qemu_system_shutdown_request`).
     pub fn shutdown_request(&mut self, cause: ShutdownCause) {
+        trace_event!(qemu_system_shutdown_request, "{}", cause.as_str());
         self.shutdown_requested = Some(cause);
     }
 
@@ -234,7 +242,7 @@ impl RunStates {
         if let Some(cause) = self.reset_requested.take() {
             events.push(MachineEvent::Reset(cause));
             if !self.is_running() {
-                self.current = RunState::Prelaunch;
+                self.runstate_set(RunState::Prelaunch);
             }
         }
         if std::mem::take(&mut self.powerdown_requested) {

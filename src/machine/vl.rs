@@ -139,7 +139,7 @@ fn start(program: &str, args: &[String], reporter: &mut Reporter) -> Result<Star
     }
     open_log(&settings)?;
     let mut pidfile = host::Pidfile::open(settings.pidfile.as_deref())?;
-    let mut rt = make_runtime(&settings)?;
+    let mut rt = make_runtime(&settings, reporter)?;
     if let Some(echr) = settings.echr {
         chardev::set_term_escape_char(&mut rt, echr);
     }
@@ -148,6 +148,7 @@ fn start(program: &str, args: &[String], reporter: &mut Reporter) -> Result<Star
     rt.state
         .init_memory(settings.ram_size, settings.memory_backend.as_deref())?;
     make_chardevs(&mut rt, &pending, reporter, settings.daemonize)?;
+    make_netdevs(&mut rt, &pending, reporter)?;
     make_ports(&mut rt, &pending)?;
     make_monitors(&mut rt, &pending, reporter, &settings)?;
     chardev::resume_mux_open(&mut rt);
@@ -184,7 +185,7 @@ fn print_and_end(program: &str, opt: Opt, arg: Option<&str>) -> bool {
             let names = crate::trace::ALL.iter().map(|e| format!("{}\n", e.name));
             names.collect()
         }
-        Opt::LogItems if help => super::hmp_cmds::log_items(),
+        Opt::LogItems if help => super::hmp_log::log_items("-d"),
         _ => return false,
     };
     let _ = std::io::stdout().write_all(text.as_bytes());
@@ -213,10 +214,12 @@ fn open_log(settings: &Settings) -> Result<(), Error> {
     Ok(())
 }
 
-fn make_runtime(settings: &Settings) -> Result<Runtime<Machine>, Failure> {
+fn make_runtime(settings: &Settings, reporter: &Reporter) -> Result<Runtime<Machine>, Failure> {
     let machine = Machine::new(settings.machine.clone());
     let mut rt =
         Runtime::new(machine).map_err(|e| Error::from_io("the main loop cannot be made", &e))?;
+    let for_reports = reporter.clone();
+    rt.set_report(move |_, text| for_reports.error(None, &Error::new(text.to_owned())));
     rt.set_compat_policy(settings.policy);
     rt.set_preconfig(settings.machine.preconfig);
     rt.set_options(OPTION_GROUPS);
@@ -226,7 +229,10 @@ fn make_runtime(settings: &Settings) -> Result<Runtime<Machine>, Failure> {
             location: Some(format!("-add-fd fd={},set={}", add.fd, add.set)),
             errors: vec![e],
         };
+        // The set has a duplicate, as in QEMU; the number that was passed on is
+        // free again.
         let fd = crate::main_loop::own_inherited_fd(add.fd)
+            .and_then(|inherited| inherited.try_clone())
             .map_err(|_| failed(Error::new("fd is not valid or already in use")))?;
         rt.add_fd(add.set, fd, add.opaque.clone()).map_err(failed)?;
     }
@@ -240,6 +246,20 @@ fn make_objects(
 ) -> Result<(), Failure> {
     for item in pending.iter().filter(|p| p.opt == Opt::Object) {
         super::commands::object_from_cli(rt, &item.arg).map_err(|e| item.failed(e))?;
+    }
+    Ok(())
+}
+
+fn make_netdevs(
+    rt: &mut Runtime<Machine>,
+    pending: &[Pending],
+    reporter: &Reporter,
+) -> Result<(), Failure> {
+    for item in pending.iter().filter(|p| p.opt == Opt::Netdev) {
+        let mut warnings = Vec::new();
+        let result = super::commands::netdev_from_cli(rt, &item.arg, &mut warnings);
+        warn(reporter, item, &warnings);
+        result.map_err(|e| item.failed(e))?;
     }
     Ok(())
 }
@@ -312,8 +332,8 @@ fn make_ports(rt: &mut Runtime<Machine>, pending: &[Pending]) -> Result<(), Fail
             match qemu_chr_parse_compat(&format!("{kind}{i}"), &item.arg).map_err(failed)? {
                 ParsedCompat::None => {}
                 ParsedCompat::Existing(id) => {
-                    qemu_chr_find(rt, &id)
-                        .ok_or_else(|| failed(Error::new(format!("Chardev '{id}' not found"))))?;
+                    // QEMU has no line of its own for this.
+                    qemu_chr_find(rt, &id).ok_or_else(|| failed(Error::new("")))?;
                 }
                 ParsedCompat::New {
                     label,

@@ -366,3 +366,28 @@ impl<H> MainLoop<H> {
         self.bhs.handle(id.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_never_stops_calling_does_not_fill_the_queue() {
+        let mut bhs = Bhs::<()>::new().unwrap();
+        let id = bhs.insert("bh", BhCallback::Many(Box::new(|_| ())));
+        let handle = bhs.handle(id);
+        let other = bhs.insert("other", BhCallback::Many(Box::new(|_| ())));
+        bhs.handle(other).schedule();
+        for _ in 0..1000 {
+            handle.schedule();
+            handle.clone().schedule();
+            bhs.handle(id).schedule();
+        }
+        assert_eq!(bhs.wake.queue.lock().unwrap().len(), 2);
+        assert_eq!(bhs.wake.eventfd.read(), Ok(1), "one write for all");
+        assert!(bhs.take_in());
+        assert!(!bhs.take_in());
+        handle.schedule();
+        assert!(bhs.take_in(), "it can be called again once taken in");
+    }
+}

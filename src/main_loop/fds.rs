@@ -49,6 +49,10 @@ impl FdEntry {
     pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
+
+    pub(super) fn number(&self) -> RawFd {
+        self.number
+    }
 }
 
 pub(super) struct FdTable {

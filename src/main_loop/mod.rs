@@ -52,7 +52,7 @@
 //!   wait ── ppoll, or epoll when there are many fds
 //!        │     until: an fd is ready, the first deadline, another thread calls,
 //!        │            the caller's timeout
-//!        │     not at all if bottom halves ran or are scheduled
+//!        │     without blocking if bottom halves ran or are scheduled
 //!        │
 //!   one look: which watches are ready, which timers are due
 //!        │
@@ -145,6 +145,7 @@ mod tests;
 
 use std::cell::Cell;
 use std::io;
+use std::os::fd::RawFd;
 use std::rc::Rc;
 
 pub use bh::{BhHandle, BhId};
@@ -178,30 +179,34 @@ pub trait Host: Sized + 'static {
     fn main_loop_mut(&mut self) -> &mut MainLoop<Self>;
 }
 
-/// What kind of callback a [trace](MainLoop::set_trace) tells of.
+/// What a [trace](MainLoop::set_trace) tells of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Dispatch {
-    /// A watch.
-    Watch,
-    /// A timer.
-    Timer,
-    /// A bottom half.
-    Bh,
+pub enum LoopEvent {
+    /// A watch on this fd was added.
+    WatchAdded(RawFd),
+    /// A watch on this fd was removed, or removed itself.
+    WatchRemoved(RawFd),
+    /// A watch on this fd is about to run.
+    WatchRuns(RawFd),
+    /// A timer is about to run.
+    TimerRuns,
+    /// A bottom half is about to run.
+    BhRuns,
 }
 
-type Trace = Box<dyn FnMut(Dispatch, &'static str)>;
+type Trace = Box<dyn FnMut(LoopEvent, &'static str)>;
 
 /// The main loop of a host `H`; see the [module page](self).
 ///
 /// Where a function takes an id and returns a bool, it is false if there is no
 /// such thing any more, which is never an error.
 pub struct MainLoop<H> {
+    // First, to be dropped before the fds that are registered in it.
+    fdmon: Fdmon,
     watches: Slots<WatchEntry<H>>,
     /// Slots of the watches that have a gate.
     gated: Vec<usize>,
     fds: FdTable,
-    // Before `bhs`, whose eventfd is registered in it.
-    fdmon: Fdmon,
     clocks: Clocks,
     timers: Timers<H>,
     bhs: Bhs<H>,
@@ -266,9 +271,9 @@ impl<H> MainLoop<H> {
         self.counters
     }
 
-    /// Has `trace` called before each callback, with the callback's name; None
-    /// ends it.
-    pub fn set_trace(&mut self, trace: Option<Box<dyn FnMut(Dispatch, &'static str)>>) {
+    /// Has `trace` called with the name of each watch that is added or removed
+    /// and of each callback before it runs; None ends it.
+    pub fn set_trace(&mut self, trace: Option<Box<dyn FnMut(LoopEvent, &'static str)>>) {
         self.trace = trace;
     }
 

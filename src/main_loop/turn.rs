@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::io;
+use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use super::fds::ALWAYS;
 use super::order::{arrange, ReadyWatch};
 use super::timer::Due;
 use super::watch::Flow;
-use super::{Dispatch, Host, MainLoop, WatchId};
+use super::{Host, LoopEvent, MainLoop, WatchId};
 
 /// How long an idle bottom half waits at most, as in QEMU.
 const IDLE_BH_DELAY: Duration = Duration::from_millis(10);
@@ -143,7 +144,7 @@ fn run_bhs<H: Host>(host: &mut H, tickets: &mut Vec<Ticket>) -> bool {
             continue;
         };
         main_loop.counters.bhs += 1;
-        main_loop.note(Dispatch::Bh, name);
+        main_loop.note(LoopEvent::BhRuns, name);
         ran = true;
         match callback {
             BhCallback::Once(callback) => callback(host),
@@ -171,12 +172,12 @@ fn run_watches<H: Host>(host: &mut H, ready: &mut Vec<ReadyWatch>) -> bool {
         let Some(watch) = main_loop.watches.get_mut(one.id) else {
             continue;
         };
-        let name = watch.name;
+        let (name, fd) = (watch.name, watch.fd);
         let Some(mut callback) = watch.callback.take() else {
             continue;
         };
         main_loop.counters.watches += 1;
-        main_loop.note(Dispatch::Watch, name);
+        main_loop.note_watch(LoopEvent::WatchRuns, fd, name);
         ran = true;
         let flow = callback(host, one.condition);
         let main_loop = host.main_loop_mut();
@@ -198,7 +199,7 @@ fn run_timers<H: Host>(host: &mut H, due: &mut Vec<Due>) -> bool {
             continue;
         };
         main_loop.counters.timers += 1;
-        main_loop.note(Dispatch::Timer, name);
+        main_loop.note(LoopEvent::TimerRuns, name);
         ran = true;
         callback(host);
         if let Some(timer) = host.main_loop_mut().timers.get_mut(one.id) {
@@ -209,9 +210,23 @@ fn run_timers<H: Host>(host: &mut H, due: &mut Vec<Due>) -> bool {
 }
 
 impl<H> MainLoop<H> {
-    fn note(&mut self, kind: Dispatch, name: &'static str) {
+    fn note(&mut self, event: LoopEvent, name: &'static str) {
         if let Some(trace) = &mut self.trace {
-            trace(kind, name);
+            trace(event, name);
+        }
+    }
+
+    /// Notes something about a watch, given its fd's place in the table.
+    pub(super) fn note_watch(
+        &mut self,
+        event: fn(RawFd) -> LoopEvent,
+        fd: usize,
+        name: &'static str,
+    ) {
+        if let Some(trace) = &mut self.trace {
+            if let Some(entry) = self.fds.get(fd) {
+                trace(event(entry.number()), name);
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::condition::Condition;
 use super::slots::Id;
-use super::MainLoop;
+use super::{LoopEvent, MainLoop};
 
 /// A share of an open file. A watch holds one, so the fd's number cannot be
 /// reused while something still watches it.
@@ -133,6 +133,7 @@ impl<H> MainLoop<H> {
             self.gated.push(id.slot);
         }
         let fd = self.fds.attach(watch.fd, id.slot);
+        self.note_watch(LoopEvent::WatchAdded, fd, watch.name);
         if let Some(entry) = self.watches.get_mut(id) {
             entry.fd = fd;
         }
@@ -155,6 +156,7 @@ impl<H> MainLoop<H> {
                 }
             }
         }
+        self.note_watch(LoopEvent::WatchRemoved, watch.fd, watch.name);
         if let Some(entry) = self.fds.detach(watch.fd, id.0.slot) {
             self.fdmon.forget(watch.fd, &entry, &mut self.counters);
         }

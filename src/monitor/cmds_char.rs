@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use super::char_config::chardev_config;
+use super::hash_order::hash_order;
 use super::runtime::Runtime;
 use super::schema::{
     CharCommands, ChardevBackend, ChardevBackendInfo, ChardevInfo, ChardevReturn, DataFormat,
@@ -11,7 +12,7 @@ use super::schema::{
 };
 use crate::chardev::{
     self, base64, chardev_change, chardev_remove, chardev_send_break, fifo_reader, qemu_chr_find,
-    ChardevConfig, CHARDEV_BACKENDS,
+    ChardevConfig, FifoReader, CHARDEV_BACKENDS,
 };
 use crate::main_loop::ClockType;
 use crate::qapi::{Error, ErrorClass, Responder};
@@ -23,7 +24,7 @@ impl<S: 'static> CharCommands for S {
             filename: chr.filename(),
             frontend_open: chr.frontend_open(),
         });
-        Ok(list.collect())
+        Ok(hash_order(list.collect(), |info| &info.label))
     }
 
     fn qmp_query_chardev_backends(
@@ -124,8 +125,9 @@ fn when_openable<S: 'static>(
         chardev::ChardevBackend::File(file) => file.out.clone(),
         _ => return then(rt, config),
     };
-    if let Ok(_hold) = fifo_reader(&path) {
-        return then(rt, config);
+    match fifo_reader(&path) {
+        FifoReader::Missing => {}
+        _held => return then(rt, config),
     }
     let timer = Rc::new(Cell::new(None));
     let own = timer.clone();
@@ -133,11 +135,11 @@ fn when_openable<S: 'static>(
     let ask_again = move |rt: &mut Runtime<S>| {
         let Some(timer) = own.get() else { return };
         match fifo_reader(&path) {
-            Err(()) => {
+            FifoReader::Missing => {
                 let now = rt.main_loop.clock_get_ns(ClockType::Realtime);
                 rt.main_loop.timer_mod(timer, now + FIFO_INTERVAL_NS);
             }
-            Ok(_hold) => {
+            _held => {
                 rt.main_loop.timer_free(timer);
                 if let Some((config, then)) = waiting.take() {
                     then(rt, config);

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 
 use super::qmp::{self, Request};
 use super::runtime::Runtime;
-use super::table::{flush_dirty, MonitorId};
+use super::table::{flush_dirty, label, MonitorId};
 use crate::main_loop::{BhHandle, BhId, MainLoop};
 use crate::qapi::dispatch::{
     qmp_find_command, qmp_request_check, Call, DispatchEnv, QmpCommandFunc,
@@ -142,7 +142,7 @@ fn monitor_qmp_bh_dispatcher<S>(rt: &mut Runtime<S>) {
         let Some(request) = qmp::pop_request(rt, id) else {
             continue;
         };
-        trace_event!(monitor_qmp_bh_dispatcher, "next request");
+        trace_event!(monitor_qmp_bh_dispatcher, "serves {}", label(rt, id));
         let done = monitor_qmp_dispatch(rt, id, request, false);
         qmp::request_taken(rt, id, done == Dispatched::Answered);
     }
@@ -192,7 +192,7 @@ pub(crate) fn monitor_qmp_dispatch<S>(
             match qmp_find_command(list, &req.command, &env) {
                 Err(e) => (req.id, Err(e)),
                 Ok(cmd) => {
-                    trace_event!(do_qmp_dispatch, "{} cmd->fn", cmd.name);
+                    trace_event!(do_qmp_dispatch, "{}: cmd->fn", cmd.name);
                     w.begin_object();
                     w.schema_key("return");
                     let empty = w.as_bytes().len();
@@ -203,7 +203,7 @@ pub(crate) fn monitor_qmp_dispatch<S>(
                             let result = catch_unwind(AssertUnwindSafe(run))
                                 .unwrap_or_else(|_| Err(panicked(cmd.name)));
                             let silent = cmd.options.no_success_response && result.is_ok();
-                            trace_event!(qmp_dispatch_done, "{} {}", cmd.name, verdict(&result));
+                            trace_event!(qmp_dispatch_done, "{}: {}", cmd.name, verdict(&result));
                             if silent {
                                 restore(rt, w, outer);
                                 return Dispatched::Answered;
@@ -252,11 +252,6 @@ pub(crate) fn monitor_qmp_dispatch<S>(
         }
         Err(e) => qmp::write_error(&mut w, id.as_ref(), &e),
     }
-    trace_event!(
-        monitor_qmp_respond,
-        "{}",
-        String::from_utf8_lossy(w.as_bytes())
-    );
     // The client may have left, or left and come back, while the command ran.
     let same = |q: &mut qmp::MonitorQmp| q.connection == connection;
     if rt.monitors.qmp_mut(mon).is_some_and(same) {
@@ -295,7 +290,7 @@ fn deliver_answers<S>(rt: &mut Runtime<S>) {
         let Some(pending) = rt.dispatcher.pending.remove(&token) else {
             continue;
         };
-        trace_event!(qmp_dispatch_done, "{} answered later", pending.name);
+        trace_event!(qmp_dispatch_done, "{}: answered", pending.name);
         let connection = pending.connection;
         let pretty = match rt.monitors.qmp_mut(pending.monitor) {
             Some(q) if q.connection == connection => Some(q.pretty),

@@ -111,7 +111,6 @@ fn monitor_qapi_event_emit<S: 'static>(
     data: &QDict,
     time_ns: i64,
 ) {
-    trace_event!(monitor_qapi_event_emit, "{}", event.name);
     // Rendered at most once per layout, however many sessions there are.
     let mut rendered: [Option<JsonWriter>; 2] = [None, None];
     let listeners: Vec<(MonitorId, bool)> = rt
@@ -122,6 +121,8 @@ fn monitor_qapi_event_emit<S: 'static>(
             _ => None,
         })
         .collect();
+    let n = listeners.len();
+    trace_event!(monitor_qapi_event_emit, "{} to {n} sessions", event.name);
     for (id, pretty) in listeners {
         let w = rendered[usize::from(pretty)].get_or_insert_with(|| {
             let mut w = JsonWriter::new(pretty);

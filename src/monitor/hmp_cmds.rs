@@ -1,10 +1,12 @@
 //! HMP commands that every monitor has, whatever it monitors. Each calls its
 //! QMP twin and prints the result.
 
-use super::hmp::context::Hmp;
+use super::hmp::context::{print_stdout, Hmp};
 use super::hmp::session::HmpHandler;
 use super::hmp::HmpArgs;
-use super::schema::{CharCommands, ControlCommands, DataFormat, FdsCommands, TraceCommands};
+use super::schema::{
+    CharCommands, ControlCommands, DataFormat, FdsCommands, TraceCommands, TraceEventState,
+};
 use crate::chardev::opts::QemuOpts;
 use crate::chardev::{self, qemu_chr_parse_opts, QEMU_CHARDEV_OPTS};
 use crate::qapi::Error;
@@ -27,16 +29,16 @@ pub(crate) fn handler<S: 'static>(name: &str) -> Option<HmpHandler<S>> {
         "trace-event" => hmp_trace_event,
         "info chardev" => hmp_info_chardev,
         "info history" => hmp_info_history,
+        "info trace-events" => hmp_info_trace_events,
         "info version" => hmp_info_version,
         _ => return None,
     })
 }
 
 fn print_help<S: 'static>(hmp: &mut Hmp<'_, S>, topic: &[u8]) {
-    let text = hmp.rt.hmp.table.help(topic, hmp.rt.preconfig());
-    // What cannot be split into words prints nothing, as in QEMU.
-    if let Ok(text) = text {
-        hmp.print(text);
+    match hmp.rt.hmp.help(topic, hmp.rt.preconfig()) {
+        Ok(text) => hmp.print(text),
+        Err(stdout) => print_stdout(&stdout),
     }
 }
 
@@ -152,6 +154,19 @@ fn hmp_trace_event<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
     let result = S::qmp_trace_event_set_state(hmp.rt, name, args.bool("state"), Some(true));
     if let Err(e) = result {
         hmp.print(format!("{e}\n"));
+    }
+}
+
+fn hmp_info_trace_events<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
+    let name = args.try_str("name").unwrap_or("*").to_owned();
+    match S::qmp_trace_event_get_state(hmp.rt, name) {
+        Ok(events) => {
+            for event in events {
+                let state = u8::from(event.state == TraceEventState::Enabled);
+                hmp.print(format!("{} : state {state}\n", event.name));
+            }
+        }
+        Err(e) => hmp.print(format!("{e}\n")),
     }
 }
 

@@ -18,8 +18,9 @@
 //! | `events` | events and their rate limits |
 //! | [`hmp`] | the human monitor: editor, table, session |
 //! | `fds` | descriptors that clients pass |
+//! | `hash_order` | the order of QEMU's listings |
 //! | `options` | `-qmp`, `-monitor`, `-mon` |
-//! | `schema`, `cmds_*`, `hmp_cmds` | the commands that every monitor has |
+//! | `schema`, `cmds_*`, `hmp_cmds`, `hmp_qmp` | the commands that every monitor has |
 
 mod char_config;
 mod cmds_char;
@@ -30,8 +31,10 @@ mod cmds_trace;
 mod dispatcher;
 mod events;
 mod fds;
+pub(crate) mod hash_order;
 pub mod hmp;
 mod hmp_cmds;
+mod hmp_qmp;
 mod options;
 mod outbuf;
 mod qmp;

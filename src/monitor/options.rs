@@ -124,21 +124,20 @@ impl<S: 'static> Runtime<S> {
             .map(|i| format!("compat_monitor{i}"))
             .find(|l| qemu_chr_find(self, l).is_none())
             .unwrap_or_default();
+        let told =
+            |label: &str| trace_event!(monitor_parse, "{form} is chardev {label}, mon {mode:?}");
         let chardev = match qemu_chr_parse_compat(&label, form)? {
             ParsedCompat::None => return Err(invalid_char_driver(form)),
-            ParsedCompat::Existing(id) => id,
+            ParsedCompat::Existing(id) => {
+                told(&id);
+                id
+            }
             ParsedCompat::New { label, config, .. } => {
+                told(&label);
                 chardev_add(self, &label, config)?;
                 label
             }
         };
-        trace_event!(
-            monitor_parse,
-            "{} -> chardev {} + mon {:?}",
-            form,
-            chardev,
-            mode
-        );
         self.monitor_init(&MonitorOptions {
             chardev,
             mode,

@@ -31,11 +31,13 @@ use std::collections::VecDeque;
 
 use super::dispatcher;
 use super::runtime::Runtime;
-use super::table::{discard_output, mark_dirty, monitor_flush, MonitorId, MonitorKind};
+use super::table::{
+    accept_input, discard_output, label, mark_dirty, monitor_flush, MonitorId, MonitorKind,
+};
 use super::version;
 use crate::chardev::{
-    can_yank, char_socket_yank, label, qemu_chr_fe_set_handlers, CharFrontend, CharHandlers,
-    ChardevHost, ChardevReport, ChrEvent,
+    can_yank, char_socket_yank, label as chardev_label, qemu_chr_fe_set_handlers, CharFrontend,
+    CharHandlers, ChardevHost, ChardevReport, ChrEvent,
 };
 use crate::qapi::json::{JsonMessageParser, JsonWriter};
 use crate::qapi::{Error, QObject};
@@ -145,7 +147,8 @@ fn monitor_can_read<S>(rt: &Runtime<S>, opaque: u64) -> usize {
 
 fn monitor_qmp_read<S>(rt: &mut Runtime<S>, opaque: u64, bytes: &[u8]) {
     let id = MonitorId::from_opaque(opaque);
-    trace_event!(monitor_qmp_read, "{} bytes", bytes.len());
+    let n = bytes.len();
+    trace_event!(monitor_qmp_read, "{} got {n} bytes", label(rt, id));
     let Some(qmp) = rt.monitors.qmp_mut(id) else {
         return;
     };
@@ -187,7 +190,8 @@ pub(crate) fn pump<S>(rt: &mut Runtime<S>, id: MonitorId) {
 fn handle_qmp_command<S>(rt: &mut Runtime<S>, id: MonitorId, request: Request) {
     trace_event!(
         handle_qmp_command,
-        "{}",
+        "{} {}",
+        label(rt, id),
         match &request {
             Ok(req) => crate::qapi::json::qobject_to_json(req, false),
             Err(e) => e.to_string(),
@@ -195,7 +199,7 @@ fn handle_qmp_command<S>(rt: &mut Runtime<S>, id: MonitorId, request: Request) {
     );
     if let Ok(QObject::Dict(dict)) = &request {
         if dict.contains_key("exec-oob") && !dict.contains_key("execute") {
-            trace_event!(monitor_qmp_cmd_out_of_band, "exec-oob");
+            trace_event!(monitor_qmp_cmd_out_of_band, "{}", label(rt, id));
             dispatcher::monitor_qmp_dispatch(rt, id, request, true);
             return;
         }
@@ -204,9 +208,16 @@ fn handle_qmp_command<S>(rt: &mut Runtime<S>, id: MonitorId, request: Request) {
         return;
     };
     qmp.queue.push_back(request);
-    if !qmp.oob || qmp.queue.len() >= QMP_REQ_QUEUE_LEN_MAX {
-        trace_event!(monitor_suspend, "{} waiting", qmp.queue.len());
-        qmp.suspended = true;
+    let waiting = qmp.queue.len();
+    qmp.suspended |= !qmp.oob || waiting >= QMP_REQ_QUEUE_LEN_MAX;
+    let suspended = qmp.suspended;
+    trace_event!(
+        monitor_qmp_cmd_in_band,
+        "{} has {waiting} waiting",
+        label(rt, id)
+    );
+    if suspended {
+        trace_event!(monitor_suspend, "{}", label(rt, id));
     }
     enlist(rt, id);
 }
@@ -240,11 +251,12 @@ pub(crate) fn request_taken<S>(rt: &mut Runtime<S>, id: MonitorId, answered: boo
         return;
     };
     if qmp.suspended && (answered || qmp.oob) && qmp.queue.len() < QMP_REQ_QUEUE_LEN_MAX {
-        trace_event!(monitor_resume, "{} waiting", qmp.queue.len());
         qmp.suspended = false;
+        trace_event!(monitor_resume, "{}", label(rt, id));
     }
     enlist(rt, id);
     pump(rt, id);
+    accept_input(rt, id);
 }
 
 /// Goes on with a session that was held back.
@@ -255,7 +267,7 @@ pub(crate) fn go_on<S>(rt: &mut Runtime<S>, id: MonitorId) {
 
 fn monitor_qmp_event<S>(rt: &mut Runtime<S>, opaque: u64, event: ChrEvent) {
     let id = MonitorId::from_opaque(opaque);
-    trace_event!(monitor_qmp_event, "{:?}", event);
+    trace_event!(monitor_qmp_event, "{} {}", label(rt, id), event.name());
     match event {
         ChrEvent::Opened => {
             let Some(qmp) = rt.monitors.qmp_mut(id) else {
@@ -299,6 +311,12 @@ fn write_greeting(w: &mut JsonWriter) {
 /// Ends the message with CR LF and puts it into the session's output buffer
 /// (`qmp_send_response`). Empties the writer.
 pub(crate) fn send<S>(rt: &mut Runtime<S>, id: MonitorId, w: &mut JsonWriter) {
+    trace_event!(
+        monitor_qmp_respond,
+        "{} {}",
+        label(rt, id),
+        String::from_utf8_lossy(w.as_bytes())
+    );
     w.newline();
     if let Some(mon) = rt.monitors.get_mut(id) {
         mon.out.push(w.as_bytes());
@@ -358,7 +376,7 @@ fn give_up<S: 'static>(rt: &mut Runtime<S>, id: MonitorId) {
     };
     let text = format!(
         "monitor on chardev '{}': its client has left over 1 MiB of events unread, {what}",
-        label(rt, chr)
+        chardev_label(rt, chr)
     );
     rt.chardev_report(ChardevReport::Error, &text);
 }

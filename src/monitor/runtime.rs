@@ -15,11 +15,12 @@ use super::table::{Monitor, Monitors};
 use nix::fcntl::OFlag;
 
 use crate::chardev::{ChardevHost, ChardevReport, ChardevRequest, Chardevs};
-use crate::main_loop::{main_loop_wait, Host, MainLoop, SharedFd, TimeSource};
+use crate::main_loop::{main_loop_wait, Host, LoopEvent, MainLoop, SharedFd, TimeSource};
 use crate::qapi::dispatch::QmpCommandList;
 use crate::qapi::introspect::{query_schema, SchemaTable};
 use crate::qapi::policy::CompatPolicy;
 use crate::qapi::{Error, QObject};
+use crate::trace_event;
 
 /// Why the program should end; the exit status is the embedder's to choose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub struct ExitRequest {
     /// The status the process should exit with.
     pub status: i32,
 }
+
+type Report = Box<dyn FnMut(ChardevReport, &str)>;
 
 /// Called by the command `quit`; see [`Runtime::set_quit_handler`].
 pub type QuitHandler<S> = fn(&mut Runtime<S>);
@@ -38,12 +41,13 @@ pub type QuitHandler<S> = fn(&mut Runtime<S>);
 /// one process.
 ///
 /// ```no_run
+/// use qmonitor::monitor::MonitorMode;
 /// use qmonitor::Runtime;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// struct Thermostat { target: f64 }
 /// let mut rt = Runtime::new(Thermostat { target: 21.0 })?;
-/// rt.monitor_parse("unix:/tmp/thermostat,server=on,wait=off", "control", false)?;
+/// rt.monitor_parse("unix:/tmp/thermostat,server=on,wait=off", MonitorMode::Control, false)?;
 /// let status = rt.run()?;
 /// # Ok(()) }
 /// ```
@@ -66,7 +70,7 @@ pub struct Runtime<S: 'static> {
     pub(crate) fdsets: Fdsets,
     pub(crate) preconfig: bool,
     pub(crate) options: &'static [OptionGroup],
-    report: Box<dyn FnMut(ChardevReport, &str)>,
+    report: Report,
     quit_handler: QuitHandler<S>,
     exit: Option<ExitRequest>,
 }
@@ -111,6 +115,17 @@ impl<S: 'static> ChardevHost for Runtime<S> {
     }
 }
 
+/// Feeds what the loop tells, which knows no trace events, to them.
+fn trace_main_loop(event: LoopEvent, name: &'static str) {
+    match event {
+        LoopEvent::WatchAdded(fd) => trace_event!(watch_add, "fd {fd} for {name}"),
+        LoopEvent::WatchRemoved(fd) => trace_event!(watch_remove, "fd {fd} for {name}"),
+        LoopEvent::WatchRuns(fd) => trace_event!(watch_dispatch, "fd {fd} to {name}"),
+        LoopEvent::TimerRuns => trace_event!(timer_dispatch, "{name}"),
+        LoopEvent::BhRuns => trace_event!(bh_dispatch, "{name}"),
+    }
+}
+
 impl<S: 'static> Runtime<S> {
     /// A runtime on the system's clocks, with the library's own commands
     /// (`query-commands`, `chardev-add`, `quit`, ...) and nothing to monitor
@@ -127,6 +142,7 @@ impl<S: 'static> Runtime<S> {
     /// deterministic.
     pub fn with_time(state: S, time: TimeSource) -> io::Result<Self> {
         let mut main_loop = MainLoop::with_time(time)?;
+        main_loop.set_trace(Some(Box::new(trace_main_loop)));
         let dispatcher = Dispatcher::new(&mut main_loop);
         let mut rt = Runtime {
             state,

@@ -15,7 +15,10 @@ use super::hmp::session::MonitorHmp;
 use super::outbuf::OutBuf;
 use super::qmp::MonitorQmp;
 use super::runtime::Runtime;
-use crate::chardev::{qemu_chr_fe_add_watch, qemu_chr_fe_deinit, qemu_chr_fe_write, CharFrontend};
+use crate::chardev::{
+    qemu_chr_fe_accept_input, qemu_chr_fe_add_watch, qemu_chr_fe_deinit, qemu_chr_fe_write,
+    CharFrontend, Chardev,
+};
 use crate::main_loop::{main_loop_wait, ClockType, Condition, Flow, WatchId};
 use crate::trace_event;
 
@@ -53,7 +56,9 @@ pub struct Monitor {
     pub(crate) kind: MonitorKind,
 }
 
-/// The two kinds of monitors.
+/// The two kinds of monitors. QMP sessions are the many, so they are held in
+/// place and the others are boxed.
+#[allow(clippy::large_enum_variant)]
 pub enum MonitorKind {
     /// For programs.
     Qmp(MonitorQmp),
@@ -164,6 +169,13 @@ impl Monitors {
     }
 }
 
+/// What a trace calls a monitor: the label of its chardev.
+pub(crate) fn label<S>(rt: &Runtime<S>, id: MonitorId) -> &str {
+    let mon = rt.monitors.get(id);
+    let chr = mon.and_then(|mon| rt.chardevs.get(mon.fe.chardev()));
+    chr.map_or("(gone)", Chardev::label)
+}
+
 /// Marks a monitor as having something to say; the dispatcher's end or a
 /// bottom half will flush it.
 pub(crate) fn mark_dirty<S>(rt: &mut Runtime<S>, id: MonitorId) {
@@ -210,19 +222,14 @@ pub(crate) fn monitor_flush<S>(rt: &mut Runtime<S>, id: MonitorId) {
     // be wired to one another. What it says meanwhile goes behind.
     let mut out = std::mem::take(&mut mon.out);
     mon.flushing = true;
+    let len = out.unsent().len();
+    trace_event!(monitor_flush, "{} has {len} bytes", label(rt, id));
     let n = match qemu_chr_fe_write(rt, fe, out.unsent()) {
         Ok(n) => n,
         Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => 0,
         // The chardev is broken: it will report the hang-up itself.
         Err(_) => out.unsent().len(),
     };
-    trace_event!(
-        monitor_flush,
-        "monitor {} wrote {} of {} bytes",
-        id.slot,
-        n,
-        out.unsent().len()
-    );
     out.advance(n);
     let refused = !out.unsent().is_empty();
     let Some(mon) = rt.monitors.get_mut(id) else {
@@ -263,7 +270,16 @@ fn output_drained<S>(rt: &mut Runtime<S>, id: MonitorId) {
             MonitorKind::Qmp(_) => super::qmp::go_on(rt, id),
             MonitorKind::Hmp(_) => super::hmp::session::pump(rt, id),
         },
-        _ => {}
+        _ => return,
+    }
+    accept_input(rt, id);
+}
+
+/// Tells the chardev that the monitor takes input again. Those that are polled
+/// find out themselves; a mux has to be told.
+pub(crate) fn accept_input<S>(rt: &mut Runtime<S>, id: MonitorId) {
+    if let Some(fe) = rt.monitors.get(id).map(|mon| mon.fe) {
+        qemu_chr_fe_accept_input(rt, fe);
     }
 }
 

@@ -27,7 +27,9 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use super::json::JsonWriter;
 use super::visit::{InputVisitor, JsonOutputVisitor, OutputVisitor, QapiType};
-use super::{CompatPolicy, Error, ErrorClass, QDict, QObject, RawResponder, SpecialFeatures};
+use super::{CompatPolicy, Error, ErrorClass, QDict, RawResponder, SpecialFeatures};
+
+pub use super::request::{qmp_is_oob, qmp_request_check, QmpRequest};
 
 /// Properties of a command that its schema declares (`QmpCommandOptions`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -102,22 +104,24 @@ impl<C> fmt::Debug for QmpCommand<C> {
     }
 }
 
-/// FNV-1a. The table's keys are the program's own, so nobody can choose them to
-/// collide, and names are short: this costs a fraction of the default hash.
-#[derive(Debug)]
-struct Fnv(u64);
+/// A multiplicative hash, eight bytes at a time. The table's keys are the
+/// program's own, so nobody can choose them to collide, and names are short:
+/// this costs a fraction of the default hash.
+#[derive(Debug, Default)]
+struct NameHasher(u64);
 
-impl Default for Fnv {
-    fn default() -> Self {
-        Fnv(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Hasher for Fnv {
+impl Hasher for NameHasher {
     fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        let mut add = |word: u64| {
+            self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95);
+        };
+        let mut words = bytes.chunks_exact(8);
+        for word in &mut words {
+            add(u64::from_le_bytes(word.try_into().unwrap_or_default()));
         }
+        let mut rest = [0; 8];
+        rest[..words.remainder().len()].copy_from_slice(words.remainder());
+        add(u64::from_le_bytes(rest));
     }
 
     fn finish(&self) -> u64 {
@@ -129,7 +133,7 @@ impl Hasher for Fnv {
 #[derive(Debug)]
 pub struct QmpCommandList<C: 'static> {
     commands: Vec<QmpCommand<C>>,
-    by_name: HashMap<&'static str, usize, BuildHasherDefault<Fnv>>,
+    by_name: HashMap<&'static str, usize, BuildHasherDefault<NameHasher>>,
 }
 
 impl<C> Default for QmpCommandList<C> {
@@ -231,102 +235,6 @@ impl<'a> Call<'a> {
     }
 }
 
-/// A request whose members are in order.
-#[derive(Debug, Clone, PartialEq)]
-pub struct QmpRequest {
-    /// The command's name.
-    pub command: String,
-    /// Whether it is to be executed out of band.
-    pub oob: bool,
-    /// Its arguments; empty if the request has none.
-    pub args: QDict,
-    /// What the reply repeats.
-    pub id: Option<QObject>,
-}
-
-/// Whether a message goes to out-of-band execution, past the queue
-/// (`qmp_is_oob`). Its members alone decide, even if it turns out to be wrong.
-pub fn qmp_is_oob(request: &QObject) -> bool {
-    let dict = request.as_dict();
-    dict.is_some_and(|d| d.contains_key("exec-oob") && !d.contains_key("execute"))
-}
-
-/// Checks the members of a request (`qmp_dispatch_check_obj`).
-///
-/// With several wrong members, unknown ones are reported first (the least by
-/// name), then `exec-oob`, `execute`, `arguments`. QEMU goes by the order of its
-/// hash table.
-///
-/// # Errors
-///
-/// What is wrong, and the `id` for the reply.
-pub fn qmp_request_check(
-    request: QObject,
-    oob_enabled: bool,
-) -> Result<QmpRequest, (Error, Option<QObject>)> {
-    let QObject::Dict(dict) = request else {
-        return Err((Error::new("QMP input must be a JSON object"), None));
-    };
-    let mut members = Members::default();
-    let mut unexpected: Option<String> = None;
-    for (name, value) in dict {
-        match name.as_str() {
-            "execute" => members.execute = Some(value),
-            "exec-oob" if oob_enabled => members.exec_oob = Some(value),
-            "arguments" => members.arguments = Some(value),
-            "id" => members.id = Some(value),
-            _ if unexpected.as_ref().is_some_and(|least| *least < name) => {}
-            _ => unexpected = Some(name),
-        }
-    }
-    let id = members.id.take();
-    match members.check(unexpected) {
-        Ok((command, oob, args)) => Ok(QmpRequest {
-            command,
-            oob,
-            args,
-            id,
-        }),
-        Err(desc) => Err((Error::new(desc), id)),
-    }
-}
-
-#[derive(Default)]
-struct Members {
-    execute: Option<QObject>,
-    exec_oob: Option<QObject>,
-    arguments: Option<QObject>,
-    id: Option<QObject>,
-}
-
-impl Members {
-    fn check(self, unexpected: Option<String>) -> Result<(String, bool, QDict), String> {
-        if let Some(name) = unexpected {
-            return Err(format!("QMP input member '{name}' is unexpected"));
-        }
-        let string = |name, value| match value {
-            QObject::String(command) => Ok(command),
-            _ => Err(format!("QMP input member '{name}' must be a string")),
-        };
-        let (command, oob) = match (self.exec_oob, self.execute) {
-            (None, None) => (None, false),
-            (None, Some(value)) => (Some(string("execute", value)?), false),
-            (Some(value), None) => (Some(string("exec-oob", value)?), true),
-            (Some(value), Some(_)) => {
-                string("exec-oob", value)?;
-                return Err("QMP input member 'execute' clashes with 'exec-oob'".into());
-            }
-        };
-        let args = match self.arguments {
-            None => QDict::new(),
-            Some(QObject::Dict(args)) => args,
-            Some(_) => return Err("QMP input member 'arguments' must be an object".into()),
-        };
-        let command = command.ok_or("QMP input lacks member 'execute'")?;
-        Ok((command, oob, args))
-    }
-}
-
 /// The circumstances under which a command is called.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct DispatchEnv {
@@ -387,4 +295,94 @@ fn find<C>(
         )));
     }
     Ok(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::qapi::CompatPolicyInput;
+
+    fn command(name: &'static str, options: QmpCommandOptions) -> QmpCommand<()> {
+        QmpCommand {
+            name,
+            options,
+            features: SpecialFeatures::BOTH,
+            func: QmpCommandFunc::Immediate(|_, _| Ok(())),
+        }
+    }
+
+    fn list() -> QmpCommandList<()> {
+        let mut list = QmpCommandList::new();
+        list.register(command("plain", QmpCommandOptions::NONE));
+        let any = QmpCommandOptions {
+            allow_oob: true,
+            allow_preconfig: true,
+            ..QmpCommandOptions::NONE
+        };
+        list.register(command("any", any));
+        list
+    }
+
+    #[track_caller]
+    fn assert_not_found(name: &str, env: DispatchEnv, class: ErrorClass, desc: &str) {
+        let error = qmp_find_command(&list(), name, &env).unwrap_err();
+        assert_eq!((error.class(), error.desc()), (class, desc));
+    }
+
+    #[test]
+    fn each_check_hides_those_behind_it() {
+        let mut env = DispatchEnv {
+            oob: true,
+            preconfig: true,
+            ..DispatchEnv::default()
+        };
+        env.policy.deprecated_input = CompatPolicyInput::Reject;
+        let not_found = ErrorClass::CommandNotFound;
+        assert_not_found(
+            "nope",
+            env,
+            not_found,
+            "The command nope has not been found",
+        );
+        let by_policy = "Deprecated command plain disabled by policy";
+        assert_not_found("plain", env, not_found, by_policy);
+        let negotiating = DispatchEnv {
+            negotiating: true,
+            ..env
+        };
+        let expecting = "Expecting capabilities negotiation with 'qmp_capabilities'";
+        assert_not_found("nope", negotiating, not_found, expecting);
+        assert_not_found("plain", negotiating, not_found, expecting);
+        env.policy = CompatPolicy::default();
+        let generic = ErrorClass::GenericError;
+        let no_oob = "The command plain does not support OOB";
+        assert_not_found("plain", env, generic, no_oob);
+        env.oob = false;
+        let too_early =
+            "The command 'plain' is permitted only after machine initialization has completed";
+        assert_not_found("plain", env, generic, too_early);
+        env.preconfig = false;
+        assert_eq!(
+            qmp_find_command(&list(), "plain", &env).unwrap().name,
+            "plain"
+        );
+    }
+
+    #[test]
+    fn what_the_schema_allows_is_allowed() {
+        let env = DispatchEnv {
+            oob: true,
+            preconfig: true,
+            ..DispatchEnv::default()
+        };
+        assert_eq!(qmp_find_command(&list(), "any", &env).unwrap().name, "any");
+        let names: Vec<_> = list().iter().map(|command| command.name).collect();
+        assert_eq!(names, ["plain", "any"]);
+    }
+
+    #[test]
+    #[should_panic(expected = "command 'any' is registered twice")]
+    fn a_name_can_be_registered_once() {
+        list().register(command("any", QmpCommandOptions::NONE));
+    }
 }

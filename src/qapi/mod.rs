@@ -2,6 +2,8 @@
 //! run time. Knows no file descriptor and no clock.
 
 pub mod build;
+#[cfg(feature = "runtime")]
+pub mod client;
 pub mod codegen;
 #[cfg(feature = "runtime")]
 pub mod dispatch;
@@ -17,6 +19,8 @@ pub mod json;
 pub mod policy;
 #[cfg(feature = "runtime")]
 pub mod qobject;
+#[cfg(feature = "runtime")]
+mod request;
 #[cfg(feature = "runtime")]
 mod responder;
 pub mod schema;

@@ -91,6 +91,7 @@ impl CompatPolicy {
     ///
     /// `Deprecated KIND NAME disabled by policy`, or `Unstable ...`, with the
     /// given class. Under [`CompatPolicyInput::Crash`] the process aborts.
+    #[inline]
     pub fn check_input(
         &self,
         features: SpecialFeatures,

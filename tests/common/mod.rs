@@ -2,11 +2,13 @@
 
 #![allow(dead_code)] // each test binary uses its part
 
+pub mod package;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -33,16 +35,22 @@ impl Server {
     /// Starts the program with these arguments only.
     #[track_caller]
     pub fn start_bare(args: &[&str]) -> Server {
+        Self::start_program(Path::new(env!("CARGO_BIN_EXE_qmonitor")), args)
+    }
+
+    /// Starts another program with these arguments only.
+    #[track_caller]
+    pub fn start_program(program: &Path, args: &[&str]) -> Server {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let place = dir.path().display().to_string();
-        let child = Command::new(env!("CARGO_BIN_EXE_qmonitor"))
+        let child = Command::new(program)
             .args(args.iter().map(|a| a.replace("{dir}", &place)))
             .current_dir(dir.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .expect("qmonitor starts");
+            .unwrap_or_else(|e| panic!("{}: {e}", program.display()));
         Server { child, dir }
     }
 
@@ -71,6 +79,11 @@ impl Server {
         self.child.stdin.take().expect("stdin is taken once")
     }
 
+    /// The server's standard output, which [`finish`](Self::finish) then lacks.
+    pub fn stdout(&mut self) -> ChildStdout {
+        self.child.stdout.take().expect("stdout is taken once")
+    }
+
     /// The process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
@@ -86,11 +99,13 @@ impl Server {
     #[track_caller]
     pub fn finish(mut self) -> Output {
         drop(self.child.stdin.take());
-        let mut stdout = self.child.stdout.take().expect("piped");
+        let stdout = self.child.stdout.take();
         let mut stderr = self.child.stderr.take().expect("piped");
         let reader = std::thread::spawn(move || {
             let mut out = Vec::new();
-            let _ = stdout.read_to_end(&mut out);
+            if let Some(mut stdout) = stdout {
+                let _ = stdout.read_to_end(&mut out);
+            }
             out
         });
         let mut err = Vec::new();

@@ -5,6 +5,10 @@ mod events;
 mod mux;
 mod process;
 mod socket;
+mod socket_addr;
+mod socket_client;
+mod socket_fd;
+mod websocket;
 
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;

@@ -127,4 +127,9 @@ impl MachineCommands for Machine {
             human_readable_text: String::new(),
         })
     }
+
+    fn qmp_qmp_test(rt: &mut Runtime<Self>, value: i64) -> Result<(), Error> {
+        rt.state.test_value = Some(value);
+        Ok(())
+    }
 }

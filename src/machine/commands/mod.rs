@@ -7,23 +7,27 @@
 
 mod absent;
 mod machine;
+mod net;
 mod objects;
+mod qdev;
 mod qom;
 mod run_state;
+mod ui;
 
 #[cfg(test)]
 mod tests;
 
+pub use net::{netdev_from_cli, netdev_from_options, netdev_options, QEMU_NETDEV_OPTS};
 pub use objects::{object_from_cli, object_from_text};
 pub use qom::chardev_nodes;
+pub use ui::no_console;
 
 use super::runstate::{shutdown_caused_by_guest, MachineEvent};
 use super::schema::{
     self, qapi_event_send_powerdown, qapi_event_send_reset, qapi_event_send_resume,
-    qapi_event_send_shutdown, qapi_event_send_stop, QmpTestCommands, ShutdownCause,
+    qapi_event_send_shutdown, qapi_event_send_stop, ShutdownCause,
 };
 use super::{hmp_cmds, Machine};
-use crate::qapi::Error;
 use crate::Runtime;
 
 /// Adds the machine's commands, QMP and HMP, to a runtime, and has `quit` tell
@@ -72,13 +76,5 @@ fn emit(rt: &mut Runtime<Machine>, events: &[MachineEvent]) {
                 qapi_event_send_shutdown(rt, shutdown_caused_by_guest(cause), cause);
             }
         }
-    }
-}
-
-/// The command that docs/add-a-command.md adds.
-impl QmpTestCommands for Machine {
-    fn qmp_qmp_test(rt: &mut Runtime<Self>, value: i64) -> Result<(), Error> {
-        rt.state.test_value = Some(value);
-        Ok(())
     }
 }

@@ -6,6 +6,7 @@
 use super::{never, OBJECT};
 use crate::machine::qom::{Getter, ObjectId, ObjectType, Property, PropertyInput};
 use crate::machine::Machine;
+use crate::monitor::hash_order::hash_order;
 use crate::qapi::Error;
 
 pub(super) static TYPES: &[&ObjectType] = &[&EVENT_LOOP_BASE, &IOTHREAD, &MAIN_LOOP];
@@ -106,7 +107,9 @@ pub struct IothreadParams {
 impl Machine {
     /// The iothreads (`query-iothreads`).
     pub fn iothreads(&self) -> Vec<IothreadParams> {
-        self.user_objects()
+        let objects = hash_order(self.user_objects().collect(), |(name, _)| name);
+        objects
+            .into_iter()
             .filter(|(_, id)| self.object(*id).is_some_and(|o| o.class().is_a("iothread")))
             .map(|(name, id)| IothreadParams {
                 id: name.to_owned(),

@@ -13,6 +13,7 @@ use crate::machine::qom::{
 };
 use crate::machine::schema::{HostMemPolicy, OnOffAuto};
 use crate::machine::Machine;
+use crate::monitor::hash_order::hash_order;
 use crate::qapi::{Error, QNum, QObject};
 
 pub(super) static TYPES: &[&ObjectType] = &[
@@ -462,7 +463,9 @@ pub struct MemdevParams {
 impl Machine {
     /// The pieces of memory (`query-memdev`).
     pub fn memdevs(&self) -> Vec<MemdevParams> {
-        self.user_objects()
+        let objects = hash_order(self.user_objects().collect(), |(name, _)| name);
+        objects
+            .into_iter()
             .filter_map(|(name, id)| {
                 let nodes = self.property(id, "host-nodes");
                 let nodes = nodes.as_ref().and_then(|n| n.as_list()).unwrap_or(&[]);

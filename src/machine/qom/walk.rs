@@ -3,6 +3,7 @@
 use super::path::device_not_found;
 use super::{Machine, ObjectId, ObjectType, PropertyInput, Resolution};
 use crate::machine::objects;
+use crate::monitor::hash_order::hash_order;
 use crate::qapi::{Error, ErrorClass, QObject};
 
 /// A chardev as it shows below `/chardevs`.
@@ -125,7 +126,8 @@ impl Machine {
                 );
             }
         }
-        for (name, child) in self.node_children(node, chardevs) {
+        let children = self.node_children(node, chardevs).collect();
+        for (name, child) in hash_order(children, |(name, _)| name) {
             let class = self.node_class(child, chardevs);
             list.push(PropertyListing::new(name, format!("child<{class}>")));
         }

@@ -39,7 +39,7 @@ fn a_bottom_half_scheduled_by_a_bottom_half_runs_in_the_next_turn() {
 }
 
 #[test]
-fn a_bottom_half_runs_before_the_fds_of_its_turn() {
+fn bottom_halves_run_before_fds_and_those_of_fds_in_the_next_turn() {
     let mut app = App::simulated();
     let pipe = Pipe::full();
     let later = bh(&mut app, "later");
@@ -51,9 +51,39 @@ fn a_bottom_half_runs_before_the_fds_of_its_turn() {
     app.main_loop.add_watch(watch);
     app.main_loop
         .bh_schedule_oneshot("oneshot", |app: &mut App| app.say("oneshot"));
-    app.expect(&["oneshot", "fd"]);
+    app.expect(&["oneshot"]);
+    app.expect(&["fd"]);
     app.expect(&["later"]);
     app.expect(&[]);
+}
+
+#[test]
+fn bottom_halves_without_end_do_not_starve_fds_timers_and_idle_ones() {
+    let mut app = App::simulated();
+    let pipe = Pipe::full();
+    app.logger("fd", pipe.fd(), IN);
+    let timer = app
+        .main_loop
+        .timer_new(ClockType::Realtime, "timer", |app: &mut App| {
+            app.say("timer");
+        });
+    app.main_loop.timer_mod(timer, 0);
+    let idle = bh(&mut app, "idle");
+    app.main_loop.bh_schedule_idle(idle);
+    let own_id = Rc::new(Cell::new(None));
+    let id = own_id.clone();
+    let endless = app.main_loop.bh_new("bh", move |app: &mut App| {
+        app.say("bh");
+        app.main_loop.bh_schedule(id.get().unwrap());
+    });
+    own_id.set(Some(endless));
+    app.main_loop.bh_schedule(endless);
+    app.expect(&["bh"]);
+    app.expect(&["bh", "fd IN", "timer", "idle"]);
+    app.expect(&["bh"]);
+    app.expect(&["bh", "fd IN"]);
+    let counters = app.main_loop.counters();
+    assert_eq!((counters.turns, counters.wait_syscalls), (4, 2));
 }
 
 #[test]

@@ -45,6 +45,8 @@ pub(super) struct Model {
     now: i64,
     virtual_now: i64,
     virtual_enabled: bool,
+    /// The last turn ended after its bottom halves.
+    ended_early: bool,
 }
 
 const ONESHOT: usize = 1_000_000;
@@ -65,6 +67,7 @@ impl Model {
             now: 0,
             virtual_now: 0,
             virtual_enabled: true,
+            ended_early: false,
         }
     }
 
@@ -345,6 +348,10 @@ impl World for Model {
             });
         let scheduled = scheduled.collect();
         let mut ran = self.run_bhs(scheduled);
+        self.ended_early = ran && !self.ended_early;
+        if self.ended_early {
+            return true;
+        }
 
         let open: Vec<(usize, bool)> = self
             .watches

@@ -57,8 +57,21 @@ fn epoll_is_told_only_what_changed() {
     );
     app.main_loop.remove_watch(second);
     assert_eq!(cost_of_turn(&mut app), (5, 0));
-    app.logger("third", pipe.fd(), OUT);
+    let third = app.logger("third", pipe.fd(), OUT);
     assert_eq!(cost_of_turn(&mut app), (5, 1), "a wider interest");
+    let fourth = logger("fourth", pipe.fd(), OUT);
+    app.main_loop.replace_watch(third, fourth);
+    assert_eq!(
+        cost_of_turn(&mut app),
+        (5, 0),
+        "the same fd, the same interest"
+    );
+    let only = Pipe::new();
+    let id = app.logger("only", only.fd(), IN);
+    assert_eq!(cost_of_turn(&mut app), (5, 1));
+    app.main_loop
+        .replace_watch(id, logger("new", only.fd(), IN));
+    assert_eq!(cost_of_turn(&mut app), (5, 0), "never out of the table");
 }
 
 #[test]

@@ -252,15 +252,15 @@ fn an_fd_that_is_not_open_may_be_given_up_or_replaced_in_its_callback() {
 }
 
 #[test]
-fn a_trace_names_what_runs() {
+fn a_trace_names_what_is_watched_and_what_runs() {
     let mut app = App::simulated();
     let pipe = Pipe::full();
     let trace = Rc::new(std::cell::RefCell::new(Vec::new()));
     let sink = trace.clone();
-    app.main_loop.set_trace(Some(Box::new(move |kind, name| {
-        sink.borrow_mut().push((kind, name));
+    app.main_loop.set_trace(Some(Box::new(move |event, name| {
+        sink.borrow_mut().push((event, name));
     })));
-    app.logger("tcp_chr_read", pipe.fd(), IN);
+    let watch = app.logger("tcp_chr_read", pipe.fd(), IN);
     let bh = app.main_loop.bh_new("bh", |_| ());
     app.main_loop.bh_schedule(bh);
     let timer = app
@@ -268,14 +268,20 @@ fn a_trace_names_what_runs() {
         .timer_new(ClockType::Realtime, "timer", |_| ());
     app.main_loop.timer_mod(timer, 0);
     app.turn();
-    app.main_loop.set_trace(None);
     app.turn();
+    app.main_loop.remove_watch(watch);
+    app.main_loop.set_trace(None);
+    app.logger("unseen", pipe.fd(), IN);
+    app.turn();
+    let fd = pipe.fd().as_fd().as_raw_fd();
     assert_eq!(
         *trace.borrow(),
         [
-            (Dispatch::Bh, "bh"),
-            (Dispatch::Watch, "tcp_chr_read"),
-            (Dispatch::Timer, "timer"),
+            (LoopEvent::WatchAdded(fd), "tcp_chr_read"),
+            (LoopEvent::BhRuns, "bh"),
+            (LoopEvent::WatchRuns(fd), "tcp_chr_read"),
+            (LoopEvent::TimerRuns, "timer"),
+            (LoopEvent::WatchRemoved(fd), "tcp_chr_read"),
         ]
     );
 }

@@ -40,6 +40,8 @@ pub enum CompletionKind {
     NetClients,
     /// Block devices.
     BlockDevices,
+    /// QMP commands.
+    QmpCommands,
     /// Trace events.
     TraceEvents,
     /// What a watchdog can do.

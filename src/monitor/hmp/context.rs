@@ -5,7 +5,10 @@ use super::{
     hmp_commands, parse_command, Completion, CompletionKind, CompletionSource, FormatState, HmpEnv,
     HmpTable,
 };
-use crate::chardev::CHARDEV_BACKENDS;
+use std::io::Write;
+
+use crate::chardev::{ChardevHost, ChardevReport, CHARDEV_BACKENDS};
+use crate::monitor::hmp_qmp;
 use crate::monitor::runtime::Runtime;
 use crate::monitor::table::MonitorId;
 use crate::qapi::{Error, QDict};
@@ -16,7 +19,7 @@ use crate::trace_event;
 pub type CompletionFn<S> = fn(&Runtime<S>, CompletionKind) -> Option<Vec<String>>;
 
 /// Reads the `key=value,...` of an argument, as `device_add` has it.
-pub type OptionsFn = fn(group: &'static str, text: &str) -> Result<QDict, String>;
+pub type OptionsFn<S> = fn(&Runtime<S>, group: &'static str, text: &str) -> Result<QDict, Error>;
 
 /// The HMP commands of a runtime and what parsing remembers.
 pub struct HmpTables<S: 'static> {
@@ -24,16 +27,20 @@ pub struct HmpTables<S: 'static> {
     pub table: HmpTable<HmpHandler<S>>,
     pub(crate) format: FormatState,
     completions: Vec<CompletionFn<S>>,
-    options: OptionsFn,
+    help_topics: Vec<(&'static str, fn() -> String)>,
+    options: OptionsFn<S>,
 }
 
 impl<S: 'static> HmpTables<S> {
     pub(crate) fn new() -> Self {
+        let mut table = hmp_commands(crate::monitor::hmp_cmds::handler);
+        table.add(hmp_qmp::QMP, hmp_qmp::hmp_qmp);
         HmpTables {
-            table: hmp_commands(crate::monitor::hmp_cmds::handler),
+            table,
             format: FormatState::default(),
             completions: Vec::new(),
-            options: |_, _| Err("Options are not supported here".to_owned()),
+            help_topics: Vec::new(),
+            options: |_, _, _| Err(Error::new("Options are not supported here")),
         }
     }
 
@@ -43,8 +50,23 @@ impl<S: 'static> HmpTables<S> {
     }
 
     /// Sets what reads `key=value,...` arguments.
-    pub fn set_options(&mut self, f: OptionsFn) {
+    pub fn set_options(&mut self, f: OptionsFn<S>) {
         self.options = f;
+    }
+
+    /// Has `help TOPIC` print a text of its own instead of the command's line,
+    /// as QEMU's `help log` lists the log items.
+    pub fn add_help_topic(&mut self, topic: &'static str, text: fn() -> String) {
+        self.help_topics.push((topic, text));
+    }
+
+    /// What `help` prints for a topic, or the line for standard output.
+    pub(crate) fn help(&self, topic: &[u8], preconfig: bool) -> Result<Vec<u8>, Vec<u8>> {
+        let mut own = self.help_topics.iter();
+        match own.find(|(name, _)| name.as_bytes() == topic) {
+            Some((_, text)) => Ok(text().into_bytes()),
+            None => self.table.help(topic, preconfig),
+        }
     }
 }
 
@@ -81,23 +103,41 @@ impl<S: 'static> Hmp<'_, S> {
     }
 }
 
-struct Env<'a> {
-    format: &'a mut FormatState,
-    preconfig: bool,
-    options: OptionsFn,
+struct Env<'a, S: 'static> {
+    rt: &'a Runtime<S>,
+    format: FormatState,
 }
 
-impl HmpEnv for Env<'_> {
+impl<S: 'static> HmpEnv for Env<'_, S> {
     fn format(&mut self) -> &mut FormatState {
-        self.format
+        &mut self.format
     }
 
     fn preconfig(&self) -> bool {
-        self.preconfig
+        self.rt.preconfig
     }
 
     fn options(&mut self, group: &'static str, text: &str) -> Result<QDict, String> {
-        (self.options)(group, text)
+        (self.rt.hmp.options)(self.rt, group, text).map_err(|e| match e.hint() {
+            "" => e.desc().to_owned(),
+            hint => format!("{}\n{}", e.desc(), hint.trim_end()),
+        })
+    }
+}
+
+/// Prints what QEMU prints on its standard output, where nobody at the monitor
+/// sees it. There is nobody to complain to if that is closed.
+pub(crate) fn print_stdout(text: &[u8]) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(text).and_then(|()| stdout.flush());
+}
+
+/// Reports an error on standard error: in a session in the program's own form,
+/// otherwise, since a monitor is then in charge, without a name in front.
+fn report<S: 'static>(rt: &mut Runtime<S>, monitor: Option<MonitorId>, text: &str) {
+    match monitor {
+        Some(_) => rt.chardev_report(ChardevReport::Error, text),
+        None => eprintln!("{text}"),
     }
 }
 
@@ -108,11 +148,11 @@ pub(crate) fn run_line<S: 'static>(
     line: &[u8],
 ) -> Vec<u8> {
     let mut env = Env {
-        format: &mut rt.hmp.format,
-        preconfig: rt.preconfig,
-        options: rt.hmp.options,
+        rt,
+        format: rt.hmp.format,
     };
     let parsed = parse_command(line, &rt.hmp.table, &mut env);
+    rt.hmp.format = env.format;
     let outer = rt.dispatcher.current;
     if monitor.is_some() {
         rt.dispatcher.current = monitor;
@@ -125,13 +165,14 @@ pub(crate) fn run_line<S: 'static>(
     match parsed {
         Ok(None) => {}
         Ok(Some(command)) => {
-            trace_event!(hmp_command, "{}", command.row.main_name());
+            trace_event!(hmp_command, "{}: cmd->cmd", command.row.main_name());
             (command.handler)(&mut hmp, &command.args);
         }
         Err(e) => {
             hmp.print(&e.text);
+            print_stdout(&e.stdout);
             if let Some(text) = e.stderr {
-                eprintln!("{text}");
+                report(hmp.rt, monitor, &text);
             }
         }
     }
@@ -162,6 +203,10 @@ fn names_of_kind<S: 'static>(rt: &Runtime<S>, kind: CompletionKind) -> Vec<Strin
         CompletionKind::ChardevIds => labels(&|_| true),
         CompletionKind::Ringbufs => labels(&|kind| matches!(kind, "ringbuf" | "memory")),
         CompletionKind::ChardevTypes => CHARDEV_BACKENDS.iter().map(|b| b.to_string()).collect(),
+        CompletionKind::QmpCommands => {
+            let all = rt.commands.iter();
+            all.map(|command| command.name.to_owned()).collect()
+        }
         CompletionKind::TraceEvents => {
             let all = crate::trace::ALL.iter();
             all.map(|e| e.name.to_owned()).collect()

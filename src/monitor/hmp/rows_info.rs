@@ -2,6 +2,7 @@
 
 use super::args::ArgKind::*;
 use super::args::HmpArg;
+use super::completion::CompletionKind;
 use super::table::HmpRow;
 
 /// The sub-commands of `info`, in `help`'s order.
@@ -54,6 +55,18 @@ pub const HMP_INFO_CMDS: &[HmpRow] = &[
     ]),
     HmpRow::new("roms", "", "show roms"),
     HmpRow::new("status", "", "show the current VM status (running|paused)").preconfig(),
+    HmpRow::new(
+        "trace-events",
+        "[name] [vcpu]",
+        "show available trace-events & their state (name: event name pattern; vcpu: \
+         vCPU to query, default is any)",
+    )
+    .args(&[
+        HmpArg::new("name", Str)
+            .optional()
+            .completes(CompletionKind::TraceEvents),
+        HmpArg::new("vcpu", Int32).optional(),
+    ]),
     HmpRow::new("uuid", "", "show the current VM UUID").preconfig(),
     HmpRow::new("version", "", "show the version of QEMU").preconfig(),
 ];

@@ -17,8 +17,8 @@
 //! visitor stands somewhere within the object and is only good for dropping.
 
 use super::numbers::{parse_bool, parse_i64, parse_number, parse_size, parse_u64};
-use super::{EnumEntry, QType, QapiObject, QapiType, VisitSize};
-use crate::qapi::{CompatPolicy, Error, ErrorClass, QDict, QNum, QObject, SpecialFeatures};
+use super::{EnumEntry, QType};
+use crate::qapi::{CompatPolicy, Error, ErrorClass, QDict, QNum, QObject};
 
 /// Containers within one another that a visit descends into.
 ///
@@ -26,11 +26,12 @@ use crate::qapi::{CompatPolicy, Error, ErrorClass, QDict, QNum, QObject, Special
 /// (JSON itself may nest deeper, in members of type `any`.)
 pub(crate) const MAX_DEPTH: usize = 256;
 
-/// Walks a [`QObject`] on behalf of [`QapiType::visit_in`] (QEMU's
+/// Walks a [`QObject`] on behalf of [`visit_in`](super::QapiType::visit_in) (QEMU's
 /// `QObjectInputVisitor`).
 pub struct InputVisitor {
     keyval: bool,
-    policy: CompatPolicy,
+    lenient: bool,
+    pub(super) policy: CompatPolicy,
     root: Option<QObject>,
     open: Vec<Frame>,
     /// Path of the innermost open container.
@@ -56,6 +57,7 @@ impl InputVisitor {
     pub fn new(value: QObject, policy: CompatPolicy) -> Self {
         InputVisitor {
             keyval: false,
+            lenient: false,
             policy,
             root: Some(value),
             open: Vec::new(),
@@ -69,6 +71,13 @@ impl InputVisitor {
             keyval: true,
             ..Self::new(value.into(), policy)
         }
+    }
+
+    /// Lets unexpected members be: for clients, whose server may be newer.
+    #[must_use]
+    pub fn lenient(mut self) -> Self {
+        self.lenient = true;
+        self
     }
 
     /// The place of the value that `name` stands for, if there is one.
@@ -179,7 +188,8 @@ impl InputVisitor {
             ..
         }) = self.open.last()
         {
-            if let Some((key, _)) = members.iter().find(|(_, value)| value.is_some()) {
+            let mut left = members.iter().filter(|(_, value)| value.is_some());
+            if let (false, Some((key, _))) = (self.lenient, left.next()) {
                 let name = self.full_name(key);
                 return Err(Error::new(format!("Parameter '{name}' is unexpected")));
             }
@@ -252,100 +262,6 @@ impl InputVisitor {
     /// Whether the member is there (`visit_optional`).
     pub fn optional(&mut self, name: &str) -> bool {
         matches!(self.slot(name), Some(Some(_)))
-    }
-
-    /// Reads the member `name`.
-    ///
-    /// # Errors
-    ///
-    /// As [`QapiType::visit_in`].
-    pub fn member<T: QapiType>(&mut self, name: &str) -> Result<T, Error> {
-        T::visit_in(self, name)
-    }
-
-    /// Reads a member that is a size, or a list of them; see [`VisitSize`].
-    ///
-    /// # Errors
-    ///
-    /// As [`QapiType::visit_in`].
-    pub fn size<T: VisitSize>(&mut self, name: &str) -> Result<T, Error> {
-        T::visit_size(self, name)
-    }
-
-    /// Reads the members of a union's branch, or of a whole object, that stand
-    /// without braces of their own.
-    ///
-    /// # Errors
-    ///
-    /// As [`QapiObject::visit_members_in`].
-    pub fn branch<T: QapiObject>(&mut self) -> Result<T, Error> {
-        T::visit_members_in(self)
-    }
-
-    fn check_member(&self, name: &str, features: SpecialFeatures) -> Result<(), Error> {
-        let class = ErrorClass::GenericError;
-        self.policy.check_input(features, class, "parameter", name)
-    }
-
-    /// Reads a mandatory member that is deprecated or unstable.
-    ///
-    /// # Errors
-    ///
-    /// Policy forbids it (found before the value is looked at), or as
-    /// [`QapiType::visit_in`].
-    pub fn special_member<T: QapiType>(
-        &mut self,
-        name: &str,
-        features: SpecialFeatures,
-    ) -> Result<T, Error> {
-        self.check_member(name, features)?;
-        T::visit_in(self, name)
-    }
-
-    /// [`special_member`](Self::special_member) for a size.
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn special_size<T: VisitSize>(
-        &mut self,
-        name: &str,
-        features: SpecialFeatures,
-    ) -> Result<T, Error> {
-        self.check_member(name, features)?;
-        T::visit_size(self, name)
-    }
-
-    /// Reads an optional member that is deprecated or unstable.
-    ///
-    /// # Errors
-    ///
-    /// As [`special_member`](Self::special_member), if it is there.
-    pub fn special_optional<T: QapiType>(
-        &mut self,
-        name: &str,
-        features: SpecialFeatures,
-    ) -> Result<Option<T>, Error> {
-        match self.optional(name) {
-            true => self.special_member(name, features).map(Some),
-            false => Ok(None),
-        }
-    }
-
-    /// [`special_optional`](Self::special_optional) for a size.
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn special_optional_size<T: VisitSize>(
-        &mut self,
-        name: &str,
-        features: SpecialFeatures,
-    ) -> Result<Option<T>, Error> {
-        match self.optional(name) {
-            true => self.special_size(name, features).map(Some),
-            false => Ok(None),
-        }
     }
 
     /// In keyval, the text of a scalar.

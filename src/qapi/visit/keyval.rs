@@ -206,9 +206,6 @@ fn inconsistent(prefix: &str) -> Error {
 fn listify(nested: BTreeMap<String, Node>, path: &mut String) -> Result<QObject, Error> {
     let is_index = |key: &String| key.starts_with(|c: char| c.is_ascii_digit());
     let indices = nested.keys().filter(|key| is_index(key)).count();
-    if indices != 0 && indices != nested.len() {
-        return Err(inconsistent(path));
-    }
     let mut values = Vec::with_capacity(nested.len());
     for (key, node) in nested {
         let outer = path.len();
@@ -222,6 +219,10 @@ fn listify(nested: BTreeMap<String, Node>, path: &mut String) -> Result<QObject,
         };
         path.truncate(outer);
         values.push((key, value));
+    }
+    // Not earlier: what is wrong further in is reported first.
+    if indices != 0 && indices != values.len() {
+        return Err(inconsistent(path));
     }
     if indices == 0 {
         return Ok(QObject::Dict(values.into_iter().collect()));
@@ -241,5 +242,121 @@ fn into_list(values: Vec<(String, QObject)>, path: &str) -> Result<QObject, Erro
     match gap {
         Some(i) => Err(Error::new(format!("Parameter '{path}.{i}' missing"))),
         None => Ok(QObject::List(list.into_iter().flatten().collect())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::qapi::json::qobject_to_json;
+    use proptest::prelude::*;
+
+    fn parse(params: &str, implied: Option<&str>) -> Result<String, String> {
+        match keyval_parse(params, implied) {
+            Ok(dict) => Ok(qobject_to_json(&dict.into(), false)),
+            Err(e) => Err(e.desc().to_owned()),
+        }
+    }
+
+    #[test]
+    fn keys_nest_and_numbers_make_lists() {
+        for (params, want) in [
+            ("", "{}"),
+            ("a=", r#"{"a": ""}"#),
+            ("a=1,a=2", r#"{"a": "2"}"#),
+            ("a=1,", r#"{"a": "1"}"#),
+            ("a=b=c", r#"{"a": "b=c"}"#),
+            ("a=,,,b=1", r#"{"a": ",", "b": "1"}"#),
+            ("a.b.c=1,a.d=2", r#"{"a": {"b": {"c": "1"}, "d": "2"}}"#),
+            ("a.1=y,a.0=x", r#"{"a": ["x", "y"]}"#),
+            ("a.00=x,a.0=y", r#"{"a": ["y"]}"#),
+            ("a.0.b=x", r#"{"a": [{"b": "x"}]}"#),
+            ("a.0.0=x", r#"{"a": [["x"]]}"#),
+            ("__org.qemu_a.b=1", r#"{"__org.qemu_a": {"b": "1"}}"#),
+        ] {
+            assert_eq!(parse(params, None).as_deref(), Ok(want), "{params}");
+        }
+        let ten: Vec<String> = (0..11).map(|i| format!("a.{i}={i}")).collect();
+        let want: Vec<String> = (0..11).map(|i| format!("\"{i}\"")).collect();
+        let want = format!("{{\"a\": [{}]}}", want.join(", "));
+        assert_eq!(parse(&ten.join(","), None), Ok(want));
+    }
+
+    #[test]
+    fn the_first_key_can_be_implied() {
+        for (params, want) in [
+            ("x", r#"{"k": "x"}"#),
+            ("x,a=1", r#"{"a": "1", "k": "x"}"#),
+            ("x,k=y", r#"{"k": "y"}"#),
+            ("a=1", r#"{"a": "1"}"#),
+        ] {
+            assert_eq!(parse(params, Some("k")).as_deref(), Ok(want), "{params}");
+        }
+        let error = parse("a=1,x", Some("k"));
+        assert_eq!(error.unwrap_err(), "Expected '=' after parameter 'x'");
+    }
+
+    #[test]
+    fn errors_are_qemus() {
+        let long = "a".repeat(128);
+        let too_long = format!("Invalid parameter '{long}'");
+        let long = format!("{long}=1");
+        for (params, want) in [
+            (",", "Invalid parameter ''"),
+            ("a", "Expected '=' after parameter 'a'"),
+            ("1=x", "Invalid parameter '1'"),
+            ("a.1x=x", "Invalid parameter 'a.1x'"),
+            ("a b=x", "Invalid parameter 'a b'"),
+            ("__a=x", "Invalid parameter '__a'"),
+            ("é=x", "Invalid parameter 'é'"),
+            (long.as_str(), too_long.as_str()),
+            ("a=1,a.b=2", "Parameters 'a.*' used inconsistently"),
+            ("a.b.c=1,a.b=2", "Parameters 'a.b.*' used inconsistently"),
+            ("a.0=1,a.b=2", "Parameters 'a.*' used inconsistently"),
+            ("a.b.1=x,a.0=x", "Parameter 'a.b.0' missing"),
+            ("a.0=1,a.2=2", "Parameter 'a.1' missing"),
+            ("a.99999999999999999999=1", "Parameter 'a.0' missing"),
+            ("help", "Help is not available for this option"),
+            ("a=1,?", "Help is not available for this option"),
+        ] {
+            assert_eq!(parse(params, None).unwrap_err(), want, "{params}");
+        }
+    }
+
+    #[test]
+    fn help_can_be_asked_for() {
+        let (dict, help) = keyval_parse_help("x,help,a=1", Some("k")).unwrap();
+        assert!(help);
+        assert_eq!(dict.len(), 2);
+        assert!(!keyval_parse_help("x", Some("k")).unwrap().1);
+    }
+
+    #[test]
+    fn deep_keys_are_refused() {
+        let key = vec!["a"; 100_000].join(".");
+        assert!(keyval_parse(&format!("{key}=1"), None).is_err());
+    }
+
+    proptest! {
+        /// A dictionary of strings survives being written and parsed.
+        #[test]
+        fn values_survive(
+            pairs in proptest::collection::btree_map("[a-z][a-z0-9-]{0,5}", ".{0,10}", 0..5),
+        ) {
+            let params: Vec<String> = pairs
+                .iter()
+                .map(|(key, value)| format!("{key}={}", value.replace(',', ",,")))
+                .collect();
+            let dict = keyval_parse(&params.join(","), None).unwrap();
+            prop_assert_eq!(dict.len(), pairs.len());
+            for (key, value) in &pairs {
+                prop_assert_eq!(dict.get_str(key), Some(value.as_str()));
+            }
+        }
+
+        #[test]
+        fn nothing_makes_it_panic(params in "[a-c0-2.,=_-]{0,30}") {
+            let _ = keyval_parse(&params, Some("k"));
+        }
     }
 }

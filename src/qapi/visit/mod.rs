@@ -25,6 +25,7 @@
 mod enums;
 mod input;
 mod keyval;
+mod members;
 mod numbers;
 mod output;
 mod types;

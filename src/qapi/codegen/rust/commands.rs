@@ -29,23 +29,23 @@ pub(super) fn emit_module(cx: &Context, out: &mut Out, module: &str, entities: &
     }
 }
 
-struct Command<'s> {
-    entity: &'s Entity,
-    def: &'s CommandDef,
+pub(super) struct Command<'s> {
+    pub(super) entity: &'s Entity,
+    pub(super) def: &'s CommandDef,
     /// The command's name in Rust's style, without keyword escape.
     ident: String,
     /// Parameters: how each is read, and its type.
-    params: Vec<Param>,
+    pub(super) params: Vec<Param>,
 }
 
-struct Param {
-    ident: String,
-    rust: String,
+pub(super) struct Param {
+    pub(super) ident: String,
+    pub(super) rust: String,
     /// Empty for arguments that are taken whole.
     read: String,
 }
 
-fn commands<'s>(cx: &Context<'s>, entities: &[EntityId]) -> Vec<Command<'s>> {
+pub(super) fn commands<'s>(cx: &Context<'s>, entities: &[EntityId]) -> Vec<Command<'s>> {
     let mut commands = Vec::new();
     for id in entities {
         let entity = cx.schema.entity(*id);
@@ -86,7 +86,7 @@ fn params(cx: &Context, def: &CommandDef) -> Vec<Param> {
 
 impl Command<'_> {
     /// What the handler returns, without the error.
-    fn returns(&self, cx: &Context) -> String {
+    pub(super) fn returns(&self, cx: &Context) -> String {
         match self.def.ret {
             None => "()".into(),
             Some(_) if !self.def.gen => "qapi::QObject".into(),

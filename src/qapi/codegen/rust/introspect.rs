@@ -25,6 +25,10 @@ pub(super) fn emit(cx: &Context, out: &mut Out) {
     for module in &cx.schema.modules {
         for item in &module.items {
             if let ModuleItem::Entity(id) = item {
+                // The empty object is the language's, as built-in types are.
+                if cx.is_empty(*id) {
+                    continue;
+                }
                 emit_entity(cx, out, cx.schema.entity(*id), *id);
             }
         }

@@ -10,13 +10,15 @@
 //!
 //! And at the end, for all files together: the trait `Commands`, which is all
 //! those traits; `qmp_init_marshal`, which registers the commands; and
-//! `QAPI_SCHEMA`, the data of `query-qmp-schema`.
+//! `QAPI_SCHEMA`, the data of `query-qmp-schema`. What a client needs is emitted
+//! on demand, instead or as well.
 //!
 //! The text is one private module whose contents are re-exported, so that the
 //! few lints that generated code cannot please are switched off in one place.
 //! It is meant for `include!`. Equal schemas give equal text, byte by byte, and
 //! the text is laid out as rustfmt would (see `out.rs`).
 
+mod client;
 mod commands;
 mod cond;
 mod context;
@@ -27,6 +29,10 @@ mod introspect;
 mod names;
 mod objects;
 mod out;
+// Formatting is checked against rustfmt and the schemas of the package, which
+// build scripts of others do not have.
+#[cfg(test)]
+mod tests;
 mod types;
 
 use std::collections::BTreeSet;
@@ -63,9 +69,14 @@ pub struct Options {
     pub compat_policy: String,
     /// What becomes of conditions.
     pub conditions: Conditions,
+    /// Emit the handlers' traits, marshalling, emitters and introspection data.
+    pub server: bool,
+    /// Emit the trait `QmpCommands`, by which a client calls the commands, and
+    /// the enum `Event` of what it may be told.
+    pub client: bool,
 }
 
-/// Paths into this library; conditions become `cfg`, so that one text serves
+/// A server, with paths into this library; conditions become `cfg`, so that one text serves
 /// all configurations, as QEMU's `#if` does.
 impl Default for Options {
     fn default() -> Self {
@@ -75,6 +86,8 @@ impl Default for Options {
             event_emit: "::qmonitor::monitor::qapi_event_emit".into(),
             compat_policy: "::qmonitor::monitor::compat_policy".into(),
             conditions: Conditions::Cfg,
+            server: true,
+            client: false,
         }
     }
 }
@@ -98,6 +111,7 @@ pub fn generate(schema: &Schema, options: &Options) -> String {
     out.open_list(
         "#[allow(",
         &[
+            "dead_code",
             "deprecated",
             "unexpected_cfgs",
             "clippy::doc_lazy_continuation",
@@ -127,11 +141,18 @@ pub fn generate(schema: &Schema, options: &Options) -> String {
             .filter(|id| cx.holds(&schema.entity(*id).ifcond))
             .collect();
         types::emit(&cx, &mut out, &entities);
-        commands::emit_module(&cx, &mut out, &module.name, &entities);
-        events::emit(&cx, &mut out, &entities);
+        if options.server {
+            commands::emit_module(&cx, &mut out, &module.name, &entities);
+            events::emit(&cx, &mut out, &entities);
+        }
     }
-    commands::emit_registration(&cx, &mut out);
-    introspect::emit(&cx, &mut out);
+    if options.server {
+        commands::emit_registration(&cx, &mut out);
+        introspect::emit(&cx, &mut out);
+    }
+    if options.client {
+        client::emit(&cx, &mut out);
+    }
     out.end("}");
     out.blank();
     out.line("pub use generated::*;");

@@ -1,0 +1,118 @@
+//! What a socket's address is, and QEMU's words for it.
+
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use nix::sys::socket::{getpeername, getsockname, SockaddrStorage, UnixAddr};
+
+use super::config::{InetSocketAddress, SocketAddress, UnixSocketAddress};
+
+/// The address that a socket is bound to.
+pub(super) fn local_address(fd: BorrowedFd<'_>) -> SocketAddress {
+    let name = getsockname::<SockaddrStorage>(fd.as_raw_fd());
+    let name = name.ok();
+    if let Some(inet) = name.as_ref().and_then(inet_of) {
+        return SocketAddress::Inet(InetSocketAddress {
+            host: inet.ip().to_string(),
+            port: inet.port().to_string(),
+            ..InetSocketAddress::default()
+        });
+    }
+    let unix = name.as_ref().and_then(SockaddrStorage::as_unix_addr);
+    let name = unix.and_then(UnixAddr::as_abstract);
+    SocketAddress::Unix(UnixSocketAddress {
+        path: match (name, unix.and_then(UnixAddr::path)) {
+            (Some(name), _) => String::from_utf8_lossy(name).into_owned(),
+            (None, Some(path)) => path.to_string_lossy().into_owned(),
+            (None, None) => String::new(),
+        },
+        abstract_: name.is_some(),
+        tight: true,
+    })
+}
+
+fn inet_of(addr: &SockaddrStorage) -> Option<SocketAddr> {
+    let v4 = addr.as_sockaddr_in().map(|a| SocketAddr::V4((*a).into()));
+    v4.or_else(|| addr.as_sockaddr_in6().map(|a| SocketAddr::V6((*a).into())))
+}
+
+/// `tcp:HOST:PORT`, `unix:PATH`, ... without what the chardev adds.
+pub(super) fn socket_address_to_string(addr: &SocketAddress) -> String {
+    match addr {
+        // No brackets around an IPv6 address, as in QEMU.
+        SocketAddress::Inet(inet) => format!("tcp:{}:{}", inet.host, inet.port),
+        SocketAddress::Unix(unix) => {
+            let options = match (unix.abstract_, unix.tight) {
+                (false, _) => "",
+                (true, false) => ",abstract=on",
+                (true, true) => ",abstract=on,tight=on",
+            };
+            format!("unix:{}{options}", unix.path)
+        }
+        SocketAddress::Vsock { cid, port } => format!("vsock:{cid}:{port}"),
+        SocketAddress::Fd(name) => format!("fd:{name}"),
+    }
+}
+
+/// What a connection looks like from here.
+pub(super) enum Ends {
+    /// A unix socket and the path it has at this end or, for a client, at the
+    /// other; empty without one.
+    Unix(String),
+    /// This and the other end of a TCP connection; IPv6 in brackets.
+    Inet(SocketAddr, SocketAddr),
+    /// Something else.
+    Other,
+}
+
+/// Looks at both ends of a connection.
+pub(super) fn connection_ends(fd: BorrowedFd<'_>, server: bool) -> Ends {
+    let local = getsockname::<SockaddrStorage>(fd.as_raw_fd()).ok();
+    let peer = getpeername::<SockaddrStorage>(fd.as_raw_fd()).ok();
+    let inet = |addr: &Option<SockaddrStorage>| addr.as_ref().and_then(inet_of);
+    if let (Some(local), Some(peer)) = (inet(&local), inet(&peer)) {
+        return Ends::Inet(local, peer);
+    }
+    let unix = |addr: &Option<SockaddrStorage>| {
+        let unix = addr.as_ref()?.as_unix_addr()?;
+        let path = unix.path().map(|p| p.to_string_lossy().into_owned());
+        Some(path.unwrap_or_default())
+    };
+    match unix(if server { &local } else { &peer }) {
+        Some(path) => Ends::Unix(path),
+        None => Ends::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inet(host: &str, port: &str) -> InetSocketAddress {
+        InetSocketAddress {
+            host: host.into(),
+            port: port.into(),
+            ..InetSocketAddress::default()
+        }
+    }
+
+    #[test]
+    fn words_for_addresses() {
+        let unix = |path: &str, abstract_, tight| {
+            SocketAddress::Unix(UnixSocketAddress {
+                path: path.into(),
+                abstract_,
+                tight,
+            })
+        };
+        for (addr, words) in [
+            (unix("/s", false, true), "unix:/s"),
+            (unix("n", true, true), "unix:n,abstract=on,tight=on"),
+            (unix("n", true, false), "unix:n,abstract=on"),
+            (SocketAddress::Inet(inet("::1", "9")), "tcp:::1:9"),
+            (SocketAddress::Fd("7".into()), "fd:7"),
+        ] {
+            assert_eq!(socket_address_to_string(&addr), words);
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! Bytes over a connected socket: watching, reading and writing.
+//!
+//! ```text
+//!   recv ──▶ websocket frames off ──▶ telnet commands out ──▶ front end
+//!   send ◀── websocket frame around ◀─────────────────────── front end
+//! ```
+//!
+//! # Two watches on one connection
+//!
+//! `tcp_chr_read` runs only while the front end can take input; a peer that goes
+//! meanwhile is noticed by `tcp_chr_hup`. The end of the stream (a half close)
+//! counts as the end of the connection once all input is read. A full close
+//! ends it at once if nobody is attached to read what is left; otherwise that
+//! is read first, as long as reading goes on: a front end that takes nothing for
+//! a while is busy with something, and the next client shall not wait for that.
+//!
+//! # Writing never ends a connection
+//!
+//! A failed write only reports its error. The same cause makes the loop report
+//! hang-up, and the connection ends from there: a front end in the middle of a
+//! write is never told "Closed" from below.
+
+use std::io;
+use std::os::fd::AsRawFd;
+
+use nix::sys::socket::{recv, send, MsgFlags};
+
+use super::be::{qemu_chr_be_can_write, qemu_chr_be_event, qemu_chr_be_write};
+use super::host::ChardevHost;
+use super::scm_rights::recv_with_fd;
+use super::socket::{connection, state, tcp_chr_connect, tcp_chr_disconnect, Connection};
+use super::table::{ChardevId, ChrEvent};
+use super::websocket::{self, FrameDecoder, MAX_REQUEST, REQUEST_END};
+use super::CHR_READ_BUF_LEN;
+use crate::main_loop::{ClockType, Condition, Flow, SharedFd, Watch};
+use crate::trace_event;
+
+/// What a connection that speaks websocket has besides.
+#[derive(Default)]
+pub(super) struct Websock {
+    /// The request, until it is complete.
+    request: Vec<u8>,
+    decoder: FrameDecoder,
+    /// The rest of a frame that the kernel had no room for.
+    unsent: Vec<u8>,
+}
+
+/// Watches the connection: for a websocket's request; then for input if there
+/// is somebody to read it; and for hang-up in any case.
+pub(super) fn tcp_chr_update_read_handler<H: ChardevHost>(h: &mut H, id: ChardevId) {
+    let attached = h.chardevs().get(id).is_some_and(|chr| chr.has_handlers());
+    let Some(c) = connection(h, id) else { return };
+    let (read_watch, hup_watch) = (c.read_watch.take(), c.hup_watch.take());
+    let fd: SharedFd = c.fd.clone();
+    let open = c.open;
+    let main_loop = h.main_loop_mut();
+    for watch in [read_watch, hup_watch].into_iter().flatten() {
+        main_loop.remove_watch(watch);
+    }
+    let read_watch = if !open {
+        let name = "tcp_chr_websock_handshake";
+        Some(Watch::new(name, fd.clone(), Condition::IN, move |h, _| {
+            tcp_chr_websock_handshake(h, id);
+            Flow::Keep
+        }))
+    } else if attached {
+        let watch = Watch::new("tcp_chr_read", fd.clone(), Condition::IN, move |h, _| {
+            tcp_chr_read(h, id);
+            Flow::Keep
+        });
+        Some(watch.gate(move |h| qemu_chr_be_can_write(h, id) > 0))
+    } else {
+        None
+    };
+    let hup_watch = Watch::new("tcp_chr_hup", fd, Condition::HUP, move |h, _| {
+        tcp_chr_hup(h, id);
+        Flow::Keep
+    });
+    let read_watch = read_watch.map(|watch| main_loop.add_watch(watch));
+    let hup_watch = main_loop.add_watch(hup_watch);
+    if let Some(c) = connection(h, id) {
+        c.read_watch = read_watch;
+        c.hup_watch = Some(hup_watch);
+    }
+}
+
+/// Input, or the end of the stream.
+fn tcp_chr_read<H: ChardevHost>(h: &mut H, id: ChardevId) {
+    let len = qemu_chr_be_can_write(h, id).min(CHR_READ_BUF_LEN);
+    if len == 0 {
+        return;
+    }
+    let mut buf = h.chardevs_mut().take_read_buf(len);
+    if let Some(c) = connection(h, id) {
+        let fd = c.fd.as_raw_fd();
+        match receive(c, &mut buf[..len]) {
+            Ok(0) => tcp_chr_disconnect(h, id),
+            Ok(n) => {
+                c.reads += 1;
+                trace_event!(tcp_chr_read, "fd {fd} got {n} bytes");
+                deliver(h, id, &buf[..n]);
+            }
+            Err(e) => match e.kind() {
+                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => {}
+                _ => tcp_chr_disconnect(h, id),
+            },
+        }
+    }
+    h.chardevs_mut().put_read_buf(buf);
+}
+
+fn receive(c: &mut Connection, buf: &mut [u8]) -> io::Result<usize> {
+    let fd = c.fd.as_raw_fd();
+    let Some(rights) = &mut c.rights else {
+        return Ok(recv(fd, buf, MsgFlags::empty())?);
+    };
+    let (n, received) = recv_with_fd(fd, buf, rights)?;
+    if received.is_some() {
+        c.msgfd = received;
+    }
+    Ok(n)
+}
+
+/// Takes the protocols off and hands the rest to the front end.
+fn deliver<H: ChardevHost>(h: &mut H, id: ChardevId, input: &[u8]) {
+    let Some(c) = connection(h, id) else { return };
+    let Some(websock) = &mut c.websock else {
+        return deliver_text(h, id, input);
+    };
+    let decoded = websock.decoder.decode(input);
+    websock.unsent.extend(decoded.replies);
+    let _ = websock_flush(h, id);
+    deliver_text(h, id, &decoded.text);
+    if decoded.closed {
+        tcp_chr_disconnect(h, id);
+    }
+}
+
+fn deliver_text<H: ChardevHost>(h: &mut H, id: ChardevId, input: &[u8]) {
+    let telnet = state(h, id).and_then(|s| s.telnet.as_mut());
+    let mut stripped = Vec::new();
+    let text = match telnet {
+        None => input,
+        Some(telnet) => {
+            let breaks = telnet.decode(input, &mut stripped);
+            for _ in 0..breaks {
+                qemu_chr_be_event(h, id, ChrEvent::Break);
+            }
+            &stripped
+        }
+    };
+    if !text.is_empty() {
+        qemu_chr_be_write(h, id, text);
+    }
+}
+
+/// Part of a websocket's request, whether there is a front end or not. What
+/// comes after the request is not touched yet.
+pub(super) fn tcp_chr_websock_handshake<H: ChardevHost>(h: &mut H, id: ChardevId) {
+    let now = h.main_loop().clock_get_ns(ClockType::Host) / 1_000_000_000;
+    let Some(c) = connection(h, id) else { return };
+    let Some(websock) = &mut c.websock else {
+        return;
+    };
+    let fd = c.fd.as_raw_fd();
+    let before = websock.request.len();
+    websock.request.resize(MAX_REQUEST, 0);
+    let peeked = recv(fd, &mut websock.request[before..], MsgFlags::MSG_PEEK);
+    websock.request.truncate(before + peeked.unwrap_or(0));
+    match peeked {
+        Ok(1..) => {}
+        Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) => return,
+        Ok(0) | Err(_) => return tcp_chr_disconnect(h, id),
+    }
+    let request = &mut websock.request;
+    let end = request
+        .windows(REQUEST_END.len())
+        .position(|w| w == REQUEST_END);
+    let end = end.map_or(request.len(), |end| end + REQUEST_END.len());
+    // Take what was looked at, but nothing behind the request.
+    let _ = recv(fd, &mut request[before..end], MsgFlags::empty());
+    request.truncate(end);
+    if !request.ends_with(REQUEST_END) && request.len() < MAX_REQUEST {
+        return;
+    }
+    match websocket::handshake(&std::mem::take(request), now) {
+        Ok(answer) => {
+            websock.unsent.extend(answer);
+            let _ = websock_flush(h, id);
+            tcp_chr_connect(h, id);
+        }
+        Err(answer) => {
+            let _ = send(fd, &answer, MsgFlags::MSG_NOSIGNAL);
+            tcp_chr_disconnect(h, id);
+        }
+    }
+}
+
+/// The peer is gone for good. What it sent before is still read if there is
+/// somebody to read it; `tcp_chr_read` then meets the end.
+fn tcp_chr_hup<H: ChardevHost>(h: &mut H, id: ChardevId) {
+    let Some(c) = connection(h, id) else { return };
+    let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+    let input_left =
+        c.read_watch.is_some() && matches!(recv(c.fd.as_raw_fd(), &mut [0], flags), Ok(1..));
+    if !input_left {
+        return tcp_chr_disconnect(h, id);
+    }
+    let reads = c.reads;
+    if let Some(watch) = c.hup_watch.take() {
+        h.main_loop_mut().remove_watch(watch);
+    }
+    wait_for_reads(h, id, reads);
+}
+
+/// How long a front end may take nothing of what a peer has left behind.
+const HUP_PATIENCE_NS: i64 = 20_000_000;
+
+/// Ends the connection unless more has been read by then.
+fn wait_for_reads<H: ChardevHost>(h: &mut H, id: ChardevId, mut reads: u32) {
+    let timer = h
+        .main_loop_mut()
+        .timer_new(ClockType::Realtime, "tcp_chr_hup", move |h| {
+            let Some(c) = connection(h, id) else { return };
+            if c.reads == reads {
+                return tcp_chr_disconnect(h, id);
+            }
+            reads = c.reads;
+            if let Some(timer) = c.hup_timer {
+                let now = h.main_loop().clock_get_ns(ClockType::Realtime);
+                h.main_loop_mut().timer_mod(timer, now + HUP_PATIENCE_NS);
+            }
+        });
+    let now = h.main_loop().clock_get_ns(ClockType::Realtime);
+    h.main_loop_mut().timer_mod(timer, now + HUP_PATIENCE_NS);
+    if let Some(c) = connection(h, id) {
+        c.hup_timer = Some(timer);
+    }
+}
+
+/// Output, in a frame of its own on a websocket. Without a peer it is lost.
+pub(super) fn tcp_chr_write<H: ChardevHost>(
+    h: &mut H,
+    id: ChardevId,
+    buf: &[u8],
+) -> io::Result<usize> {
+    let Some(c) = connection(h, id).filter(|c| c.open) else {
+        return Ok(buf.len());
+    };
+    let fd = c.fd.as_raw_fd();
+    if c.websock.is_none() {
+        let n = send(fd, buf, MsgFlags::MSG_NOSIGNAL)?;
+        trace_event!(tcp_chr_write, "fd {fd} took {n} of {} bytes", buf.len());
+        return Ok(n);
+    }
+    if !websock_flush(h, id)? {
+        return Err(io::ErrorKind::WouldBlock.into());
+    }
+    if let Some(websock) = connection(h, id).and_then(|c| c.websock.as_mut()) {
+        websock.unsent = websocket::frame(buf);
+    }
+    trace_event!(tcp_chr_write, "fd {fd} took {} bytes in a frame", buf.len());
+    websock_flush(h, id)?;
+    Ok(buf.len())
+}
+
+/// Sends what there is of frames; true if that was all. Otherwise the rest follows
+/// when there is room.
+fn websock_flush<H: ChardevHost>(h: &mut H, id: ChardevId) -> io::Result<bool> {
+    let Some(c) = connection(h, id) else {
+        return Ok(true);
+    };
+    let Some(websock) = &mut c.websock else {
+        return Ok(true);
+    };
+    while !websock.unsent.is_empty() {
+        match send(c.fd.as_raw_fd(), &websock.unsent, MsgFlags::MSG_NOSIGNAL) {
+            Ok(n) => drop(websock.unsent.drain(..n)),
+            Err(nix::errno::Errno::EAGAIN) => break,
+            Err(e) => return Err(e.into()),
+        }
+    }
+    let all = websock.unsent.is_empty();
+    if all == c.flush_watch.is_none() {
+        return Ok(all);
+    }
+    if let Some(watch) = c.flush_watch.take() {
+        h.main_loop_mut().remove_watch(watch);
+        return Ok(all);
+    }
+    let fd: SharedFd = c.fd.clone();
+    let watch = Watch::new("websock_flush", fd, Condition::OUT, move |h: &mut H, _| {
+        // An error is a hang-up, which is dealt with elsewhere.
+        match websock_flush(h, id) {
+            Ok(false) => Flow::Keep,
+            Ok(true) | Err(_) => Flow::Remove,
+        }
+    });
+    let watch = h.main_loop_mut().add_watch(watch);
+    if let Some(c) = connection(h, id) {
+        c.flush_watch = Some(watch);
+    }
+    Ok(all)
+}
+
+/// The descriptor on which a front end may wait for room.
+pub(super) fn tcp_chr_watch_fd<H: ChardevHost>(h: &mut H, id: ChardevId) -> Option<SharedFd> {
+    let c = connection(h, id).filter(|c| c.open)?;
+    c.watched_by_frontend = true;
+    Some(c.fd.clone())
+}

@@ -1,0 +1,78 @@
+//! Descriptors that come along with bytes.
+
+use std::io::IoSlice;
+use std::os::fd::AsRawFd;
+
+use nix::sys::socket::{sendmsg, ControlMessage, MsgFlags};
+
+use super::socket::Server;
+use super::*;
+
+fn send_fds(client: &UnixStream, bytes: &[u8], fds: &[i32]) {
+    let rights = [ControlMessage::ScmRights(fds)];
+    let rights = if fds.is_empty() { &[][..] } else { &rights };
+    let iov = [IoSlice::new(bytes)];
+    sendmsg::<()>(client.as_raw_fd(), &iov, rights, MsgFlags::empty(), None).unwrap();
+}
+
+fn name_of(fd: &OwnedFd) -> String {
+    let link = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    std::fs::read_link(link).unwrap().display().to_string()
+}
+
+#[test]
+fn descriptors_wait_for_a_taker_and_newer_ones_replace_them() {
+    let mut s = Server::new("");
+    let front = s.app.attach(s.chr);
+    let fe = s.app.fronts[front].fe;
+    let client = s.connect();
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| std::fs::File::create(dir.path().join(name)).unwrap();
+    let (a, b, c) = (file("a"), file("b"), file("c"));
+    let expect = |app: &mut App, name: Option<&str>| {
+        let got = qemu_chr_fe_get_msgfd(app, fe).map(|fd| name_of(&fd));
+        let name = name.map(|n| dir.path().join(n).display().to_string());
+        assert_eq!(got, name);
+    };
+    expect(&mut s.app, None);
+    // Of several the first is kept, over messages without any.
+    send_fds(&client, b"1", &[a.as_raw_fd(), b.as_raw_fd()]);
+    s.app.turn();
+    send_fds(&client, b"2", &[]);
+    s.app.turn();
+    s.app.expect_input(front, "12");
+    expect(&mut s.app, Some("a"));
+    expect(&mut s.app, None);
+    send_fds(&client, b"3", &[a.as_raw_fd()]);
+    s.app.turn();
+    send_fds(&client, b"4", &[c.as_raw_fd()]);
+    s.app.turn();
+    expect(&mut s.app, Some("c"));
+    // It goes with the connection.
+    send_fds(&client, b"5", &[b.as_raw_fd()]);
+    s.app.turn();
+    drop(client);
+    s.app.turn();
+    let _client = s.connect();
+    expect(&mut s.app, None);
+}
+
+/// As many as one message holds: none may stay open unseen. The other end of
+/// a pipe tells.
+#[test]
+fn descriptors_that_nobody_takes_are_closed() {
+    let mut s = Server::new("");
+    let front = s.app.attach(s.chr);
+    let client = s.connect();
+    let (reader, writer) = nix::unistd::pipe().unwrap();
+    net::set_nonblocking(std::os::fd::AsFd::as_fd(&reader)).unwrap();
+    let at_end = || nix::unistd::read(&reader, &mut [0]) == Ok(0);
+    send_fds(&client, b"x", &[writer.as_raw_fd(); 253]);
+    drop(writer);
+    s.app.turn();
+    s.app.expect_input(front, "x");
+    assert!(!at_end());
+    drop(client);
+    s.app.turn();
+    assert!(at_end());
+}

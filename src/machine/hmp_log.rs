@@ -1,0 +1,98 @@
+//! HMP commands about the log.
+
+use super::Machine;
+use crate::monitor::hmp::{Hmp, HmpArgs, HmpHandler};
+
+type Cx<'a, 'b> = &'a mut Hmp<'b, Machine>;
+
+pub(super) fn handler(name: &str) -> Option<HmpHandler<Machine>> {
+    Some(match name {
+        "log" => hmp_log,
+        "logfile" => hmp_logfile,
+        _ => return None,
+    })
+}
+
+/// The items that QEMU logs. None of them exists in this machine but the trace
+/// events; the names are accepted, so that scripts work.
+const LOG_ITEMS: &[(&str, &str)] = &[
+    ("out_asm", "host code made for the guest's"),
+    ("in_asm", "the guest's code"),
+    ("op", "intermediate code"),
+    ("op_opt", "intermediate code, optimized"),
+    ("op_ind", "intermediate code before indirect lowering"),
+    ("op_plugin", "intermediate code before plugins"),
+    ("int", "show interrupts/exceptions in short format"),
+    ("exec", "show trace before each executed TB (lots of logs)"),
+    (
+        "cpu",
+        "show CPU registers before entering a TB (lots of logs)",
+    ),
+    ("fpu", "FPU registers as well"),
+    ("mmu", "address translation"),
+    ("pcall", "far calls in protected mode"),
+    ("cpu_reset", "CPU state before a reset"),
+    ("unimp", "log unimplemented functionality"),
+    (
+        "guest_errors",
+        "log when the guest OS does something invalid (eg accessing a\nnon-existent register)",
+    ),
+    ("page", "pages, where user mode begins"),
+    ("nochain", "do not chain translated blocks"),
+    ("plugin", "output of plugins"),
+    ("strace", "system calls of user mode"),
+    ("tid", "a log file per thread"),
+    ("vpu", "VPU registers as well"),
+    ("invalid_mem", "invalid memory accesses"),
+];
+
+/// What `help log` prints, and `-d help`, where the option is called `-d`.
+pub(super) fn log_items(option: &str) -> String {
+    let mut text = "Log items (comma separated):\n".to_owned();
+    let rows = [("none", "remove all logs")];
+    let trace = [("trace:PATTERN", "enable trace events")];
+    for (name, about) in rows.iter().chain(LOG_ITEMS).chain(&trace) {
+        text.push_str(&format!("{name:<15} {about}\n"));
+    }
+    text.push_str(&format!(
+        "\nUse \"{option} trace:help\" to get a list of trace events.\n\n"
+    ));
+    text
+}
+
+fn hmp_log(hmp: Cx, args: &HmpArgs) {
+    let items = args.str("items");
+    let known = |item: &str| LOG_ITEMS.iter().any(|(name, _)| *name == item);
+    if items != "none" {
+        for item in items.split(',') {
+            match item.strip_prefix("trace:") {
+                Some(pattern) => {
+                    crate::trace::set_enabled(pattern, true);
+                }
+                None if known(item) || item == "all" => {}
+                None => return hmp.print(log_items("log")),
+            }
+        }
+    }
+    open_logfile(hmp);
+}
+
+fn hmp_logfile(hmp: Cx, args: &HmpArgs) {
+    hmp.rt.state.logfile = Some(args.str("filename").to_owned());
+    open_logfile(hmp);
+}
+
+/// Opens the log file; one that cannot be opened is tried again by the next
+/// command, as in QEMU.
+fn open_logfile(hmp: Cx) {
+    let Some(path) = hmp.rt.state.logfile.clone() else {
+        return;
+    };
+    match std::fs::File::create(&path) {
+        Ok(file) => crate::trace::set_output(Some(Box::new(file))),
+        Err(e) => {
+            let reason = crate::qapi::error::strerror(&e);
+            hmp.print(format!("Error opening logfile {path}: {reason}\n"));
+        }
+    }
+}

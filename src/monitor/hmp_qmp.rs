@@ -1,0 +1,215 @@
+//! `qmp NAME key=value...`: any QMP command from the human monitor. QEMU has no
+//! such command; everything a client can do a person can then do as well,
+//! without an HMP command written for it.
+//!
+//! Arguments are written as `qmp-shell` has them: `key=value`, with dots in a
+//! key for members of members. A value that is a JSON literal other than a bare
+//! word means that, anything else is a string; so `value=80` is a number and
+//! `value="80"` a string, and a value with blanks in it must be quoted. Or they are one JSON object.
+//!
+//! ```text
+//! (qemu) qmp qmp-test value=80
+//! (qemu) qmp query-status
+//! {
+//!     "running": true,
+//!     "status": "running"
+//! }
+//! ```
+
+use std::sync::{Arc, Mutex};
+
+use super::hmp::context::Hmp;
+use super::hmp::{ArgKind, CompletionKind, HmpArg, HmpArgs, HmpRow};
+use crate::qapi::dispatch::{qmp_find_command, Call, DispatchEnv, QmpCommandFunc};
+use crate::qapi::json::{qobject_from_json, qobject_to_json, JsonWriter};
+use crate::qapi::{Error, QDict, QObject, RawResponder, ReplyPort};
+
+/// The command's row.
+pub(crate) const QMP: HmpRow = HmpRow::new(
+    "qmp",
+    "command [key=value ...]",
+    "execute a QMP command and print what it returns",
+)
+.args(&[
+    HmpArg::new("command", ArgKind::Str).completes(CompletionKind::QmpCommands),
+    HmpArg::new("arguments", ArgKind::RestOfLine).optional(),
+])
+.preconfig();
+
+/// The deepest nesting of a key; entering one and dropping it recurse.
+const MAX_FRAGMENTS: usize = 256;
+
+/// Keeps the answer of a command that may answer later.
+#[derive(Default)]
+struct Answer(Mutex<Option<Result<QObject, Error>>>);
+
+impl ReplyPort for Answer {
+    fn deliver(&self, _token: u64, reply: Result<QObject, Error>) {
+        *self.0.lock().unwrap_or_else(|e| e.into_inner()) = Some(reply);
+    }
+}
+
+/// Runs the command.
+pub(crate) fn hmp_qmp<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
+    let arguments = args.try_str("arguments").unwrap_or_default();
+    let result = execute(hmp, args.str("command"), arguments);
+    if let Some(text) = hmp.handle_error(result) {
+        hmp.print(text);
+    }
+}
+
+/// What the command prints.
+fn execute<S: 'static>(hmp: &mut Hmp<'_, S>, name: &str, arguments: &str) -> Result<String, Error> {
+    let env = DispatchEnv {
+        preconfig: hmp.rt.preconfig,
+        policy: hmp.rt.policy,
+        ..DispatchEnv::default()
+    };
+    let command = qmp_find_command(&hmp.rt.commands, name, &env)?;
+    let args = parse_arguments(arguments)?;
+    let mut out = JsonWriter::new(true);
+    let mut call = Call::new(args, env.policy, &mut out);
+    match command.func {
+        QmpCommandFunc::Immediate(func) => {
+            func(hmp.rt, &mut call)?;
+            // The writer ends lines as they go over the wire; the monitor will
+            // do so itself. Within strings such bytes are escaped.
+            let text = String::from_utf8_lossy(out.as_bytes()).replace("\r\n", "\n");
+            Ok(match text.as_str() {
+                "" | "{\n}" => String::new(),
+                text => format!("{text}\n"),
+            })
+        }
+        QmpCommandFunc::Deferred(func) => {
+            let answer = Arc::new(Answer::default());
+            func(hmp.rt, &mut call, RawResponder::new(answer.clone(), 0));
+            let reply = answer.0.lock().unwrap_or_else(|e| e.into_inner()).take();
+            match reply {
+                None => Ok(format!(
+                    "{name} is under way, its answer will not be shown\n"
+                )),
+                Some(Ok(QObject::Dict(empty))) if empty.is_empty() => Ok(String::new()),
+                Some(Ok(value)) => Ok(format!("{}\n", qobject_to_json(&value, true))),
+                Some(Err(e)) => Err(e),
+            }
+        }
+    }
+}
+
+/// Reads `key=value ...` or a JSON object.
+fn parse_arguments(text: &str) -> Result<QDict, Error> {
+    let text = text.trim();
+    if text.starts_with('{') {
+        return match qobject_from_json(text.as_bytes())? {
+            QObject::Dict(args) => Ok(args),
+            _ => Err(Error::new("QMP input member 'arguments' must be an object")),
+        };
+    }
+    let mut args = QDict::new();
+    for word in words(text) {
+        let (key, value) = word
+            .split_once('=')
+            .ok_or_else(|| Error::new(format!("Expected '=' after parameter '{word}'")))?;
+        if key.split('.').count() > MAX_FRAGMENTS {
+            return Err(Error::new(format!("Parameter '{key}' is too deep")));
+        }
+        put(&mut args, key, key, parse_value(value)?)?;
+    }
+    Ok(args)
+}
+
+/// Splits at blanks that are not within double quotes, brackets or braces.
+fn words(text: &str) -> Vec<&str> {
+    let mut words = Vec::new();
+    let (mut start, mut depth, mut quoted, mut escaped) = (0, 0_i32, false, false);
+    for (at, c) in text.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            '[' | '{' if !quoted => depth += 1,
+            ']' | '}' if !quoted => depth -= 1,
+            c if c.is_whitespace() && !quoted && depth <= 0 => {
+                words.push(&text[start..at]);
+                start = at + c.len_utf8();
+            }
+            _ => {}
+        }
+    }
+    words.push(&text[start..]);
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+fn parse_value(text: &str) -> Result<QObject, Error> {
+    let literal = matches!(text, "true" | "false" | "null")
+        || text.starts_with(['"', '[', '{'])
+        || text.starts_with(|c: char| c.is_ascii_digit() || c == '-');
+    match qobject_from_json(text.as_bytes()) {
+        Ok(value) if literal => Ok(value),
+        Err(e) if text.starts_with(['"', '[', '{']) => Err(e),
+        _ => Ok(text.into()),
+    }
+}
+
+/// Enters a value under a key whose dots lead into members.
+fn put(args: &mut QDict, whole: &str, key: &str, value: QObject) -> Result<(), Error> {
+    let inconsistent = || Error::new(format!("Parameter '{whole}' used inconsistently"));
+    match key.split_once('.') {
+        Some((outer, rest)) => {
+            let mut inner = match args.remove(outer) {
+                None => QDict::new(),
+                Some(QObject::Dict(inner)) => inner,
+                Some(_) => return Err(inconsistent()),
+            };
+            put(&mut inner, whole, rest, value)?;
+            args.insert(outer, inner);
+            Ok(())
+        }
+        None if args.contains_key(key) => Err(inconsistent()),
+        None => {
+            args.insert(key, value);
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_read_like_qmp_shells() {
+        for (text, json) in [
+            ("", "{}"),
+            ("  a=1  b=-2 ", r#"{"a": 1, "b": -2}"#),
+            (
+                "a=true b=yes c=null",
+                r#"{"a": true, "b": "yes", "c": null}"#,
+            ),
+            (r#"a="1" b="x y\" z""#, r#"{"a": "1", "b": "x y\" z"}"#),
+            (
+                "a=1x b= c=/dev/null",
+                r#"{"a": "1x", "b": "", "c": "/dev/null"}"#,
+            ),
+            ("a.b.c=1 a.d=x", r#"{"a": {"b": {"c": 1}, "d": "x"}}"#),
+            (r#"a=[1, {"b": 2}] c=3"#, r#"{"a": [1, {"b": 2}], "c": 3}"#),
+            (r#"{"a": {"b": 1}}"#, r#"{"a": {"b": 1}}"#),
+            ("a=b=c", r#"{"a": "b=c"}"#),
+        ] {
+            let args = parse_arguments(text).unwrap();
+            assert_eq!(qobject_to_json(&args.into(), false), json, "{text}");
+        }
+        for (text, desc) in [
+            ("a", "Expected '=' after parameter 'a'"),
+            ("a=1 a=2", "Parameter 'a' used inconsistently"),
+            ("a=1 a.b=2", "Parameter 'a.b' used inconsistently"),
+            ("a.b=1 a=2", "Parameter 'a' used inconsistently"),
+        ] {
+            assert_eq!(parse_arguments(text).unwrap_err().desc(), desc, "{text}");
+        }
+        assert!(parse_arguments(&format!("a{}=1", ".a".repeat(100_000))).is_err());
+        assert!(parse_arguments("a=[1").is_err());
+        assert!(parse_arguments("{").is_err());
+    }
+}

@@ -1,0 +1,317 @@
+//! HMP over a unix socket, as a person at a terminal or a script sees it.
+
+mod common;
+
+use common::{Client, Server};
+use serde_json::json;
+
+const BANNER: &str = "QEMU 10.0.2 monitor - type 'help' for more information\r\n";
+const PROMPT: &str = "(qemu) ";
+
+/// A server with a human monitor on the socket `h`, and a QMP monitor.
+fn server(args: &[&str]) -> Server {
+    let mut all = vec!["-monitor", "unix:{dir}/h,server=on,wait=off"];
+    all.extend_from_slice(args);
+    Server::start(&all)
+}
+
+/// A human, past the banner.
+fn human(server: &Server) -> Client {
+    let mut client = Client::connect(&server.path("h"));
+    assert_eq!(client.until(PROMPT), format!("{BANNER}{PROMPT}"));
+    client
+}
+
+/// What the terminal's user reads: the echo and its redrawing taken away.
+fn ask(client: &mut Client, line: &str) -> String {
+    client.send(format!("{line}\n"));
+    output_of(client, line)
+}
+
+/// The output of a line that was sent.
+fn output_of(client: &mut Client, line: &str) -> String {
+    let end = format!("{line}\x1b[K\r\n");
+    client.until(&end);
+    let output = client.until(PROMPT);
+    output[..output.len() - PROMPT.len()].replace("\r\n", "\n")
+}
+
+#[test]
+fn help_and_info_tell_what_there_is() {
+    let server = server(&["-name", "box"]);
+    let mut client = human(&server);
+    assert_eq!(ask(&mut client, "help stop"), "stop|s  -- stop emulation\n");
+    assert_eq!(ask(&mut client, "info name"), "box\n");
+    assert_eq!(ask(&mut client, "info status"), "VM status: running\n");
+    let all = ask(&mut client, "help");
+    for name in [
+        "chardev-add args",
+        "info [subcommand]",
+        "quit|q ",
+        "sendkey keys",
+    ] {
+        assert!(all.lines().any(|l| l.starts_with(name)), "{name} in {all}");
+    }
+    let mut names: Vec<&str> = all.lines().filter(|l| !l.starts_with('\t')).collect();
+    assert!(names.is_sorted(), "{names:?}");
+    names.dedup();
+    assert!(names.len() > 60);
+    let info = ask(&mut client, "info");
+    assert_eq!(ask(&mut client, "help info"), info);
+    assert!(info.contains("info chardev  -- show the character devices\n"));
+    assert!(ask(&mut client, "help log").starts_with("Log items (comma separated):\nnone "));
+    assert_eq!(
+        ask(&mut client, "help log x"),
+        "log item1[,...] -- activate logging of the specified items\n"
+    );
+    assert_eq!(ask(&mut client, "nosuch"), "unknown command: 'nosuch'\n");
+    assert_eq!(
+        ask(&mut client, "stop now"),
+        "stop|s: extraneous characters at the end of line\n\
+         Try \"help stop\" for more information\n"
+    );
+}
+
+#[test]
+fn a_burst_is_answered_in_order() {
+    let server = server(&[]);
+    let mut client = human(&server);
+    let numbers: Vec<String> = (1..=200).map(|n| format!("print {n}")).collect();
+    client.send(numbers.join("\n") + "\n");
+    for (line, n) in numbers.iter().zip(1..) {
+        assert_eq!(output_of(&mut client, line), format!("{n:#x}\n"));
+    }
+}
+
+#[test]
+fn commands_sent_with_the_connection_wait_for_the_banner() {
+    let server = server(&[]);
+    let mut client = Client::connect(&server.path("h"));
+    client.send("print 1\r\nprint 2\n");
+    assert_eq!(client.until(PROMPT), format!("{BANNER}{PROMPT}"));
+    assert_eq!(output_of(&mut client, "print 1"), "0x1\n");
+    // CR LF is two ends of line.
+    assert_eq!(client.until(PROMPT), format!("\r\n{PROMPT}"));
+    assert_eq!(output_of(&mut client, "print 2"), "0x2\n");
+}
+
+#[test]
+fn each_key_draws_the_line_again() {
+    let server = server(&[]);
+    let mut client = human(&server);
+    client.send("ab");
+    let typed = "a\x1b[K\x1b[Dab\x1b[K";
+    assert_eq!(client.until(typed), typed);
+    client.send("\x01X");
+    let inserted = "\x1b[D\x1b[DXab\x1b[K\x1b[D\x1b[D";
+    assert_eq!(client.until(inserted), inserted);
+    // ^E ^U: the whole line is gone, nothing runs.
+    client.send("\x05\x15\n");
+    let cleared = "\x1b[C\x1b[C\x1b[D\x1b[D\x1b[D\x1b[K\r\n(qemu) ";
+    assert_eq!(client.until(PROMPT), cleared);
+}
+
+#[test]
+fn lines_are_edited_and_fetched_again() {
+    let server = server(&[]);
+    let mut client = human(&server);
+    // "prnt", two to the left, the missing letter.
+    client.send("prnt 7\x1b[D\x1b[D\x1b[D\x1b[Di\n");
+    client.until("print 7\x1b[K\x1b[D\x1b[D\x1b[D\x1b[D\r\n");
+    assert_eq!(client.until(PROMPT), format!("0x7\r\n{PROMPT}"));
+    assert_eq!(ask(&mut client, "print 8"), "0x8\n");
+    client.send("\x1b[A\x1b[A\n");
+    client.until("\r\n");
+    assert_eq!(client.until(PROMPT), format!("0x7\r\n{PROMPT}"));
+    assert_eq!(
+        ask(&mut client, "info history"),
+        "0: 'print 8'\n1: 'print 7'\n2: 'info history'\n"
+    );
+}
+
+#[test]
+fn history_outlives_a_connection_and_a_half_typed_line_does_not() {
+    let server = server(&[]);
+    let mut client = human(&server);
+    assert_eq!(ask(&mut client, "print 1"), "0x1\n");
+    client.send("quit");
+    client.until("quit\x1b[K");
+    drop(client);
+    let mut client = human(&server);
+    assert_eq!(
+        ask(&mut client, "info history"),
+        "0: 'print 1'\n1: 'info history'\n"
+    );
+}
+
+#[test]
+fn tab_fills_in_and_lists() {
+    let server = server(&["-chardev", "null,id=con0", "-chardev", "null,id=con1"]);
+    let mut client = human(&server);
+    client.send("chardev-rem\t");
+    client.until("chardev-remove \x1b[K");
+    client.send("con\t");
+    let listing = "con0      con1      \r\n(qemu) chardev-remove con\x1b[K";
+    client.until(&format!("\r\n{listing}"));
+    client.send("1\n");
+    client.until(PROMPT);
+    assert!(!ask(&mut client, "info chardev").contains("con1"));
+    client.send("set_link nosuch o\t");
+    client.until("\r\noff       on        \r\n");
+    client.until("set_link nosuch o\x1b[K");
+    client.send("\x15sendkey ctrl-pgu\t");
+    client.until("sendkey ctrl-pgup \x1b[K");
+    client.send("\x15qmp query-vers\t");
+    client.until("qmp query-version \x1b[K");
+}
+
+#[test]
+fn quit_says_nothing_and_ends() {
+    let server = server(&[]);
+    let mut qmp = server.qmp();
+    let mut client = human(&server);
+    client.send("quit\nprint 1\n");
+    client.until("quit\x1b[K\r\n");
+    assert_eq!(client.expect_close(), "");
+    assert_eq!(
+        qmp.expect_event("SHUTDOWN"),
+        json!({"guest": false, "reason": "host-qmp-quit"})
+    );
+    assert_eq!(server.finish().status.code(), Some(0));
+}
+
+#[test]
+fn what_only_the_server_sees_goes_to_its_own_output() {
+    let server = server(&[]);
+    let mut client = human(&server);
+    assert_eq!(
+        ask(&mut client, "getfd \"abc"),
+        "getfd: string expected\nTry \"help getfd\" for more information\n"
+    );
+    assert_eq!(ask(&mut client, "netdev_add hubport,id=h,hubid=0"), "");
+    assert_eq!(
+        ask(&mut client, "netdev_add hubport,id=h,hubid=0"),
+        "Try \"help netdev_add\" for more information\n"
+    );
+    client.send("quit\n");
+    let output = server.finish();
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "unterminated string\n"
+    );
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "qmonitor: Duplicate ID 'h' for netdev\n"
+    );
+}
+
+#[test]
+fn two_monitors_share_the_machine_but_not_the_history() {
+    let server = server(&["-monitor", "unix:{dir}/h2,server=on,wait=off"]);
+    let mut one = human(&server);
+    let mut two = Client::connect(&server.path("h2"));
+    two.until(PROMPT);
+    assert_eq!(ask(&mut one, "stop"), "");
+    assert_eq!(ask(&mut two, "info status"), "VM status: paused\n");
+    assert_eq!(
+        ask(&mut two, "info history"),
+        "0: 'info status'\n1: 'info history'\n"
+    );
+    assert_eq!(ask(&mut one, "print/d 10"), "10\n");
+    // The format is remembered for all.
+    assert_eq!(ask(&mut two, "print 11"), "11\n");
+}
+
+#[test]
+fn a_command_through_qmp_has_no_prompt_and_no_history() {
+    let server = server(&[]);
+    let mut qmp = server.qmp();
+    let run = |qmp: &mut Client, line: &str| {
+        qmp.ask_with("human-monitor-command", json!({"command-line": line}))
+    };
+    assert_eq!(run(&mut qmp, "info status"), "VM status: running\r\n");
+    assert_eq!(run(&mut qmp, "info history"), "");
+    assert_eq!(run(&mut qmp, "nosuch"), "unknown command: 'nosuch'\r\n");
+    assert_eq!(
+        run(&mut qmp, "device_del x"),
+        "Error: Device 'x' not found\r\n"
+    );
+    assert_eq!(run(&mut qmp, ""), "");
+}
+
+/// Any QMP command can be run, with typed arguments.
+#[test]
+fn the_generic_command_runs_what_qmp_has() {
+    let server = server(&["-name", "box"]);
+    let mut client = human(&server);
+    assert_eq!(
+        ask(&mut client, "qmp query-name"),
+        "{\n    \"name\": \"box\"\n}\n"
+    );
+    assert_eq!(ask(&mut client, "qmp qmp-test value=80"), "");
+    assert_eq!(
+        ask(&mut client, "qmp qmp-test value=\"80\""),
+        "Error: Invalid parameter type for 'value', expected: integer\n"
+    );
+    assert_eq!(
+        ask(&mut client, "qmp qmp-test"),
+        "Error: Parameter 'value' is missing\n"
+    );
+    assert_eq!(
+        ask(&mut client, "qmp nosuch"),
+        "Error: The command nosuch has not been found\n"
+    );
+    let add = "qmp chardev-add id=c0 backend.type=null backend.data={}";
+    assert_eq!(ask(&mut client, add), "");
+    let remove = "qmp chardev-remove {\"id\": \"c0\"}";
+    assert_eq!(ask(&mut client, remove), "");
+    assert_eq!(
+        ask(&mut client, "qmp screendump filename=x"),
+        "Error: There is no console to take a screendump from\n"
+    );
+}
+
+/// What GNS3 does to a virtual machine by way of its console: it connects,
+/// takes the banner, sends one command per line with LF, and reads up to the
+/// prompt.
+#[test]
+fn an_exchange_as_management_software_has_it() {
+    let server = server(&["-netdev", "hubport,id=gns3-0,hubid=0"]);
+    let mut client = human(&server);
+    assert_eq!(ask(&mut client, "set_link gns3-0 off"), "");
+    assert_eq!(
+        ask(&mut client, "set_link gns3-1 off"),
+        "Error: Device 'gns3-1' not found\n"
+    );
+    assert_eq!(ask(&mut client, "info network"), "hub 0\n \\ gns3-0\n");
+    assert_eq!(ask(&mut client, "stop"), "");
+    assert_eq!(ask(&mut client, "info status"), "VM status: paused\n");
+    assert_eq!(ask(&mut client, "cont"), "");
+    assert_eq!(ask(&mut client, "info status"), "VM status: running\n");
+    assert_eq!(ask(&mut client, "system_reset"), "");
+    assert_eq!(
+        ask(&mut client, "savevm gns3"),
+        "Error: no block device can store vmstate for snapshot\n"
+    );
+    assert_eq!(ask(&mut client, "system_powerdown"), "");
+    client.send("quit\n");
+    client.until("quit\x1b[K\r\n");
+    assert_eq!(client.expect_close(), "");
+}
+
+#[test]
+fn before_the_machine_exists_little_works() {
+    let server = server(&["--preconfig"]);
+    let mut client = human(&server);
+    assert_eq!(
+        ask(&mut client, " stop"),
+        "Command ' stop' not available until machine initialization has completed.\n"
+    );
+    assert_eq!(
+        ask(&mut client, "info status"),
+        "VM status: paused (prelaunch)\n"
+    );
+    assert_eq!(ask(&mut client, "help stop"), "unknown command: 'stop'\n");
+    assert_eq!(ask(&mut client, "exit_preconfig"), "");
+    assert_eq!(ask(&mut client, "info status"), "VM status: running\n");
+}

@@ -123,7 +123,7 @@ impl Client {
         };
         assert_eq!(asked.reply, reply, "{line}");
         if let Some(event) = asked.event {
-            let seen = self.seen.iter().any(|id| *id == event);
+            let seen = self.seen.contains(&event);
             assert!(seen, "the reply came before its event: {line}");
         }
         if self.in_band.is_empty() {

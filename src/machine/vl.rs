@@ -345,11 +345,7 @@ fn make_ports(rt: &mut Runtime<Machine>, pending: &[Pending]) -> Result<(), Fail
                         println!("char device redirected to {pty} (label {label})");
                     }
                     if with_mux_mon {
-                        let options = MonitorOptions {
-                            chardev: label,
-                            mode: MonitorMode::Readline,
-                            pretty: false,
-                        };
+                        let options = MonitorOptions::new(label);
                         rt.monitor_init(&options).map_err(failed)?;
                     }
                 }
@@ -365,6 +361,7 @@ fn make_monitors(
     reporter: &Reporter,
     settings: &Settings,
 ) -> Result<(), Failure> {
+    let mut ids = Vec::new();
     let mut any = false;
     for item in pending {
         let (mode, pretty) = match item.opt {
@@ -376,6 +373,13 @@ fn make_monitors(
                 let options = MonitorOptions::parse(&item.arg, &mut warnings);
                 warn(reporter, item, &warnings);
                 let options = options.map_err(|e| item.failed(e))?;
+                if let Some(id) = &options.id {
+                    if ids.contains(id) {
+                        let e = Error::new(format!("Duplicate ID '{id}' for mon"));
+                        return Err(item.failed(e));
+                    }
+                    ids.push(id.clone());
+                }
                 rt.monitor_init(&options).map_err(|e| item.failed(e))?;
                 any = true;
                 continue;

@@ -10,8 +10,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use qmonitor::client::{
-    ChardevBackend, ChardevCommon, ChardevCommonWrapper, ClientError, Event,
-    MemoryBackendProperties, ObjectOptions, ObjectOptionsBranch, QmpClient, QmpCommands, RunState,
+    ChardevBackend, ChardevCommon, ChardevCommonWrapper, ClientError, Event, QmpClient,
+    QmpCommands, RunState,
 };
 use qmonitor::qapi::ErrorClass;
 

@@ -52,6 +52,14 @@ fn a_wrong_option_is_named() {
             "-mon a,id=m: Duplicate ID 'm' for mon",
         ),
         (
+            &["-device", "foo,id=x"],
+            "-device foo,id=x: 'foo' is not a valid device model name",
+        ),
+        (
+            &["-device", "{\"driver\": 1}"],
+            "-device {\"driver\": 1}: Parameter 'driver' is missing",
+        ),
+        (
             &["-object", "nosuch,id=x"],
             "-object nosuch,id=x: Parameter 'qom-type' does not accept value 'nosuch'",
         ),

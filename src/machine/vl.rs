@@ -151,6 +151,7 @@ fn start(program: &str, args: &[String], reporter: &mut Reporter) -> Result<Star
     make_netdevs(&mut rt, &pending, reporter)?;
     make_ports(&mut rt, &pending)?;
     make_monitors(&mut rt, &pending, reporter, &settings)?;
+    make_devices(&mut rt, &pending, reporter)?;
     chardev::resume_mux_open(&mut rt);
     if settings.daemonize {
         host::daemonize()?;
@@ -258,6 +259,20 @@ fn make_netdevs(
     for item in pending.iter().filter(|p| p.opt == Opt::Netdev) {
         let mut warnings = Vec::new();
         let result = super::commands::netdev_from_cli(rt, &item.arg, &mut warnings);
+        warn(reporter, item, &warnings);
+        result.map_err(|e| item.failed(e))?;
+    }
+    Ok(())
+}
+
+fn make_devices(
+    rt: &mut Runtime<Machine>,
+    pending: &[Pending],
+    reporter: &Reporter,
+) -> Result<(), Failure> {
+    for item in pending.iter().filter(|p| p.opt == Opt::Device) {
+        let mut warnings = Vec::new();
+        let result = super::commands::device_from_cli(rt, &item.arg, &mut warnings);
         warn(reporter, item, &warnings);
         result.map_err(|e| item.failed(e))?;
     }

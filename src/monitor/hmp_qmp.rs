@@ -75,9 +75,9 @@ fn execute<S: 'static>(hmp: &mut Hmp<'_, S>, name: &str, arguments: &str) -> Res
             // The writer ends lines as they go over the wire; the monitor will
             // do so itself. Within strings such bytes are escaped.
             let text = String::from_utf8_lossy(out.as_bytes()).replace("\r\n", "\n");
-            Ok(match text.is_empty() {
-                true => String::new(),
-                false => format!("{text}\n"),
+            Ok(match text.as_str() {
+                "" | "{\n}" => String::new(),
+                text => format!("{text}\n"),
             })
         }
         QmpCommandFunc::Deferred(func) => {

@@ -15,6 +15,7 @@
 #[path = "../tests/recorded_schema/mod.rs"]
 mod recorded_schema;
 
+use qmonitor::qapi::codegen;
 use qmonitor::qapi::schema::{self, dump, introspect, manual};
 use recorded_schema::documented;
 use std::fmt::Write;
@@ -48,6 +49,26 @@ fn main() {
     });
     report("dump", &|| drop(black_box(dump::dump(&loaded))));
     report("manual", &|| drop(black_box(manual::manual(&loaded))));
+    let both = codegen::rust::Options {
+        client: true,
+        ..codegen::rust::Options::default()
+    };
+    report("rust", &|| {
+        drop(black_box(codegen::rust::generate(&loaded, &both)));
+    });
+    report("own schemas", &|| own(&options));
+}
+
+/// All that is done with this package's schemas, from file to text.
+fn own(options: &introspect::Options) {
+    for part in ["monitor", "machine"] {
+        let file = format!("src/{part}/schema/{part}.json");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+        let schema = schema::load(&path).unwrap_or_else(|error| panic!("{error}"));
+        black_box(introspect::introspect(&schema, options));
+        let server = codegen::rust::Options::default();
+        black_box(codegen::rust::generate(&schema, &server));
+    }
 }
 
 fn best(rounds: usize, work: &dyn Fn()) -> Duration {

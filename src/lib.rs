@@ -20,3 +20,8 @@ pub mod trace;
 
 #[cfg(feature = "runtime")]
 pub use monitor::Runtime;
+
+// The page's examples are tests.
+#[cfg(all(doctest, feature = "client"))]
+#[doc = include_str!("../docs/schema-compiler.md")]
+mod schema_compiler_page {}

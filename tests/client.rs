@@ -10,8 +10,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use qmonitor::client::{
-    ChardevBackend, ChardevCommon, ChardevCommonWrapper, ClientError, Event, MemoryBackendProperties,
-    ObjectOptions, ObjectOptionsBranch, QmpClient, QmpCommands, RunState,
+    ChardevBackend, ChardevCommon, ChardevCommonWrapper, ClientError, Event, QmpClient,
+    QmpCommands, RunState,
 };
 use qmonitor::qapi::ErrorClass;
 
@@ -95,7 +95,9 @@ fn unions_are_sent_as_the_server_reads_them() {
     let null = ChardevBackend::Null(ChardevCommonWrapper { data: common });
     assert_eq!(client.chardev_add("c0".into(), null).unwrap().pty, None);
     let chardevs = client.query_chardev().unwrap();
-    assert!(chardevs.iter().any(|c| c.label == "c0" && c.filename == "null"));
+    assert!(chardevs
+        .iter()
+        .any(|c| c.label == "c0" && c.filename == "null"));
 }
 
 #[test]

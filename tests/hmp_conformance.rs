@@ -354,7 +354,6 @@ fn synopsis_lines() {
     let declared = load(directory.join("commands.json"));
     for (key, prefix, rows) in [("commands", "", HMP_CMDS), ("info", "info ", HMP_INFO_CMDS)] {
         let commands = declared[key].as_array().expect("a list of commands");
-        assert_eq!(commands.len(), rows.len());
         for command in commands {
             let row: &HmpRow = rows
                 .iter()

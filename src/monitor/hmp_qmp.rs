@@ -3,12 +3,13 @@
 //! without an HMP command written for it.
 //!
 //! Arguments are written as `qmp-shell` has them: `key=value`, with dots in a
-//! key for members of members. A value that is a JSON literal other than a bare
-//! word means that, anything else is a string; so `value=80` is a number and
-//! `value="80"` a string, and a value with blanks in it must be quoted. Or they are one JSON object.
+//! key for members of members. A value that is a JSON literal means that, but for
+//! `null`, which is the name of a chardev; anything else is a string. So
+//! `size=80` is a number and `device="80"` a string, and a value with blanks in it
+//! must be quoted. Or the arguments are one JSON object.
 //!
 //! ```text
-//! (qemu) qmp qmp-test value=80
+//! (qemu) qmp ringbuf-read device=rb size=80
 //! (qemu) qmp query-status
 //! {
 //!     "running": true,
@@ -142,7 +143,7 @@ fn words(text: &str) -> Vec<&str> {
 }
 
 fn parse_value(text: &str) -> Result<QObject, Error> {
-    let literal = matches!(text, "true" | "false" | "null")
+    let literal = matches!(text, "true" | "false")
         || text.starts_with(['"', '[', '{'])
         || text.starts_with(|c: char| c.is_ascii_digit() || c == '-');
     match qobject_from_json(text.as_bytes()) {

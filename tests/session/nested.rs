@@ -21,9 +21,8 @@ const LISTEN: CharHandlers<Rt> = CharHandlers {
 
 fn monitor_on(w: &mut World, chr: ChardevId) -> MonitorId {
     let options = MonitorOptions {
-        chardev: label(&w.rt, chr).to_owned(),
-        mode: MonitorMode::Control,
-        pretty: false,
+        mode: Some(MonitorMode::Control),
+        ..MonitorOptions::new(label(&w.rt, chr))
     };
     w.rt.monitor_init(&options).unwrap()
 }

@@ -21,10 +21,8 @@ const LISTEN: CharHandlers<Rt> = CharHandlers {
 
 fn monitor_on(w: &mut World, chr: ChardevId) -> MonitorId {
     let options = MonitorOptions {
-        chardev: label(&w.rt, chr).to_owned(),
         mode: Some(MonitorMode::Control),
-        pretty: None,
-        id: None,
+        ..MonitorOptions::new(label(&w.rt, chr))
     };
     w.rt.monitor_init(&options).unwrap()
 }

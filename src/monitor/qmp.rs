@@ -256,7 +256,10 @@ pub(crate) fn request_taken<S>(rt: &mut Runtime<S>, id: MonitorId, answered: boo
     }
     enlist(rt, id);
     pump(rt, id);
-    accept_input(rt, id);
+    let ready = |q: &mut MonitorQmp| !q.suspended && q.parsed == q.inbuf.len();
+    if rt.monitors.qmp_mut(id).is_some_and(ready) {
+        accept_input(rt, id);
+    }
 }
 
 /// Goes on with a session that was held back.

@@ -4,11 +4,11 @@
 //!
 //! Arguments are written as `qmp-shell` has them: `key=value`, with dots in a
 //! key for members of members. A value that is a JSON literal other than a bare
-//! word means that, anything else is a string; so `value=80` is a number and
-//! `value="80"` a string, and a value with blanks in it must be quoted. Or they are one JSON object.
+//! word means that, anything else is a string; so `size=80` is a number and
+//! `size="80"` a string, and a value with blanks in it must be quoted. Or they are one JSON object.
 //!
 //! ```text
-//! (qemu) qmp qmp-test value=80
+//! (qemu) qmp getfd fdname=disk
 //! (qemu) qmp query-status
 //! {
 //!     "running": true,

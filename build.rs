@@ -24,6 +24,14 @@ fn main() {
     if std::env::var_os("CARGO_FEATURE_MACHINE").is_some() {
         build::compile("src/machine/schema/machine.json");
     }
+    if std::env::var_os("CARGO_FEATURE_CLIENT").is_some() {
+        let options = codegen::rust::Options {
+            server: false,
+            client: true,
+            ..codegen::rust::Options::default()
+        };
+        build::compile_with("src/client/client.json", "client", &options);
+    }
 }
 
 /// The schemas of `tests/qapi_generated.rs`, which brings its own context.

@@ -6,6 +6,8 @@ extern crate self as qmonitor;
 
 #[cfg(feature = "runtime")]
 pub mod chardev;
+#[cfg(feature = "client")]
+pub mod client;
 #[cfg(feature = "machine")]
 pub mod machine;
 #[cfg(feature = "runtime")]
@@ -18,3 +20,8 @@ pub mod trace;
 
 #[cfg(feature = "runtime")]
 pub use monitor::Runtime;
+
+// The page's examples are tests.
+#[cfg(all(doctest, feature = "client"))]
+#[doc = include_str!("../docs/schema-compiler.md")]
+mod schema_compiler_page {}

@@ -36,6 +36,30 @@ fn a_wrong_option_is_named() {
             "-chardev null,id=a: Duplicate ID 'a' for chardev",
         ),
         (
+            &["-mon", "mode=bogus"],
+            "-mon mode=bogus: Parameter 'mode' does not accept value 'bogus'",
+        ),
+        (
+            &["-mon", "chardev=x,pretty=on"],
+            "-mon chardev=x,pretty=on: chardev \"x\" not found",
+        ),
+        (
+            &["-chardev", "null,id=a", "-mon", "a,pretty=on"],
+            "-mon a,pretty=on: 'pretty' is not compatible with HMP monitors",
+        ),
+        (
+            &["-chardev", "null,id=a", "-mon", "a,id=m", "-mon", "a,id=m"],
+            "-mon a,id=m: Duplicate ID 'm' for mon",
+        ),
+        (
+            &["-device", "foo,id=x"],
+            "-device foo,id=x: 'foo' is not a valid device model name",
+        ),
+        (
+            &["-device", "{\"driver\": 1}"],
+            "-device {\"driver\": 1}: Parameter 'driver' is missing",
+        ),
+        (
             &["-object", "nosuch,id=x"],
             "-object nosuch,id=x: Parameter 'qom-type' does not accept value 'nosuch'",
         ),

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use qmonitor::qapi::codegen;
 use qmonitor::qapi::schema::{self, dump, introspect, manual};
 
 /// A bit of everything the language has.
@@ -130,6 +131,11 @@ fn compile(main: &[u8]) -> Result<(), String> {
             }
             dump::dump(&schema);
             manual::manual(&schema);
+            let both = codegen::rust::Options {
+                client: true,
+                ..codegen::rust::Options::default()
+            };
+            codegen::rust::generate(&schema, &both);
             Ok(())
         }
         Err(error) => Err(error.to_string()),

@@ -23,7 +23,7 @@ fn blocks(language: &str) -> String {
 /// what remains is which lines speak of the same one.
 fn name_descriptors(text: &str) -> Vec<String> {
     let mut seen: Vec<String> = Vec::new();
-    let mut name = |line: &str| {
+    let name = |line: &str| {
         let mut named = String::new();
         let mut parts = line.split("fd ");
         named += parts.next().unwrap_or("");
@@ -39,7 +39,7 @@ fn name_descriptors(text: &str) -> Vec<String> {
         }
         named
     };
-    text.lines().map(|line| name(line)).collect()
+    text.lines().map(name).collect()
 }
 
 /// The trace of a server's whole life with these arguments, in which one

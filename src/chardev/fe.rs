@@ -264,6 +264,13 @@ pub fn qemu_chr_fe_accept_input<H: ChardevHost>(h: &mut H, fe: CharFrontend) {
     }
 }
 
+/// Whether the peer sees where one write ends and the next begins: datagrams
+/// and websocket frames. A front end then should not join its writes.
+pub fn qemu_chr_fe_keeps_writes_apart<H: ChardevHost>(h: &H, fe: CharFrontend) -> bool {
+    let kind = h.chardevs().get(fe.chr).map(|chr| chr.kind());
+    kind == Some("udp") || super::socket::is_websocket(h, fe.chr)
+}
+
 /// Whether the backend is open (`qemu_chr_fe_backend_open`).
 pub fn qemu_chr_fe_backend_open<H: ChardevHost>(h: &H, fe: CharFrontend) -> bool {
     h.chardevs().get(fe.chr).is_some_and(|chr| chr.be_open)

@@ -9,7 +9,7 @@
 //! All values are checked against the list's types before anybody looks at
 //! one, so a bad `size=` is refused even for a backend without a size.
 
-use crate::qapi::Error;
+use crate::qapi::{Error, QDict};
 
 /// What values an option takes (QEMU's `QemuOptType`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -292,6 +292,17 @@ impl QemuOpts {
         self.opts
             .iter()
             .map(|(name, v)| (name.as_str(), v.text.as_str()))
+    }
+
+    /// All options as text, for a keyval visitor (`qemu_opts_to_qdict`). The last
+    /// of a name counts.
+    pub fn to_qdict(&self) -> QDict {
+        let mut dict = QDict::new();
+        let id = self.id().map(|id| ("id", id));
+        for (name, text) in id.into_iter().chain(self.iter()) {
+            dict.insert(name.to_owned(), text.to_owned());
+        }
+        dict
     }
 
     /// Adds options from a string; short forms draw no warning here and an

@@ -384,6 +384,12 @@ pub fn char_socket_get_addr<H: ChardevHost>(h: &H, id: ChardevId) -> Option<&Soc
     Some(&s.addr)
 }
 
+/// Whether a chardev speaks websocket.
+pub(super) fn is_websocket<H: ChardevHost>(h: &H, id: ChardevId) -> bool {
+    let state: Option<&SocketChardev> = h.chardevs().state(id);
+    state.is_some_and(|s| s.config.websocket)
+}
+
 /// Whether a chardev can be yanked: sockets can.
 pub fn can_yank<H: ChardevHost>(h: &H, id: ChardevId) -> bool {
     h.chardevs().state::<SocketChardev>(id).is_some()

@@ -30,6 +30,7 @@ pub enum Opt {
     Echr,
     Object,
     Netdev,
+    Device,
     AddFd,
     Daemonize,
     Pidfile,
@@ -185,6 +186,12 @@ pub static OPTIONS: &[OptRow] = &[
         Some("hubport,id=ID,hubid=N[,netdev=ID]"),
         Opt::Netdev,
         "make a network back end",
+    ),
+    row(
+        "device",
+        Some("DRIVER[,prop=value...]"),
+        Opt::Device,
+        "add a device; there are no device models",
     ),
     row(
         "add-fd",

@@ -133,7 +133,8 @@ mod tests {
             assert_eq!(lines.next(), Some("List of user creatable objects:"));
             assert!(lines.any(|line| line == "  iothread"), "{options}");
         }
-        let options = "aio-max-batch poll-grow poll-max-ns poll-shrink thread-pool-max thread-pool-min";
+        let options =
+            "aio-max-batch poll-grow poll-max-ns poll-shrink thread-pool-max thread-pool-min";
         let lines = options.split(' ').map(|name| format!("  {name}=<int>\n"));
         let text = format!("iothread options:\n{}", lines.collect::<String>());
         assert_eq!(object_help("qom-type=iothread,id=x,help"), Some(text));

@@ -150,6 +150,7 @@ fn start(program: &str, args: &[String], reporter: &mut Reporter) -> Result<Star
     make_netdevs(&mut rt, &pending, reporter)?;
     make_ports(&mut rt, &pending)?;
     make_monitors(&mut rt, &pending, reporter, &settings)?;
+    make_devices(&mut rt, &pending, reporter)?;
     chardev::resume_mux_open(&mut rt);
     if settings.daemonize {
         host::daemonize()?;
@@ -257,6 +258,20 @@ fn make_netdevs(
     Ok(())
 }
 
+fn make_devices(
+    rt: &mut Runtime<Machine>,
+    pending: &[Pending],
+    reporter: &Reporter,
+) -> Result<(), Failure> {
+    for item in pending.iter().filter(|p| p.opt == Opt::Device) {
+        let mut warnings = Vec::new();
+        let result = super::commands::device_from_cli(rt, &item.arg, &mut warnings);
+        warn(reporter, item, &warnings);
+        result.map_err(|e| item.failed(e))?;
+    }
+    Ok(())
+}
+
 fn make_chardevs(
     rt: &mut Runtime<Machine>,
     pending: &[Pending],
@@ -338,11 +353,7 @@ fn make_ports(rt: &mut Runtime<Machine>, pending: &[Pending]) -> Result<(), Fail
                         println!("char device redirected to {pty} (label {label})");
                     }
                     if with_mux_mon {
-                        let options = MonitorOptions {
-                            chardev: label,
-                            mode: MonitorMode::Readline,
-                            pretty: false,
-                        };
+                        let options = MonitorOptions::new(label);
                         rt.monitor_init(&options).map_err(failed)?;
                     }
                 }
@@ -358,6 +369,7 @@ fn make_monitors(
     reporter: &Reporter,
     settings: &Settings,
 ) -> Result<(), Failure> {
+    let mut ids = Vec::new();
     let mut any = false;
     for item in pending {
         let (mode, pretty) = match item.opt {
@@ -369,6 +381,13 @@ fn make_monitors(
                 let options = MonitorOptions::parse(&item.arg, &mut warnings);
                 warn(reporter, item, &warnings);
                 let options = options.map_err(|e| item.failed(e))?;
+                if let Some(id) = &options.id {
+                    if ids.contains(id) {
+                        let e = Error::new(format!("Duplicate ID '{id}' for mon"));
+                        return Err(item.failed(e));
+                    }
+                    ids.push(id.clone());
+                }
                 rt.monitor_init(&options).map_err(|e| item.failed(e))?;
                 any = true;
                 continue;

@@ -123,11 +123,17 @@ pub(crate) fn enlist<S>(rt: &mut Runtime<S>, id: MonitorId) {
     }
 }
 
+/// Whether requests are taken up at present. Once exit was asked for they never
+/// are again.
+fn may_serve<S>(rt: &Runtime<S>) -> bool {
+    let d = &rt.dispatcher;
+    d.busy.is_none() && !d.stopped && rt.exit_requested().is_none()
+}
+
 fn monitor_qmp_bh_dispatcher<S>(rt: &mut Runtime<S>) {
     rt.dispatcher.running = true;
     for _ in 0..BUDGET {
-        let d = &mut rt.dispatcher;
-        if d.busy.is_some() || d.stopped || rt.exit_requested().is_some() {
+        if !may_serve(rt) {
             break;
         }
         let Some(id) = rt.dispatcher.ready.pop_front() else {
@@ -141,8 +147,7 @@ fn monitor_qmp_bh_dispatcher<S>(rt: &mut Runtime<S>) {
         qmp::request_taken(rt, id, done == Dispatched::Answered);
     }
     rt.dispatcher.running = false;
-    let d = &rt.dispatcher;
-    if d.busy.is_none() && !d.stopped && !d.ready.is_empty() {
+    if may_serve(rt) && !rt.dispatcher.ready.is_empty() {
         rt.main_loop.bh_schedule(rt.dispatcher.bh);
     }
     flush_dirty(rt);

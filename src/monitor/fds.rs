@@ -86,8 +86,10 @@ pub struct Fdset {
 }
 
 impl Fdset {
-    fn is_unused(&self) -> bool {
-        self.fds.is_empty() && self.users.iter().all(|user| user.strong_count() == 0)
+    /// Forgets users that have gone; whether anything is left.
+    fn is_in_use(&mut self) -> bool {
+        self.users.retain(|user| user.strong_count() > 0);
+        !self.fds.is_empty() || !self.users.is_empty()
     }
 }
 
@@ -111,6 +113,7 @@ impl Fdsets {
         fd: OwnedFd,
         opaque: Option<String>,
     ) -> Result<(i64, i32), Error> {
+        self.cleanup();
         let id = match fdset_id {
             Some(id) if id < 0 => {
                 return Err(Error::new(
@@ -142,6 +145,7 @@ impl Fdsets {
                 "File descriptor named 'fdset-id:{fdset_id}{fd}' not found"
             ))
         };
+        self.cleanup();
         let set = self.sets.get_mut(&fdset_id).ok_or_else(missing)?;
         match fd {
             None => set.fds.clear(),
@@ -157,9 +161,10 @@ impl Fdsets {
         Ok(())
     }
 
-    /// Forgets sets that nobody can reach any more.
+    /// Forgets sets that nobody can reach any more. A user goes without telling,
+    /// so this comes before every look.
     fn cleanup(&mut self) {
-        self.sets.retain(|_, set| !set.is_unused());
+        self.sets.retain(|_, set| set.is_in_use());
     }
 
     /// The sets, highest number first, as `query-fdsets` lists them.
@@ -175,6 +180,7 @@ impl Fdsets {
     ///
     /// ENOENT without such a set, EACCES without a descriptor of that mode.
     pub fn dup(&mut self, fdset_id: i64, flags: OFlag) -> io::Result<Rc<OwnedFd>> {
+        self.cleanup();
         let set = self.sets.get_mut(&fdset_id).ok_or(Errno::ENOENT)?;
         for f in &set.fds {
             let mode = OFlag::from_bits_truncate(fcntl(f.fd.as_fd(), FcntlArg::F_GETFL)?);
@@ -259,6 +265,42 @@ mod tests {
         let user = sets.dup(id, OFlag::O_RDONLY).unwrap();
         sets.remove(id, None).unwrap();
         assert_eq!(sets.iter().next().unwrap().1.fds.len(), 0);
+        drop(user);
+        assert_eq!(sets.iter().count(), 0);
+    }
+
+    #[test]
+    fn a_set_that_nobody_uses_any_more_is_gone_for_every_function() {
+        let abandoned = || {
+            let mut sets = Fdsets::default();
+            let (id, _) = sets.add(None, some_fd(), None).unwrap();
+            let user = sets.dup(id, OFlag::O_RDONLY).unwrap();
+            sets.remove(id, None).unwrap();
+            drop(user);
+            sets
+        };
+        assert_eq!(abandoned().add(None, some_fd(), None).unwrap().0, 0);
+        assert_eq!(
+            abandoned().remove(0, None).unwrap_err().desc(),
+            "File descriptor named 'fdset-id:0' not found"
+        );
+        assert_eq!(
+            abandoned().dup(0, OFlag::O_RDONLY).unwrap_err().kind(),
+            io::ErrorKind::NotFound
+        );
+    }
+
+    #[test]
+    fn users_that_come_and_go_leave_nothing_behind() {
+        let mut sets = Fdsets::default();
+        let (id, _) = sets.add(None, some_fd(), None).unwrap();
+        let user = sets.dup(id, OFlag::O_RDONLY).unwrap();
+        for _ in 0..1000 {
+            sets.dup(id, OFlag::O_RDONLY).unwrap();
+        }
+        assert!(sets.sets[&id].users.len() <= 2);
+        sets.remove(id, None).unwrap();
+        assert_eq!(sets.iter().count(), 1, "the first user is still there");
         drop(user);
         assert_eq!(sets.iter().count(), 0);
     }

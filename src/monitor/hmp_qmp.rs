@@ -3,9 +3,10 @@
 //! without an HMP command written for it.
 //!
 //! Arguments are written as `qmp-shell` has them: `key=value`, with dots in a
-//! key for members of members. A value that is a JSON literal other than a bare
-//! word means that, anything else is a string; so `size=80` is a number and
-//! `size="80"` a string, and a value with blanks in it must be quoted. Or they are one JSON object.
+//! key for members of members. `true`, `false`, numbers, and what is quoted or
+//! bracketed are read as JSON, anything else is a string; so `size=80` is a
+//! number, `size="80"` a string, and `type=null` names a null device. A value
+//! with blanks in it must be quoted. Or the arguments are one JSON object.
 //!
 //! ```text
 //! (qemu) qmp getfd fdname=disk
@@ -142,7 +143,7 @@ fn words(text: &str) -> Vec<&str> {
 }
 
 fn parse_value(text: &str) -> Result<QObject, Error> {
-    let literal = matches!(text, "true" | "false" | "null")
+    let literal = matches!(text, "true" | "false")
         || text.starts_with(['"', '[', '{'])
         || text.starts_with(|c: char| c.is_ascii_digit() || c == '-');
     match qobject_from_json(text.as_bytes()) {
@@ -185,7 +186,7 @@ mod tests {
             ("  a=1  b=-2 ", r#"{"a": 1, "b": -2}"#),
             (
                 "a=true b=yes c=null",
-                r#"{"a": true, "b": "yes", "c": null}"#,
+                r#"{"a": true, "b": "yes", "c": "null"}"#,
             ),
             (r#"a="1" b="x y\" z""#, r#"{"a": "1", "b": "x y\" z"}"#),
             (

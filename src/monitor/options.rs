@@ -3,13 +3,15 @@
 use super::hmp::session::monitor_init_hmp;
 use super::qmp::monitor_init_qmp;
 use super::runtime::Runtime;
+pub use super::schema::{MonitorMode, MonitorOptions};
 use super::table::MonitorId;
 use crate::chardev::opts::{QemuOptType, QemuOpts, QemuOptsList};
 use crate::chardev::{
     chardev_add, invalid_char_driver, qemu_chr_fe_init, qemu_chr_find, qemu_chr_parse_compat,
     ParsedCompat,
 };
-use crate::qapi::Error;
+use crate::qapi::visit::{InputVisitor, QapiType};
+use crate::qapi::{CompatPolicy, Error};
 use crate::trace_event;
 
 /// An option of the program's command line and its parameters, for
@@ -33,57 +35,31 @@ pub static QEMU_MON_OPTS: QemuOptsList = QemuOptsList {
     ],
 };
 
-/// The two kinds of monitors, as `-mon mode=` names them (`MonitorMode`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum MonitorMode {
-    /// `readline`: HMP, for people.
-    #[default]
-    Readline,
-    /// `control`: QMP, for programs.
-    Control,
-}
-
-/// What a monitor is to be (`MonitorOptions`).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MonitorOptions {
-    /// The label of its chardev, which must exist and be unused.
-    pub chardev: String,
-    /// Its kind.
-    pub mode: MonitorMode,
-    /// QMP only: whether replies are indented.
-    pub pretty: bool,
-}
-
 impl MonitorOptions {
+    /// A monitor of the default kind on a chardev.
+    pub fn new(chardev: impl Into<String>) -> Self {
+        MonitorOptions {
+            id: None,
+            mode: None,
+            pretty: None,
+            chardev: chardev.into(),
+        }
+    }
+
     /// Parses the value of `-mon`. Deprecated short forms are added to
     /// `warnings`.
+    ///
+    /// As in QEMU it is read twice: as the options that any option list has, so
+    /// that short forms work, and then by the visitor of the schema's type
+    /// (`monitor_init_opts`).
     ///
     /// # Errors
     ///
     /// An unknown parameter or mode, or no chardev.
     pub fn parse(params: &str, warnings: &mut Vec<Error>) -> Result<Self, Error> {
         let opts = QemuOpts::parse(&QEMU_MON_OPTS, params, warnings)?;
-        let mode = match opts.get("mode") {
-            None | Some("readline") => MonitorMode::Readline,
-            Some("control") => MonitorMode::Control,
-            Some(other) => {
-                return Err(Error::new(format!(
-                    "Parameter 'mode' does not accept value '{other}'"
-                )))
-            }
-        };
-        let chardev = opts.get("chardev");
-        let pretty = opts.get_bool("pretty");
-        if mode == MonitorMode::Readline && pretty == Some(true) {
-            return Err(Error::new("'pretty' is not compatible with HMP monitors"));
-        }
-        Ok(MonitorOptions {
-            chardev: chardev
-                .ok_or_else(|| Error::new("Parameter 'chardev' is missing"))?
-                .to_owned(),
-            mode,
-            pretty: pretty.unwrap_or(false),
-        })
+        let mut v = InputVisitor::new_keyval(opts.to_qdict(), CompatPolicy::default());
+        MonitorOptions::visit_in(&mut v, "")
     }
 }
 
@@ -92,14 +68,20 @@ impl<S: 'static> Runtime<S> {
     ///
     /// # Errors
     ///
-    /// The chardev does not exist or is used by somebody else.
+    /// The chardev does not exist or is used by somebody else, or a person is
+    /// to get `pretty` replies.
     pub fn monitor_init(&mut self, options: &MonitorOptions) -> Result<MonitorId, Error> {
         let label = &options.chardev;
         let chr = qemu_chr_find(self, label)
             .ok_or_else(|| Error::new(format!("chardev \"{label}\" not found")))?;
+        let mode = options.mode.unwrap_or(MonitorMode::Readline);
+        let pretty = options.pretty.unwrap_or(false);
+        if mode == MonitorMode::Readline && pretty {
+            return Err(Error::new("'pretty' is not compatible with HMP monitors"));
+        }
         let fe = qemu_chr_fe_init(self, chr)?;
-        Ok(match options.mode {
-            MonitorMode::Control => monitor_init_qmp(self, fe, options.pretty),
+        Ok(match mode {
+            MonitorMode::Control => monitor_init_qmp(self, fe, pretty),
             MonitorMode::Readline => monitor_init_hmp(self, fe, true),
         })
     }
@@ -139,9 +121,9 @@ impl<S: 'static> Runtime<S> {
             }
         };
         self.monitor_init(&MonitorOptions {
-            chardev,
-            mode,
-            pretty,
+            mode: Some(mode),
+            pretty: Some(pretty),
+            ..MonitorOptions::new(chardev)
         })
     }
 }
@@ -156,9 +138,9 @@ mod tests {
         assert_eq!(
             parse("m0,mode=control,pretty=on").unwrap(),
             MonitorOptions {
-                chardev: "m0".into(),
-                mode: MonitorMode::Control,
-                pretty: true
+                mode: Some(MonitorMode::Control),
+                pretty: Some(true),
+                ..MonitorOptions::new("m0")
             }
         );
         for (params, message) in [
@@ -167,8 +149,12 @@ mod tests {
                 "Parameter 'mode' does not accept value 'bogus'",
             ),
             (
-                "m0,pretty=on",
-                "'pretty' is not compatible with HMP monitors",
+                "mode=bogus,pretty=perhaps",
+                "Parameter 'pretty' expects 'on' or 'off'",
+            ),
+            (
+                "mode=bogus",
+                "Parameter 'mode' does not accept value 'bogus'",
             ),
             ("mode=control", "Parameter 'chardev' is missing"),
             ("m0,bogus=1", "Invalid parameter 'bogus'"),

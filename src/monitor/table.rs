@@ -6,7 +6,7 @@
 //! when the chardev refuses is writability watched for, and that watch ends
 //! with its first call.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use slab::Slab;
 
@@ -19,7 +19,7 @@ use crate::chardev::{
     qemu_chr_fe_accept_input, qemu_chr_fe_add_watch, qemu_chr_fe_deinit, qemu_chr_fe_write,
     CharFrontend, Chardev,
 };
-use crate::main_loop::{Condition, Flow, WatchId};
+use crate::main_loop::{main_loop_wait, ClockType, Condition, Flow, WatchId};
 use crate::trace_event;
 
 /// Names a monitor. Ids are never reused, so a stale one finds nothing.
@@ -50,6 +50,8 @@ pub struct Monitor {
     pub(crate) out: OutBuf,
     out_watch: Option<WatchId>,
     dirty: bool,
+    /// Its output is being written. Cleared when that output is dropped.
+    flushing: bool,
     pub(crate) fds: MonitorFds,
     pub(crate) kind: MonitorKind,
 }
@@ -100,6 +102,7 @@ impl Monitors {
                 out: OutBuf::default(),
                 out_watch: None,
                 dirty: false,
+                flushing: false,
                 fds: MonitorFds::default(),
                 kind,
             },
@@ -191,13 +194,15 @@ pub(crate) fn mark_dirty<S>(rt: &mut Runtime<S>, id: MonitorId) {
 
 /// Hands what monitors have said to their chardevs.
 pub(crate) fn flush_dirty<S>(rt: &mut Runtime<S>) {
-    let mut i = 0;
-    // By index: flushing may mark further monitors.
-    while let Some(id) = rt.monitors.dirty.get(i).copied() {
+    // Those that flushing marks have their turn in the next run: monitors that
+    // are wired to each other could go on for ever here.
+    let mut list = std::mem::take(&mut rt.monitors.dirty);
+    for id in list.drain(..) {
         monitor_flush(rt, id);
-        i += 1;
     }
-    rt.monitors.dirty.clear();
+    if rt.monitors.dirty.is_empty() {
+        rt.monitors.dirty = list;
+    }
 }
 
 /// Writes as much of the monitor's output as its chardev takes
@@ -207,14 +212,16 @@ pub(crate) fn monitor_flush<S>(rt: &mut Runtime<S>, id: MonitorId) {
         return;
     };
     mon.dirty = false;
-    if mon.out.unsent().is_empty() || mon.out_watch.is_some() || mon.holds_output() {
+    let waits = mon.flushing || mon.out_watch.is_some() || mon.holds_output();
+    if waits || mon.out.unsent().is_empty() {
         return;
     }
     let held_back = mon.over_budget();
     let fe = mon.fe;
     // Taken out, because writing may come back to this monitor: chardevs can
-    // be wired to one another.
+    // be wired to one another. What it says meanwhile goes behind.
     let mut out = std::mem::take(&mut mon.out);
+    mon.flushing = true;
     let len = out.unsent().len();
     trace_event!(monitor_flush, "{} has {len} bytes", label(rt, id));
     let n = match qemu_chr_fe_write(rt, fe, out.unsent()) {
@@ -228,6 +235,10 @@ pub(crate) fn monitor_flush<S>(rt: &mut Runtime<S>, id: MonitorId) {
     let Some(mon) = rt.monitors.get_mut(id) else {
         return;
     };
+    if !std::mem::replace(&mut mon.flushing, false) {
+        // It was for a client that is gone by now.
+        return;
+    }
     mon.out.put_back(out);
     if refused {
         let watch = qemu_chr_fe_add_watch(rt, fe, Condition::OUT | Condition::HUP, move |rt, _| {
@@ -285,13 +296,19 @@ pub(crate) fn discard_output<S>(rt: &mut Runtime<S>, id: MonitorId) {
         return;
     };
     mon.out.clear();
+    mon.flushing = false;
     if let Some(watch) = mon.out_watch.take() {
         rt.main_loop.remove_watch(watch);
     }
 }
 
 /// Takes a monitor down and leaves its chardev to others (`monitor_data_destroy`).
+///
+/// What it has said so far is still written as far as the chardev takes it. Any
+/// callback may call this, the handler of a command of this very monitor too;
+/// that command is then not answered.
 pub fn monitor_remove<S>(rt: &mut Runtime<S>, id: MonitorId) {
+    monitor_flush(rt, id);
     discard_output(rt, id);
     if let Some(mon) = rt.monitors.remove(id) {
         qemu_chr_fe_deinit(rt, mon.fe, false);
@@ -299,18 +316,19 @@ pub fn monitor_remove<S>(rt: &mut Runtime<S>, id: MonitorId) {
 }
 
 /// How long clients that do not read are waited for at the end.
-const LINGER: Duration = Duration::from_secs(1);
+const LINGER_NS: i64 = 1_000_000_000;
 
 /// Writes out what is left and takes all monitors down (`monitor_cleanup`).
 pub(crate) fn monitor_cleanup<S>(rt: &mut Runtime<S>) {
-    let deadline = Instant::now() + LINGER;
+    let now = |rt: &Runtime<S>| rt.main_loop.clock_get_ns(ClockType::Realtime);
+    let deadline = now(rt) + LINGER_NS;
     rt.dispatcher.stop();
     for id in rt.monitors.ids() {
         monitor_flush(rt, id);
     }
     while rt.monitors.iter().any(|(_, m)| m.out_watch.is_some()) {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() || crate::main_loop::main_loop_wait(rt, Some(left)).is_err() {
+        let left = u64::try_from(deadline - now(rt)).unwrap_or(0);
+        if left == 0 || main_loop_wait(rt, Some(Duration::from_nanos(left))).is_err() {
             break;
         }
     }

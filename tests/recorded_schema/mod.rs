@@ -9,6 +9,9 @@ use std::fmt::Write;
 
 use serde_json::{json, Map, Value};
 
+mod documented;
+pub use documented::documented;
+
 /// Text of a schema with these entries.
 pub fn to_schema(entries: &[Value]) -> String {
     let names = |meta: &str| {

@@ -173,9 +173,9 @@ impl World {
     /// A monitor on a chardev that exists.
     pub fn monitor_on(&mut self, peer: MemoryPeer, pretty: bool) -> MonitorId {
         let options = MonitorOptions {
-            chardev: label(&self.rt, peer.chardev()).to_owned(),
-            mode: MonitorMode::Control,
-            pretty,
+            mode: Some(MonitorMode::Control),
+            pretty: Some(pretty),
+            ..MonitorOptions::new(label(&self.rt, peer.chardev()))
         };
         self.rt.monitor_init(&options).unwrap()
     }

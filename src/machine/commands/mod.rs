@@ -19,6 +19,7 @@ mod tests;
 
 pub use net::{netdev_from_cli, netdev_from_options, netdev_options, QEMU_NETDEV_OPTS};
 pub use objects::{object_from_cli, object_from_text};
+pub use qdev::device_from_cli;
 pub use qom::chardev_nodes;
 pub use ui::no_console;
 

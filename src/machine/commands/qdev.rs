@@ -1,11 +1,40 @@
 //! Devices, of which there are no models: `qdev.json`.
 
 use super::chardev_nodes;
+use crate::chardev::opts::{QemuOpts, QemuOptsList};
 use crate::machine::qom::Resolution;
 use crate::machine::schema::QdevCommands;
 use crate::machine::Machine;
-use crate::qapi::{Error, ErrorClass, QDict};
+use crate::qapi::json::qobject_from_json;
+use crate::qapi::{Error, ErrorClass, QDict, QObject};
 use crate::Runtime;
+
+/// The parameters of `-device`: any, since each model has its own.
+static QEMU_DEVICE_OPTS: QemuOptsList = QemuOptsList {
+    name: "device",
+    implied_opt_name: Some("driver"),
+    desc: &[],
+};
+
+/// Does what `-device` asks for, which is JSON or `DRIVER,key=value,...`.
+///
+/// # Errors
+///
+/// The text cannot be read, or as `device_add`: there is no model.
+pub fn device_from_cli(
+    rt: &mut Runtime<Machine>,
+    text: &str,
+    warnings: &mut Vec<Error>,
+) -> Result<(), Error> {
+    let args = match text.starts_with('{') {
+        true => match qobject_from_json(text.as_bytes())? {
+            QObject::Dict(dict) => dict,
+            _ => QDict::new(),
+        },
+        false => QemuOpts::parse(&QEMU_DEVICE_OPTS, text, warnings)?.to_qdict(),
+    };
+    Machine::qmp_device_add(rt, args)
+}
 
 impl QdevCommands for Machine {
     /// Only the model's name is ever looked at, as in QEMU, which reads the

@@ -7,9 +7,13 @@
 
 use super::context::{run_line, Hmp};
 use super::{find_completion, Readline, ReadlineEvent};
-use crate::chardev::{qemu_chr_fe_set_handlers, CharFrontend, CharHandlers, ChrEvent};
+use crate::chardev::{
+    qemu_chr_fe_keeps_writes_apart, qemu_chr_fe_set_handlers, CharFrontend, CharHandlers, ChrEvent,
+};
 use crate::monitor::runtime::Runtime;
-use crate::monitor::table::{discard_output, label, mark_dirty, MonitorId, MonitorKind};
+use crate::monitor::table::{
+    discard_output, label, mark_dirty, monitor_flush, MonitorId, MonitorKind,
+};
 use crate::monitor::version;
 use crate::trace_event;
 
@@ -27,11 +31,12 @@ pub struct MonitorHmp {
     line: Vec<u8>,
     inbuf: Vec<u8>,
     taken: usize,
-    connected: bool,
     /// A mux has given the focus to somebody else.
     mux_out: bool,
     /// Whether a client was ever there.
     reset_seen: bool,
+    /// Whether the peer sees each write by itself.
+    writes_apart: bool,
 }
 
 impl MonitorHmp {
@@ -58,9 +63,9 @@ pub(crate) fn monitor_init_hmp<S: 'static>(
         line: Vec::new(),
         inbuf: Vec::new(),
         taken: 0,
-        connected: false,
         mux_out: false,
         reset_seen: false,
+        writes_apart: qemu_chr_fe_keeps_writes_apart(rt, fe),
     }));
     let id = rt.monitors.insert(fe, kind);
     let handlers = CharHandlers {
@@ -121,6 +126,7 @@ pub(crate) fn pump<S: 'static>(rt: &mut Runtime<S>, id: MonitorId) {
                 ReadlineEvent::None
             }
         };
+        flush_if_apart(rt, id);
         match event {
             ReadlineEvent::None => {}
             ReadlineEvent::Complete => complete(rt, id),
@@ -143,8 +149,21 @@ fn handle_hmp_command<S: 'static>(rt: &mut Runtime<S>, id: MonitorId, line: &[u8
         String::from_utf8_lossy(line)
     );
     let output = run_line(rt, Some(id), line);
-    if let Some(mon) = rt.monitors.get_mut(id) {
-        mon.out.push(&output);
+    for line in output.split_inclusive(|b| *b == b'\n') {
+        let Some(mon) = rt.monitors.get_mut(id) else {
+            return;
+        };
+        mon.out.push(line);
+        flush_if_apart(rt, id);
+    }
+}
+
+/// Writes what there is at once where the peer sees each write by itself: there
+/// a line, a prompt and a keystroke's echo are one write each, as in QEMU.
+/// Elsewhere writes are joined.
+fn flush_if_apart<S: 'static>(rt: &mut Runtime<S>, id: MonitorId) {
+    if rt.monitors.hmp_mut(id).is_some_and(|hmp| hmp.writes_apart) {
+        monitor_flush(rt, id);
     }
 }
 
@@ -172,13 +191,15 @@ fn show_prompt<S: 'static>(rt: &mut Runtime<S>, id: MonitorId) {
         return;
     };
     if let MonitorKind::Hmp(hmp) = &mut mon.kind {
-        if hmp.mux_out {
+        // A chardev that never opens has nobody who could be prompted.
+        if hmp.mux_out || !hmp.reset_seen {
             return;
         }
         if let Some(rl) = &mut hmp.readline {
             rl.show_prompt(mon.out.vec_mut());
         }
     }
+    flush_if_apart(rt, id);
     mark_dirty(rt, id);
 }
 
@@ -196,14 +217,12 @@ fn monitor_event<S: 'static>(rt: &mut Runtime<S>, opaque: u64, event: ChrEvent) 
             let version = version::QEMU_VERSION;
             let banner = format!("QEMU {version} monitor - type 'help' for more information\r\n");
             mon.out.push(banner.as_bytes());
-            hmp.connected = true;
             hmp.reset_seen = true;
             hmp.restart();
+            flush_if_apart(rt, id);
             show_prompt(rt, id);
-            mark_dirty(rt, id);
         }
         ChrEvent::Closed => {
-            hmp.connected = false;
             hmp.restart();
             discard_output(rt, id);
         }
@@ -218,7 +237,7 @@ fn monitor_event<S: 'static>(rt: &mut Runtime<S>, opaque: u64, event: ChrEvent) 
         ChrEvent::MuxOut => {
             if hmp.reset_seen && !hmp.mux_out {
                 mon.out.push(b"\r\n");
-                crate::monitor::table::monitor_flush(rt, id);
+                monitor_flush(rt, id);
             }
             if let Some(hmp) = rt.monitors.hmp_mut(id) {
                 hmp.mux_out = true;

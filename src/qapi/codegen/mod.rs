@@ -5,6 +5,6 @@
 //! depends on nothing but the standard library and names other modules
 //! relative to itself.
 
-use super::schema::model;
+use super::schema::{markup, model};
 
 pub mod rust;

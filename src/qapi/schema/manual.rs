@@ -11,7 +11,7 @@
 
 use std::collections::HashMap;
 
-use super::markup::{code, tagged_to_markdown, to_markdown};
+use super::markup::{code, convert, convert_tagged, Manual};
 use super::model::{
     CommandDef, Doc, DocSection, Entity, EntityId, EntityKind, Feature, IfCond, Member, ObjectType,
     Schema, Variant,
@@ -82,11 +82,13 @@ impl<'a> Writer<'a> {
     }
 
     fn markdown(&self, text: &str) -> String {
-        to_markdown(text, &|name| self.link(name))
+        let link = |name: &str| self.link(name);
+        convert(text, &Manual { link: &link })
     }
 
     fn tagged_markdown(&self, text: &str) -> String {
-        tagged_to_markdown(text, &|name| self.link(name))
+        let link = |name: &str| self.link(name);
+        convert_tagged(text, &Manual { link: &link })
     }
 
     /// The name of a definition with its link.

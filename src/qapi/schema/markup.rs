@@ -8,34 +8,53 @@
 /// How a name is shown: a link if it is defined, else `None`.
 pub(super) type Link<'a> = dyn Fn(&str) -> Option<String> + 'a;
 
+/// What depends on who reads the result.
+pub trait Style {
+    /// The markup within one line of a paragraph. `in_code` is whether it
+    /// starts within a literal, which may span lines.
+    fn inline(&self, line: &str, in_code: &mut bool) -> String;
+
+    /// The language of a literal block, as the text gives it; often empty.
+    fn language<'l>(&self, language: &'l str) -> &'l str {
+        language
+    }
+
+    /// Whether Markdown's own idea of a literal block, text that is indented by
+    /// four and more, must get a fence because the reader would run it.
+    fn fences_indented_text(&self) -> bool {
+        false
+    }
+}
+
 /// Directives within directives beyond this are shown as they are.
 const MAX_DEPTH: usize = 16;
 
 /// Converts text that stands on its own.
-pub(super) fn to_markdown(text: &str, link: &Link<'_>) -> String {
+pub fn convert(text: &str, style: &dyn Style) -> String {
     let lines: Vec<&str> = text.split('\n').collect();
-    convert(&dedent(&lines), link)
+    convert_lines(&dedent(&lines), style)
 }
 
 /// Converts text that starts behind a tag. The lines below the tag are
 /// indented; that indentation is taken off.
-pub(super) fn tagged_to_markdown(text: &str, link: &Link<'_>) -> String {
+pub fn convert_tagged(text: &str, style: &dyn Style) -> String {
     match text.split_once('\n') {
         Some((first, rest)) if !first.starts_with(' ') => {
             let rest: Vec<&str> = rest.split('\n').collect();
             let mut lines = vec![first];
             lines.extend(dedent(&rest));
-            convert(&lines, link)
+            convert_lines(&lines, style)
         }
         // Even the first line stood below the tag.
-        _ => to_markdown(text, link),
+        _ => convert(text, style),
     }
 }
 
-fn convert(lines: &[&str], link: &Link<'_>) -> String {
+fn convert_lines(lines: &[&str], style: &dyn Style) -> String {
     let mut converter = Converter {
-        link,
+        style,
         out: Vec::new(),
+        items: Vec::new(),
     };
     converter.block(lines, 0);
     converter.out.join("\n")
@@ -54,8 +73,10 @@ fn indentation(line: &str) -> usize {
 }
 
 struct Converter<'a> {
-    link: &'a Link<'a>,
+    style: &'a dyn Style,
     out: Vec<String>,
+    /// Where the text of the list items begins that we are in.
+    items: Vec<usize>,
 }
 
 impl Converter<'_> {
@@ -72,6 +93,16 @@ impl Converter<'_> {
                 continue;
             }
             let indent = indentation(line);
+            if self.is_indented_text(indent) {
+                let body = below(&lines[index - 1..], indent - 1);
+                index += body.len() - 1;
+                self.fence("", &dedent(body), self.item());
+                continue;
+            }
+            if let Some(length) = list_mark(text) {
+                self.items.retain(|item| *item <= indent);
+                self.items.push(indent + length);
+            }
             if let Some(directive) = text.strip_prefix(".. ") {
                 let body = below(&lines[index..], indent);
                 index += body.len();
@@ -82,13 +113,13 @@ impl Converter<'_> {
                 && lines.get(index).is_none_or(|next| next.is_empty())
                 && !below(&lines[index..], indent).is_empty();
             if !literal {
-                let text = self.inline(text, &mut in_code);
+                let text = self.style.inline(text, &mut in_code);
                 self.out.push(format!("{:indent$}{text}", ""));
                 continue;
             }
             let text = text.trim_end_matches(':').trim_end();
             if !text.is_empty() {
-                let text = self.inline(text, &mut in_code);
+                let text = self.style.inline(text, &mut in_code);
                 self.out.push(format!("{:indent$}{text}:", ""));
             }
             let body = below(&lines[index..], indent);
@@ -97,6 +128,22 @@ impl Converter<'_> {
             self.fence("", &dedent(body), indent);
             self.out.push(String::new());
         }
+    }
+
+    /// Whether Markdown takes a line indented like this for code: four columns
+    /// more than what it belongs to, and not the continuation of a paragraph.
+    fn is_indented_text(&mut self, indent: usize) -> bool {
+        let ends = |line: &String| line.is_empty() || line.trim_start().starts_with("```");
+        if !self.style.fences_indented_text() || !self.out.last().is_none_or(ends) {
+            return false;
+        }
+        self.items.retain(|item| *item <= indent);
+        indent >= self.item() + 4
+    }
+
+    /// Where the text of the innermost list item begins.
+    fn item(&self) -> usize {
+        self.items.last().copied().unwrap_or(0)
     }
 
     fn directive(&mut self, directive: &str, body: &[&str], indent: usize, depth: usize) {
@@ -115,7 +162,7 @@ impl Converter<'_> {
                 let title = title.map(str::trim).unwrap_or_default();
                 let title = match title {
                     "" => "Example:".to_owned(),
-                    title => format!("Example: {}", self.inline(title, &mut false)),
+                    title => format!("Example: {}", self.style.inline(title, &mut false)),
                 };
                 self.out.push(format!("{:indent$}{title}", ""));
                 self.out.push(String::new());
@@ -139,8 +186,9 @@ impl Converter<'_> {
 
     fn admonition(&mut self, name: &str, text: &str, body: &[&str], indent: usize, depth: usize) {
         let mut inner = Converter {
-            link: self.link,
+            style: self.style,
             out: Vec::new(),
+            items: Vec::new(),
         };
         let title = match name {
             "admonition" => text,
@@ -175,6 +223,8 @@ impl Converter<'_> {
 
     /// A literal block.
     fn fence(&mut self, language: &str, lines: &[&str], indent: usize) {
+        // Deeper, it would be taken for code itself.
+        let indent = indent.min(self.item() + 3);
         let blank = |line: &&str| line.trim().is_empty();
         let start = lines.iter().position(|l| !blank(l)).unwrap_or(lines.len());
         let end = lines
@@ -185,6 +235,7 @@ impl Converter<'_> {
         while lines.iter().any(|line| line.contains(&fence)) {
             fence.push('`');
         }
+        let language = self.style.language(language);
         self.out.push(format!("{:indent$}{fence}{language}", ""));
         for line in &lines[start..end] {
             let line = format!("{:indent$}{line}", "");
@@ -192,9 +243,14 @@ impl Converter<'_> {
         }
         self.out.push(format!("{:indent$}{fence}", ""));
     }
+}
 
-    /// One line of a paragraph. `in_code` is whether it starts within a
-    /// literal, which may span lines.
+/// For the manual: names are links.
+pub(super) struct Manual<'a> {
+    pub(super) link: &'a Link<'a>,
+}
+
+impl Style for Manual<'_> {
     fn inline(&self, line: &str, in_code: &mut bool) -> String {
         let mut out = String::new();
         let mut rest = line;
@@ -228,7 +284,9 @@ impl Converter<'_> {
         }
         out
     }
+}
 
+impl Manual<'_> {
     /// `@name`
     fn name(&self, text: &str) -> Option<(String, usize)> {
         let valid = |ch: char| ch.is_ascii_alphanumeric() || ch == '_' || ch == '-';
@@ -243,6 +301,17 @@ impl Converter<'_> {
     }
 }
 
+/// The length of what makes a line a list item.
+fn list_mark(text: &str) -> Option<usize> {
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let mark = match digits {
+        0 => text.strip_prefix(['-', '*', '+']),
+        _ => text[digits..].strip_prefix(['.', ')']),
+    };
+    let rest = mark.filter(|rest| rest.starts_with(' '))?;
+    Some(text.len() - rest.trim_start_matches(' ').len())
+}
+
 /// The lines below one with this indentation that belong to it, without
 /// trailing blank lines.
 fn below<'l, 't>(lines: &'l [&'t str], indent: usize) -> &'l [&'t str] {
@@ -255,11 +324,11 @@ fn below<'l, 't>(lines: &'l [&'t str], indent: usize) -> &'l [&'t str] {
 }
 
 /// `:role:`text``, whose text may end in a target: ``text <target>``.
-fn role(text: &str) -> Option<(String, usize)> {
+pub fn role(text: &str) -> Option<(String, usize)> {
     let open = text.find('`')?;
     let role = text[..open].strip_prefix(':')?.strip_suffix(':')?;
     let valid = |ch: char| ch.is_ascii_lowercase() || ch == ':' || ch == '-';
-    if role.is_empty() || !role.chars().all(valid) {
+    if role.is_empty() || text[open..].starts_with("``") || !role.chars().all(valid) {
         return None;
     }
     let inner = &text[open + 1..];
@@ -273,14 +342,18 @@ fn role(text: &str) -> Option<(String, usize)> {
 
 /// `` `text <URL>`_ ``
 fn external_link(text: &str) -> Option<(String, usize)> {
-    let inner = &text[1..];
+    let (shown, url, length) = link_parts(text)?;
+    Some((format!("[{shown}]({url})"), length))
+}
+
+/// Text, address and whole length of `` `text <URL>`_ `` at the front.
+pub fn link_parts(text: &str) -> Option<(&str, &str, usize)> {
+    let inner = text.strip_prefix('`')?;
     let close = inner.find("`_")?;
     let (shown, url) = inner[..close].split_once('<')?;
-    if shown.contains('`') {
-        return None;
-    }
     let url = url.strip_suffix('>')?;
-    Some((format!("[{}]({url})", shown.trim()), 1 + close + 2))
+    let clean = !url.contains(|c: char| c.is_whitespace() || "<>()`".contains(c));
+    (clean && !shown.contains('`')).then_some((shown.trim(), url, 1 + close + 2))
 }
 
 /// A name in a fixed-width font.
@@ -297,7 +370,7 @@ mod tests {
     }
 
     fn convert(text: &str) -> String {
-        to_markdown(text, &link)
+        super::convert(text, &Manual { link: &link })
     }
 
     #[test]
@@ -318,10 +391,10 @@ mod tests {
     #[test]
     fn continuation_lines_lose_their_common_indentation() {
         assert_eq!(
-            tagged_to_markdown("one\n    two\n\n      - three", &link),
+            super::convert_tagged("one\n    two\n\n      - three", &Manual { link: &link }),
             "one\ntwo\n\n  - three"
         );
-        let below = tagged_to_markdown("    - a\n    - b", &link);
+        let below = super::convert_tagged("    - a\n    - b", &Manual { link: &link });
         assert_eq!(below, "- a\n- b");
     }
 

@@ -49,7 +49,7 @@ mod finish;
 pub mod introspect;
 mod lexer;
 pub mod manual;
-mod markup;
+pub(super) mod markup;
 pub mod model;
 mod names;
 mod parser;

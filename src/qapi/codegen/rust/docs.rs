@@ -1,11 +1,12 @@
 //! Documentation comments: from a schema's markup to what rustdoc takes
 //! without a complaint.
 //!
-//! The schema's authors wrote reStructuredText, more or less. `@name` and
-//! ``` ``text`` ``` become code, addresses become links, what Markdown would
-//! take for markup is escaped. Indented text would be a code block, and
-//! rustdoc would compile it as a test, so it gets a fence that says `text`.
+//! The structure, lists and directives and literal blocks, is found as for the
+//! manual (`schema::markup`). What differs is that Markdown's own markup is
+//! escaped, because rustdoc would look for items in every `[x]`, and that each
+//! literal block says `text`, because it would be compiled as a test.
 
+use super::super::markup::{self, Style};
 use super::super::model::{Doc, DocSection, Entity};
 use super::context::Context;
 use super::out::Out;
@@ -36,7 +37,7 @@ pub(super) fn emit_member(
 ) {
     let section = doc_of(cx, owner).and_then(|doc| find(&doc.args, name));
     match section {
-        Some(section) => emit_lines(out, &markdown(&section.text)),
+        Some(section) => emit_lines(out, &tagged_lines(&section.text)),
         None => emit_plain(out, otherwise),
     }
 }
@@ -48,11 +49,7 @@ pub(super) fn emit_entity(cx: &Context, out: &mut Out, entity: &Entity, otherwis
 
 /// Emits the comment of a handler or emitter, which describes its parameters.
 pub(super) fn emit_function(cx: &Context, out: &mut Out, entity: &Entity, otherwise: &str) {
-    let mut lines = entity_lines(cx, entity, otherwise);
-    if let Some(doc) = doc_of(cx, entity) {
-        push_list(&mut lines, "Arguments:", &doc.args);
-    }
-    emit_lines(out, &lines);
+    emit_lines(out, &function_lines(cx, entity, otherwise));
 }
 
 fn doc_of<'s>(cx: &Context<'s>, entity: &Entity) -> Option<&'s Doc> {
@@ -66,96 +63,150 @@ fn find<'d>(sections: &'d [DocSection], name: &str) -> Option<&'d DocSection> {
 }
 
 fn entity_lines(cx: &Context, entity: &Entity, otherwise: &str) -> Vec<String> {
-    let Some(doc) = doc_of(cx, entity) else {
-        return vec![otherwise.to_owned()];
-    };
-    let mut lines = markdown(&doc.body);
+    sections(doc_of(cx, entity), otherwise, false)
+}
+
+fn function_lines(cx: &Context, entity: &Entity, otherwise: &str) -> Vec<String> {
+    sections(doc_of(cx, entity), otherwise, true)
+}
+
+/// What belongs to no heading first, then what does.
+fn sections(doc: Option<&Doc>, otherwise: &str, arguments: bool) -> Vec<String> {
+    let mut lines = doc.map_or_else(Vec::new, |doc| to_lines(&doc.body));
     if lines.is_empty() {
         lines.push(otherwise.to_owned());
     }
+    let Some(doc) = doc else {
+        return lines;
+    };
+    let mut errors = Vec::new();
     for section in &doc.sections {
-        let title = match section.name.as_str() {
-            "Todo" | "TODO" => continue,
-            "Returns" | "Errors" | "Since" => format!("{}: ", section.name),
-            _ => String::new(),
-        };
-        let text = markdown(&section.text);
-        let Some((first, rest)) = text.split_first() else {
-            continue;
-        };
+        match section.name.as_str() {
+            "Todo" | "TODO" => {}
+            "Errors" => errors.extend(tagged_lines(&section.text)),
+            name @ ("Returns" | "Since") => {
+                push_titled(&mut lines, name, tagged_lines(&section.text));
+            }
+            _ => push_block(&mut lines, to_lines(&section.text)),
+        }
+    }
+    if arguments {
+        push_block(&mut lines, list("# Arguments", &doc.args));
+    }
+    if !errors.is_empty() {
+        lines.extend([String::new(), "# Errors".to_owned()]);
+        push_block(&mut lines, errors);
+    }
+    push_block(&mut lines, list("# Features", &doc.features));
+    lines
+}
+
+fn push_block(lines: &mut Vec<String>, block: Vec<String>) {
+    if !block.is_empty() {
         lines.push(String::new());
-        // A list or fence must begin on a line of its own.
-        match first.starts_with(['-', '`', '*']) && !title.is_empty() {
-            true => lines.extend([title.trim_end().to_owned(), String::new(), first.clone()]),
-            false => lines.push(format!("{title}{first}")),
-        }
-        lines.extend_from_slice(rest);
-    }
-    push_list(&mut lines, "Features:", &doc.features);
-    lines
-}
-
-fn push_list(lines: &mut Vec<String>, title: &str, sections: &[DocSection]) {
-    let described = sections.iter().filter(|s| !s.text.trim().is_empty());
-    for (i, section) in described.enumerate() {
-        if i == 0 {
-            lines.extend([String::new(), title.to_owned(), String::new()]);
-        }
-        let text = markdown(&section.text).into_iter();
-        for (i, line) in text.enumerate() {
-            lines.push(match (i, line.is_empty()) {
-                (0, _) => format!("- `{}`: {line}", section.name),
-                (_, true) => line,
-                (_, false) => format!("  {line}"),
-            });
-        }
+        lines.extend(block);
     }
 }
 
-/// The text as lines of Markdown, without empty ones at either end.
-fn markdown(text: &str) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    let mut fenced = false;
-    for line in text.trim_matches('\n').lines() {
-        let line = line.trim_end().replace('\t', " ");
-        let content = line.trim_start();
-        let indent = line.len() - content.len();
-        if content.is_empty() {
-            lines.push(String::new());
+/// A title and text behind it, or below it where that must begin on a line of
+/// its own.
+fn push_titled(lines: &mut Vec<String>, title: &str, text: Vec<String>) {
+    let mut text = text.into_iter();
+    let Some(first) = text.next() else {
+        return;
+    };
+    lines.push(String::new());
+    match first.starts_with("- ") || first.starts_with("```") {
+        true => lines.extend([format!("{title}:"), String::new(), first]),
+        false => lines.push(format!("{title}: {first}")),
+    }
+    lines.extend(text);
+}
+
+/// A heading, and an item for each section that has a text.
+fn list(heading: &str, sections: &[DocSection]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for section in sections {
+        let mut text = tagged_lines(&section.text).into_iter();
+        let Some(first) = text.next() else {
             continue;
+        };
+        if lines.is_empty() {
+            lines.extend([heading.to_owned(), String::new()]);
         }
-        if (indent >= 4) != fenced {
-            toggle_fence(&mut lines, &mut fenced);
+        // A list or a fence must begin on a line of its own.
+        match first.starts_with("- ") || first.starts_with("```") {
+            true => lines.extend([
+                format!("- `{}`:", section.name),
+                String::new(),
+                format!("  {first}"),
+            ]),
+            false => lines.push(format!("- `{}`: {first}", section.name)),
         }
-        match fenced {
-            true => lines.push(line[4.min(indent)..].replace("```", "'''")),
-            false => lines.push(format!("{}{}", &line[..indent], inline(content))),
-        }
+        lines.extend(text.map(|line| match line.is_empty() {
+            true => line,
+            false => format!("  {line}"),
+        }));
     }
-    if fenced {
-        toggle_fence(&mut lines, &mut fenced);
-    }
-    while lines.last().is_some_and(String::is_empty) {
-        lines.pop();
-    }
-    let start = lines.iter().take_while(|l| l.is_empty()).count();
-    lines.drain(..start);
     lines
 }
 
-fn toggle_fence(lines: &mut Vec<String>, fenced: &mut bool) {
-    if *fenced {
-        while lines.last().is_some_and(String::is_empty) {
-            lines.pop();
-        }
-        lines.extend(["```".to_owned(), String::new()]);
-    } else {
-        if lines.last().is_some_and(|l| !l.is_empty()) {
-            lines.push(String::new());
-        }
-        lines.push("```text".to_owned());
+/// Text that stands on its own, as lines without empty ones at either end.
+fn to_lines(text: &str) -> Vec<String> {
+    trimmed(&markup::convert(&prepared(text), &Rustdoc))
+}
+
+/// Text behind a tag.
+fn tagged_lines(text: &str) -> Vec<String> {
+    trimmed(&markup::convert_tagged(&prepared(text), &Rustdoc))
+}
+
+/// The text without characters that Rust refuses in a comment, and with each
+/// literal that spans lines on one line.
+fn prepared(text: &str) -> String {
+    let mut out = String::new();
+    let mut open = false;
+    let mut lines = text.trim_matches('\n').split('\n').peekable();
+    while let Some(line) = lines.next() {
+        let line = match open {
+            true => line.trim(),
+            false => line.trim_end(),
+        };
+        out.extend(line.chars().map(|c| match c {
+            '\t' | '\r' => ' ',
+            // These change the direction of text, and may mislead a reader.
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
+            c => c,
+        }));
+        let odd = |line: &str| line.matches("``").count() % 2 == 1;
+        open = !open && odd(line) && lines.peek().is_some_and(|next| odd(next));
+        out.push(if open { ' ' } else { '\n' });
     }
-    *fenced = !*fenced;
+    out
+}
+
+fn trimmed(text: &str) -> Vec<String> {
+    let lines = text.trim_matches('\n').split('\n');
+    match text.trim().is_empty() {
+        true => Vec::new(),
+        false => lines.map(|line| line.trim_end().to_owned()).collect(),
+    }
+}
+
+struct Rustdoc;
+
+impl Style for Rustdoc {
+    fn inline(&self, line: &str, _in_code: &mut bool) -> String {
+        inline(line)
+    }
+
+    fn language<'l>(&self, _language: &'l str) -> &'l str {
+        "text"
+    }
+
+    fn fences_indented_text(&self) -> bool {
+        true
+    }
 }
 
 /// One line's markup.
@@ -166,11 +217,12 @@ fn inline(content: &str) -> String {
         line.push_str("- ");
         rest = item;
     }
-    if rest.starts_with(['#', '=', '+', '~']) {
+    if rest.starts_with(['#', '=', '+', '~']) || rest.starts_with("--") {
         line.push('\\');
     }
     while let Some(c) = rest.chars().next() {
         let word_before = line.ends_with(|c: char| c.is_ascii_alphanumeric());
+        let word_behind = rest[c.len_utf8()..].starts_with(|c: char| c.is_ascii_alphanumeric());
         if let Some((code, behind)) = code_span(rest) {
             line.push_str(&format!("`{code}`"));
             rest = behind;
@@ -180,8 +232,15 @@ fn inline(content: &str) -> String {
         } else if let (false, Some(len)) = (word_before, address_len(rest)) {
             line.push_str(&format!("<{}>", &rest[..len]));
             rest = &rest[len..];
+        } else if let (false, Some((shown, len))) = (word_before, markup::role(rest)) {
+            line.push_str(&shown);
+            rest = &rest[len..];
+        } else if let Some((shown, url, len)) = markup::link_parts(rest) {
+            line.push_str(&format!("[{}](<{url}>)", inline(shown)));
+            rest = &rest[len..];
         } else {
-            if matches!(c, '[' | ']' | '<' | '>' | '*' | '`' | '\\' | '|' | '&') {
+            let special = matches!(c, '[' | ']' | '<' | '>' | '*' | '`' | '\\' | '|' | '&');
+            if special || (c == '_' && !(word_before && word_behind)) {
                 line.push('\\');
             }
             line.push(c);
@@ -226,40 +285,89 @@ mod tests {
 
     #[track_caller]
     fn assert_markdown(text: &str, want: &[&str]) {
-        assert_eq!(markdown(text), want);
+        assert_eq!(to_lines(text), want);
     }
 
     #[test]
     fn markup_is_translated_or_escaped() {
-        assert_markdown(
-            "Set @node-name in ``a[0]``, see [1] <x> and https://qemu.org/a_b.",
-            &[r"Set `node-name` in `a[0]`, see \[1\] \<x\> and <https://qemu.org/a_b>."],
-        );
-        assert_markdown("mail me@example.com", &["mail me@example.com"]);
-        assert_markdown("a `b ``c", &[r"a \`b \`\`c"]);
-        assert_markdown("# not a heading", &[r"\# not a heading"]);
+        for (text, want) in [
+            (
+                "Set @node-name in ``a[0]``, see [1] <x> and https://qemu.org/a_b.",
+                r"Set `node-name` in `a[0]`, see \[1\] \<x\> and <https://qemu.org/a_b>.",
+            ),
+            ("mail me@example.com", "mail me@example.com"),
+            ("a `b ``c", r"a \`b \`\`c"),
+            ("# not a heading", r"\# not a heading"),
+            ("a_b __init__", r"a_b \_\_init\_\_"),
+            (":ref:`dirty bits <bits>`", "`dirty bits`"),
+            (
+                "`[NBD] <https://nbd.org/>`_",
+                r"[\[NBD\]](<https://nbd.org/>)",
+            ),
+            ("``a\n  b[1]`` c", "`a b[1]` c"),
+            ("a\rb\u{202e}", "a b\u{fffd}"),
+        ] {
+            assert_markdown(text, &[want]);
+        }
     }
 
     #[test]
-    fn indented_text_is_no_test() {
+    fn no_code_is_compiled() {
         assert_markdown(
             "Like this::\n\n    fn main() {}\n      [x]\n\nDone.",
             &[
-                "Like this::",
+                "Like this:",
                 "",
                 "```text",
                 "fn main() {}",
                 "  [x]",
                 "```",
                 "",
+                "",
                 "Done.",
             ],
         );
-        assert_markdown("    only\n", &["```text", "only", "```"]);
+        assert_markdown("a\n\n    only\n", &["a", "", "```text", "only", "```"]);
+        assert_markdown(
+            ".. code-block:: rust\n\n   fn main() {}",
+            &["```text", "fn main() {}", "```"],
+        );
+        assert_markdown(
+            "- a\n\n      b\n\n  c",
+            &["- a", "", "  ```text", "  b", "  ```", "", "  c"],
+        );
     }
 
     #[test]
     fn lists_stay_lists() {
         assert_markdown("* one\n  more\n- two", &["- one", "  more", "- two"]);
+        assert_markdown("- a\n\n  - b\n\n    c", &["- a", "", "  - b", "", "    c"]);
+    }
+
+    #[test]
+    fn continuation_lines_lose_their_indentation() {
+        let want = ["a name, or a pattern", "of other", "characters"];
+        let text = "a name, or a pattern\n    of other\n    characters";
+        assert_eq!(tagged_lines(text), want);
+        let errors = tagged_lines("\n    - a\n      b\n    - c");
+        assert_eq!(errors, ["- a", "  b", "- c"]);
+    }
+
+    #[test]
+    fn a_command_is_described_in_a_fixed_order() {
+        let schema = super::super::super::super::schema::load_text(
+            "##\n# @c:\n#\n# Body.\n#\n# @a: one\n#     two\n#\n# Features:\n#\n# @f: feature\n#\n\
+             # Returns: what\n#     it is\n#\n# Errors:\n#     - If not\n#       so\n#\n# Since: 1.0\n\
+             ##\n{ 'command': 'c', 'data': { 'a': 'int' }, 'features': [ 'f' ], 'returns': 'Res' }\n\
+             { 'struct': 'Res', 'data': {} }\n",
+        );
+        let schema = schema.unwrap();
+        let lines = sections(schema.docs.first(), "", true);
+        let text = lines.join("\n");
+        assert_eq!(
+            text,
+            "Body.\n\nReturns: what\nit is\n\nSince: 1.0\n\n# Arguments\n\n- `a`: one\n  two\n\n\
+             # Errors\n\n- If not\n  so\n\n# Features\n\n- `f`: feature"
+        );
     }
 }

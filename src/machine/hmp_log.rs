@@ -130,3 +130,23 @@ impl LogFile {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_name_sticks_once_a_file_was_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+        let bad = path("no/such");
+        let text = format!("Error opening logfile {bad}: No such file or directory");
+        let mut log = LogFile::default();
+        assert_eq!(log.set_name(&bad), Err(text.clone()));
+        assert_eq!(log.reopen(), Ok(()));
+        assert_eq!(log.set_name(&path("log")), Ok(()));
+        assert_eq!(log.reopen(), Ok(()));
+        assert_eq!(log.set_name(&bad), Err(text.clone()));
+        assert_eq!(log.reopen(), Err(text));
+    }
+}

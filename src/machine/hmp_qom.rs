@@ -117,3 +117,28 @@ fn hmp_info_qom_tree(hmp: Cx, args: &HmpArgs) {
         None => hmp.print(format!("Path '{path}' could not be resolved.\n")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_lists_types_or_what_a_type_can_be_given() {
+        for options in ["iothread,id=x", "{'qom-type': 'help'}", "", "helpx"] {
+            assert_eq!(object_help(options), None, "{options}");
+        }
+        for options in ["help", "?", "nosuch,help", "help,id=x", "container,help"] {
+            let text = object_help(options).unwrap_or_default();
+            let mut lines = text.lines();
+            assert_eq!(lines.next(), Some("List of user creatable objects:"));
+            assert!(lines.any(|line| line == "  iothread"), "{options}");
+        }
+        let options =
+            "aio-max-batch poll-grow poll-max-ns poll-shrink thread-pool-max thread-pool-min";
+        let lines = options.split(' ').map(|name| format!("  {name}=<int>\n"));
+        let text = format!("iothread options:\n{}", lines.collect::<String>());
+        assert_eq!(object_help("qom-type=iothread,id=x,help"), Some(text));
+        let text = "There are no options for rng-builtin.\n";
+        assert_eq!(object_help("rng-builtin,help").as_deref(), Some(text));
+    }
+}

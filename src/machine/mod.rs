@@ -65,13 +65,13 @@ pub struct Machine {
     pub run: RunStates,
     /// What `qmp-test` was given last.
     pub test_value: Option<i64>,
+    /// Where the log goes.
+    log: hmp_log::LogFile,
     /// Its network back ends.
     pub net: net::Network,
     /// Whether `sync-profile` is on. There is only one thread, so it never
     /// finds anything.
     sync_profile: bool,
-    /// Where the log goes.
-    log: hmp_log::LogFile,
     /// The chardevs that objects use.
     frontends: BTreeMap<ObjectId, CharFrontend>,
     objects: Objects,
@@ -91,9 +91,9 @@ impl Machine {
             uuid: options.uuid,
             run: RunStates::new(options.actions, !options.stopped, options.preconfig),
             test_value: None,
+            log: hmp_log::LogFile::default(),
             net: net::Network::default(),
             sync_profile: false,
-            log: hmp_log::LogFile::default(),
             frontends: BTreeMap::new(),
             objects,
             root,

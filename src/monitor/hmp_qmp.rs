@@ -3,13 +3,13 @@
 //! without an HMP command written for it.
 //!
 //! Arguments are written as `qmp-shell` has them: `key=value`, with dots in a
-//! key for members of members. A value that is a JSON literal means that, but for
-//! `null`, which is the name of a chardev; anything else is a string. So
-//! `size=80` is a number and `device="80"` a string, and a value with blanks in it
-//! must be quoted. Or the arguments are one JSON object.
+//! key for members of members. `true`, `false`, numbers, and what is quoted or
+//! bracketed are read as JSON, anything else is a string; so `size=80` is a
+//! number, `size="80"` a string, and `type=null` names a null device. A value
+//! with blanks in it must be quoted. Or the arguments are one JSON object.
 //!
 //! ```text
-//! (qemu) qmp ringbuf-read device=rb size=80
+//! (qemu) qmp getfd fdname=disk
 //! (qemu) qmp query-status
 //! {
 //!     "running": true,
@@ -186,7 +186,7 @@ mod tests {
             ("  a=1  b=-2 ", r#"{"a": 1, "b": -2}"#),
             (
                 "a=true b=yes c=null",
-                r#"{"a": true, "b": "yes", "c": null}"#,
+                r#"{"a": true, "b": "yes", "c": "null"}"#,
             ),
             (r#"a="1" b="x y\" z""#, r#"{"a": "1", "b": "x y\" z"}"#),
             (

@@ -83,13 +83,21 @@ fn parse_int32(name: &str, text: &str) -> Result<i32, Error> {
         Some(digits) => (true, digits),
         None => (false, text),
     };
+    let digits = match negative {
+        true => digits,
+        false => digits.strip_prefix('+').unwrap_or(digits),
+    };
+    let bad = || Error::new(format!("Parameter '{name}' expects an int64 value"));
+    // Rust's numbers may have signs of their own, behind a prefix as well.
+    if digits.contains(['+', '-']) {
+        return Err(bad());
+    }
     let number = match digits.strip_prefix("0x") {
         Some(hex) => i64::from_str_radix(hex, 16),
         None if digits.len() > 1 && digits.starts_with('0') => i64::from_str_radix(digits, 8),
         None => digits.parse(),
     };
-    let number =
-        number.map_err(|_| Error::new(format!("Parameter '{name}' expects an int64 value")))?;
+    let number = number.map_err(|_| bad())?;
     i32::try_from(if negative { -number } else { number })
         .map_err(|_| Error::new(format!("Parameter '{name}' expects int32_t")))
 }
@@ -159,6 +167,14 @@ mod tests {
             ),
             (
                 "hubport,id=x,hubid=",
+                "Parameter 'hubid' expects an int64 value",
+            ),
+            (
+                "hubport,id=x,hubid=--1",
+                "Parameter 'hubid' expects an int64 value",
+            ),
+            (
+                "hubport,id=x,hubid=0x-1",
                 "Parameter 'hubid' expects an int64 value",
             ),
             (

@@ -194,6 +194,12 @@ fn argument_errors() {
             "info block",
         ),
         ("info block x -n", &extra("block"), "info block"),
+        // The switch comes a second time, when only -v may come.
+        (
+            "info block -n -n",
+            "block: unsupported option -n",
+            "info block",
+        ),
         ("info qtree -bb", &extra("qtree"), "info qtree"),
         (
             "info registers 1 -a",

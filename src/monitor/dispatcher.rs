@@ -75,7 +75,8 @@ pub struct Dispatcher {
     pending: HashMap<u64, Pending>,
     next_token: u64,
     port: Arc<Port>,
-    writer: JsonWriter,
+    /// Kept for its memory; `None` while a reply is being written.
+    writer: Option<Box<JsonWriter>>,
     pub(crate) current: Option<MonitorId>,
 }
 
@@ -95,7 +96,7 @@ impl Dispatcher {
                 answers: Mutex::default(),
                 bh: main_loop.bh_handle(answers_bh),
             }),
-            writer: JsonWriter::new(false),
+            writer: None,
             current: None,
         }
     }
@@ -165,7 +166,8 @@ pub(crate) fn monitor_qmp_dispatch<S>(
     };
     let (oob_enabled, pretty, connection) = (session.oob, session.pretty, session.connection);
     let negotiating = !session.negotiated;
-    let mut w = std::mem::replace(&mut rt.dispatcher.writer, JsonWriter::new(false));
+    let kept = rt.dispatcher.writer.take();
+    let mut w = kept.unwrap_or_else(|| Box::new(JsonWriter::new(false)));
     w.clear();
     w.set_pretty(pretty);
     let outer = rt.dispatcher.current.replace(mon);
@@ -261,8 +263,8 @@ pub(crate) fn monitor_qmp_dispatch<S>(
     Dispatched::Answered
 }
 
-fn restore<S>(rt: &mut Runtime<S>, w: JsonWriter, outer: Option<MonitorId>) {
-    rt.dispatcher.writer = w;
+fn restore<S>(rt: &mut Runtime<S>, w: Box<JsonWriter>, outer: Option<MonitorId>) {
+    rt.dispatcher.writer = Some(w);
     rt.dispatcher.current = outer;
 }
 

@@ -9,7 +9,6 @@ use std::os::unix::thread::JoinHandleExt;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
 
-use nix::errno::Errno;
 use nix::libc::{pthread_kill, SIGUSR1};
 use nix::sys::signal::{signal, SigHandler, Signal};
 use qmonitor::main_loop::{main_loop_wait, BhHandle, FdmonPolicy, Host, MainLoop};
@@ -26,17 +25,6 @@ impl Host for App {
     fn main_loop_mut(&mut self) -> &mut MainLoop<Self> {
         &mut self.main_loop
     }
-}
-
-#[test]
-fn a_write_to_a_closed_pipe_fails_and_does_not_kill() {
-    // As in a program whose start-up code is C's.
-    // SAFETY: SIG_DFL is no handler.
-    unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }.unwrap();
-    let _main_loop = MainLoop::<App>::new().unwrap();
-    let (reader, writer) = nix::unistd::pipe().unwrap();
-    drop(reader);
-    assert_eq!(nix::unistd::write(&writer, b"x"), Err(Errno::EPIPE));
 }
 
 static HANDLED: AtomicU32 = AtomicU32::new(0);

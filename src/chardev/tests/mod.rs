@@ -164,21 +164,21 @@ impl App {
     }
 }
 
-const HANDLERS: CharHandlers<App> = CharHandlers {
-    can_read: |app, n| app.fronts[n as usize].room,
-    read: |app, n, bytes| {
+const HANDLERS: CharHandlers<App> = CharHandlers::new(
+    |app, n| app.fronts[n as usize].room,
+    |app, n, bytes| {
         let front = &mut app.fronts[n as usize];
         assert!(bytes.len() <= front.room, "more than it could take");
         front.got.extend(bytes);
         front.pieces.push(bytes.len());
         (front.on_read)(app, n as usize, bytes);
     },
-    event: |app, n, event| {
+    |app, n, event| {
         let front = &mut app.fronts[n as usize];
         front.events.push(event);
         (front.on_event)(app, n as usize, event);
     },
-};
+);
 
 /// What has arrived at a client by now, without waiting.
 pub(super) fn received(mut client: &UnixStream) -> Vec<u8> {

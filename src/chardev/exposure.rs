@@ -5,19 +5,27 @@ use std::net::IpAddr;
 use super::address::socket_address_to_string;
 use super::config::SocketAddress;
 use super::host::ChardevHost;
+use super::hub::hub_parts;
 use super::mux::mux_base;
 use super::socket::char_socket_get_addr;
 use super::table::ChardevId;
 
 /// The address through which other hosts can reach the front end of a chardev
-/// without showing who they are; `None` if none can. Of a mux it is that of
-/// the chardev it is on.
+/// without showing who they are; `None` if none can. Of a mux or hub it is that
+/// of a chardev it is on.
 ///
 /// That is TCP at any address but a loopback one, whether the chardev listens
 /// there or connects to it.
 pub fn qemu_chr_exposed_at<H: ChardevHost>(h: &H, id: ChardevId) -> Option<String> {
-    let device = mux_base(h, id).unwrap_or(id);
-    let addr = char_socket_get_addr(h, device)?;
+    if let Some(base) = mux_base(h, id) {
+        return qemu_chr_exposed_at(h, base);
+    }
+    if let Some(parts) = hub_parts(h, id) {
+        return parts
+            .into_iter()
+            .find_map(|part| qemu_chr_exposed_at(h, part));
+    }
+    let addr = char_socket_get_addr(h, id)?;
     match addr {
         SocketAddress::Inet(inet) if !is_loopback(&inet.host) => {
             Some(socket_address_to_string(addr))

@@ -113,13 +113,24 @@ const TAG_BITS: u32 = 2;
 /// serves several clients, for which there is
 /// [`qemu_chr_fe_init_server`].
 pub fn qemu_chr_fe_init<H: ChardevHost>(h: &mut H, chr: ChardevId) -> Result<CharFrontend, Error> {
-    if let Some(chardev) = h.chardevs().get(chr).filter(|chr| chr.serves_clients()) {
-        let label = &chardev.label;
-        return Err(Error::new(format!(
-            "chardev '{label}' serves several clients ('max-clients'), only a monitor can use it"
-        )));
-    }
+    qemu_chr_check_one_client(h, chr)?;
     qemu_chr_fe_init_server(h, chr)
+}
+
+/// Refuses a chardev that serves several clients at once, for users that can
+/// have only one.
+///
+/// # Errors
+///
+/// It does.
+pub fn qemu_chr_check_one_client<H: ChardevHost>(h: &H, chr: ChardevId) -> Result<(), Error> {
+    match h.chardevs().get(chr).filter(|chr| chr.serves_clients()) {
+        None => Ok(()),
+        Some(chr) => Err(Error::new(format!(
+            "chardev '{}' serves several clients ('max-clients'), only a monitor can use it",
+            chr.label
+        ))),
+    }
 }
 
 /// The same for a front end that has [`CharHandlers::new_client`]: it can use

@@ -70,6 +70,12 @@ fn for_each_part<H: ChardevHost>(h: &mut H, id: ChardevId, f: impl Fn(&mut H, Ch
     }
 }
 
+/// The chardevs that a hub joins; `None` if it is no hub.
+pub(super) fn hub_parts<H: ChardevHost>(h: &H, id: ChardevId) -> Option<Vec<ChardevId>> {
+    let hub = h.chardevs().state::<HubChardev>(id)?;
+    Some(hub.parts.iter().map(|part| part.fe.chardev()).collect())
+}
+
 /// Opens the backend (`qemu_chr_open_hub`).
 pub(super) fn qemu_chr_open_hub<H: ChardevHost>(
     h: &mut H,

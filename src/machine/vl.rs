@@ -13,8 +13,8 @@ use super::report::Reporter;
 use super::settings::{Settings, OPTION_GROUPS};
 use super::{host, Machine};
 use crate::chardev::{
-    self, chardev_add, invalid_char_driver, qemu_chr_find, qemu_chr_parse_cli,
-    qemu_chr_parse_compat, ChardevReport, ParsedCompat, CHARDEV_BACKENDS,
+    self, chardev_add, invalid_char_driver, qemu_chr_check_one_client, qemu_chr_find,
+    qemu_chr_parse_cli, qemu_chr_parse_compat, ChardevReport, ParsedCompat, CHARDEV_BACKENDS,
 };
 use crate::main_loop::{Host, Signal};
 use crate::monitor::{version, MonitorMode, MonitorOptions};
@@ -360,7 +360,8 @@ fn make_ports(rt: &mut Runtime<Machine>, pending: &[Pending]) -> Result<(), Fail
                 ParsedCompat::None => {}
                 ParsedCompat::Existing(id) => {
                     // QEMU has no line of its own for this.
-                    qemu_chr_find(rt, &id).ok_or_else(|| failed(Error::new("")))?;
+                    let chr = qemu_chr_find(rt, &id).ok_or_else(|| failed(Error::new("")))?;
+                    qemu_chr_check_one_client(rt, chr).map_err(failed)?;
                 }
                 ParsedCompat::New {
                     label,
@@ -368,6 +369,7 @@ fn make_ports(rt: &mut Runtime<Machine>, pending: &[Pending]) -> Result<(), Fail
                     with_mux_mon,
                 } => {
                     let added = chardev_add(rt, &label, config).map_err(failed)?;
+                    qemu_chr_check_one_client(rt, added.id).map_err(failed)?;
                     if let Some(pty) = added.pty {
                         println!("char device redirected to {pty} (label {label})");
                     }

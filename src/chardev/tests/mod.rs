@@ -7,6 +7,7 @@ mod process;
 mod socket;
 mod socket_addr;
 mod socket_client;
+mod socket_clients;
 mod socket_fd;
 mod websocket;
 
@@ -27,6 +28,10 @@ pub(super) struct App {
     pub requests: Vec<ChardevRequest>,
     /// What `monitor_get_fd` knows; none while no monitor is being served.
     pub named_fds: Option<Vec<(String, OwnedFd)>>,
+    /// What is done with a client of a server with several.
+    pub new_client: fn(&mut App, ChardevId),
+    /// The label of what a front end is to remove.
+    pub removes: &'static str,
 }
 
 /// A front end; its opaque value is its place in the list.
@@ -83,6 +88,8 @@ impl App {
             reports: Vec::new(),
             requests: Vec::new(),
             named_fds: None,
+            new_client: |_, _| {},
+            removes: "",
         }
     }
 

@@ -145,7 +145,11 @@ impl Crowd {
         let visitor = &mut self.visitors[n];
         if visitor.read(&mut self.transcript) {
             assert!(visitor.half_closed, "nobody else ends a connection");
-            assert!(visitor.model.is_owed_nothing(), "{:?}", visitor.model.in_band);
+            assert!(
+                visitor.model.is_owed_nothing(),
+                "{:?}",
+                visitor.model.in_band
+            );
             self.visitors.remove(n);
         }
     }
@@ -264,7 +268,9 @@ impl Crowd {
         self.tidy();
         monitor_remove(&mut self.w.rt, self.monitor);
         assert_eq!(self.w.rt.chardevs().len(), 1);
-        let waiting = self.visitors.split_off(self.visitors.len().min(MAX_CLIENTS));
+        let waiting = self
+            .visitors
+            .split_off(self.visitors.len().min(MAX_CLIENTS));
         for mut visitor in std::mem::replace(&mut self.visitors, waiting) {
             assert!(visitor.read(&mut self.transcript), "its session is over");
         }

@@ -419,6 +419,31 @@ fn who_stops_sending_gets_all_answers() {
 }
 
 #[test]
+fn the_end_of_standard_input_cuts_no_answer_short() {
+    let mut server = Server::start_bare(&["-nodefaults", "-qmp", "stdio"]);
+    let mut output = server.stdout();
+    let script = "{'execute': 'qmp_capabilities'}".to_owned()
+        + &"{'execute': 'query-qmp-schema'}".repeat(4)
+        + "{'execute': 'query-name', 'id': 'last'}";
+    // All of it is there, and its end, before anything is read: the pipe is full
+    // and part of an answer is held back.
+    std::io::Write::write_all(&mut server.stdin(), script.as_bytes()).unwrap();
+    let (mut text, mut piece) = (Vec::new(), [0; 4096]);
+    while !text.ends_with(b"\"last\"}\r\n") {
+        let n = output.read(&mut piece).unwrap();
+        assert!(n > 0, "the program lives on");
+        text.extend(&piece[..n]);
+    }
+    let lines = String::from_utf8(text).unwrap();
+    let lines: Vec<Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines.len(), 7);
+    assert_eq!(lines[2], lines[5]);
+}
+
+#[test]
 fn monitors_can_be_restricted() {
     let server = Server::start(&[
         "-chardev",

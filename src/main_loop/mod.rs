@@ -154,7 +154,7 @@ pub use condition::Condition;
 pub use counters::Counters;
 pub use fdmon::{FdmonKind, FdmonPolicy};
 pub use signal::{Signal, SignalInfo};
-pub use sys::{own_fd, own_inherited_fd};
+pub use sys::{fork_process, own_fd, own_inherited_fd};
 pub use timer::TimerId;
 pub use turn::main_loop_wait;
 pub use watch::{Flow, SharedFd, Watch, WatchId};

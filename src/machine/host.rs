@@ -1,12 +1,25 @@
-//! What the program does with its host: the pid file, going to the background.
+//! What the program does with its host: descriptors, the pid file, going to the
+//! background.
 
 use std::fs::File;
 use std::io::{Seek, Write};
 use std::os::unix::fs::MetadataExt;
 
 use nix::fcntl::{Flock, FlockArg};
+use nix::sys::resource::{getrlimit, setrlimit, Resource};
 
 use crate::qapi::Error;
+
+/// Allows itself as many descriptors as the administrator allows it, since each
+/// client is one (`os_setup_limits`). Where that is refused, the program works
+/// with what it has.
+pub fn raise_fd_limit() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        if soft < hard {
+            let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+        }
+    }
+}
 
 /// The file that tells the process id: opened and locked before anything is
 /// started, written once it is known which process stays, removed at the end

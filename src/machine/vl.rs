@@ -137,6 +137,7 @@ fn start(program: &str, args: &[String], reporter: &mut Reporter) -> Result<Star
     if settings.guest_name {
         reporter.set_guest_name(Some(settings.machine.name.clone()));
     }
+    host::raise_fd_limit();
     let mut pidfile = host::Pidfile::open(settings.pidfile.as_deref())?;
     let mut rt = make_runtime(&settings, reporter)?;
     if let Some(echr) = settings.echr {

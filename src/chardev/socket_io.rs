@@ -111,10 +111,10 @@ fn tcp_chr_read<H: ChardevHost>(h: &mut H, id: ChardevId) {
 
 fn receive(c: &mut Connection, buf: &mut [u8]) -> io::Result<usize> {
     let fd = c.fd.as_raw_fd();
-    let Some(rights) = &mut c.rights else {
+    if !c.passes_fds {
         return Ok(recv(fd, buf, MsgFlags::empty())?);
-    };
-    let (n, received) = recv_with_fd(fd, buf, rights)?;
+    }
+    let (n, received) = recv_with_fd(fd, buf)?;
     if received.is_some() {
         c.msgfd = received;
     }

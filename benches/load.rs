@@ -75,7 +75,10 @@ impl Server {
     /// Time on the processor so far.
     fn cpu(&self) -> Duration {
         let text = self.proc_file("schedstat");
-        let ns = text.split_whitespace().next().and_then(|ns| ns.parse().ok());
+        let ns = text
+            .split_whitespace()
+            .next()
+            .and_then(|ns| ns.parse().ok());
         Duration::from_nanos(ns.expect("nanoseconds"))
     }
 
@@ -207,8 +210,14 @@ fn unread(requests: usize) {
     let grown = server.resident() - before;
     println!("{requests} unread query-qmp-schema      the server grows by {grown} kB");
     read_lines(&mut clients[0], requests);
-    sender.join().expect("no panic").expect("the server read all");
-    println!("... and all of them are answered  {} kB", server.resident() - before);
+    sender
+        .join()
+        .expect("no panic")
+        .expect("the server read all");
+    println!(
+        "... and all of them are answered  {} kB",
+        server.resident() - before
+    );
 }
 
 /// Clients that connect, negotiate and leave.

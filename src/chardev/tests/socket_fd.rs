@@ -112,15 +112,27 @@ fn a_descriptor_comes_with_the_first_byte_it_was_sent_with() {
     let cases: [(Sent<'_>, &str); 7] = [
         (&[("first", &[]), ("second", &[fd(0)])], "first[a]second"),
         (
-            &[("one", &[]), ("two", &[]), ("three", &[fd(1)]), ("four", &[])],
+            &[
+                ("one", &[]),
+                ("two", &[]),
+                ("three", &[fd(1)]),
+                ("four", &[]),
+            ],
             "onetwo[b]threefour",
         ),
         (&[("x", &[fd(0)]), ("y", &[fd(1)])], "[a]x[b]y"),
         (
-            &[("long", &[fd(0)]), ("short", &[fd(1), fd(2)]), ("end", &[fd(2)])],
+            &[
+                ("long", &[fd(0)]),
+                ("short", &[fd(1), fd(2)]),
+                ("end", &[fd(2)]),
+            ],
             "[a]long[b]short[c]end",
         ),
-        (&[("a message", &[fd(2)]), (" without", &[])], "[c]a message without"),
+        (
+            &[("a message", &[fd(2)]), (" without", &[])],
+            "[c]a message without",
+        ),
         (&[("same", &[fd(0)]), ("fd", &[fd(0)])], "[a]same[a]fd"),
         (&[("none", &[]), ("at all", &[])], "noneat all"),
     ];

@@ -106,7 +106,10 @@ fn fds_that_epoll_refuses_wait_beside_it() {
         (5, 0),
         "nothing beside epoll any more"
     );
-    assert_eq!(app.log, ["file IN", "file IN", "pipe IN", "pipe IN", "pipe IN"]);
+    assert_eq!(
+        app.log,
+        ["file IN", "file IN", "pipe IN", "pipe IN", "pipe IN"]
+    );
 }
 
 #[test]
@@ -314,7 +317,11 @@ fn an_outer_loop_is_told_when_the_next_turn_is_due() {
     app.expect(&["file IN"]);
     app.open = false;
     app.expect(&[]);
-    assert_eq!(app.main_loop.next_timeout(), zero, "its gate was found closed");
+    assert_eq!(
+        app.main_loop.next_timeout(),
+        zero,
+        "its gate was found closed"
+    );
     app.expect(&[]);
     assert_eq!(app.main_loop.next_timeout(), None, "its gate is closed");
 }

@@ -31,6 +31,7 @@ use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 
 use super::dispatcher;
+use super::outbuf::clear_buffer;
 use super::runtime::Runtime;
 use super::table::{
     accept_input, discard_output, label, mark_dirty, monitor_flush, MonitorId, MonitorKind,
@@ -191,7 +192,7 @@ pub(crate) fn pump<S>(rt: &mut Runtime<S>, id: MonitorId) {
         qmp.parsed += n;
         if qmp.parsed == qmp.inbuf.len() {
             qmp.parsed = 0;
-            qmp.inbuf.clear();
+            clear_buffer(&mut qmp.inbuf);
         }
         if let Some(request) = message {
             handle_qmp_command(rt, id, request);

@@ -16,6 +16,12 @@
 //! that it was sent with. Here a look at the queue comes first: without a
 //! descriptor in what it saw, all of that is read at once, and with one it goes
 //! byte by byte until it has come.
+//!
+//! The look is one system call more for each read, which a client that never
+//! passes a descriptor shall not pay for ever. After [`LOOKS`] reads in a row
+//! that brought none it is left out until one comes. What can go wrong then is
+//! that this first one is read together with what was sent just before it: a
+//! request in there that asks for a descriptor without bringing one gets it.
 
 use std::io::{self, IoSliceMut};
 use std::os::fd::{OwnedFd, RawFd};
@@ -30,17 +36,48 @@ use crate::main_loop::own_fd;
 #[repr(align(8))]
 struct RightsBuf([u8; 1040]);
 
-/// Receives bytes that came without descriptors, or the first byte of a
-/// message that came with some and the first of those. The others are closed
-/// at once.
-pub(super) fn recv_with_fd(socket: RawFd, buf: &mut [u8]) -> io::Result<(usize, Option<OwnedFd>)> {
-    let (seen, with_rights) = look(socket, buf)?;
-    if !with_rights {
-        let n = recv(socket, &mut buf[..seen], MsgFlags::empty())?;
-        return Ok((n, None));
+/// Reads without a descriptor after which it is no longer looked for.
+const LOOKS: u8 = 32;
+
+/// Receives from one connection.
+pub(super) struct Receiver {
+    looks_left: u8,
+}
+
+impl Receiver {
+    pub(super) fn new() -> Self {
+        Receiver { looks_left: LOOKS }
     }
+
+    /// Receives bytes that came without descriptors; or the first byte of a
+    /// message that came with some, and the first of those. The others are
+    /// closed at once.
+    pub(super) fn recv(
+        &mut self,
+        socket: RawFd,
+        buf: &mut [u8],
+    ) -> io::Result<(usize, Option<OwnedFd>)> {
+        let mut len = buf.len();
+        if self.looks_left > 0 {
+            let (seen, with_rights) = look(socket, buf)?;
+            if !with_rights {
+                self.looks_left -= 1;
+                let n = recv(socket, &mut buf[..seen], MsgFlags::empty())?;
+                return Ok((n, None));
+            }
+            len = 1;
+        }
+        let (n, fd) = recv_with_rights(socket, &mut buf[..len])?;
+        if fd.is_some() {
+            self.looks_left = LOOKS;
+        }
+        Ok((n, fd))
+    }
+}
+
+fn recv_with_rights(socket: RawFd, buf: &mut [u8]) -> io::Result<(usize, Option<OwnedFd>)> {
     let mut room = RightsBuf([0; 1040]);
-    let mut iov = [IoSliceMut::new(&mut buf[..1])];
+    let mut iov = [IoSliceMut::new(buf)];
     let flags = MsgFlags::MSG_CMSG_CLOEXEC;
     let n = recvmsg::<()>(socket, &mut iov, Some(&mut room.0), flags)?.bytes;
     let received = numbers(&room.0).into_iter();

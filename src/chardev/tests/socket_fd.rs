@@ -156,6 +156,27 @@ fn a_descriptor_comes_with_the_first_byte_it_was_sent_with() {
     }
 }
 
+/// A client that has not passed any for long is not looked at any more; when one
+/// comes all the same, it comes, and from then on with its byte again.
+#[test]
+fn descriptors_of_a_client_that_had_none_for_long_come_too() {
+    let mut s = Server::new("");
+    let front = s.app.attach(s.chr);
+    let client = s.connect();
+    for _ in 0..100 {
+        send_fds(&client, b"x", &[]);
+        s.app.turn();
+    }
+    s.app.expect_input(front, "x".repeat(100));
+    let file = std::fs::File::open("/dev/null").unwrap();
+    send_fds(&client, b"first", &[]);
+    send_fds(&client, b"second", &[file.as_raw_fd()]);
+    assert_eq!(joined(&arrivals(&mut s, front)), "[null]firstsecond");
+    send_fds(&client, b"first", &[]);
+    send_fds(&client, b"second", &[file.as_raw_fd()]);
+    assert_eq!(joined(&arrivals(&mut s, front)), "first[null]second");
+}
+
 #[test]
 fn what_comes_without_a_descriptor_is_read_at_once() {
     let mut s = Server::new("");

@@ -146,6 +146,7 @@ fn start(program: &str, args: &[String], reporter: &mut Reporter) -> Result<Star
         reporter.error(None, e);
     }
     chosen?;
+    host::raise_fd_limit();
     let background = match settings.daemonize {
         true => Some(host::Background::start()?),
         false => None,

@@ -10,6 +10,7 @@ use super::{find_completion, Readline, ReadlineEvent};
 use crate::chardev::{
     qemu_chr_fe_keeps_writes_apart, qemu_chr_fe_set_handlers, CharFrontend, CharHandlers, ChrEvent,
 };
+use crate::monitor::outbuf::clear_buffer;
 use crate::monitor::runtime::Runtime;
 use crate::monitor::table::{
     discard_output, label, mark_dirty, monitor_flush, MonitorId, MonitorKind,
@@ -113,7 +114,7 @@ pub(crate) fn pump<S: 'static>(rt: &mut Runtime<S>, id: MonitorId) {
         let byte = hmp.inbuf[hmp.taken];
         hmp.taken += 1;
         if hmp.taken == hmp.inbuf.len() {
-            hmp.inbuf.clear();
+            clear_buffer(&mut hmp.inbuf);
             hmp.taken = 0;
         }
         let event = match &mut hmp.readline {

@@ -2,11 +2,14 @@
 //! and panics if something does not hold. The crate in `fuzz/` has libFuzzer
 //! call them; `tests/fuzz` calls them with the corpora that are kept.
 
+mod harmless;
 mod json_stream;
+mod options;
 mod telnet;
 mod websocket;
 
 pub use json_stream::json_stream;
+pub use options::options;
 pub use telnet::telnet;
 pub use websocket::websocket;
 

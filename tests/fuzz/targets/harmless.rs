@@ -2,6 +2,8 @@
 //! open files or sockets, or switch something on for the whole process, are
 //! kept back, by their meaning and not by their spelling.
 
+use std::sync::OnceLock;
+
 use qmonitor::chardev::{ChardevConfig, QEMU_CHARDEV_OPTS};
 use qmonitor::chardev::{qemu_chr_parse_opts, opts::QemuOpts};
 use qmonitor::machine::{Machine, MachineOptions};
@@ -18,8 +20,21 @@ pub fn machine() -> Runtime<Machine> {
     let mut rt = Runtime::with_time(machine, TimeSource::simulated()).expect("descriptors");
     rt.set_report(|_, _| {});
     commands::register(&mut rt);
-    restrict(&mut rt);
+    // The same each time, and slow to make for a fuzzer.
+    static TABLE: OnceLock<HmpTable<HmpHandler<Machine>>> = OnceLock::new();
+    let hmp = rt.hmp_mut();
+    hmp.table = TABLE.get_or_init(|| restricted(&hmp.table)).clone();
     commands::start_machine(&mut rt);
+    rt
+}
+
+/// A program without a machine.
+pub fn bare() -> Runtime<()> {
+    let mut rt = Runtime::with_time((), TimeSource::simulated()).expect("descriptors");
+    rt.set_report(|_, _| {});
+    static TABLE: OnceLock<HmpTable<HmpHandler<()>>> = OnceLock::new();
+    let hmp = rt.hmp_mut();
+    hmp.table = TABLE.get_or_init(|| restricted(&hmp.table)).clone();
     rt
 }
 
@@ -57,8 +72,14 @@ pub fn is_request(request: &QObject) -> bool {
     })
 }
 
+/// The chardevs by which the fuzzer's clients come.
+fn is_own(label: &str) -> bool {
+    matches!(label, "m0" | "m1")
+}
+
 fn is_command(name: &str, arguments: &QDict) -> bool {
     match name {
+        "chardev-change" if is_own(arguments.get_str("id").unwrap_or_default()) => false,
         "chardev-add" | "chardev-change" => {
             let backend = arguments.get("backend").and_then(QObject::as_dict);
             backend.is_none_or(|backend| {
@@ -80,11 +101,11 @@ const CHARDEV_CHANGE: &str = "chardev-change unchecked";
 const OBJECT_ADD: &str = "object_add unchecked";
 const QMP: &str = "qmp unchecked";
 
-/// Takes the harmful commands out of the human monitor, and looks at what is
-/// asked of the others.
-pub fn restrict<S: 'static>(rt: &mut Runtime<S>) {
+/// The commands of the human monitor without those that do harm, and with a
+/// look at what is asked of the others.
+pub fn restricted<S: 'static>(all: &HmpTable<HmpHandler<S>>) -> HmpTable<HmpHandler<S>> {
     let mut table: HmpTable<HmpHandler<S>> = HmpTable::new();
-    for HmpCommand { row, handler, sub } in std::mem::take(&mut rt.hmp_mut().table).commands() {
+    for HmpCommand { row, handler, sub } in all.commands() {
         // Under a name with a blank in it nobody can call the original.
         let (checked, name): (HmpHandler<S>, _) = match row.main_name() {
             "log" | "logfile" | "trace-event" | "trace-file" => continue,
@@ -104,7 +125,7 @@ pub fn restrict<S: 'static>(rt: &mut Runtime<S>) {
         table.add(*row, checked);
         table.add(HmpRow { name, ..*row }, *handler);
     }
-    rt.hmp_mut().table = table;
+    table
 }
 
 fn run<S: 'static>(hmp: &mut Hmp<'_, S>, name: &str, args: &HmpArgs, is_harmless: bool) {
@@ -127,7 +148,7 @@ fn chardev_add<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
 }
 
 fn chardev_change<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
-    let is_harmless = is_chardev_text(args.str("args"));
+    let is_harmless = is_chardev_text(args.str("args")) && !is_own(args.str("id"));
     run(hmp, CHARDEV_CHANGE, args, is_harmless);
 }
 

@@ -3,13 +3,18 @@
 //! call them; `tests/fuzz` calls them with the corpora that are kept.
 
 mod harmless;
+mod hmp;
 mod json_stream;
 mod options;
+mod script;
+mod session;
 mod telnet;
 mod websocket;
 
+pub use hmp::hmp;
 pub use json_stream::json_stream;
 pub use options::options;
+pub use session::session;
 pub use telnet::telnet;
 pub use websocket::websocket;
 

@@ -4,8 +4,8 @@
 
 use std::sync::OnceLock;
 
+use qmonitor::chardev::{opts::QemuOpts, qemu_chr_parse_opts};
 use qmonitor::chardev::{ChardevConfig, QEMU_CHARDEV_OPTS};
-use qmonitor::chardev::{qemu_chr_parse_opts, opts::QemuOpts};
 use qmonitor::machine::{Machine, MachineOptions};
 use qmonitor::main_loop::TimeSource;
 use qmonitor::monitor::hmp::{Hmp, HmpArgs, HmpCommand, HmpHandler, HmpRow, HmpTable};
@@ -40,7 +40,10 @@ pub fn bare() -> Runtime<()> {
 
 /// Backends that live in memory.
 fn is_backend(kind: &str) -> bool {
-    matches!(kind, "null" | "ringbuf" | "memory" | "mux" | "hub" | "testdev")
+    matches!(
+        kind,
+        "null" | "ringbuf" | "memory" | "mux" | "hub" | "testdev"
+    )
 }
 
 /// A chardev that touches nothing.
@@ -52,8 +55,17 @@ pub fn is_chardev(config: &ChardevConfig) -> bool {
 pub fn is_object(options: &QDict) -> bool {
     let kind = options.get_str("qom-type").unwrap_or_default();
     let kinds = [
-        "authz-list", "authz-simple", "iothread", "main-loop", "memory-backend-ram", "monitor-hmp",
-        "monitor-qmp", "rng-builtin", "rng-egd", "secret", "throttle-group",
+        "authz-list",
+        "authz-simple",
+        "iothread",
+        "main-loop",
+        "memory-backend-ram",
+        "monitor-hmp",
+        "monitor-qmp",
+        "rng-builtin",
+        "rng-egd",
+        "secret",
+        "throttle-group",
     ];
     kinds.contains(&kind) && !options.contains_key("file")
 }

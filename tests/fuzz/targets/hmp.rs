@@ -94,7 +94,8 @@ fn session<S: 'static>(make: fn() -> Runtime<S>, script: &[u8]) {
 
 fn play<S: 'static>(mut rt: Runtime<S>, script: &[u8], split: usize) -> Vec<u8> {
     let peer = MemoryPeer::new(&mut rt, "m0").expect("descriptors");
-    rt.monitor_init(&MonitorOptions::new("m0")).expect("a monitor");
+    rt.monitor_init(&MonitorOptions::new("m0"))
+        .expect("a monitor");
     peer.split(&mut rt, split);
     peer.open(&mut rt);
     let mut said = Vec::new();

@@ -55,8 +55,16 @@ pub fn options(data: &[u8]) {
         3 if harmless::is_object_text(text) => {
             says(object_from_cli(&mut harmless::machine(), text));
         }
-        4 => says(device_from_cli(&mut harmless::machine(), text, &mut warnings)),
-        5 => says(netdev_from_cli(&mut harmless::machine(), text, &mut warnings)),
+        4 => says(device_from_cli(
+            &mut harmless::machine(),
+            text,
+            &mut warnings,
+        )),
+        5 => says(netdev_from_cli(
+            &mut harmless::machine(),
+            text,
+            &mut warnings,
+        )),
         6 => keyval(text),
         7 => {
             list(&TYPED, text);

@@ -117,7 +117,9 @@ fn note(_: &mut Runtime<Held>, call: &mut Call<'_>) -> Result<(), Error> {
 
 fn emit(rt: &mut Runtime<Held>, call: &mut Call<'_>) -> Result<(), Error> {
     let args = call.take_args();
-    let event = EVENTS.iter().find(|e| Some(e.name) == args.get_str("event"));
+    let event = EVENTS
+        .iter()
+        .find(|e| Some(e.name) == args.get_str("event"));
     qapi_event_emit(rt, event.unwrap_or(&EVENTS[0]), args);
     Ok(())
 }
@@ -211,14 +213,23 @@ impl Client {
         }
         if let Some(event) = dict.get("event") {
             assert!(self.negotiated, "an event before negotiation: {text}");
-            assert!(event.as_str().is_some() && dict.contains_key("timestamp"), "{text}");
+            assert!(
+                event.as_str().is_some() && dict.contains_key("timestamp"),
+                "{text}"
+            );
             return;
         }
-        match (dict.get("return"), dict.get("error").and_then(QObject::as_dict)) {
+        match (
+            dict.get("return"),
+            dict.get("error").and_then(QObject::as_dict),
+        ) {
             (Some(_), None) => self.negotiated = true,
             (None, Some(error)) => {
                 assert!(error.get_str("class").is_some(), "{text}");
-                assert!(error.get_str("desc").is_some_and(|d| !d.is_empty()), "{text}");
+                assert!(
+                    error.get_str("desc").is_some_and(|d| !d.is_empty()),
+                    "{text}"
+                );
             }
             _ => panic!("not a reply: {text}"),
         }
@@ -232,7 +243,11 @@ impl Client {
         } else if let Some(at) = self.out_of_band.iter().position(|other| *other == id) {
             self.out_of_band.remove(at);
         } else {
-            assert!(self.blurred, "nobody asked for {text}, but {:?}", self.in_band);
+            assert!(
+                self.blurred,
+                "nobody asked for {text}, but {:?}",
+                self.in_band
+            );
         }
     }
 }
@@ -248,7 +263,8 @@ struct Play<S: Program> {
 }
 
 fn play<S: Program>(mut rt: Runtime<S>, flags: u8, script: &[u8]) {
-    rt.main_loop_mut().set_shuffle((flags > 3).then_some(flags.into()));
+    rt.main_loop_mut()
+        .set_shuffle((flags > 3).then_some(flags.into()));
     let pretty = flags & 2 != 0;
     let clients = ["m0", "m1"].map(|label| {
         let peer = MemoryPeer::new(&mut rt, label).expect("descriptors");
@@ -314,7 +330,8 @@ impl<S: Program> Play<S> {
             }
             Step::Answer => {
                 let held = self.rt.state.held().and_then(|held| held.0.pop_front());
-                held.into_iter().for_each(|r| r.respond(Ok(QDict::new().into())));
+                held.into_iter()
+                    .for_each(|r| r.respond(Ok(QDict::new().into())));
             }
             Step::Drop => drop(self.rt.state.held().and_then(|held| held.0.pop_back())),
             Step::Limit(n) => {
@@ -372,8 +389,12 @@ impl<S: Program> Play<S> {
             // It was not read while it did not read or had a command under way.
             let held = self.rt.state.held().and_then(|held| held.0.pop_front());
             let said = peer.output(&mut self.rt);
-            assert!(held.is_some() || !said.is_empty(), "the close is never seen");
-            held.into_iter().for_each(|r| r.respond(Ok(QDict::new().into())));
+            assert!(
+                held.is_some() || !said.is_empty(),
+                "the close is never seen"
+            );
+            held.into_iter()
+                .for_each(|r| r.respond(Ok(QDict::new().into())));
             self.clients[n].hear(&said, self.pretty);
             self.settle();
         }

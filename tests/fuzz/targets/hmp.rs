@@ -9,7 +9,7 @@ use std::time::Duration;
 use qmonitor::chardev::memory::MemoryPeer;
 use qmonitor::main_loop::Host;
 use qmonitor::monitor::hmp::{
-    find_completion, CompletionSource, Readline, ReadlineEvent, READLINE_CMD_BUF_SIZE,
+    find_completion, CompletionSource, HmpTable, Readline, ReadlineEvent, READLINE_CMD_BUF_SIZE,
     READLINE_MAX_CMDS,
 };
 use qmonitor::monitor::MonitorOptions;
@@ -36,38 +36,34 @@ fn edit(script: &[u8], full: bool) {
     let table = harmless::bare().hmp_mut().table.clone();
     let mut rl = Readline::new(PROMPT);
     rl.set_full(full);
-    let mut out = Vec::new();
-    rl.show_prompt(&mut out);
+    rl.show_prompt(&mut Vec::new());
     for step in script::read(script) {
-        out.clear();
-        let byte = match step {
-            Step::Send(byte) => byte,
+        match step {
+            Step::Send(bytes) => bytes.iter().for_each(|b| key(&mut rl, *b, &table, full)),
             // A password is asked for, and a client comes anew.
-            Step::Switch => {
-                rl.start("Password: ", true);
-                continue;
-            }
-            _ => {
-                rl.start(PROMPT, false);
-                continue;
-            }
-        };
-        match rl.handle_byte(byte, &mut out) {
-            ReadlineEvent::None => {}
-            ReadlineEvent::Line(line) => {
-                assert!(line.len() <= READLINE_CMD_BUF_SIZE);
-                assert!(rl.line().text().is_empty());
-                rl.show_prompt(&mut out);
-            }
-            ReadlineEvent::Complete => {
-                let completion = find_completion(rl.before_cursor(), &table, false);
-                if let CompletionSource::Names(names) = &completion.source {
-                    rl.complete(&completion.word, names, &mut out);
-                }
+            Step::Switch => rl.start("Password: ", true),
+            _ => rl.start(PROMPT, false),
+        }
+    }
+}
+
+fn key<F: Copy>(rl: &mut Readline, byte: u8, table: &HmpTable<F>, full: bool) {
+    let mut out = Vec::new();
+    match rl.handle_byte(byte, &mut out) {
+        ReadlineEvent::None => {}
+        ReadlineEvent::Line(line) => {
+            assert!(line.len() <= READLINE_CMD_BUF_SIZE);
+            assert!(rl.line().text().is_empty());
+            rl.show_prompt(&mut out);
+        }
+        ReadlineEvent::Complete => {
+            let completion = find_completion(rl.before_cursor(), table, false);
+            if let CompletionSource::Names(names) = &completion.source {
+                rl.complete(&completion.word, names, &mut out);
             }
         }
-        check(&rl, full);
     }
+    check(rl, full);
 }
 
 fn check(rl: &Readline, full: bool) {
@@ -100,8 +96,8 @@ fn play<S: 'static>(mut rt: Runtime<S>, script: &[u8], split: usize) -> Vec<u8> 
     peer.open(&mut rt);
     let mut said = Vec::new();
     for step in script::read(script) {
-        if let Step::Send(byte) = step {
-            peer.send(&mut rt, [byte]);
+        if let Step::Send(bytes) = step {
+            peer.send(&mut rt, bytes);
             continue;
         }
         said.extend(peer.recv(&mut rt));

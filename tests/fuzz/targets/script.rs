@@ -3,10 +3,10 @@
 //! has the bytes that no UTF-8 text has.
 
 /// One thing that a client does or that happens to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// Sends this byte.
-    Send(u8),
+    /// Sends these bytes.
+    Send(Vec<u8>),
     /// From now on its input arrives in pieces of that many bytes; 0 is whole.
     Split(u8),
     /// Goes without waiting for anything, and another comes.
@@ -31,11 +31,21 @@ pub enum Step {
 
 /// Reads a script; 0xff stands before a byte that is to be sent as it is.
 pub fn read(data: &[u8]) -> impl Iterator<Item = Step> + '_ {
-    let mut bytes = data.iter().copied();
+    let mut bytes = data.iter().copied().peekable();
     std::iter::from_fn(move || {
-        let byte = bytes.next()?;
+        let mut sent = Vec::new();
+        while let Some(byte) = bytes.next_if(|byte| matches!(byte, 0..=0xf4 | 0xff)) {
+            sent.push(match byte {
+                0xff => bytes.next().unwrap_or(0),
+                byte => byte,
+            });
+        }
+        if !sent.is_empty() {
+            return Some(Step::Send(sent));
+        }
+        let code = bytes.next()?;
         let mut argument = || bytes.next().unwrap_or(0);
-        Some(match byte {
+        Some(match code {
             0xf5 => Step::Split(argument()),
             0xf6 => Step::Leave,
             0xf7 => Step::LeaveAnswered,
@@ -45,9 +55,7 @@ pub fn read(data: &[u8]) -> impl Iterator<Item = Step> + '_ {
             0xfb => Step::Drop,
             0xfc => Step::Limit(argument()),
             0xfd => Step::Switch,
-            0xfe => Step::Turn,
-            0xff => Step::Send(argument()),
-            byte => Step::Send(byte),
+            _ => Step::Turn,
         })
     })
 }

@@ -157,17 +157,19 @@ impl Client {
         }
     }
 
-    /// Notes what is about to be sent. False if a request in it could do harm.
-    fn note_request(&mut self, byte: u8) -> bool {
-        let mut rest = &[byte][..];
-        while !rest.is_empty() {
-            let (used, message) = self.requests.parse(rest);
-            rest = &rest[used..];
+    /// Notes what is about to be sent. Returns how much of it there is before
+    /// a request that could do harm.
+    fn note_requests(&mut self, bytes: &[u8]) -> usize {
+        let mut at = 0;
+        while at < bytes.len() {
+            let (used, message) = self.requests.parse(&bytes[at..]);
             let dict = match &message {
-                None => continue,
-                Some(Ok(message)) if !harmless::is_request(message) => return false,
-                Some(message) => message.as_ref().ok().and_then(QObject::as_dict),
+                Some(Ok(message)) if !harmless::is_request(message) => return at,
+                Some(Ok(message)) => message.as_dict(),
+                Some(Err(_)) => None,
+                None => break,
             };
+            at += used;
             let id = dict.and_then(|dict| dict.get("id"));
             let id = id.map(|id| qobject_to_json(id, false));
             let has = |name| dict.is_some_and(|dict| dict.contains_key(name));
@@ -177,7 +179,7 @@ impl Client {
                 self.in_band.push_back(id);
             }
         }
-        true
+        bytes.len()
     }
 
     fn is_answered(&self) -> bool {
@@ -306,11 +308,12 @@ impl<S: Program> Play<S> {
         let client = &mut self.clients[*acting];
         let peer = client.peer;
         match step {
-            Step::Send(byte) => {
-                if !client.note_request(byte) {
+            Step::Send(bytes) => {
+                let harmless = client.note_requests(&bytes);
+                peer.send(&mut self.rt, &bytes[..harmless]);
+                if harmless < bytes.len() {
                     return false;
                 }
-                peer.send(&mut self.rt, [byte]);
             }
             Step::Split(0) => peer.split(&mut self.rt, usize::MAX),
             Step::Split(len) => peer.split(&mut self.rt, len.into()),

@@ -79,10 +79,10 @@ mod socket_client;
 mod socket_io;
 pub mod stdio;
 mod table;
-mod telnet;
+pub mod telnet;
 mod testdev;
 mod udp;
-mod websocket;
+pub mod websocket;
 
 pub use be::{qemu_chr_be_can_write, qemu_chr_be_event, qemu_chr_be_write};
 pub use cli::{qemu_chr_parse_cli, qemu_chr_parse_opts, QEMU_CHARDEV_OPTS};

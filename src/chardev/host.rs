@@ -14,6 +14,8 @@ use crate::qapi::Error;
 pub enum ChardevReport {
     /// `info: ` in QEMU: waiting for a connection.
     Info,
+    /// Something works that had better not.
+    Warning,
     /// An error that nobody is waiting for, such as a failed reconnection.
     Error,
 }
@@ -59,10 +61,11 @@ pub trait ChardevHost: Host {
     }
 
     /// Tells the person at the terminal something. By default it goes to
-    /// standard error, as `info: TEXT` or plainly `TEXT`.
+    /// standard error, as `info: TEXT`, `warning: TEXT` or plainly `TEXT`.
     fn chardev_report(&mut self, report: ChardevReport, text: &str) {
         match report {
             ChardevReport::Info => eprintln!("info: {text}"),
+            ChardevReport::Warning => eprintln!("warning: {text}"),
             ChardevReport::Error => eprintln!("{text}"),
         }
     }

@@ -46,6 +46,7 @@ use qom::{ObjectId, Objects, PropertyInput};
 use runstate::{Actions, RunStates};
 
 use crate::chardev::CharFrontend;
+use crate::monitor::MonitorId;
 use crate::qapi::{CompatPolicy, Error, QDict, QObject};
 
 /// How the machine shall be, as given on the command line.
@@ -114,6 +115,8 @@ pub struct Machine {
     sync_profile: bool,
     /// The chardevs that objects use.
     frontends: BTreeMap<ObjectId, CharFrontend>,
+    /// The monitors that objects stand for.
+    monitors: BTreeMap<ObjectId, MonitorId>,
     objects: Objects,
     root: ObjectId,
     machine_object: ObjectId,
@@ -142,6 +145,7 @@ impl Machine {
             devices_unattached: 0,
             sync_profile: false,
             frontends: BTreeMap::new(),
+            monitors: BTreeMap::new(),
             objects,
             root,
             machine_object: root,

@@ -16,7 +16,7 @@ use super::runtime::Runtime;
 use super::table::{flush_dirty, label, MonitorId};
 use crate::main_loop::{BhHandle, BhId, MainLoop};
 use crate::qapi::dispatch::{
-    qmp_find_command, qmp_request_check, Call, DispatchEnv, QmpCommandFunc,
+    qmp_find_command, qmp_request_check, Call, DispatchEnv, QmpCommand, QmpCommandFunc,
 };
 use crate::qapi::json::JsonWriter;
 use crate::qapi::{Error, QObject, RawResponder, ReplyPort};
@@ -110,6 +110,13 @@ impl Dispatcher {
         self.flush_bh
     }
 
+    /// Whether a command of this monitor is under way.
+    pub(crate) fn has_pending(&self, monitor: MonitorId) -> bool {
+        self.pending
+            .values()
+            .any(|pending| pending.monitor == monitor)
+    }
+
     /// No request is taken up any more; the program is about to end.
     pub(crate) fn stop(&mut self) {
         self.stopped = true;
@@ -191,7 +198,8 @@ pub(crate) fn monitor_qmp_dispatch<S>(
                 true => &rt.cap_negotiation_commands,
                 false => &rt.commands,
             };
-            match qmp_find_command(list, &req.command, &env) {
+            let permitted = |cmd: QmpCommand<_>| rt.check_qmp_command(cmd.name).map(|()| cmd);
+            match qmp_find_command(list, &req.command, &env).and_then(permitted) {
                 Err(e) => (req.id, Err(e)),
                 Ok(cmd) => {
                     trace_event!(do_qmp_dispatch, "{}: cmd->fn", cmd.name);

@@ -30,6 +30,8 @@
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 
+use super::clients::{monitor_client_left, monitor_drained, monitor_new_client, NewMonitor};
+use super::config::MonitorConfig;
 use super::dispatcher;
 use super::outbuf::clear_buffer;
 use super::runtime::Runtime;
@@ -39,7 +41,7 @@ use super::table::{
 use super::version;
 use crate::chardev::{
     can_yank, char_socket_yank, label as chardev_label, qemu_chr_fe_get_msgfd,
-    qemu_chr_fe_set_handlers, CharFrontend, CharHandlers, ChardevHost, ChardevReport, ChrEvent,
+    qemu_chr_fe_set_handlers, CharHandlers, ChardevHost, ChardevReport, ChrEvent,
 };
 use crate::qapi::json::{JsonMessageParser, JsonWriter};
 use crate::qapi::{Error, QObject};
@@ -87,13 +89,13 @@ pub struct MonitorQmp {
 }
 
 impl MonitorQmp {
-    fn new(pretty: bool) -> Self {
+    fn new(config: &MonitorConfig) -> Self {
         MonitorQmp {
-            pretty,
+            pretty: config.pretty,
             negotiated: false,
             oob: false,
             connection: 0,
-            parser: JsonMessageParser::default(),
+            parser: JsonMessageParser::new(config.limits),
             inbuf: Vec::new(),
             parsed: 0,
             queue: VecDeque::new(),
@@ -122,6 +124,11 @@ impl MonitorQmp {
         self.unsent_events = 0;
     }
 
+    /// Whether all input was worked off, but perhaps not answered.
+    pub(crate) fn has_read_all(&self) -> bool {
+        self.queue.is_empty() && self.parsed == self.inbuf.len()
+    }
+
     /// Notes how much output is left after some of it was sent.
     pub(crate) fn note_unsent(&mut self, unsent: usize) {
         self.unsent_events = self.unsent_events.min(unsent);
@@ -129,17 +136,14 @@ impl MonitorQmp {
 }
 
 /// Starts a QMP monitor on a chardev (`monitor_init_qmp`).
-pub(crate) fn monitor_init_qmp<S>(
-    rt: &mut Runtime<S>,
-    fe: CharFrontend,
-    pretty: bool,
-) -> MonitorId {
-    let kind = MonitorKind::Qmp(MonitorQmp::new(pretty));
-    let id = rt.monitors.insert(fe, kind);
+pub(crate) fn monitor_init_qmp<S>(rt: &mut Runtime<S>, new: NewMonitor) -> MonitorId {
+    let fe = new.fe;
+    let kind = MonitorKind::Qmp(MonitorQmp::new(&new.config));
+    let id = rt.monitors.insert(new, kind);
     let handlers = CharHandlers {
-        can_read: monitor_can_read,
-        read: monitor_qmp_read,
-        event: monitor_qmp_event,
+        new_client: Some(monitor_new_client),
+        drained: Some(monitor_drained),
+        ..CharHandlers::new(monitor_can_read, monitor_qmp_read, monitor_qmp_event)
     };
     qemu_chr_fe_set_handlers(rt, fe, Some(handlers), id.to_opaque());
     id
@@ -304,6 +308,7 @@ fn monitor_qmp_event<S>(rt: &mut Runtime<S>, opaque: u64, event: ChrEvent) {
                 qmp.reset();
             }
             discard_output(rt, id);
+            monitor_client_left(rt, id);
         }
         ChrEvent::Break | ChrEvent::MuxIn | ChrEvent::MuxOut => {}
     }

@@ -11,7 +11,7 @@ use super::fds::Fdsets;
 use super::hmp::context::HmpTables;
 use super::options::OptionGroup;
 use super::qmp::MonitorQmp;
-use super::table::{Monitor, Monitors};
+use super::table::{Monitor, MonitorId, Monitors};
 use nix::fcntl::OFlag;
 
 use crate::chardev::{ChardevHost, ChardevReport, ChardevRequest, Chardevs};
@@ -33,6 +33,10 @@ type Report = Box<dyn FnMut(ChardevReport, &str)>;
 
 /// Called by the command `quit`; see [`Runtime::set_quit_handler`].
 pub type QuitHandler<S> = fn(&mut Runtime<S>);
+
+/// Called when a monitor was removed; see
+/// [`Runtime::set_monitor_removed_handler`].
+pub type MonitorRemovedHandler<S> = fn(&mut Runtime<S>, MonitorId);
 
 /// Everything one monitored program consists of.
 ///
@@ -70,7 +74,10 @@ pub struct Runtime<S: 'static> {
     pub(crate) fdsets: Fdsets,
     pub(crate) preconfig: bool,
     pub(crate) options: &'static [OptionGroup],
+    /// Declared by those who registered them.
+    pub(crate) read_only_commands: Vec<&'static str>,
     report: Report,
+    monitor_removed_handler: MonitorRemovedHandler<S>,
     quit_handler: QuitHandler<S>,
     exit: Option<ExitRequest>,
 }
@@ -160,7 +167,12 @@ impl<S: 'static> Runtime<S> {
             fdsets: Fdsets::default(),
             preconfig: false,
             options: &[],
-            report: Box::new(|_, text| eprintln!("{text}")),
+            read_only_commands: Vec::new(),
+            report: Box::new(|report, text| match report {
+                ChardevReport::Warning => eprintln!("warning: {text}"),
+                ChardevReport::Info | ChardevReport::Error => eprintln!("{text}"),
+            }),
+            monitor_removed_handler: |_, _| {},
             quit_handler: |rt| rt.request_exit(0),
             exit: None,
         };
@@ -237,6 +249,13 @@ impl<S: 'static> Runtime<S> {
         self.monitors.get_mut(self.dispatcher.current?)
     }
 
+    /// Whether the command under way came from this monitor, or from one of its
+    /// clients.
+    pub fn is_current_monitor(&self, id: MonitorId) -> bool {
+        let parent = self.current_monitor().and_then(|monitor| monitor.parent);
+        self.dispatcher.current == Some(id) || parent == Some(id)
+    }
+
     /// The QMP session that the command under way came from.
     pub(crate) fn current_qmp(&mut self) -> Option<&mut MonitorQmp> {
         self.monitors.qmp_mut(self.dispatcher.current?)
@@ -257,6 +276,16 @@ impl<S: 'static> Runtime<S> {
     /// reconnection that failed. Standard error without this.
     pub fn set_report(&mut self, report: impl FnMut(ChardevReport, &str) + 'static) {
         self.report = Box::new(report);
+    }
+
+    /// Called whenever a monitor has been removed, by whomever, its client
+    /// included. For programs that keep a list of monitors of their own.
+    pub fn set_monitor_removed_handler(&mut self, handler: MonitorRemovedHandler<S>) {
+        self.monitor_removed_handler = handler;
+    }
+
+    pub(crate) fn monitor_removed(&mut self, id: MonitorId) {
+        (self.monitor_removed_handler)(self, id);
     }
 
     /// What `quit` does, in QMP and in HMP. Without this it asks for exit with

@@ -168,8 +168,11 @@ pub(crate) fn run_line<S: 'static>(
     match parsed {
         Ok(None) => {}
         Ok(Some(command)) => {
-            trace_event!(hmp_command, "{}: cmd->cmd", command.row.main_name());
-            (command.handler)(&mut hmp, &command.args);
+            let permitted = hmp.rt.check_hmp_command(command.group, command.row);
+            if hmp.handle_error(permitted).is_some() {
+                trace_event!(hmp_command, "{}: cmd->cmd", command.row.main_name());
+                (command.handler)(&mut hmp, &command.args);
+            }
         }
         Err(e) => {
             hmp.print(&e.text);

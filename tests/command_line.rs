@@ -2,7 +2,9 @@
 
 mod common;
 
-use common::run;
+use std::path::Path;
+
+use common::{run, Server};
 
 #[track_caller]
 fn refused(args: &[&str]) -> String {
@@ -116,4 +118,18 @@ fn version_and_help_go_to_standard_output() {
     let out = run(&["--help"]);
     assert_eq!(out.status.code(), Some(0));
     assert!(String::from_utf8_lossy(&out.stdout).contains("-qmp DEV"));
+}
+
+#[test]
+fn the_limit_of_descriptors_is_raised_as_far_as_allowed() {
+    let script = format!(
+        "ulimit -Sn 64 && ulimit -Hn 128 && exec {} -nodefaults -qmp unix:q,server=on,wait=off",
+        env!("CARGO_BIN_EXE_qmonitor")
+    );
+    let server = Server::start_program(Path::new("/bin/sh"), &["-c", &script]);
+    server.qmp();
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.pid())).unwrap();
+    let line = limits.lines().find(|l| l.starts_with("Max open files"));
+    let words: Vec<&str> = line.unwrap().split_whitespace().collect();
+    assert_eq!(words[3..5], ["128", "128"]);
 }

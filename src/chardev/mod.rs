@@ -82,10 +82,10 @@ mod socket_clients;
 mod socket_io;
 pub mod stdio;
 mod table;
-mod telnet;
+pub mod telnet;
 mod testdev;
 mod udp;
-mod websocket;
+pub mod websocket;
 
 pub use be::{
     qemu_chr_be_can_write, qemu_chr_be_drained, qemu_chr_be_event, qemu_chr_be_new_client,

@@ -46,7 +46,7 @@ use super::config::{SocketAddress, SocketConfig};
 use super::host::{ChardevHost, ChardevReport};
 use super::manage::object_unparent;
 use super::net::{self, UnixPath};
-use super::scm_rights::RightsBuf;
+use super::scm_rights::Receiver;
 use super::socket_client::{self, Client};
 use super::socket_clients::{self, Clients};
 use super::socket_io::{
@@ -124,7 +124,7 @@ pub(super) struct Connection {
     /// Whether a front end was given the descriptor to watch.
     pub(super) watched_by_frontend: bool,
     /// For unix sockets, over which descriptors may come.
-    pub(super) rights: Option<RightsBuf>,
+    pub(super) receiver: Option<Receiver>,
     pub(super) msgfd: Option<OwnedFd>,
 }
 
@@ -349,7 +349,7 @@ pub(super) fn tcp_chr_new_client<H: ChardevHost>(h: &mut H, id: ChardevId, fd: R
         hup_timer: None,
         reads: 0,
         watched_by_frontend: false,
-        rights: (!inet && !websocket).then(RightsBuf::new),
+        receiver: (!inet && !websocket).then(Receiver::new),
         msgfd: None,
     });
     if websocket {

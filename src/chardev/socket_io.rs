@@ -30,7 +30,6 @@ use nix::sys::socket::{recv, send, MsgFlags};
 use super::be::{qemu_chr_be_can_write, qemu_chr_be_drained, qemu_chr_be_event, qemu_chr_be_write};
 use super::fe::PeerEnd;
 use super::host::ChardevHost;
-use super::scm_rights::recv_with_fd;
 use super::socket::{
     connection, state, tcp_chr_connect, tcp_chr_disconnect, Connection, SocketChardev,
 };
@@ -151,10 +150,10 @@ fn tcp_chr_end_of_input<H: ChardevHost>(h: &mut H, id: ChardevId) {
 
 fn receive(c: &mut Connection, buf: &mut [u8]) -> io::Result<usize> {
     let fd = c.fd.as_raw_fd();
-    let Some(rights) = &mut c.rights else {
+    let Some(receiver) = &mut c.receiver else {
         return Ok(recv(fd, buf, MsgFlags::empty())?);
     };
-    let (n, received) = recv_with_fd(fd, buf, rights)?;
+    let (n, received) = receiver.recv(fd, buf)?;
     if received.is_some() {
         c.msgfd = received;
     }

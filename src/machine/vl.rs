@@ -9,9 +9,10 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use super::cli::{self, Opt};
+use super::hardware::Hardware;
 use super::report::Reporter;
 use super::settings::{Settings, OPTION_GROUPS};
-use super::{host, Machine};
+use super::{host, Machine, MachineOptions};
 use crate::chardev::{
     self, chardev_add, invalid_char_driver, qemu_chr_check_one_client, qemu_chr_find,
     qemu_chr_parse_cli, qemu_chr_parse_compat, ChardevReport, ParsedCompat, CHARDEV_BACKENDS,
@@ -125,7 +126,9 @@ fn start(program: &str, args: &[String], reporter: &mut Reporter) -> Result<Star
         warn(reporter, &item, &warnings);
         // These are about the machine, not about the option, in QEMU's words.
         let taken = match (taken, opt) {
-            (Err(e), Opt::Machine) => return Err(e.into()),
+            (Err(e), Opt::Machine | Opt::Cpu | Opt::Smp | Opt::Boot | Opt::Rtc) => {
+                return Err(e.into());
+            }
             (taken, _) => taken.map_err(|e| item.failed(e))?,
         };
         if !taken {
@@ -137,27 +140,39 @@ fn start(program: &str, args: &[String], reporter: &mut Reporter) -> Result<Star
     if settings.guest_name {
         reporter.set_guest_name(Some(settings.machine.name.clone()));
     }
-    let mut pidfile = host::Pidfile::open(settings.pidfile.as_deref())?;
+    let mut accel_reports = Vec::new();
+    let chosen = settings.hardware.choose_accel(&mut accel_reports);
+    for e in &accel_reports {
+        reporter.error(None, e);
+    }
+    chosen?;
+    host::raise_fd_limit();
+    let background = match settings.daemonize {
+        true => Some(host::Background::start()?),
+        false => None,
+    };
+    let pidfile = host::Pidfile::create(settings.pidfile.as_deref())?;
     let mut rt = make_runtime(&settings, reporter)?;
     if let Some(echr) = settings.echr {
         chardev::set_term_escape_char(&mut rt, echr);
     }
     chardev::suspend_mux_open(&mut rt);
     make_objects(&mut rt, &pending, reporter, Stage::BeforeChardevs)?;
-    rt.state
-        .init_memory(settings.ram_size, settings.memory_backend.as_deref())?;
     make_chardevs(&mut rt, &pending, reporter, settings.daemonize)?;
     make_netdevs(&mut rt, &pending, reporter)?;
     make_ports(&mut rt, &pending)?;
     make_objects(&mut rt, &pending, reporter, Stage::AfterChardevs)?;
+    make_board(&mut rt, &settings.hardware, reporter)?;
     make_monitors(&mut rt, &pending, reporter, &settings)?;
     report_for(&mut rt, reporter, None);
     make_devices(&mut rt, &pending, reporter)?;
     chardev::resume_mux_open(&mut rt);
-    if settings.daemonize {
-        host::daemonize()?;
+    if settings.lock_memory {
+        host::lock_memory()?;
     }
-    pidfile.write()?;
+    if let Some(background) = background {
+        background.finish()?;
+    }
     watch_signals(&mut rt)?;
     super::commands::start_machine(&mut rt);
     Ok(Start::Run(Box::new(rt), pidfile))
@@ -180,9 +195,9 @@ fn print_and_end(program: &str, opt: Opt, arg: Option<&str>) -> bool {
             "List of user creatable objects:",
             &super::objects::user_creatable_types(),
         ),
-        Opt::Machine if help => {
-            "Supported machines are:\nnone                 empty machine (default)\n".to_owned()
-        }
+        Opt::Machine if help => super::board::machine_help(),
+        Opt::Accel if help => "Accelerators supported in QEMU binary:\ntcg\n".to_owned(),
+        Opt::Cpu if help => super::cpu::models::help(),
         Opt::Trace if help => {
             let names = crate::trace::ALL.iter().map(|e| format!("{}\n", e.name));
             names.collect()
@@ -208,7 +223,13 @@ fn list(title: &str, names: &[&str]) -> String {
 }
 
 fn make_runtime(settings: &Settings, reporter: &Reporter) -> Result<Runtime<Machine>, Failure> {
-    let mut machine = Machine::new(settings.machine.clone());
+    let hardware = &settings.hardware;
+    let mut machine = Machine::new(MachineOptions {
+        class: hardware.class,
+        topology: hardware.topology()?,
+        ..settings.machine.clone()
+    });
+    machine.set_properties(&hardware.properties, hardware.boot()?)?;
     if let Some(path) = &settings.log_file {
         machine.log.set_name(path).map_err(Error::new)?;
     }
@@ -271,6 +292,31 @@ fn make_objects(
         }
     }
     Ok(())
+}
+
+/// Memory and processors.
+fn make_board(
+    rt: &mut Runtime<Machine>,
+    hardware: &Hardware,
+    reporter: &Reporter,
+) -> Result<(), Failure> {
+    let class = hardware.class;
+    if class.deprecated {
+        let text = format!(
+            "Machine type '{}' is deprecated: machines more than 3 years old are subject to \
+             deletion after 6 years",
+            class.name
+        );
+        reporter.warning(None, &Error::new(text));
+    }
+    let backend = hardware.memory_backend.as_deref();
+    rt.state.init_memory(hardware.ram_size, backend)?;
+    let mut warnings = Vec::new();
+    let made = rt.state.init_board(hardware.cpu.clone(), &mut warnings);
+    for w in &warnings {
+        reporter.warning(None, w);
+    }
+    Ok(made?)
 }
 
 fn make_netdevs(

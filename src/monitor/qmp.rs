@@ -28,18 +28,20 @@
 //! by a new greeting, and the session is back at its negotiation.
 
 use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
 
 use super::clients::{monitor_client_left, monitor_drained, monitor_new_client, NewMonitor};
 use super::config::MonitorConfig;
 use super::dispatcher;
+use super::outbuf::clear_buffer;
 use super::runtime::Runtime;
 use super::table::{
     accept_input, discard_output, label, mark_dirty, monitor_flush, MonitorId, MonitorKind,
 };
 use super::version;
 use crate::chardev::{
-    can_yank, char_socket_yank, label as chardev_label, qemu_chr_fe_set_handlers, CharHandlers,
-    ChardevHost, ChardevReport, ChrEvent,
+    can_yank, char_socket_yank, label as chardev_label, qemu_chr_fe_get_msgfd,
+    qemu_chr_fe_set_handlers, CharHandlers, ChardevHost, ChardevReport, ChrEvent,
 };
 use crate::qapi::json::{JsonMessageParser, JsonWriter};
 use crate::qapi::{Error, QObject};
@@ -70,7 +72,13 @@ pub struct MonitorQmp {
     parser: JsonMessageParser,
     inbuf: Vec<u8>,
     parsed: usize,
-    queue: VecDeque<Request>,
+    /// With the descriptor that came with each: while one waits, the next may
+    /// come with its own.
+    queue: VecDeque<(Request, Option<OwnedFd>)>,
+    /// Came with bytes of a message that is not complete yet.
+    arrived: Option<OwnedFd>,
+    /// Came with the request under way or an earlier one, and was not taken.
+    pub(crate) msgfd: Option<OwnedFd>,
     suspended: bool,
     /// The connection was given up: what still comes in from it is nobody's.
     given_up: bool,
@@ -91,6 +99,8 @@ impl MonitorQmp {
             inbuf: Vec::new(),
             parsed: 0,
             queue: VecDeque::new(),
+            arrived: None,
+            msgfd: None,
             suspended: false,
             given_up: false,
             unsent_events: 0,
@@ -107,6 +117,8 @@ impl MonitorQmp {
         self.inbuf = Vec::new();
         self.parsed = 0;
         self.queue.clear();
+        self.arrived = None;
+        self.msgfd = None;
         self.suspended = false;
         self.given_up = false;
         self.unsent_events = 0;
@@ -153,10 +165,13 @@ fn monitor_qmp_read<S>(rt: &mut Runtime<S>, opaque: u64, bytes: &[u8]) {
     let id = MonitorId::from_opaque(opaque);
     let n = bytes.len();
     trace_event!(monitor_qmp_read, "{} got {n} bytes", label(rt, id));
+    let fe = rt.monitors.get(id).map(|mon| mon.fe);
+    let fd = fe.and_then(|fe| qemu_chr_fe_get_msgfd(rt, fe));
     let Some(qmp) = rt.monitors.qmp_mut(id) else {
         return;
     };
     if !qmp.given_up {
+        qmp.arrived = fd.or(qmp.arrived.take());
         qmp.inbuf.extend_from_slice(bytes);
         pump(rt, id);
     }
@@ -181,7 +196,7 @@ pub(crate) fn pump<S>(rt: &mut Runtime<S>, id: MonitorId) {
         qmp.parsed += n;
         if qmp.parsed == qmp.inbuf.len() {
             qmp.parsed = 0;
-            qmp.inbuf.clear();
+            clear_buffer(&mut qmp.inbuf);
         }
         if let Some(request) = message {
             handle_qmp_command(rt, id, request);
@@ -204,6 +219,9 @@ fn handle_qmp_command<S>(rt: &mut Runtime<S>, id: MonitorId, request: Request) {
     if let Ok(QObject::Dict(dict)) = &request {
         if dict.contains_key("exec-oob") && !dict.contains_key("execute") {
             trace_event!(monitor_qmp_cmd_out_of_band, "{}", label(rt, id));
+            if let Some(qmp) = rt.monitors.qmp_mut(id) {
+                qmp.msgfd = qmp.arrived.take().or(qmp.msgfd.take());
+            }
             dispatcher::monitor_qmp_dispatch(rt, id, request, true);
             return;
         }
@@ -211,7 +229,7 @@ fn handle_qmp_command<S>(rt: &mut Runtime<S>, id: MonitorId, request: Request) {
     let Some(qmp) = rt.monitors.qmp_mut(id) else {
         return;
     };
-    qmp.queue.push_back(request);
+    qmp.queue.push_back((request, qmp.arrived.take()));
     let waiting = qmp.queue.len();
     qmp.suspended |= !qmp.oob || waiting >= QMP_REQ_QUEUE_LEN_MAX;
     let suspended = qmp.suspended;
@@ -245,7 +263,9 @@ fn enlist<S>(rt: &mut Runtime<S>, id: MonitorId) {
 pub(crate) fn pop_request<S>(rt: &mut Runtime<S>, id: MonitorId) -> Option<Request> {
     let qmp = rt.monitors.qmp_mut(id)?;
     qmp.listed = false;
-    qmp.queue.pop_front()
+    let (request, fd) = qmp.queue.pop_front()?;
+    qmp.msgfd = fd.or(qmp.msgfd.take());
+    Some(request)
 }
 
 /// After a request was taken up: sees to it that the next ones are. `answered`

@@ -10,6 +10,7 @@
 mod churn;
 mod deferred;
 mod events;
+mod fds;
 mod leaving;
 mod listener;
 mod model;

@@ -1,10 +1,9 @@
 //! Commands about things that this machine has none of: `absent.json`,
-//! `block.json`, `migration.json`.
+//! `block.json`.
 
 use crate::machine::schema::{
     AbsentCommands, BalloonInfo, BlockCommands, BlockDeviceInfo, BlockInfo, DumpQueryResult,
-    DumpStatus, JobInfo, MigrationCommands, MigrationInfo, MigrationThreadInfo, MouseInfo,
-    ReplayInfo, ReplayMode, StrOrNull, VncInfo,
+    DumpStatus, JobInfo, MouseInfo, ReplayInfo, ReplayMode, StrOrNull, TpmModel, TpmType, VncInfo,
 };
 use crate::machine::Machine;
 use crate::qapi::{Error, ErrorClass};
@@ -60,33 +59,12 @@ impl AbsentCommands for Machine {
             clients: None,
         })
     }
-}
 
-impl MigrationCommands for Machine {
-    fn qmp_query_migrate(_: &mut Runtime<Self>) -> Result<MigrationInfo, Error> {
-        Ok(MigrationInfo {
-            status: None,
-            ram: None,
-            vfio: None,
-            xbzrle_cache: None,
-            total_time: None,
-            expected_downtime: None,
-            downtime: None,
-            setup_time: None,
-            cpu_throttle_percentage: None,
-            error_desc: None,
-            blocked_reasons: None,
-            postcopy_blocktime: None,
-            postcopy_vcpu_blocktime: None,
-            socket_address: None,
-            dirty_limit_throttle_time_per_round: None,
-            dirty_limit_ring_full_time: None,
-        })
+    fn qmp_query_tpm_models(_: &mut Runtime<Self>) -> Result<Vec<TpmModel>, Error> {
+        Ok(Vec::new())
     }
 
-    fn qmp_query_migrationthreads(
-        _: &mut Runtime<Self>,
-    ) -> Result<Vec<MigrationThreadInfo>, Error> {
+    fn qmp_query_tpm_types(_: &mut Runtime<Self>) -> Result<Vec<TpmType>, Error> {
         Ok(Vec::new())
     }
 }

@@ -6,7 +6,9 @@
 //! returns, so clients see them before the reply, as with QEMU.
 
 mod absent;
+mod cpu;
 mod machine;
+mod migration;
 mod net;
 mod objects;
 mod qdev;

@@ -1,9 +1,11 @@
 //! Devices, of which there are no models: `qdev.json`.
 
 use super::chardev_nodes;
+use super::qom::property_info;
 use crate::chardev::opts::{QemuOpts, QemuOptsList};
+use crate::machine::qdev::device_list_properties;
 use crate::machine::qom::Resolution;
-use crate::machine::schema::QdevCommands;
+use crate::machine::schema::{ObjectPropertyInfo, QdevCommands};
 use crate::machine::Machine;
 use crate::qapi::json::qobject_from_json;
 use crate::qapi::{Error, ErrorClass, QDict, QObject};
@@ -45,6 +47,14 @@ impl QdevCommands for Machine {
             Some(driver) => format!("'{driver}' is not a valid device model name"),
             None => "Parameter 'driver' is missing".to_owned(),
         }))
+    }
+
+    fn qmp_device_list_properties(
+        _: &mut Runtime<Self>,
+        typename: String,
+    ) -> Result<Vec<ObjectPropertyInfo>, Error> {
+        let list = device_list_properties(&typename)?;
+        Ok(list.into_iter().map(property_info).collect())
     }
 
     /// An id is looked up below `/machine/peripheral`, which is empty, so the

@@ -20,6 +20,7 @@ mod host;
 mod iothread;
 mod memory_backend;
 mod monitor;
+mod pc;
 mod rng;
 mod secret;
 mod system;
@@ -30,12 +31,13 @@ mod tls;
 mod tests;
 
 use super::qom::{Getter, ObjectId, ObjectType, Property, PropertyInput};
-use super::Machine;
+use super::{board, cpu, qdev, Machine};
 use crate::qapi::{CompatPolicy, Error, QDict, QObject};
 
 pub use iothread::IothreadParams;
 pub use memory_backend::MemdevParams;
-pub(super) use system::{CONTAINER, MEMORY_REGION, NONE_MACHINE, SYSTEM_BUS};
+pub(super) use pc::GENERIC_PC_MACHINE;
+pub(super) use system::{CONTAINER, MACHINE, MEMORY_REGION, SYSTEM_BUS};
 
 /// What all types are derived from.
 pub(super) static OBJECT: ObjectType = ObjectType {
@@ -61,6 +63,9 @@ fn class_name(m: &Machine, id: ObjectId) -> QObject {
 pub fn all_types() -> impl Iterator<Item = &'static ObjectType> {
     let groups = [
         system::TYPES,
+        pc::TYPES,
+        qdev::TYPES,
+        cpu::TYPES,
         host::TYPES,
         iothread::TYPES,
         memory_backend::TYPES,
@@ -71,7 +76,10 @@ pub fn all_types() -> impl Iterator<Item = &'static ObjectType> {
         throttle::TYPES,
         tls::TYPES,
     ];
-    groups.into_iter().flatten().copied()
+    let machines = board::all_classes().map(|class| &class.object);
+    let processors = cpu::models::all_models().map(|model| &model.object);
+    let others = groups.into_iter().flatten().copied();
+    others.chain(machines).chain(processors)
 }
 
 /// The type of that name (`object_class_by_name`).

@@ -13,6 +13,7 @@ use crate::chardev::{
 use crate::monitor::clients::{
     monitor_client_left, monitor_drained, monitor_new_client, NewMonitor,
 };
+use crate::monitor::outbuf::clear_buffer;
 use crate::monitor::runtime::Runtime;
 use crate::monitor::table::{
     discard_output, label, mark_dirty, monitor_flush, MonitorId, MonitorKind,
@@ -118,7 +119,7 @@ pub(crate) fn pump<S: 'static>(rt: &mut Runtime<S>, id: MonitorId) {
         let byte = hmp.inbuf[hmp.taken];
         hmp.taken += 1;
         if hmp.taken == hmp.inbuf.len() {
-            hmp.inbuf.clear();
+            clear_buffer(&mut hmp.inbuf);
             hmp.taken = 0;
         }
         let event = match &mut hmp.readline {

@@ -284,6 +284,8 @@ impl JsonMessageParser {
         self.brackets = 0;
         self.token_count = 0;
         self.token_size = 0;
+        // It may be long until the next token.
+        self.lexer.discard_delivered();
     }
 }
 

@@ -219,6 +219,22 @@ fn who_stops_sending_gets_all_answers_before_the_end() {
 }
 
 #[test]
+fn a_command_of_a_former_client_is_not_waited_for() {
+    let mut w = World::new();
+    let a = w.oob_client("a");
+    w.send(a, oob("hold-oob", 1));
+    w.settle();
+    a.close(&mut w.rt);
+    w.settle();
+    w.connect(a, "");
+    a.half_close(&mut w.rt);
+    w.settle();
+    w.connect(a, "");
+    w.release();
+    w.expect::<&str>(a, &[]);
+}
+
+#[test]
 fn who_stops_sending_may_take_its_time_to_read() {
     let mut w = World::new();
     let a = w.client("a");

@@ -29,6 +29,9 @@ pub struct ExitRequest {
     pub status: i32,
 }
 
+/// How long the kernel is given to find memory again.
+const BREATH: Duration = Duration::from_millis(10);
+
 type Report = Box<dyn FnMut(ChardevReport, &str)>;
 
 /// Called by the command `quit`; see [`Runtime::set_quit_handler`].
@@ -291,12 +294,19 @@ impl<S: 'static> Runtime<S> {
     /// Turns the loop until somebody asks for exit, then writes what is still
     /// to be written, takes monitors and chardevs down and returns the exit
     /// status (`qemu_main_loop`).
+    ///
+    /// # Errors
+    ///
+    /// The loop cannot wait, and not for want of memory: that passes.
     pub fn run(&mut self) -> io::Result<i32> {
         let status = loop {
             if let Some(exit) = self.exit {
                 break exit.status;
             }
-            self.turn(None)?;
+            match self.turn(None) {
+                Err(e) if e.kind() == io::ErrorKind::OutOfMemory => std::thread::sleep(BREATH),
+                turned => drop(turned?),
+            }
         };
         self.shut_down();
         Ok(status)

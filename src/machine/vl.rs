@@ -313,16 +313,22 @@ fn add_chardev(
         let e = Error::new(text.to_owned());
         match report {
             ChardevReport::Info => {
-                eprint!("{}", for_reports.message(Some(&location), "info: ", &e));
+                chardev::print_stderr(&for_reports.message(Some(&location), "info: ", &e));
             }
             ChardevReport::Error => for_reports.error(None, &e),
         }
     });
     let added = chardev_add(rt, label, config).map_err(|e| item.failed(e))?;
     if let Some(pty) = added.pty {
-        println!("char device redirected to {pty} (label {label})");
+        announce_pty(&pty, label);
     }
     Ok(())
+}
+
+fn announce_pty(pty: &str, label: &str) {
+    let text = format!("char device redirected to {pty} (label {label})\n");
+    // Who does not read it does not want to know.
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 /// Serial and parallel ports: chardevs without anybody behind them, since the
@@ -351,7 +357,7 @@ fn make_ports(rt: &mut Runtime<Machine>, pending: &[Pending]) -> Result<(), Fail
                 } => {
                     let added = chardev_add(rt, &label, config).map_err(failed)?;
                     if let Some(pty) = added.pty {
-                        println!("char device redirected to {pty} (label {label})");
+                        announce_pty(&pty, &label);
                     }
                     if with_mux_mon {
                         let options = MonitorOptions::new(label);

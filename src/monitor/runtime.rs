@@ -14,7 +14,7 @@ use super::qmp::MonitorQmp;
 use super::table::{Monitor, Monitors};
 use nix::fcntl::OFlag;
 
-use crate::chardev::{ChardevHost, ChardevReport, ChardevRequest, Chardevs};
+use crate::chardev::{print_stderr, ChardevHost, ChardevReport, ChardevRequest, Chardevs};
 use crate::main_loop::{main_loop_wait, Host, LoopEvent, MainLoop, SharedFd, TimeSource};
 use crate::qapi::dispatch::QmpCommandList;
 use crate::qapi::introspect::{query_schema, SchemaTable};
@@ -163,7 +163,7 @@ impl<S: 'static> Runtime<S> {
             fdsets: Fdsets::default(),
             preconfig: false,
             options: &[],
-            report: Box::new(|_, text| eprintln!("{text}")),
+            report: Box::new(|_, text| print_stderr(&format!("{text}\n"))),
             quit_handler: |rt| rt.request_exit(0),
             exit: None,
         };

@@ -23,18 +23,6 @@ const REQUEST: &str = "{'execute': 'query-qmp-schema'}\n";
 /// What the server may grow by, in kB.
 const MAY_GROW: i64 = 4096;
 
-/// Resident memory in kB.
-fn resident(server: &Server) -> i64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
-    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"));
-    line.unwrap()
-        .split_whitespace()
-        .next()
-        .unwrap()
-        .parse()
-        .unwrap()
-}
-
 /// A client that has said much and reads its answers only when told to; a
 /// terminal or fifo for it is two files.
 struct Slow {
@@ -91,7 +79,7 @@ impl World {
         let server = Server::start(args);
         let mut other = server.qmp();
         other.ask("query-qmp-schema");
-        let before = resident(&server);
+        let before = server.resident();
         World {
             server,
             other,
@@ -106,10 +94,10 @@ impl World {
         for _ in 0..100 {
             self.other.ask("query-version");
         }
-        let grown = resident(&self.server) - self.before;
+        let grown = self.server.resident() - self.before;
         assert!(grown < MAY_GROW, "{grown} kB");
         slow.read_all();
-        let grown = resident(&self.server) - self.before;
+        let grown = self.server.resident() - self.before;
         assert!(grown < MAY_GROW, "{grown} kB at the end");
         self.other.ask("query-version");
     }
@@ -162,7 +150,7 @@ fn ten_thousand_requests_in_flight() {
     for _ in 0..100 {
         w.other.ask("query-version");
     }
-    let grown = resident(&w.server) - w.before;
+    let grown = w.server.resident() - w.before;
     assert!(grown < MAY_GROW, "{grown} kB");
     client.socket().shutdown(std::net::Shutdown::Both).unwrap();
     sender.join().unwrap();

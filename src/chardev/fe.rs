@@ -254,7 +254,13 @@ pub(super) fn qemu_chr_write<H: ChardevHost>(
         return Err(io::ErrorKind::NotFound.into());
     };
     trace_event!(chr_write, "{} is given {} bytes", chr.label, buf.len());
-    let written = (chr.class.chr_write)(h, id, buf);
+    let chr_write = chr.class.chr_write;
+    let written = loop {
+        match chr_write(h, id, buf) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            written => break written,
+        }
+    };
     let Some(chr) = h.chardevs().get(id) else {
         return written;
     };

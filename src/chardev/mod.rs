@@ -103,7 +103,7 @@ pub use fe::{
     PeerEnd,
 };
 pub use files::{fifo_reader, FifoReader};
-pub use host::{ChardevHost, ChardevReport, ChardevRequest};
+pub use host::{print_stderr, ChardevHost, ChardevReport, ChardevRequest};
 pub use manage::{
     chardev_add, chardev_change, chardev_remove, chardev_send_break, qemu_chardev_new,
     qemu_chr_cleanup, ChardevAdded,

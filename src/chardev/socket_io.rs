@@ -18,9 +18,10 @@
 //!
 //! # Writing never ends a connection
 //!
-//! A failed write only reports its error. The same cause makes the loop report
-//! hang-up, and the connection ends from there: a front end in the middle of a
-//! write is never told "Closed" from below.
+//! A failed write only reports its error, and shuts the connection down if its
+//! cause has not done so: what the front end wrote is lost, so nothing may follow
+//! it. The loop then reports hang-up, and the connection ends from there: a front
+//! end in the middle of a write is never told "Closed" from below.
 
 use std::io;
 use std::os::fd::AsRawFd;
@@ -31,7 +32,8 @@ use super::be::{qemu_chr_be_can_write, qemu_chr_be_drained, qemu_chr_be_event, q
 use super::fe::PeerEnd;
 use super::host::ChardevHost;
 use super::socket::{
-    connection, state, tcp_chr_connect, tcp_chr_disconnect, Connection, SocketChardev,
+    char_socket_yank, connection, state, tcp_chr_connect, tcp_chr_disconnect, Connection,
+    SocketChardev,
 };
 use super::table::{ChardevId, ChrEvent};
 use super::websocket::{self, FrameDecoder, MAX_REQUEST, REQUEST_END};
@@ -286,6 +288,20 @@ pub(super) fn tcp_chr_write<H: ChardevHost>(
     id: ChardevId,
     buf: &[u8],
 ) -> io::Result<usize> {
+    let written = write_or_fail(h, id, buf);
+    if let Err(e) = &written {
+        let passes = matches!(
+            e.kind(),
+            io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+        );
+        if !passes {
+            char_socket_yank(h, id);
+        }
+    }
+    written
+}
+
+fn write_or_fail<H: ChardevHost>(h: &mut H, id: ChardevId, buf: &[u8]) -> io::Result<usize> {
     let Some(c) = connection(h, id).filter(|c| c.open) else {
         return Ok(buf.len());
     };

@@ -263,7 +263,7 @@ fn report_for(rt: &mut Runtime<Machine>, reporter: &Reporter, item: Option<&Pend
         let e = Error::new(text.to_owned());
         match report {
             ChardevReport::Info => {
-                eprint!("{}", reporter.message(location.as_deref(), "info: ", &e));
+                chardev::print_stderr(&reporter.message(location.as_deref(), "info: ", &e));
             }
             ChardevReport::Warning => reporter.warning(location.as_deref(), &e),
             ChardevReport::Error => reporter.error(None, &e),
@@ -384,9 +384,15 @@ fn add_chardev(
     report_for(rt, reporter, Some(item));
     let added = chardev_add(rt, label, config).map_err(|e| item.failed(e))?;
     if let Some(pty) = added.pty {
-        println!("char device redirected to {pty} (label {label})");
+        announce_pty(&pty, label);
     }
     Ok(())
+}
+
+fn announce_pty(pty: &str, label: &str) {
+    let text = format!("char device redirected to {pty} (label {label})\n");
+    // Who does not read it does not want to know.
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 /// Serial and parallel ports: chardevs without anybody behind them, since the
@@ -417,7 +423,7 @@ fn make_ports(rt: &mut Runtime<Machine>, pending: &[Pending]) -> Result<(), Fail
                     let added = chardev_add(rt, &label, config).map_err(failed)?;
                     qemu_chr_check_one_client(rt, added.id).map_err(failed)?;
                     if let Some(pty) = added.pty {
-                        println!("char device redirected to {pty} (label {label})");
+                        announce_pty(&pty, &label);
                     }
                     if with_mux_mon {
                         let options = MonitorOptions::new(label);

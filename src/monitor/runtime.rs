@@ -14,7 +14,7 @@ use super::qmp::MonitorQmp;
 use super::table::{Monitor, MonitorId, Monitors};
 use nix::fcntl::OFlag;
 
-use crate::chardev::{ChardevHost, ChardevReport, ChardevRequest, Chardevs};
+use crate::chardev::{print_stderr, ChardevHost, ChardevReport, ChardevRequest, Chardevs};
 use crate::main_loop::{main_loop_wait, Host, LoopEvent, MainLoop, SharedFd, TimeSource};
 use crate::qapi::dispatch::QmpCommandList;
 use crate::qapi::introspect::{query_schema, SchemaTable};
@@ -28,6 +28,9 @@ pub struct ExitRequest {
     /// The status the process should exit with.
     pub status: i32,
 }
+
+/// How long the kernel is given to find memory again.
+const BREATH: Duration = Duration::from_millis(10);
 
 type Report = Box<dyn FnMut(ChardevReport, &str)>;
 
@@ -169,8 +172,8 @@ impl<S: 'static> Runtime<S> {
             options: &[],
             read_only_commands: Vec::new(),
             report: Box::new(|report, text| match report {
-                ChardevReport::Warning => eprintln!("warning: {text}"),
-                ChardevReport::Info | ChardevReport::Error => eprintln!("{text}"),
+                ChardevReport::Warning => print_stderr(&format!("warning: {text}\n")),
+                ChardevReport::Info | ChardevReport::Error => print_stderr(&format!("{text}\n")),
             }),
             monitor_removed_handler: |_, _| {},
             quit_handler: |rt| rt.request_exit(0),
@@ -320,12 +323,19 @@ impl<S: 'static> Runtime<S> {
     /// Turns the loop until somebody asks for exit, then writes what is still
     /// to be written, takes monitors and chardevs down and returns the exit
     /// status (`qemu_main_loop`).
+    ///
+    /// # Errors
+    ///
+    /// The loop cannot wait, and not for want of memory: that passes.
     pub fn run(&mut self) -> io::Result<i32> {
         let status = loop {
             if let Some(exit) = self.exit {
                 break exit.status;
             }
-            self.turn(None)?;
+            match self.turn(None) {
+                Err(e) if e.kind() == io::ErrorKind::OutOfMemory => std::thread::sleep(BREATH),
+                turned => drop(turned?),
+            }
         };
         self.shut_down();
         Ok(status)

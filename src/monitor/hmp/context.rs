@@ -7,7 +7,7 @@ use super::{
 };
 use std::io::Write;
 
-use crate::chardev::{ChardevHost, ChardevReport, CHARDEV_BACKENDS};
+use crate::chardev::{print_stderr, ChardevHost, ChardevReport, CHARDEV_BACKENDS};
 use crate::monitor::hmp_qmp;
 use crate::monitor::runtime::Runtime;
 use crate::monitor::table::MonitorId;
@@ -140,7 +140,7 @@ pub(crate) fn print_stdout(text: &[u8]) {
 fn report<S: 'static>(rt: &mut Runtime<S>, monitor: Option<MonitorId>, text: &str) {
     match monitor {
         Some(_) => rt.chardev_report(ChardevReport::Error, text),
-        None => eprintln!("{text}"),
+        None => print_stderr(&format!("{text}\n")),
     }
 }
 

@@ -11,6 +11,8 @@
 //! An embedder leaves this module out (Cargo feature `machine`) and has a state
 //! of their own in its place; this one shows how that is done.
 
+pub mod balloon;
+pub mod block;
 pub mod board;
 pub mod cli;
 pub mod commands;
@@ -38,7 +40,7 @@ pub mod settings;
 mod thread;
 pub mod vl;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use board::{MachineClass, Topology};
 use objects::{CONTAINER, MEMORY_REGION, SYSTEM_BUS};
@@ -107,8 +109,15 @@ pub struct Machine {
     cpus: BTreeMap<usize, ObjectId>,
     cpu_type: Option<&'static str>,
     debug_threads: bool,
-    /// How many devices without a name there were.
+    /// How many devices of the board, and of users who gave no id, there were.
     devices_unattached: usize,
+    devices_anonymous: usize,
+    /// Devices that were told to go.
+    unplug_pending: BTreeSet<ObjectId>,
+    balloon: Option<ObjectId>,
+    /// What disks are made of, and how fast they may be.
+    pub blocks: block::Blocks,
+    io_limits: BTreeMap<ObjectId, block::IoLimits>,
     /// Whether `sync-profile` is on. There is only one thread, so it never
     /// finds anything.
     sync_profile: bool,
@@ -140,6 +149,11 @@ impl Machine {
             cpu_type: None,
             debug_threads: options.debug_threads,
             devices_unattached: 0,
+            devices_anonymous: 0,
+            unplug_pending: BTreeSet::new(),
+            balloon: None,
+            blocks: block::Blocks::default(),
+            io_limits: BTreeMap::new(),
             sync_profile: false,
             frontends: BTreeMap::new(),
             objects,

@@ -30,7 +30,7 @@ pub(super) fn object_add(rt: &mut Runtime<Machine>, options: &ObjectOptions) -> 
     }
 }
 
-fn lend_chardev(rt: &mut Runtime<Machine>, label: &str) -> Result<CharFrontend, Error> {
+pub(super) fn lend_chardev(rt: &mut Runtime<Machine>, label: &str) -> Result<CharFrontend, Error> {
     let chr = qemu_chr_find(rt, label).ok_or_else(|| {
         Error::with_class(
             ErrorClass::DeviceNotFound,

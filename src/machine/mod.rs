@@ -48,6 +48,7 @@ use qom::{ObjectId, Objects, PropertyInput};
 use runstate::{Actions, RunStates};
 
 use crate::chardev::CharFrontend;
+use crate::main_loop::TimerId;
 use crate::qapi::{CompatPolicy, Error, QDict, QObject};
 
 /// How the machine shall be, as given on the command line.
@@ -114,6 +115,9 @@ pub struct Machine {
     devices_anonymous: usize,
     /// Devices that were told to go.
     unplug_pending: BTreeSet<ObjectId>,
+    /// Devices that went, until clients are told.
+    deletions: Vec<qdev::Deletion>,
+    deletion_timer: Option<TimerId>,
     balloon: Option<ObjectId>,
     /// What disks are made of, and how fast they may be.
     pub blocks: block::Blocks,
@@ -151,6 +155,8 @@ impl Machine {
             devices_unattached: 0,
             devices_anonymous: 0,
             unplug_pending: BTreeSet::new(),
+            deletions: Vec::new(),
+            deletion_timer: None,
             balloon: None,
             blocks: block::Blocks::default(),
             io_limits: BTreeMap::new(),

@@ -5,11 +5,11 @@ use super::objects::lend_chardev;
 use super::qom::property_info;
 use crate::chardev::opts::{QemuOpts, QemuOptsList};
 use crate::chardev::{qemu_chr_fe_deinit, qemu_chr_fe_set_open, qemu_chr_find};
-use crate::machine::qdev::{device_list_properties, DeviceOptions, Unplugged};
+use crate::machine::qdev::{device_list_properties, Deletion, DeviceOptions, Unplugged};
 use crate::machine::qom::{Node, ObjectId, Resolution};
 use crate::machine::schema::{qapi_event_send_device_deleted, ObjectPropertyInfo, QdevCommands};
 use crate::machine::Machine;
-use crate::main_loop::Host;
+use crate::main_loop::{ClockType, Host};
 use crate::qapi::json::qobject_from_json;
 use crate::qapi::{Error, ErrorClass, QDict, QObject};
 use crate::Runtime;
@@ -106,12 +106,34 @@ impl QdevCommands for Machine {
         if let Some(frontend) = rt.state.frontends.remove(&device) {
             qemu_chr_fe_deinit(rt, frontend, false);
         }
-        // The reply comes first, as with QEMU, which deletes the object later.
-        rt.main_loop_mut()
-            .bh_schedule_oneshot("device_deleted", move |rt| {
-                qapi_event_send_device_deleted(rt, name, path);
-            });
+        announce(rt, Deletion { name, path });
         Ok(())
+    }
+}
+
+/// How long after the reply a deletion is announced. With QEMU it takes about that
+/// long until nothing refers to the object any more; and libvirt waits five
+/// seconds in vain if it reads the reply and the event at once.
+const DELETION_TAKES_NS: i64 = 10_000_000;
+
+/// Tells clients of a deletion, some time later.
+fn announce(rt: &mut Runtime<Machine>, deletion: Deletion) {
+    rt.state.deletions.push(deletion);
+    let timer = match rt.state.deletion_timer {
+        Some(timer) => timer,
+        None => {
+            let main_loop = rt.main_loop_mut();
+            let timer = main_loop.timer_new(ClockType::Realtime, "device_deleted", tell_deletions);
+            *rt.state.deletion_timer.insert(timer)
+        }
+    };
+    let now = rt.main_loop().clock_get_ns(ClockType::Realtime);
+    rt.main_loop_mut().timer_mod(timer, now + DELETION_TAKES_NS);
+}
+
+fn tell_deletions(rt: &mut Runtime<Machine>) {
+    for deletion in std::mem::take(&mut rt.state.deletions) {
+        qapi_event_send_device_deleted(rt, deletion.name, deletion.path);
     }
 }
 

@@ -1,5 +1,6 @@
 //! Making devices, and taking them away.
 
+use super::super::cpu::models::model_of_type;
 use super::super::objects::find_type;
 use super::super::qom::{ObjectId, PropertyInput};
 use super::super::Machine;
@@ -23,6 +24,14 @@ pub(in crate::machine) enum Unplugged {
     Gone(String),
     /// The system in the machine is asked first.
     Asked,
+}
+
+/// A device that is gone and that clients have not been told of yet.
+pub(in crate::machine) struct Deletion {
+    /// Its id.
+    pub(in crate::machine) name: Option<String>,
+    /// Where it was.
+    pub(in crate::machine) path: String,
 }
 
 impl DeviceOptions {
@@ -82,6 +91,9 @@ impl Machine {
         if class.is_abstract {
             return Err(expects("non-abstract"));
         }
+        if let Some(model) = model_of_type(driver) {
+            return self.cpu_plug(model, options, policy);
+        }
         let device = class.device.ok_or_else(|| expects("pluggable"))?;
         let bus = self.choose_bus(device, driver, options.bus.as_deref())?;
         if hotplugged {
@@ -120,6 +132,22 @@ impl Machine {
         hotplugged: bool,
         policy: CompatPolicy,
     ) -> Result<(), Error> {
+        self.name_device(id, options)?;
+        self.set_device_properties(id, options, policy)?;
+        for (name, message) in device.required {
+            if !self.is_set(id, name) {
+                return Err(Error::new(*message));
+            }
+        }
+        self.device_realize(id, device, bus, hotplugged)
+    }
+
+    /// Puts a device into the tree, under its id if it has one.
+    pub(in crate::machine) fn name_device(
+        &mut self,
+        id: ObjectId,
+        options: &DeviceOptions,
+    ) -> Result<(), Error> {
         let (container, name) = match &options.id {
             Some(name) => ("peripheral", name.clone()),
             None => {
@@ -129,9 +157,19 @@ impl Machine {
             }
         };
         let container = self.child(self.machine_object, container);
-        if !container.is_some_and(|container| self.add_child(container, &name, id)) {
-            return Err(Error::new(format!("Duplicate device ID '{name}'")));
+        match container.is_some_and(|container| self.add_child(container, &name, id)) {
+            true => Ok(()),
+            false => Err(Error::new(format!("Duplicate device ID '{name}'"))),
         }
+    }
+
+    /// Sets what the options say of properties.
+    pub(in crate::machine) fn set_device_properties(
+        &mut self,
+        id: ObjectId,
+        options: &DeviceOptions,
+        policy: CompatPolicy,
+    ) -> Result<(), Error> {
         for (name, value) in &options.properties {
             let input = match value {
                 QObject::String(text) if options.text => PropertyInput::text(name, text),
@@ -139,12 +177,7 @@ impl Machine {
             };
             self.property_set(id, name, &input)?;
         }
-        for (name, message) in device.required {
-            if !self.is_set(id, name) {
-                return Err(Error::new(*message));
-            }
-        }
-        self.device_realize(id, device, bus, hotplugged)
+        Ok(())
     }
 
     /// Puts a device on its bus and completes it.

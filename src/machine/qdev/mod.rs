@@ -36,7 +36,7 @@ use super::qom::{
 use super::Machine;
 use crate::qapi::{Error, QObject};
 
-pub(super) use add::{DeviceOptions, Unplugged};
+pub(super) use add::{Deletion, DeviceOptions, Unplugged};
 pub(super) use pci::PCI_DEVICE;
 
 /// What a type of devices is (QEMU's `DeviceClass` and what is derived from it).

@@ -39,6 +39,7 @@ pub enum Opt {
     Echr,
     Object,
     Netdev,
+    Blockdev,
     Device,
     AddFd,
     Daemonize,
@@ -254,10 +255,16 @@ pub static OPTIONS: &[OptRow] = &[
         "make a network back end",
     ),
     row(
+        "blockdev",
+        Some("[driver=]file|raw,node-name=NAME[,filename=FILE][,file=NODE]..."),
+        Opt::Blockdev,
+        "make a node of which disks are made",
+    ),
+    row(
         "device",
         Some("DRIVER[,prop=value...]"),
         Opt::Device,
-        "add a device; there are no device models",
+        "add a device",
     ),
     row(
         "add-fd",

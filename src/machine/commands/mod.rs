@@ -6,6 +6,7 @@
 //! returns, so clients see them before the reply, as with QEMU.
 
 mod absent;
+mod block;
 mod cpu;
 mod machine;
 mod migration;
@@ -19,6 +20,7 @@ mod ui;
 #[cfg(test)]
 mod tests;
 
+pub use block::blockdev_from_cli;
 pub use net::{netdev_from_cli, netdev_from_options, netdev_options, QEMU_NETDEV_OPTS};
 pub use objects::{is_made_after_chardevs, object_from_cli, object_from_text};
 pub use qdev::device_from_cli;

@@ -47,7 +47,7 @@ pub(super) fn monitor_removed(rt: &mut Runtime<Machine>, monitor: MonitorId) {
     }
 }
 
-fn lend_chardev(rt: &mut Runtime<Machine>, label: &str) -> Result<CharFrontend, Error> {
+pub(super) fn lend_chardev(rt: &mut Runtime<Machine>, label: &str) -> Result<CharFrontend, Error> {
     let chr = qemu_chr_find(rt, label).ok_or_else(|| {
         Error::with_class(
             ErrorClass::DeviceNotFound,

@@ -171,7 +171,7 @@ fn region_size(m: &Machine, id: ObjectId) -> QObject {
     }
 }
 
-static BUS: ObjectType = ObjectType::new_abstract(
+pub(crate) static BUS: ObjectType = ObjectType::new_abstract(
     "bus",
     &OBJECT,
     &[

@@ -30,6 +30,7 @@ static TYPED: QemuOptsList = QemuOptsList {
         ("number", QemuOptType::Number),
         ("size", QemuOptType::Size),
     ],
+    extensions: &[],
 };
 
 /// A list that takes anything.
@@ -37,6 +38,7 @@ static FREE: QemuOptsList = QemuOptsList {
     name: "free",
     implied_opt_name: None,
     desc: &[],
+    extensions: &[],
 };
 
 pub fn options(data: &[u8]) {

@@ -5,7 +5,6 @@
 //! says of that argument. Ids, types and files are the session's business;
 //! for them only the kind is found here.
 
-use super::args::ArgKind;
 use super::cursor::split_words_for_completion;
 use super::table::{HmpRow, HmpTable};
 
@@ -144,16 +143,16 @@ fn find_by_table<F: Copy>(
 
 /// The kind of the word number `index` behind a command. Flags do not count:
 /// words are matched with the other arguments one to one, so a flag that was
-/// typed shifts the rest, as in QEMU.
+/// typed shifts the rest, as in QEMU. Behind the last argument of a command line, a
+/// file or a block device, more of the same are offered; where a command has ids
+/// or types of its own, nothing is.
 fn argument_kind(row: &HmpRow, index: usize) -> CompletionKind {
-    let mut others = row.args.iter().filter(|arg| arg.flag().is_none());
-    let arg = others.clone().nth(index).or_else(|| {
-        // A command line as an argument goes on to the end of the line.
-        others.next_back().filter(|arg| {
-            arg.kind == ArgKind::RestOfLine && arg.completion == CompletionKind::Commands
-        })
-    });
-    arg.map_or(CompletionKind::Nothing, |arg| arg.completion)
+    use CompletionKind::{BlockDevices, Commands, Files};
+    let others = || row.args.iter().filter(|arg| arg.flag().is_none());
+    let last = || others().last().map(|arg| arg.completion);
+    let arg = others().nth(index).map(|arg| arg.completion);
+    arg.or_else(|| last().filter(|kind| matches!(kind, Commands | Files | BlockDevices)))
+        .unwrap_or(CompletionKind::Nothing)
 }
 
 #[cfg(test)]

@@ -209,14 +209,20 @@ fn monitor_event<S: 'static>(rt: &mut Runtime<S>, opaque: u64, event: ChrEvent) 
     let Some(mon) = rt.monitors.get_mut(id) else {
         return;
     };
+    let full = mon.over_budget();
     let MonitorKind::Hmp(hmp) = &mut mon.kind else {
         return;
     };
     match event {
         ChrEvent::Opened => {
-            let version = version::QEMU_VERSION;
-            let banner = format!("QEMU {version} monitor - type 'help' for more information\r\n");
-            mon.out.push(banner.as_bytes());
+            // A monitor without the focus keeps one banner per client, until
+            // it has enough.
+            if !full {
+                let version = version::QEMU_VERSION;
+                let banner =
+                    format!("QEMU {version} monitor - type 'help' for more information\r\n");
+                mon.out.push(banner.as_bytes());
+            }
             hmp.reset_seen = true;
             hmp.restart();
             flush_if_apart(rt, id);
@@ -224,7 +230,10 @@ fn monitor_event<S: 'static>(rt: &mut Runtime<S>, opaque: u64, event: ChrEvent) 
         }
         ChrEvent::Closed => {
             hmp.restart();
-            discard_output(rt, id);
+            // What waits for the focus is not for this client alone.
+            if !hmp.mux_out {
+                discard_output(rt, id);
+            }
         }
         ChrEvent::MuxIn => {
             hmp.mux_out = false;

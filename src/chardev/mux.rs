@@ -83,6 +83,12 @@ fn state<H: ChardevHost>(h: &mut H, id: ChardevId) -> Option<&mut MuxChardev> {
     h.chardevs_mut().state_mut(id)
 }
 
+/// The base of a mux.
+pub(super) fn mux_base<H: ChardevHost>(h: &H, id: ChardevId) -> Option<ChardevId> {
+    let mux: &MuxChardev = h.chardevs().state(id)?;
+    Some(mux.base.chardev())
+}
+
 /// Opens the backend (`qemu_chr_open_mux`).
 pub(super) fn qemu_chr_open_mux<H: ChardevHost>(
     h: &mut H,

@@ -20,6 +20,7 @@
 //! | `fds` | descriptors that clients pass |
 //! | `hash_order` | the order of QEMU's listings |
 //! | `options` | `-qmp`, `-monitor`, `-mon` |
+//! | `terminal` | `^Z` and `fg` |
 //! | `schema`, `cmds_*`, `hmp_cmds`, `hmp_qmp` | the commands that every monitor has |
 
 mod char_config;
@@ -41,10 +42,11 @@ mod qmp;
 mod runtime;
 pub mod schema;
 mod table;
+mod terminal;
 pub mod version;
 
 pub use events::{compat_policy, qapi_event_emit};
 pub use fds::{Fdset, FdsetFd, Fdsets, MonitorFds};
-pub use options::{MonitorMode, MonitorOptions, OptionGroup, QEMU_MON_OPTS};
+pub use options::{MonitorMode, MonitorOptions, MonitorReadline, OptionGroup, QEMU_MON_OPTS};
 pub use runtime::{ExitRequest, QuitHandler, Runtime};
 pub use table::{monitor_remove, Monitor, MonitorId};

@@ -3,7 +3,7 @@
 use super::hmp::session::monitor_init_hmp;
 use super::qmp::monitor_init_qmp;
 use super::runtime::Runtime;
-pub use super::schema::{MonitorMode, MonitorOptions};
+pub use super::schema::{MonitorMode, MonitorOptions, MonitorReadline};
 use super::table::MonitorId;
 use crate::chardev::opts::{QemuOptType, QemuOpts, QemuOptsList};
 use crate::chardev::{
@@ -32,6 +32,7 @@ pub static QEMU_MON_OPTS: QemuOptsList = QemuOptsList {
         ("mode", QemuOptType::String),
         ("chardev", QemuOptType::String),
         ("pretty", QemuOptType::Bool),
+        ("readline", QemuOptType::String),
     ],
 };
 
@@ -43,6 +44,7 @@ impl MonitorOptions {
             mode: None,
             pretty: None,
             chardev: chardev.into(),
+            readline: None,
         }
     }
 
@@ -68,8 +70,8 @@ impl<S: 'static> Runtime<S> {
     ///
     /// # Errors
     ///
-    /// The chardev does not exist or is used by somebody else, or a person is
-    /// to get `pretty` replies.
+    /// The chardev does not exist or is used by somebody else, or an option is
+    /// for the other kind of monitor: `pretty` is QMP's, `readline` HMP's.
     pub fn monitor_init(&mut self, options: &MonitorOptions) -> Result<MonitorId, Error> {
         let label = &options.chardev;
         let chr = qemu_chr_find(self, label)
@@ -79,10 +81,15 @@ impl<S: 'static> Runtime<S> {
         if mode == MonitorMode::Readline && pretty {
             return Err(Error::new("'pretty' is not compatible with HMP monitors"));
         }
+        if mode == MonitorMode::Control && options.readline.is_some() {
+            return Err(Error::new(
+                "'readline' is only compatible with HMP monitors",
+            ));
+        }
         let fe = qemu_chr_fe_init(self, chr)?;
         Ok(match mode {
             MonitorMode::Control => monitor_init_qmp(self, fe, pretty),
-            MonitorMode::Readline => monitor_init_hmp(self, fe, true),
+            MonitorMode::Readline => monitor_init_hmp(self, fe, options.readline),
         })
     }
 
@@ -158,6 +165,10 @@ mod tests {
             ),
             ("mode=control", "Parameter 'chardev' is missing"),
             ("m0,bogus=1", "Invalid parameter 'bogus'"),
+            (
+                "m0,readline=maybe",
+                "Parameter 'readline' does not accept value 'maybe'",
+            ),
         ] {
             assert_eq!(parse(params).unwrap_err().desc(), message, "{params}");
         }

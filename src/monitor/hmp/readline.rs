@@ -146,6 +146,14 @@ impl Readline {
         self.drawn = Drawn::default();
     }
 
+    /// Draws prompt and line again where they are, after somebody else has written
+    /// to the terminal.
+    pub fn redraw(&mut self, out: &mut Vec<u8>) {
+        out.push(b'\r');
+        self.show_prompt(out);
+        self.update(out);
+    }
+
     /// Takes one byte of input and appends to `out` what it draws (QEMU's
     /// `readline_handle_byte`).
     pub fn handle_byte(&mut self, byte: u8, out: &mut Vec<u8>) -> ReadlineEvent {

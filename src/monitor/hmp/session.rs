@@ -8,8 +8,11 @@
 use super::context::{run_line, Hmp};
 use super::{find_completion, Readline, ReadlineEvent};
 use crate::chardev::{
-    qemu_chr_fe_keeps_writes_apart, qemu_chr_fe_set_handlers, CharFrontend, CharHandlers, ChrEvent,
+    qemu_chr_fe_is_terminal, qemu_chr_fe_keeps_writes_apart, qemu_chr_fe_set_handlers,
+    CharFrontend, CharHandlers, ChrEvent,
 };
+use crate::monitor::options::MonitorReadline;
+use crate::monitor::outbuf::OutBuf;
 use crate::monitor::runtime::Runtime;
 use crate::monitor::table::{
     discard_output, label, mark_dirty, monitor_flush, MonitorId, MonitorKind,
@@ -20,6 +23,9 @@ use crate::trace_event;
 /// How much is read from the chardev at a time.
 const READ_CHUNK: usize = 4096;
 
+/// The longest line without the editor, which has a limit of its own.
+const LINE_MAX: usize = 64 * 1024;
+
 /// The prompt.
 pub(crate) const PROMPT: &str = "(qemu) ";
 
@@ -28,6 +34,8 @@ pub struct MonitorHmp {
     /// `None` with `readline=off`: lines are taken as they come, without echo
     /// and prompt.
     readline: Option<Readline>,
+    /// The line so far where there is no editor; one byte longer than
+    /// [`LINE_MAX`] it is too long.
     line: Vec<u8>,
     inbuf: Vec<u8>,
     taken: usize,
@@ -56,10 +64,18 @@ impl MonitorHmp {
 pub(crate) fn monitor_init_hmp<S: 'static>(
     rt: &mut Runtime<S>,
     fe: CharFrontend,
-    use_readline: bool,
+    readline: Option<MonitorReadline>,
 ) -> MonitorId {
+    let mode = readline.unwrap_or(match qemu_chr_fe_is_terminal(rt, fe) {
+        true => MonitorReadline::Full,
+        false => MonitorReadline::On,
+    });
     let kind = MonitorKind::Hmp(Box::new(MonitorHmp {
-        readline: use_readline.then(|| Readline::new(PROMPT)),
+        readline: (mode != MonitorReadline::Off).then(|| {
+            let mut rl = Readline::new(PROMPT);
+            rl.set_full(mode == MonitorReadline::Full);
+            rl
+        }),
         line: Vec::new(),
         inbuf: Vec::new(),
         taken: 0,
@@ -116,16 +132,7 @@ pub(crate) fn pump<S: 'static>(rt: &mut Runtime<S>, id: MonitorId) {
             hmp.inbuf.clear();
             hmp.taken = 0;
         }
-        let event = match &mut hmp.readline {
-            Some(rl) => rl.handle_byte(byte, mon.out.vec_mut()),
-            None if byte == b'\n' || byte == b'\r' => {
-                ReadlineEvent::Line(std::mem::take(&mut hmp.line))
-            }
-            None => {
-                hmp.line.push(byte);
-                ReadlineEvent::None
-            }
-        };
+        let event = hmp.take_byte(byte, &mut mon.out);
         flush_if_apart(rt, id);
         match event {
             ReadlineEvent::None => {}
@@ -139,6 +146,21 @@ pub(crate) fn pump<S: 'static>(rt: &mut Runtime<S>, id: MonitorId) {
         }
     }
     mark_dirty(rt, id);
+}
+
+/// Carries out what a client has sent that has gone before it read all answers.
+fn finish_input<S: 'static>(rt: &mut Runtime<S>, id: MonitorId) {
+    let mut left = usize::MAX;
+    while let Some(hmp) = rt.monitors.hmp_mut(id) {
+        let now_left = hmp.inbuf.len() - hmp.taken;
+        // None is taken when the program is about to end.
+        if hmp.mux_out || now_left == 0 || now_left == left {
+            return;
+        }
+        left = now_left;
+        discard_output(rt, id);
+        pump(rt, id);
+    }
 }
 
 fn handle_hmp_command<S: 'static>(rt: &mut Runtime<S>, id: MonitorId, line: &[u8]) {
@@ -155,6 +177,28 @@ fn handle_hmp_command<S: 'static>(rt: &mut Runtime<S>, id: MonitorId, line: &[u8
         };
         mon.out.push(line);
         flush_if_apart(rt, id);
+    }
+}
+
+/// Draws prompt and line of the monitors on the program's terminal again.
+pub(crate) fn redraw_terminals<S: 'static>(rt: &mut Runtime<S>) {
+    for id in rt.monitors.ids() {
+        let Some(mon) = rt.monitors.get(id) else {
+            continue;
+        };
+        let on_terminal = qemu_chr_fe_is_terminal(rt, mon.fe);
+        let Some(mon) = rt.monitors.get_mut(id).filter(|_| on_terminal) else {
+            continue;
+        };
+        match &mut mon.kind {
+            MonitorKind::Hmp(hmp) if !hmp.mux_out => {
+                if let Some(rl) = &mut hmp.readline {
+                    rl.redraw(mon.out.vec_mut());
+                }
+            }
+            _ => continue,
+        }
+        mark_dirty(rt, id);
     }
 }
 
@@ -229,6 +273,10 @@ fn monitor_event<S: 'static>(rt: &mut Runtime<S>, opaque: u64, event: ChrEvent) 
             show_prompt(rt, id);
         }
         ChrEvent::Closed => {
+            finish_input(rt, id);
+            let Some(hmp) = rt.monitors.hmp_mut(id) else {
+                return;
+            };
             hmp.restart();
             // What waits for the focus is not for this client alone.
             if !hmp.mux_out {
@@ -257,6 +305,27 @@ fn monitor_event<S: 'static>(rt: &mut Runtime<S>, opaque: u64, event: ChrEvent) 
 }
 
 impl MonitorHmp {
+    /// Takes a byte of input.
+    fn take_byte(&mut self, byte: u8, out: &mut OutBuf) -> ReadlineEvent {
+        if let Some(rl) = &mut self.readline {
+            return rl.handle_byte(byte, out.vec_mut());
+        }
+        match byte {
+            b'\n' | b'\r' => {
+                let line = std::mem::take(&mut self.line);
+                if line.len() <= LINE_MAX {
+                    return ReadlineEvent::Line(line);
+                }
+                out.push(format!("Error: a line has at most {LINE_MAX} bytes\r\n").as_bytes());
+            }
+            // Telnet has one behind CR.
+            0 => {}
+            _ if self.line.len() <= LINE_MAX => self.line.push(byte),
+            _ => {}
+        }
+        ReadlineEvent::None
+    }
+
     /// Drops what is half typed and what has not been looked at.
     fn restart(&mut self) {
         self.line.clear();
@@ -268,6 +337,5 @@ impl MonitorHmp {
     }
 }
 
-/// What a handler prints through when there is no session
-/// (`human-monitor-command`), and the type of handlers.
+/// The function of a command.
 pub type HmpHandler<S> = fn(&mut Hmp<'_, S>, &super::HmpArgs);

@@ -254,8 +254,17 @@ fn the_generic_command_runs_what_qmp_has() {
     );
     assert_eq!(ask(&mut client, "qmp qmp-test value=80"), "");
     assert_eq!(
-        ask(&mut client, "qmp qmp-test value=\"80\""),
+        ask(&mut client, "qmp qmp-test value=x"),
+        "Error: Parameter 'value' expects integer\n"
+    );
+    assert_eq!(
+        ask(&mut client, "qmp qmp-test {\"value\": \"80\"}"),
         "Error: Invalid parameter type for 'value', expected: integer\n"
+    );
+    // A name may look like a number; what the schema declares decides.
+    assert_eq!(
+        ask(&mut client, "qmp closefd fdname=80"),
+        "Error: File descriptor named '80' not found\n"
     );
     assert_eq!(
         ask(&mut client, "qmp qmp-test"),
@@ -272,6 +281,50 @@ fn the_generic_command_runs_what_qmp_has() {
     assert_eq!(
         ask(&mut client, "qmp screendump filename=x"),
         "Error: There is no console to take a screendump from\n"
+    );
+}
+
+/// Each level of arguments is completed from the schema.
+#[test]
+fn arguments_of_the_generic_command_are_completed() {
+    let server = server(&[]);
+    let mut client = human(&server);
+    for (typed, completed) in [
+        ("qmp qmp-t", "qmp qmp-test "),
+        ("qmp qmp-test ", "qmp qmp-test value="),
+        ("qmp chardev-add id=x b", "qmp chardev-add id=x backend."),
+        (
+            "qmp chardev-add id=x backend.t",
+            "qmp chardev-add id=x backend.type=",
+        ),
+        (
+            "qmp chardev-add backend.type=ringb",
+            "qmp chardev-add backend.type=ringbuf ",
+        ),
+        (
+            "qmp watchdog-set-action action=inj",
+            "qmp watchdog-set-action action=inject-nmi ",
+        ),
+        (
+            "qmp trace-event-set-state enable=of",
+            "qmp trace-event-set-state enable=off ",
+        ),
+        (
+            "qmp trace-event-set-state enable=off n",
+            "qmp trace-event-set-state enable=off name=",
+        ),
+    ] {
+        client.send(format!("{typed}\t"));
+        client.until(&format!("{completed}\x1b[K"));
+        client.send("\x15");
+        client.until("\x1b[K");
+    }
+    // What was given is not offered again.
+    client.send("qmp qmp-test value=1 \t!\n");
+    client.until("qmp qmp-test value=1 !\x1b[K\r\n");
+    assert_eq!(
+        client.until(PROMPT),
+        format!("Error: Expected '=' after parameter '!'\r\n{PROMPT}")
     );
 }
 
@@ -465,6 +518,27 @@ fn a_socket_has_the_full_editor_if_asked_for() {
     client.send("\n");
     client.until("print 7\x1b[K\r\n");
     assert_eq!(client.until(PROMPT), format!("0x7\r\n{PROMPT}"));
+}
+
+#[test]
+fn the_full_editor_completes_what_qemus_does_not() {
+    let server = server_with_readline("full");
+    let mut client = human(&server);
+    for (typed, completed) in [
+        ("qom-list /mac", "qom-list /machine/"),
+        ("qom-list /obj", "qom-list /objects "),
+        ("qom-get /chardevs/c ty", "qom-get /chardevs/c type "),
+        ("info qom-tree /char", "info qom-tree /chardevs/"),
+        ("chardev-change c nul", "chardev-change c null "),
+        ("sync-profile re", "sync-profile reset "),
+        ("log guest_errors,uni", "log guest_errors,unimp "),
+        ("one-insn-per-tb of", "one-insn-per-tb off "),
+    ] {
+        client.send(format!("{typed}\t"));
+        client.until(&format!("{completed}\x1b[K"));
+        client.send("\x15");
+        client.until("\x1b[K");
+    }
 }
 
 #[test]

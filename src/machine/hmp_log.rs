@@ -75,6 +75,18 @@ pub(super) fn log_items(option: &str) -> String {
     text
 }
 
+/// Completes the last of several items.
+pub(super) fn complete_items(word: &[u8]) -> Vec<String> {
+    let word = String::from_utf8_lossy(word);
+    let before = word.rfind(',').map_or("", |comma| &word[..=comma]);
+    let names = LOG_ITEMS.iter().map(|(name, _)| *name);
+    let all = names.chain(["none", "all"]).map(str::to_owned);
+    let traces = crate::trace::ALL.iter();
+    all.chain(traces.map(|event| format!("trace:{}", event.name)))
+        .map(|name| format!("{before}{name}"))
+        .collect()
+}
+
 fn hmp_log(hmp: Cx, args: &HmpArgs) {
     let items = args.str("items");
     let known = |item: &str| LOG_ITEMS.iter().any(|(name, _)| *name == item);

@@ -21,7 +21,7 @@
 //! | `hash_order` | the order of QEMU's listings |
 //! | `options` | `-qmp`, `-monitor`, `-mon` |
 //! | `terminal` | `^Z` and `fg` |
-//! | `schema`, `cmds_*`, `hmp_cmds`, `hmp_qmp` | the commands that every monitor has |
+//! | `schema`, `cmds_*`, `hmp_cmds`, `hmp_qmp*` | the commands that every monitor has |
 
 mod char_config;
 mod cmds_char;
@@ -36,6 +36,7 @@ pub(crate) mod hash_order;
 pub mod hmp;
 mod hmp_cmds;
 mod hmp_qmp;
+mod hmp_qmp_complete;
 mod options;
 mod outbuf;
 mod qmp;

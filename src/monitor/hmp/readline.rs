@@ -124,6 +124,11 @@ impl Readline {
         self.restart();
     }
 
+    /// Whether they are on.
+    pub fn is_full(&self) -> bool {
+        self.full.is_some()
+    }
+
     /// The lines run so far.
     pub fn history(&self) -> &History {
         &self.history
@@ -244,7 +249,9 @@ impl Readline {
     /// Completes `word`, the last part of the text before the cursor, with
     /// those `candidates` that start with it (QEMU's `readline_completion`).
     ///
-    /// One candidate is filled in, with a blank behind it unless it ends in `/`.
+    /// One candidate is filled in, with a blank behind it unless it ends in `/`,
+    /// or in `=` or `.` after which an argument's value or its members are to come
+    /// (QEMU has none of these).
     /// Several are listed in columns under the line, and what they have in
     /// common is filled in. None: nothing happens. Of more than 256 different
     /// candidates only the first 256 count.
@@ -272,7 +279,7 @@ impl Readline {
             [] => return,
             [only] => {
                 self.insert_bytes(&only[word.len()..]);
-                if !only.ends_with(b"/") {
+                if !matches!(only.last(), Some(b'/' | b'=' | b'.')) {
                     self.insert_bytes(b" ");
                 }
             }

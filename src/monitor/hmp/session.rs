@@ -6,7 +6,7 @@
 //! order by reading one byte at a time between commands.)
 
 use super::context::{run_line, Hmp};
-use super::{find_completion, Readline, ReadlineEvent};
+use super::{find_completion, CompletionScope, Readline, ReadlineEvent};
 use crate::chardev::{
     qemu_chr_fe_is_terminal, qemu_chr_fe_keeps_writes_apart, qemu_chr_fe_set_handlers,
     CharFrontend, CharHandlers, ChrEvent,
@@ -216,8 +216,13 @@ fn complete<S: 'static>(rt: &mut Runtime<S>, id: MonitorId) {
         return;
     };
     let Some(rl) = &hmp.readline else { return };
+    let full = rl.is_full();
     let before = rl.before_cursor().to_vec();
-    let completion = find_completion(&before, &rt.hmp.table, rt.preconfig);
+    let scope = CompletionScope {
+        preconfig: rt.preconfig,
+        full,
+    };
+    let completion = find_completion(&before, &rt.hmp.table, scope);
     super::context::print_stdout(&completion.stdout);
     let candidates = super::context::candidates(rt, &completion);
     let Some(mon) = rt.monitors.get_mut(id) else {

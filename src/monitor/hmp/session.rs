@@ -9,10 +9,13 @@ use super::context::{run_line, Hmp};
 use super::{find_completion, CompletionScope, Readline, ReadlineEvent};
 use crate::chardev::{
     qemu_chr_fe_is_terminal, qemu_chr_fe_keeps_writes_apart, qemu_chr_fe_set_handlers,
-    CharFrontend, CharHandlers, ChrEvent,
+    CharHandlers, ChrEvent,
+};
+use crate::monitor::clients::{
+    monitor_client_left, monitor_drained, monitor_new_client, NewMonitor,
 };
 use crate::monitor::options::MonitorReadline;
-use crate::monitor::outbuf::OutBuf;
+use crate::monitor::outbuf::{clear_buffer, OutBuf};
 use crate::monitor::runtime::Runtime;
 use crate::monitor::table::{
     discard_output, label, mark_dirty, monitor_flush, MonitorId, MonitorKind,
@@ -53,6 +56,11 @@ impl MonitorHmp {
         self.mux_out
     }
 
+    /// Whether all input was worked off.
+    pub(crate) fn has_read_all(&self) -> bool {
+        self.taken == self.inbuf.len()
+    }
+
     /// The lines run so far, oldest first.
     pub(crate) fn history(&self) -> Vec<Vec<u8>> {
         let entries = self.readline.as_ref().map(|rl| rl.history().entries());
@@ -61,15 +69,15 @@ impl MonitorHmp {
 }
 
 /// Starts an HMP monitor on a chardev (`monitor_init_hmp`).
-pub(crate) fn monitor_init_hmp<S: 'static>(
-    rt: &mut Runtime<S>,
-    fe: CharFrontend,
-    readline: Option<MonitorReadline>,
-) -> MonitorId {
-    let mode = readline.unwrap_or(match qemu_chr_fe_is_terminal(rt, fe) {
-        true => MonitorReadline::Full,
-        false => MonitorReadline::On,
-    });
+pub(crate) fn monitor_init_hmp<S: 'static>(rt: &mut Runtime<S>, new: NewMonitor) -> MonitorId {
+    let fe = new.fe;
+    let mode = new
+        .config
+        .readline
+        .unwrap_or(match qemu_chr_fe_is_terminal(rt, fe) {
+            true => MonitorReadline::Full,
+            false => MonitorReadline::On,
+        });
     let kind = MonitorKind::Hmp(Box::new(MonitorHmp {
         readline: (mode != MonitorReadline::Off).then(|| {
             let mut rl = Readline::new(PROMPT);
@@ -83,11 +91,11 @@ pub(crate) fn monitor_init_hmp<S: 'static>(
         reset_seen: false,
         writes_apart: qemu_chr_fe_keeps_writes_apart(rt, fe),
     }));
-    let id = rt.monitors.insert(fe, kind);
+    let id = rt.monitors.insert(new, kind);
     let handlers = CharHandlers {
-        can_read: monitor_can_read,
-        read: monitor_read,
-        event: monitor_event,
+        new_client: Some(monitor_new_client),
+        drained: Some(monitor_drained),
+        ..CharHandlers::new(monitor_can_read, monitor_read, monitor_event)
     };
     qemu_chr_fe_set_handlers(rt, fe, Some(handlers), id.to_opaque());
     id
@@ -129,7 +137,7 @@ pub(crate) fn pump<S: 'static>(rt: &mut Runtime<S>, id: MonitorId) {
         let byte = hmp.inbuf[hmp.taken];
         hmp.taken += 1;
         if hmp.taken == hmp.inbuf.len() {
-            hmp.inbuf.clear();
+            clear_buffer(&mut hmp.inbuf);
             hmp.taken = 0;
         }
         let event = hmp.take_byte(byte, &mut mon.out);
@@ -287,6 +295,7 @@ fn monitor_event<S: 'static>(rt: &mut Runtime<S>, opaque: u64, event: ChrEvent) 
             if !hmp.mux_out {
                 discard_output(rt, id);
             }
+            monitor_client_left(rt, id);
         }
         ChrEvent::MuxIn => {
             hmp.mux_out = false;

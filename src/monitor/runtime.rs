@@ -207,6 +207,10 @@ impl<S: 'static> Runtime<S> {
         self.schema_reply = None;
     }
 
+    pub(crate) fn schemas(&self) -> &[&'static SchemaTable] {
+        &self.schemas
+    }
+
     pub(crate) fn query_schema(&mut self) -> &QObject {
         let (schemas, policy) = (&self.schemas, self.policy);
         self.schema_reply

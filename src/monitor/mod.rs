@@ -19,6 +19,7 @@
 //! | [`hmp`] | the human monitor: editor, table, session |
 //! | `fds` | descriptors that clients pass |
 //! | `hash_order` | the order of QEMU's listings |
+//! | `tls` | credentials by id, for sockets |
 //! | `options` | `-qmp`, `-monitor`, `-mon` |
 //! | `schema`, `cmds_*`, `hmp_cmds`, `hmp_qmp` | the commands that every monitor has |
 
@@ -41,6 +42,7 @@ mod qmp;
 mod runtime;
 pub mod schema;
 mod table;
+mod tls;
 pub mod version;
 
 pub use events::{compat_policy, qapi_event_emit};
@@ -48,3 +50,4 @@ pub use fds::{Fdset, FdsetFd, Fdsets, MonitorFds};
 pub use options::{MonitorMode, MonitorOptions, OptionGroup, QEMU_MON_OPTS};
 pub use runtime::{ExitRequest, QuitHandler, Runtime};
 pub use table::{monitor_remove, Monitor, MonitorId};
+pub use tls::TlsLookup;

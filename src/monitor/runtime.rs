@@ -12,9 +12,10 @@ use super::hmp::context::HmpTables;
 use super::options::OptionGroup;
 use super::qmp::MonitorQmp;
 use super::table::{Monitor, Monitors};
+use super::tls::TlsRegistry;
 use nix::fcntl::OFlag;
 
-use crate::chardev::{ChardevHost, ChardevReport, ChardevRequest, Chardevs};
+use crate::chardev::{ChardevHost, ChardevReport, ChardevRequest, Chardevs, TlsCreds};
 use crate::main_loop::{main_loop_wait, Host, LoopEvent, MainLoop, SharedFd, TimeSource};
 use crate::qapi::dispatch::QmpCommandList;
 use crate::qapi::introspect::{query_schema, SchemaTable};
@@ -68,6 +69,7 @@ pub struct Runtime<S: 'static> {
     pub(crate) dispatcher: Dispatcher,
     pub(crate) events: EventState,
     pub(crate) fdsets: Fdsets,
+    pub(crate) tls: TlsRegistry<S>,
     pub(crate) preconfig: bool,
     pub(crate) options: &'static [OptionGroup],
     report: Report,
@@ -100,6 +102,14 @@ impl<S: 'static> ChardevHost for Runtime<S> {
 
     fn open_fdset(&mut self, id: i64, flags: OFlag) -> io::Result<SharedFd> {
         self.fdsets.dup(id, flags).map(|fd| fd as SharedFd)
+    }
+
+    fn tls_creds(&self, id: &str) -> Result<TlsCreds, Error> {
+        self.tls.creds(&self.state, id)
+    }
+
+    fn authz_is_allowed(&self, id: &str, identity: &str) -> Result<bool, Error> {
+        self.tls.is_allowed(&self.state, id, identity)
     }
 
     fn chardev_report(&mut self, report: ChardevReport, text: &str) {
@@ -158,6 +168,7 @@ impl<S: 'static> Runtime<S> {
             dispatcher,
             events: EventState::default(),
             fdsets: Fdsets::default(),
+            tls: TlsRegistry::default(),
             preconfig: false,
             options: &[],
             report: Box::new(|_, text| eprintln!("{text}")),

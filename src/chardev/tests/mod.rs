@@ -8,6 +8,9 @@ mod socket;
 mod socket_addr;
 mod socket_client;
 mod socket_fd;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(feature = "websocket")]
 mod websocket;
 
 use std::io::{Read, Write};

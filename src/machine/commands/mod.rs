@@ -29,6 +29,7 @@ use super::schema::{
     qapi_event_send_shutdown, qapi_event_send_stop, ShutdownCause,
 };
 use super::{hmp_cmds, Machine};
+use crate::monitor::TlsLookup;
 use crate::Runtime;
 
 /// Adds the machine's commands, QMP and HMP, to a runtime, and has `quit` tell
@@ -38,6 +39,10 @@ pub fn register(rt: &mut Runtime<Machine>) {
     rt.set_quit_handler(|rt| {
         rt.state.run.quit_request(ShutdownCause::HostQmpQuit);
         main_loop_should_exit(rt);
+    });
+    rt.set_tls_lookup(TlsLookup {
+        creds: Machine::tls_creds,
+        authz: Machine::authz_is_allowed,
     });
     hmp_cmds::register(rt);
 }

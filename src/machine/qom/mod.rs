@@ -48,6 +48,7 @@ pub use walk::{
 
 use super::memory::Ram;
 use super::Machine;
+use crate::chardev::TlsCreds;
 use crate::qapi::QObject;
 
 /// Number of an object; never used twice.
@@ -68,6 +69,8 @@ pub struct Object {
     pub(super) complete: bool,
     /// The memory, if that is what the object is for.
     pub(super) ram: Option<Ram>,
+    /// The credentials, if that is what the object is for.
+    pub(super) tls: Option<TlsCreds>,
 }
 
 /// All objects, by number.
@@ -90,6 +93,7 @@ impl Objects {
             links: BTreeMap::new(),
             complete: false,
             ram: None,
+            tls: None,
         };
         self.map.insert(id, object);
         id

@@ -107,11 +107,11 @@ impl Tls {
     }
 }
 
-/// Whether there are bytes that the socket does not have any more.
+/// Whether there are bytes, or an end, that the socket does not have any more.
 pub(super) fn has_plain<H: ChardevHost>(h: &H, id: ChardevId) -> bool {
     let s: Option<&SocketChardev> = h.chardevs().state(id);
     let tls = s.and_then(SocketChardev::tls);
-    tls.is_some_and(|tls| !tls.channel.plain().is_empty())
+    tls.is_some_and(|tls| !tls.channel.plain().is_empty() || tls.channel.has_ended())
 }
 
 /// Begins with TLS on a new connection; a client says its hello.

@@ -10,6 +10,8 @@ mod socket_client;
 mod socket_fd;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "tls")]
+mod tls_client;
 #[cfg(feature = "websocket")]
 mod websocket;
 
@@ -30,6 +32,10 @@ pub(super) struct App {
     pub requests: Vec<ChardevRequest>,
     /// What `monitor_get_fd` knows; none while no monitor is being served.
     pub named_fds: Option<Vec<(String, OwnedFd)>>,
+    /// By id.
+    pub tls_creds: Vec<(&'static str, TlsCreds)>,
+    /// Whom the authorization `authz` lets in.
+    pub allowed: Vec<&'static str>,
 }
 
 /// A front end; its opaque value is its place in the list.
@@ -69,6 +75,18 @@ impl ChardevHost for App {
             ))),
         })
     }
+    fn tls_creds(&self, id: &str) -> Result<TlsCreds, Error> {
+        let found = self.tls_creds.iter().find(|(name, _)| *name == id);
+        found
+            .map(|(_, creds)| creds.clone())
+            .ok_or_else(|| no_tls_credentials(id))
+    }
+    fn authz_is_allowed(&self, id: &str, identity: &str) -> Result<bool, Error> {
+        match id {
+            "authz" => Ok(self.allowed.contains(&identity)),
+            _ => Err(no_authz(id)),
+        }
+    }
     fn chardev_report(&mut self, _report: ChardevReport, text: &str) {
         self.reports.push(text.to_owned());
     }
@@ -86,6 +104,8 @@ impl App {
             reports: Vec::new(),
             requests: Vec::new(),
             named_fds: None,
+            tls_creds: Vec::new(),
+            allowed: Vec::new(),
         }
     }
 

@@ -24,7 +24,25 @@ use crate::qapi::Error;
 const SERVER_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.1");
 const CLIENT_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.2");
 const ANY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37.0");
-const EMAIL: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.1");
+
+/// What GnuTLS calls the parts of a name whose usual abbreviation it does not use.
+const NAMES: [(ObjectIdentifier, &str); 12] = [
+    (
+        ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.1"),
+        "EMAIL",
+    ),
+    (ObjectIdentifier::new_unwrap("2.5.4.4"), "surName"),
+    (ObjectIdentifier::new_unwrap("2.5.4.5"), "serialNumber"),
+    (ObjectIdentifier::new_unwrap("2.5.4.9"), "street"),
+    (ObjectIdentifier::new_unwrap("2.5.4.12"), "title"),
+    (ObjectIdentifier::new_unwrap("2.5.4.13"), "description"),
+    (ObjectIdentifier::new_unwrap("2.5.4.15"), "businessCategory"),
+    (ObjectIdentifier::new_unwrap("2.5.4.17"), "postalCode"),
+    (ObjectIdentifier::new_unwrap("2.5.4.42"), "givenName"),
+    (ObjectIdentifier::new_unwrap("2.5.4.43"), "initials"),
+    (ObjectIdentifier::new_unwrap("2.5.4.46"), "dnQualifier"),
+    (ObjectIdentifier::new_unwrap("2.5.4.65"), "pseudonym"),
+];
 
 /// The subject's name as GnuTLS writes it, most general part first:
 /// `C=GB,O=Example,CN=client`. `authz-list` and `authz-simple` compare it.
@@ -35,8 +53,12 @@ pub(super) fn distinguished_name(certificate: &CertificateDer<'_>) -> Option<Str
     let parts = parts.map(|part| {
         let values = part.iter().map(|value| {
             let text = value.to_string();
-            match text.split_once('=') {
-                Some((_, rest)) if value.oid == EMAIL => format!("EMAIL={rest}"),
+            let name = NAMES.iter().find(|(oid, _)| *oid == value.oid);
+            match (name, text.split_once('=')) {
+                // A value that is no text is in hexadecimal, behind a number.
+                (Some((_, name)), Some((short, rest))) if !short.contains('.') => {
+                    format!("{name}={rest}")
+                }
                 _ => text,
             }
         });
@@ -137,9 +159,10 @@ pub(super) fn pair(
     };
     result.map_err(|e| {
         let reason = match e {
-            rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
-                "The certificate hasn't got a known issuer".to_owned()
-            }
+            // The latter if the issuer has a known name, but another key.
+            rustls::Error::InvalidCertificate(
+                CertificateError::UnknownIssuer | CertificateError::BadSignature,
+            ) => "The certificate hasn't got a known issuer".to_owned(),
             e => e.to_string(),
         };
         Error::new(format!(
@@ -182,5 +205,59 @@ fn extensions_of(certificate: &Certificate) -> Extensions {
         is_ca: constraints.map(|(_, c)| c.ca),
         usage: tbs.get_extension().ok().flatten().map(|(_, usage)| usage),
         purposes: tbs.get_extension().ok().flatten().map(|(_, p)| p),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Pki;
+    use super::*;
+    use rcgen::{DistinguishedName, DnType};
+    use rustls::pki_types::pem::PemObject;
+
+    fn name_of(parts: &[(DnType, &str)]) -> String {
+        let pki = Pki::new();
+        pki.issue("client", |p| {
+            p.distinguished_name = DistinguishedName::new();
+            for (part, value) in parts {
+                p.distinguished_name.push(part.clone(), *value);
+            }
+        });
+        let pem = pki.read("client-cert.pem");
+        let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+        distinguished_name(&certificate).unwrap()
+    }
+
+    #[test]
+    fn names_are_written_as_gnutls_does() {
+        let other = |oid: &[u64]| DnType::CustomDnType(oid.to_vec());
+        let name = name_of(&[
+            (DnType::CountryName, "DE"),
+            (DnType::StateOrProvinceName, "X y"),
+            (DnType::LocalityName, "M\u{fc} "),
+            (DnType::OrganizationName, "#Org;x"),
+            (DnType::OrganizationalUnitName, "Eng"),
+            (DnType::CommonName, "a=b,\"c\"\\d<e>"),
+            (other(&[1, 2, 840, 113549, 1, 9, 1]), "joe@example.com"),
+            (other(&[2, 5, 4, 5]), "77"),
+            (other(&[2, 5, 4, 4]), "Doe"),
+        ]);
+        let expected = "C=DE,ST=X y,L=M\u{fc}\\ ,O=\\#Org\\;x,OU=Eng,\
+            CN=a=b\\,\\\"c\\\"\\\\d\\<e\\>,EMAIL=joe@example.com,serialNumber=77,surName=Doe";
+        assert_eq!(name, expected);
+    }
+
+    #[test]
+    fn a_value_cannot_pass_for_another_part() {
+        let name = name_of(&[
+            (DnType::CommonName, "x,CN=admin"),
+            (DnType::OrganizationName, "a\nb"),
+        ]);
+        assert_eq!(name, "CN=x\\,CN=admin,O=a\\0ab");
+    }
+
+    #[test]
+    fn what_is_no_certificate_has_no_name() {
+        assert_eq!(distinguished_name(&CertificateDer::from(&b"x"[..])), None);
     }
 }

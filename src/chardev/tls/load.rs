@@ -338,3 +338,129 @@ impl ServerCertVerifier for AnyServer {
         self.0.signature_verification_algorithms.supported_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Pki;
+    use super::*;
+    use rcgen::{date_time_ymd, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose};
+
+    /// The error, with the directory's name taken out.
+    fn error(pki: &Pki, endpoint: TlsEndpoint) -> String {
+        let e = match pki.options(endpoint).load() {
+            Ok(_) => return "fine".to_owned(),
+            Err(e) => e.to_string(),
+        };
+        e.replace(&pki.dir.path().display().to_string(), "DIR")
+    }
+
+    #[test]
+    fn missing_files() {
+        use TlsEndpoint::{Client, Server};
+        for (name, endpoint, needed) in [
+            ("ca-cert.pem", Server, true),
+            ("server-cert.pem", Server, true),
+            ("server-key.pem", Server, true),
+            ("client-cert.pem", Server, false),
+            ("ca-cert.pem", Client, true),
+            ("server-key.pem", Client, false),
+            ("client-cert.pem", Client, false),
+            ("client-key.pem", Client, false),
+        ] {
+            let pki = Pki::new();
+            pki.remove(name);
+            let expected = match needed {
+                true => {
+                    format!("Unable to access credentials DIR/{name}: No such file or directory")
+                }
+                false => "fine".to_owned(),
+            };
+            assert_eq!(error(&pki, endpoint), expected);
+        }
+    }
+
+    #[test]
+    fn files_with_the_wrong_contents() {
+        const PAIR: &str =
+            "Cannot load certificate 'DIR/server-cert.pem' & key 'DIR/server-key.pem'";
+        let no_crl =
+            "Cannot load CRL 'DIR/ca-crl.pem': there is no revocation list in PEM form in it";
+        let other_key = Pki::new().read("server-key.pem");
+        let other_ca = Pki::new().read("ca-cert.pem");
+        for (name, text, expected) in [
+            ("ca-cert.pem", "x", "Unable to import CA certificate list DIR/ca-cert.pem".to_owned()),
+            ("server-cert.pem", "x", "Unable to import server certificate DIR/server-cert.pem: there is no certificate in PEM form in it".to_owned()),
+            ("server-key.pem", "x", format!("{PAIR}: there is no key in PEM form in the latter")),
+            ("server-key.pem", "-----BEGIN ENCRYPTED PRIVATE KEY-----", format!("{PAIR}: encrypted keys are not supported")),
+            ("server-key.pem", "Proc-Type: 4,ENCRYPTED", format!("{PAIR}: encrypted keys are not supported")),
+            ("server-key.pem", &other_key, format!("{PAIR}: The certificate and the given key do not match.")),
+            ("ca-cert.pem", &other_ca, "Our own certificate DIR/server-cert.pem failed validation against DIR/ca-cert.pem: The certificate hasn't got a known issuer".to_owned()),
+            ("ca-crl.pem", "x", no_crl.to_owned()),
+        ] {
+            let pki = Pki::new();
+            pki.write(name, text);
+            assert_eq!(error(&pki, TlsEndpoint::Server), expected);
+        }
+    }
+
+    #[test]
+    fn certificates_that_are_for_something_else() {
+        type Change = fn(&mut CertificateParams);
+        let own = "DIR/server-cert.pem";
+        let table: [(Change, String); 5] = [
+            (|p| p.not_after = date_time_ymd(2021, 1, 1), format!("The server certificate {own} has expired")),
+            (|p| p.not_before = date_time_ymd(2990, 1, 1), format!("The server certificate {own} is not yet active")),
+            (|p| p.key_usages = vec![KeyUsagePurpose::KeyAgreement], format!("Certificate {own} usage does not permit digital signature")),
+            (|p| p.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth], format!("Certificate {own} purpose does not allow use with a TLS server")),
+            (|p| p.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained), format!("The certificate {own} basic constraints show a CA, but we need one for a server")),
+        ];
+        for (change, expected) in table {
+            let pki = Pki::new();
+            pki.issue("server", change);
+            assert_eq!(error(&pki, TlsEndpoint::Server), expected);
+            let mut unchecked = pki.options(TlsEndpoint::Server);
+            unchecked.sanity_check = false;
+            assert!(unchecked.load().is_ok(), "{expected}");
+        }
+        let table: [(Change, &str); 4] = [
+            (
+                |p| p.not_after = date_time_ymd(2021, 1, 1),
+                "The CA certificate DIR/ca-cert.pem has expired",
+            ),
+            (
+                |p| p.not_before = date_time_ymd(2990, 1, 1),
+                "The CA certificate DIR/ca-cert.pem is not yet active",
+            ),
+            (
+                |p| p.is_ca = IsCa::ExplicitNoCa,
+                "The certificate DIR/ca-cert.pem basic constraints do not show a CA",
+            ),
+            (
+                |p| p.key_usages = vec![KeyUsagePurpose::DigitalSignature],
+                "Certificate DIR/ca-cert.pem usage does not permit certificate signing",
+            ),
+        ];
+        for (change, expected) in table {
+            assert_eq!(error(&Pki::with_ca(change), TlsEndpoint::Server), expected);
+        }
+    }
+
+    #[test]
+    fn priorities() {
+        for (priority, expected) in [
+            ("", Some(2)),
+            ("NORMAL", Some(2)),
+            ("NORMAL:-VERS-TLS1.0:-VERS-TLS1.1", Some(2)),
+            ("NORMAL:-VERS-TLS1.2", Some(1)),
+            ("NORMAL:-VERS-ALL:+VERS-TLS1.3", Some(1)),
+            ("NORMAL:-VERS-ALL", None),
+            ("NORMAL:+VERS-TLS1.0", None),
+            ("NORMAL:-AES-128-GCM", None),
+            ("SECURE256", None),
+            ("normal", None),
+        ] {
+            let versions = versions(priority).map(|v| v.len()).ok();
+            assert_eq!(versions, expected, "{priority}");
+        }
+    }
+}

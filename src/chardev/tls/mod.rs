@@ -35,6 +35,9 @@ mod load;
 #[cfg(not(feature = "tls"))]
 mod absent;
 
+#[cfg(all(test, feature = "tls"))]
+pub(super) mod testing;
+
 use std::fmt;
 use std::path::PathBuf;
 

@@ -1,6 +1,7 @@
 //! Stream sockets, as server or client (QEMU's `char-socket.c`).
 //!
-//! A server serves one client at a time. While one is connected the listening
+//! A server serves one client at a time, unless it has `max-clients`
+//! ([`socket_clients`](super::socket_clients)). While one is connected the listening
 //! socket is not watched, so further clients wait in the kernel's queue; when
 //! the client leaves, the oldest of them is taken.
 //!
@@ -29,7 +30,8 @@
 //! disconnected, and the next client waits.
 //!
 //! How bytes are read and written meanwhile is in `socket_io`; how a client
-//! connects, in `socket_client`.
+//! connects, in `socket_client`; how a server serves several clients, in
+//! `socket_clients`.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -43,9 +45,11 @@ use super::address::{connection_ends, socket_address_to_string, Ends};
 use super::be::qemu_chr_be_event;
 use super::config::{SocketAddress, SocketConfig};
 use super::host::{ChardevHost, ChardevReport};
+use super::manage::object_unparent;
 use super::net::{self, UnixPath};
-use super::scm_rights::RightsBuf;
+use super::scm_rights::Receiver;
 use super::socket_client::{self, Client};
+use super::socket_clients::{self, Clients};
 use super::socket_io::{
     tcp_chr_handshake, tcp_chr_update_read_handler, tcp_chr_watch_fd, tcp_chr_write, Websock,
 };
@@ -72,9 +76,37 @@ pub(super) struct SocketChardev {
     /// Outlives connections, in the state the last one left it in, as in QEMU.
     pub(super) telnet: Option<TelnetDecoder>,
     pub(super) tls_creds: Option<TlsCreds>,
+    /// The clients of a server that serves several.
+    pub(super) clients: Option<Clients>,
+    /// Of such a client's chardev: the server's.
+    pub(super) server: Option<ChardevId>,
 }
 
 impl SocketChardev {
+    pub(super) fn new(
+        config: &SocketConfig,
+        addr: &SocketAddress,
+        tls_creds: Option<TlsCreds>,
+    ) -> Self {
+        let telnet = (config.server && (config.telnet || config.tn3270))
+            .then(|| TelnetDecoder::new(config.tn3270));
+        SocketChardev {
+            config: config.clone(),
+            addr: addr.clone(),
+            listener: None,
+            connection: None,
+            client: Client::new(config),
+            telnet,
+            tls_creds,
+            clients: None,
+            server: None,
+        }
+    }
+
+    pub(super) fn connection(&self) -> Option<&Connection> {
+        self.connection.as_ref()
+    }
+
     pub(super) fn tls(&self) -> Option<&Tls> {
         self.connection.as_ref()?.tls.as_ref()
     }
@@ -110,7 +142,7 @@ pub(super) struct Connection {
     /// Whether a front end was given the descriptor to watch.
     pub(super) watched_by_frontend: bool,
     /// For unix sockets, over which descriptors may come.
-    pub(super) rights: Option<RightsBuf>,
+    pub(super) receiver: Option<Receiver>,
     pub(super) msgfd: Option<OwnedFd>,
 }
 
@@ -160,7 +192,10 @@ fn validate(config: &SocketConfig) -> Result<(), Error> {
     if config.websocket && !cfg!(feature = "websocket") {
         return error("this build has no websocket support");
     }
-    Ok(())
+    if !config.server && config.max_clients != 1 {
+        return error("'max-clients' option is incompatible with socket in client connect mode");
+    }
+    socket_clients::check_max(config.max_clients)
 }
 
 /// Opens the backend (`qmp_chardev_open_socket`).
@@ -171,22 +206,13 @@ pub(super) fn qmp_chardev_open_socket<H: ChardevHost>(
 ) -> Result<(), Error> {
     validate(config)?;
     let tls_creds = tls::creds_for(h, config)?;
-    let telnet = (config.server && (config.telnet || config.tn3270))
-        .then(|| TelnetDecoder::new(config.tn3270));
-    let mut state = SocketChardev {
-        config: config.clone(),
-        addr: config.addr.clone(),
-        listener: None,
-        connection: None,
-        client: Client::new(config),
-        telnet,
-        tls_creds,
-    };
+    let mut state = SocketChardev::new(config, &config.addr, tls_creds);
     if !config.server {
         h.chardevs_mut().set_state(id, Box::new(state));
         return socket_client::qmp_chardev_open_socket_client(h, id);
     }
-    let listening = net::socket_listen(h, &config.addr)?;
+    let listening = net::socket_listen(h, &config.addr, config.max_clients)?;
+    state.clients = Clients::new(config.max_clients);
     state.addr = listening.addr;
     state.listener = Some(Listener {
         fd: Rc::new(listening.fd),
@@ -222,17 +248,24 @@ fn tcp_chr_wait_connected<H: ChardevHost>(h: &mut H, id: ChardevId) -> Result<()
             (None, Some(listener)) => (listener.fd.clone(), tcp_chr_accept),
             (None, None) => return Ok(()),
         };
+        let serves_clients = s.clients.is_some();
         let mut fds = [PollFd::new(fd.as_fd(), flags)];
         match poll(&mut fds, PollTimeout::NONE) {
+            // It is taken in once there is a front end.
+            Ok(_) if serves_clients => return Ok(()),
             Ok(_) | Err(Errno::EINTR) => step(h, id),
             Err(e) => return Err(Error::from_io("Failed to wait for a client", &e.into())),
         }
     }
 }
 
-/// Watches the listener, unless there is none or a client is connected.
-fn tcp_chr_listen<H: ChardevHost>(h: &mut H, id: ChardevId) {
-    let Some(s) = state(h, id).filter(|s| s.connection.is_none()) else {
+/// Watches the listener, unless there is none or no client can be taken.
+pub(super) fn tcp_chr_listen<H: ChardevHost>(h: &mut H, id: ChardevId) {
+    let free = |s: &&mut SocketChardev| match &s.clients {
+        Some(clients) => clients.has_room(),
+        None => s.connection.is_none(),
+    };
+    let Some(s) = state(h, id).filter(free) else {
         return;
     };
     let Some(listener) = s.listener.as_ref().filter(|l| l.watch.is_none()) else {
@@ -250,7 +283,7 @@ fn tcp_chr_listen<H: ChardevHost>(h: &mut H, id: ChardevId) {
 }
 
 /// Stops watching the listener.
-fn tcp_chr_unlisten<H: ChardevHost>(h: &mut H, id: ChardevId) {
+pub(super) fn tcp_chr_unlisten<H: ChardevHost>(h: &mut H, id: ChardevId) {
     let Some(listener) = state(h, id).and_then(|s| s.listener.as_mut()) else {
         return;
     };
@@ -265,7 +298,9 @@ fn tcp_chr_unlisten<H: ChardevHost>(h: &mut H, id: ChardevId) {
 
 /// A client is at the door.
 fn tcp_chr_accept<H: ChardevHost>(h: &mut H, id: ChardevId) {
-    let Some(listener) = state(h, id).and_then(|s| s.listener.as_ref()) else {
+    let Some(s) = state(h, id) else { return };
+    let serves_clients = s.clients.is_some();
+    let Some(listener) = s.listener.as_ref() else {
         return;
     };
     let listener = listener.fd.clone();
@@ -279,7 +314,11 @@ fn tcp_chr_accept<H: ChardevHost>(h: &mut H, id: ChardevId) {
                 listener.as_raw_fd(),
                 fd.as_raw_fd()
             );
-            tcp_chr_new_client(h, id, Rc::new(fd));
+            if serves_clients {
+                socket_clients::add(h, id, Rc::new(fd));
+            } else {
+                tcp_chr_new_client(h, id, Rc::new(fd));
+            }
         }
         Err(e) => match e.raw_os_error().map(Errno::from_raw) {
             // It went away again, or it was a false alarm.
@@ -337,7 +376,7 @@ pub(super) fn tcp_chr_new_client<H: ChardevHost>(h: &mut H, id: ChardevId, fd: R
         hup_timer: None,
         reads: 0,
         watched_by_frontend: false,
-        rights: (!inet && !websocket && !encrypted).then(RightsBuf::new),
+        receiver: (!inet && !websocket && !encrypted).then(Receiver::new),
         msgfd: None,
     });
     if encrypted {
@@ -376,8 +415,12 @@ pub(super) fn tcp_chr_connect<H: ChardevHost>(h: &mut H, id: ChardevId) {
 pub(super) fn tcp_chr_disconnect<H: ChardevHost>(h: &mut H, id: ChardevId) {
     let was_open = tcp_chr_free_connection(h, id);
     tcp_chr_listen(h, id);
-    if was_open {
+    let is_client = state(h, id).is_some_and(|s| s.server.is_some());
+    if was_open || is_client {
         qemu_chr_be_event(h, id, ChrEvent::Closed);
+    }
+    if is_client {
+        return object_unparent(h, id);
     }
     socket_client::restart_timer(h, id);
 }
@@ -433,7 +476,8 @@ pub fn char_socket_yank<H: ChardevHost>(h: &mut H, id: ChardevId) {
     }
 }
 
-fn char_socket_finalize<H: ChardevHost>(h: &mut H, id: ChardevId) {
+pub(super) fn char_socket_finalize<H: ChardevHost>(h: &mut H, id: ChardevId) {
+    socket_clients::left(h, id);
     tcp_chr_free_connection(h, id);
     tcp_chr_unlisten(h, id);
     socket_client::cancel(h, id);

@@ -121,7 +121,7 @@ pub(super) fn tcp_chr_tls_init<H: ChardevHost>(h: &mut H, id: ChardevId) {
     let Some(c) = connection(h, id) else { return };
     match tls {
         Ok(tls) => c.tls = tls,
-        Err(e) => return give_up(h, id, &e.to_string()),
+        Err(e) => return refuse(h, id, &e.to_string()),
     }
     tcp_chr_update_read_handler(h, id);
     // If it cannot be sent, the loop is about to say that the peer is gone.
@@ -139,15 +139,15 @@ pub(super) fn tcp_chr_tls_handshake<H: ChardevHost>(h: &mut H, id: ChardevId) {
     match filled {
         Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
         Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-        Err(e) => return give_up(h, id, &strerror(&e)),
-        Ok(false) if handshaking => return give_up(h, id, "the peer went away"),
+        Err(e) => return refuse(h, id, &strerror(&e)),
+        Ok(false) if handshaking => return refuse(h, id, "the peer went away"),
         Ok(_) => {}
     }
     if handshaking {
         return;
     }
     if let Err(reason) = check_authz(h, id) {
-        return give_up(h, id, &reason);
+        return refuse(h, id, &reason);
     }
     let Some(c) = connection(h, id) else { return };
     if let Some(tls) = &mut c.tls {
@@ -176,23 +176,20 @@ fn check_authz<H: ChardevHost>(h: &mut H, id: ChardevId) -> Result<(), String> {
     }
 }
 
-/// Ends a handshake that failed.
-fn give_up<H: ChardevHost>(h: &mut H, id: ChardevId, reason: &str) {
-    report_reason(h, id, reason);
+/// Ends a connection on which something came that TLS could not read.
+pub(super) fn give_up<H: ChardevHost>(h: &mut H, id: ChardevId, e: &io::Error) {
+    // The alert, so that the peer knows.
+    let _ = flush(h, id);
+    refuse(h, id, &strerror(e));
+}
+
+fn refuse<H: ChardevHost>(h: &mut H, id: ChardevId, reason: &str) {
+    report(h, id, reason);
     tcp_chr_disconnect(h, id);
 }
 
-/// Reports what TLS could not read on an open connection, and has the peer told.
-/// Other errors are those of any connection.
-pub(super) fn report<H: ChardevHost>(h: &mut H, id: ChardevId, e: &io::Error) {
-    if e.kind() == io::ErrorKind::InvalidData {
-        let _ = flush(h, id);
-        report_reason(h, id, &strerror(e));
-    }
-}
-
 /// One line; of a client's row of failures only the first.
-fn report_reason<H: ChardevHost>(h: &mut H, id: ChardevId, reason: &str) {
+fn report<H: ChardevHost>(h: &mut H, id: ChardevId, reason: &str) {
     let Some(s) = state(h, id) else { return };
     if !s.config.server && std::mem::replace(&mut s.client.reported, true) {
         return;

@@ -1,6 +1,7 @@
 //! HMP commands of the machine: run state, information, and those whose
 //! subsystem this machine does not have, which say so.
 
+use super::block::{BlockNode, Drive};
 use super::commands::{netdev_options, QEMU_NETDEV_OPTS};
 use super::schema::{
     AbsentCommands, MachineCommands, NetClientDriver, QKeyCode, RunStateCommands, WatchdogAction,
@@ -34,7 +35,9 @@ fn handler(name: &str) -> Option<HmpHandler<Machine>> {
         "one-insn-per-tb" => hmp_one_insn_per_tb,
         "sync-profile" => hmp_sync_profile,
         "info balloon" => hmp_info_balloon,
-        "info block" | "info cpus" | "info roms" | "info memory-devices" => nothing,
+        "info roms" | "info memory-devices" => nothing,
+        "info block" => hmp_info_block,
+        "info cpus" => hmp_info_cpus,
         "info hotpluggable-cpus" => hmp_info_hotpluggable_cpus,
         "info iothreads" => hmp_info_iothreads,
         "info kvm" => hmp_info_kvm,
@@ -114,6 +117,7 @@ static QEMU_DEVICE_OPTS: QemuOptsList = QemuOptsList {
     name: "device",
     implied_opt_name: Some("driver"),
     desc: &[],
+    extensions: &[],
 };
 
 /// Reads the options of `device_add` and `netdev_add` while their line is
@@ -224,9 +228,71 @@ fn hmp_sync_profile(hmp: Cx, args: &HmpArgs) {
     }
 }
 
+fn hmp_info_cpus(hmp: Cx, _args: &HmpArgs) {
+    for cpu in hmp.rt.state.cpus() {
+        let mark = if cpu.index == 0 { '*' } else { ' ' };
+        let (index, thread) = (cpu.index, cpu.thread_id);
+        hmp.print(format!("{mark} CPU #{index}: thread_id={thread}\n"));
+    }
+}
+
 fn hmp_info_hotpluggable_cpus(hmp: Cx, _args: &HmpArgs) {
-    let e = Error::new("machine does not support hot-plugging CPUs");
-    hmp.handle_error(Err::<(), _>(e));
+    let result = hmp.rt.state.cpu_slots();
+    let Some(slots) = hmp.handle_error(result) else {
+        return;
+    };
+    hmp.print("Hotpluggable CPUs:\n");
+    for slot in slots {
+        hmp.print(format!(
+            "  type: \"{}\"\n  vcpus_count: \"1\"\n",
+            slot.typename
+        ));
+        if let Some(path) = slot.path {
+            hmp.print(format!("  qom_path: \"{path}\"\n"));
+        }
+        hmp.print("  CPUInstance Properties:\n");
+        for (name, number) in slot.place.ids() {
+            hmp.print(format!("    {name}: \"{number}\"\n"));
+        }
+    }
+}
+
+fn hmp_info_block(hmp: Cx, _args: &HmpArgs) {
+    let m = &hmp.rt.state;
+    let text =
+        |drive: &Drive| drive_text(drive, drive.node.as_deref().and_then(|n| m.blocks.node(n)));
+    let texts: Vec<String> = m.drives().iter().map(text).collect();
+    hmp.print(texts.join("\n"));
+}
+
+/// A drive as `info block` describes it.
+fn drive_text(drive: &Drive, node: Option<&BlockNode>) -> String {
+    let title = match node {
+        Some(node) => format!(
+            "{}: {} ({}{})\n",
+            node.name,
+            node.filename,
+            node.driver.as_str(),
+            if node.read_only { ", read-only" } else { "" }
+        ),
+        None => format!("{}: [not inserted]\n", drive.qdev),
+    };
+    let mut text = format!("{title}    Attached to:      {}\n", drive.qdev);
+    if drive.removable {
+        text.push_str("    Removable device: not locked, tray closed\n");
+    }
+    if let Some(node) = node {
+        let direct = if node.direct { ", direct" } else { "" };
+        let no_flush = if node.no_flush {
+            ", ignore flushes"
+        } else {
+            ""
+        };
+        text.push_str(&format!(
+            "    Cache mode:       writeback{direct}{no_flush}\n"
+        ));
+    }
+    text
 }
 
 fn hmp_info_iothreads(hmp: Cx, _args: &HmpArgs) {

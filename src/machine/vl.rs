@@ -2,19 +2,20 @@
 //!
 //! Options are read first and carried out in a fixed order, whatever their
 //! order on the command line: settings, the log, objects, chardevs, serial
-//! ports, monitors, the machine. So a monitor may name a chardev that comes
+//! ports, objects that use chardevs, monitors, the machine. So a monitor may name a chardev that comes
 //! later, and one wrong option leaves nothing behind.
 
 use std::io::Write;
 use std::process::ExitCode;
 
 use super::cli::{self, Opt};
+use super::hardware::Hardware;
 use super::report::Reporter;
 use super::settings::{Settings, OPTION_GROUPS};
-use super::{host, Machine};
+use super::{host, Machine, MachineOptions};
 use crate::chardev::{
-    self, chardev_add, invalid_char_driver, qemu_chr_find, qemu_chr_parse_cli,
-    qemu_chr_parse_compat, ChardevReport, ParsedCompat, CHARDEV_BACKENDS,
+    self, chardev_add, invalid_char_driver, qemu_chr_check_one_client, qemu_chr_find,
+    qemu_chr_parse_cli, qemu_chr_parse_compat, ChardevReport, ParsedCompat, CHARDEV_BACKENDS,
 };
 use crate::main_loop::{Host, Signal};
 use crate::monitor::{version, MonitorMode, MonitorOptions};
@@ -125,7 +126,9 @@ fn start(program: &str, args: &[String], reporter: &mut Reporter) -> Result<Star
         warn(reporter, &item, &warnings);
         // These are about the machine, not about the option, in QEMU's words.
         let taken = match (taken, opt) {
-            (Err(e), Opt::Machine) => return Err(e.into()),
+            (Err(e), Opt::Machine | Opt::Cpu | Opt::Smp | Opt::Boot | Opt::Rtc) => {
+                return Err(e.into());
+            }
             (taken, _) => taken.map_err(|e| item.failed(e))?,
         };
         if !taken {
@@ -137,25 +140,40 @@ fn start(program: &str, args: &[String], reporter: &mut Reporter) -> Result<Star
     if settings.guest_name {
         reporter.set_guest_name(Some(settings.machine.name.clone()));
     }
-    let mut pidfile = host::Pidfile::open(settings.pidfile.as_deref())?;
+    let mut accel_reports = Vec::new();
+    let chosen = settings.hardware.choose_accel(&mut accel_reports);
+    for e in &accel_reports {
+        reporter.error(None, e);
+    }
+    chosen?;
+    host::raise_fd_limit();
+    let background = match settings.daemonize {
+        true => Some(host::Background::start()?),
+        false => None,
+    };
+    let pidfile = host::Pidfile::create(settings.pidfile.as_deref())?;
     let mut rt = make_runtime(&settings, reporter)?;
     if let Some(echr) = settings.echr {
         chardev::set_term_escape_char(&mut rt, echr);
     }
     chardev::suspend_mux_open(&mut rt);
-    make_objects(&mut rt, &pending, reporter)?;
-    rt.state
-        .init_memory(settings.ram_size, settings.memory_backend.as_deref())?;
+    make_objects(&mut rt, &pending, reporter, Stage::BeforeChardevs)?;
     make_chardevs(&mut rt, &pending, reporter, settings.daemonize)?;
     make_netdevs(&mut rt, &pending, reporter)?;
+    make_blockdevs(&mut rt, &pending)?;
     make_ports(&mut rt, &pending)?;
+    make_objects(&mut rt, &pending, reporter, Stage::AfterChardevs)?;
+    make_board(&mut rt, &settings.hardware, reporter)?;
     make_monitors(&mut rt, &pending, reporter, &settings)?;
+    report_for(&mut rt, reporter, None);
     make_devices(&mut rt, &pending, reporter)?;
     chardev::resume_mux_open(&mut rt);
-    if settings.daemonize {
-        host::daemonize()?;
+    if settings.lock_memory {
+        host::lock_memory()?;
     }
-    pidfile.write()?;
+    if let Some(background) = background {
+        background.finish()?;
+    }
     watch_signals(&mut rt)?;
     super::commands::start_machine(&mut rt);
     Ok(Start::Run(Box::new(rt), pidfile))
@@ -178,9 +196,9 @@ fn print_and_end(program: &str, opt: Opt, arg: Option<&str>) -> bool {
             "List of user creatable objects:",
             &super::objects::user_creatable_types(),
         ),
-        Opt::Machine if help => {
-            "Supported machines are:\nnone                 empty machine (default)\n".to_owned()
-        }
+        Opt::Machine if help => super::board::machine_help(),
+        Opt::Accel if help => "Accelerators supported in QEMU binary:\ntcg\n".to_owned(),
+        Opt::Cpu if help => super::cpu::models::help(),
         Opt::Trace if help => {
             let names = crate::trace::ALL.iter().map(|e| format!("{}\n", e.name));
             names.collect()
@@ -206,14 +224,19 @@ fn list(title: &str, names: &[&str]) -> String {
 }
 
 fn make_runtime(settings: &Settings, reporter: &Reporter) -> Result<Runtime<Machine>, Failure> {
-    let mut machine = Machine::new(settings.machine.clone());
+    let hardware = &settings.hardware;
+    let mut machine = Machine::new(MachineOptions {
+        class: hardware.class,
+        topology: hardware.topology()?,
+        ..settings.machine.clone()
+    });
+    machine.set_properties(&hardware.properties, hardware.boot()?)?;
     if let Some(path) = &settings.log_file {
         machine.log.set_name(path).map_err(Error::new)?;
     }
     let mut rt =
         Runtime::new(machine).map_err(|e| Error::from_io("the main loop cannot be made", &e))?;
-    let for_reports = reporter.clone();
-    rt.set_report(move |_, text| for_reports.error(None, &Error::new(text.to_owned())));
+    report_for(&mut rt, reporter, None);
     rt.set_compat_policy(settings.policy);
     rt.set_preconfig(settings.machine.preconfig);
     rt.set_options(OPTION_GROUPS);
@@ -233,15 +256,68 @@ fn make_runtime(settings: &Settings, reporter: &Reporter) -> Result<Runtime<Mach
     Ok(rt)
 }
 
+/// From now on, what is said besides is about this option, or about none.
+fn report_for(rt: &mut Runtime<Machine>, reporter: &Reporter, item: Option<&Pending>) {
+    let location = item.map(|item| item.location.clone());
+    let reporter = reporter.clone();
+    rt.set_report(move |report, text| {
+        let e = Error::new(text.to_owned());
+        match report {
+            ChardevReport::Info => {
+                chardev::print_stderr(&reporter.message(location.as_deref(), "info: ", &e));
+            }
+            ChardevReport::Warning => reporter.warning(location.as_deref(), &e),
+            ChardevReport::Error => reporter.error(None, &e),
+        }
+    });
+}
+
+/// Objects come before chardevs, which may use them; but monitors use chardevs.
+#[derive(PartialEq, Eq)]
+enum Stage {
+    BeforeChardevs,
+    AfterChardevs,
+}
+
 fn make_objects(
     rt: &mut Runtime<Machine>,
     pending: &[Pending],
-    _reporter: &Reporter,
+    reporter: &Reporter,
+    stage: Stage,
 ) -> Result<(), Failure> {
     for item in pending.iter().filter(|p| p.opt == Opt::Object) {
-        super::commands::object_from_cli(rt, &item.arg).map_err(|e| item.failed(e))?;
+        let late = super::commands::is_made_after_chardevs(rt, &item.arg);
+        if late == (stage == Stage::AfterChardevs) {
+            report_for(rt, reporter, Some(item));
+            super::commands::object_from_cli(rt, &item.arg).map_err(|e| item.failed(e))?;
+        }
     }
     Ok(())
+}
+
+/// Memory and processors.
+fn make_board(
+    rt: &mut Runtime<Machine>,
+    hardware: &Hardware,
+    reporter: &Reporter,
+) -> Result<(), Failure> {
+    let class = hardware.class;
+    if class.deprecated {
+        let text = format!(
+            "Machine type '{}' is deprecated: machines more than 3 years old are subject to \
+             deletion after 6 years",
+            class.name
+        );
+        reporter.warning(None, &Error::new(text));
+    }
+    let backend = hardware.memory_backend.as_deref();
+    rt.state.init_memory(hardware.ram_size, backend)?;
+    let mut warnings = Vec::new();
+    let made = rt.state.init_board(hardware.cpu.clone(), &mut warnings);
+    for w in &warnings {
+        reporter.warning(None, w);
+    }
+    Ok(made?)
 }
 
 fn make_netdevs(
@@ -254,6 +330,13 @@ fn make_netdevs(
         let result = super::commands::netdev_from_cli(rt, &item.arg, &mut warnings);
         warn(reporter, item, &warnings);
         result.map_err(|e| item.failed(e))?;
+    }
+    Ok(())
+}
+
+fn make_blockdevs(rt: &mut Runtime<Machine>, pending: &[Pending]) -> Result<(), Failure> {
+    for item in pending.iter().filter(|p| p.opt == Opt::Blockdev) {
+        super::commands::blockdev_from_cli(rt, &item.arg).map_err(|e| item.failed(e))?;
     }
     Ok(())
 }
@@ -306,22 +389,18 @@ fn add_chardev(
     label: &str,
     config: crate::chardev::ChardevConfig,
 ) -> Result<(), Failure> {
-    let location = item.location.clone();
-    let for_reports = reporter.clone();
-    rt.set_report(move |report, text| {
-        let e = Error::new(text.to_owned());
-        match report {
-            ChardevReport::Info => {
-                eprint!("{}", for_reports.message(Some(&location), "info: ", &e));
-            }
-            ChardevReport::Error => for_reports.error(None, &e),
-        }
-    });
+    report_for(rt, reporter, Some(item));
     let added = chardev_add(rt, label, config).map_err(|e| item.failed(e))?;
     if let Some(pty) = added.pty {
-        println!("char device redirected to {pty} (label {label})");
+        announce_pty(&pty, label);
     }
     Ok(())
+}
+
+fn announce_pty(pty: &str, label: &str) {
+    let text = format!("char device redirected to {pty} (label {label})\n");
+    // Who does not read it does not want to know.
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 /// Serial and parallel ports: chardevs without anybody behind them, since the
@@ -341,7 +420,8 @@ fn make_ports(rt: &mut Runtime<Machine>, pending: &[Pending]) -> Result<(), Fail
                 ParsedCompat::None => {}
                 ParsedCompat::Existing(id) => {
                     // QEMU has no line of its own for this.
-                    qemu_chr_find(rt, &id).ok_or_else(|| failed(Error::new("")))?;
+                    let chr = qemu_chr_find(rt, &id).ok_or_else(|| failed(Error::new("")))?;
+                    qemu_chr_check_one_client(rt, chr).map_err(failed)?;
                 }
                 ParsedCompat::New {
                     label,
@@ -349,8 +429,9 @@ fn make_ports(rt: &mut Runtime<Machine>, pending: &[Pending]) -> Result<(), Fail
                     with_mux_mon,
                 } => {
                     let added = chardev_add(rt, &label, config).map_err(failed)?;
+                    qemu_chr_check_one_client(rt, added.id).map_err(failed)?;
                     if let Some(pty) = added.pty {
-                        println!("char device redirected to {pty} (label {label})");
+                        announce_pty(&pty, &label);
                     }
                     if with_mux_mon {
                         let options = MonitorOptions::new(label);
@@ -372,6 +453,7 @@ fn make_monitors(
     let mut ids = Vec::new();
     let mut any = false;
     for item in pending {
+        report_for(rt, reporter, Some(item));
         let (mode, pretty) = match item.opt {
             Opt::Qmp => (MonitorMode::Control, false),
             Opt::QmpPretty => (MonitorMode::Control, true),

@@ -7,6 +7,7 @@ mod process;
 mod socket;
 mod socket_addr;
 mod socket_client;
+mod socket_clients;
 mod socket_fd;
 #[cfg(feature = "tls")]
 mod tls;
@@ -36,6 +37,10 @@ pub(super) struct App {
     pub tls_creds: Vec<(&'static str, TlsCreds)>,
     /// Whom the authorization `authz` lets in.
     pub allowed: Vec<&'static str>,
+    /// What is done with a client of a server with several.
+    pub new_client: fn(&mut App, ChardevId),
+    /// The label of what a front end is to remove.
+    pub removes: &'static str,
 }
 
 /// A front end; its opaque value is its place in the list.
@@ -106,6 +111,8 @@ impl App {
             named_fds: None,
             tls_creds: Vec::new(),
             allowed: Vec::new(),
+            new_client: |_, _| {},
+            removes: "",
         }
     }
 
@@ -187,21 +194,21 @@ impl App {
     }
 }
 
-const HANDLERS: CharHandlers<App> = CharHandlers {
-    can_read: |app, n| app.fronts[n as usize].room,
-    read: |app, n, bytes| {
+const HANDLERS: CharHandlers<App> = CharHandlers::new(
+    |app, n| app.fronts[n as usize].room,
+    |app, n, bytes| {
         let front = &mut app.fronts[n as usize];
         assert!(bytes.len() <= front.room, "more than it could take");
         front.got.extend(bytes);
         front.pieces.push(bytes.len());
         (front.on_read)(app, n as usize, bytes);
     },
-    event: |app, n, event| {
+    |app, n, event| {
         let front = &mut app.fronts[n as usize];
         front.events.push(event);
         (front.on_event)(app, n as usize, event);
     },
-};
+);
 
 /// What has arrived at a client by now, without waiting.
 pub(super) fn received(mut client: &UnixStream) -> Vec<u8> {

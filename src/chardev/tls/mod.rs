@@ -146,6 +146,13 @@ pub struct TlsCreds {
     loaded: load::Loaded,
 }
 
+impl TlsCreds {
+    /// Whether the peer must have a certificate.
+    pub fn verify_peer(&self) -> bool {
+        self.verify_peer
+    }
+}
+
 impl fmt::Debug for TlsCreds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Without the keys.

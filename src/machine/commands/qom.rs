@@ -74,7 +74,7 @@ impl QomCommands for Machine {
     }
 }
 
-fn property_info(listing: PropertyListing) -> ObjectPropertyInfo {
+pub(super) fn property_info(listing: PropertyListing) -> ObjectPropertyInfo {
     ObjectPropertyInfo {
         name: listing.name,
         r#type: listing.type_name,

@@ -12,7 +12,6 @@ pub(super) static TYPES: &[&ObjectType] = &[
     &OBJECT,
     &CONTAINER,
     &MACHINE,
-    &NONE_MACHINE,
     &MEMORY_REGION,
     &BUS,
     &SYSTEM_BUS,
@@ -40,10 +39,11 @@ pub(super) static TYPES: &[&ObjectType] = &[
 
 pub(crate) static CONTAINER: ObjectType = ObjectType::new("container", &OBJECT);
 
-static MACHINE: ObjectType = ObjectType::new_abstract("machine", &OBJECT, &MACHINE_PROPERTIES);
-pub(crate) static NONE_MACHINE: ObjectType = ObjectType::new("none-machine", &MACHINE);
+/// What the types of all machines are derived from; those are in `board`.
+pub(crate) static MACHINE: ObjectType =
+    ObjectType::new_abstract("machine", &OBJECT, &MACHINE_PROPERTIES);
 
-static MACHINE_PROPERTIES: [Property; 18] = [
+static MACHINE_PROPERTIES: [Property; 20] = [
     text("kernel", "Linux kernel to boot"),
     text(
         "dt-compatible",
@@ -72,6 +72,13 @@ static MACHINE_PROPERTIES: [Property; 18] = [
         Getter::Bool(true),
         "include memory in core dumps",
     ),
+    Property::new(
+        "smp",
+        "SMPConfiguration",
+        Getter::With(smp_configuration),
+        None,
+    )
+    .describe("how the processors are arranged"),
     text("shim", "shim for secure boot"),
     text("dumpdtb", "file to write the device tree to"),
     Property::new("phandle-start", "int", Getter::Int(0), Some(set_int))
@@ -90,13 +97,22 @@ static MACHINE_PROPERTIES: [Property; 18] = [
     ),
     text("dtb", "device tree of the Linux kernel"),
     text("append", "command line of the Linux kernel"),
+    flag(
+        "suppress-vmdesc",
+        Getter::Bool(false),
+        "leave descriptions out of what is migrated",
+    ),
 ];
 
-const fn text(name: &'static str, description: &'static str) -> Property {
+pub(super) const fn text(name: &'static str, description: &'static str) -> Property {
     Property::new(name, "string", Getter::Str(""), Some(set_str)).describe(description)
 }
 
-const fn flag(name: &'static str, default: Getter, description: &'static str) -> Property {
+pub(super) const fn flag(
+    name: &'static str,
+    default: Getter,
+    description: &'static str,
+) -> Property {
     Property::new(name, "bool", default, Some(set_bool)).describe(description)
 }
 
@@ -113,6 +129,23 @@ fn set_int(
 
 fn memory_size(m: &Machine, _: ObjectId) -> QObject {
     let members = [("size", m.ram_size())];
+    members.into_iter().collect::<QDict>().into()
+}
+
+fn smp_configuration(m: &Machine, _: ObjectId) -> QObject {
+    let t = m.topology();
+    let members = [
+        ("cpus", t.cpus),
+        ("drawers", 1),
+        ("books", 1),
+        ("sockets", t.sockets),
+        ("dies", t.dies),
+        ("clusters", 1),
+        ("modules", t.modules),
+        ("cores", t.cores),
+        ("threads", t.threads),
+        ("maxcpus", t.max_cpus),
+    ];
     members.into_iter().collect::<QDict>().into()
 }
 
@@ -138,7 +171,7 @@ fn region_size(m: &Machine, id: ObjectId) -> QObject {
     }
 }
 
-static BUS: ObjectType = ObjectType::new_abstract(
+pub(crate) static BUS: ObjectType = ObjectType::new_abstract(
     "bus",
     &OBJECT,
     &[

@@ -120,7 +120,7 @@ fn connected<H: ChardevHost>(h: &mut H, id: ChardevId, fd: Rc<OwnedFd>) {
     tcp_chr_new_client(h, id, fd);
 }
 
-pub(super) fn check_report_connect_error<H: ChardevHost>(h: &mut H, id: ChardevId, e: &Error) {
+fn check_report_connect_error<H: ChardevHost>(h: &mut H, id: ChardevId, e: &Error) {
     let Some(s) = state(h, id).filter(|s| !s.client.reported) else {
         return;
     };

@@ -189,6 +189,10 @@ fn receive(c: &mut Connection, buf: &mut [u8]) -> io::Result<usize> {
     Ok(n)
 }
 
+/// Who pings on without reading gets no more answers than this many bytes,
+/// which RFC 6455 (5.5.3) allows.
+const MAX_UNSENT_PONGS: usize = 64 * 1024;
+
 /// Takes the protocols off and hands the rest to the front end.
 fn deliver<H: ChardevHost>(h: &mut H, id: ChardevId, input: &[u8]) {
     let Some(c) = connection(h, id) else { return };
@@ -196,7 +200,9 @@ fn deliver<H: ChardevHost>(h: &mut H, id: ChardevId, input: &[u8]) {
         return deliver_text(h, id, input);
     };
     let decoded = websock.decoder.decode(input);
-    queue(c, &decoded.replies);
+    if decoded.closed || c.unsent.len() < MAX_UNSENT_PONGS {
+        queue(c, &decoded.replies);
+    }
     let _ = flush(h, id);
     deliver_text(h, id, &decoded.text);
     if decoded.closed {

@@ -20,7 +20,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::rc::Rc;
 
 use nix::sys::socket::{recv, MsgFlags};
@@ -131,7 +131,7 @@ pub(super) fn tcp_chr_tls_init<H: ChardevHost>(h: &mut H, id: ChardevId) {
 /// Part of the handshake.
 pub(super) fn tcp_chr_tls_handshake<H: ChardevHost>(h: &mut H, id: ChardevId) {
     let Some(c) = connection(h, id) else { return };
-    let fd = std::os::fd::AsRawFd::as_raw_fd(&c.fd);
+    let fd = c.fd.as_raw_fd();
     let Some(tls) = &mut c.tls else { return };
     let filled = tls.fill(fd);
     let handshaking = tls.channel.is_handshaking();

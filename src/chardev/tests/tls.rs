@@ -491,3 +491,70 @@ fn waiting_includes_the_handshake() {
     assert!(!app.filename(chr).starts_with("disconnected:"));
     drop(client.join().unwrap());
 }
+
+#[test]
+fn several_clients_each_with_a_handshake_of_its_own() {
+    let mut s = Server::new(",max-clients=3");
+    let fe = qemu_chr_fe_init_server(&mut s.app, s.chr).unwrap();
+    let handlers = CharHandlers {
+        new_client: Some(|app: &mut App, _, client| {
+            app.attach(client);
+        }),
+        ..CharHandlers::new(|_, _| 0, |_, _, _| {}, |_, _, event| panic!("{event:?}"))
+    };
+    qemu_chr_fe_set_handlers(&mut s.app, fe, Some(handlers), 0);
+    let mut stalled = s.connect();
+    let mut peer = s.connect();
+    s.until(&mut peer, |app, _| app.fronts[1].events == [Opened]);
+    peer.tls.send(b"hello");
+    s.until(&mut peer, |app, _| app.fronts[1].got == b"hello");
+    s.app.expect_events(0, &[]);
+    // The one that failed is gone, with its chardev.
+    stalled.tcp.write_all(b"no TLS").unwrap();
+    s.until(&mut stalled, |_, stalled| stalled.gone);
+    s.app.expect_events(0, &[Closed]);
+    assert!(s.app.reports[0].starts_with("TLS failed on character device s.0 ("));
+    assert!(s.app.chardevs.find("s.0").is_none());
+}
+
+#[test]
+fn only_a_verified_peer_is_no_stranger() {
+    let pki = Pki::new();
+    let mut trusting = pki.options(TlsEndpoint::Server);
+    trusting.verify_peer = false;
+    let mut app = App::new();
+    app.tls_creds.push(("tls0", pki.server()));
+    app.tls_creds.push(("open", trusting.load().unwrap()));
+    let options = "host=0.0.0.0,port=0,server=on,wait=off,tls-creds";
+    let verified = app.add(&format!("socket,id=a,{options}=tls0"));
+    let open = app.add(&format!("socket,id=b,{options}=open"));
+    assert_eq!(qemu_chr_exposed_at(&app, verified), None);
+    assert!(qemu_chr_exposed_at(&app, open).is_some());
+}
+
+#[test]
+fn the_end_waits_for_a_front_end_that_is_not_done() {
+    let mut s = Server::new("");
+    let fe = qemu_chr_fe_init(&mut s.app, s.chr).unwrap();
+    let handlers = CharHandlers {
+        drained: Some(|app: &App, _, _| app.removes == "done"),
+        ..CharHandlers::new(
+            |_, _| 100,
+            |_, _, _| {},
+            |app, _, event| app.reports.push(event.name().to_owned()),
+        )
+    };
+    qemu_chr_fe_set_handlers(&mut s.app, fe, Some(handlers), 0);
+    let mut peer = s.open();
+    peer.tls.send(b"work");
+    peer.tls.close();
+    s.until(&mut peer, |_, _| true);
+    s.app.turn();
+    assert_eq!(s.app.reports, ["CHR_EVENT_OPENED"]);
+    // It can still be answered.
+    qemu_chr_fe_write(&mut s.app, fe, b"result").unwrap();
+    s.until(&mut peer, |_, peer| peer.tls.plain() == b"result");
+    s.app.removes = "done";
+    s.until(&mut peer, |_, peer| peer.gone);
+    assert_eq!(s.app.reports, ["CHR_EVENT_OPENED", "CHR_EVENT_CLOSED"]);
+}

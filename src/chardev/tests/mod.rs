@@ -17,6 +17,7 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::fd_guard::FdGuard;
 use crate::main_loop::{main_loop_wait, Host, MainLoop, TimeSource};
 use crate::qapi::Error;
 
@@ -32,6 +33,8 @@ pub(super) struct App {
     pub new_client: fn(&mut App, ChardevId),
     /// The label of what a front end is to remove.
     pub removes: &'static str,
+    /// Last, to be dropped last.
+    _fds: FdGuard,
 }
 
 /// A front end; its opaque value is its place in the list.
@@ -81,6 +84,7 @@ impl ChardevHost for App {
 
 impl App {
     pub fn new() -> Self {
+        let fds = FdGuard::new();
         App {
             main_loop: MainLoop::with_time(TimeSource::simulated()).unwrap(),
             chardevs: Chardevs::new(),
@@ -90,6 +94,7 @@ impl App {
             named_fds: None,
             new_client: |_, _| {},
             removes: "",
+            _fds: fds,
         }
     }
 

@@ -335,6 +335,7 @@ fn websock_flush<H: ChardevHost>(h: &mut H, id: ChardevId) -> io::Result<bool> {
         match send(c.fd.as_raw_fd(), &websock.unsent, MsgFlags::MSG_NOSIGNAL) {
             Ok(n) => drop(websock.unsent.drain(..n)),
             Err(nix::errno::Errno::EAGAIN) => break,
+            Err(nix::errno::Errno::EINTR) => {}
             Err(e) => return Err(e.into()),
         }
     }

@@ -410,6 +410,7 @@ pub(super) fn flush<H: ChardevHost>(h: &mut H, id: ChardevId) -> io::Result<bool
         match send(c.fd.as_raw_fd(), &c.unsent[sent..], MsgFlags::MSG_NOSIGNAL) {
             Ok(n) => sent += n,
             Err(nix::errno::Errno::EAGAIN) => break,
+            Err(nix::errno::Errno::EINTR) => {}
             Err(e) => return Err(e.into()),
         }
     }

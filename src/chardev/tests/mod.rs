@@ -22,6 +22,7 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::fd_guard::FdGuard;
 use crate::main_loop::{main_loop_wait, Host, MainLoop, TimeSource};
 use crate::qapi::Error;
 
@@ -41,6 +42,8 @@ pub(super) struct App {
     pub new_client: fn(&mut App, ChardevId),
     /// The label of what a front end is to remove.
     pub removes: &'static str,
+    /// Last, to be dropped last.
+    _fds: FdGuard,
 }
 
 /// A front end; its opaque value is its place in the list.
@@ -102,6 +105,7 @@ impl ChardevHost for App {
 
 impl App {
     pub fn new() -> Self {
+        let fds = FdGuard::new();
         App {
             main_loop: MainLoop::with_time(TimeSource::simulated()).unwrap(),
             chardevs: Chardevs::new(),
@@ -113,6 +117,7 @@ impl App {
             allowed: Vec::new(),
             new_client: |_, _| {},
             removes: "",
+            _fds: fds,
         }
     }
 

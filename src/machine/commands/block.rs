@@ -1,11 +1,12 @@
-//! Disks: `block.json`, `blockdev.json`, and the option `-blockdev`.
+//! Disks: `block.json`, `blockdev.json`, `block-stats.json`, and the option
+//! `-blockdev`.
 
 use crate::machine::block::{BlockNode, Drive, IoLimits};
 use crate::machine::schema::{
     BlockCommands, BlockDeviceInfo, BlockDeviceIoStatus, BlockDeviceStats, BlockIOThrottle,
-    BlockInfo, BlockStats, BlockStatsSpecific, BlockStatsSpecificFile, BlockdevCacheInfo,
-    BlockdevCommands, BlockdevDriver, BlockdevOptions, ImageInfo, ImageInfoSpecific,
-    ImageInfoSpecificFile, ImageInfoSpecificFileWrapper, StrOrNull,
+    BlockInfo, BlockStats, BlockStatsCommands, BlockStatsSpecific, BlockStatsSpecificFile,
+    BlockdevCacheInfo, BlockdevCommands, BlockdevDriver, BlockdevOptions, ImageInfo,
+    ImageInfoSpecific, ImageInfoSpecificFile, ImageInfoSpecificFileWrapper, StrOrNull,
 };
 use crate::machine::Machine;
 use crate::qapi::json::qobject_from_json;
@@ -92,6 +93,24 @@ impl BlockdevCommands for Machine {
         }
     }
 
+    fn qmp_block_set_io_throttle(
+        rt: &mut Runtime<Self>,
+        throttle: BlockIOThrottle,
+    ) -> Result<(), Error> {
+        #[allow(deprecated)] // It is still to be taken.
+        let qdev = match (throttle.device, throttle.id) {
+            (Some(qdev), None) | (None, Some(qdev)) => qdev,
+            _ => return Err(Error::new("Need exactly one of 'device' and 'id'")),
+        };
+        let limits = IoLimits {
+            bps: [throttle.bps, throttle.bps_rd, throttle.bps_wr],
+            iops: [throttle.iops, throttle.iops_rd, throttle.iops_wr],
+        };
+        rt.state.set_io_limits(&qdev, limits)
+    }
+}
+
+impl BlockStatsCommands for Machine {
     fn qmp_query_blockstats(
         rt: &mut Runtime<Self>,
         query_nodes: Option<bool>,
@@ -112,22 +131,6 @@ impl BlockdevCommands for Machine {
             }
         };
         Ok(m.drives().into_iter().map(stats).collect())
-    }
-
-    fn qmp_block_set_io_throttle(
-        rt: &mut Runtime<Self>,
-        throttle: BlockIOThrottle,
-    ) -> Result<(), Error> {
-        #[allow(deprecated)] // It is still to be taken.
-        let qdev = match (throttle.device, throttle.id) {
-            (Some(qdev), None) | (None, Some(qdev)) => qdev,
-            _ => return Err(Error::new("Need exactly one of 'device' and 'id'")),
-        };
-        let limits = IoLimits {
-            bps: [throttle.bps, throttle.bps_rd, throttle.bps_wr],
-            iops: [throttle.iops, throttle.iops_rd, throttle.iops_wr],
-        };
-        rt.state.set_io_limits(&qdev, limits)
     }
 }
 

@@ -63,6 +63,7 @@ pub static QEMU_CHARDEV_OPTS: QemuOptsList = QemuOptsList {
         ("websocket", Bool),
         ("width", Number),
     ],
+    extensions: &[("max-clients", Number)],
 };
 
 /// Parses the value of `-chardev`: the label and what to make.
@@ -239,6 +240,7 @@ fn parse_socket(opts: &QemuOpts) -> Result<SocketConfig, Error> {
         reconnect_ms: opts.get_number("reconnect-ms").map(|n| n as i64),
         tls_creds: opts.get("tls-creds").map(str::to_owned),
         tls_authz: opts.get("tls-authz").map(str::to_owned),
+        max_clients: opts.get_number("max-clients").unwrap_or(1),
     })
 }
 

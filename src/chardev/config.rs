@@ -214,6 +214,10 @@ pub struct SocketConfig {
     pub tls_creds: Option<String>,
     /// The id of an authorization object for TLS.
     pub tls_authz: Option<String>,
+    /// For a server: how many clients are served at the same time. With more
+    /// than one each client gets a chardev of its own; see
+    /// [`CharHandlers::new_client`](super::CharHandlers::new_client).
+    pub max_clients: u64,
 }
 
 impl SocketConfig {
@@ -232,6 +236,7 @@ impl SocketConfig {
             reconnect_ms: None,
             tls_creds: None,
             tls_authz: None,
+            max_clients: 1,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What chardevs want of the program they run in.
 
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 
 use nix::fcntl::OFlag;
@@ -14,8 +14,17 @@ use crate::qapi::Error;
 pub enum ChardevReport {
     /// `info: ` in QEMU: waiting for a connection.
     Info,
+    /// Something works that had better not.
+    Warning,
     /// An error that nobody is waiting for, such as a failed reconnection.
     Error,
+}
+
+/// Prints on standard error, if that is possible. `eprintln!` panics where it
+/// is not: nobody may be reading it any more, and it may be a terminal that a
+/// chardev has made non-blocking.
+pub fn print_stderr(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
 }
 
 /// What a chardev may ask the program to do.
@@ -59,11 +68,12 @@ pub trait ChardevHost: Host {
     }
 
     /// Tells the person at the terminal something. By default it goes to
-    /// standard error, as `info: TEXT` or plainly `TEXT`.
+    /// standard error, as `info: TEXT`, `warning: TEXT` or plainly `TEXT`.
     fn chardev_report(&mut self, report: ChardevReport, text: &str) {
         match report {
-            ChardevReport::Info => eprintln!("info: {text}"),
-            ChardevReport::Error => eprintln!("{text}"),
+            ChardevReport::Info => print_stderr(&format!("info: {text}\n")),
+            ChardevReport::Warning => print_stderr(&format!("warning: {text}\n")),
+            ChardevReport::Error => print_stderr(&format!("{text}\n")),
         }
     }
 

@@ -34,6 +34,9 @@ pub struct QemuOptsList {
     pub implied_opt_name: Option<&'static str>,
     /// The options. With none given any is accepted, as text.
     pub desc: &'static [(&'static str, QemuOptType)],
+    /// Further options, which QEMU does not have and which
+    /// `query-command-line-options` therefore does not tell.
+    pub extensions: &'static [(&'static str, QemuOptType)],
 }
 
 /// A parsed list (QEMU's `QemuOpts`).
@@ -45,6 +48,7 @@ pub struct QemuOptsList {
 ///     name: "thing",
 ///     implied_opt_name: Some("kind"),
 ///     desc: &[("kind", String), ("wait", Bool), ("size", Size)],
+///     extensions: &[],
 /// };
 /// let mut warnings = Vec::new();
 /// let opts = QemuOpts::parse(&LIST, "a,,b,id=x,nowait,size=4k", &mut warnings).unwrap();
@@ -315,7 +319,8 @@ impl QemuOpts {
 
     /// Adds one option (`qemu_opt_set`).
     pub fn set(&mut self, list: &QemuOptsList, name: &str, value: &str) -> Result<(), Error> {
-        let kind = match list.desc.iter().find(|(n, _)| *n == name) {
+        let mut all = list.desc.iter().chain(list.extensions);
+        let kind = match all.find(|(n, _)| *n == name) {
             Some((_, kind)) => *kind,
             None if list.desc.is_empty() => QemuOptType::String,
             None => return Err(Error::new(format!("Invalid parameter '{name}'"))),
@@ -379,6 +384,7 @@ mod tests {
             ("number", QemuOptType::Number),
             ("size", QemuOptType::Size),
         ],
+        extensions: &[],
     };
 
     fn parse(text: &str) -> Result<QemuOpts, Error> {

@@ -1,6 +1,7 @@
 //! Stream sockets, as server or client (QEMU's `char-socket.c`).
 //!
-//! A server serves one client at a time. While one is connected the listening
+//! A server serves one client at a time, unless it has `max-clients`
+//! ([`socket_clients`](super::socket_clients)). While one is connected the listening
 //! socket is not watched, so further clients wait in the kernel's queue; when
 //! the client leaves, the oldest of them is taken.
 //!
@@ -28,7 +29,8 @@
 //! `tcp_chr_connect`; until then the chardev counts as disconnected.
 //!
 //! How bytes are read and written meanwhile is in `socket_io`; how a client
-//! connects, in `socket_client`.
+//! connects, in `socket_client`; how a server serves several clients, in
+//! `socket_clients`.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -42,9 +44,11 @@ use super::address::{connection_ends, socket_address_to_string, Ends};
 use super::be::qemu_chr_be_event;
 use super::config::{SocketAddress, SocketConfig};
 use super::host::{ChardevHost, ChardevReport};
+use super::manage::object_unparent;
 use super::net::{self, UnixPath};
-use super::scm_rights::RightsBuf;
+use super::scm_rights::Receiver;
 use super::socket_client::{self, Client};
+use super::socket_clients::{self, Clients};
 use super::socket_io::{
     tcp_chr_update_read_handler, tcp_chr_watch_fd, tcp_chr_websock_handshake, tcp_chr_write,
     Websock,
@@ -69,6 +73,31 @@ pub(super) struct SocketChardev {
     pub(super) client: Client,
     /// Outlives connections, in the state the last one left it in, as in QEMU.
     pub(super) telnet: Option<TelnetDecoder>,
+    /// The clients of a server that serves several.
+    pub(super) clients: Option<Clients>,
+    /// Of such a client's chardev: the server's.
+    pub(super) server: Option<ChardevId>,
+}
+
+impl SocketChardev {
+    pub(super) fn new(config: &SocketConfig, addr: &SocketAddress) -> Self {
+        let telnet = (config.server && (config.telnet || config.tn3270))
+            .then(|| TelnetDecoder::new(config.tn3270));
+        SocketChardev {
+            config: config.clone(),
+            addr: addr.clone(),
+            listener: None,
+            connection: None,
+            client: Client::new(config),
+            telnet,
+            clients: None,
+            server: None,
+        }
+    }
+
+    pub(super) fn connection(&self) -> Option<&Connection> {
+        self.connection.as_ref()
+    }
 }
 
 struct Listener {
@@ -95,7 +124,7 @@ pub(super) struct Connection {
     /// Whether a front end was given the descriptor to watch.
     pub(super) watched_by_frontend: bool,
     /// For unix sockets, over which descriptors may come.
-    pub(super) rights: Option<RightsBuf>,
+    pub(super) receiver: Option<Receiver>,
     pub(super) msgfd: Option<OwnedFd>,
 }
 
@@ -142,7 +171,10 @@ fn validate(config: &SocketConfig) -> Result<(), Error> {
     if config.reconnect.is_some() && config.reconnect_ms.is_some() {
         return error("'reconnect' and 'reconnect-ms' are mutually exclusive");
     }
-    Ok(())
+    if !config.server && config.max_clients != 1 {
+        return error("'max-clients' option is incompatible with socket in client connect mode");
+    }
+    socket_clients::check_max(config.max_clients)
 }
 
 /// Opens the backend (`qmp_chardev_open_socket`).
@@ -155,21 +187,13 @@ pub(super) fn qmp_chardev_open_socket<H: ChardevHost>(
     if let Some(creds) = &config.tls_creds {
         return Err(Error::new(format!("No TLS credentials with id '{creds}'")));
     }
-    let telnet = (config.server && (config.telnet || config.tn3270))
-        .then(|| TelnetDecoder::new(config.tn3270));
-    let mut state = SocketChardev {
-        config: config.clone(),
-        addr: config.addr.clone(),
-        listener: None,
-        connection: None,
-        client: Client::new(config),
-        telnet,
-    };
+    let mut state = SocketChardev::new(config, &config.addr);
     if !config.server {
         h.chardevs_mut().set_state(id, Box::new(state));
         return socket_client::qmp_chardev_open_socket_client(h, id);
     }
-    let listening = net::socket_listen(h, &config.addr)?;
+    let listening = net::socket_listen(h, &config.addr, config.max_clients)?;
+    state.clients = Clients::new(config.max_clients);
     state.addr = listening.addr;
     state.listener = Some(Listener {
         fd: Rc::new(listening.fd),
@@ -201,17 +225,24 @@ fn tcp_chr_wait_connected<H: ChardevHost>(h: &mut H, id: ChardevId) -> Result<()
             (None, Some(listener)) => (listener.fd.clone(), tcp_chr_accept),
             (None, None) => return Ok(()),
         };
+        let serves_clients = s.clients.is_some();
         let mut fds = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
         match poll(&mut fds, PollTimeout::NONE) {
+            // It is taken in once there is a front end.
+            Ok(_) if serves_clients => return Ok(()),
             Ok(_) | Err(Errno::EINTR) => step(h, id),
             Err(e) => return Err(Error::from_io("Failed to wait for a client", &e.into())),
         }
     }
 }
 
-/// Watches the listener, unless there is none or a client is connected.
-fn tcp_chr_listen<H: ChardevHost>(h: &mut H, id: ChardevId) {
-    let Some(s) = state(h, id).filter(|s| s.connection.is_none()) else {
+/// Watches the listener, unless there is none or no client can be taken.
+pub(super) fn tcp_chr_listen<H: ChardevHost>(h: &mut H, id: ChardevId) {
+    let free = |s: &&mut SocketChardev| match &s.clients {
+        Some(clients) => clients.has_room(),
+        None => s.connection.is_none(),
+    };
+    let Some(s) = state(h, id).filter(free) else {
         return;
     };
     let Some(listener) = s.listener.as_ref().filter(|l| l.watch.is_none()) else {
@@ -229,7 +260,7 @@ fn tcp_chr_listen<H: ChardevHost>(h: &mut H, id: ChardevId) {
 }
 
 /// Stops watching the listener.
-fn tcp_chr_unlisten<H: ChardevHost>(h: &mut H, id: ChardevId) {
+pub(super) fn tcp_chr_unlisten<H: ChardevHost>(h: &mut H, id: ChardevId) {
     let Some(listener) = state(h, id).and_then(|s| s.listener.as_mut()) else {
         return;
     };
@@ -244,7 +275,9 @@ fn tcp_chr_unlisten<H: ChardevHost>(h: &mut H, id: ChardevId) {
 
 /// A client is at the door.
 fn tcp_chr_accept<H: ChardevHost>(h: &mut H, id: ChardevId) {
-    let Some(listener) = state(h, id).and_then(|s| s.listener.as_ref()) else {
+    let Some(s) = state(h, id) else { return };
+    let serves_clients = s.clients.is_some();
+    let Some(listener) = s.listener.as_ref() else {
         return;
     };
     let listener = listener.fd.clone();
@@ -258,7 +291,11 @@ fn tcp_chr_accept<H: ChardevHost>(h: &mut H, id: ChardevId) {
                 listener.as_raw_fd(),
                 fd.as_raw_fd()
             );
-            tcp_chr_new_client(h, id, Rc::new(fd));
+            if serves_clients {
+                socket_clients::add(h, id, Rc::new(fd));
+            } else {
+                tcp_chr_new_client(h, id, Rc::new(fd));
+            }
         }
         Err(e) => match e.raw_os_error().map(Errno::from_raw) {
             // It went away again, or it was a false alarm.
@@ -312,7 +349,7 @@ pub(super) fn tcp_chr_new_client<H: ChardevHost>(h: &mut H, id: ChardevId, fd: R
         hup_timer: None,
         reads: 0,
         watched_by_frontend: false,
-        rights: (!inet && !websocket).then(RightsBuf::new),
+        receiver: (!inet && !websocket).then(Receiver::new),
         msgfd: None,
     });
     if websocket {
@@ -348,8 +385,12 @@ pub(super) fn tcp_chr_connect<H: ChardevHost>(h: &mut H, id: ChardevId) {
 pub(super) fn tcp_chr_disconnect<H: ChardevHost>(h: &mut H, id: ChardevId) {
     let was_open = tcp_chr_free_connection(h, id);
     tcp_chr_listen(h, id);
-    if was_open {
+    let is_client = state(h, id).is_some_and(|s| s.server.is_some());
+    if was_open || is_client {
         qemu_chr_be_event(h, id, ChrEvent::Closed);
+    }
+    if is_client {
+        return object_unparent(h, id);
     }
     socket_client::restart_timer(h, id);
 }
@@ -404,7 +445,8 @@ pub fn char_socket_yank<H: ChardevHost>(h: &mut H, id: ChardevId) {
     }
 }
 
-fn char_socket_finalize<H: ChardevHost>(h: &mut H, id: ChardevId) {
+pub(super) fn char_socket_finalize<H: ChardevHost>(h: &mut H, id: ChardevId) {
+    socket_clients::left(h, id);
     tcp_chr_free_connection(h, id);
     tcp_chr_unlisten(h, id);
     socket_client::cancel(h, id);

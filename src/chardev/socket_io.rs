@@ -13,22 +13,28 @@
 //! ends it at once if nobody is attached to read what is left; otherwise that
 //! is read first, as long as reading goes on: a front end that takes nothing for
 //! a while is busy with something, and the next client shall not wait for that.
+//! Either is put off while the front end says that it is not done with the peer
+//! ([`CharHandlers::drained`](super::CharHandlers::drained)).
 //!
 //! # Writing never ends a connection
 //!
-//! A failed write only reports its error. The same cause makes the loop report
-//! hang-up, and the connection ends from there: a front end in the middle of a
-//! write is never told "Closed" from below.
+//! A failed write only reports its error, and shuts the connection down if its
+//! cause has not done so: what the front end wrote is lost, so nothing may follow
+//! it. The loop then reports hang-up, and the connection ends from there: a front
+//! end in the middle of a write is never told "Closed" from below.
 
 use std::io;
 use std::os::fd::AsRawFd;
 
 use nix::sys::socket::{recv, send, MsgFlags};
 
-use super::be::{qemu_chr_be_can_write, qemu_chr_be_event, qemu_chr_be_write};
+use super::be::{qemu_chr_be_can_write, qemu_chr_be_drained, qemu_chr_be_event, qemu_chr_be_write};
+use super::fe::PeerEnd;
 use super::host::ChardevHost;
-use super::scm_rights::recv_with_fd;
-use super::socket::{connection, state, tcp_chr_connect, tcp_chr_disconnect, Connection};
+use super::socket::{
+    char_socket_yank, connection, state, tcp_chr_connect, tcp_chr_disconnect, Connection,
+    SocketChardev,
+};
 use super::table::{ChardevId, ChrEvent};
 use super::websocket::{self, FrameDecoder, MAX_REQUEST, REQUEST_END};
 use super::CHR_READ_BUF_LEN;
@@ -94,7 +100,7 @@ fn tcp_chr_read<H: ChardevHost>(h: &mut H, id: ChardevId) {
     if let Some(c) = connection(h, id) {
         let fd = c.fd.as_raw_fd();
         match receive(c, &mut buf[..len]) {
-            Ok(0) => tcp_chr_disconnect(h, id),
+            Ok(0) => tcp_chr_end_of_input(h, id),
             Ok(n) => {
                 c.reads += 1;
                 trace_event!(tcp_chr_read, "fd {fd} got {n} bytes");
@@ -102,19 +108,54 @@ fn tcp_chr_read<H: ChardevHost>(h: &mut H, id: ChardevId) {
             }
             Err(e) => match e.kind() {
                 io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => {}
-                _ => tcp_chr_disconnect(h, id),
+                _ => tcp_chr_end_of_input(h, id),
             },
         }
     }
     h.chardevs_mut().put_read_buf(buf);
 }
 
+/// How the peer ended its input, now that it has.
+fn peer_end<H: ChardevHost>(h: &H, id: ChardevId) -> PeerEnd {
+    let s: Option<&SocketChardev> = h.chardevs().state(id);
+    // The hang-up is watched for until there is one.
+    match s
+        .and_then(|s| s.connection())
+        .is_some_and(|c| c.hup_watch.is_none())
+    {
+        true => PeerEnd::Gone,
+        false => PeerEnd::HalfClosed,
+    }
+}
+
+/// All input is read: ends the connection once the front end is done with it.
+fn tcp_chr_end_of_input<H: ChardevHost>(h: &mut H, id: ChardevId) {
+    if qemu_chr_be_drained(h, id, peer_end(h, id)) {
+        return tcp_chr_disconnect(h, id);
+    }
+    let Some(c) = connection(h, id) else { return };
+    let (fd, former): (SharedFd, _) = (c.fd.clone(), c.read_watch.take());
+    if let Some(watch) = former {
+        h.main_loop_mut().remove_watch(watch);
+    }
+    // The end stays readable, so all that is missing is a gate.
+    let watch = Watch::new("tcp_chr_drained", fd, Condition::IN, move |h: &mut H, _| {
+        tcp_chr_disconnect(h, id);
+        Flow::Remove
+    });
+    let watch = watch.gate(move |h| qemu_chr_be_drained(h, id, peer_end(h, id)));
+    let watch = h.main_loop_mut().add_watch(watch);
+    if let Some(c) = connection(h, id) {
+        c.read_watch = Some(watch);
+    }
+}
+
 fn receive(c: &mut Connection, buf: &mut [u8]) -> io::Result<usize> {
     let fd = c.fd.as_raw_fd();
-    let Some(rights) = &mut c.rights else {
+    let Some(receiver) = &mut c.receiver else {
         return Ok(recv(fd, buf, MsgFlags::empty())?);
     };
-    let (n, received) = recv_with_fd(fd, buf, rights)?;
+    let (n, received) = receiver.recv(fd, buf)?;
     if received.is_some() {
         c.msgfd = received;
     }
@@ -203,14 +244,16 @@ fn tcp_chr_hup<H: ChardevHost>(h: &mut H, id: ChardevId) {
     let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
     let input_left =
         c.read_watch.is_some() && matches!(recv(c.fd.as_raw_fd(), &mut [0], flags), Ok(1..));
-    if !input_left {
+    let reads = c.reads;
+    if !input_left && qemu_chr_be_drained(h, id, PeerEnd::Gone) {
         return tcp_chr_disconnect(h, id);
     }
-    let reads = c.reads;
-    if let Some(watch) = c.hup_watch.take() {
+    if let Some(watch) = connection(h, id).and_then(|c| c.hup_watch.take()) {
         h.main_loop_mut().remove_watch(watch);
     }
-    wait_for_reads(h, id, reads);
+    if input_left {
+        wait_for_reads(h, id, reads);
+    }
 }
 
 /// How long a front end may take nothing of what a peer has left behind.
@@ -221,8 +264,9 @@ fn wait_for_reads<H: ChardevHost>(h: &mut H, id: ChardevId, mut reads: u32) {
     let timer = h
         .main_loop_mut()
         .timer_new(ClockType::Realtime, "tcp_chr_hup", move |h| {
+            let drained = qemu_chr_be_drained(h, id, PeerEnd::Gone);
             let Some(c) = connection(h, id) else { return };
-            if c.reads == reads {
+            if c.reads == reads && drained {
                 return tcp_chr_disconnect(h, id);
             }
             reads = c.reads;
@@ -244,6 +288,20 @@ pub(super) fn tcp_chr_write<H: ChardevHost>(
     id: ChardevId,
     buf: &[u8],
 ) -> io::Result<usize> {
+    let written = write_or_fail(h, id, buf);
+    if let Err(e) = &written {
+        let passes = matches!(
+            e.kind(),
+            io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+        );
+        if !passes {
+            char_socket_yank(h, id);
+        }
+    }
+    written
+}
+
+fn write_or_fail<H: ChardevHost>(h: &mut H, id: ChardevId, buf: &[u8]) -> io::Result<usize> {
     let Some(c) = connection(h, id).filter(|c| c.open) else {
         return Ok(buf.len());
     };

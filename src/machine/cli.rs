@@ -211,15 +211,18 @@ pub static OPTIONS: &[OptRow] = &[
     ),
     row(
         "mon",
-        Some("[chardev=]ID[,mode=readline|control][,pretty=on|off]"),
+        Some("[chardev=]ID[,mode=readline|control][,pretty=on|off][,option=value...]"),
         Opt::Mon,
-        "a monitor on an existing chardev",
+        "a monitor on an existing chardev; more options, which QEMU does not have:\n                \
+         read-only=on, allow=NAME[:NAME...], readline=off, close-action=delete,\n                \
+         drain-on-close=on, json-max-size=BYTES, json-max-tokens=N, json-max-depth=N",
     ),
     row(
         "chardev",
         Some("BACKEND,id=ID[,option=value...]"),
         Opt::Chardev,
-        "a character device; -chardev help lists backends",
+        "a character device; -chardev help lists backends. A server takes\n                \
+         max-clients=N, which QEMU does not, to serve N clients at the same time",
     ),
     row(
         "serial",
@@ -243,7 +246,7 @@ pub static OPTIONS: &[OptRow] = &[
         "object",
         Some("TYPE,id=ID[,prop=value...]"),
         Opt::Object,
-        "make an object",
+        "make an object; monitor-qmp and monitor-hmp are monitors",
     ),
     row(
         "netdev",

@@ -20,6 +20,7 @@ pub static MEM_OPTS: QemuOptsList = QemuOptsList {
     name: "memory",
     implied_opt_name: Some("size"),
     desc: &[("size", Size), ("slots", Number), ("maxmem", Size)],
+    extensions: &[],
 };
 
 /// The parameters of `-accel`: any, since each accelerator has its own.
@@ -27,6 +28,7 @@ static ACCEL_OPTS: QemuOptsList = QemuOptsList {
     name: "accel",
     implied_opt_name: Some("accel"),
     desc: &[],
+    extensions: &[],
 };
 
 /// What the machine shall be made of.

@@ -117,6 +117,7 @@ static QEMU_DEVICE_OPTS: QemuOptsList = QemuOptsList {
     name: "device",
     implied_opt_name: Some("driver"),
     desc: &[],
+    extensions: &[],
 };
 
 /// Reads the options of `device_add` and `netdev_add` while their line is

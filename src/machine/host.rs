@@ -1,4 +1,5 @@
-//! What the program does with its host: the pid file, going to the background.
+//! What the program does with its host: descriptors, the pid file, going to the
+//! background.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -6,10 +7,22 @@ use std::os::unix::fs::MetadataExt;
 
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use nix::sys::mman::{mlockall, MlockAllFlags};
+use nix::sys::resource::{getrlimit, setrlimit, Resource};
 use nix::sys::stat::Mode;
 
 use crate::main_loop::fork_process;
 use crate::qapi::Error;
+
+/// Allows itself as many descriptors as the administrator allows it, since each
+/// client is one (`os_setup_limits`). Where that is refused, the program works
+/// with what it has.
+pub fn raise_fd_limit() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        if soft < hard {
+            let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+        }
+    }
+}
 
 /// The file that tells the process id: locked and written as soon as it is known
 /// which process stays, removed at the end (`qemu_write_pidfile`).

@@ -49,6 +49,7 @@ use runstate::{Actions, RunStates};
 
 use crate::chardev::CharFrontend;
 use crate::main_loop::TimerId;
+use crate::monitor::MonitorId;
 use crate::qapi::{CompatPolicy, Error, QDict, QObject};
 
 /// How the machine shall be, as given on the command line.
@@ -127,6 +128,8 @@ pub struct Machine {
     sync_profile: bool,
     /// The chardevs that objects use.
     frontends: BTreeMap<ObjectId, CharFrontend>,
+    /// The monitors that objects stand for.
+    monitors: BTreeMap<ObjectId, MonitorId>,
     objects: Objects,
     root: ObjectId,
     machine_object: ObjectId,
@@ -162,6 +165,7 @@ impl Machine {
             io_limits: BTreeMap::new(),
             sync_profile: false,
             frontends: BTreeMap::new(),
+            monitors: BTreeMap::new(),
             objects,
             root,
             machine_object: root,

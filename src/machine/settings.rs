@@ -26,6 +26,7 @@ const fn list(
         name,
         implied_opt_name: implied,
         desc,
+        extensions: &[],
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Options are read first and carried out in a fixed order, whatever their
 //! order on the command line: settings, the log, objects, chardevs, serial
-//! ports, monitors, the machine. So a monitor may name a chardev that comes
+//! ports, objects that use chardevs, monitors, the machine. So a monitor may name a chardev that comes
 //! later, and one wrong option leaves nothing behind.
 
 use std::io::Write;
@@ -14,8 +14,8 @@ use super::report::Reporter;
 use super::settings::{Settings, OPTION_GROUPS};
 use super::{host, Machine, MachineOptions};
 use crate::chardev::{
-    self, chardev_add, invalid_char_driver, qemu_chr_find, qemu_chr_parse_cli,
-    qemu_chr_parse_compat, ChardevReport, ParsedCompat, CHARDEV_BACKENDS,
+    self, chardev_add, invalid_char_driver, qemu_chr_check_one_client, qemu_chr_find,
+    qemu_chr_parse_cli, qemu_chr_parse_compat, ChardevReport, ParsedCompat, CHARDEV_BACKENDS,
 };
 use crate::main_loop::{Host, Signal};
 use crate::monitor::{version, MonitorMode, MonitorOptions};
@@ -146,6 +146,7 @@ fn start(program: &str, args: &[String], reporter: &mut Reporter) -> Result<Star
         reporter.error(None, e);
     }
     chosen?;
+    host::raise_fd_limit();
     let background = match settings.daemonize {
         true => Some(host::Background::start()?),
         false => None,
@@ -156,13 +157,15 @@ fn start(program: &str, args: &[String], reporter: &mut Reporter) -> Result<Star
         chardev::set_term_escape_char(&mut rt, echr);
     }
     chardev::suspend_mux_open(&mut rt);
-    make_objects(&mut rt, &pending, reporter)?;
+    make_objects(&mut rt, &pending, reporter, Stage::BeforeChardevs)?;
     make_chardevs(&mut rt, &pending, reporter, settings.daemonize)?;
     make_netdevs(&mut rt, &pending, reporter)?;
     make_blockdevs(&mut rt, &pending)?;
     make_ports(&mut rt, &pending)?;
+    make_objects(&mut rt, &pending, reporter, Stage::AfterChardevs)?;
     make_board(&mut rt, &settings.hardware, reporter)?;
     make_monitors(&mut rt, &pending, reporter, &settings)?;
+    report_for(&mut rt, reporter, None);
     make_devices(&mut rt, &pending, reporter)?;
     chardev::resume_mux_open(&mut rt);
     if settings.lock_memory {
@@ -233,8 +236,7 @@ fn make_runtime(settings: &Settings, reporter: &Reporter) -> Result<Runtime<Mach
     }
     let mut rt =
         Runtime::new(machine).map_err(|e| Error::from_io("the main loop cannot be made", &e))?;
-    let for_reports = reporter.clone();
-    rt.set_report(move |_, text| for_reports.error(None, &Error::new(text.to_owned())));
+    report_for(&mut rt, reporter, None);
     rt.set_compat_policy(settings.policy);
     rt.set_preconfig(settings.machine.preconfig);
     rt.set_options(OPTION_GROUPS);
@@ -254,13 +256,41 @@ fn make_runtime(settings: &Settings, reporter: &Reporter) -> Result<Runtime<Mach
     Ok(rt)
 }
 
+/// From now on, what is said besides is about this option, or about none.
+fn report_for(rt: &mut Runtime<Machine>, reporter: &Reporter, item: Option<&Pending>) {
+    let location = item.map(|item| item.location.clone());
+    let reporter = reporter.clone();
+    rt.set_report(move |report, text| {
+        let e = Error::new(text.to_owned());
+        match report {
+            ChardevReport::Info => {
+                chardev::print_stderr(&reporter.message(location.as_deref(), "info: ", &e));
+            }
+            ChardevReport::Warning => reporter.warning(location.as_deref(), &e),
+            ChardevReport::Error => reporter.error(None, &e),
+        }
+    });
+}
+
+/// Objects come before chardevs, which may use them; but monitors use chardevs.
+#[derive(PartialEq, Eq)]
+enum Stage {
+    BeforeChardevs,
+    AfterChardevs,
+}
+
 fn make_objects(
     rt: &mut Runtime<Machine>,
     pending: &[Pending],
-    _reporter: &Reporter,
+    reporter: &Reporter,
+    stage: Stage,
 ) -> Result<(), Failure> {
     for item in pending.iter().filter(|p| p.opt == Opt::Object) {
-        super::commands::object_from_cli(rt, &item.arg).map_err(|e| item.failed(e))?;
+        let late = super::commands::is_made_after_chardevs(rt, &item.arg);
+        if late == (stage == Stage::AfterChardevs) {
+            report_for(rt, reporter, Some(item));
+            super::commands::object_from_cli(rt, &item.arg).map_err(|e| item.failed(e))?;
+        }
     }
     Ok(())
 }
@@ -359,22 +389,18 @@ fn add_chardev(
     label: &str,
     config: crate::chardev::ChardevConfig,
 ) -> Result<(), Failure> {
-    let location = item.location.clone();
-    let for_reports = reporter.clone();
-    rt.set_report(move |report, text| {
-        let e = Error::new(text.to_owned());
-        match report {
-            ChardevReport::Info => {
-                eprint!("{}", for_reports.message(Some(&location), "info: ", &e));
-            }
-            ChardevReport::Error => for_reports.error(None, &e),
-        }
-    });
+    report_for(rt, reporter, Some(item));
     let added = chardev_add(rt, label, config).map_err(|e| item.failed(e))?;
     if let Some(pty) = added.pty {
-        println!("char device redirected to {pty} (label {label})");
+        announce_pty(&pty, label);
     }
     Ok(())
+}
+
+fn announce_pty(pty: &str, label: &str) {
+    let text = format!("char device redirected to {pty} (label {label})\n");
+    // Who does not read it does not want to know.
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 /// Serial and parallel ports: chardevs without anybody behind them, since the
@@ -394,7 +420,8 @@ fn make_ports(rt: &mut Runtime<Machine>, pending: &[Pending]) -> Result<(), Fail
                 ParsedCompat::None => {}
                 ParsedCompat::Existing(id) => {
                     // QEMU has no line of its own for this.
-                    qemu_chr_find(rt, &id).ok_or_else(|| failed(Error::new("")))?;
+                    let chr = qemu_chr_find(rt, &id).ok_or_else(|| failed(Error::new("")))?;
+                    qemu_chr_check_one_client(rt, chr).map_err(failed)?;
                 }
                 ParsedCompat::New {
                     label,
@@ -402,8 +429,9 @@ fn make_ports(rt: &mut Runtime<Machine>, pending: &[Pending]) -> Result<(), Fail
                     with_mux_mon,
                 } => {
                     let added = chardev_add(rt, &label, config).map_err(failed)?;
+                    qemu_chr_check_one_client(rt, added.id).map_err(failed)?;
                     if let Some(pty) = added.pty {
-                        println!("char device redirected to {pty} (label {label})");
+                        announce_pty(&pty, &label);
                     }
                     if with_mux_mon {
                         let options = MonitorOptions::new(label);
@@ -425,6 +453,7 @@ fn make_monitors(
     let mut ids = Vec::new();
     let mut any = false;
     for item in pending {
+        report_for(rt, reporter, Some(item));
         let (mode, pretty) = match item.opt {
             Opt::Qmp => (MonitorMode::Control, false),
             Opt::QmpPretty => (MonitorMode::Control, true),

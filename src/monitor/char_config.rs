@@ -120,6 +120,7 @@ fn socket(data: q::ChardevSocket) -> SocketConfig {
         reconnect_ms: data.reconnect_ms,
         tls_creds: data.tls_creds,
         tls_authz: data.tls_authz,
+        max_clients: data.max_clients.map_or(1, u64::from),
     }
 }
 

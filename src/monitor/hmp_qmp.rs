@@ -25,7 +25,8 @@ use crate::qapi::dispatch::{qmp_find_command, Call, DispatchEnv, QmpCommandFunc}
 use crate::qapi::json::{qobject_from_json, qobject_to_json, JsonWriter};
 use crate::qapi::{Error, QDict, QObject, RawResponder, ReplyPort};
 
-/// The command's row.
+/// The command's row. It changes nothing itself; what it executes is checked by
+/// that command's name.
 pub(crate) const QMP: HmpRow = HmpRow::new(
     "qmp",
     "command [key=value ...]",
@@ -35,7 +36,8 @@ pub(crate) const QMP: HmpRow = HmpRow::new(
     HmpArg::new("command", ArgKind::Str).completes(CompletionKind::QmpCommands),
     HmpArg::new("arguments", ArgKind::RestOfLine).optional(),
 ])
-.preconfig();
+.preconfig()
+.read_only();
 
 /// The deepest nesting of a key; entering one and dropping it recurse.
 const MAX_FRAGMENTS: usize = 256;
@@ -67,6 +69,7 @@ fn execute<S: 'static>(hmp: &mut Hmp<'_, S>, name: &str, arguments: &str) -> Res
         ..DispatchEnv::default()
     };
     let command = qmp_find_command(&hmp.rt.commands, name, &env)?;
+    hmp.rt.check_qmp_command(command.name)?;
     let args = parse_arguments(arguments)?;
     let mut out = JsonWriter::new(true);
     let mut call = Call::new(args, env.policy, &mut out);

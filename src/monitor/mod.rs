@@ -19,15 +19,19 @@
 //! | [`hmp`] | the human monitor: editor, table, session |
 //! | `fds` | descriptors that clients pass |
 //! | `hash_order` | the order of QEMU's listings |
-//! | `options` | `-qmp`, `-monitor`, `-mon` |
+//! | `options`, `config` | `-qmp`, `-monitor`, `-mon` |
+//! | `clients` | sessions and monitors that come and go with their clients |
+//! | `policy` | what the clients of a monitor may do |
 //! | `schema`, `cmds_*`, `hmp_cmds`, `hmp_qmp` | the commands that every monitor has |
 
 mod char_config;
+mod clients;
 mod cmds_char;
 mod cmds_control;
 mod cmds_fd;
 mod cmds_misc;
 mod cmds_trace;
+mod config;
 mod dispatcher;
 mod events;
 mod fds;
@@ -37,6 +41,7 @@ mod hmp_cmds;
 mod hmp_qmp;
 mod options;
 mod outbuf;
+mod policy;
 mod qmp;
 mod runtime;
 pub mod schema;
@@ -45,6 +50,6 @@ pub mod version;
 
 pub use events::{compat_policy, qapi_event_emit};
 pub use fds::{Fdset, FdsetFd, Fdsets, MonitorFds};
-pub use options::{MonitorMode, MonitorOptions, OptionGroup, QEMU_MON_OPTS};
-pub use runtime::{ExitRequest, QuitHandler, Runtime};
+pub use options::{MonitorCloseAction, MonitorMode, MonitorOptions, OptionGroup, QEMU_MON_OPTS};
+pub use runtime::{ExitRequest, MonitorRemovedHandler, QuitHandler, Runtime};
 pub use table::{monitor_remove, Monitor, MonitorId};

@@ -10,9 +10,13 @@
 mod churn;
 mod deferred;
 mod events;
+mod fds;
 mod leaving;
+mod listener;
+mod model;
 mod nested;
 mod output;
+mod policy;
 mod queue;
 mod wire;
 mod world;

@@ -173,11 +173,33 @@ impl World {
     /// A monitor on a chardev that exists.
     pub fn monitor_on(&mut self, peer: MemoryPeer, pretty: bool) -> MonitorId {
         let options = MonitorOptions {
-            mode: Some(MonitorMode::Control),
             pretty: Some(pretty),
-            ..MonitorOptions::new(label(&self.rt, peer.chardev()))
+            ..self.options(peer)
         };
         self.rt.monitor_init(&options).unwrap()
+    }
+
+    /// Options of a QMP monitor on a chardev that exists.
+    pub fn options(&self, peer: MemoryPeer) -> MonitorOptions {
+        MonitorOptions {
+            mode: Some(MonitorMode::Control),
+            ..MonitorOptions::new(label(&self.rt, peer.chardev()))
+        }
+    }
+
+    /// A client past greeting and negotiation of a monitor with certain
+    /// options, of which the chardev does not count.
+    #[track_caller]
+    pub fn client_with(&mut self, capabilities: &str, options: MonitorOptions) -> MemoryPeer {
+        let peer = MemoryPeer::new(&mut self.rt, "client").unwrap();
+        let options = MonitorOptions {
+            mode: Some(MonitorMode::Control),
+            chardev: "client".to_owned(),
+            ..options
+        };
+        self.rt.monitor_init(&options).unwrap();
+        self.connect(peer, capabilities);
+        peer
     }
 
     /// A client past greeting and negotiation.

@@ -7,6 +7,7 @@ mod process;
 mod socket;
 mod socket_addr;
 mod socket_client;
+mod socket_clients;
 mod socket_fd;
 mod websocket;
 
@@ -27,6 +28,10 @@ pub(super) struct App {
     pub requests: Vec<ChardevRequest>,
     /// What `monitor_get_fd` knows; none while no monitor is being served.
     pub named_fds: Option<Vec<(String, OwnedFd)>>,
+    /// What is done with a client of a server with several.
+    pub new_client: fn(&mut App, ChardevId),
+    /// The label of what a front end is to remove.
+    pub removes: &'static str,
 }
 
 /// A front end; its opaque value is its place in the list.
@@ -83,6 +88,8 @@ impl App {
             reports: Vec::new(),
             requests: Vec::new(),
             named_fds: None,
+            new_client: |_, _| {},
+            removes: "",
         }
     }
 
@@ -164,21 +171,21 @@ impl App {
     }
 }
 
-const HANDLERS: CharHandlers<App> = CharHandlers {
-    can_read: |app, n| app.fronts[n as usize].room,
-    read: |app, n, bytes| {
+const HANDLERS: CharHandlers<App> = CharHandlers::new(
+    |app, n| app.fronts[n as usize].room,
+    |app, n, bytes| {
         let front = &mut app.fronts[n as usize];
         assert!(bytes.len() <= front.room, "more than it could take");
         front.got.extend(bytes);
         front.pieces.push(bytes.len());
         (front.on_read)(app, n as usize, bytes);
     },
-    event: |app, n, event| {
+    |app, n, event| {
         let front = &mut app.fronts[n as usize];
         front.events.push(event);
         (front.on_event)(app, n as usize, event);
     },
-};
+);
 
 /// What has arrived at a client by now, without waiting.
 pub(super) fn received(mut client: &UnixStream) -> Vec<u8> {

@@ -22,7 +22,7 @@ mod tests;
 
 pub use block::blockdev_from_cli;
 pub use net::{netdev_from_cli, netdev_from_options, netdev_options, QEMU_NETDEV_OPTS};
-pub use objects::{object_from_cli, object_from_text};
+pub use objects::{is_made_after_chardevs, object_from_cli, object_from_text};
 pub use qdev::device_from_cli;
 pub use qom::chardev_nodes;
 pub use ui::no_console;
@@ -35,6 +35,14 @@ use super::schema::{
 use super::{hmp_cmds, Machine};
 use crate::Runtime;
 
+/// Commands that change nothing although they are not called `query-*`.
+const READ_ONLY: &[&str] = &[
+    "qom-get",
+    "qom-list",
+    "qom-list-properties",
+    "qom-list-types",
+];
+
 /// Adds the machine's commands, QMP and HMP, to a runtime, and has `quit` tell
 /// clients of the shutdown.
 pub fn register(rt: &mut Runtime<Machine>) {
@@ -43,6 +51,8 @@ pub fn register(rt: &mut Runtime<Machine>) {
         rt.state.run.quit_request(ShutdownCause::HostQmpQuit);
         main_loop_should_exit(rt);
     });
+    rt.set_monitor_removed_handler(objects::monitor_removed);
+    rt.add_read_only_commands(READ_ONLY);
     hmp_cmds::register(rt);
 }
 

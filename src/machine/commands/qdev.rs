@@ -19,6 +19,7 @@ static QEMU_DEVICE_OPTS: QemuOptsList = QemuOptsList {
     name: "device",
     implied_opt_name: Some("driver"),
     desc: &[],
+    extensions: &[],
 };
 
 /// Does what `-device` asks for, which is JSON or `DRIVER,key=value,...`.

@@ -7,9 +7,10 @@
 //! what needs all properties, opens files, and so on. Whatever fails, nothing
 //! is left behind.
 //!
-//! One thing needs the program around the machine: an object that uses a
-//! chardev ([`Machine::chardev_wanted`]). Whoever calls
-//! [`Machine::object_add`] attaches it, or deletes the object again.
+//! Two things need the program around the machine: an object that uses a
+//! chardev ([`Machine::chardev_wanted`]), and one that is a monitor
+//! ([`Machine::monitor_wanted`]). Whoever calls [`Machine::object_add`] attaches
+//! the one or starts the other, or deletes the object again.
 //!
 //! Types that QEMU has and this program does not are still in the schema, and
 //! are refused the way QEMU refuses what it was built without.
@@ -18,6 +19,7 @@ mod authz;
 mod host;
 mod iothread;
 mod memory_backend;
+mod monitor;
 mod pc;
 mod rng;
 mod secret;
@@ -67,6 +69,7 @@ pub fn all_types() -> impl Iterator<Item = &'static ObjectType> {
         host::TYPES,
         iothread::TYPES,
         memory_backend::TYPES,
+        monitor::TYPES,
         secret::TYPES,
         authz::TYPES,
         rng::TYPES,

@@ -40,8 +40,8 @@ pub use input::PropertyInput;
 pub(super) use path::device_not_found;
 pub use path::Resolution;
 pub use types::{
-    set_bool, set_link, set_str, set_uint32, set_value, Complete, Getter, ObjectType, Property,
-    Setter,
+    check_incomplete, set_bool, set_link, set_str, set_uint32, set_value, Complete, Getter,
+    ObjectType, Property, Setter,
 };
 pub use walk::{
     qom_list_properties, qom_list_types, ChardevNode, Node, PropertyListing, TypeListing,

@@ -179,6 +179,21 @@ impl ObjectType {
     }
 }
 
+/// Refuses to change a property that is fixed once its object is complete.
+///
+/// # Errors
+///
+/// The object is complete.
+pub fn check_incomplete(m: &Machine, id: ObjectId, property: &Property) -> Result<(), Error> {
+    if m.object(id).is_some_and(|object| object.complete) {
+        let name = property.name;
+        return Err(Error::new(format!(
+            "Property '{name}' can no longer be set"
+        )));
+    }
+    Ok(())
+}
+
 /// Puts a string into the cell.
 pub fn set_str(
     m: &mut Machine,

@@ -7,7 +7,7 @@ use super::{
 };
 use std::io::Write;
 
-use crate::chardev::{ChardevHost, ChardevReport, CHARDEV_BACKENDS};
+use crate::chardev::{print_stderr, ChardevHost, ChardevReport, CHARDEV_BACKENDS};
 use crate::monitor::hmp_qmp;
 use crate::monitor::runtime::Runtime;
 use crate::monitor::table::MonitorId;
@@ -140,7 +140,7 @@ pub(crate) fn print_stdout(text: &[u8]) {
 fn report<S: 'static>(rt: &mut Runtime<S>, monitor: Option<MonitorId>, text: &str) {
     match monitor {
         Some(_) => rt.chardev_report(ChardevReport::Error, text),
-        None => eprintln!("{text}"),
+        None => print_stderr(&format!("{text}\n")),
     }
 }
 
@@ -168,8 +168,11 @@ pub(crate) fn run_line<S: 'static>(
     match parsed {
         Ok(None) => {}
         Ok(Some(command)) => {
-            trace_event!(hmp_command, "{}: cmd->cmd", command.row.main_name());
-            (command.handler)(&mut hmp, &command.args);
+            let permitted = hmp.rt.check_hmp_command(command.group, command.row);
+            if hmp.handle_error(permitted).is_some() {
+                trace_event!(hmp_command, "{}: cmd->cmd", command.row.main_name());
+                (command.handler)(&mut hmp, &command.args);
+            }
         }
         Err(e) => {
             hmp.print(&e.text);

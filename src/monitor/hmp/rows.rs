@@ -64,7 +64,8 @@ pub const HMP_CMDS: &[HmpRow] = &[
         .args(&[HmpArg::new("cmd", RestOfLine)
             .optional()
             .completes(CompletionKind::Commands)])
-        .preconfig(),
+        .preconfig()
+        .read_only(),
     HmpRow::new("i", "/fmt addr", "I/O port read").args(&[
         HmpArg::new("fmt", Format),
         HmpArg::new("addr", Int32),
@@ -75,7 +76,8 @@ pub const HMP_CMDS: &[HmpRow] = &[
         "[subcommand]",
         "show various information about the system state",
     )
-    .preconfig(),
+    .preconfig()
+    .read_only(),
     HmpRow::new(
         "log",
         "item1[,...]",
@@ -142,13 +144,16 @@ pub const HMP_CMDS: &[HmpRow] = &[
         "/fmt expr",
         "print expression value (use $reg for CPU register access)",
     )
-    .args(&[HmpArg::new("fmt", Format), HmpArg::new("expr", Int)]),
+    .args(&[HmpArg::new("fmt", Format), HmpArg::new("expr", Int)])
+    .read_only(),
     HmpRow::new("qom-get", "path property", "print QOM property")
         .args(&[HmpArg::new("path", Str), HmpArg::new("property", Str)])
-        .preconfig(),
+        .preconfig()
+        .read_only(),
     HmpRow::new("qom-list", "path", "list QOM properties")
         .args(&[HmpArg::new("path", Str).optional()])
-        .preconfig(),
+        .preconfig()
+        .read_only(),
     HmpRow::new(
         "qom-set",
         "[-j] path property value",
@@ -218,7 +223,8 @@ pub const HMP_CMDS: &[HmpRow] = &[
         "addr size",
         "compute the checksum of a memory region",
     )
-    .args(&[HmpArg::new("addr", Int32), HmpArg::new("size", Int32)]),
+    .args(&[HmpArg::new("addr", Int32), HmpArg::new("size", Int32)])
+    .read_only(),
     HmpRow::new(
         "sync-profile",
         "[on|off|reset]",
@@ -246,9 +252,11 @@ pub const HMP_CMDS: &[HmpRow] = &[
     )
     .args(&[HmpArg::new("action", Str).completes(CompletionKind::WatchdogActions)]),
     HmpRow::new("x", "/fmt addr", "virtual memory dump starting at 'addr'")
-        .args(&[HmpArg::new("fmt", Format), HmpArg::new("addr", Int)]),
+        .args(&[HmpArg::new("fmt", Format), HmpArg::new("addr", Int)])
+        .read_only(),
     HmpRow::new("xp", "/fmt addr", "physical memory dump starting at 'addr'")
-        .args(&[HmpArg::new("fmt", Format), HmpArg::new("addr", Int)]),
+        .args(&[HmpArg::new("fmt", Format), HmpArg::new("addr", Int)])
+        .read_only(),
 ];
 
 /// The table of all commands for which `handler` finds one. It is asked by

@@ -8,8 +8,12 @@
 use super::context::{run_line, Hmp};
 use super::{find_completion, Readline, ReadlineEvent};
 use crate::chardev::{
-    qemu_chr_fe_keeps_writes_apart, qemu_chr_fe_set_handlers, CharFrontend, CharHandlers, ChrEvent,
+    qemu_chr_fe_keeps_writes_apart, qemu_chr_fe_set_handlers, CharHandlers, ChrEvent,
 };
+use crate::monitor::clients::{
+    monitor_client_left, monitor_drained, monitor_new_client, NewMonitor,
+};
+use crate::monitor::outbuf::clear_buffer;
 use crate::monitor::runtime::Runtime;
 use crate::monitor::table::{
     discard_output, label, mark_dirty, monitor_flush, MonitorId, MonitorKind,
@@ -45,6 +49,11 @@ impl MonitorHmp {
         self.mux_out
     }
 
+    /// Whether all input was worked off.
+    pub(crate) fn has_read_all(&self) -> bool {
+        self.taken == self.inbuf.len()
+    }
+
     /// The lines run so far, oldest first.
     pub(crate) fn history(&self) -> Vec<Vec<u8>> {
         let entries = self.readline.as_ref().map(|rl| rl.history().entries());
@@ -53,13 +62,10 @@ impl MonitorHmp {
 }
 
 /// Starts an HMP monitor on a chardev (`monitor_init_hmp`).
-pub(crate) fn monitor_init_hmp<S: 'static>(
-    rt: &mut Runtime<S>,
-    fe: CharFrontend,
-    use_readline: bool,
-) -> MonitorId {
+pub(crate) fn monitor_init_hmp<S: 'static>(rt: &mut Runtime<S>, new: NewMonitor) -> MonitorId {
+    let fe = new.fe;
     let kind = MonitorKind::Hmp(Box::new(MonitorHmp {
-        readline: use_readline.then(|| Readline::new(PROMPT)),
+        readline: new.config.readline.then(|| Readline::new(PROMPT)),
         line: Vec::new(),
         inbuf: Vec::new(),
         taken: 0,
@@ -67,11 +73,11 @@ pub(crate) fn monitor_init_hmp<S: 'static>(
         reset_seen: false,
         writes_apart: qemu_chr_fe_keeps_writes_apart(rt, fe),
     }));
-    let id = rt.monitors.insert(fe, kind);
+    let id = rt.monitors.insert(new, kind);
     let handlers = CharHandlers {
-        can_read: monitor_can_read,
-        read: monitor_read,
-        event: monitor_event,
+        new_client: Some(monitor_new_client),
+        drained: Some(monitor_drained),
+        ..CharHandlers::new(monitor_can_read, monitor_read, monitor_event)
     };
     qemu_chr_fe_set_handlers(rt, fe, Some(handlers), id.to_opaque());
     id
@@ -113,7 +119,7 @@ pub(crate) fn pump<S: 'static>(rt: &mut Runtime<S>, id: MonitorId) {
         let byte = hmp.inbuf[hmp.taken];
         hmp.taken += 1;
         if hmp.taken == hmp.inbuf.len() {
-            hmp.inbuf.clear();
+            clear_buffer(&mut hmp.inbuf);
             hmp.taken = 0;
         }
         let event = match &mut hmp.readline {
@@ -225,6 +231,7 @@ fn monitor_event<S: 'static>(rt: &mut Runtime<S>, opaque: u64, event: ChrEvent) 
         ChrEvent::Closed => {
             hmp.restart();
             discard_output(rt, id);
+            monitor_client_left(rt, id);
         }
         ChrEvent::MuxIn => {
             hmp.mux_out = false;

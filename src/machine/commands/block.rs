@@ -180,11 +180,10 @@ fn device_info(m: &Machine, node: &BlockNode, drive: Option<&Drive>) -> BlockDev
 
 fn image_info(m: &Machine, node: &BlockNode) -> ImageInfo {
     let signed = |size: u64| i64::try_from(size).unwrap_or(i64::MAX);
-    let specific = (node.driver == BlockdevDriver::File).then(|| {
-        let data = ImageInfoSpecificFile {
+    let specific = ImageInfoSpecific::File(ImageInfoSpecificFileWrapper {
+        data: ImageInfoSpecificFile {
             extent_size_hint: None,
-        };
-        ImageInfoSpecific::File(ImageInfoSpecificFileWrapper { data })
+        },
     });
     ImageInfo {
         filename: node.filename.clone(),
@@ -199,22 +198,20 @@ fn image_info(m: &Machine, node: &BlockNode) -> ImageInfo {
         full_backing_filename: None,
         backing_filename_format: None,
         snapshots: None,
-        format_specific: specific,
+        format_specific: (node.driver == BlockdevDriver::File).then_some(specific),
         backing_image: None,
     }
 }
 
 fn node_stats(node: &BlockNode) -> BlockStats {
-    let specific = (node.driver == BlockdevDriver::File).then(|| {
-        BlockStatsSpecific::File(BlockStatsSpecificFile {
-            discard_nb_ok: 0,
-            discard_nb_failed: 0,
-            discard_bytes_ok: 0,
-        })
+    let specific = BlockStatsSpecific::File(BlockStatsSpecificFile {
+        discard_nb_ok: 0,
+        discard_nb_failed: 0,
+        discard_bytes_ok: 0,
     });
     BlockStats {
         node_name: Some(node.name.clone()),
-        driver_specific: specific,
+        driver_specific: (node.driver == BlockdevDriver::File).then_some(specific),
         ..no_stats()
     }
 }

@@ -162,16 +162,17 @@ pub struct InetSocketAddress {
     pub ipv6: Option<bool>,
 }
 
-/// QEMU's `UnixSocketAddress`.
+/// QEMU's `UnixSocketAddress`. What was said is kept apart from what holds
+/// where nothing was said, because `filename` and `addr` tell the former.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnixSocketAddress {
-    /// A path, or a name if `abstract_`.
+    /// A path, or a name if it is abstract.
     pub path: String,
     /// Whether it lives in Linux' abstract namespace instead of the file system.
-    pub abstract_: bool,
+    pub abstract_: Option<bool>,
     /// Whether an abstract name ends where its text ends; otherwise it is
-    /// filled up with zeros to the full length.
-    pub tight: bool,
+    /// filled up with zeros to the full length. It does unless told otherwise.
+    pub tight: Option<bool>,
 }
 
 impl UnixSocketAddress {
@@ -179,9 +180,17 @@ impl UnixSocketAddress {
     pub fn path(path: impl Into<String>) -> Self {
         UnixSocketAddress {
             path: path.into(),
-            abstract_: false,
-            tight: true,
+            abstract_: None,
+            tight: None,
         }
+    }
+
+    pub(super) fn is_abstract(&self) -> bool {
+        self.abstract_ == Some(true)
+    }
+
+    pub(super) fn is_tight(&self) -> bool {
+        self.tight != Some(false)
     }
 }
 

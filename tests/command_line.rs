@@ -4,7 +4,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{run, Server};
+use common::{run, Client, Server};
 
 #[track_caller]
 fn refused(args: &[&str]) -> String {
@@ -132,4 +132,22 @@ fn the_limit_of_descriptors_is_raised_as_far_as_allowed() {
     let line = limits.lines().find(|l| l.starts_with("Max open files"));
     let words: Vec<&str> = line.unwrap().split_whitespace().collect();
     assert_eq!(words[3..5], ["128", "128"]);
+}
+
+/// As when the terminal's window or the reader of a pipe has gone.
+#[test]
+fn what_cannot_be_printed_does_no_harm() {
+    let sh = |script: &str| {
+        let script = script.replace("qmonitor", env!("CARGO_BIN_EXE_qmonitor"));
+        Server::start_program(Path::new("/bin/sh"), &["-c", &script])
+    };
+    let out = sh("exec qmonitor -foo 2>/dev/full").finish();
+    assert_eq!(out.status.code(), Some(1), "{out:?}");
+    let server = sh("exec qmonitor -nodefaults -qmp unix:q,server=on,wait=off \
+         -chardev pty,id=p -mon p -chardev socket,id=w,path=w,server=on >/dev/full 2>&1");
+    // Both have said something by now: that a terminal was made, and that a
+    // client is waited for.
+    let _waited_for = Client::connect(&server.path("w"));
+    let mut client = server.qmp();
+    client.ask("query-version");
 }

@@ -21,7 +21,7 @@ impl World {
     fn new() -> World {
         let server = Server::start(&[]);
         let client = server.qmp();
-        let fds = open_fds(&server);
+        let fds = server.open_fds();
         let file = |name: &&str| File::create(server.path(name)).expect("a new file");
         let files = ["a", "b", "c"].iter().map(file).collect();
         World {
@@ -68,11 +68,6 @@ impl World {
         let got: Vec<String> = replies.iter().map(|_| self.reply()).collect();
         assert_eq!(got, replies);
     }
-}
-
-fn open_fds(server: &Server) -> usize {
-    let dir = format!("/proc/{}/fd", server.pid());
-    std::fs::read_dir(dir).expect("the server lives").count()
 }
 
 const ADD: &str = "{'execute': 'add-fd', 'arguments': {'fdset-id': 1}}";
@@ -127,7 +122,7 @@ fn of_several_the_first_is_kept_and_the_others_are_closed() {
     let as_many_as_there_may_be = [0; 253];
     w.send(&[(ADD, &as_many_as_there_may_be)]);
     w.expect(&["a"]);
-    assert_eq!(open_fds(&w.server), w.fds + 2);
+    assert_eq!(w.server.open_fds(), w.fds + 2);
 }
 
 #[test]
@@ -137,10 +132,10 @@ fn what_nobody_takes_is_closed_by_what_comes_next_or_with_the_connection() {
         w.send(&[(NAME, &[0, 1, 2])]);
         w.expect(&["{}"]);
     }
-    assert_eq!(open_fds(&w.server), w.fds + 1);
+    assert_eq!(w.server.open_fds(), w.fds + 1);
     w.client = w.server.connect();
     w.client.expect_greeting();
-    assert_eq!(open_fds(&w.server), w.fds);
+    assert_eq!(w.server.open_fds(), w.fds);
 }
 
 #[test]
@@ -166,5 +161,5 @@ fn without_room_for_more_a_descriptor_does_not_come_and_none_is_lost() {
     assert_eq!(removed, json!({}));
     w.send(&[(ADD, &[2])]);
     w.expect(&["c"]);
-    assert_eq!(open_fds(&w.server), w.fds + 1);
+    assert_eq!(w.server.open_fds(), w.fds + 1);
 }

@@ -68,7 +68,11 @@ fn state<H: ChardevHost>(h: &mut H, id: ChardevId) -> Option<&mut FdChardev> {
 
 fn fd_chr_write<H: ChardevHost>(h: &mut H, id: ChardevId, buf: &[u8]) -> io::Result<usize> {
     match state(h, id).and_then(|s| s.output.as_ref()) {
-        Some(fd) => Ok(write(fd.as_fd(), buf)?),
+        Some(fd) => match write(fd.as_fd(), buf) {
+            // No page for a pipe's next bytes: as good as full.
+            Err(Errno::ENOMEM) => Err(io::ErrorKind::WouldBlock.into()),
+            written => Ok(written?),
+        },
         None => Ok(buf.len()),
     }
 }

@@ -60,6 +60,9 @@ impl Receiver {
         let mut len = buf.len();
         if self.looks_left > 0 {
             let (seen, with_rights) = look(socket, buf)?;
+            if seen == 0 {
+                return Ok((0, None));
+            }
             if !with_rights {
                 self.looks_left -= 1;
                 let n = recv(socket, &mut buf[..seen], MsgFlags::empty())?;

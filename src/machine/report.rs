@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::chardev::print_stderr;
 use crate::qapi::Error;
 
 /// How messages look.
@@ -63,12 +64,12 @@ impl Reporter {
 
     /// Prints an error (`error_report_err`).
     pub fn error(&self, location: Option<&str>, e: &Error) {
-        eprint!("{}", self.message(location, "", e));
+        print_stderr(&self.message(location, "", e));
     }
 
     /// Prints a warning (`warn_report_err`).
     pub fn warning(&self, location: Option<&str>, e: &Error) {
-        eprint!("{}", self.message(location, "warning: ", e));
+        print_stderr(&self.message(location, "warning: ", e));
     }
 }
 

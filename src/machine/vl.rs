@@ -160,6 +160,7 @@ fn start(program: &str, args: &[String], reporter: &mut Reporter) -> Result<Star
     make_objects(&mut rt, &pending, reporter, Stage::BeforeChardevs)?;
     make_chardevs(&mut rt, &pending, reporter, settings.daemonize)?;
     make_netdevs(&mut rt, &pending, reporter)?;
+    make_blockdevs(&mut rt, &pending)?;
     make_ports(&mut rt, &pending)?;
     make_objects(&mut rt, &pending, reporter, Stage::AfterChardevs)?;
     make_board(&mut rt, &settings.hardware, reporter)?;
@@ -263,7 +264,7 @@ fn report_for(rt: &mut Runtime<Machine>, reporter: &Reporter, item: Option<&Pend
         let e = Error::new(text.to_owned());
         match report {
             ChardevReport::Info => {
-                eprint!("{}", reporter.message(location.as_deref(), "info: ", &e));
+                chardev::print_stderr(&reporter.message(location.as_deref(), "info: ", &e));
             }
             ChardevReport::Warning => reporter.warning(location.as_deref(), &e),
             ChardevReport::Error => reporter.error(None, &e),
@@ -333,6 +334,13 @@ fn make_netdevs(
     Ok(())
 }
 
+fn make_blockdevs(rt: &mut Runtime<Machine>, pending: &[Pending]) -> Result<(), Failure> {
+    for item in pending.iter().filter(|p| p.opt == Opt::Blockdev) {
+        super::commands::blockdev_from_cli(rt, &item.arg).map_err(|e| item.failed(e))?;
+    }
+    Ok(())
+}
+
 fn make_devices(
     rt: &mut Runtime<Machine>,
     pending: &[Pending],
@@ -384,9 +392,15 @@ fn add_chardev(
     report_for(rt, reporter, Some(item));
     let added = chardev_add(rt, label, config).map_err(|e| item.failed(e))?;
     if let Some(pty) = added.pty {
-        println!("char device redirected to {pty} (label {label})");
+        announce_pty(&pty, label);
     }
     Ok(())
+}
+
+fn announce_pty(pty: &str, label: &str) {
+    let text = format!("char device redirected to {pty} (label {label})\n");
+    // Who does not read it does not want to know.
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 /// Serial and parallel ports: chardevs without anybody behind them, since the
@@ -417,7 +431,7 @@ fn make_ports(rt: &mut Runtime<Machine>, pending: &[Pending]) -> Result<(), Fail
                     let added = chardev_add(rt, &label, config).map_err(failed)?;
                     qemu_chr_check_one_client(rt, added.id).map_err(failed)?;
                     if let Some(pty) = added.pty {
-                        println!("char device redirected to {pty} (label {label})");
+                        announce_pty(&pty, &label);
                     }
                     if with_mux_mon {
                         let options = MonitorOptions::new(label);
@@ -494,6 +508,7 @@ fn watch_signals(rt: &mut Runtime<Machine>) -> Result<(), Error> {
             trace_event!(system_signal, "{:?} from pid {}", info.signal, info.pid);
             super::commands::killed(rt);
         })
+        .and_then(|_| rt.watch_job_control())
         .map(|_| ())
         .map_err(|e| Error::from_io("signals cannot be watched", &e))
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::clients::{monitor_new, NewMonitor};
 use super::config::MonitorConfig;
 use super::runtime::Runtime;
-pub use super::schema::{MonitorCloseAction, MonitorMode, MonitorOptions};
+pub use super::schema::{MonitorCloseAction, MonitorMode, MonitorOptions, MonitorReadline};
 use super::table::MonitorId;
 use crate::chardev::opts::{QemuOptType, QemuOpts, QemuOptsList};
 use crate::chardev::{
@@ -36,7 +36,7 @@ pub static QEMU_MON_OPTS: QemuOptsList = QemuOptsList {
         ("pretty", QemuOptType::Bool),
     ],
     extensions: &[
-        ("readline", QemuOptType::Bool),
+        ("readline", QemuOptType::String),
         ("read-only", QemuOptType::Bool),
         ("allow", QemuOptType::String),
         ("close-action", QemuOptType::String),
@@ -210,6 +210,10 @@ mod tests {
             ),
             ("mode=control", "Parameter 'chardev' is missing"),
             ("m0,bogus=1", "Invalid parameter 'bogus'"),
+            (
+                "m0,readline=maybe",
+                "Parameter 'readline' does not accept value 'maybe'",
+            ),
         ] {
             assert_eq!(parse(params).unwrap_err().desc(), message, "{params}");
         }

@@ -46,6 +46,7 @@ use crate::chardev::{
     can_yank, char_socket_yank, label as chardev_label, qemu_chr_fe_get_msgfd,
     qemu_chr_fe_set_handlers, CharHandlers, ChardevHost, ChardevReport, ChrEvent,
 };
+use crate::qapi::dispatch::qmp_is_oob;
 use crate::qapi::json::{JsonMessageParser, JsonWriter};
 use crate::qapi::{Error, QObject};
 use crate::trace_event;
@@ -219,15 +220,13 @@ fn handle_qmp_command<S>(rt: &mut Runtime<S>, id: MonitorId, request: Request) {
             Err(e) => e.to_string(),
         }
     );
-    if let Ok(QObject::Dict(dict)) = &request {
-        if dict.contains_key("exec-oob") && !dict.contains_key("execute") {
-            trace_event!(monitor_qmp_cmd_out_of_band, "{}", label(rt, id));
-            if let Some(qmp) = rt.monitors.qmp_mut(id) {
-                qmp.msgfd = qmp.arrived.take().or(qmp.msgfd.take());
-            }
-            dispatcher::monitor_qmp_dispatch(rt, id, request, true);
-            return;
+    if request.as_ref().is_ok_and(qmp_is_oob) {
+        trace_event!(monitor_qmp_cmd_out_of_band, "{}", label(rt, id));
+        if let Some(qmp) = rt.monitors.qmp_mut(id) {
+            qmp.msgfd = qmp.arrived.take().or(qmp.msgfd.take());
         }
+        dispatcher::monitor_qmp_dispatch(rt, id, request, true);
+        return;
     }
     let Some(qmp) = rt.monitors.qmp_mut(id) else {
         return;

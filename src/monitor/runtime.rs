@@ -12,9 +12,12 @@ use super::hmp::context::HmpTables;
 use super::options::OptionGroup;
 use super::qmp::MonitorQmp;
 use super::table::{Monitor, MonitorId, Monitors};
+use super::tls::TlsRegistry;
 use nix::fcntl::OFlag;
 
-use crate::chardev::{ChardevHost, ChardevReport, ChardevRequest, Chardevs};
+use crate::chardev::{
+    print_stderr, ChardevHost, ChardevReport, ChardevRequest, Chardevs, TlsCreds,
+};
 use crate::main_loop::{main_loop_wait, Host, LoopEvent, MainLoop, SharedFd, TimeSource};
 use crate::qapi::dispatch::QmpCommandList;
 use crate::qapi::introspect::{query_schema, SchemaTable};
@@ -28,6 +31,9 @@ pub struct ExitRequest {
     /// The status the process should exit with.
     pub status: i32,
 }
+
+/// How long the kernel is given to find memory again.
+const BREATH: Duration = Duration::from_millis(10);
 
 type Report = Box<dyn FnMut(ChardevReport, &str)>;
 
@@ -72,6 +78,7 @@ pub struct Runtime<S: 'static> {
     pub(crate) dispatcher: Dispatcher,
     pub(crate) events: EventState,
     pub(crate) fdsets: Fdsets,
+    pub(crate) tls: TlsRegistry<S>,
     pub(crate) preconfig: bool,
     pub(crate) options: &'static [OptionGroup],
     /// Declared by those who registered them.
@@ -107,6 +114,14 @@ impl<S: 'static> ChardevHost for Runtime<S> {
 
     fn open_fdset(&mut self, id: i64, flags: OFlag) -> io::Result<SharedFd> {
         self.fdsets.dup(id, flags).map(|fd| fd as SharedFd)
+    }
+
+    fn tls_creds(&self, id: &str) -> Result<TlsCreds, Error> {
+        self.tls.creds(&self.state, id)
+    }
+
+    fn authz_is_allowed(&self, id: &str, identity: &str) -> Result<bool, Error> {
+        self.tls.is_allowed(&self.state, id, identity)
     }
 
     fn chardev_report(&mut self, report: ChardevReport, text: &str) {
@@ -165,12 +180,13 @@ impl<S: 'static> Runtime<S> {
             dispatcher,
             events: EventState::default(),
             fdsets: Fdsets::default(),
+            tls: TlsRegistry::default(),
             preconfig: false,
             options: &[],
             read_only_commands: Vec::new(),
             report: Box::new(|report, text| match report {
-                ChardevReport::Warning => eprintln!("warning: {text}"),
-                ChardevReport::Info | ChardevReport::Error => eprintln!("{text}"),
+                ChardevReport::Warning => print_stderr(&format!("warning: {text}\n")),
+                ChardevReport::Info | ChardevReport::Error => print_stderr(&format!("{text}\n")),
             }),
             monitor_removed_handler: |_, _| {},
             quit_handler: |rt| rt.request_exit(0),
@@ -202,6 +218,10 @@ impl<S: 'static> Runtime<S> {
     fn add_schema(&mut self, schema: &'static SchemaTable) {
         self.schemas.push(schema);
         self.schema_reply = None;
+    }
+
+    pub(crate) fn schemas(&self) -> &[&'static SchemaTable] {
+        &self.schemas
     }
 
     pub(crate) fn query_schema(&mut self) -> &QObject {
@@ -320,12 +340,19 @@ impl<S: 'static> Runtime<S> {
     /// Turns the loop until somebody asks for exit, then writes what is still
     /// to be written, takes monitors and chardevs down and returns the exit
     /// status (`qemu_main_loop`).
+    ///
+    /// # Errors
+    ///
+    /// The loop cannot wait, and not for want of memory: that passes.
     pub fn run(&mut self) -> io::Result<i32> {
         let status = loop {
             if let Some(exit) = self.exit {
                 break exit.status;
             }
-            self.turn(None)?;
+            match self.turn(None) {
+                Err(e) if e.kind() == io::ErrorKind::OutOfMemory => std::thread::sleep(BREATH),
+                turned => drop(turned?),
+            }
         };
         self.shut_down();
         Ok(status)

@@ -99,6 +99,21 @@ impl Server {
         self.child.id()
     }
 
+    /// Its resident memory in kB.
+    pub fn resident(&self) -> i64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()));
+        let status = status.expect("the server lives");
+        let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"));
+        let kb = line.and_then(|l| l.split_whitespace().next());
+        kb.and_then(|kb| kb.parse().ok()).expect("a number of kB")
+    }
+
+    /// How many descriptors it has open.
+    pub fn open_fds(&self) -> usize {
+        let dir = format!("/proc/{}/fd", self.pid());
+        std::fs::read_dir(dir).expect("the server lives").count()
+    }
+
     /// Sends a signal.
     pub fn signal(&self, signal: nix::sys::signal::Signal) {
         let pid = nix::unistd::Pid::from_raw(self.child.id() as i32);

@@ -348,6 +348,21 @@ pub fn qemu_chr_fe_keeps_writes_apart<H: ChardevHost>(h: &H, fe: CharFrontend) -
     kind == Some("udp") || super::socket::is_websocket(h, fe.chr)
 }
 
+/// Whether a person sits at the terminal that the program was started from, and
+/// at the other end of this front end: on standard input and output, by way of a
+/// mux too.
+pub fn qemu_chr_fe_is_terminal<H: ChardevHost>(h: &H, fe: CharFrontend) -> bool {
+    let mut id = fe.chr;
+    while let Some(base) = super::mux::mux_base(h, id) {
+        id = base;
+    }
+    let is_stdio = h
+        .chardevs()
+        .get(id)
+        .is_some_and(|chr| chr.kind() == "stdio");
+    is_stdio && super::stdio::stdio_is_terminal()
+}
+
 /// Whether the backend is open (`qemu_chr_fe_backend_open`).
 pub fn qemu_chr_fe_backend_open<H: ChardevHost>(h: &H, fe: CharFrontend) -> bool {
     h.chardevs().get(fe.chr).is_some_and(|chr| chr.be_open)

@@ -39,6 +39,7 @@ pub enum Opt {
     Echr,
     Object,
     Netdev,
+    Blockdev,
     Device,
     AddFd,
     Daemonize,
@@ -213,7 +214,7 @@ pub static OPTIONS: &[OptRow] = &[
         Some("[chardev=]ID[,mode=readline|control][,pretty=on|off][,option=value...]"),
         Opt::Mon,
         "a monitor on an existing chardev; more options, which QEMU does not have:\n                \
-         read-only=on, allow=NAME[:NAME...], readline=off, close-action=delete,\n                \
+         read-only=on, allow=NAME[:NAME...], readline=off|on|full, close-action=delete,\n                \
          drain-on-close=on, json-max-size=BYTES, json-max-tokens=N, json-max-depth=N",
     ),
     row(
@@ -254,10 +255,16 @@ pub static OPTIONS: &[OptRow] = &[
         "make a network back end",
     ),
     row(
+        "blockdev",
+        Some("[driver=]file|raw,node-name=NAME[,filename=FILE][,file=NODE]..."),
+        Opt::Blockdev,
+        "make a node of which disks are made",
+    ),
+    row(
         "device",
         Some("DRIVER[,prop=value...]"),
         Opt::Device,
-        "add a device; there are no device models",
+        "add a device",
     ),
     row(
         "add-fd",

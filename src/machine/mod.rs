@@ -11,6 +11,8 @@
 //! An embedder leaves this module out (Cargo feature `machine`) and has a state
 //! of their own in its place; this one shows how that is done.
 
+pub mod balloon;
+pub mod block;
 pub mod board;
 pub mod cli;
 pub mod commands;
@@ -21,8 +23,10 @@ mod hmp_cmds;
 mod hmp_info;
 mod hmp_log;
 mod hmp_mem;
+mod hmp_migrate;
 mod hmp_net;
 mod hmp_qom;
+mod hmp_services;
 mod hmp_ui;
 mod host;
 pub mod memory;
@@ -38,7 +42,7 @@ pub mod settings;
 mod thread;
 pub mod vl;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use board::{MachineClass, Topology};
 use objects::{CONTAINER, MEMORY_REGION, SYSTEM_BUS};
@@ -46,6 +50,7 @@ use qom::{ObjectId, Objects, PropertyInput};
 use runstate::{Actions, RunStates};
 
 use crate::chardev::CharFrontend;
+use crate::main_loop::TimerId;
 use crate::monitor::MonitorId;
 use crate::qapi::{CompatPolicy, Error, QDict, QObject};
 
@@ -108,8 +113,18 @@ pub struct Machine {
     cpus: BTreeMap<usize, ObjectId>,
     cpu_type: Option<&'static str>,
     debug_threads: bool,
-    /// How many devices without a name there were.
+    /// How many devices of the board, and of users who gave no id, there were.
     devices_unattached: usize,
+    devices_anonymous: usize,
+    /// Devices that were told to go.
+    unplug_pending: BTreeSet<ObjectId>,
+    /// Devices that went, until clients are told.
+    deletions: Vec<qdev::Deletion>,
+    deletion_timer: Option<TimerId>,
+    balloon: Option<ObjectId>,
+    /// What disks are made of, and how fast they may be.
+    pub blocks: block::Blocks,
+    io_limits: BTreeMap<ObjectId, block::IoLimits>,
     /// Whether `sync-profile` is on. There is only one thread, so it never
     /// finds anything.
     sync_profile: bool,
@@ -143,6 +158,13 @@ impl Machine {
             cpu_type: None,
             debug_threads: options.debug_threads,
             devices_unattached: 0,
+            devices_anonymous: 0,
+            unplug_pending: BTreeSet::new(),
+            deletions: Vec::new(),
+            deletion_timer: None,
+            balloon: None,
+            blocks: block::Blocks::default(),
+            io_limits: BTreeMap::new(),
             sync_profile: false,
             frontends: BTreeMap::new(),
             monitors: BTreeMap::new(),

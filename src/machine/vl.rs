@@ -160,6 +160,7 @@ fn start(program: &str, args: &[String], reporter: &mut Reporter) -> Result<Star
     make_objects(&mut rt, &pending, reporter, Stage::BeforeChardevs)?;
     make_chardevs(&mut rt, &pending, reporter, settings.daemonize)?;
     make_netdevs(&mut rt, &pending, reporter)?;
+    make_blockdevs(&mut rt, &pending)?;
     make_ports(&mut rt, &pending)?;
     make_objects(&mut rt, &pending, reporter, Stage::AfterChardevs)?;
     make_board(&mut rt, &settings.hardware, reporter)?;
@@ -333,6 +334,13 @@ fn make_netdevs(
     Ok(())
 }
 
+fn make_blockdevs(rt: &mut Runtime<Machine>, pending: &[Pending]) -> Result<(), Failure> {
+    for item in pending.iter().filter(|p| p.opt == Opt::Blockdev) {
+        super::commands::blockdev_from_cli(rt, &item.arg).map_err(|e| item.failed(e))?;
+    }
+    Ok(())
+}
+
 fn make_devices(
     rt: &mut Runtime<Machine>,
     pending: &[Pending],
@@ -500,6 +508,7 @@ fn watch_signals(rt: &mut Runtime<Machine>) -> Result<(), Error> {
             trace_event!(system_signal, "{:?} from pid {}", info.signal, info.pid);
             super::commands::killed(rt);
         })
+        .and_then(|_| rt.watch_job_control())
         .map(|_| ())
         .map_err(|e| Error::from_io("signals cannot be watched", &e))
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use qmonitor::chardev::memory::MemoryPeer;
-use qmonitor::chardev::{label, CharFrontend, ChardevReport};
+use qmonitor::chardev::{label, CharFrontend, ChardevHost, ChardevReport};
 use qmonitor::main_loop::{ClockType, Host, TimeSource};
 use qmonitor::monitor::{
     monitor_remove, qapi_event_emit, MonitorId, MonitorMode, MonitorOptions, Runtime,
@@ -246,6 +246,13 @@ impl World {
             .map(|line| format!("{}\r\n", line.as_ref()))
             .collect();
         assert_eq!(got, expected);
+    }
+
+    /// Whether the connection still stands when nothing happens any more.
+    pub fn is_open(&mut self, peer: MemoryPeer) -> bool {
+        self.settle();
+        let chr = self.rt.chardevs().get(peer.chardev());
+        chr.is_some_and(|chr| chr.is_open())
     }
 
     /// Turns the loop until nothing happens.

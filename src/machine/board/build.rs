@@ -18,7 +18,7 @@ pub struct CpuSlot {
 }
 
 impl Machine {
-    /// Makes what the board has: its processors, so far.
+    /// Makes what the board has: processors, and devices that carry buses.
     ///
     /// # Errors
     ///
@@ -33,8 +33,18 @@ impl Machine {
             return Ok(());
         };
         let count = self.topology.cpus as usize;
-        (0..count).try_for_each(|index| self.cpu_create(&cpu, index, warnings))?;
+        for index in 0..count {
+            self.cpu_create(&cpu, index, warnings)?;
+            if index == 0 && self.class.is_pc() {
+                self.add_kvmvapic();
+            }
+        }
         self.cpu_type = Some(cpu.model.object.name);
+        match self.class.family {
+            Family::Empty => {}
+            Family::I440fx => self.wire_i440fx(),
+            Family::Q35 => self.wire_q35(),
+        }
         Ok(())
     }
 

@@ -1,28 +1,22 @@
-//! Commands about things that this machine has none of: `absent.json`,
-//! `block.json`.
+//! Commands about things that this machine has none of, and about the balloon,
+//! which it may have: `absent.json`.
 
 use crate::machine::schema::{
-    AbsentCommands, BalloonInfo, BlockCommands, BlockDeviceInfo, BlockInfo, DumpQueryResult,
-    DumpStatus, JobInfo, MouseInfo, ReplayInfo, ReplayMode, StrOrNull, TpmModel, TpmType, VncInfo,
+    AbsentCommands, BalloonInfo, DumpQueryResult, DumpStatus, JobInfo, MouseInfo, ReplayInfo,
+    ReplayMode, TpmModel, TpmType, VncInfo,
 };
 use crate::machine::Machine;
-use crate::qapi::{Error, ErrorClass};
+use crate::qapi::Error;
 use crate::Runtime;
 
-fn no_balloon() -> Error {
-    Error::with_class(
-        ErrorClass::DeviceNotActive,
-        "No balloon device has been activated",
-    )
-}
-
 impl AbsentCommands for Machine {
-    fn qmp_query_balloon(_: &mut Runtime<Self>) -> Result<BalloonInfo, Error> {
-        Err(no_balloon())
+    fn qmp_query_balloon(rt: &mut Runtime<Self>) -> Result<BalloonInfo, Error> {
+        let actual = rt.state.balloon_actual()?;
+        Ok(BalloonInfo { actual })
     }
 
-    fn qmp_balloon(_: &mut Runtime<Self>, _value: i64) -> Result<(), Error> {
-        Err(no_balloon())
+    fn qmp_balloon(rt: &mut Runtime<Self>, value: i64) -> Result<(), Error> {
+        rt.state.balloon_request(value)
     }
 
     fn qmp_query_mice(_: &mut Runtime<Self>) -> Result<Vec<MouseInfo>, Error> {
@@ -66,29 +60,5 @@ impl AbsentCommands for Machine {
 
     fn qmp_query_tpm_types(_: &mut Runtime<Self>) -> Result<Vec<TpmType>, Error> {
         Ok(Vec::new())
-    }
-}
-
-impl BlockCommands for Machine {
-    fn qmp_query_block(_: &mut Runtime<Self>) -> Result<Vec<BlockInfo>, Error> {
-        Ok(Vec::new())
-    }
-
-    fn qmp_query_named_block_nodes(
-        _: &mut Runtime<Self>,
-        _flat: Option<bool>,
-    ) -> Result<Vec<BlockDeviceInfo>, Error> {
-        Ok(Vec::new())
-    }
-
-    fn qmp_x_blockdev_set_iothread(
-        _: &mut Runtime<Self>,
-        node_name: String,
-        _iothread: StrOrNull,
-        _force: Option<bool>,
-    ) -> Result<(), Error> {
-        Err(Error::new(format!(
-            "Failed to find node with node-name='{node_name}'"
-        )))
     }
 }

@@ -39,11 +39,9 @@ impl MachineCommands for Machine {
     }
 
     fn qmp_query_iothreads(rt: &mut Runtime<Self>) -> Result<Vec<IOThreadInfo>, Error> {
-        // All run in the one thread there is, whose number is the process's.
-        let thread_id = i64::from(std::process::id());
         let info = |params: crate::machine::objects::IothreadParams| IOThreadInfo {
             id: params.id,
-            thread_id,
+            thread_id: params.thread_id,
             poll_max_ns: params.poll_max_ns,
             poll_grow: params.poll_grow,
             poll_shrink: params.poll_shrink,

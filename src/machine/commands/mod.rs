@@ -6,6 +6,7 @@
 //! returns, so clients see them before the reply, as with QEMU.
 
 mod absent;
+mod block;
 mod cpu;
 mod machine;
 mod migration;
@@ -19,6 +20,7 @@ mod ui;
 #[cfg(test)]
 mod tests;
 
+pub use block::blockdev_from_cli;
 pub use net::{netdev_from_cli, netdev_from_options, netdev_options, QEMU_NETDEV_OPTS};
 pub use objects::{is_made_after_chardevs, object_from_cli, object_from_text};
 pub use qdev::device_from_cli;
@@ -31,6 +33,7 @@ use super::schema::{
     qapi_event_send_shutdown, qapi_event_send_stop, ShutdownCause,
 };
 use super::{hmp_cmds, Machine};
+use crate::monitor::TlsLookup;
 use crate::Runtime;
 
 /// Commands that change nothing although they are not called `query-*`.
@@ -51,6 +54,10 @@ pub fn register(rt: &mut Runtime<Machine>) {
     });
     rt.set_monitor_removed_handler(objects::monitor_removed);
     rt.add_read_only_commands(READ_ONLY);
+    rt.set_tls_lookup(TlsLookup {
+        creds: Machine::tls_creds,
+        authz: Machine::authz_is_allowed,
+    });
     hmp_cmds::register(rt);
 }
 

@@ -10,7 +10,7 @@ pub mod models;
 use std::time::Duration;
 
 use super::board::Place;
-use super::qdev::DEVICE;
+use super::qdev::{DeviceOptions, DEVICE};
 use super::qom::{ObjectId, ObjectType, PropertyInput};
 use super::thread::HostThread;
 use super::Machine;
@@ -200,6 +200,23 @@ impl Machine {
         for (name, number) in place.ids() {
             self.store_by_name(id, name, i64::from(number));
         }
+        let busy = match index {
+            0 => FIRMWARE_TIME,
+            _ => Duration::ZERO,
+        };
+        self.cpu_start(id, index, busy, warnings)?;
+        self.add_unattached(id);
+        Ok(())
+    }
+
+    /// Takes away what the processor cannot have, and starts its thread.
+    fn cpu_start(
+        &mut self,
+        id: ObjectId,
+        index: usize,
+        busy: Duration,
+        warnings: &mut Vec<Error>,
+    ) -> Result<(), Error> {
         let taken = self.filter_features(id);
         let enforce = self.bool_property(id, "enforce");
         if enforce || self.bool_property(id, "check") {
@@ -208,19 +225,79 @@ impl Machine {
         if enforce && !taken.is_empty() {
             return Err(Error::new("TCG doesn't support requested features"));
         }
-        let busy = match index {
-            0 => FIRMWARE_TIME,
-            _ => Duration::ZERO,
-        };
         let name = self.debug_threads.then(|| format!("CPU {index}/TCG"));
         let thread = HostThread::start(name, busy)?;
-        self.add_unattached(id);
         self.set_realized(id);
         if let Some(object) = self.object_mut(id) {
             object.thread = Some(thread);
         }
         self.cpus.insert(index, id);
         Ok(())
+    }
+
+    /// Plugs in a processor (`device_add`): its properties say where.
+    ///
+    /// # Errors
+    ///
+    /// It is of another type than the others, or its place is taken or does not
+    /// exist.
+    pub(super) fn cpu_plug(
+        &mut self,
+        model: &'static CpuModel,
+        options: &DeviceOptions,
+        policy: CompatPolicy,
+    ) -> Result<ObjectId, Error> {
+        let typename = model.object.name;
+        if let Some(wanted) = self.cpu_type.filter(|wanted| *wanted != typename) {
+            return Err(Error::new(format!(
+                "Invalid CPU type, expected cpu type: '{wanted}'"
+            )));
+        }
+        let id = self.cpu_new(model);
+        let result = self
+            .name_device(id, options)
+            .and_then(|()| self.set_device_properties(id, options, policy))
+            .and_then(|()| self.cpu_place(id))
+            .and_then(|index| self.cpu_start(id, index, Duration::ZERO, &mut Vec::new()));
+        match result {
+            Ok(()) => {
+                self.store_by_name(id, "hotplugged", true);
+                Ok(id)
+            }
+            Err(e) => {
+                self.unparent(id);
+                Err(e)
+            }
+        }
+    }
+
+    /// The number of the place that a new processor's properties name
+    /// (`x86_cpu_pre_plug`).
+    fn cpu_place(&self, id: ObjectId) -> Result<usize, Error> {
+        for name in ["socket-id", "core-id", "thread-id"] {
+            if self.int_property(id, name) < 0 {
+                return Err(Error::new(format!("CPU {name} is not set")));
+            }
+        }
+        let wanted = |index: &usize| {
+            let place = self.topology.place(*index);
+            let mut ids = place.ids();
+            ids.all(|(name, number)| self.int_property(id, name) == i64::from(number))
+        };
+        let index = (0..self.topology.max_cpus as usize).find(wanted);
+        let index = index.ok_or_else(|| {
+            let socket = self.int_property(id, "socket-id");
+            let last = self.topology.sockets - 1;
+            Error::new(format!(
+                "Invalid CPU socket-id: {socket} must be in range 0:{last}"
+            ))
+        })?;
+        match self.cpus.contains_key(&index) {
+            true => Err(Error::new(format!(
+                "CPU[{index}] with APIC ID {index} exists"
+            ))),
+            false => Ok(index),
+        }
     }
 
     /// The processors, by number.

@@ -337,6 +337,11 @@ pub fn find_model(name: &str) -> Option<&'static CpuModel> {
     all_models().find(|m| m.name == name)
 }
 
+/// The model of which objects have this type.
+pub fn model_of_type(typename: &str) -> Option<&'static CpuModel> {
+    all_models().find(|m| m.object.name == typename)
+}
+
 /// The text of `-cpu help`.
 pub fn help() -> String {
     let mut text = String::from("Available CPUs:\n");

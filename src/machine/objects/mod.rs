@@ -37,7 +37,7 @@ use crate::qapi::{CompatPolicy, Error, QDict, QObject};
 pub use iothread::IothreadParams;
 pub use memory_backend::MemdevParams;
 pub(super) use pc::GENERIC_PC_MACHINE;
-pub(super) use system::{CONTAINER, MACHINE, MEMORY_REGION, SYSTEM_BUS};
+pub(super) use system::{BUS, CONTAINER, MACHINE, MEMORY_REGION, SYSTEM_BUS};
 
 /// What all types are derived from.
 pub(super) static OBJECT: ObjectType = ObjectType {
@@ -53,6 +53,7 @@ pub(super) static OBJECT: ObjectType = ObjectType {
     )],
     complete: None,
     can_be_deleted: None,
+    device: None,
 };
 
 fn class_name(m: &Machine, id: ObjectId) -> QObject {
@@ -64,7 +65,6 @@ pub fn all_types() -> impl Iterator<Item = &'static ObjectType> {
     let groups = [
         system::TYPES,
         pc::TYPES,
-        qdev::TYPES,
         cpu::TYPES,
         host::TYPES,
         iothread::TYPES,
@@ -79,7 +79,8 @@ pub fn all_types() -> impl Iterator<Item = &'static ObjectType> {
     let machines = board::all_classes().map(|class| &class.object);
     let processors = cpu::models::all_models().map(|model| &model.object);
     let others = groups.into_iter().flatten().copied();
-    others.chain(machines).chain(processors)
+    let devices = qdev::types();
+    others.chain(devices).chain(machines).chain(processors)
 }
 
 /// The type of that name (`object_class_by_name`).

@@ -9,8 +9,8 @@ use std::time::Duration;
 use qmonitor::chardev::memory::MemoryPeer;
 use qmonitor::main_loop::Host;
 use qmonitor::monitor::hmp::{
-    find_completion, CompletionSource, HmpTable, Readline, ReadlineEvent, READLINE_CMD_BUF_SIZE,
-    READLINE_MAX_CMDS,
+    find_completion, CompletionScope, CompletionSource, HmpTable, Readline, ReadlineEvent,
+    READLINE_CMD_BUF_SIZE, READLINE_MAX_CMDS,
 };
 use qmonitor::monitor::MonitorOptions;
 use qmonitor::Runtime;
@@ -57,7 +57,14 @@ fn key<F: Copy>(rl: &mut Readline, byte: u8, table: &HmpTable<F>, full: bool) {
             rl.show_prompt(&mut out);
         }
         ReadlineEvent::Complete => {
-            let completion = find_completion(rl.before_cursor(), table, false);
+            let completion = find_completion(
+                rl.before_cursor(),
+                table,
+                CompletionScope {
+                    preconfig: false,
+                    full,
+                },
+            );
             if let CompletionSource::Names(names) = &completion.source {
                 rl.complete(&completion.word, names, &mut out);
             }
@@ -119,5 +126,22 @@ fn play<S: 'static>(mut rt: Runtime<S>, script: &[u8], split: usize) -> Vec<u8> 
     }
     said.extend(peer.recv(&mut rt));
     rt.shut_down();
-    said
+    without_thread_ids(&said)
+}
+
+/// Threads of the host have other numbers each time.
+fn without_thread_ids(said: &[u8]) -> Vec<u8> {
+    const MARK: &[u8] = b"thread_id=";
+    let mut kept = Vec::with_capacity(said.len());
+    let mut after_mark = false;
+    for byte in said {
+        after_mark = match after_mark {
+            true => byte.is_ascii_digit(),
+            false => kept.ends_with(MARK),
+        };
+        if !(after_mark && byte.is_ascii_digit()) {
+            kept.push(*byte);
+        }
+    }
+    kept
 }

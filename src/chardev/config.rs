@@ -212,16 +212,18 @@ pub struct SocketConfig {
     pub telnet: bool,
     /// Whether to speak the telnet of 3270 terminals.
     pub tn3270: bool,
-    /// Whether to speak websocket (server only).
+    /// Whether to speak websocket (server only; Cargo feature `websocket`).
     pub websocket: bool,
     /// For a client: how many seconds after a loss or a failure to try again.
     /// 0 and less mean never. A server refuses it.
     pub reconnect: Option<i64>,
     /// The same in milliseconds. A server ignores it.
     pub reconnect_ms: Option<i64>,
-    /// The id of TLS credentials; refused, there are none.
+    /// The id of TLS credentials: what
+    /// [`ChardevHost::tls_creds`](super::ChardevHost::tls_creds) finds.
     pub tls_creds: Option<String>,
-    /// The id of an authorization object for TLS.
+    /// The id of an authorization, which is given the name in the peer's
+    /// certificate.
     pub tls_authz: Option<String>,
     /// For a server: how many clients are served at the same time. With more
     /// than one each client gets a chardev of its own; see

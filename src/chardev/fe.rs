@@ -16,7 +16,7 @@ use crate::trace_event;
 /// Plain functions: they find what they belong to by the opaque number that was
 /// given along with them.
 pub struct CharHandlers<H> {
-    /// How many bytes it would take now. Asked before each wait; with 0 the
+    /// How many bytes it would take now. Asked when there is input; with 0 the
     /// descriptor is not even polled.
     pub can_read: fn(&H, u64) -> usize,
     /// Input, at most as much as `can_read` said.
@@ -346,6 +346,21 @@ pub fn qemu_chr_fe_accept_input<H: ChardevHost>(h: &mut H, fe: CharFrontend) {
 pub fn qemu_chr_fe_keeps_writes_apart<H: ChardevHost>(h: &H, fe: CharFrontend) -> bool {
     let kind = h.chardevs().get(fe.chr).map(|chr| chr.kind());
     kind == Some("udp") || super::socket::is_websocket(h, fe.chr)
+}
+
+/// Whether a person sits at the terminal that the program was started from, and
+/// at the other end of this front end: on standard input and output, by way of a
+/// mux too.
+pub fn qemu_chr_fe_is_terminal<H: ChardevHost>(h: &H, fe: CharFrontend) -> bool {
+    let mut id = fe.chr;
+    while let Some(base) = super::mux::mux_base(h, id) {
+        id = base;
+    }
+    let is_stdio = h
+        .chardevs()
+        .get(id)
+        .is_some_and(|chr| chr.kind() == "stdio");
+    is_stdio && super::stdio::stdio_is_terminal()
 }
 
 /// Whether the backend is open (`qemu_chr_fe_backend_open`).

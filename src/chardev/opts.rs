@@ -220,6 +220,59 @@ fn get_opt_value(text: &str) -> (String, &str) {
     }
 }
 
+/// One item of an option string.
+struct OptItem {
+    name: String,
+    value: String,
+    /// What to say about a short form.
+    warning: Option<Error>,
+}
+
+/// Takes the first item of a text that is not empty. With `implied`, one that
+/// has no `=` is the value of that option.
+fn next_item<'a>(text: &'a str, implied: Option<&str>) -> (OptItem, &'a str) {
+    let end = text.find(['=', ',']).unwrap_or(text.len());
+    let has_value = text[end..].starts_with('=');
+    if let Some(name) = has_value.then_some(&text[..end]).or(implied) {
+        let value = if has_value { &text[end + 1..] } else { text };
+        let (value, rest) = get_opt_value(value);
+        let item = OptItem {
+            name: name.to_owned(),
+            value,
+            warning: None,
+        };
+        return (item, rest);
+    }
+    let short = &text[..end];
+    let (name, value) = match short.strip_prefix("no") {
+        Some(name) => (name, "off"),
+        None => (short, "on"),
+    };
+    let warning = Error::new(format!("short-form boolean option '{short}' deprecated"))
+        .with_hint(format!("Please use {name}={value} instead\n"));
+    let item = OptItem {
+        name: name.to_owned(),
+        value: value.to_owned(),
+        warning: Some(warning),
+    };
+    (item, text.get(end + 1..).unwrap_or(""))
+}
+
+/// The value of the first `id`. It is looked for as if no option were implied,
+/// so that a doubled comma in an implied value separates here: `null,,id=x`
+/// has the id `x`.
+fn find_id(params: &str) -> Option<String> {
+    let mut rest = params;
+    while !rest.is_empty() {
+        let (item, tail) = next_item(rest, None);
+        if item.name == "id" {
+            return Some(item.value);
+        }
+        rest = tail;
+    }
+    None
+}
+
 impl QemuOpts {
     /// Parses a whole option string (`qemu_opts_parse`).
     ///
@@ -238,36 +291,17 @@ impl QemuOpts {
         let mut rest = params;
         let mut first = list.implied_opt_name;
         while !rest.is_empty() {
-            let end = rest.find(['=', ',']).unwrap_or(rest.len());
-            if rest[end..].starts_with('=') {
-                let (value, tail) = get_opt_value(&rest[end + 1..]);
-                items.push((rest[..end].to_owned(), value));
-                rest = tail;
-            } else if let Some(name) = first {
-                let (value, tail) = get_opt_value(rest);
-                items.push((name.to_owned(), value));
-                rest = tail;
-            } else {
-                let short = &rest[..end];
-                let (name, value) = match short.strip_prefix("no") {
-                    Some(name) => (name, "off"),
-                    None => (short, "on"),
-                };
-                warnings.push(
-                    Error::new(format!("short-form boolean option '{short}' deprecated"))
-                        .with_hint(format!("Please use {name}={value} instead\n")),
-                );
-                items.push((name.to_owned(), value.to_owned()));
-                rest = rest.get(end + 1..).unwrap_or("");
-            }
-            first = None;
+            let (item, tail) = next_item(rest, first.take());
+            warnings.extend(item.warning);
+            items.push((item.name, item.value));
+            rest = tail;
         }
         // The id is looked for before anything else is checked.
-        if let Some((_, id)) = items.iter().find(|(name, _)| name == "id") {
-            if !id_wellformed(id) {
+        if let Some(id) = find_id(params) {
+            if !id_wellformed(&id) {
                 return Err(Error::new("Parameter 'id' expects an identifier").with_hint(ID_HINT));
             }
-            opts.id = Some(id.clone());
+            opts.id = Some(id);
         }
         items.retain(|(name, _)| name != "id");
         for (name, value) in items {
@@ -495,6 +529,14 @@ mod tests {
         let opts = parse("k,id=a,id=b,flag=on,flag=off").unwrap();
         assert_eq!(opts.id(), Some("a"));
         assert_eq!(opts.get_bool("flag"), Some(false));
+    }
+
+    #[test]
+    fn an_id_is_found_behind_a_doubled_comma_of_an_implied_value_only() {
+        let opts = parse("k,,id=a").unwrap();
+        assert_eq!((opts.id(), opts.get("kind")), (Some("a"), Some("k,id=a")));
+        let opts = parse("k,text=b,,id=a").unwrap();
+        assert_eq!((opts.id(), opts.get("text")), (None, Some("b,id=a")));
     }
 
     proptest! {

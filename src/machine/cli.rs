@@ -214,7 +214,7 @@ pub static OPTIONS: &[OptRow] = &[
         Some("[chardev=]ID[,mode=readline|control][,pretty=on|off][,option=value...]"),
         Opt::Mon,
         "a monitor on an existing chardev; more options, which QEMU does not have:\n                \
-         read-only=on, allow=NAME[:NAME...], readline=off, close-action=delete,\n                \
+         read-only=on, allow=NAME[:NAME...], readline=off|on|full, close-action=delete,\n                \
          drain-on-close=on, json-max-size=BYTES, json-max-tokens=N, json-max-depth=N",
     ),
     row(

@@ -93,7 +93,7 @@ pub(super) fn register(rt: &mut Runtime<Machine>) {
     }
     hmp.add_help_topic("log", || hmp_log::log_items("log"));
     hmp.set_options(options);
-    hmp.add_completion(|rt, kind| match kind {
+    hmp.add_completion(|rt, kind, typed| match kind {
         CompletionKind::ObjectTypes => {
             let types = super::objects::user_creatable_types();
             Some(types.into_iter().map(str::to_owned).collect())
@@ -117,6 +117,12 @@ pub(super) fn register(rt: &mut Runtime<Machine>) {
             let all = QKeyCode::ALL.iter();
             Some(all.map(|k| k.as_str().to_owned()).collect())
         }
+        CompletionKind::QomPaths => Some(hmp_qom::complete_path(rt, &typed.word)),
+        CompletionKind::QomProperties => {
+            let path = typed.args.last().map_or(&b""[..], Vec::as_slice);
+            Some(hmp_qom::complete_property(rt, path))
+        }
+        CompletionKind::LogItems => Some(hmp_log::complete_items(&typed.word)),
         _ => None,
     });
 }

@@ -508,6 +508,7 @@ fn watch_signals(rt: &mut Runtime<Machine>) -> Result<(), Error> {
             trace_event!(system_signal, "{:?} from pid {}", info.signal, info.pid);
             super::commands::killed(rt);
         })
+        .and_then(|_| rt.watch_job_control())
         .map(|_| ())
         .map_err(|e| Error::from_io("signals cannot be watched", &e))
 }

@@ -2,7 +2,9 @@
 //! needed. The sessions of one listening socket share theirs.
 
 use super::policy::CommandPolicy;
-use super::schema::{MonitorAccessOptions, MonitorCloseAction, MonitorMode, MonitorOptions};
+use super::schema::{
+    MonitorAccessOptions, MonitorCloseAction, MonitorMode, MonitorOptions, MonitorReadline,
+};
 use crate::qapi::json::JsonLimits;
 use crate::qapi::Error;
 
@@ -11,7 +13,8 @@ use crate::qapi::Error;
 pub(crate) struct MonitorConfig {
     pub(crate) mode: MonitorMode,
     pub(crate) pretty: bool,
-    pub(crate) readline: bool,
+    /// `None` if it depends on where the monitor is.
+    pub(crate) readline: Option<MonitorReadline>,
     pub(crate) close_action: MonitorCloseAction,
     pub(crate) drain_on_close: bool,
     pub(crate) limits: JsonLimits,
@@ -47,7 +50,7 @@ impl MonitorConfig {
         Ok(MonitorConfig {
             mode,
             pretty,
-            readline: options.readline.unwrap_or(true),
+            readline: options.readline,
             close_action: options.close_action.unwrap_or(MonitorCloseAction::None),
             drain_on_close,
             limits,

@@ -22,7 +22,9 @@
 //! | `options`, `config` | `-qmp`, `-monitor`, `-mon` |
 //! | `clients` | sessions and monitors that come and go with their clients |
 //! | `policy` | what the clients of a monitor may do |
-//! | `schema`, `cmds_*`, `hmp_cmds`, `hmp_qmp` | the commands that every monitor has |
+//! | `terminal` | `^Z` and `fg` |
+//! | `tls` | credentials by id, for sockets |
+//! | `schema`, `cmds_*`, `hmp_cmds`, `hmp_qmp*` | the commands that every monitor has |
 
 mod char_config;
 mod clients;
@@ -39,6 +41,7 @@ pub(crate) mod hash_order;
 pub mod hmp;
 mod hmp_cmds;
 mod hmp_qmp;
+mod hmp_qmp_complete;
 mod options;
 mod outbuf;
 mod policy;
@@ -46,10 +49,15 @@ mod qmp;
 mod runtime;
 pub mod schema;
 mod table;
+mod terminal;
+mod tls;
 pub mod version;
 
 pub use events::{compat_policy, qapi_event_emit};
 pub use fds::{Fdset, FdsetFd, Fdsets, MonitorFds};
-pub use options::{MonitorCloseAction, MonitorMode, MonitorOptions, OptionGroup, QEMU_MON_OPTS};
+pub use options::{
+    MonitorCloseAction, MonitorMode, MonitorOptions, MonitorReadline, OptionGroup, QEMU_MON_OPTS,
+};
 pub use runtime::{ExitRequest, MonitorRemovedHandler, QuitHandler, Runtime};
 pub use table::{monitor_remove, Monitor, MonitorId};
+pub use tls::TlsLookup;

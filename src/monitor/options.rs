@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::clients::{monitor_new, NewMonitor};
 use super::config::MonitorConfig;
 use super::runtime::Runtime;
-pub use super::schema::{MonitorCloseAction, MonitorMode, MonitorOptions};
+pub use super::schema::{MonitorCloseAction, MonitorMode, MonitorOptions, MonitorReadline};
 use super::table::MonitorId;
 use crate::chardev::opts::{QemuOptType, QemuOpts, QemuOptsList};
 use crate::chardev::{
@@ -36,7 +36,7 @@ pub static QEMU_MON_OPTS: QemuOptsList = QemuOptsList {
         ("pretty", QemuOptType::Bool),
     ],
     extensions: &[
-        ("readline", QemuOptType::Bool),
+        ("readline", QemuOptType::String),
         ("read-only", QemuOptType::Bool),
         ("allow", QemuOptType::String),
         ("close-action", QemuOptType::String),
@@ -108,13 +108,11 @@ impl<S: 'static> Runtime<S> {
         let chr = qemu_chr_find(self, label)
             .ok_or_else(|| Error::new(format!("chardev \"{label}\" not found")))?;
         let config = Rc::new(MonitorConfig::new(options)?);
-        let is_mux = self
-            .chardevs
-            .get(chr)
-            .is_some_and(|chr| chr.kind() == "mux");
-        if config.close_action == MonitorCloseAction::Delete && is_mux {
+        let kind = self.chardevs.get(chr).map_or("", |chr| chr.kind());
+        if config.close_action == MonitorCloseAction::Delete && matches!(kind, "mux" | "hub") {
+            // It is not the client's alone.
             return Err(Error::new(format!(
-                "'close-action=delete' is not compatible with multiplexed chardev '{label}'"
+                "'close-action=delete' is not compatible with {kind} chardev '{label}'"
             )));
         }
         let fe = qemu_chr_fe_init_server(self, chr)?;
@@ -212,6 +210,10 @@ mod tests {
             ),
             ("mode=control", "Parameter 'chardev' is missing"),
             ("m0,bogus=1", "Invalid parameter 'bogus'"),
+            (
+                "m0,readline=maybe",
+                "Parameter 'readline' does not accept value 'maybe'",
+            ),
         ] {
             assert_eq!(parse(params).unwrap_err().desc(), message, "{params}");
         }

@@ -3,7 +3,7 @@
 
 use qmonitor::chardev::memory::MemoryPeer;
 use qmonitor::chardev::ChardevHost;
-use qmonitor::monitor::{MonitorMode, MonitorOptions};
+use qmonitor::monitor::{MonitorMode, MonitorOptions, MonitorReadline};
 
 use crate::world::*;
 
@@ -154,7 +154,7 @@ fn people_are_held_to_it_as_well() {
     let mut w = World::new();
     let peer = MemoryPeer::new(&mut w.rt, "h").unwrap();
     let options = MonitorOptions {
-        readline: Some(false),
+        readline: Some(MonitorReadline::Off),
         allow: Some("info".to_owned()),
         ..MonitorOptions::new("h")
     };

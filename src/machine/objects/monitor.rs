@@ -12,10 +12,10 @@ use crate::machine::qom::{
 };
 use crate::machine::schema::MonitorCloseAction;
 use crate::machine::Machine;
-use crate::monitor::{MonitorMode, MonitorOptions};
+use crate::monitor::{MonitorMode, MonitorOptions, MonitorReadline};
 use crate::qapi::json::JsonLimits;
 use crate::qapi::visit::{InputVisitor, QapiType};
-use crate::qapi::{CompatPolicy, Error, QDict};
+use crate::qapi::{CompatPolicy, Error, QDict, QObject};
 
 pub(super) static TYPES: &[&ObjectType] = &[&MONITOR, &MONITOR_QMP, &MONITOR_HMP];
 
@@ -106,6 +106,10 @@ impl Machine {
         let set = set.filter_map(|p| Some((p.name, self.cell(id, p.name)?)));
         let mut options: QDict = set.collect();
         options.insert("mode", mode.as_str());
+        // Here it is only whether lines can be edited, not how.
+        if let Some(QObject::Bool(false)) = options.remove("readline") {
+            options.insert("readline", MonitorReadline::Off.as_str());
+        }
         let mut v = InputVisitor::new(options.into(), CompatPolicy::default());
         Some(MonitorOptions::visit_in(&mut v, ""))
     }

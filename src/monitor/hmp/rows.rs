@@ -7,6 +7,13 @@ use super::completion::CompletionKind;
 use super::rows_info::HMP_INFO_CMDS;
 use super::table::{HmpRow, HmpTable};
 
+/// The path of an object.
+pub(super) const QOM_PATH: HmpArg =
+    HmpArg::new("path", Str).completes_in_full(CompletionKind::QomPaths);
+
+const QOM_PROPERTY: HmpArg =
+    HmpArg::new("property", Str).completes_in_full(CompletionKind::QomProperties);
+
 /// The commands, in `help`'s order.
 ///
 /// `info` is among them; its sub-commands are
@@ -29,8 +36,10 @@ pub const HMP_CMDS: &[HmpRow] = &[
     .args(&[HmpArg::new("target", MiB)]),
     HmpRow::new("chardev-add", "args", "add chardev")
         .args(&[HmpArg::new("args", Str).completes(CompletionKind::ChardevTypes)]),
-    HmpRow::new("chardev-change", "id args", "change chardev")
-        .args(&[HmpArg::new("id", Str), HmpArg::new("args", Str)]),
+    HmpRow::new("chardev-change", "id args", "change chardev").args(&[
+        HmpArg::new("id", Str).completes_in_full(CompletionKind::ChardevIds),
+        HmpArg::new("args", Str).completes_in_full(CompletionKind::ChardevTypes),
+    ]),
     HmpRow::new("chardev-remove", "id", "remove chardev")
         .args(&[HmpArg::new("id", Str).completes(CompletionKind::ChardevIds)]),
     HmpRow::new("chardev-send-break", "id", "send a break on chardev")
@@ -83,7 +92,7 @@ pub const HMP_CMDS: &[HmpRow] = &[
         "item1[,...]",
         "activate logging of the specified items",
     )
-    .args(&[HmpArg::new("items", Str)]),
+    .args(&[HmpArg::new("items", Str).completes_in_full(CompletionKind::LogItems)]),
     HmpRow::new("logfile", "filename", "output logs to 'filename'")
         .args(&[HmpArg::new("filename", File)]),
     HmpRow::new(
@@ -94,7 +103,7 @@ pub const HMP_CMDS: &[HmpRow] = &[
     .args(&[
         HmpArg::new("addr", Int),
         HmpArg::new("size", Int32),
-        HmpArg::new("file", Str),
+        HmpArg::new("file", Str).completes_in_full(CompletionKind::Files),
     ]),
     HmpRow::new(
         "netdev_add",
@@ -128,7 +137,9 @@ pub const HMP_CMDS: &[HmpRow] = &[
         "[on|off]",
         "run emulation with one guest instruction per translation block",
     )
-    .args(&[HmpArg::new("option", Str).optional()]),
+    .args(&[HmpArg::new("option", Str)
+        .optional()
+        .completes_in_full(CompletionKind::OnOff)]),
     HmpRow::new(
         "pmemsave",
         "addr size file",
@@ -137,7 +148,7 @@ pub const HMP_CMDS: &[HmpRow] = &[
     .args(&[
         HmpArg::new("addr", Int),
         HmpArg::new("size", Int32),
-        HmpArg::new("file", Str),
+        HmpArg::new("file", Str).completes_in_full(CompletionKind::Files),
     ]),
     HmpRow::new(
         "print|p",
@@ -147,11 +158,11 @@ pub const HMP_CMDS: &[HmpRow] = &[
     .args(&[HmpArg::new("fmt", Format), HmpArg::new("expr", Int)])
     .read_only(),
     HmpRow::new("qom-get", "path property", "print QOM property")
-        .args(&[HmpArg::new("path", Str), HmpArg::new("property", Str)])
+        .args(&[QOM_PATH, QOM_PROPERTY])
         .preconfig()
         .read_only(),
     HmpRow::new("qom-list", "path", "list QOM properties")
-        .args(&[HmpArg::new("path", Str).optional()])
+        .args(&[QOM_PATH.optional()])
         .preconfig()
         .read_only(),
     HmpRow::new(
@@ -161,8 +172,8 @@ pub const HMP_CMDS: &[HmpRow] = &[
     )
     .args(&[
         HmpArg::new("json", Flag('j')),
-        HmpArg::new("path", Str),
-        HmpArg::new("property", Str),
+        QOM_PATH,
+        QOM_PROPERTY,
         HmpArg::new("value", RestOfLine),
     ])
     .preconfig(),
@@ -231,7 +242,9 @@ pub const HMP_CMDS: &[HmpRow] = &[
         "enable, disable or reset synchronization profiling. With no arguments, prints \
          whether profiling is on or off.",
     )
-    .args(&[HmpArg::new("op", Str).optional()]),
+    .args(&[HmpArg::new("op", Str)
+        .optional()
+        .completes_in_full(CompletionKind::Words(&["on", "off", "reset"]))]),
     HmpRow::new("system_powerdown", "", "send system power down event"),
     HmpRow::new("system_reset", "", "reset the system"),
     HmpRow::new("system_wakeup", "", "wakeup guest from suspend"),

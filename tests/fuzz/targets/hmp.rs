@@ -9,8 +9,8 @@ use std::time::Duration;
 use qmonitor::chardev::memory::MemoryPeer;
 use qmonitor::main_loop::Host;
 use qmonitor::monitor::hmp::{
-    find_completion, CompletionSource, HmpTable, Readline, ReadlineEvent, READLINE_CMD_BUF_SIZE,
-    READLINE_MAX_CMDS,
+    find_completion, CompletionScope, CompletionSource, HmpTable, Readline, ReadlineEvent,
+    READLINE_CMD_BUF_SIZE, READLINE_MAX_CMDS,
 };
 use qmonitor::monitor::MonitorOptions;
 use qmonitor::Runtime;
@@ -57,7 +57,14 @@ fn key<F: Copy>(rl: &mut Readline, byte: u8, table: &HmpTable<F>, full: bool) {
             rl.show_prompt(&mut out);
         }
         ReadlineEvent::Complete => {
-            let completion = find_completion(rl.before_cursor(), table, false);
+            let completion = find_completion(
+                rl.before_cursor(),
+                table,
+                CompletionScope {
+                    preconfig: false,
+                    full,
+                },
+            );
             if let CompletionSource::Names(names) = &completion.source {
                 rl.complete(&completion.word, names, &mut out);
             }

@@ -176,7 +176,7 @@ pub struct Decoded {
 /// let mut decoder = FrameDecoder::default();
 /// // A masked binary frame of two bytes, cut in the middle.
 /// assert_eq!(decoder.decode(b"\x82\x82\x01\x02").text, b"");
-/// assert_eq!(decoder.decode(b"\x03\x04ik").text, b"jo");
+/// assert_eq!(decoder.decode(b"\x03\x04ik").text, b"hi");
 /// ```
 #[derive(Debug, Default)]
 pub struct FrameDecoder {

@@ -14,9 +14,19 @@ use crate::trace_event;
 pub struct ChardevAdded {
     /// The chardev; with `mux`, the mux.
     pub id: ChardevId,
-    /// For a pseudo terminal, its name. The command line prints `char device
-    /// redirected to NAME (label LABEL)` on standard output.
+    /// The same; with `mux`, what the mux is on.
+    pub device: ChardevId,
+    /// For a pseudo terminal, its name.
     pub pty: Option<String>,
+}
+
+impl ChardevAdded {
+    /// What a person is told about a pseudo terminal, who could not find it
+    /// otherwise: `char device redirected to NAME (label LABEL)`.
+    pub fn redirected<H: ChardevHost>(&self, h: &H) -> Option<String> {
+        let (pty, label) = (self.pty.as_ref()?, super::table::label(h, self.device));
+        Some(format!("char device redirected to {pty} (label {label})"))
+    }
 }
 
 /// Puts a backend of one's own into the table (`qemu_chardev_new`). `state` is
@@ -81,7 +91,7 @@ pub fn chardev_add<H: ChardevHost>(
     match chardev_add_one(h, label, &mux) {
         Ok(mux) => Ok(ChardevAdded {
             id: mux.id,
-            pty: added.pty,
+            ..added
         }),
         Err(e) => {
             object_unparent(h, added.id);
@@ -107,7 +117,8 @@ fn chardev_add_one<H: ChardevHost>(
             if class.opens_at_once && !super::mux::is_suspended(h, id) {
                 qemu_chr_be_event(h, id, ChrEvent::Opened);
             }
-            Ok(ChardevAdded { id, pty })
+            let device = id;
+            Ok(ChardevAdded { id, device, pty })
         }
         Err(e) => {
             object_unparent(h, id);

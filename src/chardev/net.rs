@@ -227,8 +227,16 @@ pub(super) fn socket_get_fd<H: ChardevHost>(h: &mut H, name: &str) -> Result<Own
             false => Err(not_a_socket()),
         };
     }
-    let Ok(number) = name.parse::<RawFd>() else {
-        return Err(Error::new(format!("Unable to parse FD number {name}")));
+    let number = match name.parse::<RawFd>() {
+        Ok(number) => number,
+        Err(e) => {
+            use std::num::IntErrorKind::{NegOverflow, PosOverflow};
+            let what = format!("Unable to parse FD number {name}");
+            return Err(match e.kind() {
+                PosOverflow | NegOverflow => Error::from_io(what, &Errno::ERANGE.into()),
+                _ => Error::new(what),
+            });
+        }
     };
     let fd = own_inherited_fd(number).map_err(|e| match e.raw_os_error() {
         Some(code) if code == Errno::EBUSY as i32 => {

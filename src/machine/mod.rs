@@ -10,6 +10,7 @@
 //! An embedder leaves this module out (Cargo feature `machine`) and has a state
 //! of their own in its place; this one shows how that is done.
 
+mod char_options;
 pub mod cli;
 pub mod commands;
 mod hmp_absent;
@@ -25,6 +26,7 @@ pub mod memory;
 pub mod net;
 pub mod objects;
 pub mod qom;
+mod readconfig;
 mod report;
 pub mod runstate;
 pub mod schema;

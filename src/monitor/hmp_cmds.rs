@@ -8,7 +8,9 @@ use super::schema::{
     CharCommands, ControlCommands, DataFormat, FdsCommands, TraceCommands, TraceEventState,
 };
 use crate::chardev::opts::QemuOpts;
-use crate::chardev::{self, qemu_chr_parse_opts, CHARDEV_BACKENDS, QEMU_CHARDEV_OPTS};
+use crate::chardev::{
+    self, qemu_chr_parse_opts, ChardevAdded, CHARDEV_BACKENDS, QEMU_CHARDEV_OPTS,
+};
 use crate::qapi::Error;
 
 /// The function of a command, by the name in its row; sub-commands of `info`
@@ -90,6 +92,18 @@ fn hmp_chardev_add<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
         }
         chardev::chardev_add(hmp.rt, &label, config)
     });
+    finish_chardev(hmp, result);
+}
+
+/// Says where a new pseudo terminal is, or why there is no chardev.
+fn finish_chardev<S: 'static>(hmp: &mut Hmp<'_, S>, result: Result<ChardevAdded, Error>) {
+    if let Some(text) = result
+        .as_ref()
+        .ok()
+        .and_then(|added| added.redirected(hmp.rt))
+    {
+        hmp.print(text + "\n");
+    }
     hmp.handle_error(result);
 }
 
@@ -104,7 +118,7 @@ fn hmp_chardev_change<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
         qemu_chr_parse_opts(&opts.under_id(id))
             .and_then(|(_, config)| chardev::chardev_change(hmp.rt, id, config))
     };
-    hmp.handle_error(result);
+    finish_chardev(hmp, result);
 }
 
 fn hmp_chardev_remove<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {

@@ -45,6 +45,6 @@ pub mod version;
 
 pub use events::{compat_policy, qapi_event_emit};
 pub use fds::{Fdset, FdsetFd, Fdsets, MonitorFds};
-pub use options::{MonitorMode, MonitorOptions, OptionGroup, QEMU_MON_OPTS};
+pub use options::{monitor_parse_compat, MonitorMode, MonitorOptions, OptionGroup, QEMU_MON_OPTS};
 pub use runtime::{ExitRequest, QuitHandler, Runtime};
 pub use table::{monitor_remove, Monitor, MonitorId};

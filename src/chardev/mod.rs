@@ -90,8 +90,9 @@ pub use compat::{invalid_char_driver, qemu_chr_parse_compat, ParsedCompat};
 pub use config::*;
 pub use fe::{
     qemu_chr_fe_accept_input, qemu_chr_fe_add_watch, qemu_chr_fe_backend_open, qemu_chr_fe_deinit,
-    qemu_chr_fe_get_msgfd, qemu_chr_fe_init, qemu_chr_fe_keeps_writes_apart, qemu_chr_fe_set_echo,
-    qemu_chr_fe_set_handlers, qemu_chr_fe_set_open, qemu_chr_fe_write, CharFrontend, CharHandlers,
+    qemu_chr_fe_get_msgfd, qemu_chr_fe_init, qemu_chr_fe_keeps_writes_apart,
+    qemu_chr_fe_set_be_change, qemu_chr_fe_set_echo, qemu_chr_fe_set_handlers,
+    qemu_chr_fe_set_open, qemu_chr_fe_write, BackendChange, CharFrontend, CharHandlers,
 };
 pub use files::{fifo_reader, FifoReader};
 pub use host::{ChardevHost, ChardevReport, ChardevRequest};

@@ -300,6 +300,9 @@ pub(super) fn tcp_chr_new_client<H: ChardevHost>(h: &mut H, id: ChardevId, fd: R
         // Only a matter of speed: not worth losing the client.
         let _ = socket::setsockopt(&fd, sockopt::TcpNoDelay, &true);
     }
+    if matches!(&s.addr, SocketAddress::Inet(addr) if addr.keep_alive && !s.config.server) {
+        let _ = socket::setsockopt(&fd, sockopt::KeepAlive, &true);
+    }
     let websocket = s.config.websocket;
     s.connection = Some(Connection {
         fd,

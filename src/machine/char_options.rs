@@ -139,17 +139,10 @@ impl CharOptions {
         if self.daemonize && config.backend.kind() == "stdio" {
             return Err(Error::new("cannot use stdio with -daemonize"));
         }
-        let (reporter, location) = (reporter.clone(), location.cloned());
-        rt.set_report(move |report, text| {
-            let e = Error::new(text.to_owned());
-            match report {
-                ChardevReport::Info => {
-                    eprint!("{}", reporter.message(location.as_ref(), "info: ", &e));
-                }
-                ChardevReport::Error => reporter.error(None, &e),
-            }
-        });
-        let added = chardev_add(rt, &label, config)?;
+        report_about(rt, reporter, location);
+        let added = chardev_add(rt, &label, config);
+        report_about(rt, reporter, None);
+        let added = added?;
         if let Some(text) = added.redirected(rt) {
             // Without a reader there is nobody to be told.
             let _ = writeln!(std::io::stdout(), "{text}");
@@ -206,6 +199,25 @@ impl CharOptions {
         }
         Ok(())
     }
+}
+
+/// From now on what a chardev says is about that option.
+pub(super) fn report_about(
+    rt: &mut Runtime<Machine>,
+    reporter: &Reporter,
+    location: Option<&Location>,
+) {
+    let (reporter, location) = (reporter.clone(), location.cloned());
+    rt.set_report(move |report, text| {
+        let e = Error::new(text.to_owned());
+        match report {
+            ChardevReport::Info => {
+                eprint!("{}", reporter.message(location.as_ref(), "info: ", &e));
+            }
+            // It comes from the loop, when no option is being carried out any more.
+            ChardevReport::Error => reporter.error(None, &e),
+        }
+    });
 }
 
 /// `Duplicate ID 'ID' for LIST`.

@@ -8,7 +8,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use super::char_options::CharOptions;
+use super::char_options::{report_about, CharOptions};
 use super::cli::{self, Opt};
 use super::readconfig::{qemu_config_foreach, Group};
 use super::report::{Location, Reporter};
@@ -345,8 +345,7 @@ fn make_runtime(settings: &Settings, reporter: &Reporter) -> Result<Runtime<Mach
     }
     let mut rt =
         Runtime::new(machine).map_err(|e| Error::from_io("the main loop cannot be made", &e))?;
-    let for_reports = reporter.clone();
-    rt.set_report(move |_, text| for_reports.error(None, &Error::new(text.to_owned())));
+    report_about(&mut rt, reporter, None);
     rt.set_compat_policy(settings.policy);
     rt.set_preconfig(settings.machine.preconfig);
     rt.set_options(OPTION_GROUPS);

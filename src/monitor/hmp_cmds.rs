@@ -76,14 +76,20 @@ fn parse_chardev_args<S: 'static>(hmp: &mut Hmp<'_, S>, text: &str) -> Option<Qe
 }
 
 fn hmp_chardev_add<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
-    if matches!(args.str("args"), "help" | "?") {
-        let types = CHARDEV_BACKENDS.iter().map(|name| format!("  {name}\n"));
-        hmp.print("Available chardev backend types: \n");
-        return hmp.print(types.collect::<String>());
+    if let Some(text) = QEMU_CHARDEV_OPTS.help_wanted(args.str("args")) {
+        // Not to the monitor: it is the option parser that prints it.
+        print_stdout(text.as_bytes());
+        hmp.handle_error(Err::<(), _>(Error::new("Parsing chardev args failed")));
+        return;
     }
     let Some(opts) = parse_chardev_args(hmp, args.str("args")) else {
         return;
     };
+    if matches!(opts.get("backend"), Some("help" | "?")) {
+        let types = CHARDEV_BACKENDS.iter().map(|name| format!("  {name}\n"));
+        hmp.print("Available chardev backend types: \n");
+        return hmp.print(types.collect::<String>());
+    }
     let result = qemu_chr_parse_opts(&opts).and_then(|(label, config)| {
         if chardev::qemu_chr_find(hmp.rt, &label).is_some() {
             return Err(Error::new(format!(

@@ -1,6 +1,7 @@
 //! Chardevs with a toy host: front ends that note what they are told.
 
 mod backends;
+mod change;
 mod events;
 mod mux;
 mod process;

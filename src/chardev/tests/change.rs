@@ -13,7 +13,7 @@ fn attach_willing(app: &mut App, chr: ChardevId) -> usize {
     front
 }
 
-fn go_over(app: &mut App, front: u64, fe: CharFrontend) -> Result<(), Error> {
+pub(super) fn go_over(app: &mut App, front: u64, fe: CharFrontend) -> Result<(), Error> {
     app.fronts[front as usize].fe = fe;
     qemu_chr_fe_set_handlers(app, fe, Some(HANDLERS), front);
     qemu_chr_fe_set_be_change(app, fe, Some(go_over));

@@ -3,6 +3,7 @@
 mod backends;
 mod change;
 mod events;
+mod model;
 mod mux;
 mod process;
 mod socket;

@@ -1,5 +1,27 @@
 //! Stream sockets, as server or client (QEMU's `char-socket.c`).
 //!
+//! # States
+//!
+//! ```text
+//!      server                                     client
+//!         │ socket_listen                            │ socket_connect
+//!         ▼                                          ▼
+//!   ┌───────────┐ accept ┌───────────┐  works ┌────────────┐
+//!   │ listening │───────▶│ connected │◀───────│ connecting │◀───┐
+//!   └───────────┘        └───────────┘        └────────────┘    │ reconnect timer
+//!         ▲   end of stream  │  │  end of stream,   │ fails     │
+//!         └──────────────────┘  │  hang-up          ▼           │
+//!             hang-up           │             ┌──────────────┐  │
+//!                               └────────────▶│ disconnected │──┘
+//!                                             └──────────────┘
+//! ```
+//!
+//! The front end hears "Opened" on the way into *connected* and "Closed" on the way out.
+//! A client without `reconnect` has no timer: it stays disconnected, and a first failure is
+//! the end of the chardev. `tests/model.rs` plays random lives against this picture.
+//!
+//! # Functions
+//!
 //! A server serves one client at a time. While one is connected the listening
 //! socket is not watched, so further clients wait in the kernel's queue; when
 //! the client leaves, the oldest of them is taken.

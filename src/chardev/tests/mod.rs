@@ -1,6 +1,7 @@
 //! Chardevs with a toy host: front ends that note what they are told.
 
 mod backends;
+mod bad_input;
 mod change;
 mod events;
 mod model;

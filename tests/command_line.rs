@@ -2,7 +2,9 @@
 
 mod common;
 
-use common::run;
+use std::path::Path;
+
+use common::{run, Client, Server};
 
 #[track_caller]
 fn refused(args: &[&str]) -> String {
@@ -116,4 +118,36 @@ fn version_and_help_go_to_standard_output() {
     let out = run(&["--help"]);
     assert_eq!(out.status.code(), Some(0));
     assert!(String::from_utf8_lossy(&out.stdout).contains("-qmp DEV"));
+}
+
+#[test]
+fn the_limit_of_descriptors_is_raised_as_far_as_allowed() {
+    let script = format!(
+        "ulimit -Sn 64 && ulimit -Hn 128 && exec {} -nodefaults -qmp unix:q,server=on,wait=off",
+        env!("CARGO_BIN_EXE_qmonitor")
+    );
+    let server = Server::start_program(Path::new("/bin/sh"), &["-c", &script]);
+    server.qmp();
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.pid())).unwrap();
+    let line = limits.lines().find(|l| l.starts_with("Max open files"));
+    let words: Vec<&str> = line.unwrap().split_whitespace().collect();
+    assert_eq!(words[3..5], ["128", "128"]);
+}
+
+/// As when the terminal's window or the reader of a pipe has gone.
+#[test]
+fn what_cannot_be_printed_does_no_harm() {
+    let sh = |script: &str| {
+        let script = script.replace("qmonitor", env!("CARGO_BIN_EXE_qmonitor"));
+        Server::start_program(Path::new("/bin/sh"), &["-c", &script])
+    };
+    let out = sh("exec qmonitor -foo 2>/dev/full").finish();
+    assert_eq!(out.status.code(), Some(1), "{out:?}");
+    let server = sh("exec qmonitor -nodefaults -qmp unix:q,server=on,wait=off \
+         -chardev pty,id=p -mon p -chardev socket,id=w,path=w,server=on >/dev/full 2>&1");
+    // Both have said something by now: that a terminal was made, and that a
+    // client is waited for.
+    let _waited_for = Client::connect(&server.path("w"));
+    let mut client = server.qmp();
+    client.ask("query-version");
 }

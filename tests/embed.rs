@@ -28,6 +28,8 @@ fn examples() -> Package {
     package.write("src/main.rs", EMBED);
     let own_loop = include_str!("../examples/own_loop.rs");
     package.write("src/bin/own_loop.rs", own_loop);
+    let watchers = include_str!("../examples/watchers.rs");
+    package.write("src/bin/watchers.rs", watchers);
     package.build().unwrap_or_else(|e| panic!("{e}"));
     package
 }
@@ -38,6 +40,39 @@ fn the_examples_are_a_package_of_their_own() {
     let package = examples();
     the_thermostat_serves_programs_and_people(&package);
     own_loop_sees_to_its_input_and_to_the_monitor(&package);
+    watchers_look_and_the_owner_acts(&package);
+}
+
+#[track_caller]
+fn watchers_look_and_the_owner_acts(package: &Package) {
+    let program = package.program_named("watchers");
+    let mut server = Server::start_program(&program, &["{dir}/q"]);
+    let mut output = BufReader::new(server.stdout());
+    let mut owner = server.qmp();
+    let mut watchers: Vec<_> = (0..8)
+        .map(|_| {
+            let mut watcher = Client::connect(&server.path("q.watch"));
+            watcher.expect_greeting();
+            watcher.ask("qmp_capabilities");
+            watcher
+        })
+        .collect();
+    for watcher in &mut watchers {
+        assert_eq!(watcher.ask("query-version")["qemu"]["major"], 10);
+        assert_eq!(
+            watcher.refused("quit", json!({})),
+            "The command 'quit' is refused because this monitor is read-only"
+        );
+    }
+    drop(watchers.pop());
+    let mut line = String::new();
+    output.read_line(&mut line).expect("a line");
+    assert_eq!(line, "1 sessions are over\n");
+    assert_eq!(owner.ask("quit"), json!({}));
+    for watcher in &mut watchers {
+        assert_eq!(watcher.expect_close(), "");
+    }
+    assert!(server.finish().status.success());
 }
 
 #[track_caller]

@@ -13,8 +13,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::socket::{sendmsg, ControlMessage, MsgFlags};
+use qmonitor::chardev::{chardev_add, chardev_remove, qemu_chr_parse_cli};
 use qmonitor::main_loop::TimeSource;
-use qmonitor::monitor::MonitorMode;
+use qmonitor::monitor::{monitor_remove, MonitorCloseAction, MonitorMode, MonitorOptions};
 use qmonitor::Runtime;
 
 type Rt = Runtime<()>;
@@ -220,6 +221,61 @@ fn every_descriptor_is_given_back() {
             "{'execute': 'chardev-remove', 'arguments': {'id': 'c'}}",
         );
         drop((guest, client));
+        expect_idle(&mut rt, idle);
+    }
+
+    // A listener with several clients, who pass descriptors and leave in all
+    // ways there are; its monitor and it are removed with and without clients.
+    for round in 0..20 {
+        let many = dir.path().join("many");
+        let opts = format!(
+            "socket,id=c,path={},server=on,wait=off,max-clients=4",
+            many.display()
+        );
+        let (label, config) = qemu_chr_parse_cli(&opts, &mut Vec::new()).unwrap();
+        chardev_add(&mut rt, &label, config).unwrap();
+        let monitor = MonitorOptions {
+            mode: Some(MonitorMode::Control),
+            drain_on_close: Some(round % 3 == 0),
+            ..MonitorOptions::new("c")
+        };
+        let monitor = rt.monitor_init(&monitor).unwrap();
+        settle(&mut rt);
+        let listening = open_fds();
+        let mut crowd = [(); 4].map(|()| Client::new(&mut rt, &many));
+        let waiting = UnixStream::connect(&many).unwrap();
+        crowd[0].pass(&mut rt, getfd, 1);
+        crowd[1].pass(&mut rt, " ", 2);
+        crowd[2].0.write_all(b"{'execute': 'query-ve").unwrap();
+        crowd[3].0.shutdown(std::net::Shutdown::Write).unwrap();
+        if round % 2 == 0 {
+            drop((crowd, waiting));
+            expect_idle(&mut rt, listening);
+            monitor_remove(&mut rt, monitor);
+        } else {
+            monitor_remove(&mut rt, monitor);
+            settle(&mut rt);
+            drop((crowd, waiting));
+        }
+        chardev_remove(&mut rt, "c").unwrap();
+        expect_idle(&mut rt, idle);
+    }
+
+    // Monitors that take their chardev along.
+    for _ in 0..20 {
+        let one = dir.path().join("one");
+        let opts = format!("socket,id=c,path={},server=on,wait=off", one.display());
+        let (label, config) = qemu_chr_parse_cli(&opts, &mut Vec::new()).unwrap();
+        chardev_add(&mut rt, &label, config).unwrap();
+        let monitor = MonitorOptions {
+            mode: Some(MonitorMode::Control),
+            close_action: Some(MonitorCloseAction::Delete),
+            ..MonitorOptions::new("c")
+        };
+        rt.monitor_init(&monitor).unwrap();
+        let mut client = Client::new(&mut rt, &one);
+        client.pass(&mut rt, getfd, 1);
+        drop(client);
         expect_idle(&mut rt, idle);
     }
 

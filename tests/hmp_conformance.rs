@@ -14,8 +14,8 @@ use std::path::PathBuf;
 
 use qmonitor::monitor::hmp::{
     find_completion, format_value, hmp_commands, parse_command, ArgKind, CompletionKind,
-    CompletionSource, FormatState, HmpArg, HmpArgs, HmpEnv, HmpRow, HmpTable, Readline,
-    ReadlineEvent, HMP_CMDS, HMP_INFO_CMDS,
+    CompletionScope, CompletionSource, FormatState, HmpArg, HmpArgs, HmpEnv, HmpRow, HmpTable,
+    Readline, ReadlineEvent, HMP_CMDS, HMP_INFO_CMDS,
 };
 use qmonitor::qapi::QDict;
 use serde_json::Value;
@@ -116,7 +116,11 @@ impl Session {
     }
 
     fn complete(&mut self) {
-        let completion = find_completion(self.rl.before_cursor(), &self.table, false);
+        let completion = find_completion(
+            self.rl.before_cursor(),
+            &self.table,
+            CompletionScope::default(),
+        );
         let names: Vec<&str> = match completion.source {
             CompletionSource::Names(names) => names,
             CompletionSource::Kind(kind) => match kind {

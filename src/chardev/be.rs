@@ -3,7 +3,7 @@
 //! Each of these can run any code of the host. A backend that goes on
 //! afterwards must look its chardev up again.
 
-use super::fe::CharHandlers;
+use super::fe::{CharHandlers, PeerEnd};
 use super::host::ChardevHost;
 use super::table::{ChardevId, ChrEvent};
 
@@ -29,6 +29,29 @@ pub fn qemu_chr_be_write<H: ChardevHost>(h: &mut H, id: ChardevId, buf: &[u8]) {
     if let Some((fe, opaque)) = handlers(h, id, 0) {
         (fe.read)(h, opaque, buf);
     }
+}
+
+/// Gives the chardev of a new client to the front end of a chardev that
+/// serves several ([`ChardevClass::serves_clients`](super::ChardevClass)).
+/// Whether somebody uses the client's chardev afterwards is the answer.
+pub fn qemu_chr_be_new_client<H: ChardevHost>(h: &mut H, id: ChardevId, client: ChardevId) {
+    if let Some((fe, opaque)) = handlers(h, id, 0) {
+        if let Some(new_client) = fe.new_client {
+            new_client(h, opaque, client);
+        }
+    }
+}
+
+/// Whether a peer's connection may be ended, now that its input has: whether
+/// all front ends have done what they owe it.
+pub fn qemu_chr_be_drained<H: ChardevHost>(h: &H, id: ChardevId, end: PeerEnd) -> bool {
+    let tags = h.chardevs().get(id).map_or(0, |chr| chr.frontends.len());
+    (0..tags)
+        .filter_map(|tag| handlers(h, id, tag))
+        .all(|(fe, opaque)| {
+            let drained = fe.drained;
+            drained.is_none_or(|drained| drained(h, opaque, end))
+        })
 }
 
 /// Notes that the backend opened or closed, and tells whoever is concerned

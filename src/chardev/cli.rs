@@ -63,6 +63,7 @@ pub static QEMU_CHARDEV_OPTS: QemuOptsList = QemuOptsList {
         ("websocket", Bool),
         ("width", Number),
     ],
+    extensions: &[("max-clients", Number)],
 };
 
 /// Parses the value of `-chardev`: the label and what to make.
@@ -210,8 +211,8 @@ fn parse_socket(opts: &QemuOpts) -> Result<SocketConfig, Error> {
     let addr = match (path, host) {
         (Some(path), _) => SocketAddress::Unix(UnixSocketAddress {
             path: path.to_owned(),
-            abstract_: opts.get_bool("abstract").unwrap_or(false),
-            tight: opts.get_bool("tight").unwrap_or(true),
+            abstract_: Some(opts.get_bool("abstract").unwrap_or(false)),
+            tight: Some(opts.get_bool("tight").unwrap_or(true)),
         }),
         (None, Some(host)) => SocketAddress::Inet(InetSocketAddress {
             host: host.to_owned(),
@@ -239,6 +240,7 @@ fn parse_socket(opts: &QemuOpts) -> Result<SocketConfig, Error> {
         reconnect_ms: opts.get_number("reconnect-ms").map(|n| n as i64),
         tls_creds: opts.get("tls-creds").map(str::to_owned),
         tls_authz: opts.get("tls-authz").map(str::to_owned),
+        max_clients: opts.get_number("max-clients").unwrap_or(1),
     })
 }
 
@@ -337,8 +339,8 @@ mod tests {
                 "socket,id=a,path=x,abstract=on,tight=off",
                 SocketAddress::Unix(UnixSocketAddress {
                     path: "x".into(),
-                    abstract_: true,
-                    tight: false,
+                    abstract_: Some(true),
+                    tight: Some(false),
                 }),
             ),
             (

@@ -8,7 +8,8 @@
 //!            front end detaches        └── up to can_read bytes per wake-up
 //! ```
 //!
-//! The end of input does not close anything: output goes on.
+//! The end of input does not close anything: output goes on. "Closed" is put off
+//! while the front end owes something to what it has read.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -16,7 +17,8 @@ use std::os::fd::AsFd;
 use nix::errno::Errno;
 use nix::unistd::{read, write};
 
-use super::be::{qemu_chr_be_can_write, qemu_chr_be_event, qemu_chr_be_write};
+use super::be::{qemu_chr_be_can_write, qemu_chr_be_drained, qemu_chr_be_event, qemu_chr_be_write};
+use super::fe::PeerEnd;
 use super::host::ChardevHost;
 use super::table::{ChardevClass, ChardevId, ChrEvent};
 use super::CHR_READ_BUF_LEN;
@@ -66,7 +68,11 @@ fn state<H: ChardevHost>(h: &mut H, id: ChardevId) -> Option<&mut FdChardev> {
 
 fn fd_chr_write<H: ChardevHost>(h: &mut H, id: ChardevId, buf: &[u8]) -> io::Result<usize> {
     match state(h, id).and_then(|s| s.output.as_ref()) {
-        Some(fd) => Ok(write(fd.as_fd(), buf)?),
+        Some(fd) => match write(fd.as_fd(), buf) {
+            // No page for a pipe's next bytes: as good as full.
+            Err(Errno::ENOMEM) => Err(io::ErrorKind::WouldBlock.into()),
+            written => Ok(written?),
+        },
         None => Ok(buf.len()),
     }
 }
@@ -115,8 +121,31 @@ fn fd_chr_read<H: ChardevHost>(h: &mut H, id: ChardevId) -> Flow {
         Ok(1..) | Err(Errno::EAGAIN | Errno::EINTR) => Flow::Keep,
         Ok(0) | Err(_) => {
             remove_fd_in_watch(h, id);
-            qemu_chr_be_event(h, id, ChrEvent::Closed);
+            fd_chr_end_of_input(h, id, fd);
             Flow::Remove
         }
+    }
+}
+
+/// All input is read: tells the front end, once it has done what it owes.
+fn fd_chr_end_of_input<H: ChardevHost>(h: &mut H, id: ChardevId, input: SharedFd) {
+    if qemu_chr_be_drained(h, id, PeerEnd::HalfClosed) {
+        return qemu_chr_be_event(h, id, ChrEvent::Closed);
+    }
+    // The end stays readable, so all that is missing is a gate.
+    let watch = Watch::new(
+        "fd_chr_drained",
+        input,
+        Condition::IN,
+        move |h: &mut H, _| {
+            remove_fd_in_watch(h, id);
+            qemu_chr_be_event(h, id, ChrEvent::Closed);
+            Flow::Remove
+        },
+    );
+    let watch = watch.gate(move |h| qemu_chr_be_drained(h, id, PeerEnd::HalfClosed));
+    let watch = h.main_loop_mut().add_watch(watch);
+    if let Some(s) = state(h, id) {
+        s.read_watch = Some(watch);
     }
 }

@@ -16,13 +16,52 @@ use crate::trace_event;
 /// Plain functions: they find what they belong to by the opaque number that was
 /// given along with them.
 pub struct CharHandlers<H> {
-    /// How many bytes it would take now. Asked before each wait; with 0 the
+    /// How many bytes it would take now. Asked when there is input; with 0 the
     /// descriptor is not even polled.
     pub can_read: fn(&H, u64) -> usize,
     /// Input, at most as much as `can_read` said.
     pub read: fn(&mut H, u64, &[u8]),
     /// Something happened.
     pub event: fn(&mut H, u64, ChrEvent),
+    /// On a chardev that serves several clients: one has come, and this is its
+    /// chardev, closed as yet. To take the client in, attach a front end to that
+    /// chardev before returning; otherwise the client is turned away.
+    ///
+    /// The client's chardev opens once and closes once, and is removed when
+    /// the front end has been told [`ChrEvent::Closed`], whether or not it
+    /// was ever open.
+    pub new_client: Option<fn(&mut H, u64, ChardevId)>,
+    /// The peer's input has ended: whether the front end has done all that it
+    /// owes the peer, so that the connection can be ended. Without, it always
+    /// has. Asked anew in each turn until it says so.
+    pub drained: Option<fn(&H, u64, PeerEnd) -> bool>,
+}
+
+/// How a peer ended its input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PeerEnd {
+    /// It sends no more, and may still read.
+    HalfClosed,
+    /// It is gone.
+    Gone,
+}
+
+impl<H> CharHandlers<H> {
+    /// A front end for one peer, whose connection may be ended as soon as its input
+    /// is read.
+    pub const fn new(
+        can_read: fn(&H, u64) -> usize,
+        read: fn(&mut H, u64, &[u8]),
+        event: fn(&mut H, u64, ChrEvent),
+    ) -> Self {
+        CharHandlers {
+            can_read,
+            read,
+            event,
+            new_client: None,
+            drained: None,
+        }
+    }
 }
 
 impl<H> Clone for CharHandlers<H> {
@@ -70,8 +109,40 @@ const TAG_BITS: u32 = 2;
 /// # Errors
 ///
 /// `chardev 'x' is already in use`; for a mux, which has room for four,
-/// `too many uses of multiplexed chardev 'x' (maximum is 4)`.
+/// `too many uses of multiplexed chardev 'x' (maximum is 4)`; a chardev that
+/// serves several clients, for which there is
+/// [`qemu_chr_fe_init_server`].
 pub fn qemu_chr_fe_init<H: ChardevHost>(h: &mut H, chr: ChardevId) -> Result<CharFrontend, Error> {
+    qemu_chr_check_one_client(h, chr)?;
+    qemu_chr_fe_init_server(h, chr)
+}
+
+/// Refuses a chardev that serves several clients at once, for users that can
+/// have only one.
+///
+/// # Errors
+///
+/// It does.
+pub fn qemu_chr_check_one_client<H: ChardevHost>(h: &H, chr: ChardevId) -> Result<(), Error> {
+    match h.chardevs().get(chr).filter(|chr| chr.serves_clients()) {
+        None => Ok(()),
+        Some(chr) => Err(Error::new(format!(
+            "chardev '{}' serves several clients ('max-clients'), only a monitor can use it",
+            chr.label
+        ))),
+    }
+}
+
+/// The same for a front end that has [`CharHandlers::new_client`]: it can use
+/// chardevs that serve several clients as well as others.
+///
+/// # Errors
+///
+/// As [`qemu_chr_fe_init`], but for the last one.
+pub fn qemu_chr_fe_init_server<H: ChardevHost>(
+    h: &mut H,
+    chr: ChardevId,
+) -> Result<CharFrontend, Error> {
     let Some(chardev) = h.chardevs_mut().get_mut(chr) else {
         return Err(Error::new("chardev not found"));
     };
@@ -197,7 +268,13 @@ pub(super) fn qemu_chr_write<H: ChardevHost>(
         return Err(io::ErrorKind::NotFound.into());
     };
     trace_event!(chr_write, "{} is given {} bytes", chr.label, buf.len());
-    let written = (chr.class.chr_write)(h, id, buf);
+    let chr_write = chr.class.chr_write;
+    let written = loop {
+        match chr_write(h, id, buf) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            written => break written,
+        }
+    };
     let Some(chr) = h.chardevs().get(id) else {
         return written;
     };
@@ -283,6 +360,21 @@ pub fn qemu_chr_fe_accept_input<H: ChardevHost>(h: &mut H, fe: CharFrontend) {
 pub fn qemu_chr_fe_keeps_writes_apart<H: ChardevHost>(h: &H, fe: CharFrontend) -> bool {
     let kind = h.chardevs().get(fe.chr).map(|chr| chr.kind());
     kind == Some("udp") || super::socket::is_websocket(h, fe.chr)
+}
+
+/// Whether a person sits at the terminal that the program was started from, and
+/// at the other end of this front end: on standard input and output, by way of a
+/// mux too.
+pub fn qemu_chr_fe_is_terminal<H: ChardevHost>(h: &H, fe: CharFrontend) -> bool {
+    let mut id = fe.chr;
+    while let Some(base) = super::mux::mux_base(h, id) {
+        id = base;
+    }
+    let is_stdio = h
+        .chardevs()
+        .get(id)
+        .is_some_and(|chr| chr.kind() == "stdio");
+    is_stdio && super::stdio::stdio_is_terminal()
 }
 
 /// Whether the backend is open (`qemu_chr_fe_backend_open`).

@@ -9,6 +9,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::write;
 
 use super::host::ChardevHost;
+use super::net::set_nonblocking;
 use crate::main_loop::SharedFd;
 use crate::qapi::Error;
 
@@ -87,22 +88,25 @@ pub(super) fn open_log<H: ChardevHost>(
         OFlag::O_TRUNC
     };
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | how;
-    qemu_open(h, path, flags).map_err(|e| match fdset_id(path) {
+    let log = qemu_open(h, path, flags).map_err(|e| match fdset_id(path) {
         Some(None) => Error::new(format!("Could not parse fdset {path}")),
         Some(_) if e.kind() == io::ErrorKind::NotFound => {
             Error::new(format!("Failed to find fdset {path}"))
         }
         _ => Error::from_io(format!("Could not create '{path}'"), &e),
-    })
+    })?;
+    // One of a set may be a pipe that nobody reads. Files do not mind.
+    let _ = set_nonblocking((*log).as_fd());
+    Ok(log)
 }
 
 /// Writes all of it; a log that fails has nobody to tell.
 pub(super) fn write_log(log: &SharedFd, mut buf: &[u8]) {
     while !buf.is_empty() {
         match write(log.as_fd(), buf) {
-            Ok(n) => buf = &buf[n..],
+            Ok(n @ 1..) => buf = &buf[n..],
             Err(nix::errno::Errno::EINTR) => {}
-            Err(_) => return,
+            Ok(0) | Err(_) => return,
         }
     }
 }

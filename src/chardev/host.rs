@@ -1,11 +1,12 @@
 //! What chardevs want of the program they run in.
 
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 
 use nix::fcntl::OFlag;
 
 use super::table::Chardevs;
+use super::tls::{no_authz, no_tls_credentials, TlsCreds};
 use crate::main_loop::{Host, SharedFd};
 use crate::qapi::Error;
 
@@ -14,8 +15,17 @@ use crate::qapi::Error;
 pub enum ChardevReport {
     /// `info: ` in QEMU: waiting for a connection.
     Info,
+    /// Something works that had better not.
+    Warning,
     /// An error that nobody is waiting for, such as a failed reconnection.
     Error,
+}
+
+/// Prints on standard error, if that is possible. `eprintln!` panics where it
+/// is not: nobody may be reading it any more, and it may be a terminal that a
+/// chardev has made non-blocking.
+pub fn print_stderr(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
 }
 
 /// What a chardev may ask the program to do.
@@ -58,12 +68,37 @@ pub trait ChardevHost: Host {
         Err(nix::errno::Errno::ENOENT.into())
     }
 
+    /// The TLS credentials of that id (`object_resolve_path_component` and
+    /// the checks of `char-socket.c`).
+    ///
+    /// # Errors
+    ///
+    /// `No TLS credentials with id 'x'`, which is the default; `Object with id 'x'
+    /// is not TLS credentials` if the id is another kind of object's.
+    fn tls_creds(&self, id: &str) -> Result<TlsCreds, Error> {
+        Err(no_tls_credentials(id))
+    }
+
+    /// Whether the authorization of that id lets somebody in
+    /// (`qauthz_is_allowed_by_id`). `identity` is the name in the peer's certificate:
+    /// `C=GB,O=Example,CN=client`. Asked anew for each connection.
+    ///
+    /// # Errors
+    ///
+    /// There is no such authorization, which is the default. Nobody is let in
+    /// then.
+    fn authz_is_allowed(&self, id: &str, identity: &str) -> Result<bool, Error> {
+        let _ = identity;
+        Err(no_authz(id))
+    }
+
     /// Tells the person at the terminal something. By default it goes to
-    /// standard error, as `info: TEXT` or plainly `TEXT`.
+    /// standard error, as `info: TEXT`, `warning: TEXT` or plainly `TEXT`.
     fn chardev_report(&mut self, report: ChardevReport, text: &str) {
         match report {
-            ChardevReport::Info => eprintln!("info: {text}"),
-            ChardevReport::Error => eprintln!("{text}"),
+            ChardevReport::Info => print_stderr(&format!("info: {text}\n")),
+            ChardevReport::Warning => print_stderr(&format!("warning: {text}\n")),
+            ChardevReport::Error => print_stderr(&format!("{text}\n")),
         }
     }
 

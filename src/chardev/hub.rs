@@ -11,7 +11,7 @@
 
 use std::io;
 
-use super::be::{qemu_chr_be_can_write, qemu_chr_be_event, qemu_chr_be_write};
+use super::be::{qemu_chr_be_can_write, qemu_chr_be_drained, qemu_chr_be_event, qemu_chr_be_write};
 use super::fe::{
     attach_quietly, qemu_chr_fe_accept_input, qemu_chr_fe_deinit, qemu_chr_fe_get_msgfd,
     qemu_chr_fe_init, qemu_chr_fe_set_echo, qemu_chr_write, watch_fd, CharFrontend, CharHandlers,
@@ -68,6 +68,12 @@ fn for_each_part<H: ChardevHost>(h: &mut H, id: ChardevId, f: impl Fn(&mut H, Ch
     for fe in fes.unwrap_or_default() {
         f(h, fe);
     }
+}
+
+/// The chardevs that a hub joins; `None` if it is no hub.
+pub(super) fn hub_parts<H: ChardevHost>(h: &H, id: ChardevId) -> Option<Vec<ChardevId>> {
+    let hub = h.chardevs().state::<HubChardev>(id)?;
+    Some(hub.parts.iter().map(|part| part.fe.chardev()).collect())
 }
 
 /// Opens the backend (`qemu_chr_open_hub`).
@@ -142,12 +148,15 @@ fn hub_chr_update_read_handlers<H: ChardevHost>(h: &mut H, id: ChardevId) {
 /// The hub as the front end of a part.
 fn part_handlers<H: ChardevHost>() -> CharHandlers<H> {
     CharHandlers {
-        can_read: |h, opaque| qemu_chr_be_can_write(h, from_opaque(opaque).0),
-        read: |h, opaque, buf| qemu_chr_be_write(h, from_opaque(opaque).0, buf),
-        event: |h, opaque, event| {
-            let (id, part) = from_opaque(opaque);
-            hub_chr_event(h, id, part, event);
-        },
+        drained: Some(|h, opaque, end| qemu_chr_be_drained(h, from_opaque(opaque).0, end)),
+        ..CharHandlers::new(
+            |h, opaque| qemu_chr_be_can_write(h, from_opaque(opaque).0),
+            |h, opaque, buf| qemu_chr_be_write(h, from_opaque(opaque).0, buf),
+            |h, opaque, event| {
+                let (id, part) = from_opaque(opaque);
+                hub_chr_event(h, id, part, event);
+            },
+        )
     }
 }
 

@@ -60,7 +60,7 @@ fn check_label<H: ChardevHost>(h: &H, label: &str) -> Result<(), Error> {
     }
 }
 
-fn qemu_chardev_insert<H: ChardevHost>(
+pub(super) fn qemu_chardev_insert<H: ChardevHost>(
     h: &mut H,
     label: &str,
     class: ChardevClass<H>,
@@ -131,6 +131,9 @@ fn chardev_add_one<H: ChardevHost>(
 fn backend_class<H: ChardevHost>(backend: &ChardevBackend) -> ChardevClass<H> {
     match backend {
         ChardevBackend::Null => super::null::char_null_class(),
+        ChardevBackend::Socket(config) if config.max_clients > 1 => {
+            super::socket_clients::char_socket_server_class()
+        }
         ChardevBackend::Socket(_) => super::socket::char_socket_class(),
         ChardevBackend::Stdio(_) => super::stdio::char_stdio_class(),
         ChardevBackend::File(_)

@@ -28,14 +28,14 @@
 //!
 //! // A front end that sends back what it gets.
 //! let fe = qemu_chr_fe_init(&mut app, peer.chardev()).unwrap();
-//! let echo = CharHandlers {
-//!     can_read: |_, _| 100,
-//!     read: |app: &mut App, label, bytes| {
+//! let echo = CharHandlers::new(
+//!     |_, _| 100,
+//!     |app: &mut App, label, bytes| {
 //!         let fe = CharFrontend::from_opaque(label);
 //!         qemu_chr_fe_write(app, fe, bytes).unwrap();
 //!     },
-//!     event: |_, _, _| {},
-//! };
+//!     |_, _, _| {},
+//! );
 //! qemu_chr_fe_set_handlers(&mut app, fe, Some(echo), fe.to_opaque());
 //!
 //! peer.open(&mut app);
@@ -61,7 +61,8 @@ use std::time::Duration;
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use super::be::{qemu_chr_be_can_write, qemu_chr_be_event, qemu_chr_be_write};
+use super::be::{qemu_chr_be_can_write, qemu_chr_be_drained, qemu_chr_be_event, qemu_chr_be_write};
+use super::fe::PeerEnd;
 use super::host::ChardevHost;
 use super::manage::qemu_chardev_new;
 use super::table::{ChardevClass, ChardevId, ChrEvent};
@@ -79,8 +80,8 @@ pub struct MemoryPeer {
 struct MemoryChardev {
     input: VecDeque<u8>,
     piece: usize,
-    /// To close once the input is read.
-    closing: bool,
+    /// To close once the input is read and the front end has done what it owes.
+    closing: Option<PeerEnd>,
     output: Vec<u8>,
     capacity: usize,
     msgfd: Option<OwnedFd>,
@@ -126,7 +127,7 @@ impl MemoryPeer {
         let state = MemoryChardev {
             input: VecDeque::new(),
             piece: usize::MAX,
-            closing: false,
+            closing: None,
             output: Vec::new(),
             capacity: usize::MAX,
             msgfd: None,
@@ -150,8 +151,18 @@ impl MemoryPeer {
 
     /// Disconnects after the front end has read what was sent.
     pub fn close<H: ChardevHost>(self, h: &mut H) {
+        self.end(h, PeerEnd::Gone);
+    }
+
+    /// Sends no more, but goes on reading until the front end has done what it
+    /// owes; then disconnects.
+    pub fn half_close<H: ChardevHost>(self, h: &mut H) {
+        self.end(h, PeerEnd::HalfClosed);
+    }
+
+    fn end<H: ChardevHost>(self, h: &mut H, end: PeerEnd) {
         if let Some(s) = state(h, self.chr) {
-            s.closing = true;
+            s.closing = Some(end);
             let _ = s.ready.write(1);
         }
     }
@@ -290,10 +301,19 @@ fn memory_chr_update_read_handler<H: ChardevHost>(h: &mut H, id: ChardevId) {
         memory_chr_read(h, id);
         Flow::Keep
     });
-    let watch = watch.gate(move |h| qemu_chr_be_can_write(h, id) > 0);
+    let watch = watch.gate(move |h| may_read(h, id));
     let watch = h.main_loop_mut().add_watch(watch);
     if let Some(s) = state(h, id) {
         s.watch = Some(watch);
+    }
+}
+
+/// Whether the front end takes input or, if there is no more, the end of it.
+fn may_read<H: ChardevHost>(h: &H, id: ChardevId) -> bool {
+    let s = h.chardevs().state::<MemoryChardev>(id);
+    match s.filter(|s| s.input.is_empty()).and_then(|s| s.closing) {
+        Some(end) => qemu_chr_be_drained(h, id, end),
+        None => qemu_chr_be_can_write(h, id) > 0,
     }
 }
 
@@ -305,23 +325,31 @@ fn remove_watch<H: ChardevHost>(h: &mut H, id: ChardevId) {
 
 fn memory_chr_read<H: ChardevHost>(h: &mut H, id: ChardevId) {
     let len = qemu_chr_be_can_write(h, id).min(CHR_READ_BUF_LEN);
-    let Some(s) = state(h, id).filter(|_| len > 0) else {
+    let Some(s) = state(h, id) else {
         return;
     };
     let len = len.min(s.piece).min(s.input.len());
     let piece: Vec<u8> = s.input.drain(..len).collect();
-    let closed = s.closing && s.input.is_empty();
-    if s.input.is_empty() {
-        s.closing = false;
-        let _ = s.ready.read();
-    }
     if !piece.is_empty() {
         qemu_chr_be_write(h, id, &piece);
     }
-    if closed {
-        qemu_chr_be_event(h, id, ChrEvent::Closed);
-        if let Some(s) = state(h, id) {
-            s.msgfd = None;
-        }
+    let Some(s) = state(h, id).filter(|s| s.input.is_empty()) else {
+        return;
+    };
+    if s.closing.is_none() {
+        let _ = s.ready.read();
+    } else if may_read(h, id) {
+        disconnect(h, id);
+    }
+}
+
+fn disconnect<H: ChardevHost>(h: &mut H, id: ChardevId) {
+    if let Some(s) = state(h, id) {
+        s.closing = None;
+        let _ = s.ready.read();
+    }
+    qemu_chr_be_event(h, id, ChrEvent::Closed);
+    if let Some(s) = state(h, id) {
+        s.msgfd = None;
     }
 }

@@ -45,8 +45,9 @@
 //! | `be` | what a backend calls: `qemu_chr_be_*` |
 //! | `manage` | adding, changing and removing |
 //! | `net`, `resolve`, `address`, `files` | sockets and files, with QEMU's error texts |
-//! | `socket`, `socket_io`, `socket_client` | the socket backend: life, bytes, connecting |
-//! | `telnet`, `websocket` | protocols on a socket, as pure codecs |
+//! | `socket`, `socket_io`, `socket_client`, `socket_clients`, `socket_tls` | the socket backend: life, bytes, connecting, serving several, TLS |
+//! | `exposure` | whether strangers can reach it |
+//! | `telnet`, `websocket`, `tls` | protocols on a socket, as pure codecs |
 //! | `fd` | what all backends on plain descriptors share |
 //! | the others | a backend each |
 
@@ -56,6 +57,7 @@ mod be;
 pub mod cli;
 pub mod compat;
 mod config;
+mod exposure;
 mod fd;
 mod fe;
 mod file;
@@ -73,29 +75,36 @@ mod pty;
 mod resolve;
 mod ringbuf;
 mod scm_rights;
-mod sha1;
 mod socket;
 mod socket_client;
+mod socket_clients;
 mod socket_io;
+mod socket_tls;
 pub mod stdio;
 mod table;
-mod telnet;
+pub mod telnet;
 mod testdev;
+mod tls;
 mod udp;
-mod websocket;
+pub mod websocket;
 
-pub use be::{qemu_chr_be_can_write, qemu_chr_be_event, qemu_chr_be_write};
+pub use be::{
+    qemu_chr_be_can_write, qemu_chr_be_drained, qemu_chr_be_event, qemu_chr_be_new_client,
+    qemu_chr_be_write,
+};
 pub use cli::{qemu_chr_parse_cli, qemu_chr_parse_opts, QEMU_CHARDEV_OPTS};
 pub use compat::{invalid_char_driver, qemu_chr_parse_compat, ParsedCompat};
 pub use config::*;
+pub use exposure::qemu_chr_exposed_at;
 pub use fe::{
-    qemu_chr_fe_accept_input, qemu_chr_fe_add_watch, qemu_chr_fe_backend_open, qemu_chr_fe_deinit,
-    qemu_chr_fe_get_msgfd, qemu_chr_fe_init, qemu_chr_fe_keeps_writes_apart,
+    qemu_chr_check_one_client, qemu_chr_fe_accept_input, qemu_chr_fe_add_watch,
+    qemu_chr_fe_backend_open, qemu_chr_fe_deinit, qemu_chr_fe_get_msgfd, qemu_chr_fe_init,
+    qemu_chr_fe_init_server, qemu_chr_fe_is_terminal, qemu_chr_fe_keeps_writes_apart,
     qemu_chr_fe_set_be_change, qemu_chr_fe_set_echo, qemu_chr_fe_set_handlers,
-    qemu_chr_fe_set_open, qemu_chr_fe_write, BackendChange, CharFrontend, CharHandlers,
+    qemu_chr_fe_set_open, qemu_chr_fe_write, BackendChange, CharFrontend, CharHandlers, PeerEnd,
 };
 pub use files::{fifo_reader, FifoReader};
-pub use host::{ChardevHost, ChardevReport, ChardevRequest};
+pub use host::{print_stderr, ChardevHost, ChardevReport, ChardevRequest};
 pub use manage::{
     chardev_add, chardev_change, chardev_remove, chardev_send_break, qemu_chardev_new,
     qemu_chr_cleanup, ChardevAdded,
@@ -107,6 +116,8 @@ pub use table::{
     filename, frontend_open, label, qemu_chr_find, Chardev, ChardevClass, ChardevId, Chardevs,
     ChrEvent,
 };
+pub(crate) use tls::{no_authz, no_tls_credentials};
+pub use tls::{TlsCreds, TlsCredsX509, TlsEndpoint};
 
 /// The most bytes a backend reads and hands over in one go.
 pub const CHR_READ_BUF_LEN: usize = 64 * 1024;

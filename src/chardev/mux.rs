@@ -23,7 +23,7 @@
 use std::collections::VecDeque;
 use std::io;
 
-use super::be::{handlers, qemu_chr_be_event, send_event};
+use super::be::{handlers, qemu_chr_be_drained, qemu_chr_be_event, send_event};
 use super::fe::{
     attach_quietly, qemu_chr_fe_accept_input, qemu_chr_fe_deinit, qemu_chr_fe_get_msgfd,
     qemu_chr_fe_init, qemu_chr_fe_set_echo, qemu_chr_write, watch_fd, CharFrontend, CharHandlers,
@@ -82,6 +82,12 @@ pub(super) fn char_mux_class<H: ChardevHost>() -> ChardevClass<H> {
 
 fn state<H: ChardevHost>(h: &mut H, id: ChardevId) -> Option<&mut MuxChardev> {
     h.chardevs_mut().state_mut(id)
+}
+
+/// The chardev that a mux is on; `None` if it is no mux.
+pub(super) fn mux_base<H: ChardevHost>(h: &H, id: ChardevId) -> Option<ChardevId> {
+    let mux = h.chardevs().state::<MuxChardev>(id)?;
+    Some(mux.base.chardev())
 }
 
 /// Opens the backend (`qemu_chr_open_mux`).
@@ -201,9 +207,12 @@ fn mux_chr_be_event<H: ChardevHost>(h: &mut H, id: ChardevId, event: ChrEvent) {
 /// The mux as the front end of its base; the opaque value is the mux's id.
 fn base_handlers<H: ChardevHost>() -> CharHandlers<H> {
     CharHandlers {
-        can_read: |h, opaque| mux_chr_can_read(h, ChardevId::from_opaque(opaque)),
-        read: |h, opaque, buf| mux_chr_read(h, ChardevId::from_opaque(opaque), buf),
-        event: |h, opaque, event| mux_chr_be_event(h, ChardevId::from_opaque(opaque), event),
+        drained: Some(|h, opaque, end| qemu_chr_be_drained(h, ChardevId::from_opaque(opaque), end)),
+        ..CharHandlers::new(
+            |h, opaque| mux_chr_can_read(h, ChardevId::from_opaque(opaque)),
+            |h, opaque, buf| mux_chr_read(h, ChardevId::from_opaque(opaque), buf),
+            |h, opaque, event| mux_chr_be_event(h, ChardevId::from_opaque(opaque), event),
+        )
     }
 }
 

@@ -61,28 +61,30 @@ pub(super) struct Listening {
     pub path: Option<UnixPath>,
 }
 
-/// Why QEMU's servers have room for one: further clients wait in the kernel's
-/// queue until the first has gone.
-const BACKLOG: i32 = 1;
-
-/// Makes a socket that listens at the address (`socket_listen`).
+/// Makes a socket that listens at the address (`socket_listen`) for that many
+/// clients at the same time: so many may wait in the kernel's queue too. For
+/// QEMU's servers that is one.
 pub(super) fn socket_listen<H: ChardevHost>(
     h: &mut H,
     addr: &SocketAddress,
+    clients: u64,
 ) -> Result<Listening, Error> {
+    let queue = backlog(clients);
     let listening = match addr {
-        SocketAddress::Inet(inet) => inet_listen(inet),
-        SocketAddress::Unix(unix) => unix_listen(unix),
-        SocketAddress::Vsock { cid, port } => vsock_listen(addr, parse_vsock(cid, port)?),
-        SocketAddress::Fd(name) => fd_listen(socket_get_fd(h, name)?),
+        SocketAddress::Inet(inet) => inet_listen(inet, queue),
+        SocketAddress::Unix(unix) => unix_listen(unix, queue),
+        SocketAddress::Vsock { cid, port } => vsock_listen(addr, parse_vsock(cid, port)?, queue),
+        SocketAddress::Fd(name) => fd_listen(socket_get_fd(h, name)?, queue),
     }?;
     let words = socket_address_to_string(&listening.addr);
     trace_event!(socket_listen, "fd {} at {words}", listening.fd.as_raw_fd());
     Ok(listening)
 }
 
-fn backlog() -> Backlog {
-    Backlog::new(BACKLOG).unwrap_or(Backlog::MAXCONN)
+fn backlog(clients: u64) -> Backlog {
+    let queue = i32::try_from(clients).ok();
+    let queue = queue.and_then(|queue| Backlog::new(queue).ok());
+    queue.unwrap_or(Backlog::MAXCONN)
 }
 
 fn stream_socket(family: AddressFamily, flags: SockFlag) -> Result<OwnedFd, Error> {
@@ -91,14 +93,14 @@ fn stream_socket(family: AddressFamily, flags: SockFlag) -> Result<OwnedFd, Erro
         .map_err(|e| Error::from_io("Failed to create socket", &e.into()))
 }
 
-fn unix_listen(addr: &UnixSocketAddress) -> Result<Listening, Error> {
+fn unix_listen(addr: &UnixSocketAddress, queue: Backlog) -> Result<Listening, Error> {
     let mut addr = addr.clone();
-    if addr.path.is_empty() && !addr.abstract_ {
+    if addr.path.is_empty() && !addr.is_abstract() {
         addr.path = temporary_name()?;
     }
     let sockaddr = unix_sockaddr(&addr)?;
     let fd = stream_socket(AddressFamily::Unix, SockFlag::SOCK_NONBLOCK)?;
-    if !addr.abstract_ {
+    if !addr.is_abstract() {
         // Whatever has the name makes way, as with QEMU: a socket left over
         // from a crash is far more likely than anything else.
         let _ = std::fs::remove_file(&addr.path);
@@ -106,9 +108,12 @@ fn unix_listen(addr: &UnixSocketAddress) -> Result<Listening, Error> {
     socket::bind(fd.as_raw_fd(), &sockaddr).map_err(|e| {
         Error::from_io(format!("Failed to bind socket to {}", addr.path), &e.into())
     })?;
-    let path = (!addr.abstract_).then(|| UnixPath::new(PathBuf::from(&addr.path)));
-    socket::listen(&fd, backlog())
+    let path = (!addr.is_abstract()).then(|| UnixPath::new(PathBuf::from(&addr.path)));
+    socket::listen(&fd, queue)
         .map_err(|e| Error::from_io("Failed to listen on socket", &e.into()))?;
+    // From here on the address is what the socket has, not what was asked for.
+    let bound = addr.is_abstract();
+    (addr.abstract_, addr.tight) = (bound.then_some(true), bound.then_some(addr.is_tight()));
     let addr = SocketAddress::Unix(addr);
     Ok(Listening { fd, addr, path })
 }
@@ -125,7 +130,7 @@ fn unix_sockaddr(addr: &UnixSocketAddress) -> Result<UnixAddr, Error> {
     // The size of sun_path; QEMU wants room for a NUL as well.
     const SIZE: usize = 108;
     if addr.path.len() >= SIZE {
-        let what = if addr.abstract_ { "name" } else { "path" };
+        let what = if addr.is_abstract() { "name" } else { "path" };
         return Err(
             Error::new(format!("UNIX socket path '{}' is too long", addr.path)).with_hint(format!(
                 "{} must be less than {SIZE} bytes\n",
@@ -137,9 +142,9 @@ fn unix_sockaddr(addr: &UnixSocketAddress) -> Result<UnixAddr, Error> {
             )),
         );
     }
-    let sockaddr = if addr.abstract_ || addr.path.is_empty() {
+    let sockaddr = if addr.is_abstract() || addr.path.is_empty() {
         let mut name = addr.path.clone().into_bytes();
-        if !addr.tight || addr.path.is_empty() {
+        if !addr.is_tight() || addr.path.is_empty() {
             name.resize(SIZE - 1, 0);
         }
         UnixAddr::new_abstract(&name)
@@ -149,7 +154,7 @@ fn unix_sockaddr(addr: &UnixSocketAddress) -> Result<UnixAddr, Error> {
     sockaddr.map_err(|e| Error::from_io(format!("Invalid UNIX path '{}'", addr.path), &e.into()))
 }
 
-fn inet_listen(addr: &InetSocketAddress) -> Result<Listening, Error> {
+fn inet_listen(addr: &InetSocketAddress, queue: Backlog) -> Result<Listening, Error> {
     let candidates = inet_resolve(addr, true)?;
     let first = candidates.first().map_or(0, SocketAddr::port);
     let last = addr.to.map_or(first, |to| to.max(first));
@@ -160,7 +165,7 @@ fn inet_listen(addr: &InetSocketAddress) -> Result<Listening, Error> {
         for port in first..=last {
             let mut candidate = candidate;
             candidate.set_port(port);
-            match inet_bind(candidate, v6only) {
+            match inet_bind(candidate, v6only, queue) {
                 Ok(fd) => {
                     let addr = local_address(fd.as_fd());
                     let path = None;
@@ -184,7 +189,7 @@ enum BindError {
     Other(Error),
 }
 
-fn inet_bind(addr: SocketAddr, v6only: bool) -> Result<OwnedFd, BindError> {
+fn inet_bind(addr: SocketAddr, v6only: bool, queue: Backlog) -> Result<OwnedFd, BindError> {
     let taken = |e: Errno, what: &str| match e {
         Errno::EADDRINUSE => BindError::Taken(e.into()),
         _ => BindError::Other(Error::from_io(what, &e.into())),
@@ -199,7 +204,7 @@ fn inet_bind(addr: SocketAddr, v6only: bool) -> Result<OwnedFd, BindError> {
     options.map_err(|e| taken(e, "Failed to set socket options"))?;
     socket::bind(fd.as_raw_fd(), &SockaddrStorage::from(addr))
         .map_err(|e| taken(e, "Failed to bind socket"))?;
-    socket::listen(&fd, backlog()).map_err(|e| taken(e, "Failed to listen on socket"))?;
+    socket::listen(&fd, queue).map_err(|e| taken(e, "Failed to listen on socket"))?;
     Ok(fd)
 }
 
@@ -211,9 +216,9 @@ fn family_of(addr: SocketAddr) -> AddressFamily {
     }
 }
 
-fn fd_listen(fd: OwnedFd) -> Result<Listening, Error> {
+fn fd_listen(fd: OwnedFd, queue: Backlog) -> Result<Listening, Error> {
     let what = "Failed to listen on fd socket";
-    socket::listen(&fd, backlog()).map_err(|e| Error::from_io(what, &e.into()))?;
+    socket::listen(&fd, queue).map_err(|e| Error::from_io(what, &e.into()))?;
     set_nonblocking(fd.as_fd()).map_err(|e| Error::from_io(what, &e))?;
     let addr = local_address(fd.as_fd());
     let path = None;
@@ -282,10 +287,14 @@ fn parse_vsock(cid: &str, port: &str) -> Result<VsockAddr, Error> {
     Ok(VsockAddr::new(number(cid, "cid")?, number(port, "port")?))
 }
 
-fn vsock_listen(addr: &SocketAddress, sockaddr: VsockAddr) -> Result<Listening, Error> {
+fn vsock_listen(
+    addr: &SocketAddress,
+    sockaddr: VsockAddr,
+    queue: Backlog,
+) -> Result<Listening, Error> {
     let fd = stream_socket(AddressFamily::Vsock, SockFlag::SOCK_NONBLOCK)?;
     socket::bind(fd.as_raw_fd(), &sockaddr)
-        .and_then(|()| socket::listen(&fd, backlog()))
+        .and_then(|()| socket::listen(&fd, queue))
         .map_err(|e| Error::from_io("Failed to bind socket", &e.into()))?;
     let (addr, path) = (addr.clone(), None);
     Ok(Listening { fd, addr, path })
@@ -298,7 +307,11 @@ pub(super) fn socket_dgram(
     local: Option<&InetSocketAddress>,
 ) -> Result<OwnedFd, Error> {
     let mut error = Error::new("Failed to connect: no address");
-    for peer in inet_resolve(remote, false)? {
+    let mut named = remote.clone();
+    if named.host.is_empty() {
+        named.host = "localhost".to_owned();
+    }
+    for peer in inet_resolve(&named, false)? {
         match dgram_to(remote, peer, local) {
             Ok(fd) => return Ok(fd),
             Err(e) => error = e,

@@ -35,6 +35,9 @@ pub struct QemuOptsList {
     pub implied_opt_name: Option<&'static str>,
     /// The options. With none given any is accepted, as text.
     pub desc: &'static [(&'static str, QemuOptType)],
+    /// Further options, which QEMU does not have and which
+    /// `query-command-line-options` therefore does not tell.
+    pub extensions: &'static [(&'static str, QemuOptType)],
 }
 
 impl QemuOptsList {
@@ -43,7 +46,8 @@ impl QemuOptsList {
     pub fn help_wanted(&self, params: &str) -> Option<String> {
         let mut help = false;
         QemuOpts::parse_with_help(self, params, &mut Vec::new(), Some(&mut help)).ok()?;
-        let lines = self.desc.iter().map(|(name, kind)| {
+        let all = self.desc.iter().chain(self.extensions);
+        let lines = all.map(|(name, kind)| {
             let kind = match kind {
                 QemuOptType::String => "str",
                 QemuOptType::Bool => "bool (on/off)",
@@ -65,6 +69,7 @@ impl QemuOptsList {
 ///     name: "thing",
 ///     implied_opt_name: Some("kind"),
 ///     desc: &[("kind", String), ("wait", Bool), ("size", Size)],
+///     extensions: &[],
 /// };
 /// let mut warnings = Vec::new();
 /// let opts = QemuOpts::parse(&LIST, "a,,b,id=x,nowait,size=4k", &mut warnings).unwrap();
@@ -236,6 +241,65 @@ fn get_opt_value(text: &str) -> (String, &str) {
     }
 }
 
+/// One item of an option string.
+struct OptItem {
+    name: String,
+    value: String,
+    /// What to say about a short form.
+    warning: Option<Error>,
+}
+
+/// Takes the first item of a text that is not empty. With `implied`, one that
+/// has no `=` is the value of that option.
+fn next_item<'a>(text: &'a str, implied: Option<&str>) -> (OptItem, &'a str) {
+    let end = text.find(['=', ',']).unwrap_or(text.len());
+    let has_value = text[end..].starts_with('=');
+    if let Some(name) = has_value.then_some(&text[..end]).or(implied) {
+        let value = if has_value { &text[end + 1..] } else { text };
+        let (value, rest) = get_opt_value(value);
+        let item = OptItem {
+            name: name.to_owned(),
+            value,
+            warning: None,
+        };
+        return (item, rest);
+    }
+    let short = &text[..end];
+    let (name, value) = match short.strip_prefix("no") {
+        Some(name) => (name, "off"),
+        None => (short, "on"),
+    };
+    let advice = match short {
+        "nodelay" => "nodelay=on".to_owned(),
+        // The advice sticks to the spelling that it gives for the other one.
+        "delay" => "nodelay=off".to_owned(),
+        _ => format!("{name}={value}"),
+    };
+    let warning = Error::new(format!("short-form boolean option '{short}' deprecated"))
+        .with_hint(format!("Please use {advice} instead\n"));
+    let item = OptItem {
+        name: name.to_owned(),
+        value: value.to_owned(),
+        warning: Some(warning),
+    };
+    (item, text.get(end + 1..).unwrap_or(""))
+}
+
+/// The value of the first `id`. It is looked for as if no option were implied,
+/// so that a doubled comma in an implied value separates here: `null,,id=x`
+/// has the id `x`.
+fn find_id(params: &str) -> Option<String> {
+    let mut rest = params;
+    while !rest.is_empty() {
+        let (item, tail) = next_item(rest, None);
+        if item.name == "id" {
+            return Some(item.value);
+        }
+        rest = tail;
+    }
+    None
+}
+
 impl QemuOpts {
     /// Parses a whole option string (`qemu_opts_parse`).
     ///
@@ -264,46 +328,22 @@ impl QemuOpts {
         let mut rest = params;
         let mut first = list.implied_opt_name;
         while !rest.is_empty() {
-            let end = rest.find(['=', ',']).unwrap_or(rest.len());
-            if rest[end..].starts_with('=') {
-                let (value, tail) = get_opt_value(&rest[end + 1..]);
-                items.push((rest[..end].to_owned(), value));
-                rest = tail;
-            } else if let Some(name) = first {
-                let (value, tail) = get_opt_value(rest);
-                items.push((name.to_owned(), value));
-                rest = tail;
-            } else {
-                let short = &rest[..end];
-                rest = rest.get(end + 1..).unwrap_or("");
-                if let (Some(help), "help" | "?") = (&mut help, short) {
-                    **help = true;
-                    continue;
-                }
-                let (name, value) = match short.strip_prefix("no") {
-                    Some(name) => (name, "off"),
-                    None => (short, "on"),
-                };
-                let advice = match short {
-                    "nodelay" => "nodelay=on".to_owned(),
-                    // The advice sticks to the spelling that it gives for the other one.
-                    "delay" => "nodelay=off".to_owned(),
-                    _ => format!("{name}={value}"),
-                };
-                warnings.push(
-                    Error::new(format!("short-form boolean option '{short}' deprecated"))
-                        .with_hint(format!("Please use {advice} instead\n")),
-                );
-                items.push((name.to_owned(), value.to_owned()));
+            let (item, tail) = next_item(rest, first.take());
+            rest = tail;
+            let is_help = item.warning.is_some() && item.value == "on";
+            if let (Some(help), true, "help" | "?") = (&mut help, is_help, item.name.as_str()) {
+                **help = true;
+                continue;
             }
-            first = None;
+            warnings.extend(item.warning);
+            items.push((item.name, item.value));
         }
         // The id is looked for before anything else is checked.
-        if let Some((_, id)) = items.iter().find(|(name, _)| name == "id") {
-            if !id_wellformed(id) {
+        if let Some(id) = find_id(params) {
+            if !id_wellformed(&id) {
                 return Err(Error::new("Parameter 'id' expects an identifier").with_hint(ID_HINT));
             }
-            opts.id = Some(id.clone());
+            opts.id = Some(id);
         }
         items.retain(|(name, _)| name != "id");
         for (name, value) in items {
@@ -355,7 +395,8 @@ impl QemuOpts {
 
     /// Adds one option (`qemu_opt_set`).
     pub fn set(&mut self, list: &QemuOptsList, name: &str, value: &str) -> Result<(), Error> {
-        let kind = match list.desc.iter().find(|(n, _)| *n == name) {
+        let mut all = list.desc.iter().chain(list.extensions);
+        let kind = match all.find(|(n, _)| *n == name) {
             Some((_, kind)) => *kind,
             None if list.desc.is_empty() => QemuOptType::String,
             None => return Err(Error::new(format!("Invalid parameter '{name}'"))),
@@ -419,6 +460,7 @@ mod tests {
             ("number", QemuOptType::Number),
             ("size", QemuOptType::Size),
         ],
+        extensions: &[],
     };
 
     fn parse(text: &str) -> Result<QemuOpts, Error> {
@@ -545,6 +587,14 @@ mod tests {
         let opts = parse("k,id=a,id=b,flag=on,flag=off").unwrap();
         assert_eq!(opts.id(), Some("a"));
         assert_eq!(opts.get_bool("flag"), Some(false));
+    }
+
+    #[test]
+    fn an_id_is_found_behind_a_doubled_comma_of_an_implied_value_only() {
+        let opts = parse("k,,id=a").unwrap();
+        assert_eq!((opts.id(), opts.get("kind")), (Some("a"), Some("k,id=a")));
+        let opts = parse("k,text=b,,id=a").unwrap();
+        assert_eq!((opts.id(), opts.get("text")), (None, Some("b,id=a")));
     }
 
     proptest! {

@@ -5,7 +5,8 @@
 //! shell as well, so they are put back when the chardev goes, and
 //! [`term_exit`] puts them back from anywhere, for a program that ends without
 //! taking its chardevs down. A panic that unwinds drops the chardev and so restores
-//! them too; one that aborts needs [`term_exit`] in a panic hook.
+//! them too; one that aborts needs [`term_exit`] in a panic hook. While the
+//! process is stopped the terminal is the shell's: see [`term_stop`].
 //!
 //! What standard input may be: a terminal, a pipe, a socket, a regular file,
 //! `/dev/null`, or closed. Its end stops input and nothing else.
@@ -16,10 +17,12 @@ use std::rc::Rc;
 use std::sync::Mutex;
 
 use nix::fcntl::{fcntl, FcntlArg, OFlag};
+use nix::sys::signal::{raise, SigSet, Signal};
 use nix::sys::termios::{
     tcgetattr, tcsetattr, ControlFlags, InputFlags, LocalFlags, OutputFlags, SetArg,
     SpecialCharacterIndices, Termios,
 };
+use nix::unistd::{getpgrp, tcgetpgrp};
 
 use super::config::StdioConfig;
 use super::fd::{char_fd_class, FdChardev};
@@ -37,6 +40,7 @@ struct Saved {
     input_flags: Option<OFlag>,
     output_flags: Option<OFlag>,
     allow_signal: bool,
+    echo: bool,
 }
 
 /// The class of stdio chardevs.
@@ -63,13 +67,10 @@ pub(super) fn qemu_chr_open_stdio<H: ChardevHost>(
         input_flags: file_flags(stdin.as_fd()),
         output_flags: file_flags(stdout.as_fd()),
         allow_signal: config.signal.unwrap_or(true),
+        echo: false,
     });
     drop(saved);
     let guard = TermGuard;
-    for fd in [stdin.as_fd(), stdout.as_fd()] {
-        // Regular files do not mind; a closed descriptor is found out below.
-        let _ = super::net::set_nonblocking(fd);
-    }
     qemu_chr_set_echo_stdio(false);
     let state = FdChardev::new(share(stdin.as_fd()), share(stdout.as_fd()));
     let state = state.with_guard(Box::new(guard));
@@ -90,14 +91,48 @@ fn file_flags(fd: BorrowedFd<'_>) -> Option<OFlag> {
 
 /// Sets the terminal up, with or without echo (`qemu_chr_set_echo_stdio`).
 fn qemu_chr_set_echo_stdio(echo: bool) {
-    let saved = SAVED.lock().unwrap_or_else(|e| e.into_inner());
-    if let Some(saved) = &*saved {
-        if let Some(tty) = &saved.tty {
+    let mut saved = SAVED.lock().unwrap_or_else(|e| e.into_inner());
+    if let Some(saved) = &mut *saved {
+        saved.echo = echo;
+        saved.take_over();
+    }
+}
+
+impl Saved {
+    /// Puts the terminal, if it is one, into our state.
+    fn take_over(&self) {
+        if let Some(tty) = &self.tty {
             let mut tty = tty.clone();
-            raw_mode(&mut tty, echo, saved.allow_signal);
+            raw_mode(&mut tty, self.echo, self.allow_signal);
             let _ = tcsetattr(io::stdin(), SetArg::TCSANOW, &tty);
         }
+        let (stdin, stdout) = (io::stdin(), io::stdout());
+        for fd in [stdin.as_fd(), stdout.as_fd()] {
+            // Regular files do not mind; a closed descriptor is found out when it
+            // is used.
+            let _ = super::net::set_nonblocking(fd);
+        }
     }
+
+    /// Puts everything back as it was.
+    fn give_back(&self) {
+        if let Some(tty) = &self.tty {
+            let _ = tcsetattr(io::stdin(), SetArg::TCSANOW, tty);
+        }
+        if let Some(flags) = self.input_flags {
+            let _ = fcntl(io::stdin(), FcntlArg::F_SETFL(flags));
+        }
+        if let Some(flags) = self.output_flags {
+            let _ = fcntl(io::stdout(), FcntlArg::F_SETFL(flags));
+        }
+    }
+}
+
+/// Whether a chardev uses standard input and that is a terminal.
+pub(super) fn stdio_is_terminal() -> bool {
+    let mut is_terminal = false;
+    with_terminal(|saved| is_terminal = saved.tty.is_some());
+    is_terminal
 }
 
 /// Each key at once, eight bits, output still post-processed.
@@ -127,16 +162,43 @@ fn raw_mode(tty: &mut Termios, echo: bool, allow_signal: bool) {
 /// Puts standard input and output back as they were, if a chardev uses them
 /// (`term_exit`). Safe to call at any time, also twice.
 pub fn term_exit() {
-    let saved = SAVED.lock().unwrap_or_else(|e| e.into_inner()).take();
-    let Some(saved) = saved else { return };
-    if let Some(tty) = &saved.tty {
-        let _ = tcsetattr(io::stdin(), SetArg::TCSANOW, tty);
+    if let Some(saved) = SAVED.lock().unwrap_or_else(|e| e.into_inner()).take() {
+        saved.give_back();
     }
-    if let Some(flags) = saved.input_flags {
-        let _ = fcntl(io::stdin(), FcntlArg::F_SETFL(flags));
+}
+
+/// Stops the process as SIGTSTP does that nobody handles, the terminal being the
+/// shell's meanwhile. For a handler of SIGTSTP in the main loop
+/// ([`add_signals`](crate::main_loop::MainLoop::add_signals)), which has blocked
+/// that signal in this thread. Returns when the process goes on.
+///
+/// The kernel decides whether it stops at all: not if its group is orphaned,
+/// where no shell could have it go on, and not if the signal was ignored when it
+/// was started.
+pub fn term_stop() {
+    with_terminal(Saved::give_back);
+    let signal = SigSet::from(Signal::SIGTSTP);
+    // Pending until it is not blocked any more.
+    let _ = raise(Signal::SIGTSTP);
+    let _ = signal.thread_unblock();
+    let _ = signal.thread_block();
+    term_continue();
+}
+
+/// Takes standard input and output over again, for a handler of SIGCONT: who had
+/// the terminal meanwhile may have left it in another state. Does nothing in the
+/// background, where the terminal is somebody else's; a process that is brought to
+/// the foreground is sent SIGCONT again.
+pub fn term_continue() {
+    // A terminal that controls no group is nobody else's.
+    if tcgetpgrp(io::stdin()).map_or(true, |group| group == getpgrp()) {
+        with_terminal(Saved::take_over);
     }
-    if let Some(flags) = saved.output_flags {
-        let _ = fcntl(io::stdout(), FcntlArg::F_SETFL(flags));
+}
+
+fn with_terminal(f: impl FnOnce(&Saved)) {
+    if let Some(saved) = &*SAVED.lock().unwrap_or_else(|e| e.into_inner()) {
+        f(saved);
     }
 }
 

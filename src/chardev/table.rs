@@ -101,6 +101,9 @@ pub struct ChardevClass<H> {
     pub opens_at_once: bool,
     /// How many front ends may use it at the same time.
     pub max_frontends: usize,
+    /// Whether it has no peer of its own, but makes a chardev for each client
+    /// that comes ([`qemu_chr_be_new_client`](super::qemu_chr_be_new_client)).
+    pub serves_clients: bool,
     /// Takes output, as much as can be had without blocking.
     pub chr_write: fn(&mut H, ChardevId, &[u8]) -> io::Result<usize>,
     /// The descriptor to watch for writability after `chr_write` took less
@@ -141,6 +144,7 @@ impl<H: ChardevHost> ChardevClass<H> {
             kind,
             opens_at_once: false,
             max_frontends: 1,
+            serves_clients: false,
             chr_write: |_, _, buf| Ok(buf.len()),
             chr_watch_fd: |_, _| None,
             chr_update_read_handler: |_, _, _| {},
@@ -217,6 +221,12 @@ impl<H> Chardev<H> {
     /// Whether a front end has attached handlers, or said that it is open.
     pub fn frontend_open(&self) -> bool {
         self.frontends.iter().flatten().any(|fe| fe.open)
+    }
+
+    /// Whether it makes a chardev for each client, and so needs a front end
+    /// that can have several.
+    pub fn serves_clients(&self) -> bool {
+        self.class.serves_clients
     }
 
     /// Whether any front end has attached handlers.

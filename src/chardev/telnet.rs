@@ -18,11 +18,11 @@
 
 /// What a telnet server says on connect: it echoes, suppresses go-ahead, and wants binary
 /// both ways.
-pub(super) const TELNET_OPENING: &[u8] = b"\xff\xfb\x01\xff\xfb\x03\xff\xfb\x00\xff\xfd\x00";
+pub const TELNET_OPENING: &[u8] = b"\xff\xfb\x01\xff\xfb\x03\xff\xfb\x00\xff\xfd\x00";
 
 /// What a server for 3270 terminals says: end-of-record and binary both ways, and
 /// what terminal is it?
-pub(super) const TN3270_OPENING: &[u8] =
+pub const TN3270_OPENING: &[u8] =
     b"\xff\xfd\x19\xff\xfb\x19\xff\xfd\x00\xff\xfb\x00\xff\xfd\x18\xff\xfa\x18\x01\xff\xf0";
 
 const IAC: u8 = 0xff;
@@ -39,8 +39,17 @@ enum State {
 }
 
 /// Takes telnet's commands out of input.
+///
+/// ```
+/// use qmonitor::chardev::telnet::TelnetDecoder;
+///
+/// let mut decoder = TelnetDecoder::new(false);
+/// let mut text = Vec::new();
+/// let breaks = decoder.decode(b"qu\xff\xfd\x03it\xff\xf3", &mut text);
+/// assert_eq!((text.as_slice(), breaks), (&b"quit"[..], 1));
+/// ```
 #[derive(Debug, Clone)]
-pub(super) struct TelnetDecoder {
+pub struct TelnetDecoder {
     state: State,
     tn3270: bool,
 }
@@ -48,7 +57,7 @@ pub(super) struct TelnetDecoder {
 impl TelnetDecoder {
     /// With `tn3270` the commands that frame a record stay in, for the
     /// terminal's own protocol.
-    pub(super) fn new(tn3270: bool) -> Self {
+    pub fn new(tn3270: bool) -> Self {
         TelnetDecoder {
             state: State::Text,
             tn3270,
@@ -58,7 +67,7 @@ impl TelnetDecoder {
     /// Appends what is text in `input` to `out`; returns how many breaks there
     /// were. A kept command that is split over two reads makes `out` one byte
     /// longer than `input`.
-    pub(super) fn decode(&mut self, input: &[u8], out: &mut Vec<u8>) -> usize {
+    pub fn decode(&mut self, input: &[u8], out: &mut Vec<u8>) -> usize {
         let mut breaks = 0;
         for &byte in input {
             self.state = match (self.state, byte) {

@@ -2,7 +2,7 @@
 //! only, one for each write.
 //!
 //! Pure: bytes in; text, replies and the end of it out. First comes the
-//! [handshake](handshake), a request over HTTP; then frames, read by
+//! [handshake], a request over HTTP; then frames, read by
 //! [`FrameDecoder`] and made by [`frame`].
 //!
 //! ```text
@@ -15,19 +15,19 @@
 //! that could be written shorter are taken, and the reply to a close always says
 //! 1000, whatever the client's code was.
 
+#[cfg(feature = "websocket")]
 use super::base64;
-use super::sha1::sha1;
 
 /// A request may have this many bytes and headers.
-pub(super) const MAX_REQUEST: usize = 4096;
+pub const MAX_REQUEST: usize = 4096;
 const MAX_HEADERS: usize = 32;
 
 /// The end of a request.
-pub(super) const REQUEST_END: &[u8] = b"\r\n\r\n";
+pub const REQUEST_END: &[u8] = b"\r\n\r\n";
 
 /// Answers a request. `now` is the time in seconds since 1970, for the header
 /// `Date`. `Err` has the answer after which the connection ends.
-pub(super) fn handshake(request: &[u8], now: i64) -> Result<Vec<u8>, Vec<u8>> {
+pub fn handshake(request: &[u8], now: i64) -> Result<Vec<u8>, Vec<u8>> {
     let common = format!("Server: QEMU VNC\r\nDate: {}\r\n", http_date(now));
     let bad = || {
         // That the empty line is missing is QEMU's.
@@ -71,14 +71,26 @@ pub(super) fn handshake(request: &[u8], now: i64) -> Result<Vec<u8>, Vec<u8>> {
         Some(_) => "Sec-WebSocket-Protocol: binary\r\n",
         None => "",
     };
-    let accept = base64::encode(&sha1(
-        format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11").as_bytes(),
-    ));
+    let accept = accept_key(key).ok_or_else(bad)?;
     Ok(format!(
         "HTTP/1.1 101 Switching Protocols\r\n{common}Upgrade: websocket\r\n\
          Connection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n{protocol}\r\n"
     )
     .into_bytes())
+}
+
+/// What shows that the request was understood.
+#[cfg(feature = "websocket")]
+fn accept_key(key: &str) -> Option<String> {
+    let mut sha1 = sha1_smol::Sha1::from(key);
+    sha1.update(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+    Some(base64::encode(&sha1.digest().bytes()))
+}
+
+/// Without SHA-1 there is nothing to show; no socket is opened to come here.
+#[cfg(not(feature = "websocket"))]
+fn accept_key(_: &str) -> Option<String> {
+    None
 }
 
 fn refusal(status: &str, common: &str) -> Vec<u8> {
@@ -118,7 +130,7 @@ const PING: u8 = 9;
 const PONG: u8 = 10;
 
 /// Makes a binary frame of a write.
-pub(super) fn frame(payload: &[u8]) -> Vec<u8> {
+pub fn frame(payload: &[u8]) -> Vec<u8> {
     make_frame(BINARY, payload)
 }
 
@@ -147,7 +159,7 @@ fn close_frame(code: u16, reason: &str) -> Vec<u8> {
 
 /// What came out of some bytes.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Decoded {
+pub struct Decoded {
     /// Input for the front end.
     pub text: Vec<u8>,
     /// Frames to send.
@@ -157,8 +169,17 @@ pub(super) struct Decoded {
 }
 
 /// Reads frames, however they are cut.
+///
+/// ```
+/// use qmonitor::chardev::websocket::FrameDecoder;
+///
+/// let mut decoder = FrameDecoder::default();
+/// // A masked binary frame of two bytes, cut in the middle.
+/// assert_eq!(decoder.decode(b"\x82\x82\x01\x02").text, b"");
+/// assert_eq!(decoder.decode(b"\x03\x04ik").text, b"jo");
+/// ```
 #[derive(Debug, Default)]
-pub(super) struct FrameDecoder {
+pub struct FrameDecoder {
     header: Vec<u8>,
     /// The frame whose payload is being read.
     frame: Option<Frame>,
@@ -181,7 +202,7 @@ type Refused = (u16, &'static str);
 
 impl FrameDecoder {
     /// Decodes; after the end nothing comes out any more.
-    pub(super) fn decode(&mut self, mut input: &[u8]) -> Decoded {
+    pub fn decode(&mut self, mut input: &[u8]) -> Decoded {
         let mut out = Decoded::default();
         while !self.closed && !input.is_empty() {
             if let Some(frame) = &mut self.frame {
@@ -286,6 +307,6 @@ impl FrameDecoder {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "websocket"))]
 #[path = "websocket_tests.rs"]
 mod tests;

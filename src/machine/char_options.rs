@@ -14,8 +14,8 @@ use super::vl::{Failure, Pending};
 use super::Machine;
 use crate::chardev::opts::QemuOpts;
 use crate::chardev::{
-    chardev_add, qemu_chr_find, qemu_chr_parse_compat, qemu_chr_parse_opts, ChardevReport,
-    ParsedCompat, QEMU_CHARDEV_OPTS,
+    chardev_add, print_stderr, qemu_chr_check_one_client, qemu_chr_find, qemu_chr_parse_compat,
+    qemu_chr_parse_opts, ChardevReport, ParsedCompat, QEMU_CHARDEV_OPTS,
 };
 use crate::monitor::{monitor_parse_compat, MonitorMode, MonitorOptions, QEMU_MON_OPTS};
 use crate::qapi::Error;
@@ -170,12 +170,16 @@ impl CharOptions {
                 ParsedCompat::None => {}
                 ParsedCompat::Existing(id) => {
                     // QEMU has no line of its own for this.
-                    qemu_chr_find(rt, &id).ok_or_else(|| failed(Error::new("")))?;
+                    let chr = qemu_chr_find(rt, &id).ok_or_else(|| failed(Error::new("")))?;
+                    qemu_chr_check_one_client(rt, chr).map_err(failed)?;
                 }
                 ParsedCompat::New { opts, with_mux_mon } => {
                     self.check_chardev_id(&opts).map_err(failed)?;
                     self.make_chardev(rt, reporter, item.location.as_ref(), &opts)
                         .map_err(failed)?;
+                    if let Some(chr) = qemu_chr_find(rt, &label) {
+                        qemu_chr_check_one_client(rt, chr).map_err(failed)?;
+                    }
                     if with_mux_mon {
                         rt.monitor_init(&MonitorOptions::new(label))
                             .map_err(failed)?;
@@ -187,8 +191,13 @@ impl CharOptions {
     }
 
     /// Makes the monitors.
-    pub(super) fn make_monitors(&self, rt: &mut Runtime<Machine>) -> Result<(), Failure> {
+    pub(super) fn make_monitors(
+        &self,
+        rt: &mut Runtime<Machine>,
+        reporter: &Reporter,
+    ) -> Result<(), Failure> {
         for (location, mon) in &self.mons {
+            report_about(rt, reporter, location.as_ref());
             let made = match mon {
                 Mon::Compat(options) => rt.monitor_init(options),
                 Mon::Options(opts) => {
@@ -212,8 +221,9 @@ pub(super) fn report_about(
         let e = Error::new(text.to_owned());
         match report {
             ChardevReport::Info => {
-                eprint!("{}", reporter.message(location.as_ref(), "info: ", &e));
+                print_stderr(&reporter.message(location.as_ref(), "info: ", &e));
             }
+            ChardevReport::Warning => reporter.warning(location.as_ref(), &e),
             // It comes from the loop, when no option is being carried out any more.
             ChardevReport::Error => reporter.error(None, &e),
         }

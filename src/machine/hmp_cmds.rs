@@ -1,11 +1,15 @@
 //! HMP commands of the machine: run state, information, and those whose
 //! subsystem this machine does not have, which say so.
 
+use super::block::{BlockNode, Drive};
 use super::commands::{netdev_options, QEMU_NETDEV_OPTS};
 use super::schema::{
     AbsentCommands, MachineCommands, NetClientDriver, QKeyCode, RunStateCommands, WatchdogAction,
 };
-use super::{hmp_absent, hmp_info, hmp_log, hmp_mem, hmp_net, hmp_qom, hmp_ui, Machine};
+use super::{
+    hmp_absent, hmp_info, hmp_log, hmp_mem, hmp_migrate, hmp_net, hmp_qom, hmp_services, hmp_ui,
+    Machine,
+};
 use crate::chardev::opts::{QemuOpts, QemuOptsList};
 use crate::monitor::hmp::{
     ArgKind, CompletionKind, Hmp, HmpArg, HmpArgs, HmpHandler, HmpRow, HMP_CMDS, HMP_INFO_CMDS,
@@ -34,7 +38,9 @@ fn handler(name: &str) -> Option<HmpHandler<Machine>> {
         "one-insn-per-tb" => hmp_one_insn_per_tb,
         "sync-profile" => hmp_sync_profile,
         "info balloon" => hmp_info_balloon,
-        "info block" | "info cpus" | "info roms" | "info memory-devices" => nothing,
+        "info roms" | "info memory-devices" => nothing,
+        "info block" => hmp_info_block,
+        "info cpus" => hmp_info_cpus,
         "info hotpluggable-cpus" => hmp_info_hotpluggable_cpus,
         "info iothreads" => hmp_info_iothreads,
         "info kvm" => hmp_info_kvm,
@@ -64,7 +70,13 @@ pub(super) fn register(rt: &mut Runtime<Machine>) {
             hmp.table.add(*row, handler);
         }
     }
-    for (row, handler) in hmp_absent::BLOCK.iter().chain(hmp_absent::OTHERS) {
+    let absent = [
+        hmp_absent::BLOCK,
+        hmp_absent::OTHERS,
+        hmp_migrate::COMMANDS,
+        hmp_services::COMMANDS,
+    ];
+    for (row, handler) in absent.into_iter().flatten() {
         hmp.table.add(*row, *handler);
     }
     hmp.table.add(QMP_TEST, hmp_qmp_test);
@@ -74,13 +86,14 @@ pub(super) fn register(rt: &mut Runtime<Machine>) {
                 info.add(*row, handler);
             }
         }
-        for (row, handler) in hmp_info::INFO {
+        let absent = [hmp_info::INFO, hmp_migrate::INFO, hmp_services::INFO];
+        for (row, handler) in absent.into_iter().flatten() {
             info.add(*row, *handler);
         }
     }
     hmp.add_help_topic("log", || hmp_log::log_items("log"));
     hmp.set_options(options);
-    hmp.add_completion(|rt, kind| match kind {
+    hmp.add_completion(|rt, kind, typed| match kind {
         CompletionKind::ObjectTypes => {
             let types = super::objects::user_creatable_types();
             Some(types.into_iter().map(str::to_owned).collect())
@@ -104,6 +117,12 @@ pub(super) fn register(rt: &mut Runtime<Machine>) {
             let all = QKeyCode::ALL.iter();
             Some(all.map(|k| k.as_str().to_owned()).collect())
         }
+        CompletionKind::QomPaths => Some(hmp_qom::complete_path(rt, &typed.word)),
+        CompletionKind::QomProperties => {
+            let path = typed.args.last().map_or(&b""[..], Vec::as_slice);
+            Some(hmp_qom::complete_property(rt, path))
+        }
+        CompletionKind::LogItems => Some(hmp_log::complete_items(&typed.word)),
         _ => None,
     });
 }
@@ -114,6 +133,7 @@ static QEMU_DEVICE_OPTS: QemuOptsList = QemuOptsList {
     name: "device",
     implied_opt_name: Some("driver"),
     desc: &[],
+    extensions: &[],
 };
 
 /// Reads the options of `device_add` and `netdev_add` while their line is
@@ -224,9 +244,71 @@ fn hmp_sync_profile(hmp: Cx, args: &HmpArgs) {
     }
 }
 
+fn hmp_info_cpus(hmp: Cx, _args: &HmpArgs) {
+    for cpu in hmp.rt.state.cpus() {
+        let mark = if cpu.index == 0 { '*' } else { ' ' };
+        let (index, thread) = (cpu.index, cpu.thread_id);
+        hmp.print(format!("{mark} CPU #{index}: thread_id={thread}\n"));
+    }
+}
+
 fn hmp_info_hotpluggable_cpus(hmp: Cx, _args: &HmpArgs) {
-    let e = Error::new("machine does not support hot-plugging CPUs");
-    hmp.handle_error(Err::<(), _>(e));
+    let result = hmp.rt.state.cpu_slots();
+    let Some(slots) = hmp.handle_error(result) else {
+        return;
+    };
+    hmp.print("Hotpluggable CPUs:\n");
+    for slot in slots {
+        hmp.print(format!(
+            "  type: \"{}\"\n  vcpus_count: \"1\"\n",
+            slot.typename
+        ));
+        if let Some(path) = slot.path {
+            hmp.print(format!("  qom_path: \"{path}\"\n"));
+        }
+        hmp.print("  CPUInstance Properties:\n");
+        for (name, number) in slot.place.ids() {
+            hmp.print(format!("    {name}: \"{number}\"\n"));
+        }
+    }
+}
+
+fn hmp_info_block(hmp: Cx, _args: &HmpArgs) {
+    let m = &hmp.rt.state;
+    let text =
+        |drive: &Drive| drive_text(drive, drive.node.as_deref().and_then(|n| m.blocks.node(n)));
+    let texts: Vec<String> = m.drives().iter().map(text).collect();
+    hmp.print(texts.join("\n"));
+}
+
+/// A drive as `info block` describes it.
+fn drive_text(drive: &Drive, node: Option<&BlockNode>) -> String {
+    let title = match node {
+        Some(node) => format!(
+            "{}: {} ({}{})\n",
+            node.name,
+            node.filename,
+            node.driver.as_str(),
+            if node.read_only { ", read-only" } else { "" }
+        ),
+        None => format!("{}: [not inserted]\n", drive.qdev),
+    };
+    let mut text = format!("{title}    Attached to:      {}\n", drive.qdev);
+    if drive.removable {
+        text.push_str("    Removable device: not locked, tray closed\n");
+    }
+    if let Some(node) = node {
+        let direct = if node.direct { ", direct" } else { "" };
+        let no_flush = if node.no_flush {
+            ", ignore flushes"
+        } else {
+            ""
+        };
+        text.push_str(&format!(
+            "    Cache mode:       writeback{direct}{no_flush}\n"
+        ));
+    }
+    text
 }
 
 fn hmp_info_iothreads(hmp: Cx, _args: &HmpArgs) {

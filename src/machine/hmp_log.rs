@@ -16,34 +16,49 @@ pub(super) fn handler(name: &str) -> Option<HmpHandler<Machine>> {
 /// The items that QEMU logs. None of them exists in this machine but the trace
 /// events; the names are accepted, so that scripts work.
 const LOG_ITEMS: &[(&str, &str)] = &[
-    ("out_asm", "host code made for the guest's"),
-    ("in_asm", "the guest's code"),
-    ("op", "intermediate code"),
-    ("op_opt", "intermediate code, optimized"),
-    ("op_ind", "intermediate code before indirect lowering"),
-    ("op_plugin", "intermediate code before plugins"),
+    (
+        "out_asm",
+        "show generated host assembly code for each compiled TB",
+    ),
+    ("in_asm", "show target assembly code for each compiled TB"),
+    ("op", "show micro ops for each compiled TB"),
+    ("op_opt", "show micro ops after optimization"),
+    ("op_ind", "show micro ops before indirect lowering"),
+    ("op_plugin", "show micro ops before plugin injection"),
     ("int", "show interrupts/exceptions in short format"),
     ("exec", "show trace before each executed TB (lots of logs)"),
     (
         "cpu",
         "show CPU registers before entering a TB (lots of logs)",
     ),
-    ("fpu", "FPU registers as well"),
-    ("mmu", "address translation"),
-    ("pcall", "far calls in protected mode"),
-    ("cpu_reset", "CPU state before a reset"),
+    ("fpu", "include FPU registers in the 'cpu' logging"),
+    ("mmu", "log MMU-related activities"),
+    (
+        "pcall",
+        "x86 only: show protected mode far calls/returns/exceptions",
+    ),
+    ("cpu_reset", "show CPU state before CPU resets"),
     ("unimp", "log unimplemented functionality"),
     (
         "guest_errors",
         "log when the guest OS does something invalid (eg accessing a\nnon-existent register)",
     ),
-    ("page", "pages, where user mode begins"),
-    ("nochain", "do not chain translated blocks"),
-    ("plugin", "output of plugins"),
-    ("strace", "system calls of user mode"),
-    ("tid", "a log file per thread"),
-    ("vpu", "VPU registers as well"),
-    ("invalid_mem", "invalid memory accesses"),
+    ("page", "dump pages at beginning of user mode emulation"),
+    (
+        "nochain",
+        "do not chain compiled TBs so that \"exec\" and \"cpu\" show\ncomplete traces",
+    ),
+    ("plugin", "output from TCG plugins"),
+    (
+        "strace",
+        "log every user-mode syscall, its input, and its result",
+    ),
+    (
+        "tid",
+        "open a separate log file per thread; filename must contain '%d'",
+    ),
+    ("vpu", "include VPU registers in the 'cpu' logging"),
+    ("invalid_mem", "log invalid memory accesses"),
 ];
 
 /// What `help log` prints, and `-d help`, where the option is called `-d`.
@@ -58,6 +73,18 @@ pub(super) fn log_items(option: &str) -> String {
         "\nUse \"{option} trace:help\" to get a list of trace events.\n\n"
     ));
     text
+}
+
+/// Completes the last of several items.
+pub(super) fn complete_items(word: &[u8]) -> Vec<String> {
+    let word = String::from_utf8_lossy(word);
+    let before = word.rfind(',').map_or("", |comma| &word[..=comma]);
+    let names = LOG_ITEMS.iter().map(|(name, _)| *name);
+    let all = names.chain(["none", "all"]).map(str::to_owned);
+    let traces = crate::trace::ALL.iter();
+    all.chain(traces.map(|event| format!("trace:{}", event.name)))
+        .map(|name| format!("{before}{name}"))
+        .collect()
 }
 
 fn hmp_log(hmp: Cx, args: &HmpArgs) {

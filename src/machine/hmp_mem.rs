@@ -62,12 +62,11 @@ fn hmp_ioport_read(hmp: Cx, args: &HmpArgs) {
         address = address.wrapping_add(1);
     }
     let size = args.format("fmt").size.unwrap_or(1);
-    let value = match size {
-        2 => 0xffff,
-        4 => 0xffff_ffff,
-        // An access of 8 bytes is none that a port has.
-        _ => 0xff,
-    };
+    // An access of 8 bytes is none that a port has; one byte is read then.
+    let bytes = if size == 8 { 1 } else { size as u32 };
+    // Behind the last port there is not even a line that could be high.
+    let bytes = bytes.min(0x1_0000 - u32::from(address));
+    let value = u32::MAX >> (32 - 8 * bytes);
     hmp.print(format_ioport(size, address, value));
 }
 

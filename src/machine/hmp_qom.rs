@@ -2,11 +2,12 @@
 
 use super::commands;
 use super::objects::{find_type, user_creatable_types};
-use super::qom::PropertyInput;
+use super::qom::{PropertyInput, PropertyListing};
 use super::schema::QomCommands;
 use super::Machine;
 use crate::monitor::hmp::{Hmp, HmpArgs, HmpHandler};
 use crate::qapi::json::{qobject_from_json, qobject_to_json};
+use crate::Runtime;
 
 type Cx<'a, 'b> = &'a mut Hmp<'b, Machine>;
 
@@ -116,6 +117,41 @@ fn hmp_info_qom_tree(hmp: Cx, args: &HmpArgs) {
         }
         None => hmp.print(format!("Path '{path}' could not be resolved.\n")),
     }
+}
+
+/// The children of the object that a path has come to so far, with `/` behind
+/// those that have children themselves.
+pub(super) fn complete_path(rt: &Runtime<Machine>, word: &[u8]) -> Vec<String> {
+    let word = String::from_utf8_lossy(word);
+    let Some(slash) = word.rfind('/') else {
+        return vec!["/".to_owned()];
+    };
+    let parent = if slash == 0 { "/" } else { &word[..slash] };
+    let children = |path: &str| {
+        let list = rt.state.qom_list(path, &commands::chardev_nodes(rt));
+        let mut list = list.unwrap_or_default();
+        list.retain(|property| property.type_name.starts_with("child<"));
+        list
+    };
+    let name = |child: PropertyListing| {
+        let path = format!("{}{}", &word[..=slash], child.name);
+        match children(&path).is_empty() {
+            true => path,
+            false => path + "/",
+        }
+    };
+    children(parent).into_iter().map(name).collect()
+}
+
+/// The properties of the object with this path, but for its children.
+pub(super) fn complete_property(rt: &Runtime<Machine>, path: &[u8]) -> Vec<String> {
+    let path = String::from_utf8_lossy(path);
+    let list = rt.state.qom_list(&path, &commands::chardev_nodes(rt));
+    let properties = list.unwrap_or_default().into_iter();
+    properties
+        .filter(|property| !property.type_name.starts_with("child<"))
+        .map(|property| property.name)
+        .collect()
 }
 
 #[cfg(test)]

@@ -1,50 +1,68 @@
-//! The machine that the program `qmonitor` monitors: QEMU's `-machine none`,
-//! reduced to what a monitor can see of it.
+//! The machine that the program `qmonitor` monitors: QEMU's, reduced to what a
+//! monitor can see of it.
 //!
-//! It has run states ([`runstate`]), a tree of objects ([`qom`]) with the types
-//! of objects that users make ([`objects`]), and memory ([`memory`]) in which
-//! nothing ever happens, since there is no CPU. None of this knows of the
+//! It is of one of QEMU's types ([`board`]) and has run states ([`runstate`]), a
+//! tree of objects ([`qom`]) with the types of objects that users make
+//! ([`objects`]), processors ([`cpu`]), and memory ([`memory`]) in which nothing
+//! ever happens, since the processors execute nothing. None of this knows of the
 //! monitor: functions return results, and lists of what happened. [`commands`]
 //! is where clients come in; [`vl`] is the program around it all.
 //!
 //! An embedder leaves this module out (Cargo feature `machine`) and has a state
 //! of their own in its place; this one shows how that is done.
 
+pub mod balloon;
+pub mod block;
+pub mod board;
 mod char_options;
 pub mod cli;
 pub mod commands;
+pub mod cpu;
+pub mod hardware;
 mod hmp_absent;
 mod hmp_cmds;
 mod hmp_info;
 mod hmp_log;
 mod hmp_mem;
+mod hmp_migrate;
 mod hmp_net;
 mod hmp_qom;
+mod hmp_services;
 mod hmp_ui;
 mod host;
 pub mod memory;
+pub mod migration;
 pub mod net;
 pub mod objects;
+mod qdev;
 pub mod qom;
 mod readconfig;
 mod report;
 pub mod runstate;
 pub mod schema;
 pub mod settings;
+mod thread;
 pub mod vl;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use objects::{CONTAINER, MEMORY_REGION, NONE_MACHINE, SYSTEM_BUS};
-use qom::{ObjectId, Objects};
+use board::{MachineClass, Topology};
+use objects::{CONTAINER, MEMORY_REGION, SYSTEM_BUS};
+use qom::{ObjectId, Objects, PropertyInput};
 use runstate::{Actions, RunStates};
 
 use crate::chardev::CharFrontend;
+use crate::main_loop::TimerId;
+use crate::monitor::MonitorId;
 use crate::qapi::{CompatPolicy, Error, QDict, QObject};
 
 /// How the machine shall be, as given on the command line.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct MachineOptions {
+    /// Its type (`-machine`).
+    pub class: &'static MachineClass,
+    /// How its processors are arranged (`-smp`).
+    pub topology: Topology,
     /// Its name (`-name`); empty is none.
     pub name: String,
     /// Its identifier (`-uuid`).
@@ -55,10 +73,29 @@ pub struct MachineOptions {
     pub preconfig: bool,
     /// What to do at certain events (`-action`, `-no-reboot`, `-no-shutdown`).
     pub actions: Actions,
+    /// Give threads names (`-name debug-threads=on`).
+    pub debug_threads: bool,
+}
+
+impl Default for MachineOptions {
+    fn default() -> Self {
+        MachineOptions {
+            class: &board::NONE,
+            topology: Topology::default(),
+            name: String::new(),
+            uuid: Uuid::default(),
+            stopped: false,
+            preconfig: false,
+            actions: Actions::default(),
+            debug_threads: false,
+        }
+    }
 }
 
 /// The machine.
 pub struct Machine {
+    /// Its type.
+    pub class: &'static MachineClass,
     /// Its name; empty if it has none.
     pub name: String,
     /// Its identifier; zero if it has none.
@@ -71,11 +108,32 @@ pub struct Machine {
     log: hmp_log::LogFile,
     /// Its network back ends.
     pub net: net::Network,
+    /// How it would be moved to another host.
+    pub migration: migration::Migration,
+    topology: Topology,
+    /// The processors, by number, and the type that all have.
+    cpus: BTreeMap<usize, ObjectId>,
+    cpu_type: Option<&'static str>,
+    debug_threads: bool,
+    /// How many devices of the board, and of users who gave no id, there were.
+    devices_unattached: usize,
+    devices_anonymous: usize,
+    /// Devices that were told to go.
+    unplug_pending: BTreeSet<ObjectId>,
+    /// Devices that went, until clients are told.
+    deletions: Vec<qdev::Deletion>,
+    deletion_timer: Option<TimerId>,
+    balloon: Option<ObjectId>,
+    /// What disks are made of, and how fast they may be.
+    pub blocks: block::Blocks,
+    io_limits: BTreeMap<ObjectId, block::IoLimits>,
     /// Whether `sync-profile` is on. There is only one thread, so it never
     /// finds anything.
     sync_profile: bool,
     /// The chardevs that objects use.
     frontends: BTreeMap<ObjectId, CharFrontend>,
+    /// The monitors that objects stand for.
+    monitors: BTreeMap<ObjectId, MonitorId>,
     objects: Objects,
     root: ObjectId,
     machine_object: ObjectId,
@@ -89,14 +147,29 @@ impl Machine {
         let mut objects = Objects::default();
         let root = objects.make(&CONTAINER);
         let mut m = Machine {
+            class: options.class,
             name: options.name,
             uuid: options.uuid,
             run: RunStates::new(options.actions, !options.stopped, options.preconfig),
             test_value: None,
             log: hmp_log::LogFile::default(),
             net: net::Network::default(),
+            migration: migration::Migration::default(),
+            topology: options.topology,
+            cpus: BTreeMap::new(),
+            cpu_type: None,
+            debug_threads: options.debug_threads,
+            devices_unattached: 0,
+            devices_anonymous: 0,
+            unplug_pending: BTreeSet::new(),
+            deletions: Vec::new(),
+            deletion_timer: None,
+            balloon: None,
+            blocks: block::Blocks::default(),
+            io_limits: BTreeMap::new(),
             sync_profile: false,
             frontends: BTreeMap::new(),
+            monitors: BTreeMap::new(),
             objects,
             root,
             machine_object: root,
@@ -106,7 +179,7 @@ impl Machine {
         // The order in which QEMU makes them, which listings depend on.
         m.chardevs_container = m.new_child(root, "chardevs", &CONTAINER);
         m.objects_container = m.new_child(root, "objects", &CONTAINER);
-        let machine = m.new_child(root, "machine", &NONE_MACHINE);
+        let machine = m.new_child(root, "machine", &options.class.object);
         m.machine_object = machine;
         m.new_child(root, "backend", &CONTAINER);
         m.new_child(machine, "peripheral-anon", &CONTAINER);
@@ -118,28 +191,45 @@ impl Machine {
         m
     }
 
+    /// Sets what `-machine` and `-boot` say of the machine's own object.
+    ///
+    /// # Errors
+    ///
+    /// It has no such property, or not with such a value.
+    pub fn set_properties(&mut self, properties: &QDict, boot: QObject) -> Result<(), Error> {
+        for (name, value) in properties.iter() {
+            // Nested ones are none of those that there are.
+            let text = value.as_str().unwrap_or_default();
+            let input = PropertyInput::text(name, text);
+            self.property_set(self.machine_object, name, &input)?;
+        }
+        self.store_by_name(self.machine_object, "boot", boot);
+        Ok(())
+    }
+
     /// Gives the machine its memory, once the objects of the command line
-    /// exist: either an object (`-machine memory-backend=ID`), or a new one
-    /// called `ram` if only a size is given (`-m`).
+    /// exist: either an object (`-machine memory-backend=ID`), or a new one if
+    /// only a size is given (`-m`), or the type of machine has memory anyway.
     ///
     /// # Errors
     ///
     /// There is no such object, it does not have the size that is given, or
     /// there cannot be that much memory.
     pub fn init_memory(&mut self, size: Option<u64>, backend: Option<&str>) -> Result<(), Error> {
-        let backend = match (backend, size) {
+        let default = self.class.default_ram_id();
+        let backend = match (backend, size.or(self.class.default_ram_size())) {
             (Some(backend), _) => backend,
             (None, None | Some(0)) => return Ok(()),
             (None, Some(size)) => {
                 let options: QDict = [
                     ("qom-type", QObject::from("memory-backend-ram")),
-                    ("id", "ram".into()),
+                    ("id", default.into()),
                     ("size", size.into()),
                 ]
                 .into_iter()
                 .collect();
                 self.object_add(options, CompatPolicy::default())?;
-                "ram"
+                default
             }
         };
         let object = self.user_object(backend);
@@ -151,7 +241,7 @@ impl Machine {
                 "Machine memory size does not match the size of the memory backend",
             ));
         }
-        let input = qom::PropertyInput::text("memory-backend", backend);
+        let input = PropertyInput::text("memory-backend", backend);
         self.property_set(self.machine_object, "memory-backend", &input)
     }
 }

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::chardev::print_stderr;
 use crate::qapi::Error;
 
 /// The option that a message is about.
@@ -79,12 +80,12 @@ impl Reporter {
 
     /// Prints an error (`error_report_err`).
     pub fn error(&self, location: Option<&Location>, e: &Error) {
-        eprint!("{}", self.message(location, "", e));
+        print_stderr(&self.message(location, "", e));
     }
 
     /// Prints a warning (`warn_report_err`).
     pub fn warning(&self, location: Option<&Location>, e: &Error) {
-        eprint!("{}", self.message(location, "warning: ", e));
+        print_stderr(&self.message(location, "warning: ", e));
     }
 }
 

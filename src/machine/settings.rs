@@ -3,16 +3,19 @@
 use std::str::FromStr;
 
 use super::cli::Opt;
+use super::cpu::CpuOption;
+use super::hardware::{self, Hardware};
 use super::runstate::Actions;
 use super::schema::{RebootAction, ShutdownAction};
 use super::{MachineOptions, Uuid};
 use crate::chardev::opts::{QemuOptType, QemuOpts, QemuOptsList};
 use crate::monitor::OptionGroup;
+use crate::qapi::json::qobject_from_json;
 use crate::qapi::policy::{CompatPolicy, CompatPolicyInput, CompatPolicyOutput};
 use crate::qapi::visit::keyval_parse;
-use crate::qapi::{Error, QObject};
+use crate::qapi::{Error, QDict, QObject};
 
-use QemuOptType::{Bool, Number, Size, String as Str};
+use QemuOptType::{Bool, Number, String as Str};
 
 const fn list(
     name: &'static str,
@@ -23,6 +26,7 @@ const fn list(
         name,
         implied_opt_name: implied,
         desc,
+        extensions: &[],
     }
 }
 
@@ -30,11 +34,6 @@ static NAME_OPTS: QemuOptsList = list(
     "name",
     Some("guest"),
     &[("guest", Str), ("process", Str), ("debug-threads", Bool)],
-);
-static MEM_OPTS: QemuOptsList = list(
-    "memory",
-    Some("size"),
-    &[("size", Size), ("slots", Number), ("maxmem", Size)],
 );
 static MSG_OPTS: QemuOptsList = list("msg", None, &[("timestamp", Bool), ("guest-name", Bool)]);
 static TRACE_OPTS: QemuOptsList = list(
@@ -47,7 +46,24 @@ static ADD_FD_OPTS: QemuOptsList = list(
     None,
     &[("fd", Number), ("set", Number), ("opaque", Str)],
 );
-static MACHINE_OPTS: QemuOptsList = list("machine", Some("type"), &[]);
+static OVERCOMMIT_OPTS: QemuOptsList =
+    list("overcommit", None, &[("mem-lock", Str), ("cpu-pm", Bool)]);
+static RTC_OPTS: QemuOptsList = list(
+    "rtc",
+    None,
+    &[("base", Str), ("clock", Str), ("driftfix", Str)],
+);
+static SANDBOX_OPTS: QemuOptsList = list(
+    "sandbox",
+    Some("enable"),
+    &[
+        ("enable", Bool),
+        ("obsolete", Str),
+        ("elevateprivileges", Str),
+        ("spawn", Str),
+        ("resourcecontrol", Str),
+    ],
+);
 
 /// The options whose parameters `query-command-line-options` tells.
 pub static OPTION_GROUPS: &[OptionGroup] = &[
@@ -61,7 +77,7 @@ pub static OPTION_GROUPS: &[OptionGroup] = &[
     },
     OptionGroup {
         name: "memory",
-        list: &MEM_OPTS,
+        list: &hardware::MEM_OPTS,
     },
     OptionGroup {
         name: "mon",
@@ -97,14 +113,14 @@ pub struct AddFd {
 pub struct Settings {
     /// For the machine.
     pub machine: MachineOptions,
-    /// `-m`, in bytes.
-    pub ram_size: Option<u64>,
-    /// The id of the object that is the machine's memory.
-    pub memory_backend: Option<String>,
+    /// What the machine shall be made of.
+    pub hardware: Hardware,
     /// For the monitors.
     pub policy: CompatPolicy,
     /// `-daemonize`
     pub daemonize: bool,
+    /// `-overcommit mem-lock=on`
+    pub lock_memory: bool,
     /// `-nodefaults`
     pub nodefaults: bool,
     /// `-nographic`
@@ -132,11 +148,22 @@ impl Settings {
     /// What is wrong with its argument; deprecated forms go to `warnings`.
     pub fn take(&mut self, opt: Opt, arg: &str, warnings: &mut Vec<Error>) -> Result<bool, Error> {
         match opt {
-            Opt::Machine => self.take_machine(arg, warnings)?,
-            Opt::M => self.take_memory(arg, warnings)?,
+            Opt::Machine => self.hardware.take_machine(arg)?,
+            Opt::Accel => self.hardware.take_accel(arg, warnings)?,
+            Opt::Cpu => self.hardware.cpu = Some(CpuOption::parse(arg)?),
+            Opt::Smp => self.hardware.take_smp(arg)?,
+            Opt::M => self.hardware.take_memory(arg, warnings)?,
+            Opt::Boot => self.hardware.take_boot(arg)?,
+            Opt::Overcommit => self.take_overcommit(arg, warnings)?,
+            Opt::Rtc => check_rtc(arg, warnings)?,
+            Opt::Sandbox => check_sandbox(arg, warnings)?,
+            Opt::Audiodev => check_audiodev(arg)?,
+            // There are no configuration files to be read.
+            Opt::NoUserConfig => {}
             Opt::Name => {
                 let opts = QemuOpts::parse(&NAME_OPTS, arg, warnings)?;
                 self.machine.name = opts.get("guest").unwrap_or_default().to_owned();
+                self.machine.debug_threads = opts.get_bool("debug-threads").unwrap_or(false);
             }
             Opt::Uuid => {
                 self.machine.uuid = Uuid::from_str(arg)
@@ -179,49 +206,6 @@ impl Settings {
         &mut self.machine.actions
     }
 
-    fn take_machine(&mut self, arg: &str, warnings: &mut Vec<Error>) -> Result<(), Error> {
-        let opts = QemuOpts::parse(&MACHINE_OPTS, arg, warnings)?;
-        for (name, value) in opts.iter() {
-            match name {
-                "type" if value == "none" => {}
-                "type" => {
-                    return Err(Error::new(format!("unsupported machine type: \"{value}\""))
-                        .with_hint("Use -machine help to list supported machines\n"))
-                }
-                "memory-backend" => self.memory_backend = Some(value.to_owned()),
-                // They speak of a CPU, a firmware or a display, of which this
-                // machine has none.
-                "accel" | "usb" | "graphics" | "dump-guest-core" | "mem-merge" | "kernel"
-                | "initrd" | "append" | "firmware" | "suppress-vmdesc" | "aux-ram-share" => {}
-                _ => {
-                    return Err(Error::new(format!(
-                        "Property 'none-machine.{name}' not found"
-                    )))
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn take_memory(&mut self, arg: &str, warnings: &mut Vec<Error>) -> Result<(), Error> {
-        let opts = QemuOpts::parse(&MEM_OPTS, arg, warnings)?;
-        let Some(text) = opts.get("size") else {
-            return Ok(());
-        };
-        if text.is_empty() {
-            return Err(Error::new("missing 'size' option value"));
-        }
-        let size = opts.get_number("size").unwrap_or_default();
-        // A number without a suffix is in MiB here, and only here.
-        let size = match text.ends_with(|c: char| c.is_ascii_digit()) {
-            true => size.checked_mul(1 << 20),
-            false => Some(size),
-        };
-        let size = size.ok_or_else(|| Error::new("ram size too large"))?;
-        self.ram_size = Some(size.div_ceil(8192) * 8192);
-        Ok(())
-    }
-
     fn take_compat(&mut self, arg: &str) -> Result<(), Error> {
         for (key, value) in keyval_parse(arg, None)? {
             let QObject::String(value) = value else {
@@ -251,6 +235,21 @@ impl Settings {
         Ok(())
     }
 
+    fn take_overcommit(&mut self, arg: &str, warnings: &mut Vec<Error>) -> Result<(), Error> {
+        let opts = QemuOpts::parse(&OVERCOMMIT_OPTS, arg, warnings)?;
+        self.lock_memory = match opts.get("mem-lock") {
+            None | Some("off") => false,
+            // Nothing is mapped in advance, so there is no difference.
+            Some("on" | "on-fault") => true,
+            Some(_) => {
+                return Err(Error::new(
+                    "parameter 'mem-lock' expects one of 'on', 'off', 'on-fault'",
+                ))
+            }
+        };
+        Ok(())
+    }
+
     fn take_add_fd(&mut self, arg: &str, warnings: &mut Vec<Error>) -> Result<(), Error> {
         let opts = QemuOpts::parse(&ADD_FD_OPTS, arg, warnings)?;
         let number = |name| opts.get_number(name).map(|n| n as i64);
@@ -270,6 +269,73 @@ impl Settings {
             opaque: opts.get("opaque").map(str::to_owned),
         });
         Ok(())
+    }
+}
+
+/// The machine has no clock that could be set; wrong words are refused all the
+/// same.
+fn check_rtc(arg: &str, warnings: &mut Vec<Error>) -> Result<(), Error> {
+    let opts = QemuOpts::parse(&RTC_OPTS, arg, warnings)?;
+    if let Some(base) = opts.get("base") {
+        if !matches!(base, "utc" | "localtime") && !is_datetime(base) {
+            return Err(Error::new("invalid datetime format")
+                .with_hint("valid formats: '2006-06-17T16:01:21' or '2006-06-17'\n"));
+        }
+    }
+    let words = [
+        ("clock", &["host", "rt", "vm"][..]),
+        ("driftfix", &["none", "slew"]),
+    ];
+    for (name, allowed) in words {
+        if let Some(value) = opts.get(name).filter(|value| !allowed.contains(value)) {
+            return Err(Error::new(format!("invalid option value '{value}'")));
+        }
+    }
+    Ok(())
+}
+
+/// Whether the text is a date, perhaps with a time.
+fn is_datetime(text: &str) -> bool {
+    let form = |form: &str| {
+        text.len() == form.len()
+            && text.bytes().zip(form.bytes()).all(|(c, f)| match f {
+                b'0' => c.is_ascii_digit(),
+                f => c == f,
+            })
+    };
+    form("0000-00-00") || form("0000-00-00T00:00:00")
+}
+
+/// Nothing is filtered here, and whoever asks for it must be told.
+fn check_sandbox(arg: &str, warnings: &mut Vec<Error>) -> Result<(), Error> {
+    let opts = QemuOpts::parse(&SANDBOX_OPTS, arg, warnings)?;
+    match opts.get_bool("enable") {
+        Some(true) => Err(Error::new(
+            "sandboxing request but seccomp is not compiled into this build",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The only sound device is the one that makes no sound.
+fn check_audiodev(arg: &str) -> Result<(), Error> {
+    let options = match arg.starts_with('{') {
+        true => match qobject_from_json(arg.as_bytes())? {
+            QObject::Dict(options) => options,
+            _ => QDict::new(),
+        },
+        false => keyval_parse(arg, Some("driver"))?,
+    };
+    let required = |name: &str| {
+        let missing = || Error::new(format!("Parameter '{name}' is missing"));
+        options.get_str(name).ok_or_else(missing)
+    };
+    required("id")?;
+    match required("driver")? {
+        "none" => Ok(()),
+        driver => Err(Error::new(format!(
+            "Parameter 'driver' does not accept value '{driver}'"
+        ))),
     }
 }
 
@@ -320,25 +386,36 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_in_mebibytes_unless_it_says_otherwise() {
-        for (arg, bytes) in [
-            ("1", 1 << 20),
-            ("1k", 8192),
-            ("2M", 2 << 20),
-            ("1G,slots=2,maxmem=2G", 1 << 30),
-        ] {
-            assert_eq!(take(Opt::M, arg).unwrap().ram_size, Some(bytes), "{arg}");
-        }
-    }
-
-    #[test]
     fn errors_name_the_culprit() {
         for (opt, arg, desc) in [
-            (Opt::Machine, "pc", "unsupported machine type: \"pc\""),
+            (Opt::Machine, "x", "unsupported machine type: \"x\""),
+            (Opt::Machine, "pc,usb", "Expected '=' after parameter 'usb'"),
+            (Opt::Cpu, "foo", "unable to find CPU model 'foo'"),
+            (Opt::Cpu, "", "-cpu option cannot be empty"),
             (
-                Opt::Machine,
-                "none,foo=1",
-                "Property 'none-machine.foo' not found",
+                Opt::Overcommit,
+                "mem-lock=x",
+                "parameter 'mem-lock' expects one of 'on', 'off', 'on-fault'",
+            ),
+            (Opt::Overcommit, "foo=1", "Invalid parameter 'foo'"),
+            (Opt::Rtc, "base=x", "invalid datetime format"),
+            (
+                Opt::Rtc,
+                "base=2006-06-17T16:01:2x",
+                "invalid datetime format",
+            ),
+            (Opt::Rtc, "clock=x", "invalid option value 'x'"),
+            (Opt::Rtc, "driftfix=x", "invalid option value 'x'"),
+            (
+                Opt::Sandbox,
+                "on",
+                "sandboxing request but seccomp is not compiled into this build",
+            ),
+            (Opt::Audiodev, "none", "Parameter 'id' is missing"),
+            (
+                Opt::Audiodev,
+                "foo,id=a",
+                "Parameter 'driver' does not accept value 'foo'",
             ),
             (Opt::Compat, "foo=bar", "Parameter 'foo' is unexpected"),
             (
@@ -376,6 +453,20 @@ mod tests {
             (Opt::Echr, "x", "Bad argument to echr"),
         ] {
             assert_eq!(take(opt, arg).unwrap_err().desc(), desc, "{arg}");
+        }
+    }
+
+    #[test]
+    fn what_management_software_passes_is_taken() {
+        for (opt, arg) in [
+            (Opt::NoUserConfig, ""),
+            (Opt::Overcommit, "mem-lock=off"),
+            (Opt::Rtc, "base=utc"),
+            (Opt::Rtc, "base=2006-06-17,clock=vm,driftfix=slew"),
+            (Opt::Sandbox, "off"),
+            (Opt::Audiodev, "{\"id\":\"audio1\",\"driver\":\"none\"}"),
+        ] {
+            take(opt, arg).unwrap();
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Options are read first and carried out in a fixed order, whatever their
 //! order on the command line: settings, the log, objects, chardevs, serial
-//! ports, monitors, the machine. So a monitor may name a chardev that comes
+//! ports, objects that use chardevs, monitors, the machine. So a monitor may name a chardev that comes
 //! later, and one wrong option leaves nothing behind.
 
 use std::io::Write;
@@ -10,10 +10,11 @@ use std::process::ExitCode;
 
 use super::char_options::{report_about, CharOptions};
 use super::cli::{self, Opt};
+use super::hardware::Hardware;
 use super::readconfig::{qemu_config_foreach, Group};
 use super::report::{Location, Reporter};
 use super::settings::{Settings, OPTION_GROUPS};
-use super::{host, Machine};
+use super::{host, Machine, MachineOptions};
 use crate::chardev::opts::QemuOpts;
 use crate::chardev::{self, CHARDEV_BACKENDS, QEMU_CHARDEV_OPTS};
 use crate::main_loop::{Host, Signal};
@@ -138,7 +139,9 @@ impl Options {
         warn(reporter, &item, &warnings);
         // These are about the machine, not about the option, in QEMU's words.
         let taken = match (taken, item.opt) {
-            (Err(e), Opt::Machine) => return Err(e.into()),
+            (Err(e), Opt::Machine | Opt::Cpu | Opt::Smp | Opt::Boot | Opt::Rtc) => {
+                return Err(e.into());
+            }
             (taken, _) => taken.map_err(|e| item.failed(e))?,
         };
         if !taken {
@@ -202,7 +205,8 @@ fn option_of(group: &Group) -> Result<(Opt, String), Error> {
         .map(|g| g.list)
     {
         for (param, _) in &group.params {
-            if param != "id" && list.desc.iter().all(|(known, _)| known != param) {
+            let mut known = list.desc.iter().chain(list.extensions);
+            if param != "id" && known.all(|(known, _)| known != param) {
                 return Err(Error::new(format!("Invalid parameter '{param}'")));
             }
         }
@@ -250,31 +254,46 @@ fn start(program: &str, args: &[String], reporter: &mut Reporter) -> Result<Star
     if settings.guest_name {
         reporter.set_guest_name(Some(settings.machine.name.clone()));
     }
-    let mut pidfile = host::Pidfile::open(settings.pidfile.as_deref())?;
+    let mut accel_reports = Vec::new();
+    let chosen = settings.hardware.choose_accel(&mut accel_reports);
+    for e in &accel_reports {
+        reporter.error(None, e);
+    }
+    chosen?;
+    host::raise_fd_limit();
+    let background = match settings.daemonize {
+        true => Some(host::Background::start()?),
+        false => None,
+    };
+    let pidfile = host::Pidfile::create(settings.pidfile.as_deref())?;
     let mut rt = make_runtime(&settings, reporter)?;
     if let Some(echr) = settings.echr {
         chardev::set_term_escape_char(&mut rt, echr);
     }
     chardev::suspend_mux_open(&mut rt);
-    make_objects(&mut rt, &pending)?;
-    rt.state
-        .init_memory(settings.ram_size, settings.memory_backend.as_deref())?;
+    make_objects(&mut rt, &pending, reporter, Stage::BeforeChardevs)?;
     chars.make_chardevs(&mut rt, reporter)?;
     make_netdevs(&mut rt, &pending, reporter)?;
+    make_blockdevs(&mut rt, &pending)?;
     for (opt, kind) in [(Opt::Serial, "serial"), (Opt::Parallel, "parallel")] {
         let ports = pending.iter().filter(|p| p.opt == opt);
         chars.make_ports(&mut rt, reporter, kind, ports)?;
     }
-    chars.make_monitors(&mut rt)?;
+    make_objects(&mut rt, &pending, reporter, Stage::AfterChardevs)?;
+    make_board(&mut rt, &settings.hardware, reporter)?;
+    chars.make_monitors(&mut rt, reporter)?;
     if !chars.monitor_decided && settings.nographic && !settings.nodefaults {
         rt.monitor_parse("stdio", MonitorMode::Readline, false)?;
     }
+    report_about(&mut rt, reporter, None);
     make_devices(&mut rt, &pending, reporter)?;
     chardev::resume_mux_open(&mut rt);
-    if settings.daemonize {
-        host::daemonize()?;
+    if settings.lock_memory {
+        host::lock_memory()?;
     }
-    pidfile.write()?;
+    if let Some(background) = background {
+        background.finish()?;
+    }
     watch_signals(&mut rt)?;
     super::commands::start_machine(&mut rt);
     Ok(Start::Run(Box::new(rt), pidfile))
@@ -304,9 +323,9 @@ fn print_and_end(program: &str, opt: Opt, arg: Option<&str>) -> Option<ExitCode>
             "List of user creatable objects:",
             &super::objects::user_creatable_types(),
         ),
-        Opt::Machine if help => {
-            "Supported machines are:\nnone                 empty machine (default)\n".to_owned()
-        }
+        Opt::Machine if help => super::board::machine_help(),
+        Opt::Accel if help => "Accelerators supported in QEMU binary:\ntcg\n".to_owned(),
+        Opt::Cpu if help => super::cpu::models::help(),
         Opt::Trace if help => {
             let names = crate::trace::ALL.iter().map(|e| format!("{}\n", e.name));
             names.collect()
@@ -339,7 +358,13 @@ fn list(title: &str, names: &[&str]) -> String {
 }
 
 fn make_runtime(settings: &Settings, reporter: &Reporter) -> Result<Runtime<Machine>, Failure> {
-    let mut machine = Machine::new(settings.machine.clone());
+    let hardware = &settings.hardware;
+    let mut machine = Machine::new(MachineOptions {
+        class: hardware.class,
+        topology: hardware.topology()?,
+        ..settings.machine.clone()
+    });
+    machine.set_properties(&hardware.properties, hardware.boot()?)?;
     if let Some(path) = &settings.log_file {
         machine.log.set_name(path).map_err(Error::new)?;
     }
@@ -364,15 +389,56 @@ fn make_runtime(settings: &Settings, reporter: &Reporter) -> Result<Runtime<Mach
     Ok(rt)
 }
 
-fn make_objects(rt: &mut Runtime<Machine>, pending: &[Pending]) -> Result<(), Failure> {
+/// Objects come before chardevs, which may use them; but monitors use chardevs.
+#[derive(PartialEq, Eq)]
+enum Stage {
+    BeforeChardevs,
+    AfterChardevs,
+}
+
+fn make_objects(
+    rt: &mut Runtime<Machine>,
+    pending: &[Pending],
+    reporter: &Reporter,
+    stage: Stage,
+) -> Result<(), Failure> {
     for item in pending.iter().filter(|p| p.opt == Opt::Object) {
-        let made = match item.location {
-            Some(Location::File { .. }) => super::commands::object_from_text(rt, &item.arg),
-            _ => super::commands::object_from_cli(rt, &item.arg),
-        };
-        made.map_err(|e| item.failed(e))?;
+        let late = super::commands::is_made_after_chardevs(rt, &item.arg);
+        if late == (stage == Stage::AfterChardevs) {
+            report_about(rt, reporter, item.location.as_ref());
+            let made = match item.location {
+                Some(Location::File { .. }) => super::commands::object_from_text(rt, &item.arg),
+                _ => super::commands::object_from_cli(rt, &item.arg),
+            };
+            made.map_err(|e| item.failed(e))?;
+        }
     }
     Ok(())
+}
+
+/// Memory and processors.
+fn make_board(
+    rt: &mut Runtime<Machine>,
+    hardware: &Hardware,
+    reporter: &Reporter,
+) -> Result<(), Failure> {
+    let class = hardware.class;
+    if class.deprecated {
+        let text = format!(
+            "Machine type '{}' is deprecated: machines more than 3 years old are subject to \
+             deletion after 6 years",
+            class.name
+        );
+        reporter.warning(None, &Error::new(text));
+    }
+    let backend = hardware.memory_backend.as_deref();
+    rt.state.init_memory(hardware.ram_size, backend)?;
+    let mut warnings = Vec::new();
+    let made = rt.state.init_board(hardware.cpu.clone(), &mut warnings);
+    for w in &warnings {
+        reporter.warning(None, w);
+    }
+    Ok(made?)
 }
 
 fn make_netdevs(
@@ -385,6 +451,13 @@ fn make_netdevs(
         let result = super::commands::netdev_from_cli(rt, &item.arg, &mut warnings);
         warn(reporter, item, &warnings);
         result.map_err(|e| item.failed(e))?;
+    }
+    Ok(())
+}
+
+fn make_blockdevs(rt: &mut Runtime<Machine>, pending: &[Pending]) -> Result<(), Failure> {
+    for item in pending.iter().filter(|p| p.opt == Opt::Blockdev) {
+        super::commands::blockdev_from_cli(rt, &item.arg).map_err(|e| item.failed(e))?;
     }
     Ok(())
 }
@@ -410,6 +483,7 @@ fn watch_signals(rt: &mut Runtime<Machine>) -> Result<(), Error> {
             trace_event!(system_signal, "{:?} from pid {}", info.signal, info.pid);
             super::commands::killed(rt);
         })
+        .and_then(|_| rt.watch_job_control())
         .map(|_| ())
         .map_err(|e| Error::from_io("signals cannot be watched", &e))
 }

@@ -174,8 +174,15 @@ impl Fdmon {
     ) -> io::Result<bool> {
         counters.waits += 1;
         if let Some(epoll) = &mut self.epoll {
-            epoll.wait(fds, timeout, &mut self.poll_set, ready, counters)?;
-        } else {
+            let waited = epoll.wait(fds, timeout, &mut self.poll_set, ready, counters);
+            if waited.is_err() {
+                // Whatever it is, ppoll needs less.
+                self.retry_at = counters.turns.saturating_add(TURNS_BEFORE_RETRY);
+                self.leave_epoll(fds);
+                ready.clear();
+            }
+        }
+        if self.epoll.is_none() {
             let wake = self
                 .wake_used
                 .then(|| (WAKE_KEY, wake.eventfd().as_fd(), Condition::IN));

@@ -47,12 +47,14 @@
 //!   bottom halves scheduled before the turn, first come first served
 //!        │     if any ran, the turn ends here; but the turn after such a one
 //!        │     always goes on
-//!   gates are asked; fds whose open watches changed are settled
+//!   closed gates are asked; fds whose open watches changed are settled
 //!        │
 //!   wait ── ppoll, or epoll when there are many fds
 //!        │     until: an fd is ready, the first deadline, another thread calls,
 //!        │            the caller's timeout
 //!        │     without blocking if bottom halves ran or are scheduled
+//!        │
+//!   open gates of ready fds are asked
 //!        │
 //!   one look: which watches are ready, which timers are due
 //!        │
@@ -154,7 +156,7 @@ pub use condition::Condition;
 pub use counters::Counters;
 pub use fdmon::{FdmonKind, FdmonPolicy};
 pub use signal::{Signal, SignalInfo};
-pub use sys::{own_fd, own_inherited_fd};
+pub use sys::{fork_process, own_fd, own_inherited_fd};
 pub use timer::TimerId;
 pub use turn::main_loop_wait;
 pub use watch::{Flow, SharedFd, Watch, WatchId};
@@ -204,8 +206,8 @@ pub struct MainLoop<H> {
     // First, to be dropped before the fds that are registered in it.
     fdmon: Fdmon,
     watches: Slots<WatchEntry<H>>,
-    /// Slots of the watches that have a gate.
-    gated: Vec<usize>,
+    /// Slots of the watches whose gate is closed, as far as known.
+    closed: Vec<usize>,
     fds: FdTable,
     clocks: Clocks,
     timers: Timers<H>,
@@ -247,7 +249,7 @@ impl<H> MainLoop<H> {
         sys::ignore_sigpipe();
         Ok(Self {
             watches: Slots::new(),
-            gated: Vec::new(),
+            closed: Vec::new(),
             fds: FdTable::new(),
             fdmon: Fdmon::default(),
             clocks: Clocks::new(time),

@@ -1,4 +1,4 @@
-//! Everything unsafe, in one place: four calls whose contracts the type system
+//! Everything unsafe, in one place: five calls whose contracts the type system
 //! does not express.
 #![allow(unsafe_code)]
 
@@ -92,6 +92,26 @@ pub(super) fn ignore_sigpipe() {
             }
         }
     });
+}
+
+/// Splits the process in two (fork(2)), as going to the background needs; true in
+/// the new one.
+///
+/// # Errors
+///
+/// `EBUSY` if there is more than one thread, for only this one would be in the
+/// new process, and locks that others hold would stay locked; else what fork(2)
+/// fails with.
+pub fn fork_process() -> io::Result<bool> {
+    if std::fs::read_dir("/proc/self/task")?.count() != 1 {
+        return Err(nix::errno::Errno::EBUSY.into());
+    }
+    // SAFETY: there is one thread, as just seen, and only it could start others,
+    // so nothing is in a state that the new process could not go on with.
+    match unsafe { nix::unistd::fork() }? {
+        nix::unistd::ForkResult::Parent { .. } => Ok(false),
+        nix::unistd::ForkResult::Child => Ok(true),
+    }
 }
 
 /// Stands for an fd that was closed behind the back of what owns it, as can

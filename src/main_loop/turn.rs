@@ -33,9 +33,9 @@ pub(super) struct Scratch {
 /// to `timeout`, or for ever if that is None. See the [module page](super) for
 /// the order. QEMU's `main_loop_wait()`.
 ///
-/// True if anything ran. False if the time was over, or a signal that is not
-/// [added](MainLoop::add_signals) or a call from another thread ended the
-/// wait.
+/// True if anything ran. False if the time was over, or the wait was ended by a
+/// signal that is not [added](MainLoop::add_signals), by a call from another
+/// thread, or by an fd whose gate turned out to be closed.
 ///
 /// In [simulated time](super::TimeSource::simulated) a turn never blocks. If no
 /// fd is ready, time jumps to the first deadline or by `timeout`, whichever
@@ -104,10 +104,15 @@ fn turn<H: Host>(
         return Ok(true);
     }
 
-    ask_gates(host, &mut scratch.flipped);
+    ask_closed_gates(host, &mut scratch.flipped);
     let main_loop = host.main_loop_mut();
     main_loop.apply_flips(&mut scratch.flipped);
-    main_loop.wait(timeout, ran, scratch)?;
+    let limit = main_loop.wait_limit(timeout, ran);
+    let woken = main_loop.wait(limit, &mut scratch.ready_fds)?;
+    ask_ready_gates(host, &scratch.ready_fds, &mut scratch.flipped);
+    let main_loop = host.main_loop_mut();
+    main_loop.apply_flips(&mut scratch.flipped);
+    main_loop.list_what_runs(limit.filter(|_| !woken), scratch);
 
     ran |= run_watches(host, &mut scratch.ready);
     ran |= run_timers(host, &mut scratch.due);
@@ -120,20 +125,30 @@ fn turn<H: Host>(
     Ok(ran)
 }
 
-/// Lists the watches whose gate does not say what it said before.
-fn ask_gates<H: Host>(host: &mut H, flipped: &mut Vec<usize>) {
-    flipped.clear();
-    let host = &*host;
+/// Lists the watches whose gate was closed and is open now.
+fn ask_closed_gates<H: Host>(host: &H, flipped: &mut Vec<usize>) {
+    let closed = host.main_loop().closed.iter();
+    flipped.extend(closed.filter(|slot| has_flipped(host, **slot)));
+}
+
+/// Lists the watches whose gate was open, and is found closed now that their
+/// fd is ready. As nothing runs during the wait, that comes to the same as
+/// asking all of them before it, and an idle watch costs nothing.
+fn ask_ready_gates<H: Host>(host: &H, ready: &[Ready], flipped: &mut Vec<usize>) {
     let main_loop = host.main_loop();
-    for slot in &main_loop.gated {
-        if let Some((_, watch)) = main_loop.watches.at(*slot) {
-            if let Some(gate) = &watch.gate {
-                if (gate.is_open)(host) != watch.open {
-                    flipped.push(*slot);
-                }
-            }
-        }
+    for entry in ready.iter().filter_map(|one| main_loop.fds.get(one.key)) {
+        let watches = entry.watches.iter().copied();
+        flipped.extend(watches.filter(|slot| main_loop.is_open(*slot) && has_flipped(host, *slot)));
     }
+}
+
+/// Whether a watch has a gate that does not say what it said before.
+fn has_flipped<H: Host>(host: &H, slot: usize) -> bool {
+    let watch = host.main_loop().watches.at(slot);
+    watch.is_some_and(|(_, watch)| match &watch.gate {
+        Some(gate) => (gate.is_open)(host) != watch.open,
+        None => false,
+    })
 }
 
 fn run_bhs<H: Host>(host: &mut H, tickets: &mut Vec<Ticket>) -> bool {
@@ -234,32 +249,25 @@ impl<H> MainLoop<H> {
         self.counters.wakeups += u64::from(self.bhs.take_in());
     }
 
+    fn is_open(&self, slot: usize) -> bool {
+        self.watches.at(slot).is_some_and(|(_, watch)| watch.open)
+    }
+
     fn apply_flips(&mut self, flipped: &mut Vec<usize>) {
         for slot in flipped.drain(..) {
-            if let Some(watch) = self.watches.at_mut(slot) {
-                watch.open = !watch.open;
-                self.fds.mark_changed(watch.fd);
-            }
+            self.flip_gate(slot);
         }
     }
 
-    /// Waits, then lists the watches that are ready and the timers that are due.
-    fn wait(
-        &mut self,
-        timeout: Option<Duration>,
-        at_once: bool,
-        scratch: &mut Scratch,
-    ) -> io::Result<()> {
+    /// Waits until fds are ready, which go to `ready_fds`, or the limit is over.
+    /// Returns true if another thread called.
+    fn wait(&mut self, limit: Option<Duration>, ready_fds: &mut Vec<Ready>) -> io::Result<bool> {
         // Without epoll ppoll will do.
         let _ = self.prepare_fds();
-        let limit = self.wait_limit(timeout, at_once);
-        let simulated = self.clocks.is_simulated();
-        let blocking = if simulated {
-            Some(Duration::ZERO)
-        } else {
-            limit
+        let blocking = match self.clocks.is_simulated() {
+            true => Some(Duration::ZERO),
+            false => limit,
         };
-        let ready_fds = &mut scratch.ready_fds;
         ready_fds.clear();
         let woken = self.fdmon.wait(
             &mut self.fds,
@@ -271,19 +279,24 @@ impl<H> MainLoop<H> {
         if woken {
             self.take_in_wakeup();
         }
-        if simulated && ready_fds.is_empty() && !woken {
-            if let Some(limit) = limit {
-                self.clocks.advance(limit);
-            }
-        }
+        Ok(woken)
+    }
+
+    /// Lists the watches that are ready and the timers that are due. With none
+    /// ready, simulated time goes on by `pass` first.
+    fn list_what_runs(&mut self, pass: Option<Duration>, scratch: &mut Scratch) {
         scratch.ready.clear();
-        for ready in ready_fds.drain(..) {
+        for ready in scratch.ready_fds.drain(..) {
             self.list_ready(ready, &mut scratch.ready);
+        }
+        if let Some(pass) = pass.filter(|_| scratch.ready.is_empty()) {
+            if self.clocks.is_simulated() {
+                self.clocks.advance(pass);
+            }
         }
         arrange(&mut scratch.ready, self.shuffle.as_mut());
         scratch.due.clear();
         self.timers.list_due(&self.clocks, &mut scratch.due);
-        Ok(())
     }
 
     /// Lists the watches that an fd's condition makes ready.
@@ -291,17 +304,20 @@ impl<H> MainLoop<H> {
         let Some(entry) = self.fds.get(ready.key) else {
             return;
         };
-        // Only asked for, hence only set, if an open watch wants to read.
-        let readable = ready.condition.contains(Condition::IN);
-        for slot in &entry.watches {
-            let Some((id, watch)) = self.watches.at(*slot) else {
-                continue;
-            };
+        let open = entry.watches.iter().filter_map(|slot| {
+            let (id, watch) = self.watches.at(*slot)?;
+            watch.open.then_some((id, watch))
+        });
+        let wanted = open
+            .clone()
+            .fold(ALWAYS, |all, (_, watch)| all | watch.condition);
+        let readable = (ready.condition & wanted).contains(Condition::IN);
+        for (id, watch) in open {
             let mut condition = ready.condition & (watch.condition | ALWAYS);
             if readable {
                 condition = condition - Condition::HUP;
             }
-            if watch.open && !condition.is_empty() {
+            if !condition.is_empty() {
                 list.push(ReadyWatch {
                     id,
                     priority: watch.priority,

@@ -62,9 +62,11 @@ impl<H> Watch<H> {
         }
     }
 
-    /// Asked anew in each turn before the wait, and once more just before the
-    /// callback: while it says false the fd is not polled for this watch, not
-    /// even for hang-up. QEMU's `fd_can_read`.
+    /// Says whether the watch wants to hear of its fd at all, of hang-up neither.
+    /// QEMU's `fd_can_read`. A closed gate is asked anew in each turn, an open one
+    /// when the fd is ready and once more just before the callback; so it
+    /// must depend on nothing but the host, and thousands of idle watches with
+    /// open gates cost a turn nothing.
     pub fn gate(mut self, gate: impl Fn(&H) -> bool + 'static) -> Self {
         self.gate = Some(Box::new(gate));
         self
@@ -90,7 +92,7 @@ impl<H> fmt::Debug for Watch<H> {
     }
 }
 
-/// A gate and where the loop's list of gated watches has this one.
+/// A gate and where the loop's list of closed ones has it, while it is closed.
 pub(super) struct Gate<H> {
     pub(super) is_open: GateFn<H>,
     pub(super) at: usize,
@@ -104,7 +106,7 @@ pub(super) struct WatchEntry<H> {
     pub(super) condition: Condition,
     pub(super) priority: i32,
     pub(super) gate: Option<Gate<H>>,
-    /// The gate's last answer before a wait; always true without a gate.
+    /// The gate's last answer; always true without a gate.
     pub(super) open: bool,
     /// None exactly while it runs.
     pub(super) callback: Option<WatchCallback<H>>,
@@ -117,9 +119,8 @@ impl<H> MainLoop<H> {
         let open = watch.gate.is_none();
         let gate = watch.gate.map(|is_open| Gate {
             is_open,
-            at: self.gated.len(),
+            at: self.closed.len(),
         });
-        let gated = gate.is_some();
         let id = self.watches.insert(WatchEntry {
             name: watch.name,
             fd: 0,
@@ -129,8 +130,8 @@ impl<H> MainLoop<H> {
             open,
             callback: Some(watch.callback),
         });
-        if gated {
-            self.gated.push(id.slot);
+        if !open {
+            self.closed.push(id.slot);
         }
         let fd = self.fds.attach(watch.fd, id.slot);
         self.note_watch(LoopEvent::WatchAdded, fd, watch.name);
@@ -147,20 +148,41 @@ impl<H> MainLoop<H> {
         let Some(watch) = self.watches.remove(id.0) else {
             return false;
         };
-        if let Some(gate) = &watch.gate {
-            self.gated.swap_remove(gate.at);
-            if let Some(moved) = self.gated.get(gate.at) {
-                let moved = self.watches.at_mut(*moved);
-                if let Some(other) = moved.and_then(|watch| watch.gate.as_mut()) {
-                    other.at = gate.at;
-                }
-            }
+        if let Some(gate) = watch.gate.filter(|_| !watch.open) {
+            self.unlist_closed(gate.at);
         }
         self.note_watch(LoopEvent::WatchRemoved, watch.fd, watch.name);
         if let Some(entry) = self.fds.detach(watch.fd, id.0.slot) {
             self.fdmon.forget(watch.fd, &entry, &mut self.counters);
         }
         true
+    }
+
+    /// Notes that a watch's gate has opened or closed.
+    pub(super) fn flip_gate(&mut self, slot: usize) {
+        let Some(watch) = self.watches.at_mut(slot) else {
+            return;
+        };
+        watch.open = !watch.open;
+        self.fds.mark_changed(watch.fd);
+        let Some(gate) = &mut watch.gate else { return };
+        if watch.open {
+            let at = gate.at;
+            self.unlist_closed(at);
+        } else {
+            gate.at = self.closed.len();
+            self.closed.push(slot);
+        }
+    }
+
+    fn unlist_closed(&mut self, at: usize) {
+        self.closed.swap_remove(at);
+        if let Some(moved) = self.closed.get(at) {
+            let moved = self.watches.at_mut(*moved);
+            if let Some(other) = moved.and_then(|watch| watch.gate.as_mut()) {
+                other.at = at;
+            }
+        }
     }
 
     /// Puts a new watch in the place of another, which is removed. Nothing

@@ -120,6 +120,7 @@ fn socket(data: q::ChardevSocket) -> SocketConfig {
         reconnect_ms: data.reconnect_ms,
         tls_creds: data.tls_creds,
         tls_authz: data.tls_authz,
+        max_clients: data.max_clients.map_or(1, u64::from),
     }
 }
 
@@ -129,8 +130,8 @@ fn address(addr: q::SocketAddressLegacy) -> SocketAddress {
         A::Inet(w) => SocketAddress::Inet(inet(w.data)),
         A::Unix(w) => SocketAddress::Unix(UnixSocketAddress {
             path: w.data.path,
-            abstract_: w.data.r#abstract.unwrap_or(false),
-            tight: w.data.tight.unwrap_or(true),
+            abstract_: w.data.r#abstract,
+            tight: w.data.tight,
         }),
         A::Vsock(w) => SocketAddress::Vsock {
             cid: w.data.cid,

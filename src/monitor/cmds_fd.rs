@@ -9,11 +9,17 @@ use super::schema::{AddfdInfo, FdsCommands, FdsetFdInfo, FdsetInfo};
 use crate::chardev::qemu_chr_fe_get_msgfd;
 use crate::qapi::Error;
 
-/// The descriptor that came last over the current monitor.
+/// The descriptor that came last over the current monitor, as far as its
+/// requests have been carried out.
 fn take_msgfd<S: 'static>(rt: &mut Runtime<S>) -> Result<OwnedFd, Error> {
-    let fe = rt.current_monitor().map(|m| m.fe);
-    fe.and_then(|fe| qemu_chr_fe_get_msgfd(rt, fe))
-        .ok_or_else(|| Error::new("No file descriptor supplied via SCM_RIGHTS"))
+    let fd = match rt.current_qmp() {
+        Some(qmp) => qmp.msgfd.take(),
+        None => {
+            let fe = rt.current_monitor().map(|m| m.fe);
+            fe.and_then(|fe| qemu_chr_fe_get_msgfd(rt, fe))
+        }
+    };
+    fd.ok_or_else(|| Error::new("No file descriptor supplied via SCM_RIGHTS"))
 }
 
 impl<S: 'static> FdsCommands for S {

@@ -16,7 +16,7 @@ use super::runtime::Runtime;
 use super::table::{flush_dirty, label, MonitorId};
 use crate::main_loop::{BhHandle, BhId, MainLoop};
 use crate::qapi::dispatch::{
-    qmp_find_command, qmp_request_check, Call, DispatchEnv, QmpCommandFunc,
+    qmp_find_command, qmp_request_check, Call, DispatchEnv, QmpCommand, QmpCommandFunc, QmpRequest,
 };
 use crate::qapi::json::JsonWriter;
 use crate::qapi::{Error, QObject, RawResponder, ReplyPort};
@@ -110,6 +110,12 @@ impl Dispatcher {
         self.flush_bh
     }
 
+    /// Whether a command of this monitor's connection is under way.
+    pub(crate) fn has_pending(&self, monitor: MonitorId, connection: u64) -> bool {
+        let mut pending = self.pending.values();
+        pending.any(|pending| pending.monitor == monitor && pending.connection == connection)
+    }
+
     /// No request is taken up any more; the program is about to end.
     pub(crate) fn stop(&mut self) {
         self.stopped = true;
@@ -154,6 +160,16 @@ fn monitor_qmp_bh_dispatcher<S>(rt: &mut Runtime<S>) {
     flush_dirty(rt);
 }
 
+/// What a request comes to.
+enum Outcome {
+    /// A reply that repeats the id. If it is `Ok`, the return value stands in the writer.
+    Reply(Option<QObject>, Result<(), Error>),
+    /// It succeeded, and its command does not say so.
+    Silent,
+    /// Its answer comes later.
+    Deferred,
+}
+
 /// Carries a request out and answers it (`monitor_qmp_dispatch`).
 pub(crate) fn monitor_qmp_dispatch<S>(
     rt: &mut Runtime<S>,
@@ -164,108 +180,135 @@ pub(crate) fn monitor_qmp_dispatch<S>(
     let Some(session) = rt.monitors.qmp_mut(mon) else {
         return Dispatched::Answered;
     };
-    let (oob_enabled, pretty, connection) = (session.oob, session.pretty, session.connection);
-    let negotiating = !session.negotiated;
+    let (pretty, connection) = (session.pretty, session.connection);
     let kept = rt.dispatcher.writer.take();
     let mut w = kept.unwrap_or_else(|| Box::new(JsonWriter::new(false)));
     w.clear();
     w.set_pretty(pretty);
     let outer = rt.dispatcher.current.replace(mon);
-    let (id, outcome) = match request.map_err(|e| (e, None)).and_then(|r| {
-        trace_event!(
-            qmp_dispatch,
-            "{}",
-            if oob { "out of band" } else { "in band" }
-        );
-        qmp_request_check(r, oob_enabled)
-    }) {
-        Err((e, id)) => (id, Err(e)),
-        Ok(req) => {
-            let env = DispatchEnv {
-                negotiating,
-                oob: req.oob,
-                preconfig: rt.preconfig,
-                policy: rt.policy,
-            };
-            let list = match negotiating {
-                true => &rt.cap_negotiation_commands,
-                false => &rt.commands,
-            };
-            match qmp_find_command(list, &req.command, &env) {
-                Err(e) => (req.id, Err(e)),
-                Ok(cmd) => {
-                    trace_event!(do_qmp_dispatch, "{}: cmd->fn", cmd.name);
-                    w.begin_object();
-                    w.schema_key("return");
-                    let empty = w.as_bytes().len();
-                    let mut call = Call::new(req.args, rt.policy, &mut w);
-                    match cmd.func {
-                        QmpCommandFunc::Immediate(func) => {
-                            let run = || func(rt, &mut call);
-                            let result = catch_unwind(AssertUnwindSafe(run))
-                                .unwrap_or_else(|_| Err(panicked(cmd.name)));
-                            let silent = cmd.options.no_success_response && result.is_ok();
-                            trace_event!(qmp_dispatch_done, "{}: {}", cmd.name, verdict(&result));
-                            if silent {
-                                restore(rt, w, outer);
-                                return Dispatched::Answered;
-                            }
-                            if w.as_bytes().len() == empty {
-                                w.begin_object();
-                                w.end_object();
-                            }
-                            (req.id, result)
-                        }
-                        QmpCommandFunc::Deferred(func) => {
-                            let d = &mut rt.dispatcher;
-                            d.next_token += 1;
-                            let token = d.next_token;
-                            let pending = Pending {
-                                monitor: mon,
-                                connection,
-                                id: req.id,
-                                in_band: !oob,
-                                no_success_response: cmd.options.no_success_response,
-                                name: cmd.name,
-                            };
-                            d.pending.insert(token, pending);
-                            if !oob {
-                                d.busy = Some(token);
-                            }
-                            let responder = RawResponder::new(d.port.clone(), token);
-                            let run = || func(rt, &mut call, responder);
-                            // The responder is dropped by a panic and answers.
-                            let _ = catch_unwind(AssertUnwindSafe(run));
-                            restore(rt, w, outer);
-                            return Dispatched::Deferred;
-                        }
-                    }
+    let outcome = qmp_dispatch(rt, mon, request, oob, &mut w);
+    if let Outcome::Reply(id, result) = &outcome {
+        match result {
+            Ok(()) => {
+                if let Some(id) = id {
+                    w.key("id");
+                    w.qobject(id);
                 }
+                w.end_object();
             }
+            Err(e) => qmp::write_error(&mut w, id.as_ref(), e),
         }
-    };
-    match outcome {
-        Ok(()) => {
-            if let Some(id) = &id {
-                w.key("id");
-                w.qobject(id);
-            }
-            w.end_object();
+        // The client may have left, or left and come back, while the command ran.
+        let same = |q: &mut qmp::MonitorQmp| q.connection == connection;
+        if rt.monitors.qmp_mut(mon).is_some_and(same) {
+            qmp::send(rt, mon, &mut w);
         }
-        Err(e) => qmp::write_error(&mut w, id.as_ref(), &e),
     }
-    // The client may have left, or left and come back, while the command ran.
-    let same = |q: &mut qmp::MonitorQmp| q.connection == connection;
-    if rt.monitors.qmp_mut(mon).is_some_and(same) {
-        qmp::send(rt, mon, &mut w);
-    }
-    restore(rt, w, outer);
-    Dispatched::Answered
-}
-
-fn restore<S>(rt: &mut Runtime<S>, w: Box<JsonWriter>, outer: Option<MonitorId>) {
     rt.dispatcher.writer = Some(w);
     rt.dispatcher.current = outer;
+    match outcome {
+        Outcome::Reply(..) | Outcome::Silent => Dispatched::Answered,
+        Outcome::Deferred => Dispatched::Deferred,
+    }
+}
+
+/// Checks a request and finds its command (`qmp_dispatch`).
+fn qmp_dispatch<S>(
+    rt: &mut Runtime<S>,
+    mon: MonitorId,
+    request: Request,
+    oob: bool,
+    w: &mut JsonWriter,
+) -> Outcome {
+    let Some(session) = rt.monitors.qmp_mut(mon) else {
+        return Outcome::Silent;
+    };
+    let (negotiating, oob_enabled) = (!session.negotiated, session.oob);
+    let message = match request {
+        Ok(message) => message,
+        Err(e) => return Outcome::Reply(None, Err(e)),
+    };
+    trace_event!(
+        qmp_dispatch,
+        "{}",
+        if oob { "out of band" } else { "in band" }
+    );
+    let req = match qmp_request_check(message, oob_enabled) {
+        Ok(req) => req,
+        Err((e, id)) => return Outcome::Reply(id, Err(e)),
+    };
+    let env = DispatchEnv {
+        negotiating,
+        oob: req.oob,
+        preconfig: rt.preconfig,
+        policy: rt.policy,
+    };
+    let list = match negotiating {
+        true => &rt.cap_negotiation_commands,
+        false => &rt.commands,
+    };
+    let permitted = |cmd: QmpCommand<_>| rt.check_qmp_command(cmd.name).map(|()| cmd);
+    match qmp_find_command(list, &req.command, &env).and_then(permitted) {
+        Ok(cmd) => do_qmp_dispatch(rt, mon, cmd, req, oob, w),
+        Err(e) => Outcome::Reply(req.id, Err(e)),
+    }
+}
+
+/// Calls the command's function (`do_qmp_dispatch`).
+fn do_qmp_dispatch<S>(
+    rt: &mut Runtime<S>,
+    mon: MonitorId,
+    cmd: QmpCommand<Runtime<S>>,
+    req: QmpRequest,
+    oob: bool,
+    w: &mut JsonWriter,
+) -> Outcome {
+    trace_event!(do_qmp_dispatch, "{}: cmd->fn", cmd.name);
+    let no_success_response = cmd.options.no_success_response;
+    match cmd.func {
+        QmpCommandFunc::Immediate(func) => {
+            w.begin_object();
+            w.schema_key("return");
+            let empty = w.as_bytes().len();
+            let mut call = Call::new(req.args, rt.policy, w);
+            let run = || func(rt, &mut call);
+            let result =
+                catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err(panicked(cmd.name)));
+            trace_event!(qmp_dispatch_done, "{}: {}", cmd.name, verdict(&result));
+            if no_success_response && result.is_ok() {
+                return Outcome::Silent;
+            }
+            if w.as_bytes().len() == empty {
+                w.begin_object();
+                w.end_object();
+            }
+            Outcome::Reply(req.id, result)
+        }
+        QmpCommandFunc::Deferred(func) => {
+            let connection = rt.monitors.qmp_mut(mon).map_or(0, |q| q.connection);
+            let d = &mut rt.dispatcher;
+            d.next_token += 1;
+            let token = d.next_token;
+            let pending = Pending {
+                monitor: mon,
+                connection,
+                id: req.id,
+                in_band: !oob,
+                no_success_response,
+                name: cmd.name,
+            };
+            d.pending.insert(token, pending);
+            if !oob {
+                d.busy = Some(token);
+            }
+            let responder = RawResponder::new(d.port.clone(), token);
+            let mut call = Call::new(req.args, rt.policy, w);
+            let run = || func(rt, &mut call, responder);
+            // The responder is dropped by a panic and answers.
+            let _ = catch_unwind(AssertUnwindSafe(run));
+            Outcome::Deferred
+        }
+    }
 }
 
 fn verdict(result: &Result<(), Error>) -> &str {

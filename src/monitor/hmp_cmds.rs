@@ -120,6 +120,9 @@ fn hmp_chardev_change<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
     };
     let result = if opts.id().is_some() {
         Err(Error::new("Unexpected 'id' parameter"))
+    } else if opts.get("backend").is_none() {
+        // The options have no id yet where QEMU notices.
+        Err(Error::new("chardev: \"(null)\" missing backend"))
     } else {
         qemu_chr_parse_opts(&opts.under_id(id))
             .and_then(|(_, config)| chardev::chardev_change(hmp.rt, id, config))

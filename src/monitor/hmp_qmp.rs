@@ -2,11 +2,14 @@
 //! such command; everything a client can do a person can then do as well,
 //! without an HMP command written for it.
 //!
-//! Arguments are written as `qmp-shell` has them: `key=value`, with dots in a
-//! key for members of members. `true`, `false`, numbers, and what is quoted or
-//! bracketed are read as JSON, anything else is a string; so `size=80` is a
-//! number, `size="80"` a string, and `type=null` names a null device. A value
-//! with blanks in it must be quoted. Or the arguments are one JSON object.
+//! Arguments are written as `key=value`, with dots in a key for members of
+//! members. As on the command line a value is text, and what the schema declares
+//! decides how it is read: `80` is a number for an argument that is one, and a name
+//! for another. A value with blanks in it must be quoted. Lists and whole objects are
+//! written as in JSON: `fdset-ids=[1,2]`. Or all arguments are one JSON object, which
+//! is then read as QMP reads it.
+//!
+//! TAB completes the command, its arguments and their values, from the schema.
 //!
 //! ```text
 //! (qemu) qmp getfd fdname=disk
@@ -25,7 +28,8 @@ use crate::qapi::dispatch::{qmp_find_command, Call, DispatchEnv, QmpCommandFunc}
 use crate::qapi::json::{qobject_from_json, qobject_to_json, JsonWriter};
 use crate::qapi::{Error, QDict, QObject, RawResponder, ReplyPort};
 
-/// The command's row.
+/// The command's row. It changes nothing itself; what it executes is checked by
+/// that command's name.
 pub(crate) const QMP: HmpRow = HmpRow::new(
     "qmp",
     "command [key=value ...]",
@@ -33,9 +37,12 @@ pub(crate) const QMP: HmpRow = HmpRow::new(
 )
 .args(&[
     HmpArg::new("command", ArgKind::Str).completes(CompletionKind::QmpCommands),
-    HmpArg::new("arguments", ArgKind::RestOfLine).optional(),
+    HmpArg::new("arguments", ArgKind::RestOfLine)
+        .optional()
+        .completes(CompletionKind::QmpArguments),
 ])
-.preconfig();
+.preconfig()
+.read_only();
 
 /// The deepest nesting of a key; entering one and dropping it recurse.
 const MAX_FRAGMENTS: usize = 256;
@@ -67,9 +74,17 @@ fn execute<S: 'static>(hmp: &mut Hmp<'_, S>, name: &str, arguments: &str) -> Res
         ..DispatchEnv::default()
     };
     let command = qmp_find_command(&hmp.rt.commands, name, &env)?;
-    let args = parse_arguments(arguments)?;
+    hmp.rt.check_qmp_command(command.name)?;
+    let is_json = arguments.trim_start().starts_with('{');
+    let args = match is_json {
+        true => parse_json(arguments)?,
+        false => parse_keyval(arguments)?,
+    };
     let mut out = JsonWriter::new(true);
     let mut call = Call::new(args, env.policy, &mut out);
+    if !is_json {
+        call = call.keyval();
+    }
     match command.func {
         QmpCommandFunc::Immediate(func) => {
             func(hmp.rt, &mut call)?;
@@ -97,15 +112,16 @@ fn execute<S: 'static>(hmp: &mut Hmp<'_, S>, name: &str, arguments: &str) -> Res
     }
 }
 
-/// Reads `key=value ...` or a JSON object.
-fn parse_arguments(text: &str) -> Result<QDict, Error> {
-    let text = text.trim();
-    if text.starts_with('{') {
-        return match qobject_from_json(text.as_bytes())? {
-            QObject::Dict(args) => Ok(args),
-            _ => Err(Error::new("QMP input member 'arguments' must be an object")),
-        };
+/// Reads all arguments as one JSON object.
+fn parse_json(text: &str) -> Result<QDict, Error> {
+    match qobject_from_json(text.trim().as_bytes())? {
+        QObject::Dict(args) => Ok(args),
+        _ => Err(Error::new("QMP input member 'arguments' must be an object")),
     }
+}
+
+/// Reads `key=value ...` into what a keyval visitor reads.
+fn parse_keyval(text: &str) -> Result<QDict, Error> {
     let mut args = QDict::new();
     for word in words(text) {
         let (key, value) = word
@@ -142,14 +158,24 @@ fn words(text: &str) -> Vec<&str> {
     words
 }
 
+/// A value: text, quoted or not, or a list or an object.
 fn parse_value(text: &str) -> Result<QObject, Error> {
-    let literal = matches!(text, "true" | "false")
-        || text.starts_with(['"', '[', '{'])
-        || text.starts_with(|c: char| c.is_ascii_digit() || c == '-');
-    match qobject_from_json(text.as_bytes()) {
-        Ok(value) if literal => Ok(value),
-        Err(e) if text.starts_with(['"', '[', '{']) => Err(e),
-        _ => Ok(text.into()),
+    if text.starts_with(['"', '[', '{']) {
+        return qobject_from_json(text.as_bytes()).map(scalars_to_text);
+    }
+    Ok(text.into())
+}
+
+/// Makes text of what a keyval visitor expects to be text.
+fn scalars_to_text(value: QObject) -> QObject {
+    match value {
+        QObject::Dict(dict) => {
+            let members = dict.into_iter();
+            QObject::Dict(members.map(|(k, v)| (k, scalars_to_text(v))).collect())
+        }
+        QObject::List(list) => QObject::List(list.into_iter().map(scalars_to_text).collect()),
+        QObject::String(_) | QObject::Null => value,
+        scalar => qobject_to_json(&scalar, false).into(),
     }
 }
 
@@ -180,25 +206,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn arguments_are_read_like_qmp_shells() {
+    fn arguments_are_text_but_for_lists_and_objects() {
         for (text, json) in [
             ("", "{}"),
-            ("  a=1  b=-2 ", r#"{"a": 1, "b": -2}"#),
-            (
-                "a=true b=yes c=null",
-                r#"{"a": true, "b": "yes", "c": "null"}"#,
-            ),
+            ("  a=1  b=-2 ", r#"{"a": "1", "b": "-2"}"#),
+            ("a=true b=null", r#"{"a": "true", "b": "null"}"#),
             (r#"a="1" b="x y\" z""#, r#"{"a": "1", "b": "x y\" z"}"#),
             (
                 "a=1x b= c=/dev/null",
                 r#"{"a": "1x", "b": "", "c": "/dev/null"}"#,
             ),
-            ("a.b.c=1 a.d=x", r#"{"a": {"b": {"c": 1}, "d": "x"}}"#),
-            (r#"a=[1, {"b": 2}] c=3"#, r#"{"a": [1, {"b": 2}], "c": 3}"#),
-            (r#"{"a": {"b": 1}}"#, r#"{"a": {"b": 1}}"#),
+            ("a.b.c=1 a.d=x", r#"{"a": {"b": {"c": "1"}, "d": "x"}}"#),
+            (
+                r#"a=[1, {"b": true}] c={}"#,
+                r#"{"a": ["1", {"b": "true"}], "c": {}}"#,
+            ),
             ("a=b=c", r#"{"a": "b=c"}"#),
         ] {
-            let args = parse_arguments(text).unwrap();
+            let args = parse_keyval(text).unwrap();
             assert_eq!(qobject_to_json(&args.into(), false), json, "{text}");
         }
         for (text, desc) in [
@@ -207,10 +232,10 @@ mod tests {
             ("a=1 a.b=2", "Parameter 'a.b' used inconsistently"),
             ("a.b=1 a=2", "Parameter 'a' used inconsistently"),
         ] {
-            assert_eq!(parse_arguments(text).unwrap_err().desc(), desc, "{text}");
+            assert_eq!(parse_keyval(text).unwrap_err().desc(), desc, "{text}");
         }
-        assert!(parse_arguments(&format!("a{}=1", ".a".repeat(100_000))).is_err());
-        assert!(parse_arguments("a=[1").is_err());
-        assert!(parse_arguments("{").is_err());
+        assert!(parse_keyval(&format!("a{}=1", ".a".repeat(100_000))).is_err());
+        assert!(parse_keyval("a=[1").is_err());
+        assert!(parse_json("{").is_err());
     }
 }

@@ -19,15 +19,21 @@
 //! | [`hmp`] | the human monitor: editor, table, session |
 //! | `fds` | descriptors that clients pass |
 //! | `hash_order` | the order of QEMU's listings |
-//! | `options` | `-qmp`, `-monitor`, `-mon` |
-//! | `schema`, `cmds_*`, `hmp_cmds`, `hmp_qmp` | the commands that every monitor has |
+//! | `options`, `config` | `-qmp`, `-monitor`, `-mon` |
+//! | `clients` | sessions and monitors that come and go with their clients |
+//! | `policy` | what the clients of a monitor may do |
+//! | `terminal` | `^Z` and `fg` |
+//! | `tls` | credentials by id, for sockets |
+//! | `schema`, `cmds_*`, `hmp_cmds`, `hmp_qmp*` | the commands that every monitor has |
 
 mod char_config;
+mod clients;
 mod cmds_char;
 mod cmds_control;
 mod cmds_fd;
 mod cmds_misc;
 mod cmds_trace;
+mod config;
 mod dispatcher;
 mod events;
 mod fds;
@@ -35,16 +41,24 @@ pub(crate) mod hash_order;
 pub mod hmp;
 mod hmp_cmds;
 mod hmp_qmp;
+mod hmp_qmp_complete;
 mod options;
 mod outbuf;
+mod policy;
 mod qmp;
 mod runtime;
 pub mod schema;
 mod table;
+mod terminal;
+mod tls;
 pub mod version;
 
 pub use events::{compat_policy, qapi_event_emit};
 pub use fds::{Fdset, FdsetFd, Fdsets, MonitorFds};
-pub use options::{monitor_parse_compat, MonitorMode, MonitorOptions, OptionGroup, QEMU_MON_OPTS};
-pub use runtime::{ExitRequest, QuitHandler, Runtime};
+pub use options::{
+    monitor_parse_compat, MonitorCloseAction, MonitorMode, MonitorOptions, MonitorReadline,
+    OptionGroup, QEMU_MON_OPTS,
+};
+pub use runtime::{ExitRequest, MonitorRemovedHandler, QuitHandler, Runtime};
 pub use table::{monitor_remove, Monitor, MonitorId};
+pub use tls::TlsLookup;

@@ -1,14 +1,17 @@
 //! The options that make monitors: `-qmp`, `-monitor`, `-mon`.
 
-use super::hmp::session::monitor_init_hmp;
-use super::qmp::monitor_init_qmp;
+use std::rc::Rc;
+
+use super::clients::{monitor_new, NewMonitor};
+use super::config::MonitorConfig;
 use super::runtime::Runtime;
-pub use super::schema::{MonitorMode, MonitorOptions};
+pub use super::schema::{MonitorCloseAction, MonitorMode, MonitorOptions, MonitorReadline};
 use super::table::MonitorId;
 use crate::chardev::opts::{QemuOptType, QemuOpts, QemuOptsList};
 use crate::chardev::{
-    chardev_add, invalid_char_driver, qemu_chr_fe_init, qemu_chr_find, qemu_chr_parse_compat,
-    qemu_chr_parse_opts, ParsedCompat,
+    chardev_add, invalid_char_driver, label, qemu_chr_exposed_at, qemu_chr_fe_init_server,
+    qemu_chr_find, qemu_chr_parse_compat, qemu_chr_parse_opts, ChardevHost, ChardevId,
+    ChardevReport, ParsedCompat,
 };
 use crate::qapi::visit::{InputVisitor, QapiType};
 use crate::qapi::{CompatPolicy, Error};
@@ -33,16 +36,47 @@ pub static QEMU_MON_OPTS: QemuOptsList = QemuOptsList {
         ("chardev", QemuOptType::String),
         ("pretty", QemuOptType::Bool),
     ],
+    extensions: &[
+        ("readline", QemuOptType::String),
+        ("read-only", QemuOptType::Bool),
+        ("allow", QemuOptType::String),
+        ("close-action", QemuOptType::String),
+        ("drain-on-close", QemuOptType::Bool),
+        ("json-max-size", QemuOptType::Size),
+        ("json-max-tokens", QemuOptType::Number),
+        ("json-max-depth", QemuOptType::Number),
+    ],
 };
 
 impl MonitorOptions {
-    /// A monitor of the default kind on a chardev.
+    /// A monitor of the default kind on a chardev. What is to be otherwise is
+    /// written before `..`:
+    ///
+    /// ```
+    /// use qmonitor::monitor::{MonitorMode, MonitorOptions};
+    ///
+    /// let watcher = MonitorOptions {
+    ///     mode: Some(MonitorMode::Control),
+    ///     read_only: Some(true),
+    ///     json_max_size: Some(64 * 1024),
+    ///     ..MonitorOptions::new("mon0")
+    /// };
+    /// # assert_eq!(watcher.chardev, "mon0");
+    /// ```
     pub fn new(chardev: impl Into<String>) -> Self {
         MonitorOptions {
+            read_only: None,
+            allow: None,
+            close_action: None,
+            drain_on_close: None,
+            json_max_size: None,
+            json_max_tokens: None,
+            json_max_depth: None,
             id: None,
             mode: None,
             pretty: None,
             chardev: chardev.into(),
+            readline: None,
         }
     }
 
@@ -95,7 +129,7 @@ pub fn monitor_parse_compat(
         id: Some(label.clone()),
         mode: Some(mode),
         pretty: Some(pretty),
-        chardev: label,
+        ..MonitorOptions::new(label)
     };
     Ok((chardev, options))
 }
@@ -105,22 +139,41 @@ impl<S: 'static> Runtime<S> {
     ///
     /// # Errors
     ///
-    /// The chardev does not exist or is used by somebody else, or a person is
-    /// to get `pretty` replies.
+    /// The chardev does not exist or is used by somebody else, or the options do
+    /// not go together.
     pub fn monitor_init(&mut self, options: &MonitorOptions) -> Result<MonitorId, Error> {
         let label = &options.chardev;
         let chr = qemu_chr_find(self, label)
             .ok_or_else(|| Error::new(format!("chardev \"{label}\" not found")))?;
-        let mode = options.mode.unwrap_or(MonitorMode::Readline);
-        let pretty = options.pretty.unwrap_or(false);
-        if mode == MonitorMode::Readline && pretty {
-            return Err(Error::new("'pretty' is not compatible with HMP monitors"));
+        let config = Rc::new(MonitorConfig::new(options)?);
+        let kind = self.chardevs.get(chr).map_or("", |chr| chr.kind());
+        if config.close_action == MonitorCloseAction::Delete && matches!(kind, "mux" | "hub") {
+            // It is not the client's alone.
+            return Err(Error::new(format!(
+                "'close-action=delete' is not compatible with {kind} chardev '{label}'"
+            )));
         }
-        let fe = qemu_chr_fe_init(self, chr)?;
-        Ok(match mode {
-            MonitorMode::Control => monitor_init_qmp(self, fe, pretty),
-            MonitorMode::Readline => monitor_init_hmp(self, fe, true),
-        })
+        let fe = qemu_chr_fe_init_server(self, chr)?;
+        self.warn_if_exposed(chr, config.mode);
+        let parent = None;
+        Ok(monitor_new(self, NewMonitor { fe, config, parent }))
+    }
+
+    /// Warns of a monitor that strangers can reach.
+    fn warn_if_exposed(&mut self, chr: ChardevId, mode: MonitorMode) {
+        let Some(address) = qemu_chr_exposed_at(self, chr) else {
+            return;
+        };
+        let kind = match mode {
+            MonitorMode::Control => "QMP",
+            MonitorMode::Readline => "HMP",
+        };
+        let text = format!(
+            "{kind} monitor on chardev '{}' at {address}: who can reach that address controls \
+             this program; use a unix socket or a loopback address",
+            label(self, chr)
+        );
+        self.chardev_report(ChardevReport::Warning, &text);
     }
 
     /// Makes a chardev out of a short form like
@@ -182,6 +235,10 @@ mod tests {
             ),
             ("mode=control", "Parameter 'chardev' is missing"),
             ("m0,bogus=1", "Invalid parameter 'bogus'"),
+            (
+                "m0,readline=maybe",
+                "Parameter 'readline' does not accept value 'maybe'",
+            ),
         ] {
             assert_eq!(parse(params).unwrap_err().desc(), message, "{params}");
         }

@@ -1,5 +1,17 @@
 //! What a monitor has to say and its client has not taken yet.
 
+/// What a session's buffer may keep while it is empty. There can be thousands of
+/// sessions that do nothing.
+const KEEP: usize = 4096;
+
+/// Empties a buffer, and gives its memory back if it had grown.
+pub(crate) fn clear_buffer(buffer: &mut Vec<u8>) {
+    match buffer.capacity() > KEEP {
+        true => *buffer = Vec::new(),
+        false => buffer.clear(),
+    }
+}
+
 /// Bytes waiting to be written, in order.
 #[derive(Debug, Default)]
 pub struct OutBuf {
@@ -9,9 +21,6 @@ pub struct OutBuf {
 }
 
 impl OutBuf {
-    /// A buffer that grew beyond this gives its memory back once it is empty.
-    const KEEP: usize = 64 * 1024;
-
     /// Bytes not yet written.
     pub fn unsent(&self) -> &[u8] {
         &self.data[self.sent..]
@@ -44,11 +53,7 @@ impl OutBuf {
     /// Drops everything, as when the client has gone.
     pub fn clear(&mut self) {
         self.sent = 0;
-        if self.data.capacity() > Self::KEEP {
-            self.data = Vec::new();
-        } else {
-            self.data.clear();
-        }
+        clear_buffer(&mut self.data);
     }
 
     /// Puts bytes that were taken out with [`std::mem::take`] back in front of

@@ -26,19 +26,27 @@
 //! cannot miss: a socket is shut down, and listens again; on a chardev
 //! that cannot be (a terminal, a pipe) the events that were kept are followed
 //! by a new greeting, and the session is back at its negotiation.
+//!
+//! What becomes of a client's requests when it leaves is in
+//! [`clients`](super::clients).
 
 use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
 
+use super::clients::{monitor_client_left, monitor_drained, monitor_new_client, NewMonitor};
+use super::config::MonitorConfig;
 use super::dispatcher;
+use super::outbuf::clear_buffer;
 use super::runtime::Runtime;
 use super::table::{
     accept_input, discard_output, label, mark_dirty, monitor_flush, MonitorId, MonitorKind,
 };
 use super::version;
 use crate::chardev::{
-    can_yank, char_socket_yank, label as chardev_label, qemu_chr_fe_set_handlers, CharFrontend,
-    CharHandlers, ChardevHost, ChardevReport, ChrEvent,
+    can_yank, char_socket_yank, label as chardev_label, qemu_chr_fe_get_msgfd,
+    qemu_chr_fe_set_handlers, CharHandlers, ChardevHost, ChardevReport, ChrEvent,
 };
+use crate::qapi::dispatch::qmp_is_oob;
 use crate::qapi::json::{JsonMessageParser, JsonWriter};
 use crate::qapi::{Error, QObject};
 use crate::trace_event;
@@ -68,7 +76,13 @@ pub struct MonitorQmp {
     parser: JsonMessageParser,
     inbuf: Vec<u8>,
     parsed: usize,
-    queue: VecDeque<Request>,
+    /// With the descriptor that came with each: while one waits, the next may
+    /// come with its own.
+    queue: VecDeque<(Request, Option<OwnedFd>)>,
+    /// Came with bytes of a message that is not complete yet.
+    arrived: Option<OwnedFd>,
+    /// Came with the request under way or an earlier one, and was not taken.
+    pub(crate) msgfd: Option<OwnedFd>,
     suspended: bool,
     /// The connection was given up: what still comes in from it is nobody's.
     given_up: bool,
@@ -79,16 +93,18 @@ pub struct MonitorQmp {
 }
 
 impl MonitorQmp {
-    fn new(pretty: bool) -> Self {
+    fn new(config: &MonitorConfig) -> Self {
         MonitorQmp {
-            pretty,
+            pretty: config.pretty,
             negotiated: false,
             oob: false,
             connection: 0,
-            parser: JsonMessageParser::default(),
+            parser: JsonMessageParser::new(config.limits),
             inbuf: Vec::new(),
             parsed: 0,
             queue: VecDeque::new(),
+            arrived: None,
+            msgfd: None,
             suspended: false,
             given_up: false,
             unsent_events: 0,
@@ -105,9 +121,16 @@ impl MonitorQmp {
         self.inbuf = Vec::new();
         self.parsed = 0;
         self.queue.clear();
+        self.arrived = None;
+        self.msgfd = None;
         self.suspended = false;
         self.given_up = false;
         self.unsent_events = 0;
+    }
+
+    /// Whether all input was worked off, but perhaps not answered.
+    pub(crate) fn has_read_all(&self) -> bool {
+        self.queue.is_empty() && self.parsed == self.inbuf.len()
     }
 
     /// Notes how much output is left after some of it was sent.
@@ -117,17 +140,14 @@ impl MonitorQmp {
 }
 
 /// Starts a QMP monitor on a chardev (`monitor_init_qmp`).
-pub(crate) fn monitor_init_qmp<S>(
-    rt: &mut Runtime<S>,
-    fe: CharFrontend,
-    pretty: bool,
-) -> MonitorId {
-    let kind = MonitorKind::Qmp(MonitorQmp::new(pretty));
-    let id = rt.monitors.insert(fe, kind);
+pub(crate) fn monitor_init_qmp<S>(rt: &mut Runtime<S>, new: NewMonitor) -> MonitorId {
+    let fe = new.fe;
+    let kind = MonitorKind::Qmp(MonitorQmp::new(&new.config));
+    let id = rt.monitors.insert(new, kind);
     let handlers = CharHandlers {
-        can_read: monitor_can_read,
-        read: monitor_qmp_read,
-        event: monitor_qmp_event,
+        new_client: Some(monitor_new_client),
+        drained: Some(monitor_drained),
+        ..CharHandlers::new(monitor_can_read, monitor_qmp_read, monitor_qmp_event)
     };
     qemu_chr_fe_set_handlers(rt, fe, Some(handlers), id.to_opaque());
     id
@@ -149,10 +169,13 @@ fn monitor_qmp_read<S>(rt: &mut Runtime<S>, opaque: u64, bytes: &[u8]) {
     let id = MonitorId::from_opaque(opaque);
     let n = bytes.len();
     trace_event!(monitor_qmp_read, "{} got {n} bytes", label(rt, id));
+    let fe = rt.monitors.get(id).map(|mon| mon.fe);
+    let fd = fe.and_then(|fe| qemu_chr_fe_get_msgfd(rt, fe));
     let Some(qmp) = rt.monitors.qmp_mut(id) else {
         return;
     };
     if !qmp.given_up {
+        qmp.arrived = fd.or(qmp.arrived.take());
         qmp.inbuf.extend_from_slice(bytes);
         pump(rt, id);
     }
@@ -177,7 +200,7 @@ pub(crate) fn pump<S>(rt: &mut Runtime<S>, id: MonitorId) {
         qmp.parsed += n;
         if qmp.parsed == qmp.inbuf.len() {
             qmp.parsed = 0;
-            qmp.inbuf.clear();
+            clear_buffer(&mut qmp.inbuf);
         }
         if let Some(request) = message {
             handle_qmp_command(rt, id, request);
@@ -197,17 +220,18 @@ fn handle_qmp_command<S>(rt: &mut Runtime<S>, id: MonitorId, request: Request) {
             Err(e) => e.to_string(),
         }
     );
-    if let Ok(QObject::Dict(dict)) = &request {
-        if dict.contains_key("exec-oob") && !dict.contains_key("execute") {
-            trace_event!(monitor_qmp_cmd_out_of_band, "{}", label(rt, id));
-            dispatcher::monitor_qmp_dispatch(rt, id, request, true);
-            return;
+    if request.as_ref().is_ok_and(qmp_is_oob) {
+        trace_event!(monitor_qmp_cmd_out_of_band, "{}", label(rt, id));
+        if let Some(qmp) = rt.monitors.qmp_mut(id) {
+            qmp.msgfd = qmp.arrived.take().or(qmp.msgfd.take());
         }
+        dispatcher::monitor_qmp_dispatch(rt, id, request, true);
+        return;
     }
     let Some(qmp) = rt.monitors.qmp_mut(id) else {
         return;
     };
-    qmp.queue.push_back(request);
+    qmp.queue.push_back((request, qmp.arrived.take()));
     let waiting = qmp.queue.len();
     qmp.suspended |= !qmp.oob || waiting >= QMP_REQ_QUEUE_LEN_MAX;
     let suspended = qmp.suspended;
@@ -241,7 +265,9 @@ fn enlist<S>(rt: &mut Runtime<S>, id: MonitorId) {
 pub(crate) fn pop_request<S>(rt: &mut Runtime<S>, id: MonitorId) -> Option<Request> {
     let qmp = rt.monitors.qmp_mut(id)?;
     qmp.listed = false;
-    qmp.queue.pop_front()
+    let (request, fd) = qmp.queue.pop_front()?;
+    qmp.msgfd = fd.or(qmp.msgfd.take());
+    Some(request)
 }
 
 /// After a request was taken up: sees to it that the next ones are. `answered`
@@ -284,6 +310,7 @@ fn monitor_qmp_event<S>(rt: &mut Runtime<S>, opaque: u64, event: ChrEvent) {
                 qmp.reset();
             }
             discard_output(rt, id);
+            monitor_client_left(rt, id);
         }
         ChrEvent::Break | ChrEvent::MuxIn | ChrEvent::MuxOut => {}
     }

@@ -11,10 +11,13 @@ use super::fds::Fdsets;
 use super::hmp::context::HmpTables;
 use super::options::OptionGroup;
 use super::qmp::MonitorQmp;
-use super::table::{Monitor, Monitors};
+use super::table::{Monitor, MonitorId, Monitors};
+use super::tls::TlsRegistry;
 use nix::fcntl::OFlag;
 
-use crate::chardev::{ChardevHost, ChardevReport, ChardevRequest, Chardevs};
+use crate::chardev::{
+    print_stderr, ChardevHost, ChardevReport, ChardevRequest, Chardevs, TlsCreds,
+};
 use crate::main_loop::{main_loop_wait, Host, LoopEvent, MainLoop, SharedFd, TimeSource};
 use crate::qapi::dispatch::QmpCommandList;
 use crate::qapi::introspect::{query_schema, SchemaTable};
@@ -29,10 +32,17 @@ pub struct ExitRequest {
     pub status: i32,
 }
 
+/// How long the kernel is given to find memory again.
+const BREATH: Duration = Duration::from_millis(10);
+
 type Report = Box<dyn FnMut(ChardevReport, &str)>;
 
 /// Called by the command `quit`; see [`Runtime::set_quit_handler`].
 pub type QuitHandler<S> = fn(&mut Runtime<S>);
+
+/// Called when a monitor was removed; see
+/// [`Runtime::set_monitor_removed_handler`].
+pub type MonitorRemovedHandler<S> = fn(&mut Runtime<S>, MonitorId);
 
 /// Everything one monitored program consists of.
 ///
@@ -68,9 +78,13 @@ pub struct Runtime<S: 'static> {
     pub(crate) dispatcher: Dispatcher,
     pub(crate) events: EventState,
     pub(crate) fdsets: Fdsets,
+    pub(crate) tls: TlsRegistry<S>,
     pub(crate) preconfig: bool,
     pub(crate) options: &'static [OptionGroup],
+    /// Declared by those who registered them.
+    pub(crate) read_only_commands: Vec<&'static str>,
     report: Report,
+    monitor_removed_handler: MonitorRemovedHandler<S>,
     quit_handler: QuitHandler<S>,
     exit: Option<ExitRequest>,
 }
@@ -100,6 +114,14 @@ impl<S: 'static> ChardevHost for Runtime<S> {
 
     fn open_fdset(&mut self, id: i64, flags: OFlag) -> io::Result<SharedFd> {
         self.fdsets.dup(id, flags).map(|fd| fd as SharedFd)
+    }
+
+    fn tls_creds(&self, id: &str) -> Result<TlsCreds, Error> {
+        self.tls.creds(&self.state, id)
+    }
+
+    fn authz_is_allowed(&self, id: &str, identity: &str) -> Result<bool, Error> {
+        self.tls.is_allowed(&self.state, id, identity)
     }
 
     fn chardev_report(&mut self, report: ChardevReport, text: &str) {
@@ -158,9 +180,15 @@ impl<S: 'static> Runtime<S> {
             dispatcher,
             events: EventState::default(),
             fdsets: Fdsets::default(),
+            tls: TlsRegistry::default(),
             preconfig: false,
             options: &[],
-            report: Box::new(|_, text| eprintln!("{text}")),
+            read_only_commands: Vec::new(),
+            report: Box::new(|report, text| match report {
+                ChardevReport::Warning => print_stderr(&format!("warning: {text}\n")),
+                ChardevReport::Info | ChardevReport::Error => print_stderr(&format!("{text}\n")),
+            }),
+            monitor_removed_handler: |_, _| {},
             quit_handler: |rt| rt.request_exit(0),
             exit: None,
         };
@@ -190,6 +218,10 @@ impl<S: 'static> Runtime<S> {
     fn add_schema(&mut self, schema: &'static SchemaTable) {
         self.schemas.push(schema);
         self.schema_reply = None;
+    }
+
+    pub(crate) fn schemas(&self) -> &[&'static SchemaTable] {
+        &self.schemas
     }
 
     pub(crate) fn query_schema(&mut self) -> &QObject {
@@ -237,6 +269,13 @@ impl<S: 'static> Runtime<S> {
         self.monitors.get_mut(self.dispatcher.current?)
     }
 
+    /// Whether the command under way came from this monitor, or from one of its
+    /// clients.
+    pub fn is_current_monitor(&self, id: MonitorId) -> bool {
+        let parent = self.current_monitor().and_then(|monitor| monitor.parent);
+        self.dispatcher.current == Some(id) || parent == Some(id)
+    }
+
     /// The QMP session that the command under way came from.
     pub(crate) fn current_qmp(&mut self) -> Option<&mut MonitorQmp> {
         self.monitors.qmp_mut(self.dispatcher.current?)
@@ -257,6 +296,16 @@ impl<S: 'static> Runtime<S> {
     /// reconnection that failed. Standard error without this.
     pub fn set_report(&mut self, report: impl FnMut(ChardevReport, &str) + 'static) {
         self.report = Box::new(report);
+    }
+
+    /// Called whenever a monitor has been removed, by whomever, its client
+    /// included. For programs that keep a list of monitors of their own.
+    pub fn set_monitor_removed_handler(&mut self, handler: MonitorRemovedHandler<S>) {
+        self.monitor_removed_handler = handler;
+    }
+
+    pub(crate) fn monitor_removed(&mut self, id: MonitorId) {
+        (self.monitor_removed_handler)(self, id);
     }
 
     /// What `quit` does, in QMP and in HMP. Without this it asks for exit with
@@ -291,12 +340,19 @@ impl<S: 'static> Runtime<S> {
     /// Turns the loop until somebody asks for exit, then writes what is still
     /// to be written, takes monitors and chardevs down and returns the exit
     /// status (`qemu_main_loop`).
+    ///
+    /// # Errors
+    ///
+    /// The loop cannot wait, and not for want of memory: that passes.
     pub fn run(&mut self) -> io::Result<i32> {
         let status = loop {
             if let Some(exit) = self.exit {
                 break exit.status;
             }
-            self.turn(None)?;
+            match self.turn(None) {
+                Err(e) if e.kind() == io::ErrorKind::OutOfMemory => std::thread::sleep(BREATH),
+                turned => drop(turned?),
+            }
         };
         self.shut_down();
         Ok(status)

@@ -6,10 +6,13 @@
 //! when the chardev refuses is writability watched for, and that watch ends
 //! with its first call.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use slab::Slab;
 
+use super::clients::{remove_clients, NewMonitor};
+use super::config::MonitorConfig;
 use super::fds::MonitorFds;
 use super::hmp::session::MonitorHmp;
 use super::outbuf::OutBuf;
@@ -53,6 +56,9 @@ pub struct Monitor {
     /// Its output is being written. Cleared when that output is dropped.
     flushing: bool,
     pub(crate) fds: MonitorFds,
+    pub(crate) config: Rc<MonitorConfig>,
+    /// For the session of a client, the monitor that the client came to.
+    pub(crate) parent: Option<MonitorId>,
     pub(crate) kind: MonitorKind,
 }
 
@@ -71,6 +77,11 @@ impl Monitor {
     /// meanwhile is kept.
     fn holds_output(&self) -> bool {
         matches!(&self.kind, MonitorKind::Hmp(hmp) if hmp.holds_output())
+    }
+
+    /// Whether there is output that only waits for the client to take it.
+    pub(crate) fn owes_output(&self) -> bool {
+        !self.holds_output() && !self.out.unsent().is_empty()
     }
 
     /// Whether so much output waits that nothing more is read or carried out: a
@@ -93,17 +104,19 @@ pub struct Monitors {
 
 impl Monitors {
     /// Enters a monitor.
-    pub(crate) fn insert(&mut self, fe: CharFrontend, kind: MonitorKind) -> MonitorId {
+    pub(crate) fn insert(&mut self, new: NewMonitor, kind: MonitorKind) -> MonitorId {
         self.next_serial = self.next_serial.wrapping_add(1);
         let slot = self.slots.insert((
             self.next_serial,
             Monitor {
-                fe,
+                fe: new.fe,
                 out: OutBuf::default(),
                 out_watch: None,
                 dirty: false,
                 flushing: false,
                 fds: MonitorFds::default(),
+                config: new.config,
+                parent: new.parent,
                 kind,
             },
         ));
@@ -307,11 +320,23 @@ pub(crate) fn discard_output<S>(rt: &mut Runtime<S>, id: MonitorId) {
 /// What it has said so far is still written as far as the chardev takes it. Any
 /// callback may call this, the handler of a command of this very monitor too;
 /// that command is then not answered.
+///
+/// The clients of a chardev that serves several lose their sessions and their
+/// connections, if it is their monitor, or one of the sessions, that is
+/// removed.
 pub fn monitor_remove<S>(rt: &mut Runtime<S>, id: MonitorId) {
+    let is_session = rt.monitors.get(id).is_some_and(|mon| mon.parent.is_some());
+    monitor_remove_with(rt, id, is_session);
+}
+
+/// The same, the chardev included if it is to go as well.
+pub(crate) fn monitor_remove_with<S>(rt: &mut Runtime<S>, id: MonitorId, chardev: bool) {
     monitor_flush(rt, id);
     discard_output(rt, id);
     if let Some(mon) = rt.monitors.remove(id) {
-        qemu_chr_fe_deinit(rt, mon.fe, false);
+        remove_clients(rt, id, mon.fe);
+        qemu_chr_fe_deinit(rt, mon.fe, chardev);
+        rt.monitor_removed(id);
     }
 }
 

@@ -179,6 +179,7 @@ impl<C> QmpCommandList<C> {
 /// One execution of a command: its arguments, and where its return value goes.
 pub struct Call<'a> {
     args: QDict,
+    keyval: bool,
     policy: CompatPolicy,
     out: &'a mut JsonWriter,
 }
@@ -187,7 +188,20 @@ impl<'a> Call<'a> {
     /// A call with these arguments that writes its return value, if it has
     /// one, where `out` stands.
     pub fn new(args: QDict, policy: CompatPolicy, out: &'a mut JsonWriter) -> Self {
-        Call { args, policy, out }
+        Call {
+            args,
+            keyval: false,
+            policy,
+            out,
+        }
+    }
+
+    /// The same call, whose arguments a person wrote as `key=value`: all scalars
+    /// are text, which is read as what each argument is declared to be.
+    #[must_use]
+    pub fn keyval(mut self) -> Self {
+        self.keyval = true;
+        self
     }
 
     /// Takes the arguments out as they are, for commands with `gen: false`.
@@ -202,7 +216,11 @@ impl<'a> Call<'a> {
     ///
     /// None: the arguments are an object.
     pub fn start_args(&mut self) -> Result<InputVisitor, Error> {
-        let mut v = InputVisitor::new(self.take_args().into(), self.policy);
+        let args = self.take_args();
+        let mut v = match self.keyval {
+            true => InputVisitor::new_keyval(args, self.policy),
+            false => InputVisitor::new(args.into(), self.policy),
+        };
         v.start_struct("")?;
         Ok(v)
     }

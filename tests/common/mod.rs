@@ -4,13 +4,16 @@
 
 pub mod package;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::fs::File;
+use std::io::{BufRead, BufReader, IoSlice, Read, Write};
 use std::net::Shutdown;
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::socket::{sendmsg, ControlMessage::ScmRights, MsgFlags};
 use serde_json::Value;
 
 /// Long enough for a loaded machine; only a failing test waits this long.
@@ -68,7 +71,14 @@ impl Server {
     /// A client of the socket `q`, past greeting and negotiation.
     #[track_caller]
     pub fn qmp(&self) -> Client {
-        let mut client = self.connect();
+        self.qmp_at("q")
+    }
+
+    /// A client of another socket of the directory, past greeting and
+    /// negotiation.
+    #[track_caller]
+    pub fn qmp_at(&self, name: &str) -> Client {
+        let mut client = Client::connect(&self.path(name));
         client.expect_greeting();
         assert_eq!(client.ask("qmp_capabilities"), serde_json::json!({}));
         client
@@ -87,6 +97,21 @@ impl Server {
     /// The process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Its resident memory in kB.
+    pub fn resident(&self) -> i64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()));
+        let status = status.expect("the server lives");
+        let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"));
+        let kb = line.and_then(|l| l.split_whitespace().next());
+        kb.and_then(|kb| kb.parse().ok()).expect("a number of kB")
+    }
+
+    /// How many descriptors it has open.
+    pub fn open_fds(&self) -> usize {
+        let dir = format!("/proc/{}/fd", self.pid());
+        std::fs::read_dir(dir).expect("the server lives").count()
     }
 
     /// Sends a signal.
@@ -165,6 +190,16 @@ impl Client {
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
         let mut stream = self.stream.get_ref();
         stream.write_all(bytes.as_ref()).expect("the server reads");
+    }
+
+    /// Sends bytes in one message with descriptors.
+    #[track_caller]
+    pub fn send_with(&mut self, bytes: impl AsRef<[u8]>, files: &[&File]) {
+        let fds: Vec<_> = files.iter().map(|file| file.as_raw_fd()).collect();
+        let (iov, rights) = ([IoSlice::new(bytes.as_ref())], [ScmRights(&fds)]);
+        let fd = self.socket().as_raw_fd();
+        let sent = sendmsg::<()>(fd, &iov, &rights, MsgFlags::empty(), None);
+        assert_eq!(sent.expect("the server reads"), bytes.as_ref().len());
     }
 
     /// No more will be sent.

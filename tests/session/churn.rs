@@ -5,133 +5,29 @@
 //! `QMONITOR_CHURN=1000000` makes that many steps, `QMONITOR_CHURN_SEED` takes
 //! another seed.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use qmonitor::chardev::memory::MemoryPeer;
 use qmonitor::chardev::{qemu_chr_be_can_write, qemu_chr_be_event, ChrEvent};
 use qmonitor::main_loop::Host;
-use serde_json::Value;
 
+use crate::model::{Model, Rng};
 use crate::world::*;
-
-/// xorshift64*
-struct Rng(u64);
-
-impl Rng {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32) % n
-    }
-}
-
-#[derive(Debug, Clone, PartialEq)]
-enum Reply {
-    Ok,
-    Error,
-}
-
-/// What a request should be answered with, in band in this order.
-#[derive(Debug)]
-struct Asked {
-    id: i64,
-    reply: Reply,
-    /// The event that the command causes.
-    event: Option<String>,
-}
 
 struct Client {
     peer: MemoryPeer,
-    connected: bool,
     /// Input was sent while the session did not read; a client that is cut off
     /// now would leave it to the next one.
     unread: bool,
-    greeted: bool,
-    /// The request for negotiation, and whether it asks for out-of-band.
-    negotiation: Option<(i64, bool)>,
-    negotiated: bool,
-    oob: bool,
-    in_band: VecDeque<Asked>,
-    out_of_band: Vec<i64>,
-    /// Events of its own commands that were seen, until their reply.
-    seen: Vec<String>,
-    partial: Vec<u8>,
+    model: Model,
 }
 
 impl Client {
     fn new(peer: MemoryPeer) -> Self {
         Client {
             peer,
-            connected: false,
             unread: false,
-            greeted: false,
-            negotiation: None,
-            negotiated: false,
-            oob: false,
-            in_band: VecDeque::new(),
-            out_of_band: Vec::new(),
-            seen: Vec::new(),
-            partial: Vec::new(),
-        }
-    }
-
-    fn is_owed_nothing(&self) -> bool {
-        self.in_band.is_empty() && self.out_of_band.is_empty()
-    }
-
-    /// Takes output and holds it against the model.
-    fn read(&mut self, bytes: &[u8]) {
-        self.partial.extend(bytes);
-        while let Some(end) = self.partial.iter().position(|b| *b == b'\n') {
-            let rest = self.partial.split_off(end + 1);
-            let line = std::mem::replace(&mut self.partial, rest);
-            let text = String::from_utf8(line).unwrap();
-            let line = text.strip_suffix("\r\n").expect("CR LF");
-            self.hear(line);
-        }
-    }
-
-    fn hear(&mut self, line: &str) {
-        assert!(self.connected, "nobody is there to hear {line}");
-        if !self.greeted {
-            assert_eq!(line, GREETING);
-            self.greeted = true;
-            return;
-        }
-        let message: Value = serde_json::from_str(line).unwrap();
-        if message.get("event").is_some() {
-            assert!(self.negotiated, "an event before negotiation: {line}");
-            self.seen
-                .push(message["data"]["id"].as_str().unwrap().to_owned());
-            return;
-        }
-        let id = message["id"]
-            .as_i64()
-            .unwrap_or_else(|| panic!("whose is {line}"));
-        if let Some(at) = self.out_of_band.iter().position(|other| *other == id) {
-            self.out_of_band.remove(at);
-            return;
-        }
-        let asked = self.in_band.pop_front();
-        let asked = asked.unwrap_or_else(|| panic!("nobody asked for {line}"));
-        assert_eq!(asked.id, id, "{asked:?} is next, not {line}");
-        let reply = match message.get("return") {
-            Some(_) => Reply::Ok,
-            None => Reply::Error,
-        };
-        assert_eq!(asked.reply, reply, "{line}");
-        if let Some(event) = asked.event {
-            let seen = self.seen.contains(&event);
-            assert!(seen, "the reply came before its event: {line}");
-        }
-        if self.in_band.is_empty() {
-            self.seen.clear();
-        }
-        if let Some((_, oob)) = self.negotiation.take_if(|(wanted, _)| *wanted == id) {
-            self.negotiated = true;
-            self.oob = oob;
+            model: Model::default(),
         }
     }
 }
@@ -180,7 +76,7 @@ impl Churn {
         let n = self.rng.below(MONITORS as u64) as usize;
         let peer = self.clients[n].peer;
         match self.rng.below(100) {
-            0..=9 if !self.clients[n].connected => self.connect(n),
+            0..=9 if !self.clients[n].model.connected => self.connect(n),
             0..=4 => self.disconnect(n),
             5..=14 => self.negotiate(n),
             15..=64 => self.request(n),
@@ -210,12 +106,12 @@ impl Churn {
     fn read(&mut self, n: usize) {
         let peer = self.clients[n].peer;
         let bytes = peer.output(&mut self.w.rt);
-        self.clients[n].read(&bytes);
+        self.clients[n].model.read(&bytes);
     }
 
     fn connect(&mut self, n: usize) {
         let peer = self.clients[n].peer;
-        self.clients[n].connected = true;
+        self.clients[n].model.connected = true;
         peer.open(&mut self.w.rt);
         self.counts[1] += 1;
     }
@@ -231,7 +127,7 @@ impl Churn {
             return;
         }
         self.read(n);
-        self.counts[2] += u64::from(!self.clients[n].is_owed_nothing());
+        self.counts[2] += u64::from(!self.clients[n].model.is_owed_nothing());
         qemu_chr_be_event(&mut self.w.rt, peer.chardev(), ChrEvent::Closed);
         // What was said to it is not for the next one.
         peer.output(&mut self.w.rt);
@@ -244,67 +140,24 @@ impl Churn {
     }
 
     fn negotiate(&mut self, n: usize) {
-        let client = &self.clients[n];
-        if !client.connected || client.negotiated || client.negotiation.is_some() {
+        let model = &self.clients[n].model;
+        if !model.connected || model.negotiated || model.negotiation.is_some() {
             return;
         }
         let (id, oob) = (self.id(), self.rng.below(2) == 0);
-        let enable = if oob { "'oob'" } else { "" };
-        let client = &mut self.clients[n];
-        client.negotiation = Some((id, oob));
-        client.in_band.push_back(Asked {
-            id,
-            reply: Reply::Ok,
-            event: None,
-        });
-        let request = capabilities_request(enable);
-        self.send(
-            n,
-            format!("{}, 'id': {id}}}", &request[..request.len() - 1]),
-        );
+        let text = self.clients[n].model.negotiate(id, oob);
+        self.send(n, text);
     }
 
     fn request(&mut self, n: usize) {
-        if !self.clients[n].connected {
+        if !self.clients[n].model.connected {
             return;
         }
         let id = self.id();
-        // Past negotiation by the time this is executed.
-        let ready = self.clients[n].negotiated || self.clients[n].negotiation.is_some();
-        let mut asked = Asked {
-            id,
-            reply: Reply::Ok,
-            event: None,
-        };
-        let text = match self.rng.below(12) {
-            0..=4 => note_req("n", id),
-            5..=6 => {
-                asked.event = Some(format!("inner{id}"));
-                format!("{{'execute': 'emit', 'arguments': {{'id': 'inner{id}'}}, 'id': {id}}}")
-            }
-            7 => req("hold", id),
-            8 => {
-                asked.reply = Reply::Error;
-                req("nope", id)
-            }
-            9 => {
-                asked.reply = Reply::Error;
-                format!("{{'execute': {id}, 'id': {id}}}")
-            }
-            10 => format!("{{'execute': 'big', 'arguments': {{'size': 20000}}, 'id': {id}}}"),
-            _ => {
-                // Answered at once, whatever the answer is.
-                self.clients[n].out_of_band.push(id);
-                let command = ["note-oob", "hold-oob", "nope"][self.rng.below(3) as usize];
-                self.counts[3] += 1;
-                return self.send(n, oob(command, id));
-            }
-        };
-        if !ready {
-            asked.reply = Reply::Error;
-            asked.event = None;
-        }
-        self.clients[n].in_band.push_back(asked);
+        let model = &mut self.clients[n].model;
+        let before = model.out_of_band.len();
+        let text = model.request(&mut self.rng, id);
+        self.counts[3] += (model.out_of_band.len() - before) as u64;
         self.send(n, text);
     }
 
@@ -330,25 +183,25 @@ impl Churn {
             }
             for n in 0..MONITORS {
                 let bytes = self.clients[n].peer.recv(&mut self.w.rt);
-                self.clients[n].read(&bytes);
+                self.clients[n].model.read(&bytes);
             }
             if self.w.rt.state.held.is_empty() {
                 break;
             }
         }
         for client in &self.clients {
+            let model = &client.model;
             assert!(
-                client.is_owed_nothing(),
+                model.is_owed_nothing(),
                 "unanswered: {:?}, out of band {:?}",
-                client.in_band,
-                client.out_of_band
+                model.in_band,
+                model.out_of_band
             );
-            assert!(client.partial.is_empty());
         }
     }
 }
 
-fn number(name: &str) -> Option<u64> {
+pub fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 

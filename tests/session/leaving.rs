@@ -4,8 +4,11 @@ use std::io::Read;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+use qmonitor::chardev::{qemu_chr_find, ChardevHost};
 use qmonitor::main_loop::TimeSource;
-use qmonitor::monitor::{monitor_remove, qapi_event_emit, MonitorMode};
+use qmonitor::monitor::{
+    monitor_remove, qapi_event_emit, MonitorCloseAction, MonitorMode, MonitorOptions,
+};
 use qmonitor::qapi::QDict;
 
 use crate::world::*;
@@ -190,4 +193,135 @@ fn removing_what_is_gone_does_nothing() {
     w.monitor_on(a, false);
     monitor_remove(&mut w.rt, id);
     w.connect(a, "");
+}
+
+/// One request that is held and three behind it, two of which fit in the queue
+/// if there is out-of-band execution.
+fn four_requests() -> String {
+    req("hold", 0) + &note_req("a", 1) + &note_req("b", 2) + &note_req("c", 3)
+}
+
+#[test]
+fn who_stops_sending_gets_all_answers_before_the_end() {
+    for capabilities in ["", "'oob'"] {
+        let mut w = World::new();
+        let a = w.monitor("a");
+        w.connect(a, capabilities);
+        w.send(a, four_requests());
+        a.half_close(&mut w.rt);
+        assert!(w.is_open(a));
+        w.release();
+        w.expect(a, &[ok(0), ok(1), ok(2), ok(3)]);
+        w.expect_notes(&["a", "b", "c"]);
+        assert!(!w.is_open(a));
+    }
+}
+
+#[test]
+fn a_command_of_a_former_client_is_not_waited_for() {
+    let mut w = World::new();
+    let a = w.oob_client("a");
+    w.send(a, oob("hold-oob", 1));
+    w.settle();
+    a.close(&mut w.rt);
+    w.settle();
+    w.connect(a, "");
+    a.half_close(&mut w.rt);
+    assert!(!w.is_open(a));
+}
+
+#[test]
+fn who_stops_sending_may_take_its_time_to_read() {
+    let mut w = World::new();
+    let a = w.client("a");
+    a.limit(&mut w.rt, 10);
+    w.send(a, note_req("a", 1) + &note_req("b", 2));
+    a.half_close(&mut w.rt);
+    w.settle();
+    assert_eq!(a.output(&mut w.rt), b"{\"return\":");
+    w.advance(10_000);
+    assert!(w.is_open(a));
+    let mut rest = String::new();
+    loop {
+        let more = a.output(&mut w.rt);
+        if more.is_empty() {
+            break;
+        }
+        rest += std::str::from_utf8(&more).unwrap();
+        w.settle();
+    }
+    assert!(rest.ends_with(&format!("{}\r\n", ok(2))), "{rest}");
+    assert!(!w.is_open(a));
+}
+
+#[test]
+fn what_a_client_that_is_gone_has_queued_is_dropped() {
+    let mut w = World::new();
+    let a = w.oob_client("a");
+    w.send(a, four_requests());
+    w.settle();
+    a.close(&mut w.rt);
+    w.settle();
+    w.release();
+    w.connect(a, "");
+    w.expect_notes(&[]);
+}
+
+#[test]
+fn with_drain_on_close_it_is_carried_out_and_the_next_client_waits_for_that() {
+    for capabilities in ["", "'oob'"] {
+        let mut w = World::new();
+        let drain = MonitorOptions {
+            drain_on_close: Some(true),
+            ..MonitorOptions::new("")
+        };
+        let a = w.client_with(capabilities, drain);
+        w.send(a, four_requests());
+        a.close(&mut w.rt);
+        w.advance(60_000);
+        assert!(w.is_open(a), "the next client has to wait");
+        w.release();
+        assert!(!w.is_open(a));
+        w.expect_notes(&["a", "b", "c"]);
+    }
+}
+
+#[test]
+fn what_is_drained_does_not_outlive_the_program() {
+    let mut w = World::new();
+    let drain = MonitorOptions {
+        drain_on_close: Some(true),
+        ..MonitorOptions::new("")
+    };
+    let a = w.client_with("'oob'", drain);
+    w.send(a, req("quit", 0) + &note_req("behind", 1));
+    a.close(&mut w.rt);
+    assert_eq!(w.rt.run().unwrap(), 0);
+    assert_eq!(w.now_ns(), 0);
+    w.expect_notes(&[]);
+}
+
+#[test]
+fn a_monitor_can_go_with_its_client_and_take_its_chardev_along() {
+    for capabilities in ["", "'oob'"] {
+        let mut w = World::new();
+        let delete = MonitorOptions {
+            close_action: Some(MonitorCloseAction::Delete),
+            ..MonitorOptions::new("")
+        };
+        let b = w.client("b");
+        let a = w.client_with(capabilities, delete);
+        w.send(a, four_requests());
+        w.settle();
+        a.close(&mut w.rt);
+        w.settle();
+        // What it has under way does not keep it.
+        assert_eq!(qemu_chr_find(&w.rt, "client"), None);
+        assert_eq!(w.rt.chardevs().len(), 1);
+        w.release();
+        w.settle();
+        w.expect_notes(&[]);
+        w.send(b, note_req("n", 1));
+        w.expect(b, &[ok(1)]);
+    }
 }

@@ -10,9 +10,15 @@
 mod churn;
 mod deferred;
 mod events;
+#[path = "../common/fd_guard.rs"]
+mod fd_guard;
+mod fds;
 mod leaving;
+mod listener;
+mod model;
 mod nested;
 mod output;
+mod policy;
 mod queue;
 mod wire;
 mod world;

@@ -13,11 +13,11 @@ use crate::wire::wire;
 use crate::world::*;
 
 /// What the ends of wires listen with: they keep what they hear.
-const LISTEN: CharHandlers<Rt> = CharHandlers {
-    can_read: |_, _| usize::MAX,
-    read: |rt, n, bytes| rt.state.heard[n as usize].extend(bytes),
-    event: |_, _, _| {},
-};
+const LISTEN: CharHandlers<Rt> = CharHandlers::new(
+    |_, _| usize::MAX,
+    |rt, n, bytes| rt.state.heard[n as usize].extend(bytes),
+    |_, _, _| {},
+);
 
 fn monitor_on(w: &mut World, chr: ChardevId) -> MonitorId {
     let options = MonitorOptions {

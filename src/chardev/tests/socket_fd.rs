@@ -44,7 +44,6 @@ fn descriptors_wait_for_a_taker_and_newer_ones_replace_them() {
     expect(&mut s.app, Some("a"));
     expect(&mut s.app, None);
     send_fds(&client, b"3", &[a.as_raw_fd()]);
-    s.app.turn();
     send_fds(&client, b"4", &[c.as_raw_fd()]);
     s.app.turn();
     expect(&mut s.app, Some("c"));
@@ -75,4 +74,117 @@ fn descriptors_that_nobody_takes_are_closed() {
     drop(client);
     s.app.turn();
     assert!(at_end());
+}
+
+/// What is read, and the name of the descriptor that came just before it.
+fn arrivals(s: &mut Server, front: usize) -> Vec<(String, Option<String>)> {
+    let mut all = Vec::new();
+    while main_loop_wait(&mut s.app, Some(Duration::ZERO)).unwrap() {
+        let bytes = std::mem::take(&mut s.app.fronts[front].got);
+        let fe = s.app.fronts[front].fe;
+        let fd = qemu_chr_fe_get_msgfd(&mut s.app, fe);
+        if !bytes.is_empty() {
+            let text = String::from_utf8(bytes).unwrap();
+            let name = fd.map(|fd| name_of(&fd).rsplit('/').next().unwrap().to_owned());
+            all.push((text, name));
+        }
+    }
+    all
+}
+
+/// One string of all that came, in which a name stands before the byte that
+/// its descriptor came with.
+fn joined(arrivals: &[(String, Option<String>)]) -> String {
+    let piece = |(text, name): &(String, Option<String>)| match name {
+        Some(name) => format!("[{name}]{text}"),
+        None => text.clone(),
+    };
+    arrivals.iter().map(piece).collect()
+}
+
+#[test]
+fn a_descriptor_comes_with_the_first_byte_it_was_sent_with() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| std::fs::File::create(dir.path().join(name)).unwrap();
+    let files = [file("a"), file("b"), file("c")];
+    let fd = |n: usize| files[n].as_raw_fd();
+    type Sent<'a> = &'a [(&'a str, &'a [i32])];
+    let cases: [(Sent<'_>, &str); 7] = [
+        (&[("first", &[]), ("second", &[fd(0)])], "first[a]second"),
+        (
+            &[
+                ("one", &[]),
+                ("two", &[]),
+                ("three", &[fd(1)]),
+                ("four", &[]),
+            ],
+            "onetwo[b]threefour",
+        ),
+        (&[("x", &[fd(0)]), ("y", &[fd(1)])], "[a]x[b]y"),
+        (
+            &[
+                ("long", &[fd(0)]),
+                ("short", &[fd(1), fd(2)]),
+                ("end", &[fd(2)]),
+            ],
+            "[a]long[b]short[c]end",
+        ),
+        (
+            &[("a message", &[fd(2)]), (" without", &[])],
+            "[c]a message without",
+        ),
+        (&[("same", &[fd(0)]), ("fd", &[fd(0)])], "[a]same[a]fd"),
+        (&[("none", &[]), ("at all", &[])], "noneat all"),
+    ];
+    let mut s = Server::new("");
+    let front = s.app.attach(s.chr);
+    let client = s.connect();
+    for (sent, expected) in cases {
+        for (bytes, fds) in sent {
+            send_fds(&client, bytes.as_bytes(), fds);
+        }
+        let got = arrivals(&mut s, front);
+        assert_eq!(joined(&got), expected);
+        // The same with a front end that takes three bytes at a time.
+        s.app.fronts[front].room = 3;
+        for (bytes, fds) in sent {
+            send_fds(&client, bytes.as_bytes(), fds);
+        }
+        let got = arrivals(&mut s, front);
+        assert_eq!(joined(&got), expected);
+        s.app.fronts[front].room = usize::MAX;
+    }
+}
+
+/// A client that has not passed any for long is not looked at any more; when one
+/// comes all the same, it comes, and from then on with its byte again.
+#[test]
+fn descriptors_of_a_client_that_had_none_for_long_come_too() {
+    let mut s = Server::new("");
+    let front = s.app.attach(s.chr);
+    let client = s.connect();
+    for _ in 0..100 {
+        send_fds(&client, b"x", &[]);
+        s.app.turn();
+    }
+    s.app.expect_input(front, "x".repeat(100));
+    let file = std::fs::File::open("/dev/null").unwrap();
+    send_fds(&client, b"first", &[]);
+    send_fds(&client, b"second", &[file.as_raw_fd()]);
+    assert_eq!(joined(&arrivals(&mut s, front)), "[null]firstsecond");
+    send_fds(&client, b"first", &[]);
+    send_fds(&client, b"second", &[file.as_raw_fd()]);
+    assert_eq!(joined(&arrivals(&mut s, front)), "first[null]second");
+}
+
+#[test]
+fn what_comes_without_a_descriptor_is_read_at_once() {
+    let mut s = Server::new("");
+    let front = s.app.attach(s.chr);
+    let client = s.connect();
+    send_fds(&client, b"first", &[]);
+    send_fds(&client, b"second", &[]);
+    s.app.turn();
+    s.app.expect_input(front, "firstsecond");
+    assert_eq!(s.app.fronts[front].pieces, [11]);
 }

@@ -1,29 +1,22 @@
-//! Commands about things that this machine has none of: `absent.json`,
-//! `block.json`, `migration.json`.
+//! Commands about things that this machine has none of, and about the balloon,
+//! which it may have: `absent.json`.
 
 use crate::machine::schema::{
-    AbsentCommands, BalloonInfo, BlockCommands, BlockDeviceInfo, BlockInfo, DumpQueryResult,
-    DumpStatus, JobInfo, MigrationCommands, MigrationInfo, MigrationThreadInfo, MouseInfo,
-    ReplayInfo, ReplayMode, StrOrNull, VncInfo,
+    AbsentCommands, BalloonInfo, DumpQueryResult, DumpStatus, JobInfo, MouseInfo, ReplayInfo,
+    ReplayMode, TpmModel, TpmType, VncInfo,
 };
 use crate::machine::Machine;
-use crate::qapi::{Error, ErrorClass};
+use crate::qapi::Error;
 use crate::Runtime;
 
-fn no_balloon() -> Error {
-    Error::with_class(
-        ErrorClass::DeviceNotActive,
-        "No balloon device has been activated",
-    )
-}
-
 impl AbsentCommands for Machine {
-    fn qmp_query_balloon(_: &mut Runtime<Self>) -> Result<BalloonInfo, Error> {
-        Err(no_balloon())
+    fn qmp_query_balloon(rt: &mut Runtime<Self>) -> Result<BalloonInfo, Error> {
+        let actual = rt.state.balloon_actual()?;
+        Ok(BalloonInfo { actual })
     }
 
-    fn qmp_balloon(_: &mut Runtime<Self>, _value: i64) -> Result<(), Error> {
-        Err(no_balloon())
+    fn qmp_balloon(rt: &mut Runtime<Self>, value: i64) -> Result<(), Error> {
+        rt.state.balloon_request(value)
     }
 
     fn qmp_query_mice(_: &mut Runtime<Self>) -> Result<Vec<MouseInfo>, Error> {
@@ -60,57 +53,12 @@ impl AbsentCommands for Machine {
             clients: None,
         })
     }
-}
 
-impl MigrationCommands for Machine {
-    fn qmp_query_migrate(_: &mut Runtime<Self>) -> Result<MigrationInfo, Error> {
-        Ok(MigrationInfo {
-            status: None,
-            ram: None,
-            vfio: None,
-            xbzrle_cache: None,
-            total_time: None,
-            expected_downtime: None,
-            downtime: None,
-            setup_time: None,
-            cpu_throttle_percentage: None,
-            error_desc: None,
-            blocked_reasons: None,
-            postcopy_blocktime: None,
-            postcopy_vcpu_blocktime: None,
-            socket_address: None,
-            dirty_limit_throttle_time_per_round: None,
-            dirty_limit_ring_full_time: None,
-        })
-    }
-
-    fn qmp_query_migrationthreads(
-        _: &mut Runtime<Self>,
-    ) -> Result<Vec<MigrationThreadInfo>, Error> {
-        Ok(Vec::new())
-    }
-}
-
-impl BlockCommands for Machine {
-    fn qmp_query_block(_: &mut Runtime<Self>) -> Result<Vec<BlockInfo>, Error> {
+    fn qmp_query_tpm_models(_: &mut Runtime<Self>) -> Result<Vec<TpmModel>, Error> {
         Ok(Vec::new())
     }
 
-    fn qmp_query_named_block_nodes(
-        _: &mut Runtime<Self>,
-        _flat: Option<bool>,
-    ) -> Result<Vec<BlockDeviceInfo>, Error> {
+    fn qmp_query_tpm_types(_: &mut Runtime<Self>) -> Result<Vec<TpmType>, Error> {
         Ok(Vec::new())
-    }
-
-    fn qmp_x_blockdev_set_iothread(
-        _: &mut Runtime<Self>,
-        node_name: String,
-        _iothread: StrOrNull,
-        _force: Option<bool>,
-    ) -> Result<(), Error> {
-        Err(Error::new(format!(
-            "Failed to find node with node-name='{node_name}'"
-        )))
     }
 }

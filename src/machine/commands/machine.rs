@@ -1,8 +1,9 @@
 //! What the machine is: `machine.json`.
 
+use crate::machine::board::{all_classes, MachineClass};
 use crate::machine::schema::{
-    CpuInfoFast, CurrentMachineParams, HostMemPolicy, HumanReadableText, IOThreadInfo, KvmInfo,
-    MachineCommands, MachineInfo, Memdev, MemoryInfo, NameInfo, SysEmuTarget, TargetInfo, UuidInfo,
+    CurrentMachineParams, HostMemPolicy, HumanReadableText, IOThreadInfo, KvmInfo, MachineCommands,
+    MachineInfo, Memdev, MemoryInfo, NameInfo, SysEmuTarget, TargetInfo, UuidInfo,
 };
 use crate::machine::Machine;
 use crate::qapi::Error;
@@ -37,16 +38,10 @@ impl MachineCommands for Machine {
         })
     }
 
-    fn qmp_query_cpus_fast(_: &mut Runtime<Self>) -> Result<Vec<CpuInfoFast>, Error> {
-        Ok(Vec::new())
-    }
-
     fn qmp_query_iothreads(rt: &mut Runtime<Self>) -> Result<Vec<IOThreadInfo>, Error> {
-        // All run in the one thread there is, whose number is the process's.
-        let thread_id = i64::from(std::process::id());
         let info = |params: crate::machine::objects::IothreadParams| IOThreadInfo {
             id: params.id,
-            thread_id,
+            thread_id: params.thread_id,
             poll_max_ns: params.poll_max_ns,
             poll_grow: params.poll_grow,
             poll_shrink: params.poll_shrink,
@@ -101,19 +96,20 @@ impl MachineCommands for Machine {
         _: &mut Runtime<Self>,
         compat_props: Option<bool>,
     ) -> Result<Vec<MachineInfo>, Error> {
-        Ok(vec![MachineInfo {
-            name: "none".into(),
-            alias: None,
+        let info = |class: &MachineClass| MachineInfo {
+            name: class.name.into(),
+            alias: class.alias.map(str::to_owned),
             is_default: None,
-            cpu_max: 1,
-            hotpluggable_cpus: false,
-            numa_mem_supported: false,
-            deprecated: false,
-            default_cpu_type: None,
-            default_ram_id: Some("ram".into()),
-            acpi: false,
+            cpu_max: class.cpu_max.into(),
+            hotpluggable_cpus: class.is_pc(),
+            numa_mem_supported: class.numa_mem_supported,
+            deprecated: class.deprecated,
+            default_cpu_type: class.default_cpu_type().map(str::to_owned),
+            default_ram_id: Some(class.default_ram_id().into()),
+            acpi: class.is_pc(),
             compat_props: compat_props.filter(|wanted| *wanted).map(|_| Vec::new()),
-        }])
+        };
+        Ok(all_classes().map(info).collect())
     }
 
     fn qmp_query_current_machine(_: &mut Runtime<Self>) -> Result<CurrentMachineParams, Error> {

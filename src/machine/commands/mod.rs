@@ -6,7 +6,10 @@
 //! returns, so clients see them before the reply, as with QEMU.
 
 mod absent;
+mod block;
+mod cpu;
 mod machine;
+mod migration;
 mod net;
 mod objects;
 mod qdev;
@@ -17,8 +20,9 @@ mod ui;
 #[cfg(test)]
 mod tests;
 
+pub use block::blockdev_from_cli;
 pub use net::{netdev_from_cli, netdev_from_options, netdev_options, QEMU_NETDEV_OPTS};
-pub use objects::{object_from_cli, object_from_text};
+pub use objects::{is_made_after_chardevs, object_from_cli, object_from_text};
 pub use qdev::device_from_cli;
 pub use qom::chardev_nodes;
 pub use ui::no_console;
@@ -29,7 +33,16 @@ use super::schema::{
     qapi_event_send_shutdown, qapi_event_send_stop, ShutdownCause,
 };
 use super::{hmp_cmds, Machine};
+use crate::monitor::TlsLookup;
 use crate::Runtime;
+
+/// Commands that change nothing although they are not called `query-*`.
+const READ_ONLY: &[&str] = &[
+    "qom-get",
+    "qom-list",
+    "qom-list-properties",
+    "qom-list-types",
+];
 
 /// Adds the machine's commands, QMP and HMP, to a runtime, and has `quit` tell
 /// clients of the shutdown.
@@ -38,6 +51,12 @@ pub fn register(rt: &mut Runtime<Machine>) {
     rt.set_quit_handler(|rt| {
         rt.state.run.quit_request(ShutdownCause::HostQmpQuit);
         main_loop_should_exit(rt);
+    });
+    rt.set_monitor_removed_handler(objects::monitor_removed);
+    rt.add_read_only_commands(READ_ONLY);
+    rt.set_tls_lookup(TlsLookup {
+        creds: Machine::tls_creds,
+        authz: Machine::authz_is_allowed,
     });
     hmp_cmds::register(rt);
 }

@@ -15,6 +15,7 @@ pub static QEMU_NETDEV_OPTS: QemuOptsList = QemuOptsList {
     name: "netdev",
     implied_opt_name: Some("type"),
     desc: &[],
+    extensions: &[],
 };
 
 impl NetCommands for Machine {

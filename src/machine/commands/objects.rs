@@ -1,9 +1,13 @@
 //! Making and deleting objects: from a client, from a command line, from a
 //! person, all by way of `ObjectOptions`; and lending them chardevs.
 
-use crate::chardev::{qemu_chr_fe_deinit, qemu_chr_fe_init, qemu_chr_find, CharFrontend};
-use crate::machine::schema::ObjectOptions;
+use crate::chardev::{
+    qemu_chr_fe_deinit, qemu_chr_fe_init, qemu_chr_fe_set_open, qemu_chr_find, CharFrontend,
+};
+use crate::machine::qom::ObjectId;
+use crate::machine::schema::{ObjectOptions, ObjectType};
 use crate::machine::Machine;
+use crate::monitor::{monitor_remove, MonitorId};
 use crate::qapi::json::qobject_from_json;
 use crate::qapi::visit::{keyval_parse, to_qobject, InputVisitor, QapiType};
 use crate::qapi::{Error, ErrorClass, QDict, QObject};
@@ -15,22 +19,38 @@ pub(super) fn object_add(rt: &mut Runtime<Machine>, options: &ObjectOptions) -> 
     };
     let policy = rt.policy;
     let id = rt.state.object_add(options, policy)?;
-    let Some(label) = rt.state.chardev_wanted(id) else {
-        return Ok(());
-    };
-    match lend_chardev(rt, &label) {
-        Ok(frontend) => {
-            rt.state.frontends.insert(id, frontend);
-            Ok(())
-        }
-        Err(e) => {
-            rt.state.unparent(id);
-            Err(e)
-        }
+    let attached = attach(rt, id);
+    if attached.is_err() {
+        rt.state.unparent(id);
+    }
+    attached
+}
+
+/// Does what an object needs the program for.
+fn attach(rt: &mut Runtime<Machine>, id: ObjectId) -> Result<(), Error> {
+    if let Some(label) = rt.state.chardev_wanted(id) {
+        let frontend = lend_chardev(rt, &label)?;
+        qemu_chr_fe_set_open(rt, frontend, true);
+        rt.state.frontends.insert(id, frontend);
+    }
+    if let Some(options) = rt.state.monitor_wanted(id) {
+        let monitor = rt.monitor_init(&options?)?;
+        rt.state.monitors.insert(id, monitor);
+    }
+    Ok(())
+}
+
+/// A monitor is gone, which may be because its client is: so is its object.
+pub(super) fn monitor_removed(rt: &mut Runtime<Machine>, monitor: MonitorId) {
+    let mut monitors = rt.state.monitors.iter();
+    let found = monitors.find_map(|(id, m)| (*m == monitor).then_some(*id));
+    if let Some(id) = found {
+        rt.state.monitors.remove(&id);
+        rt.state.unparent(id);
     }
 }
 
-fn lend_chardev(rt: &mut Runtime<Machine>, label: &str) -> Result<CharFrontend, Error> {
+pub(super) fn lend_chardev(rt: &mut Runtime<Machine>, label: &str) -> Result<CharFrontend, Error> {
     let chr = qemu_chr_find(rt, label).ok_or_else(|| {
         Error::with_class(
             ErrorClass::DeviceNotFound,
@@ -40,8 +60,23 @@ fn lend_chardev(rt: &mut Runtime<Machine>, label: &str) -> Result<CharFrontend, 
     qemu_chr_fe_init(rt, chr)
 }
 
+/// Deletes an object; a monitor ends with it.
+///
+/// The monitor that the command comes from cannot be deleted, as in QEMU: the
+/// reply could not be sent. With `close-action=delete` it goes when its client
+/// leaves.
 pub(super) fn object_del(rt: &mut Runtime<Machine>, name: &str) -> Result<(), Error> {
     let id = rt.state.user_object(name);
+    let monitor = id.and_then(|id| rt.state.monitors.get(&id).copied());
+    if let Some(monitor) = monitor {
+        if rt.is_current_monitor(monitor) {
+            return Err(Error::new(format!(
+                "monitor '{name}' cannot be deleted by its own client"
+            )));
+        }
+        monitor_remove(rt, monitor);
+        return Ok(());
+    }
     rt.state.object_del(name)?;
     if let Some(frontend) = id.and_then(|id| rt.state.frontends.remove(&id)) {
         qemu_chr_fe_deinit(rt, frontend, false);
@@ -56,6 +91,17 @@ fn parse(rt: &Runtime<Machine>, text: &str) -> Result<ObjectOptions, Error> {
         false => InputVisitor::new_keyval(keyval_parse(text, Some("qom-type"))?, rt.policy),
     };
     ObjectOptions::visit_in(&mut v, "")
+}
+
+/// Whether the argument of `-object` is about an object that uses a chardev,
+/// and so has to wait for the chardevs. Of an argument that cannot be read the
+/// answer is no: the error is reported when it is carried out.
+pub fn is_made_after_chardevs(rt: &Runtime<Machine>, text: &str) -> bool {
+    let options = parse(rt, text);
+    matches!(
+        options.as_ref().map(ObjectOptions::qom_type),
+        Ok(ObjectType::MonitorHmp | ObjectType::MonitorQmp | ObjectType::RngEgd)
+    )
 }
 
 /// Makes an object from the text of HMP's `object_add`.

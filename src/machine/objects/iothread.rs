@@ -1,10 +1,12 @@
 //! Event loops: `iothread` and `main-loop`.
 //!
-//! There are no threads here; an iothread is its parameters. Its `thread-id` is
-//! that of the one thread there is.
+//! An iothread has a thread of the host, which waits: all is done by the main loop.
+
+use std::time::Duration;
 
 use super::{never, OBJECT};
 use crate::machine::qom::{Getter, ObjectId, ObjectType, Property, PropertyInput};
+use crate::machine::thread::HostThread;
 use crate::machine::Machine;
 use crate::monitor::hash_order::hash_order;
 use crate::qapi::Error;
@@ -24,15 +26,18 @@ static EVENT_LOOP_BASE: ObjectType = ObjectType {
     )
 };
 
-static IOTHREAD: ObjectType = ObjectType::new_user_creatable(
-    "iothread",
-    &EVENT_LOOP_BASE,
-    &[
-        Property::new("poll-max-ns", "int", Getter::Int(32768), Some(set_param)),
-        Property::new("poll-grow", "int", Getter::Int(0), Some(set_param)),
-        Property::new("poll-shrink", "int", Getter::Int(0), Some(set_param)),
-    ],
-);
+static IOTHREAD: ObjectType = ObjectType {
+    complete: Some(start_thread),
+    ..ObjectType::new_user_creatable(
+        "iothread",
+        &EVENT_LOOP_BASE,
+        &[
+            Property::new("poll-max-ns", "int", Getter::Int(32768), Some(set_param)),
+            Property::new("poll-grow", "int", Getter::Int(0), Some(set_param)),
+            Property::new("poll-shrink", "int", Getter::Int(0), Some(set_param)),
+        ],
+    )
+};
 
 static MAIN_LOOP: ObjectType = ObjectType {
     can_be_deleted: Some(never),
@@ -75,10 +80,20 @@ fn set_pool(
 fn check_thread_pool(m: &mut Machine, id: ObjectId) -> Result<(), Error> {
     let min = m.int_property(id, "thread-pool-min");
     let max = m.int_property(id, "thread-pool-max");
-    match max == 0 || min > max {
+    match max == 0 || min > max || max > i64::from(i32::MAX) {
         true => Err(Error::new("bad thread-pool-min/thread-pool-max values")),
         false => Ok(()),
     }
+}
+
+fn start_thread(m: &mut Machine, id: ObjectId) -> Result<(), Error> {
+    let name = m.object(id).map_or("", |o| o.name());
+    let name = m.debug_threads.then(|| format!("IO {name}"));
+    let thread = HostThread::start(name, Duration::ZERO)?;
+    if let Some(object) = m.object_mut(id) {
+        object.thread = Some(thread);
+    }
+    Ok(())
 }
 
 fn check_only_main_loop(m: &mut Machine, id: ObjectId) -> Result<(), Error> {
@@ -89,11 +104,13 @@ fn check_only_main_loop(m: &mut Machine, id: ObjectId) -> Result<(), Error> {
     }
 }
 
-/// The parameters of an iothread (`IOThreadInfo`, but for the thread).
+/// An iothread (`IOThreadInfo`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IothreadParams {
     /// Its id.
     pub id: String,
+    /// Its thread on the host.
+    pub thread_id: i64,
     /// Longest time to poll, in nanoseconds.
     pub poll_max_ns: i64,
     /// Factor by which polling time grows.
@@ -113,6 +130,10 @@ impl Machine {
             .filter(|(_, id)| self.object(*id).is_some_and(|o| o.class().is_a("iothread")))
             .map(|(name, id)| IothreadParams {
                 id: name.to_owned(),
+                thread_id: self
+                    .object(id)
+                    .and_then(|o| o.thread.as_ref())
+                    .map_or(0, HostThread::id),
                 poll_max_ns: self.int_property(id, "poll-max-ns"),
                 poll_grow: self.int_property(id, "poll-grow"),
                 poll_shrink: self.int_property(id, "poll-shrink"),

@@ -7,9 +7,10 @@
 //! what needs all properties, opens files, and so on. Whatever fails, nothing
 //! is left behind.
 //!
-//! One thing needs the program around the machine: an object that uses a
-//! chardev ([`Machine::chardev_wanted`]). Whoever calls
-//! [`Machine::object_add`] attaches it, or deletes the object again.
+//! Two things need the program around the machine: an object that uses a
+//! chardev ([`Machine::chardev_wanted`]), and one that is a monitor
+//! ([`Machine::monitor_wanted`]). Whoever calls [`Machine::object_add`] attaches
+//! the one or starts the other, or deletes the object again.
 //!
 //! Types that QEMU has and this program does not are still in the schema, and
 //! are refused the way QEMU refuses what it was built without.
@@ -18,6 +19,8 @@ mod authz;
 mod host;
 mod iothread;
 mod memory_backend;
+mod monitor;
+mod pc;
 mod rng;
 mod secret;
 mod system;
@@ -28,12 +31,13 @@ mod tls;
 mod tests;
 
 use super::qom::{Getter, ObjectId, ObjectType, Property, PropertyInput};
-use super::Machine;
+use super::{board, cpu, qdev, Machine};
 use crate::qapi::{CompatPolicy, Error, QDict, QObject};
 
 pub use iothread::IothreadParams;
 pub use memory_backend::MemdevParams;
-pub(super) use system::{CONTAINER, MEMORY_REGION, NONE_MACHINE, SYSTEM_BUS};
+pub(super) use pc::GENERIC_PC_MACHINE;
+pub(super) use system::{BUS, CONTAINER, MACHINE, MEMORY_REGION, SYSTEM_BUS};
 
 /// What all types are derived from.
 pub(super) static OBJECT: ObjectType = ObjectType {
@@ -49,6 +53,7 @@ pub(super) static OBJECT: ObjectType = ObjectType {
     )],
     complete: None,
     can_be_deleted: None,
+    device: None,
 };
 
 fn class_name(m: &Machine, id: ObjectId) -> QObject {
@@ -59,16 +64,23 @@ fn class_name(m: &Machine, id: ObjectId) -> QObject {
 pub fn all_types() -> impl Iterator<Item = &'static ObjectType> {
     let groups = [
         system::TYPES,
+        pc::TYPES,
+        cpu::TYPES,
         host::TYPES,
         iothread::TYPES,
         memory_backend::TYPES,
+        monitor::TYPES,
         secret::TYPES,
         authz::TYPES,
         rng::TYPES,
         throttle::TYPES,
         tls::TYPES,
     ];
-    groups.into_iter().flatten().copied()
+    let machines = board::all_classes().map(|class| &class.object);
+    let processors = cpu::models::all_models().map(|model| &model.object);
+    let others = groups.into_iter().flatten().copied();
+    let devices = qdev::types();
+    others.chain(devices).chain(machines).chain(processors)
 }
 
 /// The type of that name (`object_class_by_name`).

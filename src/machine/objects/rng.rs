@@ -1,7 +1,9 @@
 //! Sources of random numbers: `rng-builtin`, `rng-random`, `rng-egd`.
 
 use super::OBJECT;
-use crate::machine::qom::{Getter, ObjectId, ObjectType, Property, PropertyInput};
+use crate::machine::qom::{
+    check_incomplete, set_str, Getter, ObjectId, ObjectType, Property, PropertyInput,
+};
 use crate::machine::Machine;
 use crate::qapi::{Error, QObject};
 
@@ -51,15 +53,8 @@ fn set_until_complete(
     property: &'static Property,
     input: &PropertyInput,
 ) -> Result<(), Error> {
-    let value = input.string()?;
-    if m.is_complete(id) {
-        let name = property.name;
-        return Err(Error::new(format!(
-            "Property '{name}' can no longer be set"
-        )));
-    }
-    m.store(id, property, value);
-    Ok(())
+    check_incomplete(m, id, property)?;
+    set_str(m, id, property, input)
 }
 
 /// Nobody draws numbers from it, so it is enough that the file could be opened.

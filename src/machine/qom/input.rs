@@ -44,6 +44,11 @@ impl PropertyInput {
         }
     }
 
+    /// Whether the value is a number of JSON.
+    pub fn is_number(&self) -> bool {
+        matches!(self.value, Value::Json(QObject::Num(_)))
+    }
+
     fn expects(&self, what: &str) -> Error {
         Error::new(format!("Parameter '{}' expects {what}", self.name))
     }

@@ -37,17 +37,20 @@ mod tests;
 use std::collections::BTreeMap;
 
 pub use input::PropertyInput;
+pub(super) use path::device_not_found;
 pub use path::Resolution;
 pub use types::{
-    set_bool, set_link, set_str, set_uint32, set_value, Complete, Getter, ObjectType, Property,
-    Setter,
+    check_incomplete, set_bool, set_link, set_str, set_uint32, set_value, Complete, Getter,
+    ObjectType, Property, Setter,
 };
 pub use walk::{
     qom_list_properties, qom_list_types, ChardevNode, Node, PropertyListing, TypeListing,
 };
 
 use super::memory::Ram;
+use super::thread::HostThread;
 use super::Machine;
+use crate::chardev::TlsCreds;
 use crate::qapi::QObject;
 
 /// Number of an object; never used twice.
@@ -68,6 +71,10 @@ pub struct Object {
     pub(super) complete: bool,
     /// The memory, if that is what the object is for.
     pub(super) ram: Option<Ram>,
+    /// The thread of the host, if the object has one.
+    pub(super) thread: Option<HostThread>,
+    /// The credentials, if that is what the object is for.
+    pub(super) tls: Option<TlsCreds>,
 }
 
 /// All objects, by number.
@@ -90,6 +97,8 @@ impl Objects {
             links: BTreeMap::new(),
             complete: false,
             ram: None,
+            thread: None,
+            tls: None,
         };
         self.map.insert(id, object);
         id
@@ -207,6 +216,14 @@ impl Machine {
     ) {
         if let Some(object) = self.object_mut(id) {
             object.cells.insert(property.name, value.into());
+        }
+    }
+
+    /// Puts a value into the cell of a property that the object's type has.
+    pub(super) fn store_by_name(&mut self, id: ObjectId, name: &str, value: impl Into<QObject>) {
+        let class = self.object(id).map(|o| o.class());
+        if let Some(property) = class.and_then(|c| c.property(name)) {
+            self.store(id, property, value);
         }
     }
 

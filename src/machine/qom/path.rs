@@ -113,7 +113,7 @@ impl Machine {
     }
 }
 
-pub(super) fn device_not_found(path: &str) -> Error {
+pub(in crate::machine) fn device_not_found(path: &str) -> Error {
     Error::with_class(
         ErrorClass::DeviceNotFound,
         format!("Device '{path}' not found"),

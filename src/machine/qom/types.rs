@@ -7,6 +7,7 @@
 //! or change them.
 
 use super::{Machine, ObjectId, PropertyInput};
+use crate::machine::qdev::DeviceClass;
 use crate::qapi::{Error, QObject};
 
 /// Sets a property: reads the input, checks it, and stores it (`set` of
@@ -94,6 +95,8 @@ pub struct ObjectType {
     /// Whether `object-del` may delete such an object now
     /// (`UserCreatableClass::can_be_deleted`).
     pub can_be_deleted: Option<fn(&Machine, ObjectId) -> bool>,
+    /// What makes it a type of devices that users can add.
+    pub device: Option<&'static DeviceClass>,
 }
 
 impl ObjectType {
@@ -107,6 +110,7 @@ impl ObjectType {
             properties: &[],
             complete: None,
             can_be_deleted: None,
+            device: None,
         }
     }
 
@@ -118,6 +122,20 @@ impl ObjectType {
     ) -> Self {
         ObjectType {
             is_abstract: true,
+            properties,
+            ..Self::new(name, parent)
+        }
+    }
+
+    /// A type of devices that users can add.
+    pub const fn new_device(
+        name: &'static str,
+        parent: &'static ObjectType,
+        device: &'static DeviceClass,
+        properties: &'static [Property],
+    ) -> Self {
+        ObjectType {
+            device: Some(device),
             properties,
             ..Self::new(name, parent)
         }
@@ -159,6 +177,21 @@ impl ObjectType {
             .flat_map(|t| t.properties)
             .find(|p| p.name == name)
     }
+}
+
+/// Refuses to change a property that is fixed once its object is complete.
+///
+/// # Errors
+///
+/// The object is complete.
+pub fn check_incomplete(m: &Machine, id: ObjectId, property: &Property) -> Result<(), Error> {
+    if m.object(id).is_some_and(|object| object.complete) {
+        let name = property.name;
+        return Err(Error::new(format!(
+            "Property '{name}' can no longer be set"
+        )));
+    }
+    Ok(())
 }
 
 /// Puts a string into the cell.

@@ -290,6 +290,9 @@ fn programs_change_the_way_of_waiting_at_run_time() {
     real.add_watch(spec(1));
     real.turn(false);
     real.flip_gate(0);
+    real.feed(0);
+    real.feed(1);
+    real.turn(false); // finds the gates closed
     real.turn(false);
     let counters = real.main_loop.counters();
     assert_eq!((counters.upgrades, counters.downgrades), (1, 1));

@@ -45,8 +45,12 @@ fn epoll_is_told_only_what_changed() {
     assert_eq!(cost_of_turn(&mut app), (5, 1), "added");
     assert_eq!(cost_of_turn(&mut app), (5, 0));
     app.open = false;
+    assert_eq!(cost_of_turn(&mut app), (5, 0), "nothing came since");
+    pipe.write();
+    assert_eq!(cost_of_turn(&mut app), (5, 0), "found closed");
     assert_eq!(cost_of_turn(&mut app), (5, 1), "gate closed");
     assert_eq!(cost_of_turn(&mut app), (5, 0));
+    read_byte(&pipe.reader);
     app.open = true;
     assert_eq!(cost_of_turn(&mut app), (5, 1), "gate opened");
     let second = app.logger("second", pipe.fd(), HUP);
@@ -96,12 +100,16 @@ fn fds_that_epoll_refuses_wait_beside_it() {
     app.logger("pipe", pipe.fd(), IN);
     assert_eq!(cost_of_turn(&mut app), (6, 1), "ppoll, then epoll");
     app.open = false;
+    assert_eq!(cost_of_turn(&mut app), (6, 0), "found closed");
     assert_eq!(
         cost_of_turn(&mut app),
         (5, 0),
         "nothing beside epoll any more"
     );
-    assert_eq!(app.log, ["file IN", "file IN", "pipe IN", "pipe IN"]);
+    assert_eq!(
+        app.log,
+        ["file IN", "file IN", "pipe IN", "pipe IN", "pipe IN"]
+    );
 }
 
 #[test]
@@ -308,6 +316,12 @@ fn an_outer_loop_is_told_when_the_next_turn_is_due() {
     app.main_loop.add_watch(watch);
     app.expect(&["file IN"]);
     app.open = false;
+    app.expect(&[]);
+    assert_eq!(
+        app.main_loop.next_timeout(),
+        zero,
+        "its gate was found closed"
+    );
     app.expect(&[]);
     assert_eq!(app.main_loop.next_timeout(), None, "its gate is closed");
 }

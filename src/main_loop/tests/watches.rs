@@ -71,6 +71,54 @@ fn a_gate_that_closes_before_its_watch_runs_is_heeded() {
 }
 
 #[test]
+fn an_idle_watch_with_an_open_gate_is_not_asked() {
+    each_way(|mut app| {
+        let asked = Rc::new(Cell::new(0));
+        let pipes: Vec<Pipe> = (0..8).map(|_| Pipe::new()).collect();
+        for pipe in &pipes {
+            let count = asked.clone();
+            let watch = logger("gated", pipe.fd(), IN).gate(move |app: &App| {
+                count.set(count.get() + 1);
+                app.open
+            });
+            app.main_loop.add_watch(watch);
+        }
+        app.expect(&[]);
+        assert_eq!(asked.replace(0), 8, "each once, as it is new");
+        pipes[0].write();
+        app.expect(&["gated IN"]);
+        assert_eq!(asked.replace(0), 2, "after the wait, before the callback");
+        app.open = false;
+        app.expect(&[]);
+        assert_eq!(asked.replace(0), 1);
+        app.open = true;
+        app.expect(&["gated IN"]);
+        assert_eq!(asked.replace(0), 3, "before the wait too, as it was closed");
+    });
+}
+
+#[test]
+fn time_passes_though_an_fd_behind_a_closed_gate_is_ready() {
+    each_way(|mut app| {
+        let pipe = Pipe::new();
+        let watch = logger("gated", pipe.fd(), IN).gate(|app: &App| app.open);
+        app.main_loop.add_watch(watch);
+        app.expect(&[]);
+        app.open = false;
+        pipe.write();
+        let timer = app
+            .main_loop
+            .timer_new(ClockType::Realtime, "timer", |app: &mut App| {
+                app.say("timer");
+            });
+        let now = app.main_loop.clock_get_ns(ClockType::Realtime);
+        app.main_loop.timer_mod(timer, now + 1_000_000_000);
+        main_loop_wait(&mut app, None).unwrap();
+        assert_eq!(app.log, ["timer"]);
+    });
+}
+
+#[test]
 fn a_gate_of_one_watch_does_not_hide_the_fd_from_another() {
     each_way(|mut app| {
         let (ours, _theirs) = UnixStream::pair().unwrap();

@@ -78,6 +78,8 @@ pub struct HmpArg {
     pub optional: bool,
     /// What TAB offers for it.
     pub completion: CompletionKind,
+    /// What the full editor offers for it where `completion` is nothing.
+    pub full_completion: CompletionKind,
 }
 
 impl HmpArg {
@@ -93,6 +95,7 @@ impl HmpArg {
                 ArgKind::OnOff => CompletionKind::OnOff,
                 _ => CompletionKind::Nothing,
             },
+            full_completion: CompletionKind::Nothing,
         }
     }
 
@@ -105,6 +108,13 @@ impl HmpArg {
     /// The same argument with candidates for TAB.
     pub const fn completes(mut self, completion: CompletionKind) -> Self {
         self.completion = completion;
+        self
+    }
+
+    /// The same argument with candidates that QEMU does not offer, and that only
+    /// the full editor does therefore.
+    pub const fn completes_in_full(mut self, completion: CompletionKind) -> Self {
+        self.full_completion = completion;
         self
     }
 

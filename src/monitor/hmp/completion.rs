@@ -5,7 +5,7 @@
 //! says of that argument. Ids, types and files are the session's business;
 //! for them only the kind is found here.
 
-use super::args::ArgKind;
+use super::args::HmpArg;
 use super::cursor::split_words_for_completion;
 use super::table::{HmpRow, HmpTable};
 
@@ -42,6 +42,16 @@ pub enum CompletionKind {
     BlockDevices,
     /// QMP commands.
     QmpCommands,
+    /// Arguments of the QMP command that was named, as `key=`, and their values.
+    QmpArguments,
+    /// Paths of the composition tree, with `/` at the end where it goes on.
+    QomPaths,
+    /// Properties of the object whose path is the word before.
+    QomProperties,
+    /// What can be logged.
+    LogItems,
+    /// These words.
+    Words(&'static [&'static str]),
     /// Trace events.
     TraceEvents,
     /// What a watchdog can do.
@@ -71,89 +81,111 @@ pub struct Completion {
     /// The start of the word, for [`Readline::complete`](super::Readline::complete).
     /// Candidates that do not start with it are left out there.
     pub word: Vec<u8>,
+    /// The words between the command's name and this one.
+    pub args: Vec<Vec<u8>>,
     /// The candidates.
     pub source: CompletionSource,
     /// What QEMU writes to the server's standard output (an open quote); or nothing.
     pub stdout: Vec<u8>,
 }
 
+/// What decides on candidates beside the line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CompletionScope {
+    /// The machine does not exist yet.
+    pub preconfig: bool,
+    /// What only the full editor offers is wanted too.
+    pub full: bool,
+}
+
 /// Finds out what completes the text before the cursor (QEMU's
-/// `monitor_find_completion`). `preconfig` is true while the machine does not exist.
+/// `monitor_find_completion`).
 pub fn find_completion<F: Copy>(
     before_cursor: &[u8],
     table: &HmpTable<F>,
-    preconfig: bool,
+    scope: CompletionScope,
 ) -> Completion {
+    let mut completion = Completion {
+        word: Vec::new(),
+        args: Vec::new(),
+        source: NOTHING,
+        stdout: Vec::new(),
+    };
     match split_words_for_completion(before_cursor) {
-        Err(stdout) => Completion {
-            word: Vec::new(),
-            source: CompletionSource::Kind(CompletionKind::Nothing),
-            stdout,
-        },
+        Err(stdout) => completion.stdout = stdout,
         Ok(words) => {
-            let source = find_by_table(&words, table, table, preconfig);
+            let (source, args) = find_by_table(&words, table, table, scope);
             let mut word = words.last().cloned().unwrap_or_default();
             if source == CompletionSource::Kind(CompletionKind::Keys) {
                 if let Some(dash) = word.iter().rposition(|&byte| byte == b'-') {
                     word.drain(..=dash);
                 }
             }
-            Completion {
-                word,
-                source,
-                stdout: Vec::new(),
-            }
+            completion.args = args.to_vec();
+            completion.word = word;
+            completion.source = source;
         }
     }
+    completion
 }
 
-fn find_by_table<F: Copy>(
-    words: &[Vec<u8>],
+const NOTHING: CompletionSource = CompletionSource::Kind(CompletionKind::Nothing);
+
+/// The candidates, and the words between the command's name and the last one.
+fn find_by_table<'w, F: Copy>(
+    words: &'w [Vec<u8>],
     table: &HmpTable<F>,
     root: &HmpTable<F>,
-    preconfig: bool,
-) -> CompletionSource {
-    let nothing = CompletionSource::Kind(CompletionKind::Nothing);
-    match words {
-        [] | [_] => CompletionSource::Names(
-            table
-                .commands()
-                .iter()
-                .filter(|command| command.row.is_available(preconfig))
-                .flat_map(|command| command.row.aliases())
-                .collect(),
-        ),
-        [name, rest @ ..] => {
-            let Some(command) = table.find(name) else {
-                return nothing;
-            };
-            if !command.row.is_available(preconfig) {
-                return nothing;
-            }
-            if let Some(sub) = &command.sub {
-                return find_by_table(rest, sub, root, preconfig);
-            }
-            match argument_kind(&command.row, rest.len() - 1) {
-                CompletionKind::Commands => find_by_table(rest, root, root, preconfig),
-                CompletionKind::OnOff => CompletionSource::Names(vec!["off", "on"]),
-                kind => CompletionSource::Kind(kind),
-            }
-        }
+    scope: CompletionScope,
+) -> (CompletionSource, &'w [Vec<u8>]) {
+    let [name, rest @ ..] = words else {
+        return (NOTHING, &[]);
+    };
+    let [args @ .., _] = rest else {
+        let all = table.commands().iter();
+        let available = all.filter(|command| command.row.is_available(scope.preconfig));
+        let names = available.flat_map(|command| command.row.aliases());
+        return (CompletionSource::Names(names.collect()), &[]);
+    };
+    let command = table
+        .find(name)
+        .filter(|command| command.row.is_available(scope.preconfig));
+    let Some(command) = command else {
+        return (NOTHING, args);
+    };
+    if let Some(sub) = &command.sub {
+        return find_by_table(rest, sub, root, scope);
     }
+    let source = match argument_kind(&command.row, args, scope.full) {
+        CompletionKind::Commands => return find_by_table(rest, root, root, scope),
+        CompletionKind::OnOff => CompletionSource::Names(vec!["off", "on"]),
+        CompletionKind::Words(words) => CompletionSource::Names(words.to_vec()),
+        kind => CompletionSource::Kind(kind),
+    };
+    (source, args)
 }
 
-/// The kind of the word number `index` behind a command. Flags do not count:
-/// words are matched with the other arguments one to one, so a flag that was
-/// typed shifts the rest, as in QEMU.
-fn argument_kind(row: &HmpRow, index: usize) -> CompletionKind {
-    let mut others = row.args.iter().filter(|arg| arg.flag().is_none());
-    let arg = others.clone().nth(index).or_else(|| {
-        // A command line as an argument goes on to the end of the line.
-        others.next_back().filter(|arg| {
-            arg.kind == ArgKind::RestOfLine && arg.completion == CompletionKind::Commands
-        })
-    });
-    arg.map_or(CompletionKind::Nothing, |arg| arg.completion)
+/// The kind of the word behind a command and these words. In QEMU's way they are
+/// matched one to one with the arguments that are no flags, so that a flag that was
+/// typed shifts the rest; the full editor knows better. Behind the last argument
+/// of a command line, a file or a block device, more of the same are offered; where a
+/// command has ids or types of its own, nothing is.
+fn argument_kind(row: &HmpRow, typed: &[Vec<u8>], full: bool) -> CompletionKind {
+    use CompletionKind::{BlockDevices, Commands, Files, Nothing, QmpArguments};
+    let is_flag = |word: &[u8]| match word {
+        [b'-', letter] => row.args.iter().any(|arg| arg.flag() == Some(*letter)),
+        _ => false,
+    };
+    let flags = typed.iter().filter(|word| full && is_flag(word)).count();
+    let kind = |arg: &HmpArg| match arg.completion {
+        Nothing if full => arg.full_completion,
+        kind => kind,
+    };
+    let others = || row.args.iter().filter(|arg| arg.flag().is_none());
+    let goes_on = |kind: &_| matches!(kind, Commands | Files | BlockDevices | QmpArguments);
+    let nth = others().nth(typed.len() - flags).map(kind);
+    nth.or_else(|| others().last().map(kind).filter(goes_on))
+        .unwrap_or(Nothing)
 }
 
 #[cfg(test)]

@@ -4,7 +4,11 @@ use super::*;
 use CompletionKind::*;
 
 fn complete(line: &str, preconfig: bool) -> Completion {
-    find_completion(line.as_bytes(), &hmp_commands(|_| Some(())), preconfig)
+    let scope = CompletionScope {
+        preconfig,
+        full: false,
+    };
+    find_completion(line.as_bytes(), &hmp_commands(|_| Some(())), scope)
 }
 
 /// The names among the candidates that start with the word.
@@ -84,11 +88,14 @@ fn argument_kinds() {
         ("sendkey a-", Keys, ""),
         ("sendkey a x", Nothing, "x"),
         ("logfile sub/x", Files, "sub/x"),
+        ("logfile a b", Files, "b"),
+        ("logfile a b ", Files, ""),
         ("screendump v", Files, "v"),
         ("screendump a ", Nothing, ""),
         ("screendump -f a v", Nothing, "v"),
         ("pmemsave 0 1 e", Nothing, "e"),
         ("info block ", BlockDevices, ""),
+        ("info block a b", BlockDevices, "b"),
         ("help chardev-remove c", ChardevIds, "c"),
         ("qom-get /", Nothing, "/"),
     ] {
@@ -108,4 +115,32 @@ fn what_cannot_be_split_is_not_completed() {
         ["stop"]
     );
     assert_eq!(names(&format!("{}sto", "help ".repeat(16)), false), [""; 0]);
+}
+
+#[test]
+fn the_full_editor_knows_more() {
+    let table = hmp_commands(|_| Some(()));
+    let scope = CompletionScope {
+        preconfig: false,
+        full: true,
+    };
+    for (line, kind, args) in [
+        ("qom-get /", QomPaths, &[][..]),
+        ("qom-get /machine t", QomProperties, &["/machine"]),
+        ("qom-set -j /machine t", QomProperties, &["-j", "/machine"]),
+        ("info qom-tree /", QomPaths, &[]),
+        ("chardev-change x", ChardevIds, &[]),
+        ("log c", LogItems, &[]),
+        ("memsave 0 1 f", Files, &["0", "1"]),
+        ("chardev-remove r", ChardevIds, &[]),
+        ("getfd x", Nothing, &[]),
+    ] {
+        let completion = find_completion(line.as_bytes(), &table, scope);
+        assert_eq!(completion.source, CompletionSource::Kind(kind), "{line:?}");
+        let got: Vec<String> = completion.args.iter().map(|word| text(word)).collect();
+        assert_eq!(got, args, "{line:?}");
+    }
+    let completion = find_completion(b"sync-profile r", &table, scope);
+    let words = vec!["on", "off", "reset"];
+    assert_eq!(completion.source, CompletionSource::Names(words));
 }

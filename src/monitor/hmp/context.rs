@@ -7,16 +7,17 @@ use super::{
 };
 use std::io::Write;
 
-use crate::chardev::{ChardevHost, ChardevReport, CHARDEV_BACKENDS};
-use crate::monitor::hmp_qmp;
+use crate::chardev::{print_stderr, ChardevHost, ChardevReport, CHARDEV_BACKENDS};
 use crate::monitor::runtime::Runtime;
 use crate::monitor::table::MonitorId;
+use crate::monitor::{hmp_qmp, hmp_qmp_complete};
 use crate::qapi::{Error, QDict};
 use crate::trace_event;
 
 /// Names that complete an argument of some kind; `None` if this function does
-/// not know the kind.
-pub type CompletionFn<S> = fn(&Runtime<S>, CompletionKind) -> Option<Vec<String>>;
+/// not know the kind. What was typed is in the [`Completion`]; names that do not
+/// start with its word are left out later.
+pub type CompletionFn<S> = fn(&Runtime<S>, CompletionKind, &Completion) -> Option<Vec<String>>;
 
 /// What `help` prints for some topic.
 pub type HelpFn = fn() -> String;
@@ -140,7 +141,7 @@ pub(crate) fn print_stdout(text: &[u8]) {
 fn report<S: 'static>(rt: &mut Runtime<S>, monitor: Option<MonitorId>, text: &str) {
     match monitor {
         Some(_) => rt.chardev_report(ChardevReport::Error, text),
-        None => eprintln!("{text}"),
+        None => print_stderr(&format!("{text}\n")),
     }
 }
 
@@ -168,8 +169,11 @@ pub(crate) fn run_line<S: 'static>(
     match parsed {
         Ok(None) => {}
         Ok(Some(command)) => {
-            trace_event!(hmp_command, "{}: cmd->cmd", command.row.main_name());
-            (command.handler)(&mut hmp, &command.args);
+            let permitted = hmp.rt.check_hmp_command(command.group, command.row);
+            if hmp.handle_error(permitted).is_some() {
+                trace_event!(hmp_command, "{}: cmd->cmd", command.row.main_name());
+                (command.handler)(&mut hmp, &command.args);
+            }
         }
         Err(e) => {
             hmp.print(&e.text);
@@ -191,12 +195,16 @@ pub(crate) fn candidates<S: 'static>(rt: &Runtime<S>, completion: &Completion) -
         CompletionSource::Names(names) => names.iter().map(|n| n.as_bytes().to_vec()).collect(),
         CompletionSource::Kind(kind) => match kind {
             CompletionKind::Files => files(&completion.word),
-            kind => bytes(names_of_kind(rt, *kind)),
+            kind => bytes(names_of_kind(rt, *kind, completion)),
         },
     }
 }
 
-fn names_of_kind<S: 'static>(rt: &Runtime<S>, kind: CompletionKind) -> Vec<String> {
+fn names_of_kind<S: 'static>(
+    rt: &Runtime<S>,
+    kind: CompletionKind,
+    completion: &Completion,
+) -> Vec<String> {
     let labels = |wanted: &dyn Fn(&str) -> bool| {
         let all = rt.chardevs.iter();
         let some = all.filter(|(_, c)| wanted(c.kind()));
@@ -210,13 +218,18 @@ fn names_of_kind<S: 'static>(rt: &Runtime<S>, kind: CompletionKind) -> Vec<Strin
             let all = rt.commands.iter();
             all.map(|command| command.name.to_owned()).collect()
         }
+        CompletionKind::QmpArguments => {
+            hmp_qmp_complete::arguments(rt.schemas(), &completion.args, &completion.word)
+        }
         CompletionKind::TraceEvents => {
             let all = crate::trace::ALL.iter();
             all.map(|e| e.name.to_owned()).collect()
         }
         kind => {
             let mut known = rt.hmp.completions.iter();
-            known.find_map(|f| f(rt, kind)).unwrap_or_default()
+            known
+                .find_map(|f| f(rt, kind, completion))
+                .unwrap_or_default()
         }
     }
 }

@@ -43,7 +43,9 @@ mod testing;
 mod values;
 
 pub use args::{ArgKind, HmpArg};
-pub use completion::{find_completion, Completion, CompletionKind, CompletionSource};
+pub use completion::{
+    find_completion, Completion, CompletionKind, CompletionScope, CompletionSource,
+};
 pub use context::{CompletionFn, HelpFn, Hmp, HmpTables, OptionsFn};
 pub use dump::{bsd_sum, memory_dump};
 pub use expr::{evaluate, ExprError, RegisterFn};

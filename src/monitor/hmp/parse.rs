@@ -42,6 +42,8 @@ pub trait HmpEnv {
 pub struct ParsedCommand<F: Copy> {
     /// The command's declaration.
     pub row: HmpRow,
+    /// The declaration of the command whose sub-command it is: `info`.
+    pub group: Option<HmpRow>,
     /// What to call.
     pub handler: F,
     /// What to call it with.
@@ -132,6 +134,7 @@ pub fn parse_command<F: Copy>(
         return Ok(None);
     }
     let mut table = table;
+    let mut group = None;
     loop {
         let name = cursor.take_while(|byte| byte != b'/' && !is_blank(byte));
         // Messages repeat the line from its start, leading blanks included.
@@ -149,12 +152,14 @@ pub fn parse_command<F: Copy>(
         cursor.skip_blanks();
         if let (Some(sub), false) = (&command.sub, cursor.at_end()) {
             table = sub;
+            group = Some(command.row);
             continue;
         }
         let row = command.row;
         return match parse_arguments(row.name, row.args, &mut cursor, env) {
             Ok(args) => Ok(Some(ParsedCommand {
                 row,
+                group,
                 handler: command.handler,
                 args,
             })),

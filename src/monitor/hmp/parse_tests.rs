@@ -513,6 +513,6 @@ proptest! {
             Err(error) => prop_assert!(error.text.ends_with(b"\n")),
         }
         let _ = table.help(&line, false);
-        let _ = super::super::find_completion(&line, &table, false);
+        let _ = super::super::find_completion(&line, &table, Default::default());
     }
 }

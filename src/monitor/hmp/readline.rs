@@ -124,6 +124,11 @@ impl Readline {
         self.restart();
     }
 
+    /// Whether they are on.
+    pub fn is_full(&self) -> bool {
+        self.full.is_some()
+    }
+
     /// The lines run so far.
     pub fn history(&self) -> &History {
         &self.history
@@ -144,6 +149,14 @@ impl Readline {
     pub fn show_prompt(&mut self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.prompt);
         self.drawn = Drawn::default();
+    }
+
+    /// Draws prompt and line again where they are, after somebody else has written
+    /// to the terminal.
+    pub fn redraw(&mut self, out: &mut Vec<u8>) {
+        out.push(b'\r');
+        self.show_prompt(out);
+        self.update(out);
     }
 
     /// Takes one byte of input and appends to `out` what it draws (QEMU's
@@ -236,7 +249,9 @@ impl Readline {
     /// Completes `word`, the last part of the text before the cursor, with
     /// those `candidates` that start with it (QEMU's `readline_completion`).
     ///
-    /// One candidate is filled in, with a blank behind it unless it ends in `/`.
+    /// One candidate is filled in, with a blank behind it unless it ends in `/`,
+    /// or in `=` or `.` after which an argument's value or its members are to come
+    /// (QEMU has none of these).
     /// Several are listed in columns under the line, and what they have in
     /// common is filled in. None: nothing happens. Of more than 256 different
     /// candidates only the first 256 count.
@@ -264,7 +279,7 @@ impl Readline {
             [] => return,
             [only] => {
                 self.insert_bytes(&only[word.len()..]);
-                if !only.ends_with(b"/") {
+                if !matches!(only.last(), Some(b'/' | b'=' | b'.')) {
                     self.insert_bytes(b" ");
                 }
             }

@@ -7,6 +7,13 @@ use super::completion::CompletionKind;
 use super::rows_info::HMP_INFO_CMDS;
 use super::table::{HmpRow, HmpTable};
 
+/// The path of an object.
+pub(super) const QOM_PATH: HmpArg =
+    HmpArg::new("path", Str).completes_in_full(CompletionKind::QomPaths);
+
+const QOM_PROPERTY: HmpArg =
+    HmpArg::new("property", Str).completes_in_full(CompletionKind::QomProperties);
+
 /// The commands, in `help`'s order.
 ///
 /// `info` is among them; its sub-commands are
@@ -29,8 +36,10 @@ pub const HMP_CMDS: &[HmpRow] = &[
     .args(&[HmpArg::new("target", MiB)]),
     HmpRow::new("chardev-add", "args", "add chardev")
         .args(&[HmpArg::new("args", Str).completes(CompletionKind::ChardevTypes)]),
-    HmpRow::new("chardev-change", "id args", "change chardev")
-        .args(&[HmpArg::new("id", Str), HmpArg::new("args", Str)]),
+    HmpRow::new("chardev-change", "id args", "change chardev").args(&[
+        HmpArg::new("id", Str).completes_in_full(CompletionKind::ChardevIds),
+        HmpArg::new("args", Str).completes_in_full(CompletionKind::ChardevTypes),
+    ]),
     HmpRow::new("chardev-remove", "id", "remove chardev")
         .args(&[HmpArg::new("id", Str).completes(CompletionKind::ChardevIds)]),
     HmpRow::new("chardev-send-break", "id", "send a break on chardev")
@@ -64,7 +73,8 @@ pub const HMP_CMDS: &[HmpRow] = &[
         .args(&[HmpArg::new("cmd", RestOfLine)
             .optional()
             .completes(CompletionKind::Commands)])
-        .preconfig(),
+        .preconfig()
+        .read_only(),
     HmpRow::new("i", "/fmt addr", "I/O port read").args(&[
         HmpArg::new("fmt", Format),
         HmpArg::new("addr", Int32),
@@ -75,13 +85,14 @@ pub const HMP_CMDS: &[HmpRow] = &[
         "[subcommand]",
         "show various information about the system state",
     )
-    .preconfig(),
+    .preconfig()
+    .read_only(),
     HmpRow::new(
         "log",
         "item1[,...]",
         "activate logging of the specified items",
     )
-    .args(&[HmpArg::new("items", Str)]),
+    .args(&[HmpArg::new("items", Str).completes_in_full(CompletionKind::LogItems)]),
     HmpRow::new("logfile", "filename", "output logs to 'filename'")
         .args(&[HmpArg::new("filename", File)]),
     HmpRow::new(
@@ -92,7 +103,7 @@ pub const HMP_CMDS: &[HmpRow] = &[
     .args(&[
         HmpArg::new("addr", Int),
         HmpArg::new("size", Int32),
-        HmpArg::new("file", Str),
+        HmpArg::new("file", Str).completes_in_full(CompletionKind::Files),
     ]),
     HmpRow::new(
         "netdev_add",
@@ -126,7 +137,9 @@ pub const HMP_CMDS: &[HmpRow] = &[
         "[on|off]",
         "run emulation with one guest instruction per translation block",
     )
-    .args(&[HmpArg::new("option", Str).optional()]),
+    .args(&[HmpArg::new("option", Str)
+        .optional()
+        .completes_in_full(CompletionKind::OnOff)]),
     HmpRow::new(
         "pmemsave",
         "addr size file",
@@ -135,20 +148,23 @@ pub const HMP_CMDS: &[HmpRow] = &[
     .args(&[
         HmpArg::new("addr", Int),
         HmpArg::new("size", Int32),
-        HmpArg::new("file", Str),
+        HmpArg::new("file", Str).completes_in_full(CompletionKind::Files),
     ]),
     HmpRow::new(
         "print|p",
         "/fmt expr",
         "print expression value (use $reg for CPU register access)",
     )
-    .args(&[HmpArg::new("fmt", Format), HmpArg::new("expr", Int)]),
+    .args(&[HmpArg::new("fmt", Format), HmpArg::new("expr", Int)])
+    .read_only(),
     HmpRow::new("qom-get", "path property", "print QOM property")
-        .args(&[HmpArg::new("path", Str), HmpArg::new("property", Str)])
-        .preconfig(),
+        .args(&[QOM_PATH, QOM_PROPERTY])
+        .preconfig()
+        .read_only(),
     HmpRow::new("qom-list", "path", "list QOM properties")
-        .args(&[HmpArg::new("path", Str).optional()])
-        .preconfig(),
+        .args(&[QOM_PATH.optional()])
+        .preconfig()
+        .read_only(),
     HmpRow::new(
         "qom-set",
         "[-j] path property value",
@@ -156,8 +172,8 @@ pub const HMP_CMDS: &[HmpRow] = &[
     )
     .args(&[
         HmpArg::new("json", Flag('j')),
-        HmpArg::new("path", Str),
-        HmpArg::new("property", Str),
+        QOM_PATH,
+        QOM_PROPERTY,
         HmpArg::new("value", RestOfLine),
     ])
     .preconfig(),
@@ -218,14 +234,17 @@ pub const HMP_CMDS: &[HmpRow] = &[
         "addr size",
         "compute the checksum of a memory region",
     )
-    .args(&[HmpArg::new("addr", Int32), HmpArg::new("size", Int32)]),
+    .args(&[HmpArg::new("addr", Int32), HmpArg::new("size", Int32)])
+    .read_only(),
     HmpRow::new(
         "sync-profile",
         "[on|off|reset]",
         "enable, disable or reset synchronization profiling. With no arguments, prints \
          whether profiling is on or off.",
     )
-    .args(&[HmpArg::new("op", Str).optional()]),
+    .args(&[HmpArg::new("op", Str)
+        .optional()
+        .completes_in_full(CompletionKind::Words(&["on", "off", "reset"]))]),
     HmpRow::new("system_powerdown", "", "send system power down event"),
     HmpRow::new("system_reset", "", "reset the system"),
     HmpRow::new("system_wakeup", "", "wakeup guest from suspend"),
@@ -246,9 +265,11 @@ pub const HMP_CMDS: &[HmpRow] = &[
     )
     .args(&[HmpArg::new("action", Str).completes(CompletionKind::WatchdogActions)]),
     HmpRow::new("x", "/fmt addr", "virtual memory dump starting at 'addr'")
-        .args(&[HmpArg::new("fmt", Format), HmpArg::new("addr", Int)]),
+        .args(&[HmpArg::new("fmt", Format), HmpArg::new("addr", Int)])
+        .read_only(),
     HmpRow::new("xp", "/fmt addr", "physical memory dump starting at 'addr'")
-        .args(&[HmpArg::new("fmt", Format), HmpArg::new("addr", Int)]),
+        .args(&[HmpArg::new("fmt", Format), HmpArg::new("addr", Int)])
+        .read_only(),
 ];
 
 /// The table of all commands for which `handler` finds one. It is asked by

@@ -3,6 +3,7 @@
 use super::args::ArgKind::*;
 use super::args::HmpArg;
 use super::completion::CompletionKind;
+use super::rows::QOM_PATH;
 use super::table::HmpRow;
 
 /// The sub-commands of `info`, in `help`'s order.
@@ -35,7 +36,7 @@ pub const HMP_INFO_CMDS: &[HmpRow] = &[
     HmpRow::new("name", "", "show the current VM name").preconfig(),
     HmpRow::new("network", "", "show the network state"),
     HmpRow::new("qom-tree", "[path]", "show QOM composition tree")
-        .args(&[HmpArg::new("path", Str).optional()])
+        .args(&[QOM_PATH.optional()])
         .preconfig(),
     HmpRow::new(
         "qtree",

@@ -6,10 +6,16 @@
 //! order by reading one byte at a time between commands.)
 
 use super::context::{run_line, Hmp};
-use super::{find_completion, Readline, ReadlineEvent};
+use super::{find_completion, CompletionScope, Readline, ReadlineEvent};
 use crate::chardev::{
-    qemu_chr_fe_keeps_writes_apart, qemu_chr_fe_set_handlers, CharFrontend, CharHandlers, ChrEvent,
+    qemu_chr_fe_is_terminal, qemu_chr_fe_keeps_writes_apart, qemu_chr_fe_set_handlers,
+    CharHandlers, ChrEvent,
 };
+use crate::monitor::clients::{
+    monitor_client_left, monitor_drained, monitor_new_client, NewMonitor,
+};
+use crate::monitor::options::MonitorReadline;
+use crate::monitor::outbuf::{clear_buffer, OutBuf};
 use crate::monitor::runtime::Runtime;
 use crate::monitor::table::{
     discard_output, label, mark_dirty, monitor_flush, MonitorId, MonitorKind,
@@ -20,6 +26,9 @@ use crate::trace_event;
 /// How much is read from the chardev at a time.
 const READ_CHUNK: usize = 4096;
 
+/// The longest line without the editor, which has a limit of its own.
+const LINE_MAX: usize = 64 * 1024;
+
 /// The prompt.
 pub(crate) const PROMPT: &str = "(qemu) ";
 
@@ -28,6 +37,8 @@ pub struct MonitorHmp {
     /// `None` with `readline=off`: lines are taken as they come, without echo
     /// and prompt.
     readline: Option<Readline>,
+    /// The line so far where there is no editor; one byte longer than
+    /// [`LINE_MAX`] it is too long.
     line: Vec<u8>,
     inbuf: Vec<u8>,
     taken: usize,
@@ -45,6 +56,11 @@ impl MonitorHmp {
         self.mux_out
     }
 
+    /// Whether all input was worked off.
+    pub(crate) fn has_read_all(&self) -> bool {
+        self.taken == self.inbuf.len()
+    }
+
     /// The lines run so far, oldest first.
     pub(crate) fn history(&self) -> Vec<Vec<u8>> {
         let entries = self.readline.as_ref().map(|rl| rl.history().entries());
@@ -53,13 +69,21 @@ impl MonitorHmp {
 }
 
 /// Starts an HMP monitor on a chardev (`monitor_init_hmp`).
-pub(crate) fn monitor_init_hmp<S: 'static>(
-    rt: &mut Runtime<S>,
-    fe: CharFrontend,
-    use_readline: bool,
-) -> MonitorId {
+pub(crate) fn monitor_init_hmp<S: 'static>(rt: &mut Runtime<S>, new: NewMonitor) -> MonitorId {
+    let fe = new.fe;
+    let mode = new
+        .config
+        .readline
+        .unwrap_or(match qemu_chr_fe_is_terminal(rt, fe) {
+            true => MonitorReadline::Full,
+            false => MonitorReadline::On,
+        });
     let kind = MonitorKind::Hmp(Box::new(MonitorHmp {
-        readline: use_readline.then(|| Readline::new(PROMPT)),
+        readline: (mode != MonitorReadline::Off).then(|| {
+            let mut rl = Readline::new(PROMPT);
+            rl.set_full(mode == MonitorReadline::Full);
+            rl
+        }),
         line: Vec::new(),
         inbuf: Vec::new(),
         taken: 0,
@@ -67,11 +91,11 @@ pub(crate) fn monitor_init_hmp<S: 'static>(
         reset_seen: false,
         writes_apart: qemu_chr_fe_keeps_writes_apart(rt, fe),
     }));
-    let id = rt.monitors.insert(fe, kind);
+    let id = rt.monitors.insert(new, kind);
     let handlers = CharHandlers {
-        can_read: monitor_can_read,
-        read: monitor_read,
-        event: monitor_event,
+        new_client: Some(monitor_new_client),
+        drained: Some(monitor_drained),
+        ..CharHandlers::new(monitor_can_read, monitor_read, monitor_event)
     };
     qemu_chr_fe_set_handlers(rt, fe, Some(handlers), id.to_opaque());
     id
@@ -113,19 +137,10 @@ pub(crate) fn pump<S: 'static>(rt: &mut Runtime<S>, id: MonitorId) {
         let byte = hmp.inbuf[hmp.taken];
         hmp.taken += 1;
         if hmp.taken == hmp.inbuf.len() {
-            hmp.inbuf.clear();
+            clear_buffer(&mut hmp.inbuf);
             hmp.taken = 0;
         }
-        let event = match &mut hmp.readline {
-            Some(rl) => rl.handle_byte(byte, mon.out.vec_mut()),
-            None if byte == b'\n' || byte == b'\r' => {
-                ReadlineEvent::Line(std::mem::take(&mut hmp.line))
-            }
-            None => {
-                hmp.line.push(byte);
-                ReadlineEvent::None
-            }
-        };
+        let event = hmp.take_byte(byte, &mut mon.out);
         flush_if_apart(rt, id);
         match event {
             ReadlineEvent::None => {}
@@ -139,6 +154,21 @@ pub(crate) fn pump<S: 'static>(rt: &mut Runtime<S>, id: MonitorId) {
         }
     }
     mark_dirty(rt, id);
+}
+
+/// Carries out what a client has sent that has gone before it read all answers.
+fn finish_input<S: 'static>(rt: &mut Runtime<S>, id: MonitorId) {
+    let mut left = usize::MAX;
+    while let Some(hmp) = rt.monitors.hmp_mut(id) {
+        let now_left = hmp.inbuf.len() - hmp.taken;
+        // None is taken when the program is about to end.
+        if hmp.mux_out || now_left == 0 || now_left == left {
+            return;
+        }
+        left = now_left;
+        discard_output(rt, id);
+        pump(rt, id);
+    }
 }
 
 fn handle_hmp_command<S: 'static>(rt: &mut Runtime<S>, id: MonitorId, line: &[u8]) {
@@ -158,6 +188,28 @@ fn handle_hmp_command<S: 'static>(rt: &mut Runtime<S>, id: MonitorId, line: &[u8
     }
 }
 
+/// Draws prompt and line of the monitors on the program's terminal again.
+pub(crate) fn redraw_terminals<S: 'static>(rt: &mut Runtime<S>) {
+    for id in rt.monitors.ids() {
+        let Some(mon) = rt.monitors.get(id) else {
+            continue;
+        };
+        let on_terminal = qemu_chr_fe_is_terminal(rt, mon.fe);
+        let Some(mon) = rt.monitors.get_mut(id).filter(|_| on_terminal) else {
+            continue;
+        };
+        match &mut mon.kind {
+            MonitorKind::Hmp(hmp) if !hmp.mux_out => {
+                if let Some(rl) = &mut hmp.readline {
+                    rl.redraw(mon.out.vec_mut());
+                }
+            }
+            _ => continue,
+        }
+        mark_dirty(rt, id);
+    }
+}
+
 /// Writes what there is at once where the peer sees each write by itself: there
 /// a line, a prompt and a keystroke's echo are one write each, as in QEMU.
 /// Elsewhere writes are joined.
@@ -172,8 +224,13 @@ fn complete<S: 'static>(rt: &mut Runtime<S>, id: MonitorId) {
         return;
     };
     let Some(rl) = &hmp.readline else { return };
+    let full = rl.is_full();
     let before = rl.before_cursor().to_vec();
-    let completion = find_completion(&before, &rt.hmp.table, rt.preconfig);
+    let scope = CompletionScope {
+        preconfig: rt.preconfig,
+        full,
+    };
+    let completion = find_completion(&before, &rt.hmp.table, scope);
     super::context::print_stdout(&completion.stdout);
     let candidates = super::context::candidates(rt, &completion);
     let Some(mon) = rt.monitors.get_mut(id) else {
@@ -209,22 +266,36 @@ fn monitor_event<S: 'static>(rt: &mut Runtime<S>, opaque: u64, event: ChrEvent) 
     let Some(mon) = rt.monitors.get_mut(id) else {
         return;
     };
+    let full = mon.over_budget();
     let MonitorKind::Hmp(hmp) = &mut mon.kind else {
         return;
     };
     match event {
         ChrEvent::Opened => {
-            let version = version::QEMU_VERSION;
-            let banner = format!("QEMU {version} monitor - type 'help' for more information\r\n");
-            mon.out.push(banner.as_bytes());
+            // A monitor without the focus keeps one banner per client, until
+            // it has enough.
+            if !full {
+                let version = version::QEMU_VERSION;
+                let banner =
+                    format!("QEMU {version} monitor - type 'help' for more information\r\n");
+                mon.out.push(banner.as_bytes());
+            }
             hmp.reset_seen = true;
             hmp.restart();
             flush_if_apart(rt, id);
             show_prompt(rt, id);
         }
         ChrEvent::Closed => {
+            finish_input(rt, id);
+            let Some(hmp) = rt.monitors.hmp_mut(id) else {
+                return;
+            };
             hmp.restart();
-            discard_output(rt, id);
+            // What waits for the focus is not for this client alone.
+            if !hmp.mux_out {
+                discard_output(rt, id);
+            }
+            monitor_client_left(rt, id);
         }
         ChrEvent::MuxIn => {
             hmp.mux_out = false;
@@ -248,6 +319,27 @@ fn monitor_event<S: 'static>(rt: &mut Runtime<S>, opaque: u64, event: ChrEvent) 
 }
 
 impl MonitorHmp {
+    /// Takes a byte of input.
+    fn take_byte(&mut self, byte: u8, out: &mut OutBuf) -> ReadlineEvent {
+        if let Some(rl) = &mut self.readline {
+            return rl.handle_byte(byte, out.vec_mut());
+        }
+        match byte {
+            b'\n' | b'\r' => {
+                let line = std::mem::take(&mut self.line);
+                if line.len() <= LINE_MAX {
+                    return ReadlineEvent::Line(line);
+                }
+                out.push(format!("Error: a line has at most {LINE_MAX} bytes\r\n").as_bytes());
+            }
+            // Telnet has one behind CR.
+            0 => {}
+            _ if self.line.len() <= LINE_MAX => self.line.push(byte),
+            _ => {}
+        }
+        ReadlineEvent::None
+    }
+
     /// Drops what is half typed and what has not been looked at.
     fn restart(&mut self) {
         self.line.clear();
@@ -259,6 +351,5 @@ impl MonitorHmp {
     }
 }
 
-/// What a handler prints through when there is no session
-/// (`human-monitor-command`), and the type of handlers.
+/// The function of a command.
 pub type HmpHandler<S> = fn(&mut Hmp<'_, S>, &super::HmpArgs);

@@ -22,6 +22,9 @@ pub struct HmpRow {
     pub preconfig: bool,
     /// Whether it may finish later: no further line is taken up meanwhile.
     pub coroutine: bool,
+    /// Whether it changes nothing, so that a read-only monitor runs it; its
+    /// sub-commands then change nothing either.
+    pub read_only: bool,
 }
 
 impl HmpRow {
@@ -34,6 +37,7 @@ impl HmpRow {
             help,
             preconfig: false,
             coroutine: false,
+            read_only: false,
         }
     }
 
@@ -52,6 +56,12 @@ impl HmpRow {
     /// The same command, which may finish later.
     pub const fn coroutine(mut self) -> Self {
         self.coroutine = true;
+        self
+    }
+
+    /// The same command, which changes nothing.
+    pub const fn read_only(mut self) -> Self {
+        self.read_only = true;
         self
     }
 

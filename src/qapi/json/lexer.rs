@@ -273,7 +273,7 @@ impl Lexer {
     }
 
     /// Makes room for the next token, giving back what a huge one has taken.
-    fn discard_delivered(&mut self) {
+    pub(super) fn discard_delivered(&mut self) {
         if self.delivered {
             self.delivered = false;
             self.text.clear();
@@ -283,4 +283,4 @@ impl Lexer {
 }
 
 /// Bytes of buffer kept from one token to the next.
-const KEEP: usize = 4096;
+const KEEP: usize = 1024;

@@ -63,6 +63,9 @@ pub(super) struct Parser {
     error: Option<String>,
 }
 
+/// Levels whose memory is kept from one message to the next.
+const KEEP: usize = 16;
+
 impl Parser {
     pub(super) fn new() -> Self {
         Parser {
@@ -88,7 +91,7 @@ impl Parser {
 
     /// Forgets the message.
     pub(super) fn reset(&mut self) {
-        self.frames.clear();
+        self.frames = Vec::new();
         self.expect = Expect::Value;
         self.error = None;
     }
@@ -179,6 +182,9 @@ impl Parser {
             },
             None => {
                 self.expect = Expect::Value;
+                if self.frames.capacity() > KEEP {
+                    self.frames = Vec::new();
+                }
                 Some(value)
             }
         }

@@ -50,14 +50,19 @@ pub struct JsonLimits {
 
 const MAX_NESTING: usize = 1024;
 
-/// QEMU's limits: 64 MiB, 2^21 tokens, 1024 levels.
+impl JsonLimits {
+    /// QEMU's limits: 64 MiB, 2^21 tokens, 1024 levels.
+    pub const QEMU: Self = JsonLimits {
+        token_size: 64 << 20,
+        token_count: 1 << 21,
+        nesting: MAX_NESTING,
+    };
+}
+
+/// [QEMU's](JsonLimits::QEMU).
 impl Default for JsonLimits {
     fn default() -> Self {
-        JsonLimits {
-            token_size: 64 << 20,
-            token_count: 1 << 21,
-            nesting: MAX_NESTING,
-        }
+        Self::QEMU
     }
 }
 
@@ -279,6 +284,8 @@ impl JsonMessageParser {
         self.brackets = 0;
         self.token_count = 0;
         self.token_size = 0;
+        // It may be long until the next token.
+        self.lexer.discard_delivered();
     }
 }
 

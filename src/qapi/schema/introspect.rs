@@ -14,8 +14,8 @@ use std::collections::HashMap;
 use std::fmt::Write;
 
 use super::model::{
-    CommandDef, Entity, EntityId, EntityKind, EnumValue, Feature, IfCond, Member, ModuleItem,
-    ObjectType, Schema, Variant,
+    is_extension, CommandDef, Entity, EntityId, EntityKind, EnumValue, Feature, IfCond, Member,
+    ModuleItem, ObjectType, Schema, Variant,
 };
 
 /// What to show.
@@ -126,7 +126,7 @@ impl<'a> Generator<'a> {
                 self.members(object, &mut members);
                 json.array("members", &members);
                 if let Some(variants) = &object.variants {
-                    let cases = variants.cases.iter();
+                    let cases = self.schema.shown_cases(variants);
                     let cases: Vec<String> = cases.filter_map(|case| self.case(case)).collect();
                     json.string("tag", &variants.tag);
                     json.array("variants", &cases);
@@ -171,7 +171,7 @@ impl<'a> Generator<'a> {
             base = object.base;
         }
         for object in chain.into_iter().rev() {
-            for member in &object.members {
+            for member in object.members.iter().filter(|m| !is_extension(&m.features)) {
                 list.extend(self.member(member));
             }
         }
@@ -198,7 +198,9 @@ impl<'a> Generator<'a> {
     }
 
     fn values(&self, json: &mut Json, values: &[EnumValue]) {
-        let there = || values.iter().filter(|value| self.holds(&value.ifcond));
+        let shown =
+            |value: &&EnumValue| self.holds(&value.ifcond) && !is_extension(&value.features);
+        let there = || values.iter().filter(shown);
         let member = |value: &EnumValue| {
             let mut json = Json::object();
             json.string("name", &value.name);
@@ -371,6 +373,24 @@ mod tests {
             text.contains("{\"name\": \"1\", \"meta-type\": \"object\""),
             "a type nothing refers to any more stays"
         );
+    }
+
+    #[test]
+    fn extensions_are_not_shown() {
+        let schema = "\
+            { 'command': 'add', 'data': 'Thing', 'boxed': true }\n\
+            { 'union': 'Thing', 'base': { 'kind': 'Kind' }, 'discriminator': 'kind',\n\
+              'data': { 'lamp': 'Lamp', 'bell': 'Bell' } }\n\
+            { 'enum': 'Kind', 'data': [ 'lamp',\n\
+              { 'name': 'bell', 'features': [ 'qmonitor-extension' ] } ] }\n\
+            { 'struct': 'Bell', 'data': { 'loud': 'bool' } }\n\
+            { 'struct': 'Lamp', 'data': { 'watt': 'int',\n\
+              '*tone': { 'type': 'Bell', 'features': [ 'qmonitor-extension' ] } } }\n";
+        let text = show(schema, &[], true);
+        assert!(text.contains("\"lamp\"") && text.contains("\"watt\""));
+        for name in ["bell", "Bell", "loud", "tone", "extension"] {
+            assert!(!text.contains(name), "{name} in {text}");
+        }
     }
 
     #[test]

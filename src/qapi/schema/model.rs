@@ -192,10 +192,20 @@ pub struct EventDef {
 /// A feature of a definition, a member or a value.
 #[derive(Debug, Clone)]
 pub struct Feature {
-    /// Its name; `deprecated` and `unstable` are special.
+    /// Its name; `deprecated`, `unstable` and [`EXTENSION`] are special.
     pub name: String,
     /// Its condition.
     pub ifcond: IfCond,
+}
+
+/// Marks members, values and branches that a program adds to QEMU's schema.
+/// They are taken like any other, but introspection does not show them, so
+/// that it stays the same as QEMU's.
+pub const EXTENSION: &str = "qmonitor-extension";
+
+/// Whether these are the features of an [`EXTENSION`].
+pub fn is_extension(features: &[Feature]) -> bool {
+    features.iter().any(|feature| feature.name == EXTENSION)
 }
 
 /// A condition.
@@ -267,6 +277,20 @@ impl Schema {
     /// The entity with this number.
     pub fn entity(&self, id: EntityId) -> &Entity {
         &self.entities[id.0]
+    }
+
+    /// The branches of a union that introspection shows: all but those whose
+    /// value of the discriminator is an [`EXTENSION`].
+    pub fn shown_cases<'a>(&'a self, variants: &'a Variants) -> impl Iterator<Item = &'a Variant> {
+        let values = match &self.entity(variants.tag_type).kind {
+            EntityKind::Enum(def) => def.values.as_slice(),
+            _ => &[],
+        };
+        let hidden = |case: &&Variant| {
+            let value = values.iter().find(|value| value.name == case.name);
+            value.is_some_and(|value| is_extension(&value.features))
+        };
+        variants.cases.iter().filter(move |case| !hidden(case))
     }
 
     /// A type, command or event by name.

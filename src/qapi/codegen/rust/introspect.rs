@@ -6,7 +6,7 @@
 //! entity a line, one member a line: this is data, which rustfmt would spread
 //! over many thousand lines, so it is told to leave it alone.
 
-use super::super::model::{Entity, EntityId, EntityKind, Feature, ModuleItem};
+use super::super::model::{is_extension, Entity, EntityId, EntityKind, Feature, ModuleItem};
 use super::context::Context;
 use super::docs;
 use super::out::Out;
@@ -58,7 +58,7 @@ fn emit_entity(cx: &Context, out: &mut Out, entity: &Entity, id: EntityId) {
         )),
         EntityKind::Enum(e) => {
             out.begin(&format!("{before}Enum(&["));
-            for value in &e.values {
+            for value in e.values.iter().filter(|v| !is_extension(&v.features)) {
                 out.line(&format!(
                     "SchemaValue {{ name: {:?}, present: {}, features: {} }},",
                     value.name,
@@ -81,7 +81,8 @@ fn emit_entity(cx: &Context, out: &mut Out, entity: &Entity, id: EntityId) {
                 Some(variants) => {
                     out.end(&format!("], tag: Some({:?}), variants: &[", variants.tag));
                     out.indent();
-                    variants.cases.iter().for_each(|v| emit_variant(cx, out, v));
+                    let cases = cx.schema.shown_cases(variants);
+                    cases.for_each(|v| emit_variant(cx, out, v));
                     out.end("] } },");
                 }
             }
@@ -97,7 +98,7 @@ fn emit_members(cx: &Context, out: &mut Out, id: EntityId) {
     if let Some(base) = object.base {
         emit_members(cx, out, base);
     }
-    for member in &object.members {
+    for member in object.members.iter().filter(|m| !is_extension(&m.features)) {
         out.line(&format!(
             "SchemaMember {{ name: {:?}, typ: {:?}, optional: {}, present: {}, features: {} }},",
             member.name,

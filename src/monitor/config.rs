@@ -1,0 +1,146 @@
+//! What a monitor was told when it was made, in the form in which it is
+//! needed. The sessions of one listening socket share theirs.
+
+use super::policy::CommandPolicy;
+use super::schema::{
+    MonitorAccessOptions, MonitorCloseAction, MonitorMode, MonitorOptions, MonitorReadline,
+};
+use crate::qapi::json::JsonLimits;
+use crate::qapi::Error;
+
+/// See [`MonitorOptions`], from which it is made.
+#[derive(Debug)]
+pub(crate) struct MonitorConfig {
+    pub(crate) mode: MonitorMode,
+    pub(crate) pretty: bool,
+    /// `None` if it depends on where the monitor is.
+    pub(crate) readline: Option<MonitorReadline>,
+    pub(crate) close_action: MonitorCloseAction,
+    pub(crate) drain_on_close: bool,
+    pub(crate) limits: JsonLimits,
+    pub(crate) policy: CommandPolicy,
+}
+
+impl MonitorConfig {
+    /// # Errors
+    ///
+    /// An option does not go with the kind of monitor, or a limit is none.
+    pub(super) fn new(options: &MonitorOptions) -> Result<Self, Error> {
+        let mode = options.mode.unwrap_or(MonitorMode::Readline);
+        let pretty = options.pretty.unwrap_or(false);
+        let drain_on_close = options.drain_on_close.unwrap_or(false);
+        let limits = limits(options)?;
+        let misplaced = match mode {
+            MonitorMode::Readline => [
+                ("pretty", pretty),
+                ("drain-on-close", drain_on_close),
+                ("json-max-size", options.json_max_size.is_some()),
+                ("json-max-tokens", options.json_max_tokens.is_some()),
+                ("json-max-depth", options.json_max_depth.is_some()),
+            ]
+            .into_iter()
+            .find_map(|(name, given)| given.then_some((name, "HMP"))),
+            MonitorMode::Control => options.readline.map(|_| ("readline", "QMP")),
+        };
+        if let Some((name, kind)) = misplaced {
+            return Err(Error::new(format!(
+                "'{name}' is not compatible with {kind} monitors"
+            )));
+        }
+        Ok(MonitorConfig {
+            mode,
+            pretty,
+            readline: options.readline,
+            close_action: options.close_action.unwrap_or(MonitorCloseAction::None),
+            drain_on_close,
+            limits,
+            policy: CommandPolicy::new(&MonitorAccessOptions {
+                read_only: options.read_only,
+                allow: options.allow.clone(),
+            }),
+        })
+    }
+}
+
+/// QEMU's limits unless lower ones are given.
+fn limits(options: &MonitorOptions) -> Result<JsonLimits, Error> {
+    let most = JsonLimits::QEMU;
+    Ok(JsonLimits {
+        token_size: limit("json-max-size", options.json_max_size, most.token_size)?,
+        token_count: limit("json-max-tokens", options.json_max_tokens, most.token_count)?,
+        nesting: limit("json-max-depth", options.json_max_depth, most.nesting)?,
+    })
+}
+
+fn limit(name: &str, wanted: Option<u64>, most: usize) -> Result<usize, Error> {
+    let Some(wanted) = wanted else {
+        return Ok(most);
+    };
+    let wanted = usize::try_from(wanted).ok();
+    wanted.filter(|n| (1..=most).contains(n)).ok_or_else(|| {
+        Error::new(format!(
+            "Parameter '{name}' expects a number from 1 to {most}"
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(params: &str) -> String {
+        let options = MonitorOptions::parse(params, &mut Vec::new());
+        let error = options
+            .and_then(|options| MonitorConfig::new(&options))
+            .unwrap_err();
+        error.desc().to_owned()
+    }
+
+    #[test]
+    fn what_does_not_go_together_is_named() {
+        for (params, desc) in [
+            (
+                "c,pretty=on",
+                "'pretty' is not compatible with HMP monitors",
+            ),
+            (
+                "c,drain-on-close=on",
+                "'drain-on-close' is not compatible with HMP monitors",
+            ),
+            (
+                "c,json-max-depth=7",
+                "'json-max-depth' is not compatible with HMP monitors",
+            ),
+            (
+                "c,mode=control,readline=on",
+                "'readline' is not compatible with QMP monitors",
+            ),
+            (
+                "c,mode=control,json-max-size=0",
+                "Parameter 'json-max-size' expects a number from 1 to 67108864",
+            ),
+            (
+                "c,mode=control,json-max-tokens=2097153",
+                "Parameter 'json-max-tokens' expects a number from 1 to 2097152",
+            ),
+            (
+                "c,mode=control,close-action=stop",
+                "Parameter 'close-action' does not accept value 'stop'",
+            ),
+        ] {
+            assert_eq!(error(params), desc, "{params}");
+        }
+    }
+
+    #[test]
+    fn limits_can_be_lowered() {
+        let params = "c,mode=control,json-max-size=64K,json-max-tokens=1000,json-max-depth=8";
+        let options = MonitorOptions::parse(params, &mut Vec::new()).unwrap();
+        let limits = JsonLimits {
+            token_size: 65536,
+            token_count: 1000,
+            nesting: 8,
+        };
+        assert_eq!(MonitorConfig::new(&options).unwrap().limits, limits);
+    }
+}

@@ -1,0 +1,110 @@
+//! The fuzz targets on their kept corpora, `fuzz/corpus/TARGET/*`, and on random
+//! changes of these, on stable Rust and with no fuzzer. `fuzz/README.md` says
+//! how the corpora come about.
+//!
+//! `QMONITOR_FUZZ=100000` makes that many changes for each target.
+
+#![cfg(feature = "machine")]
+
+mod targets;
+
+use std::panic::{catch_unwind, resume_unwind};
+use std::path::PathBuf;
+
+/// xorshift64*
+struct Rng(u64);
+
+impl Rng {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32) as usize % n
+    }
+}
+
+fn corpus(target: &str) -> Vec<Vec<u8>> {
+    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+    let Ok(entries) = std::fs::read_dir(dir.join(target)) else {
+        eprintln!("skipped: {} has no {target}", dir.display());
+        return Vec::new();
+    };
+    let mut paths: Vec<PathBuf> = entries.map(|e| e.unwrap().path()).collect();
+    paths.sort();
+    paths
+        .iter()
+        .map(|path| std::fs::read(path).unwrap())
+        .collect()
+}
+
+/// A few bytes gone, changed or doubled, or the rest of another input.
+fn change(corpus: &[Vec<u8>], rng: &mut Rng) -> Vec<u8> {
+    let mut data = corpus[rng.below(corpus.len())].clone();
+    for _ in 0..=rng.below(3) {
+        let start = rng.below(data.len() + 1);
+        let end = (start + rng.below(9)).min(data.len());
+        match rng.below(5) {
+            0 => drop(data.drain(start..end)),
+            1 => data[start..end]
+                .iter_mut()
+                .for_each(|b| *b ^= 1 << (*b % 8)),
+            2 => data.insert(start, rng.below(256) as u8),
+            3 => data.extend_from_within(start..end),
+            _ => {
+                let other = &corpus[rng.below(corpus.len())];
+                data.truncate(start);
+                data.extend(&other[rng.below(other.len() + 1)..]);
+            }
+        }
+    }
+    data
+}
+
+fn replay(name: &str, target: fn(&[u8])) {
+    let corpus = corpus(name);
+    let run = |data: &[u8]| {
+        if let Err(panic) = catch_unwind(|| target(data)) {
+            eprintln!("the input of {name} was b\"{}\"", data.escape_ascii());
+            resume_unwind(panic);
+        }
+    };
+    corpus.iter().for_each(|data| run(data));
+    if corpus.is_empty() {
+        return;
+    }
+    let changes = std::env::var("QMONITOR_FUZZ").map_or(300, |n| n.parse().expect("a number"));
+    let mut rng = Rng(0x9e37_79b9_7f4a_7c15);
+    for _ in 0..changes {
+        run(&change(&corpus, &mut rng));
+    }
+}
+
+#[test]
+fn hmp() {
+    replay("hmp", targets::hmp);
+}
+
+#[test]
+fn json_stream() {
+    replay("json_stream", targets::json_stream);
+}
+
+#[test]
+fn options() {
+    replay("options", targets::options);
+}
+
+#[test]
+fn session() {
+    replay("session", targets::session);
+}
+
+#[test]
+fn telnet() {
+    replay("telnet", targets::telnet);
+}
+
+#[test]
+fn websocket() {
+    replay("websocket", targets::websocket);
+}

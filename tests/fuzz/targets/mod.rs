@@ -1,0 +1,32 @@
+//! What the fuzzers run: one function for each target, which takes any bytes
+//! and panics if something does not hold. The crate in `fuzz/` has libFuzzer
+//! call them; `tests/fuzz` calls them with the corpora that are kept.
+
+mod harmless;
+mod hmp;
+mod json_stream;
+mod options;
+mod script;
+mod session;
+mod telnet;
+mod websocket;
+
+pub use hmp::hmp;
+pub use json_stream::json_stream;
+pub use options::options;
+pub use session::session;
+pub use telnet::telnet;
+pub use websocket::websocket;
+
+/// Cuts input into pieces of 1 to 16 bytes, the same for the same `seed`.
+fn pieces(mut input: &[u8], seed: u8) -> Vec<&[u8]> {
+    let mut state = u32::from(seed);
+    let mut pieces = Vec::new();
+    while !input.is_empty() {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let len = (1 + (state >> 28) as usize).min(input.len());
+        pieces.push(&input[..len]);
+        input = &input[len..];
+    }
+    pieces
+}

@@ -138,11 +138,12 @@ impl Model {
 
 /// The real thing.
 struct World {
-    app: App,
     front: usize,
     dir: tempfile::TempDir,
     peers: Vec<Option<UnixStream>>,
     listener: Option<UnixListener>,
+    /// Last, because it counts the descriptors that are left.
+    app: App,
 }
 
 impl World {

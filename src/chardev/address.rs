@@ -12,12 +12,11 @@ pub(super) fn local_address(fd: BorrowedFd<'_>) -> SocketAddress {
     let name = getsockname::<SockaddrStorage>(fd.as_raw_fd());
     let name = name.ok();
     if let Some(inet) = name.as_ref().and_then(inet_of) {
+        let (host, port) = (inet.ip().to_string(), inet.port().to_string());
         return SocketAddress::Inet(InetSocketAddress {
-            host: inet.ip().to_string(),
-            port: inet.port().to_string(),
             ipv4: inet.is_ipv4().then_some(true),
             ipv6: inet.is_ipv6().then_some(true),
-            ..InetSocketAddress::default()
+            ..InetSocketAddress::new(host, port)
         });
     }
     let unix = name.as_ref().and_then(SockaddrStorage::as_unix_addr);
@@ -90,14 +89,6 @@ pub(super) fn connection_ends(fd: BorrowedFd<'_>, server: bool) -> Ends {
 mod tests {
     use super::*;
 
-    fn inet(host: &str, port: &str) -> InetSocketAddress {
-        InetSocketAddress {
-            host: host.into(),
-            port: port.into(),
-            ..InetSocketAddress::default()
-        }
-    }
-
     #[test]
     fn words_for_addresses() {
         let unix = |path: &str, abstract_, tight| {
@@ -112,7 +103,10 @@ mod tests {
             (unix("n", true, Some(true)), "unix:n,abstract=on,tight=on"),
             (unix("n", true, Some(false)), "unix:n,abstract=on"),
             (unix("n", true, None), "unix:n,abstract=on"),
-            (SocketAddress::Inet(inet("::1", "9")), "tcp:::1:9"),
+            (
+                SocketAddress::Inet(InetSocketAddress::new("::1", "9")),
+                "tcp:::1:9",
+            ),
             (SocketAddress::Fd("7".into()), "fd:7"),
         ] {
             assert_eq!(socket_address_to_string(&addr), words);

@@ -160,6 +160,21 @@ pub struct InetSocketAddress {
     pub ipv4: Option<bool>,
     /// Whether IPv6 may be used.
     pub ipv6: Option<bool>,
+    /// Whether `host` is a number, so that no name service is asked.
+    pub numeric: bool,
+    /// Whether a client's connection is probed while it is idle.
+    pub keep_alive: bool,
+}
+
+impl InetSocketAddress {
+    /// A host and a port, of any family.
+    pub fn new(host: impl Into<String>, port: impl Into<String>) -> Self {
+        InetSocketAddress {
+            host: host.into(),
+            port: port.into(),
+            ..Self::default()
+        }
+    }
 }
 
 /// QEMU's `UnixSocketAddress`. What was said is kept apart from what holds

@@ -3,7 +3,8 @@
 //! A list is `VALUE,key=value,...`: the first item may leave out its key if
 //! the list has an implied one. A comma in a value is written twice. An item
 //! without `=` is a boolean: `server` is `server=on`, `nowait` is `wait=off`;
-//! both still work and earn a warning. Where an option comes twice the last
+//! both still work and earn a warning. (`nodelay` is `delay=off` as well, but the
+//! warning advises `nodelay=on`, which is an option of its own.) Where an option comes twice the last
 //! one counts, but the first `id` does.
 //!
 //! All values are checked against the list's types before anybody looks at
@@ -38,6 +39,26 @@ pub struct QemuOptsList {
     /// Further options, which QEMU does not have and which
     /// `query-command-line-options` therefore does not tell.
     pub extensions: &'static [(&'static str, QemuOptType)],
+}
+
+impl QemuOptsList {
+    /// The list of all options, if an option string is right and one of its items is
+    /// `help` or `?`.
+    pub fn help_wanted(&self, params: &str) -> Option<String> {
+        let mut help = false;
+        QemuOpts::parse_with_help(self, params, &mut Vec::new(), Some(&mut help)).ok()?;
+        let all = self.desc.iter().chain(self.extensions);
+        let lines = all.map(|(name, kind)| {
+            let kind = match kind {
+                QemuOptType::String => "str",
+                QemuOptType::Bool => "bool (on/off)",
+                QemuOptType::Number => "num",
+                QemuOptType::Size => "size",
+            };
+            format!("  {name}=<{kind}>\n")
+        });
+        help.then(|| format!("{} options:\n{}", self.name, lines.collect::<String>()))
+    }
 }
 
 /// A parsed list (QEMU's `QemuOpts`).
@@ -199,8 +220,14 @@ fn next_item<'a>(text: &'a str, implied: Option<&str>) -> (OptItem, &'a str) {
         Some(name) => (name, "off"),
         None => (short, "on"),
     };
+    let advice = match short {
+        "nodelay" => "nodelay=on".to_owned(),
+        // The advice sticks to the spelling that it gives for the other one.
+        "delay" => "nodelay=off".to_owned(),
+        _ => format!("{name}={value}"),
+    };
     let warning = Error::new(format!("short-form boolean option '{short}' deprecated"))
-        .with_hint(format!("Please use {name}={value} instead\n"));
+        .with_hint(format!("Please use {advice} instead\n"));
     let item = OptItem {
         name: name.to_owned(),
         value: value.to_owned(),
@@ -234,6 +261,16 @@ impl QemuOpts {
         params: &str,
         warnings: &mut Vec<Error>,
     ) -> Result<Self, Error> {
+        Self::parse_with_help(list, params, warnings, None)
+    }
+
+    /// The same; with `help` an item `help` or `?` is noted there and no error.
+    fn parse_with_help(
+        list: &QemuOptsList,
+        params: &str,
+        warnings: &mut Vec<Error>,
+        mut help: Option<&mut bool>,
+    ) -> Result<Self, Error> {
         let mut opts = QemuOpts {
             id: None,
             opts: Vec::new(),
@@ -243,9 +280,14 @@ impl QemuOpts {
         let mut first = list.implied_opt_name;
         while !rest.is_empty() {
             let (item, tail) = next_item(rest, first.take());
+            rest = tail;
+            let is_help = item.warning.is_some() && item.value == "on";
+            if let (Some(help), true, "help" | "?") = (&mut help, is_help, item.name.as_str()) {
+                **help = true;
+                continue;
+            }
             warnings.extend(item.warning);
             items.push((item.name, item.value));
-            rest = tail;
         }
         // The id is looked for before anything else is checked.
         if let Some(id) = find_id(params) {
@@ -477,7 +519,23 @@ mod tests {
             warnings[1].desc(),
             "short-form boolean option 'nodelay' deprecated"
         );
-        assert_eq!(warnings[1].hint(), "Please use delay=off instead\n");
+        assert_eq!(warnings[1].hint(), "Please use nodelay=on instead\n");
+    }
+
+    #[test]
+    fn help_is_an_item_of_its_own_in_a_string_without_errors() {
+        let help = LIST.help_wanted("k,id=a,help").unwrap();
+        assert!(help.starts_with("test options:\n  kind=<str>\n  text=<str>\n"));
+        assert!(help.ends_with("  number=<num>\n  size=<size>\n"), "{help}");
+        for params in [
+            "help",
+            "k,text=help",
+            "k,help=on",
+            "k,help,id=1",
+            "k,bogus=1,?",
+        ] {
+            assert_eq!(LIST.help_wanted(params), None, "{params}");
+        }
     }
 
     #[test]

@@ -1,5 +1,27 @@
 //! Stream sockets, as server or client (QEMU's `char-socket.c`).
 //!
+//! # States
+//!
+//! ```text
+//!      server                                     client
+//!         │ socket_listen                            │ socket_connect
+//!         ▼                                          ▼
+//!   ┌───────────┐ accept ┌───────────┐  works ┌────────────┐
+//!   │ listening │───────▶│ connected │◀───────│ connecting │◀───┐
+//!   └───────────┘        └───────────┘        └────────────┘    │ reconnect timer
+//!         ▲   end of stream  │  │  end of stream,   │ fails     │
+//!         └──────────────────┘  │  hang-up          ▼           │
+//!             hang-up           │             ┌──────────────┐  │
+//!                               └────────────▶│ disconnected │──┘
+//!                                             └──────────────┘
+//! ```
+//!
+//! The front end hears "Opened" on the way into *connected* and "Closed" on the way out.
+//! A client without `reconnect` has no timer: it stays disconnected, and a first failure is
+//! the end of the chardev. `tests/model.rs` plays random lives against this picture.
+//!
+//! # Functions
+//!
 //! A server serves one client at a time, unless it has `max-clients`
 //! ([`socket_clients`](super::socket_clients)). While one is connected the listening
 //! socket is not watched, so further clients wait in the kernel's queue; when
@@ -359,6 +381,9 @@ pub(super) fn tcp_chr_new_client<H: ChardevHost>(h: &mut H, id: ChardevId, fd: R
     if s.config.nodelay && inet {
         // Only a matter of speed: not worth losing the client.
         let _ = socket::setsockopt(&fd, sockopt::TcpNoDelay, &true);
+    }
+    if matches!(&s.addr, SocketAddress::Inet(addr) if addr.keep_alive && !s.config.server) {
+        let _ = socket::setsockopt(&fd, sockopt::KeepAlive, &true);
     }
     let websocket = s.config.websocket;
     let encrypted = s.tls_creds.is_some();

@@ -14,6 +14,7 @@
 pub mod balloon;
 pub mod block;
 pub mod board;
+mod char_options;
 pub mod cli;
 pub mod commands;
 pub mod cpu;
@@ -36,6 +37,7 @@ pub mod objects;
 mod print;
 mod qdev;
 pub mod qom;
+mod readconfig;
 mod report;
 pub mod runstate;
 pub mod schema;

@@ -1,19 +1,27 @@
 //! The options that only print something: `-help`, `-version`, `-machine help`.
 
 use std::io::Write;
+use std::process::ExitCode;
 
 use super::cli::{self, Opt};
-use crate::chardev::CHARDEV_BACKENDS;
+use crate::chardev::opts::QemuOpts;
+use crate::chardev::{CHARDEV_BACKENDS, QEMU_CHARDEV_OPTS};
 use crate::monitor::version;
 
-/// Carries out an option that only prints something; false if it is none. What
-/// cannot be printed has no reader.
-pub(super) fn print_and_end(program: &str, opt: Opt, arg: Option<&str>) -> bool {
+/// The options that only print something, with the exit status. What cannot be printed
+/// has no reader.
+pub(super) fn print_and_end(program: &str, opt: Opt, arg: Option<&str>) -> Option<ExitCode> {
     let help = arg.is_some_and(|a| matches!(a, "help" | "?"));
+    let mut status = ExitCode::SUCCESS;
     let text = match opt {
         Opt::Help => format!("{}\n{}", version_line(), cli::help(program)),
         Opt::Version => version_line(),
-        Opt::Chardev if help => list("Available chardev backend types: ", CHARDEV_BACKENDS),
+        Opt::Chardev => {
+            let options = arg.and_then(|arg| QEMU_CHARDEV_OPTS.help_wanted(arg));
+            // That somebody asks for these is an error, in QEMU's eyes.
+            status = options.as_ref().map_or(status, |_| ExitCode::FAILURE);
+            options.or_else(|| arg.and_then(backend_help))?
+        }
         Opt::Object if help => list(
             "List of user creatable objects:",
             &super::objects::user_creatable_types(),
@@ -26,10 +34,17 @@ pub(super) fn print_and_end(program: &str, opt: Opt, arg: Option<&str>) -> bool 
             names.collect()
         }
         Opt::LogItems if help => super::hmp_log::log_items("-d"),
-        _ => return false,
+        _ => return None,
     };
     let _ = std::io::stdout().write_all(text.as_bytes());
-    true
+    Some(status)
+}
+
+/// What `-chardev` prints for `help` in place of a backend.
+fn backend_help(arg: &str) -> Option<String> {
+    let opts = QemuOpts::parse(&QEMU_CHARDEV_OPTS, arg, &mut Vec::new()).ok()?;
+    matches!(opts.get("backend"), Some("help" | "?"))
+        .then(|| list("Available chardev backend types: ", CHARDEV_BACKENDS))
 }
 
 fn version_line() -> String {

@@ -2,20 +2,22 @@
 //! and in memory, on the program `qmonitor`.
 //!
 //! Times are the server's own, as the kernel accounts for them, so the client's
-//! share does not count. Each session is a socket chardev that the program
-//! connects to this one (`-chardev socket,path=P`).
+//! share does not count.
 //!
 //!     cargo bench --bench load                   # ten sessions against 10 000
 //!     cargo bench --bench load -- --cycles 100000
 //!     cargo bench --bench load -- --test         # a few of each, for CI
 
 use std::io::{Read, Write};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{getrlimit, setrlimit, Resource};
+
+/// How many sessions many are.
+const MANY: usize = 10_000;
 
 const NEGOTIATION: &[u8] = b"{\"execute\": \"qmp_capabilities\"}\n";
 const REQUEST: &[u8] = b"{\"execute\": \"query-version\"}\n";
@@ -30,7 +32,7 @@ fn main() {
     if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
-    sessions(if quick { 100 } else { 10_000 }, quick);
+    sessions(if quick { 100 } else { MANY }, quick);
     unread(if quick { 1_000 } else { 10_000 });
     connections(cycles.unwrap_or(if quick { 200 } else { 20_000 }));
 }
@@ -48,22 +50,16 @@ impl Server {
     /// A server with that many sessions past their negotiation.
     fn with_sessions(count: usize) -> (Server, Vec<UnixStream>) {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let path = dir.path().join("l");
-        let listener = UnixListener::bind(&path).expect("a listening socket");
-        let server = Server::start((0..count).flat_map(|n| {
-            [
-                "-chardev".to_owned(),
-                format!("socket,id=c{n},path={}", path.display()),
-                "-mon".to_owned(),
-                format!("chardev=c{n},mode=control"),
-            ]
-        }));
-        let accept = |_| listener.accept().expect("the server connects").0;
-        let mut clients: Vec<_> = (0..count).map(accept).collect();
-        for client in &mut clients {
-            read_lines(client, 1);
-            exchange(client, NEGOTIATION);
-        }
+        let path = dir.path().join("q");
+        let form = format!("unix:{},server=on,wait=off", path.display());
+        let server = Server::start(["-qmp".to_owned(), format!("{form},max-clients={MANY}")]);
+        let clients = (0..count).map(|_| {
+            let mut client = connect(&path);
+            read_lines(&mut client, 1);
+            exchange(&mut client, NEGOTIATION);
+            client
+        });
+        let clients = clients.collect();
         (server, clients)
     }
 

@@ -21,6 +21,10 @@ pub mod trace;
 #[cfg(feature = "runtime")]
 pub use monitor::Runtime;
 
+#[cfg(all(test, feature = "runtime"))]
+#[path = "../tests/common/fd_guard.rs"]
+mod fd_guard;
+
 // The page's examples are tests.
 #[cfg(all(doctest, feature = "client"))]
 #[doc = include_str!("../docs/schema-compiler.md")]

@@ -169,6 +169,7 @@ declare! {
     monitor_flush "A monitor's output is handed to its chardev.";
     chr_write "A backend is given bytes to write, or refused some.";
     tcp_chr_write "Bytes were written to a socket.";
+    tcp_chr_tls_authz "An authorization is asked whether a TLS peer may come in.";
     monitor_event "A human monitor heard of its chardev.";
     monitor_read "A human monitor was given bytes.";
     handle_hmp_command "A line was typed at a human monitor.";

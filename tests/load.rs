@@ -3,7 +3,7 @@
 mod common;
 
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixStream;
 
 use common::Server;
 
@@ -34,26 +34,19 @@ fn clients_that_come_and_go_leave_nothing_behind() {
     assert!(grown < NOISE, "{grown} kB");
 }
 
-/// Those that a server connects to, so that one listener serves for all.
+/// A server with that many sessions past their negotiation.
 fn sessions(count: usize) -> (Server, Vec<BufReader<UnixStream>>) {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("l");
-    let listener = UnixListener::bind(&path).unwrap();
-    let args: Vec<String> = (0..count)
-        .flat_map(|n| {
-            let chardev = format!("socket,id=c{n},path={}", path.display());
-            let mon = format!("c{n},mode=control");
-            ["-chardev".to_owned(), chardev, "-mon".to_owned(), mon]
-        })
-        .collect();
-    let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    let server = Server::start(&args);
-    let accept = |_| BufReader::new(listener.accept().unwrap().0);
-    let mut clients: Vec<_> = (0..count).map(accept).collect();
-    for client in &mut clients {
-        line(client);
-        ask(client, "{'execute': 'qmp_capabilities'}");
-    }
+    let form = "unix:{dir}/many,server=on,wait=off,max-clients=1000";
+    let server = Server::start(&["-qmp", form]);
+    server.qmp();
+    let connect = |_| {
+        let stream = UnixStream::connect(server.path("many")).unwrap();
+        let mut client = BufReader::new(stream);
+        line(&mut client);
+        ask(&mut client, "{'execute': 'qmp_capabilities'}");
+        client
+    };
+    let clients = (0..count).map(connect).collect();
     (server, clients)
 }
 

@@ -25,7 +25,7 @@ use recorded_schema::canonical;
 const OWN: &[&str] = &["qmp-test"];
 
 /// What offers less than QEMU's, and says so in its documentation.
-const LESS: &[&str] = &["netdev_add"];
+const LESS: &[&str] = &["blockdev-add", "netdev_add"];
 
 /// `NAME DIGEST` for all commands and events of QEMU.
 const DIGESTS: &str = include_str!("recorded_schema/qemu-10.0.2.digests");

@@ -119,8 +119,9 @@ fn inherited_listener(path: &std::path::Path) -> UnixListener {
     listener
 }
 
-/// What libvirt passes for a domain with one processor of two, and no devices.
-fn start_domain(dir: &std::path::Path) -> (Server, Client) {
+/// What libvirt passes for a domain with one processor of two, and no devices but
+/// those in `devices`.
+fn start_domain(dir: &std::path::Path, devices: &[&str]) -> (Server, Client) {
     let key = dir.join("master-key.aes");
     std::fs::write(&key, [7; 32]).unwrap();
     let key = key.display();
@@ -132,7 +133,7 @@ fn start_domain(dir: &std::path::Path) -> (Server, Client) {
         "socket,id=charmonitor,fd={},server=on,wait=off",
         listener.as_raw_fd()
     );
-    let server = Server::start_bare(&[
+    let mut args = vec![
         "-name",
         "guest=lc-min,debug-threads=on",
         "-S",
@@ -171,7 +172,9 @@ fn start_domain(dir: &std::path::Path) -> (Server, Client) {
         r#"{"id":"audio1","driver":"none"}"#,
         "-msg",
         "timestamp=on",
-    ]);
+    ];
+    args.extend_from_slice(devices);
+    let server = Server::start_bare(&args);
     // libvirt does not wait either: the connection may come before the program
     // looks at the socket.
     let client = Client::connect(&path);
@@ -181,12 +184,67 @@ fn start_domain(dir: &std::path::Path) -> (Server, Client) {
 #[test]
 fn a_domain_is_started_suspended_resumed_and_ended() {
     let dir = tempfile::tempdir().unwrap();
-    let (server, mut client) = start_domain(dir.path());
+    let (server, mut client) = start_domain(dir.path(), &[]);
     play(&mut client, include_str!("virsh/start.txt"));
     client.expect_close();
     let out = server.finish();
     assert!(out.status.success(), "{out:?}");
     assert!(out.stderr.is_empty(), "{out:?}");
+}
+
+#[test]
+fn devices_are_plugged_measured_and_unplugged() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = dir.path().display().to_string();
+    for (name, size) in [("vda.img", 8 << 20), ("sda.img", 4 << 20)] {
+        let file = std::fs::File::create(dir.path().join(name)).unwrap();
+        file.set_len(size).unwrap();
+    }
+    let node = format!(
+        r#"{{"driver":"file","filename":"{place}/vda.img","node-name":"libvirt-1-storage","read-only":false}}"#
+    );
+    let (server, mut client) = start_domain(
+        dir.path(),
+        &[
+            "-m",
+            "size=131072k",
+            "-machine",
+            "memory-backend=big",
+            "-object",
+            r#"{"qom-type":"memory-backend-ram","id":"big","size":134217728}"#,
+            "-object",
+            r#"{"qom-type":"iothread","id":"iothread1"}"#,
+            "-device",
+            r#"{"driver":"piix3-usb-uhci","id":"usb","bus":"pci.0","addr":"0x1.0x2"}"#,
+            "-device",
+            r#"{"driver":"virtio-scsi-pci","id":"scsi0","bus":"pci.0","addr":"0x3"}"#,
+            "-device",
+            r#"{"driver":"virtio-serial-pci","id":"virtio-serial0","bus":"pci.0","addr":"0x4"}"#,
+            "-blockdev",
+            &node,
+            "-device",
+            r#"{"driver":"virtio-blk-pci","bus":"pci.0","addr":"0x5","drive":"libvirt-1-storage","id":"virtio-disk0","bootindex":1,"serial":"LCVDA"}"#,
+            "-chardev",
+            "null,id=charserial0",
+            "-device",
+            r#"{"driver":"isa-serial","chardev":"charserial0","id":"serial0","index":0}"#,
+            "-chardev",
+            "null,id=charchannel0",
+            "-device",
+            r#"{"driver":"virtserialport","bus":"virtio-serial0.0","nr":1,"chardev":"charchannel0","id":"channel0","name":"org.example.lc.0"}"#,
+            "-device",
+            r#"{"driver":"VGA","id":"video0","vgamem_mb":16,"bus":"pci.0","addr":"0x2"}"#,
+            "-device",
+            r#"{"driver":"virtio-balloon-pci","id":"balloon0","bus":"pci.0","addr":"0x6"}"#,
+        ],
+    );
+    let dialogue = include_str!("virsh/devices.txt").replace("{dir}", &place);
+    play(&mut client, &dialogue);
+    client.expect_close();
+    let out = server.finish();
+    assert!(out.status.success(), "{out:?}");
+    let length = std::fs::metadata(dir.path().join("vda.img")).unwrap().len();
+    assert_eq!(length, 16 << 20, "the image was resized");
 }
 
 /// Fields of a thread's `/proc` entry: its name, and how many ticks of the clock
@@ -208,7 +266,7 @@ fn ticks(path: &str) -> u64 {
 #[test]
 fn a_processor_has_a_thread_and_has_used_time_by_the_time_anybody_asks() {
     let dir = tempfile::tempdir().unwrap();
-    let (server, mut client) = start_domain(dir.path());
+    let (server, mut client) = start_domain(dir.path(), &[]);
     client.expect_greeting();
     client.ask("qmp_capabilities");
     let cpus = client.ask("query-cpus-fast");

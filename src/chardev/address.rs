@@ -15,6 +15,8 @@ pub(super) fn local_address(fd: BorrowedFd<'_>) -> SocketAddress {
         return SocketAddress::Inet(InetSocketAddress {
             host: inet.ip().to_string(),
             port: inet.port().to_string(),
+            ipv4: inet.is_ipv4().then_some(true),
+            ipv6: inet.is_ipv6().then_some(true),
             ..InetSocketAddress::default()
         });
     }
@@ -26,8 +28,8 @@ pub(super) fn local_address(fd: BorrowedFd<'_>) -> SocketAddress {
             (None, Some(path)) => path.to_string_lossy().into_owned(),
             (None, None) => String::new(),
         },
-        abstract_: name.is_some(),
-        tight: true,
+        abstract_: name.map(|_| true),
+        tight: name.map(|_| true),
     })
 }
 
@@ -42,10 +44,10 @@ pub(super) fn socket_address_to_string(addr: &SocketAddress) -> String {
         // No brackets around an IPv6 address, as in QEMU.
         SocketAddress::Inet(inet) => format!("tcp:{}:{}", inet.host, inet.port),
         SocketAddress::Unix(unix) => {
-            let options = match (unix.abstract_, unix.tight) {
+            let options = match (unix.is_abstract(), unix.tight) {
                 (false, _) => "",
-                (true, false) => ",abstract=on",
-                (true, true) => ",abstract=on,tight=on",
+                (true, None | Some(false)) => ",abstract=on",
+                (true, Some(true)) => ",abstract=on,tight=on",
             };
             format!("unix:{}{options}", unix.path)
         }
@@ -101,14 +103,15 @@ mod tests {
         let unix = |path: &str, abstract_, tight| {
             SocketAddress::Unix(UnixSocketAddress {
                 path: path.into(),
-                abstract_,
+                abstract_: Some(abstract_),
                 tight,
             })
         };
         for (addr, words) in [
-            (unix("/s", false, true), "unix:/s"),
-            (unix("n", true, true), "unix:n,abstract=on,tight=on"),
-            (unix("n", true, false), "unix:n,abstract=on"),
+            (unix("/s", false, Some(true)), "unix:/s"),
+            (unix("n", true, Some(true)), "unix:n,abstract=on,tight=on"),
+            (unix("n", true, Some(false)), "unix:n,abstract=on"),
+            (unix("n", true, None), "unix:n,abstract=on"),
             (SocketAddress::Inet(inet("::1", "9")), "tcp:::1:9"),
             (SocketAddress::Fd("7".into()), "fd:7"),
         ] {

@@ -212,8 +212,8 @@ fn parse_socket(opts: &QemuOpts) -> Result<SocketConfig, Error> {
     let addr = match (path, host) {
         (Some(path), _) => SocketAddress::Unix(UnixSocketAddress {
             path: path.to_owned(),
-            abstract_: opts.get_bool("abstract").unwrap_or(false),
-            tight: opts.get_bool("tight").unwrap_or(true),
+            abstract_: Some(opts.get_bool("abstract").unwrap_or(false)),
+            tight: Some(opts.get_bool("tight").unwrap_or(true)),
         }),
         (None, Some(host)) => SocketAddress::Inet(InetSocketAddress {
             host: host.to_owned(),
@@ -339,8 +339,8 @@ mod tests {
                 "socket,id=a,path=x,abstract=on,tight=off",
                 SocketAddress::Unix(UnixSocketAddress {
                     path: "x".into(),
-                    abstract_: true,
-                    tight: false,
+                    abstract_: Some(true),
+                    tight: Some(false),
                 }),
             ),
             (

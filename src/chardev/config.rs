@@ -162,16 +162,17 @@ pub struct InetSocketAddress {
     pub ipv6: Option<bool>,
 }
 
-/// QEMU's `UnixSocketAddress`.
+/// QEMU's `UnixSocketAddress`. What was said is kept apart from what holds
+/// where nothing was said, because `filename` and `addr` tell the former.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnixSocketAddress {
-    /// A path, or a name if `abstract_`.
+    /// A path, or a name if it is abstract.
     pub path: String,
     /// Whether it lives in Linux' abstract namespace instead of the file system.
-    pub abstract_: bool,
+    pub abstract_: Option<bool>,
     /// Whether an abstract name ends where its text ends; otherwise it is
-    /// filled up with zeros to the full length.
-    pub tight: bool,
+    /// filled up with zeros to the full length. It does unless told otherwise.
+    pub tight: Option<bool>,
 }
 
 impl UnixSocketAddress {
@@ -179,9 +180,17 @@ impl UnixSocketAddress {
     pub fn path(path: impl Into<String>) -> Self {
         UnixSocketAddress {
             path: path.into(),
-            abstract_: false,
-            tight: true,
+            abstract_: None,
+            tight: None,
         }
+    }
+
+    pub(super) fn is_abstract(&self) -> bool {
+        self.abstract_ == Some(true)
+    }
+
+    pub(super) fn is_tight(&self) -> bool {
+        self.tight != Some(false)
     }
 }
 
@@ -203,16 +212,18 @@ pub struct SocketConfig {
     pub telnet: bool,
     /// Whether to speak the telnet of 3270 terminals.
     pub tn3270: bool,
-    /// Whether to speak websocket (server only).
+    /// Whether to speak websocket (server only; Cargo feature `websocket`).
     pub websocket: bool,
     /// For a client: how many seconds after a loss or a failure to try again.
     /// 0 and less mean never. A server refuses it.
     pub reconnect: Option<i64>,
     /// The same in milliseconds. A server ignores it.
     pub reconnect_ms: Option<i64>,
-    /// The id of TLS credentials; refused, there are none.
+    /// The id of TLS credentials: what
+    /// [`ChardevHost::tls_creds`](super::ChardevHost::tls_creds) finds.
     pub tls_creds: Option<String>,
-    /// The id of an authorization object for TLS.
+    /// The id of an authorization, which is given the name in the peer's
+    /// certificate.
     pub tls_authz: Option<String>,
     /// For a server: how many clients are served at the same time. With more
     /// than one each client gets a chardev of its own; see

@@ -16,7 +16,7 @@ use crate::trace_event;
 /// Plain functions: they find what they belong to by the opaque number that was
 /// given along with them.
 pub struct CharHandlers<H> {
-    /// How many bytes it would take now. Asked before each wait; with 0 the
+    /// How many bytes it would take now. Asked when there is input; with 0 the
     /// descriptor is not even polled.
     pub can_read: fn(&H, u64) -> usize,
     /// Input, at most as much as `can_read` said.

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use nix::fcntl::OFlag;
 
 use super::table::Chardevs;
+use super::tls::{no_authz, no_tls_credentials, TlsCreds};
 use crate::main_loop::{Host, SharedFd};
 use crate::qapi::Error;
 
@@ -65,6 +66,30 @@ pub trait ChardevHost: Host {
     fn open_fdset(&mut self, id: i64, flags: OFlag) -> io::Result<SharedFd> {
         let _ = (id, flags);
         Err(nix::errno::Errno::ENOENT.into())
+    }
+
+    /// The TLS credentials of that id (`object_resolve_path_component` and
+    /// the checks of `char-socket.c`).
+    ///
+    /// # Errors
+    ///
+    /// `No TLS credentials with id 'x'`, which is the default; `Object with id 'x'
+    /// is not TLS credentials` if the id is another kind of object's.
+    fn tls_creds(&self, id: &str) -> Result<TlsCreds, Error> {
+        Err(no_tls_credentials(id))
+    }
+
+    /// Whether the authorization of that id lets somebody in
+    /// (`qauthz_is_allowed_by_id`). `identity` is the name in the peer's certificate:
+    /// `C=GB,O=Example,CN=client`. Asked anew for each connection.
+    ///
+    /// # Errors
+    ///
+    /// There is no such authorization, which is the default. Nobody is let in
+    /// then.
+    fn authz_is_allowed(&self, id: &str, identity: &str) -> Result<bool, Error> {
+        let _ = identity;
+        Err(no_authz(id))
     }
 
     /// Tells the person at the terminal something. By default it goes to

@@ -45,9 +45,9 @@
 //! | `be` | what a backend calls: `qemu_chr_be_*` |
 //! | `manage` | adding, changing and removing |
 //! | `net`, `resolve`, `address`, `files` | sockets and files, with QEMU's error texts |
-//! | `socket`, `socket_io`, `socket_client`, `socket_clients` | the socket backend: life, bytes, connecting, serving several |
+//! | `socket`, `socket_io`, `socket_client`, `socket_clients`, `socket_tls` | the socket backend: life, bytes, connecting, serving several, TLS |
 //! | `exposure` | whether strangers can reach it |
-//! | `telnet`, `websocket` | protocols on a socket, as pure codecs |
+//! | `telnet`, `websocket`, `tls` | protocols on a socket, as pure codecs |
 //! | `fd` | what all backends on plain descriptors share |
 //! | the others | a backend each |
 
@@ -75,15 +75,16 @@ mod pty;
 mod resolve;
 mod ringbuf;
 mod scm_rights;
-mod sha1;
 mod socket;
 mod socket_client;
 mod socket_clients;
 mod socket_io;
+mod socket_tls;
 pub mod stdio;
 mod table;
 pub mod telnet;
 mod testdev;
+mod tls;
 mod udp;
 pub mod websocket;
 
@@ -115,6 +116,8 @@ pub use table::{
     filename, frontend_open, label, qemu_chr_find, Chardev, ChardevClass, ChardevId, Chardevs,
     ChrEvent,
 };
+pub(crate) use tls::{no_authz, no_tls_credentials};
+pub use tls::{TlsCreds, TlsCredsX509, TlsEndpoint};
 
 /// The most bytes a backend reads and hands over in one go.
 pub const CHR_READ_BUF_LEN: usize = 64 * 1024;

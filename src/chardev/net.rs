@@ -77,12 +77,12 @@ fn stream_socket(family: AddressFamily, flags: SockFlag) -> Result<OwnedFd, Erro
 
 fn unix_listen(addr: &UnixSocketAddress, queue: Backlog) -> Result<Listening, Error> {
     let mut addr = addr.clone();
-    if addr.path.is_empty() && !addr.abstract_ {
+    if addr.path.is_empty() && !addr.is_abstract() {
         addr.path = temporary_name()?;
     }
     let sockaddr = unix_sockaddr(&addr)?;
     let fd = stream_socket(AddressFamily::Unix, SockFlag::SOCK_NONBLOCK)?;
-    if !addr.abstract_ {
+    if !addr.is_abstract() {
         // Whatever has the name makes way, as with QEMU: a socket left over
         // from a crash is far more likely than anything else.
         let _ = std::fs::remove_file(&addr.path);
@@ -90,9 +90,12 @@ fn unix_listen(addr: &UnixSocketAddress, queue: Backlog) -> Result<Listening, Er
     socket::bind(fd.as_raw_fd(), &sockaddr).map_err(|e| {
         Error::from_io(format!("Failed to bind socket to {}", addr.path), &e.into())
     })?;
-    let path = (!addr.abstract_).then(|| UnixPath(PathBuf::from(&addr.path)));
+    let path = (!addr.is_abstract()).then(|| UnixPath(PathBuf::from(&addr.path)));
     socket::listen(&fd, queue)
         .map_err(|e| Error::from_io("Failed to listen on socket", &e.into()))?;
+    // From here on the address is what the socket has, not what was asked for.
+    let bound = addr.is_abstract();
+    (addr.abstract_, addr.tight) = (bound.then_some(true), bound.then_some(addr.is_tight()));
     let addr = SocketAddress::Unix(addr);
     Ok(Listening { fd, addr, path })
 }
@@ -109,7 +112,7 @@ fn unix_sockaddr(addr: &UnixSocketAddress) -> Result<UnixAddr, Error> {
     // The size of sun_path; QEMU wants room for a NUL as well.
     const SIZE: usize = 108;
     if addr.path.len() >= SIZE {
-        let what = if addr.abstract_ { "name" } else { "path" };
+        let what = if addr.is_abstract() { "name" } else { "path" };
         return Err(
             Error::new(format!("UNIX socket path '{}' is too long", addr.path)).with_hint(format!(
                 "{} must be less than {SIZE} bytes\n",
@@ -121,9 +124,9 @@ fn unix_sockaddr(addr: &UnixSocketAddress) -> Result<UnixAddr, Error> {
             )),
         );
     }
-    let sockaddr = if addr.abstract_ || addr.path.is_empty() {
+    let sockaddr = if addr.is_abstract() || addr.path.is_empty() {
         let mut name = addr.path.clone().into_bytes();
-        if !addr.tight || addr.path.is_empty() {
+        if !addr.is_tight() || addr.path.is_empty() {
             name.resize(SIZE - 1, 0);
         }
         UnixAddr::new_abstract(&name)
@@ -278,7 +281,11 @@ pub(super) fn socket_dgram(
     local: Option<&InetSocketAddress>,
 ) -> Result<OwnedFd, Error> {
     let mut error = Error::new("Failed to connect: no address");
-    for peer in inet_resolve(remote, false)? {
+    let mut named = remote.clone();
+    if named.host.is_empty() {
+        named.host = "localhost".to_owned();
+    }
+    for peer in inet_resolve(&named, false)? {
         match dgram_to(remote, peer, local) {
             Ok(fd) => return Ok(fd),
             Err(e) => error = e,

@@ -44,7 +44,7 @@ impl Families {
 }
 
 /// The addresses that host and port stand for, at least one; `passive` for a
-/// server, where no host means all interfaces.
+/// server, where no host means all interfaces. A client has to name one.
 pub(super) fn inet_resolve(
     addr: &InetSocketAddress,
     passive: bool,
@@ -59,17 +59,13 @@ pub(super) fn inet_resolve(
             "address resolution failed for {host}:{port}: {reason}"
         ))
     };
-    if host.is_empty() && port.is_empty() {
+    if host.is_empty() && (port.is_empty() || !passive) {
         return Err(failed("Name or service not known"));
     }
     let port =
         parse_service(port).ok_or_else(|| failed("Servname not supported for ai_socktype"))?;
     if host.is_empty() {
-        let (v4, v6): (IpAddr, IpAddr) = if passive {
-            ([0; 4].into(), [0u16; 8].into())
-        } else {
-            ([127, 0, 0, 1].into(), [0, 0, 0, 0, 0, 0, 0, 1u16].into())
-        };
+        let (v4, v6): (IpAddr, IpAddr) = ([0; 4].into(), [0u16; 8].into());
         // An IPv6 socket serves both, so it comes first if both are wanted;
         // without a wish the system's order is IPv4 first.
         let order = if families.both { [v6, v4] } else { [v4, v6] };
@@ -182,6 +178,10 @@ mod tests {
             let text = format!("address resolution failed for {host}:{port}: {reason}");
             assert_eq!(e, text);
         }
+        assert_eq!(
+            resolve(&inet("", "1"), false).unwrap_err(),
+            "address resolution failed for :1: Name or service not known"
+        );
         let mut addr = inet("::1", "1");
         addr.ipv4 = Some(true);
         assert_eq!(

@@ -25,8 +25,9 @@
 //!   └──────── tcp_chr_disconnect ───────────────────┘   "Closed"
 //! ```
 //!
-//! A websocket says its request between `tcp_chr_new_client` and
-//! `tcp_chr_connect`; until then the chardev counts as disconnected.
+//! TLS makes itself known and a websocket says its request between
+//! `tcp_chr_new_client` and `tcp_chr_connect`; until then the chardev counts as
+//! disconnected, and the next client waits.
 //!
 //! How bytes are read and written meanwhile is in `socket_io`; how a client
 //! connects, in `socket_client`; how a server serves several clients, in
@@ -50,11 +51,12 @@ use super::scm_rights::Receiver;
 use super::socket_client::{self, Client};
 use super::socket_clients::{self, Clients};
 use super::socket_io::{
-    tcp_chr_update_read_handler, tcp_chr_watch_fd, tcp_chr_websock_handshake, tcp_chr_write,
-    Websock,
+    tcp_chr_handshake, tcp_chr_update_read_handler, tcp_chr_watch_fd, tcp_chr_write, Websock,
 };
+use super::socket_tls::{tcp_chr_close_tls, tcp_chr_tls_init, Tls};
 use super::table::{ChardevClass, ChardevId, ChrEvent};
 use super::telnet::{TelnetDecoder, TELNET_OPENING, TN3270_OPENING};
+use super::tls::{self, TlsCreds};
 use crate::main_loop::{own_fd, ClockType, Condition, Flow, SharedFd, TimerId, Watch, WatchId};
 use crate::qapi::Error;
 use crate::trace_event;
@@ -73,6 +75,7 @@ pub(super) struct SocketChardev {
     pub(super) client: Client,
     /// Outlives connections, in the state the last one left it in, as in QEMU.
     pub(super) telnet: Option<TelnetDecoder>,
+    pub(super) tls_creds: Option<TlsCreds>,
     /// The clients of a server that serves several.
     pub(super) clients: Option<Clients>,
     /// Of such a client's chardev: the server's.
@@ -80,7 +83,11 @@ pub(super) struct SocketChardev {
 }
 
 impl SocketChardev {
-    pub(super) fn new(config: &SocketConfig, addr: &SocketAddress) -> Self {
+    pub(super) fn new(
+        config: &SocketConfig,
+        addr: &SocketAddress,
+        tls_creds: Option<TlsCreds>,
+    ) -> Self {
         let telnet = (config.server && (config.telnet || config.tn3270))
             .then(|| TelnetDecoder::new(config.tn3270));
         SocketChardev {
@@ -90,6 +97,7 @@ impl SocketChardev {
             connection: None,
             client: Client::new(config),
             telnet,
+            tls_creds,
             clients: None,
             server: None,
         }
@@ -97,6 +105,10 @@ impl SocketChardev {
 
     pub(super) fn connection(&self) -> Option<&Connection> {
         self.connection.as_ref()
+    }
+
+    pub(super) fn tls(&self) -> Option<&Tls> {
+        self.connection.as_ref()?.tls.as_ref()
     }
 }
 
@@ -110,13 +122,19 @@ struct Listener {
 /// A peer, from accept to hang-up.
 pub(super) struct Connection {
     pub(super) fd: Rc<OwnedFd>,
-    filename: String,
-    /// The front end was told "Opened". Not yet in a websocket's handshake.
+    pub(super) filename: String,
+    /// The front end was told "Opened". Not yet in a handshake.
     pub(super) open: bool,
+    pub(super) tls: Option<Tls>,
     pub(super) websock: Option<Websock>,
+    /// The rest of what the kernel had no room for, if it must not be cut off:
+    /// a frame or a record.
+    pub(super) unsent: Vec<u8>,
     pub(super) read_watch: Option<WatchId>,
     pub(super) hup_watch: Option<WatchId>,
     pub(super) flush_watch: Option<WatchId>,
+    /// For what TLS has decrypted and the front end could not yet take.
+    pub(super) plain_watch: Option<WatchId>,
     /// Runs while the peer is gone and its last input is being read.
     pub(super) hup_timer: Option<TimerId>,
     /// How often input was read.
@@ -171,6 +189,9 @@ fn validate(config: &SocketConfig) -> Result<(), Error> {
     if config.reconnect.is_some() && config.reconnect_ms.is_some() {
         return error("'reconnect' and 'reconnect-ms' are mutually exclusive");
     }
+    if config.websocket && !cfg!(feature = "websocket") {
+        return error("this build has no websocket support");
+    }
     if !config.server && config.max_clients != 1 {
         return error("'max-clients' option is incompatible with socket in client connect mode");
     }
@@ -184,10 +205,8 @@ pub(super) fn qmp_chardev_open_socket<H: ChardevHost>(
     config: &SocketConfig,
 ) -> Result<(), Error> {
     validate(config)?;
-    if let Some(creds) = &config.tls_creds {
-        return Err(Error::new(format!("No TLS credentials with id '{creds}'")));
-    }
-    let mut state = SocketChardev::new(config, &config.addr);
+    let tls_creds = tls::creds_for(h, config)?;
+    let mut state = SocketChardev::new(config, &config.addr, tls_creds);
     if !config.server {
         h.chardevs_mut().set_state(id, Box::new(state));
         return socket_client::qmp_chardev_open_socket_client(h, id);
@@ -218,15 +237,19 @@ fn tcp_chr_wait_connected<H: ChardevHost>(h: &mut H, id: ChardevId) -> Result<()
     h.chardev_report(ChardevReport::Info, &text);
     loop {
         let Some(s) = state(h, id) else { return Ok(()) };
-        // In a websocket's handshake it is the client who is waited for.
+        let mut flags = PollFlags::POLLIN;
+        // In a handshake it is the client who is waited for.
         let (fd, step): (_, fn(&mut H, ChardevId)) = match (&s.connection, &s.listener) {
             (Some(c), _) if c.open => return Ok(()),
-            (Some(c), _) => (c.fd.clone(), tcp_chr_websock_handshake),
+            (Some(c), _) => {
+                flags.set(PollFlags::POLLOUT, !c.unsent.is_empty());
+                (c.fd.clone(), tcp_chr_handshake)
+            }
             (None, Some(listener)) => (listener.fd.clone(), tcp_chr_accept),
             (None, None) => return Ok(()),
         };
         let serves_clients = s.clients.is_some();
-        let mut fds = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
+        let mut fds = [PollFd::new(fd.as_fd(), flags)];
         match poll(&mut fds, PollTimeout::NONE) {
             // It is taken in once there is a front end.
             Ok(_) if serves_clients => return Ok(()),
@@ -338,21 +361,27 @@ pub(super) fn tcp_chr_new_client<H: ChardevHost>(h: &mut H, id: ChardevId, fd: R
         let _ = socket::setsockopt(&fd, sockopt::TcpNoDelay, &true);
     }
     let websocket = s.config.websocket;
+    let encrypted = s.tls_creds.is_some();
     s.connection = Some(Connection {
         fd,
         filename: connected_filename(&s.config, &ends),
         open: false,
+        tls: None,
         websock: websocket.then(Websock::default),
+        unsent: Vec::new(),
         read_watch: None,
         hup_watch: None,
         flush_watch: None,
+        plain_watch: None,
         hup_timer: None,
         reads: 0,
         watched_by_frontend: false,
-        receiver: (!inet && !websocket).then(Receiver::new),
+        receiver: (!inet && !websocket && !encrypted).then(Receiver::new),
         msgfd: None,
     });
-    if websocket {
+    if encrypted {
+        tcp_chr_tls_init(h, id);
+    } else if websocket {
         tcp_chr_update_read_handler(h, id);
     } else {
         tcp_chr_connect(h, id);
@@ -368,6 +397,7 @@ pub(super) fn tcp_chr_connect<H: ChardevHost>(h: &mut H, id: ChardevId) {
         Some(_) if s.config.tn3270 => TN3270_OPENING,
         Some(_) => TELNET_OPENING,
     };
+    s.client.reported = false;
     let Some(c) = &mut s.connection else { return };
     c.open = true;
     let fd = c.fd.as_raw_fd();
@@ -397,13 +427,14 @@ pub(super) fn tcp_chr_disconnect<H: ChardevHost>(h: &mut H, id: ChardevId) {
 
 /// Lets go of the connection; true if there was one and it was open.
 fn tcp_chr_free_connection<H: ChardevHost>(h: &mut H, id: ChardevId) -> bool {
+    tcp_chr_close_tls(h, id);
     let Some(s) = state(h, id) else { return false };
     let inherited = matches!(s.config.addr, SocketAddress::Fd(_)) && !s.config.server;
     let Some(c) = s.connection.take() else {
         return false;
     };
     trace_event!(tcp_chr_disconnect, "fd {}", c.fd.as_raw_fd());
-    let watches = [c.read_watch, c.hup_watch, c.flush_watch];
+    let watches = [c.read_watch, c.hup_watch, c.flush_watch, c.plain_watch];
     for watch in watches.into_iter().flatten() {
         h.main_loop_mut().remove_watch(watch);
     }

@@ -27,7 +27,7 @@ pub(super) struct Client {
     /// An attempt under way.
     attempt: Option<Attempt>,
     /// A failure was reported, and there was no connection since.
-    reported: bool,
+    pub(super) reported: bool,
 }
 
 struct Attempt {
@@ -117,10 +117,7 @@ fn qemu_chr_socket_connected<H: ChardevHost>(h: &mut H, id: ChardevId) {
 }
 
 fn connected<H: ChardevHost>(h: &mut H, id: ChardevId, fd: Rc<OwnedFd>) {
-    if let Some(s) = state(h, id) {
-        s.client.reported = false;
-        tcp_chr_new_client(h, id, fd);
-    }
+    tcp_chr_new_client(h, id, fd);
 }
 
 fn check_report_connect_error<H: ChardevHost>(h: &mut H, id: ChardevId, e: &Error) {

@@ -116,7 +116,7 @@ pub(super) fn add<H: ChardevHost>(h: &mut H, server: ChardevId, fd: Rc<OwnedFd>)
     };
     let log = h.chardevs().get(server).and_then(|chr| chr.log.clone());
     let Some(s) = state(h, server) else { return };
-    let mut own = SocketChardev::new(&s.config, &s.addr);
+    let mut own = SocketChardev::new(&s.config, &s.addr, s.tls_creds.clone());
     own.server = Some(server);
     let class = char_socket_class();
     let Ok(client) = qemu_chardev_insert(h, &label, class, Box::new(own), log) else {

@@ -1,8 +1,8 @@
 //! Bytes over a connected socket: watching, reading and writing.
 //!
 //! ```text
-//!   recv ──▶ websocket frames off ──▶ telnet commands out ──▶ front end
-//!   send ◀── websocket frame around ◀─────────────────────── front end
+//!   recv ──▶ TLS off ──▶ websocket frames off ──▶ telnet commands out ──▶ front end
+//!   send ◀── TLS around ◀── websocket frame around ◀───────────────────── front end
 //! ```
 //!
 //! # Two watches on one connection
@@ -35,6 +35,7 @@ use super::socket::{
     char_socket_yank, connection, state, tcp_chr_connect, tcp_chr_disconnect, Connection,
     SocketChardev,
 };
+use super::socket_tls::{self, has_plain, tcp_chr_tls_handshake};
 use super::table::{ChardevId, ChrEvent};
 use super::websocket::{self, FrameDecoder, MAX_REQUEST, REQUEST_END};
 use super::CHR_READ_BUF_LEN;
@@ -47,26 +48,29 @@ pub(super) struct Websock {
     /// The request, until it is complete.
     request: Vec<u8>,
     decoder: FrameDecoder,
-    /// The rest of a frame that the kernel had no room for.
-    unsent: Vec<u8>,
 }
 
-/// Watches the connection: for a websocket's request; then for input if there
+/// Watches the connection: for the handshake; then for input if there
 /// is somebody to read it; and for hang-up in any case.
 pub(super) fn tcp_chr_update_read_handler<H: ChardevHost>(h: &mut H, id: ChardevId) {
     let attached = h.chardevs().get(id).is_some_and(|chr| chr.has_handlers());
     let Some(c) = connection(h, id) else { return };
-    let (read_watch, hup_watch) = (c.read_watch.take(), c.hup_watch.take());
+    let watches = [
+        c.read_watch.take(),
+        c.hup_watch.take(),
+        c.plain_watch.take(),
+    ];
     let fd: SharedFd = c.fd.clone();
     let open = c.open;
+    let always_ready = c.tls.as_ref().map(|tls| tls.always_ready.clone());
     let main_loop = h.main_loop_mut();
-    for watch in [read_watch, hup_watch].into_iter().flatten() {
+    for watch in watches.into_iter().flatten() {
         main_loop.remove_watch(watch);
     }
     let read_watch = if !open {
-        let name = "tcp_chr_websock_handshake";
+        let name = "tcp_chr_handshake";
         Some(Watch::new(name, fd.clone(), Condition::IN, move |h, _| {
-            tcp_chr_websock_handshake(h, id);
+            tcp_chr_handshake(h, id);
             Flow::Keep
         }))
     } else if attached {
@@ -82,10 +86,19 @@ pub(super) fn tcp_chr_update_read_handler<H: ChardevHost>(h: &mut H, id: Chardev
         tcp_chr_hup(h, id);
         Flow::Keep
     });
+    let plain_watch = always_ready.filter(|_| open && attached).map(|fd| {
+        let watch = Watch::new("tcp_chr_read", fd, Condition::IN, move |h, _| {
+            tcp_chr_read(h, id);
+            Flow::Keep
+        });
+        watch.gate(move |h| has_plain(h, id) && qemu_chr_be_can_write(h, id) > 0)
+    });
     let read_watch = read_watch.map(|watch| main_loop.add_watch(watch));
+    let plain_watch = plain_watch.map(|watch| main_loop.add_watch(watch));
     let hup_watch = main_loop.add_watch(hup_watch);
     if let Some(c) = connection(h, id) {
         c.read_watch = read_watch;
+        c.plain_watch = plain_watch;
         c.hup_watch = Some(hup_watch);
     }
 }
@@ -107,7 +120,12 @@ fn tcp_chr_read<H: ChardevHost>(h: &mut H, id: ChardevId) {
                 deliver(h, id, &buf[..n]);
             }
             Err(e) => match e.kind() {
-                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => {}
+                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => {
+                    // TLS may have had something to answer.
+                    let _ = flush(h, id);
+                }
+                // What TLS could not read: nothing that follows can be trusted.
+                io::ErrorKind::InvalidData => socket_tls::give_up(h, id, &e),
                 _ => tcp_chr_end_of_input(h, id),
             },
         }
@@ -134,11 +152,17 @@ fn tcp_chr_end_of_input<H: ChardevHost>(h: &mut H, id: ChardevId) {
         return tcp_chr_disconnect(h, id);
     }
     let Some(c) = connection(h, id) else { return };
-    let (fd, former): (SharedFd, _) = (c.fd.clone(), c.read_watch.take());
-    if let Some(watch) = former {
-        h.main_loop_mut().remove_watch(watch);
+    // The end stays readable, so all that is missing is a gate. That TLS has
+    // ended is not the socket's to say.
+    let fd: SharedFd = match &c.tls {
+        Some(tls) => tls.always_ready.clone(),
+        None => c.fd.clone(),
+    };
+    for watch in [c.read_watch.take(), c.plain_watch.take()] {
+        if let Some(watch) = watch {
+            h.main_loop_mut().remove_watch(watch);
+        }
     }
-    // The end stays readable, so all that is missing is a gate.
     let watch = Watch::new("tcp_chr_drained", fd, Condition::IN, move |h: &mut H, _| {
         tcp_chr_disconnect(h, id);
         Flow::Remove
@@ -152,6 +176,9 @@ fn tcp_chr_end_of_input<H: ChardevHost>(h: &mut H, id: ChardevId) {
 
 fn receive(c: &mut Connection, buf: &mut [u8]) -> io::Result<usize> {
     let fd = c.fd.as_raw_fd();
+    if let Some(tls) = &mut c.tls {
+        return tls.receive(fd, buf);
+    }
     let Some(receiver) = &mut c.receiver else {
         return Ok(recv(fd, buf, MsgFlags::empty())?);
     };
@@ -162,6 +189,10 @@ fn receive(c: &mut Connection, buf: &mut [u8]) -> io::Result<usize> {
     Ok(n)
 }
 
+/// Who pings on without reading gets no more answers than this many bytes,
+/// which RFC 6455 (5.5.3) allows.
+const MAX_UNSENT_PONGS: usize = 64 * 1024;
+
 /// Takes the protocols off and hands the rest to the front end.
 fn deliver<H: ChardevHost>(h: &mut H, id: ChardevId, input: &[u8]) {
     let Some(c) = connection(h, id) else { return };
@@ -169,8 +200,10 @@ fn deliver<H: ChardevHost>(h: &mut H, id: ChardevId, input: &[u8]) {
         return deliver_text(h, id, input);
     };
     let decoded = websock.decoder.decode(input);
-    websock.unsent.extend(decoded.replies);
-    let _ = websock_flush(h, id);
+    if decoded.closed || c.unsent.len() < MAX_UNSENT_PONGS {
+        queue(c, &decoded.replies);
+    }
+    let _ = flush(h, id);
     deliver_text(h, id, &decoded.text);
     if decoded.closed {
         tcp_chr_disconnect(h, id);
@@ -195,6 +228,16 @@ fn deliver_text<H: ChardevHost>(h: &mut H, id: ChardevId, input: &[u8]) {
     }
 }
 
+/// A step of what comes before the connection is open: TLS first, then
+/// websocket inside.
+pub(super) fn tcp_chr_handshake<H: ChardevHost>(h: &mut H, id: ChardevId) {
+    let known = connection(h, id).is_some_and(|c| c.tls.as_ref().is_none_or(|tls| tls.known));
+    match known {
+        true => tcp_chr_websock_handshake(h, id),
+        false => tcp_chr_tls_handshake(h, id),
+    }
+}
+
 /// Part of a websocket's request, whether there is a front end or not. What
 /// comes after the request is not touched yet.
 pub(super) fn tcp_chr_websock_handshake<H: ChardevHost>(h: &mut H, id: ChardevId) {
@@ -206,11 +249,17 @@ pub(super) fn tcp_chr_websock_handshake<H: ChardevHost>(h: &mut H, id: ChardevId
     let fd = c.fd.as_raw_fd();
     let before = websock.request.len();
     websock.request.resize(MAX_REQUEST, 0);
-    let peeked = recv(fd, &mut websock.request[before..], MsgFlags::MSG_PEEK);
-    websock.request.truncate(before + peeked.unwrap_or(0));
-    match peeked {
+    let room = &mut websock.request[before..];
+    let peeked = match &mut c.tls {
+        None => recv(fd, room, MsgFlags::MSG_PEEK).map_err(io::Error::from),
+        Some(tls) => tls.peek(fd, room),
+    };
+    websock
+        .request
+        .truncate(before + *peeked.as_ref().unwrap_or(&0));
+    match peeked.map_err(|e| e.kind()) {
         Ok(1..) => {}
-        Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) => return,
+        Err(io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => return,
         Ok(0) | Err(_) => return tcp_chr_disconnect(h, id),
     }
     let request = &mut websock.request;
@@ -219,19 +268,23 @@ pub(super) fn tcp_chr_websock_handshake<H: ChardevHost>(h: &mut H, id: ChardevId
         .position(|w| w == REQUEST_END);
     let end = end.map_or(request.len(), |end| end + REQUEST_END.len());
     // Take what was looked at, but nothing behind the request.
-    let _ = recv(fd, &mut request[before..end], MsgFlags::empty());
+    match &mut c.tls {
+        None => drop(recv(fd, &mut request[before..end], MsgFlags::empty())),
+        Some(tls) => tls.channel.consume(end - before),
+    }
     request.truncate(end);
     if !request.ends_with(REQUEST_END) && request.len() < MAX_REQUEST {
         return;
     }
     match websocket::handshake(&std::mem::take(request), now) {
         Ok(answer) => {
-            websock.unsent.extend(answer);
-            let _ = websock_flush(h, id);
+            queue(c, &answer);
+            let _ = flush(h, id);
             tcp_chr_connect(h, id);
         }
         Err(answer) => {
-            let _ = send(fd, &answer, MsgFlags::MSG_NOSIGNAL);
+            queue(c, &answer);
+            let _ = flush(h, id);
             tcp_chr_disconnect(h, id);
         }
     }
@@ -242,8 +295,12 @@ pub(super) fn tcp_chr_websock_handshake<H: ChardevHost>(h: &mut H, id: ChardevId
 fn tcp_chr_hup<H: ChardevHost>(h: &mut H, id: ChardevId) {
     let Some(c) = connection(h, id) else { return };
     let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
-    let input_left =
-        c.read_watch.is_some() && matches!(recv(c.fd.as_raw_fd(), &mut [0], flags), Ok(1..));
+    let decrypted = c
+        .tls
+        .as_ref()
+        .is_some_and(|t| !t.channel.plain().is_empty());
+    let input_left = c.read_watch.is_some()
+        && (decrypted || matches!(recv(c.fd.as_raw_fd(), &mut [0], flags), Ok(1..)));
     let reads = c.reads;
     if !input_left && qemu_chr_be_drained(h, id, PeerEnd::Gone) {
         return tcp_chr_disconnect(h, id);
@@ -306,39 +363,59 @@ fn write_or_fail<H: ChardevHost>(h: &mut H, id: ChardevId, buf: &[u8]) -> io::Re
         return Ok(buf.len());
     };
     let fd = c.fd.as_raw_fd();
-    if c.websock.is_none() {
+    if c.websock.is_none() && c.tls.is_none() {
         let n = send(fd, buf, MsgFlags::MSG_NOSIGNAL)?;
         trace_event!(tcp_chr_write, "fd {fd} took {n} of {} bytes", buf.len());
         return Ok(n);
     }
-    if !websock_flush(h, id)? {
+    if !flush(h, id)? {
         return Err(io::ErrorKind::WouldBlock.into());
     }
-    if let Some(websock) = connection(h, id).and_then(|c| c.websock.as_mut()) {
-        websock.unsent = websocket::frame(buf);
-    }
-    trace_event!(tcp_chr_write, "fd {fd} took {} bytes in a frame", buf.len());
-    websock_flush(h, id)?;
-    Ok(buf.len())
+    let Some(c) = connection(h, id) else {
+        return Ok(buf.len());
+    };
+    let taken = if c.websock.is_some() {
+        // A write is a frame.
+        queue(c, &websocket::frame(buf));
+        buf.len()
+    } else {
+        let taken = buf.len().min(socket_tls::MAX_WRITE);
+        queue(c, &buf[..taken]);
+        taken
+    };
+    trace_event!(tcp_chr_write, "fd {fd} took {taken} bytes, wrapped");
+    flush(h, id)?;
+    Ok(taken)
 }
 
-/// Sends what there is of frames; true if that was all. Otherwise the rest follows
-/// when there is room.
-fn websock_flush<H: ChardevHost>(h: &mut H, id: ChardevId) -> io::Result<bool> {
+/// Has bytes sent by the next [`flush`], encrypted if need be.
+fn queue(c: &mut Connection, bytes: &[u8]) {
+    match &mut c.tls {
+        Some(tls) => tls.channel.send(bytes),
+        None => c.unsent.extend(bytes),
+    }
+}
+
+/// Sends what there is of frames and records; true if that was all. Otherwise
+/// the rest follows when there is room.
+pub(super) fn flush<H: ChardevHost>(h: &mut H, id: ChardevId) -> io::Result<bool> {
     let Some(c) = connection(h, id) else {
         return Ok(true);
     };
-    let Some(websock) = &mut c.websock else {
-        return Ok(true);
-    };
-    while !websock.unsent.is_empty() {
-        match send(c.fd.as_raw_fd(), &websock.unsent, MsgFlags::MSG_NOSIGNAL) {
-            Ok(n) => drop(websock.unsent.drain(..n)),
+    if let Some(tls) = &mut c.tls {
+        tls.channel.take_output(&mut c.unsent);
+    }
+    let mut sent = 0;
+    while sent < c.unsent.len() {
+        match send(c.fd.as_raw_fd(), &c.unsent[sent..], MsgFlags::MSG_NOSIGNAL) {
+            Ok(n) => sent += n,
             Err(nix::errno::Errno::EAGAIN) => break,
+            Err(nix::errno::Errno::EINTR) => {}
             Err(e) => return Err(e.into()),
         }
     }
-    let all = websock.unsent.is_empty();
+    c.unsent.drain(..sent);
+    let all = c.unsent.is_empty();
     if all == c.flush_watch.is_none() {
         return Ok(all);
     }
@@ -347,9 +424,9 @@ fn websock_flush<H: ChardevHost>(h: &mut H, id: ChardevId) -> io::Result<bool> {
         return Ok(all);
     }
     let fd: SharedFd = c.fd.clone();
-    let watch = Watch::new("websock_flush", fd, Condition::OUT, move |h: &mut H, _| {
+    let watch = Watch::new("tcp_chr_flush", fd, Condition::OUT, move |h: &mut H, _| {
         // An error is a hang-up, which is dealt with elsewhere.
-        match websock_flush(h, id) {
+        match flush(h, id) {
             Ok(false) => Flow::Keep,
             Ok(true) | Err(_) => Flow::Remove,
         }

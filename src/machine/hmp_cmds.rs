@@ -6,7 +6,10 @@ use super::commands::{netdev_options, QEMU_NETDEV_OPTS};
 use super::schema::{
     AbsentCommands, MachineCommands, NetClientDriver, QKeyCode, RunStateCommands, WatchdogAction,
 };
-use super::{hmp_absent, hmp_info, hmp_log, hmp_mem, hmp_net, hmp_qom, hmp_ui, Machine};
+use super::{
+    hmp_absent, hmp_info, hmp_log, hmp_mem, hmp_migrate, hmp_net, hmp_qom, hmp_services, hmp_ui,
+    Machine,
+};
 use crate::chardev::opts::{QemuOpts, QemuOptsList};
 use crate::monitor::hmp::{
     ArgKind, CompletionKind, Hmp, HmpArg, HmpArgs, HmpHandler, HmpRow, HMP_CMDS, HMP_INFO_CMDS,
@@ -67,7 +70,13 @@ pub(super) fn register(rt: &mut Runtime<Machine>) {
             hmp.table.add(*row, handler);
         }
     }
-    for (row, handler) in hmp_absent::BLOCK.iter().chain(hmp_absent::OTHERS) {
+    let absent = [
+        hmp_absent::BLOCK,
+        hmp_absent::OTHERS,
+        hmp_migrate::COMMANDS,
+        hmp_services::COMMANDS,
+    ];
+    for (row, handler) in absent.into_iter().flatten() {
         hmp.table.add(*row, *handler);
     }
     hmp.table.add(QMP_TEST, hmp_qmp_test);
@@ -77,7 +86,8 @@ pub(super) fn register(rt: &mut Runtime<Machine>) {
                 info.add(*row, handler);
             }
         }
-        for (row, handler) in hmp_info::INFO {
+        let absent = [hmp_info::INFO, hmp_migrate::INFO, hmp_services::INFO];
+        for (row, handler) in absent.into_iter().flatten() {
             info.add(*row, *handler);
         }
     }

@@ -12,33 +12,33 @@ type Cx<'a, 'b> = &'a mut Hmp<'b, Machine>;
 /// The sub-commands.
 pub(super) const INFO: &[Absent] = &[
     (
-        HmpRow::new("block-jobs", "", "show what block jobs have done"),
+        HmpRow::new("block-jobs", "", "show progress of ongoing block device operations"),
         |hmp, _| hmp.print("No active jobs\n"),
     ),
     (
-        HmpRow::new("blockstats", "", "show statistics of block devices"),
+        HmpRow::new("blockstats", "", "show block device statistics"),
         nothing,
     ),
-    (HmpRow::new("capture", "", "show what is captured"), nothing),
+    (HmpRow::new("capture", "", "show capture information"), nothing),
     (
-        HmpRow::new("cryptodev", "", "show devices for cryptography"),
+        HmpRow::new("cryptodev", "", "show the crypto devices"),
         nothing,
     ),
     (
-        HmpRow::new("dump", "", "show how the last dump of memory went"),
+        HmpRow::new("dump", "", "Display the latest dump status"),
         |hmp, _| hmp.print("Status: none\n"),
     ),
     (
-        HmpRow::new("irq", "", "show statistics of interrupts"),
+        HmpRow::new("irq", "", "show the interrupts statistics (if available)"),
         nothing,
     ),
     (
-        HmpRow::new("lapic", "[apic-id]", "show the state of a local APIC")
+        HmpRow::new("lapic", "[apic-id]", "show local apic state (apic-id: local apic to read, default is which of current CPU)")
             .args(&[HmpArg::new("apic-id", Int32).optional()]),
         no_cpu,
     ),
     (
-        HmpRow::new("mem", "", "show what virtual memory is mapped"),
+        HmpRow::new("mem", "", "show the active virtual memory mappings"),
         no_cpu,
     ),
     (
@@ -46,15 +46,11 @@ pub(super) const INFO: &[Absent] = &[
         hmp_info_memdev,
     ),
     (
-        HmpRow::new("memory_size_summary", "", "show how much memory there is"),
+        HmpRow::new("memory_size_summary", "", "show the amount of initially allocated and present hotpluggable (if enabled) memory in bytes."),
         hmp_info_memory_size_summary,
     ),
     (
-        HmpRow::new(
-            "mtree",
-            "[-f][-d][-o][-D]",
-            "show the tree of memory (-f: flat; -o: with owners; -d, -D: accepted)",
-        )
+        HmpRow::new("mtree", "[-f][-d][-o][-D]", "show memory tree (-f: dump flat view for address spaces;-d: dump dispatch tree, valid with -f only);-o: dump region owners/parents;-D: dump disabled regions")
         .args(&[
             HmpArg::new("flatview", Flag('f')),
             HmpArg::new("dispatch_tree", Flag('d')),
@@ -63,39 +59,35 @@ pub(super) const INFO: &[Absent] = &[
         ]),
         hmp_info_mtree,
     ),
-    (HmpRow::new("numa", "", "show NUMA nodes"), |hmp, _| {
+    (HmpRow::new("numa", "", "show NUMA information"), |hmp, _| {
         hmp.print("0 nodes\n")
     }),
-    (HmpRow::new("pci", "", "show PCI devices"), nothing),
+    (HmpRow::new("pci", "", "show PCI info"), nothing),
     (
-        HmpRow::new("pic", "", "show interrupt controllers"),
+        HmpRow::new("pic", "", "show PIC state"),
         nothing,
     ),
     (
-        HmpRow::new("replay", "", "show whether a run is recorded or replayed"),
+        HmpRow::new("replay", "", "show record/replay information"),
         |hmp, _| hmp.print("Record/replay is not active\n"),
     ),
     (
-        HmpRow::new("sev", "", "show the state of memory encryption"),
+        HmpRow::new("sev", "", "show SEV information"),
         |hmp, _| hmp.print("SEV is not enabled\n"),
     ),
-    (HmpRow::new("sgx", "", "show enclaves"), |hmp, _| {
+    (HmpRow::new("sgx", "", "show intel SGX information"), |hmp, _| {
         hmp.print("SGX is only supported on PC machines\n")
     }),
     (
-        HmpRow::new("snapshots", "", "show snapshots of the machine"),
+        HmpRow::new("snapshots", "", "show the currently saved VM snapshots"),
         |hmp, _| hmp.print("no block device can store vmstate for snapshot\n"),
     ),
     (
-        HmpRow::new("spice", "", "show the SPICE server"),
+        HmpRow::new("spice", "", "show the spice server status"),
         |hmp, _| hmp.print("Server: disabled\n"),
     ),
     (
-        HmpRow::new(
-            "sync-profile",
-            "[-m] [-n] [max]",
-            "show what waiting for locks took (-m: by mean; -n: by call)",
-        )
+        HmpRow::new("sync-profile", "[-m] [-n] [max]", "show synchronization profiling info, up to max entries (default: 10), sorted by total wait time. (-m: sort by mean wait time; -n: do not coalesce objects with the same call site)")
         .args(&[
             HmpArg::new("mean", Flag('m')),
             HmpArg::new("no_coalesce", Flag('n')),
@@ -104,26 +96,26 @@ pub(super) const INFO: &[Absent] = &[
         hmp_info_sync_profile,
     ),
     (
-        HmpRow::new("tlb", "", "show how virtual addresses map to physical ones"),
+        HmpRow::new("tlb", "", "show virtual to physical memory mappings"),
         no_cpu,
     ),
-    (HmpRow::new("tpm", "", "show the TPM"), nothing),
-    (HmpRow::new("usb", "", "show USB devices"), |hmp, _| {
+    (HmpRow::new("tpm", "", "show the TPM device"), nothing),
+    (HmpRow::new("usb", "", "show guest USB devices"), |hmp, _| {
         fail(hmp, "USB support not enabled")
     }),
     (
-        HmpRow::new("usernet", "", "show connections of user networks"),
+        HmpRow::new("usernet", "", "show user network stack connection states"),
         nothing,
     ),
     (
-        HmpRow::new("virtio", "", "list virtio devices"),
+        HmpRow::new("virtio", "", "List all available virtio devices"),
         |hmp, _| fail(hmp, "No virtio devices found"),
     ),
     (
-        HmpRow::new("vm-generation-id", "", "show the generation ID"),
+        HmpRow::new("vm-generation-id", "", "Show Virtual Machine Generation ID"),
         |hmp, _| fail(hmp, "VM Generation ID device not found"),
     ),
-    (HmpRow::new("vnc", "", "show the VNC server"), |hmp, _| {
+    (HmpRow::new("vnc", "", "show the vnc server status"), |hmp, _| {
         hmp.print("None\n")
     }),
 ];

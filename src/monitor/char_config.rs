@@ -130,8 +130,8 @@ fn address(addr: q::SocketAddressLegacy) -> SocketAddress {
         A::Inet(w) => SocketAddress::Inet(inet(w.data)),
         A::Unix(w) => SocketAddress::Unix(UnixSocketAddress {
             path: w.data.path,
-            abstract_: w.data.r#abstract.unwrap_or(false),
-            tight: w.data.tight.unwrap_or(true),
+            abstract_: w.data.r#abstract,
+            tight: w.data.tight,
         }),
         A::Vsock(w) => SocketAddress::Vsock {
             cid: w.data.cid,

@@ -16,6 +16,8 @@
 //! `close-action=delete` is too, and takes its chardev along. Removing the monitor
 //! on `q` ends all its sessions.
 
+use std::rc::Rc;
+
 use super::config::MonitorConfig;
 use super::hmp::session::monitor_init_hmp;
 use super::qmp::monitor_init_qmp;
@@ -23,7 +25,6 @@ use super::runtime::Runtime;
 use super::schema::{MonitorCloseAction, MonitorMode};
 use super::table::{monitor_remove_with, MonitorId, MonitorKind};
 use crate::chardev::{qemu_chr_fe_init, CharFrontend, ChardevHost, ChardevId, PeerEnd};
-use std::rc::Rc;
 
 /// A monitor to be made.
 pub(crate) struct NewMonitor {
@@ -91,12 +92,15 @@ pub(crate) fn monitor_drained<S: 'static>(rt: &Runtime<S>, opaque: u64, end: Pee
     let Some(monitor) = rt.monitors.get(id) else {
         return true;
     };
-    let (read_all, drains) = match &monitor.kind {
-        MonitorKind::Qmp(qmp) => (qmp.has_read_all(), monitor.config.drain_on_close),
+    let (idle, drains) = match &monitor.kind {
+        MonitorKind::Qmp(qmp) => (
+            qmp.has_read_all() && !rt.dispatcher.has_pending(id, qmp.connection),
+            monitor.config.drain_on_close,
+        ),
         MonitorKind::Hmp(hmp) => (hmp.has_read_all(), true),
     };
     // Once the program is about to end, nothing more is carried out.
-    let all_done = read_all && !rt.dispatcher.has_pending(id) || rt.exit_requested().is_some();
+    let all_done = idle || rt.exit_requested().is_some();
     match end {
         PeerEnd::HalfClosed => all_done && !monitor.owes_output(),
         PeerEnd::Gone => all_done || !drains,

@@ -110,11 +110,10 @@ impl Dispatcher {
         self.flush_bh
     }
 
-    /// Whether a command of this monitor is under way.
-    pub(crate) fn has_pending(&self, monitor: MonitorId) -> bool {
-        self.pending
-            .values()
-            .any(|pending| pending.monitor == monitor)
+    /// Whether a command of this monitor's connection is under way.
+    pub(crate) fn has_pending(&self, monitor: MonitorId, connection: u64) -> bool {
+        let mut pending = self.pending.values();
+        pending.any(|pending| pending.monitor == monitor && pending.connection == connection)
     }
 
     /// No request is taken up any more; the program is about to end.

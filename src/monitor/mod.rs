@@ -23,6 +23,7 @@
 //! | `clients` | sessions and monitors that come and go with their clients |
 //! | `policy` | what the clients of a monitor may do |
 //! | `terminal` | `^Z` and `fg` |
+//! | `tls` | credentials by id, for sockets |
 //! | `schema`, `cmds_*`, `hmp_cmds`, `hmp_qmp*` | the commands that every monitor has |
 
 mod char_config;
@@ -49,6 +50,7 @@ mod runtime;
 pub mod schema;
 mod table;
 mod terminal;
+mod tls;
 pub mod version;
 
 pub use events::{compat_policy, qapi_event_emit};
@@ -58,3 +60,4 @@ pub use options::{
 };
 pub use runtime::{ExitRequest, MonitorRemovedHandler, QuitHandler, Runtime};
 pub use table::{monitor_remove, Monitor, MonitorId};
+pub use tls::TlsLookup;

@@ -108,13 +108,11 @@ impl<S: 'static> Runtime<S> {
         let chr = qemu_chr_find(self, label)
             .ok_or_else(|| Error::new(format!("chardev \"{label}\" not found")))?;
         let config = Rc::new(MonitorConfig::new(options)?);
-        let is_mux = self
-            .chardevs
-            .get(chr)
-            .is_some_and(|chr| chr.kind() == "mux");
-        if config.close_action == MonitorCloseAction::Delete && is_mux {
+        let kind = self.chardevs.get(chr).map_or("", |chr| chr.kind());
+        if config.close_action == MonitorCloseAction::Delete && matches!(kind, "mux" | "hub") {
+            // It is not the client's alone.
             return Err(Error::new(format!(
-                "'close-action=delete' is not compatible with multiplexed chardev '{label}'"
+                "'close-action=delete' is not compatible with {kind} chardev '{label}'"
             )));
         }
         let fe = qemu_chr_fe_init_server(self, chr)?;

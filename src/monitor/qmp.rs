@@ -26,6 +26,9 @@
 //! cannot miss: a socket is shut down, and listens again; on a chardev
 //! that cannot be (a terminal, a pipe) the events that were kept are followed
 //! by a new greeting, and the session is back at its negotiation.
+//!
+//! What becomes of a client's requests when it leaves is in
+//! [`clients`](super::clients).
 
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;

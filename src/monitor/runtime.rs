@@ -12,9 +12,12 @@ use super::hmp::context::HmpTables;
 use super::options::OptionGroup;
 use super::qmp::MonitorQmp;
 use super::table::{Monitor, MonitorId, Monitors};
+use super::tls::TlsRegistry;
 use nix::fcntl::OFlag;
 
-use crate::chardev::{print_stderr, ChardevHost, ChardevReport, ChardevRequest, Chardevs};
+use crate::chardev::{
+    print_stderr, ChardevHost, ChardevReport, ChardevRequest, Chardevs, TlsCreds,
+};
 use crate::main_loop::{main_loop_wait, Host, LoopEvent, MainLoop, SharedFd, TimeSource};
 use crate::qapi::dispatch::QmpCommandList;
 use crate::qapi::introspect::{query_schema, SchemaTable};
@@ -75,6 +78,7 @@ pub struct Runtime<S: 'static> {
     pub(crate) dispatcher: Dispatcher,
     pub(crate) events: EventState,
     pub(crate) fdsets: Fdsets,
+    pub(crate) tls: TlsRegistry<S>,
     pub(crate) preconfig: bool,
     pub(crate) options: &'static [OptionGroup],
     /// Declared by those who registered them.
@@ -110,6 +114,14 @@ impl<S: 'static> ChardevHost for Runtime<S> {
 
     fn open_fdset(&mut self, id: i64, flags: OFlag) -> io::Result<SharedFd> {
         self.fdsets.dup(id, flags).map(|fd| fd as SharedFd)
+    }
+
+    fn tls_creds(&self, id: &str) -> Result<TlsCreds, Error> {
+        self.tls.creds(&self.state, id)
+    }
+
+    fn authz_is_allowed(&self, id: &str, identity: &str) -> Result<bool, Error> {
+        self.tls.is_allowed(&self.state, id, identity)
     }
 
     fn chardev_report(&mut self, report: ChardevReport, text: &str) {
@@ -168,6 +180,7 @@ impl<S: 'static> Runtime<S> {
             dispatcher,
             events: EventState::default(),
             fdsets: Fdsets::default(),
+            tls: TlsRegistry::default(),
             preconfig: false,
             options: &[],
             read_only_commands: Vec::new(),

@@ -71,7 +71,14 @@ impl Server {
     /// A client of the socket `q`, past greeting and negotiation.
     #[track_caller]
     pub fn qmp(&self) -> Client {
-        let mut client = self.connect();
+        self.qmp_at("q")
+    }
+
+    /// A client of another socket of the directory, past greeting and
+    /// negotiation.
+    #[track_caller]
+    pub fn qmp_at(&self, name: &str) -> Client {
+        let mut client = Client::connect(&self.path(name));
         client.expect_greeting();
         assert_eq!(client.ask("qmp_capabilities"), serde_json::json!({}));
         client

@@ -60,7 +60,8 @@ fn change(corpus: &[Vec<u8>], rng: &mut Rng) -> Vec<u8> {
     data
 }
 
-fn replay(name: &str, target: fn(&[u8])) {
+/// Runs `target` on its corpus, then on as many changes of it.
+fn replay(name: &str, target: fn(&[u8]), changes: usize) {
     let corpus = corpus(name);
     let run = |data: &[u8]| {
         if let Err(panic) = catch_unwind(|| target(data)) {
@@ -72,7 +73,8 @@ fn replay(name: &str, target: fn(&[u8])) {
     if corpus.is_empty() {
         return;
     }
-    let changes = std::env::var("QMONITOR_FUZZ").map_or(300, |n| n.parse().expect("a number"));
+    let wanted = std::env::var("QMONITOR_FUZZ");
+    let changes = wanted.map_or(changes, |n| n.parse().expect("a number"));
     let mut rng = Rng(0x9e37_79b9_7f4a_7c15);
     for _ in 0..changes {
         run(&change(&corpus, &mut rng));
@@ -81,30 +83,30 @@ fn replay(name: &str, target: fn(&[u8])) {
 
 #[test]
 fn hmp() {
-    replay("hmp", targets::hmp);
+    replay("hmp", targets::hmp, 50);
 }
 
 #[test]
 fn json_stream() {
-    replay("json_stream", targets::json_stream);
+    replay("json_stream", targets::json_stream, 300);
 }
 
 #[test]
 fn options() {
-    replay("options", targets::options);
+    replay("options", targets::options, 300);
 }
 
 #[test]
 fn session() {
-    replay("session", targets::session);
+    replay("session", targets::session, 100);
 }
 
 #[test]
 fn telnet() {
-    replay("telnet", targets::telnet);
+    replay("telnet", targets::telnet, 300);
 }
 
 #[test]
 fn websocket() {
-    replay("websocket", targets::websocket);
+    replay("websocket", targets::websocket, 300);
 }

@@ -12,6 +12,7 @@ use qmonitor::qapi::{
     Responder, SpecialFeatures,
 };
 
+use crate::fd_guard::FdGuard;
 use crate::world::*;
 
 const ABANDONED: &str = "The command was abandoned without an answer";
@@ -172,6 +173,7 @@ fn many_threads_answer_each_its_own() {
 
 #[test]
 fn an_answer_after_the_program_has_ended_goes_nowhere() {
+    let _fds = FdGuard::new(); // the responder keeps one open
     let mut w = World::new();
     let a = w.client("a");
     w.send(a, req("hold", 1));

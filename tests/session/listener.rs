@@ -16,6 +16,7 @@ use qmonitor::main_loop::Host;
 use qmonitor::monitor::{monitor_remove, MonitorId, MonitorMode, MonitorOptions};
 
 use crate::churn::number;
+use crate::fd_guard::FdGuard;
 use crate::model::{Model, Rng};
 use crate::world::*;
 
@@ -64,10 +65,13 @@ struct Crowd {
     to_be_noted: u64,
     transcript: Vec<u8>,
     counts: [u64; 6],
+    /// Last, to be dropped last.
+    _fds: FdGuard,
 }
 
 impl Crowd {
     fn new(seed: u64, drain: bool) -> Self {
+        let fds = FdGuard::new();
         let mut w = World::new();
         w.rt.main_loop_mut().set_shuffle(Some(seed));
         let dir = tempfile::tempdir().unwrap();
@@ -91,6 +95,7 @@ impl Crowd {
             to_be_noted: 0,
             transcript: Vec::new(),
             counts: [0; 6],
+            _fds: fds,
         }
     }
 

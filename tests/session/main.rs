@@ -10,6 +10,8 @@
 mod churn;
 mod deferred;
 mod events;
+#[path = "../common/fd_guard.rs"]
+mod fd_guard;
 mod fds;
 mod leaving;
 mod listener;

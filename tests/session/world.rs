@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use qmonitor::chardev::memory::MemoryPeer;
-use qmonitor::chardev::{label, CharFrontend, ChardevReport};
+use qmonitor::chardev::{label, CharFrontend, ChardevHost, ChardevReport};
 use qmonitor::main_loop::{ClockType, Host, TimeSource};
 use qmonitor::monitor::{
     monitor_remove, qapi_event_emit, MonitorId, MonitorMode, MonitorOptions, Runtime,
@@ -14,6 +14,7 @@ use qmonitor::qapi::{
     RawResponder, SpecialFeatures,
 };
 
+use crate::fd_guard::FdGuard;
 pub type Rt = Runtime<Bench>;
 
 /// The program's own state.
@@ -134,6 +135,8 @@ fn leave(rt: &mut Rt, _: &mut Call<'_>) -> Result<(), Error> {
 
 pub struct World {
     pub rt: Rt,
+    /// Last, to be dropped last.
+    _fds: FdGuard,
 }
 
 impl World {
@@ -142,6 +145,7 @@ impl World {
     }
 
     pub fn with_time(time: TimeSource) -> Self {
+        let fds = FdGuard::new();
         let mut rt = Runtime::with_time(Bench::default(), time).unwrap();
         let reports = rt.state.reports.clone();
         rt.set_report(move |kind, text| {
@@ -156,7 +160,7 @@ impl World {
         immediate(&mut rt, "big", QmpCommandOptions::NONE, big);
         immediate(&mut rt, "big-oob", OOB, big);
         immediate(&mut rt, "leave", QmpCommandOptions::NONE, leave);
-        World { rt }
+        World { rt, _fds: fds }
     }
 
     /// A monitor on a chardev in memory that nobody is connected to.
@@ -242,6 +246,13 @@ impl World {
             .map(|line| format!("{}\r\n", line.as_ref()))
             .collect();
         assert_eq!(got, expected);
+    }
+
+    /// Whether the connection still stands when nothing happens any more.
+    pub fn is_open(&mut self, peer: MemoryPeer) -> bool {
+        self.settle();
+        let chr = self.rt.chardevs().get(peer.chardev());
+        chr.is_some_and(|chr| chr.is_open())
     }
 
     /// Turns the loop until nothing happens.

@@ -9,6 +9,11 @@ mod socket_addr;
 mod socket_client;
 mod socket_clients;
 mod socket_fd;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(feature = "tls")]
+mod tls_client;
+#[cfg(feature = "websocket")]
 mod websocket;
 
 use std::io::{Read, Write};
@@ -17,6 +22,7 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::fd_guard::FdGuard;
 use crate::main_loop::{main_loop_wait, Host, MainLoop, TimeSource};
 use crate::qapi::Error;
 
@@ -28,10 +34,16 @@ pub(super) struct App {
     pub requests: Vec<ChardevRequest>,
     /// What `monitor_get_fd` knows; none while no monitor is being served.
     pub named_fds: Option<Vec<(String, OwnedFd)>>,
+    /// By id.
+    pub tls_creds: Vec<(&'static str, TlsCreds)>,
+    /// Whom the authorization `authz` lets in.
+    pub allowed: Vec<&'static str>,
     /// What is done with a client of a server with several.
     pub new_client: fn(&mut App, ChardevId),
     /// The label of what a front end is to remove.
     pub removes: &'static str,
+    /// Last, to be dropped last.
+    _fds: FdGuard,
 }
 
 /// A front end; its opaque value is its place in the list.
@@ -71,6 +83,18 @@ impl ChardevHost for App {
             ))),
         })
     }
+    fn tls_creds(&self, id: &str) -> Result<TlsCreds, Error> {
+        let found = self.tls_creds.iter().find(|(name, _)| *name == id);
+        found
+            .map(|(_, creds)| creds.clone())
+            .ok_or_else(|| no_tls_credentials(id))
+    }
+    fn authz_is_allowed(&self, id: &str, identity: &str) -> Result<bool, Error> {
+        match id {
+            "authz" => Ok(self.allowed.contains(&identity)),
+            _ => Err(no_authz(id)),
+        }
+    }
     fn chardev_report(&mut self, _report: ChardevReport, text: &str) {
         self.reports.push(text.to_owned());
     }
@@ -81,6 +105,7 @@ impl ChardevHost for App {
 
 impl App {
     pub fn new() -> Self {
+        let fds = FdGuard::new();
         App {
             main_loop: MainLoop::with_time(TimeSource::simulated()).unwrap(),
             chardevs: Chardevs::new(),
@@ -88,8 +113,11 @@ impl App {
             reports: Vec::new(),
             requests: Vec::new(),
             named_fds: None,
+            tls_creds: Vec::new(),
+            allowed: Vec::new(),
             new_client: |_, _| {},
             removes: "",
+            _fds: fds,
         }
     }
 

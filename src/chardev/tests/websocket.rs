@@ -2,10 +2,11 @@
 
 use super::socket::Server;
 use super::*;
+use crate::chardev::socket::connection;
 
 use ChrEvent::*;
 
-const REQUEST: &str = "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\
+pub(super) const REQUEST: &str = "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\
     Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
     Sec-WebSocket-Version: 13\r\n\r\n";
 const ACCEPT: &str = "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
@@ -145,4 +146,28 @@ fn waiting_includes_the_handshake() {
     let chr = app.add(&format!("socket,id=s,path={path},server=on,websocket=on"));
     assert_eq!(app.filename(chr), format!("unix:{path},server=on"));
     drop(client.join().unwrap());
+}
+
+#[test]
+fn who_pings_and_does_not_read_gets_no_more_answers() {
+    let (mut s, front, client) = open();
+    let mut ping = vec![0x89, 0xfd, 0, 0, 0, 0];
+    ping.resize(6 + 125, b'x');
+    let pings = ping.repeat(400);
+    for _ in 0..100 {
+        send(&client, &pings);
+        s.app.turn();
+    }
+    let unsent = connection(&mut s.app, s.chr).unwrap().unsent.len();
+    assert!(unsent < 256 * 1024, "{unsent}");
+    // All that was said is read nevertheless, and the answers are whole.
+    send(&client, b"\x82\x82ABCD)+");
+    s.app.turn();
+    s.app.expect_input(front, "hi");
+    let mut got = Vec::new();
+    s.app.until(|_| {
+        got.extend(received(&client));
+        got.len() >= unsent
+    });
+    assert_eq!(got[..2], [0x8a, 125]);
 }

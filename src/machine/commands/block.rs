@@ -1,11 +1,12 @@
-//! Disks: `block.json`, `blockdev.json`, and the option `-blockdev`.
+//! Disks: `block.json`, `blockdev.json`, `block-stats.json`, and the option
+//! `-blockdev`.
 
 use crate::machine::block::{BlockNode, Drive, IoLimits};
 use crate::machine::schema::{
     BlockCommands, BlockDeviceInfo, BlockDeviceIoStatus, BlockDeviceStats, BlockIOThrottle,
-    BlockInfo, BlockStats, BlockStatsSpecific, BlockStatsSpecificFile, BlockdevCacheInfo,
-    BlockdevCommands, BlockdevDriver, BlockdevOptions, ImageInfo, ImageInfoSpecific,
-    ImageInfoSpecificFile, ImageInfoSpecificFileWrapper, StrOrNull,
+    BlockInfo, BlockStats, BlockStatsCommands, BlockStatsSpecific, BlockStatsSpecificFile,
+    BlockdevCacheInfo, BlockdevCommands, BlockdevDriver, BlockdevOptions, ImageInfo,
+    ImageInfoSpecific, ImageInfoSpecificFile, ImageInfoSpecificFileWrapper, StrOrNull,
 };
 use crate::machine::Machine;
 use crate::qapi::json::qobject_from_json;
@@ -92,6 +93,24 @@ impl BlockdevCommands for Machine {
         }
     }
 
+    fn qmp_block_set_io_throttle(
+        rt: &mut Runtime<Self>,
+        throttle: BlockIOThrottle,
+    ) -> Result<(), Error> {
+        #[allow(deprecated)] // It is still to be taken.
+        let qdev = match (throttle.device, throttle.id) {
+            (Some(qdev), None) | (None, Some(qdev)) => qdev,
+            _ => return Err(Error::new("Need exactly one of 'device' and 'id'")),
+        };
+        let limits = IoLimits {
+            bps: [throttle.bps, throttle.bps_rd, throttle.bps_wr],
+            iops: [throttle.iops, throttle.iops_rd, throttle.iops_wr],
+        };
+        rt.state.set_io_limits(&qdev, limits)
+    }
+}
+
+impl BlockStatsCommands for Machine {
     fn qmp_query_blockstats(
         rt: &mut Runtime<Self>,
         query_nodes: Option<bool>,
@@ -112,22 +131,6 @@ impl BlockdevCommands for Machine {
             }
         };
         Ok(m.drives().into_iter().map(stats).collect())
-    }
-
-    fn qmp_block_set_io_throttle(
-        rt: &mut Runtime<Self>,
-        throttle: BlockIOThrottle,
-    ) -> Result<(), Error> {
-        #[allow(deprecated)] // It is still to be taken.
-        let qdev = match (throttle.device, throttle.id) {
-            (Some(qdev), None) | (None, Some(qdev)) => qdev,
-            _ => return Err(Error::new("Need exactly one of 'device' and 'id'")),
-        };
-        let limits = IoLimits {
-            bps: [throttle.bps, throttle.bps_rd, throttle.bps_wr],
-            iops: [throttle.iops, throttle.iops_rd, throttle.iops_wr],
-        };
-        rt.state.set_io_limits(&qdev, limits)
     }
 }
 
@@ -177,11 +180,10 @@ fn device_info(m: &Machine, node: &BlockNode, drive: Option<&Drive>) -> BlockDev
 
 fn image_info(m: &Machine, node: &BlockNode) -> ImageInfo {
     let signed = |size: u64| i64::try_from(size).unwrap_or(i64::MAX);
-    let specific = (node.driver == BlockdevDriver::File).then(|| {
-        let data = ImageInfoSpecificFile {
+    let specific = ImageInfoSpecific::File(ImageInfoSpecificFileWrapper {
+        data: ImageInfoSpecificFile {
             extent_size_hint: None,
-        };
-        ImageInfoSpecific::File(ImageInfoSpecificFileWrapper { data })
+        },
     });
     ImageInfo {
         filename: node.filename.clone(),
@@ -196,22 +198,20 @@ fn image_info(m: &Machine, node: &BlockNode) -> ImageInfo {
         full_backing_filename: None,
         backing_filename_format: None,
         snapshots: None,
-        format_specific: specific,
+        format_specific: (node.driver == BlockdevDriver::File).then_some(specific),
         backing_image: None,
     }
 }
 
 fn node_stats(node: &BlockNode) -> BlockStats {
-    let specific = (node.driver == BlockdevDriver::File).then(|| {
-        BlockStatsSpecific::File(BlockStatsSpecificFile {
-            discard_nb_ok: 0,
-            discard_nb_failed: 0,
-            discard_bytes_ok: 0,
-        })
+    let specific = BlockStatsSpecific::File(BlockStatsSpecificFile {
+        discard_nb_ok: 0,
+        discard_nb_failed: 0,
+        discard_bytes_ok: 0,
     });
     BlockStats {
         node_name: Some(node.name.clone()),
-        driver_specific: specific,
+        driver_specific: (node.driver == BlockdevDriver::File).then_some(specific),
         ..no_stats()
     }
 }

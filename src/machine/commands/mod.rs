@@ -33,6 +33,7 @@ use super::schema::{
     qapi_event_send_shutdown, qapi_event_send_stop, ShutdownCause,
 };
 use super::{hmp_cmds, Machine};
+use crate::monitor::TlsLookup;
 use crate::Runtime;
 
 /// Commands that change nothing although they are not called `query-*`.
@@ -53,6 +54,10 @@ pub fn register(rt: &mut Runtime<Machine>) {
     });
     rt.set_monitor_removed_handler(objects::monitor_removed);
     rt.add_read_only_commands(READ_ONLY);
+    rt.set_tls_lookup(TlsLookup {
+        creds: Machine::tls_creds,
+        authz: Machine::authz_is_allowed,
+    });
     hmp_cmds::register(rt);
 }
 

@@ -1,7 +1,9 @@
 //! Making and deleting objects: from a client, from a command line, from a
 //! person, all by way of `ObjectOptions`; and lending them chardevs.
 
-use crate::chardev::{qemu_chr_fe_deinit, qemu_chr_fe_init, qemu_chr_find, CharFrontend};
+use crate::chardev::{
+    qemu_chr_fe_deinit, qemu_chr_fe_init, qemu_chr_fe_set_open, qemu_chr_find, CharFrontend,
+};
 use crate::machine::qom::ObjectId;
 use crate::machine::schema::{ObjectOptions, ObjectType};
 use crate::machine::Machine;
@@ -28,6 +30,7 @@ pub(super) fn object_add(rt: &mut Runtime<Machine>, options: &ObjectOptions) -> 
 fn attach(rt: &mut Runtime<Machine>, id: ObjectId) -> Result<(), Error> {
     if let Some(label) = rt.state.chardev_wanted(id) {
         let frontend = lend_chardev(rt, &label)?;
+        qemu_chr_fe_set_open(rt, frontend, true);
         rt.state.frontends.insert(id, frontend);
     }
     if let Some(options) = rt.state.monitor_wanted(id) {

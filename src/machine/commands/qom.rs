@@ -117,8 +117,8 @@ fn socket_address(addr: &Address) -> QObject {
         }),
         Address::Unix(unix) => SocketAddress::Unix(UnixSocketAddress {
             path: unix.path,
-            r#abstract: unix.abstract_.then_some(true),
-            tight: (!unix.tight).then_some(false),
+            r#abstract: unix.abstract_,
+            tight: unix.tight,
         }),
         Address::Vsock { cid, port } => SocketAddress::Vsock(VsockSocketAddress { cid, port }),
         Address::Fd(str) => SocketAddress::Fd(FdSocketAddress { str }),

@@ -51,6 +51,11 @@ fn cpu_affinity(m: &Machine, id: ObjectId) -> QObject {
     m.cell(id, "cpu-affinity").unwrap_or_else(all)
 }
 
+/// Whether the host has such a NUMA node; the first one is always there.
+fn is_host_node(node: u16) -> bool {
+    node == 0 || std::path::Path::new(&format!("/sys/devices/system/node/node{node}")).is_dir()
+}
+
 fn set_affinity(
     m: &mut Machine,
     id: ObjectId,
@@ -70,6 +75,9 @@ fn set_affinity(
     }
     if what == "CPU" && list.iter().all(|n| i64::from(*n) >= processors()) {
         return Err(Error::new("Setting CPU affinity failed: Invalid argument"));
+    }
+    if what == "Node" && !list.iter().any(|node| is_host_node(*node)) {
+        return Err(Error::new("The nodes select no CPUs"));
     }
     let list = list.into_iter().map(|n| i64::from(n).into()).collect();
     m.store(id, property, QObject::List(list));

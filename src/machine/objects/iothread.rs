@@ -80,7 +80,7 @@ fn set_pool(
 fn check_thread_pool(m: &mut Machine, id: ObjectId) -> Result<(), Error> {
     let min = m.int_property(id, "thread-pool-min");
     let max = m.int_property(id, "thread-pool-max");
-    match max == 0 || min > max {
+    match max == 0 || min > max || max > i64::from(i32::MAX) {
         true => Err(Error::new("bad thread-pool-min/thread-pool-max values")),
         false => Ok(()),
     }

@@ -32,19 +32,20 @@ const ADDRESS_SPACE: u64 = 1 << 47;
 const MAX_NODES: u16 = 128;
 
 static MEMORY_BACKEND: ObjectType = ObjectType {
-    complete: Some(check_policy),
+    complete: Some(check),
     can_be_deleted: Some(is_unused),
     ..ObjectType::new_abstract("memory-backend", &OBJECT, &COMMON)
 };
 
 static COMMON: [Property; 11] = [
     Property::new("share", "bool", Getter::With(share), Some(set_early))
-        .describe("whether others see what is written"),
-    Property::new("size", "int", Getter::Int(0), Some(set_size)).describe("size in bytes"),
+        .describe("Mark the memory as private to QEMU or shared"),
+    Property::new("size", "int", Getter::Int(0), Some(set_size))
+        .describe("Size of the memory region (ex: 500M)"),
     Property::new("dump", "bool", Getter::Bool(true), Some(set_bool))
-        .describe("whether core dumps include it"),
+        .describe("Set to 'off' to exclude from core dump"),
     Property::new("prealloc-threads", "int", Getter::Int(1), Some(set_threads))
-        .describe("how many threads allocate it in advance"),
+        .describe("Number of CPU threads to use for prealloc"),
     Property::new(
         "x-use-canonical-path-for-ramblock-id",
         "bool",
@@ -57,22 +58,22 @@ static COMMON: [Property; 11] = [
         Getter::Str("default"),
         Some(set_value::<HostMemPolicy>),
     )
-    .describe("where on the host to allocate it"),
+    .describe("Set the NUMA policy"),
     Property::new(
         "prealloc-context",
         "link<thread-context>",
         Getter::Link,
         Some(set_link),
     )
-    .describe("where the allocating threads run"),
+    .describe("Context to use for creating CPU threads for preallocation"),
     Property::new("prealloc", "bool", Getter::Bool(false), Some(set_prealloc))
-        .describe("whether to allocate it in advance"),
+        .describe("Preallocate memory"),
     Property::new("reserve", "bool", Getter::Bool(true), Some(set_reserve))
-        .describe("whether to reserve swap space"),
+        .describe("Reserve swap space (or huge pages) if applicable"),
     Property::new("host-nodes", "int", Getter::EmptyList, Some(set_host_nodes))
-        .describe("nodes of the host that the policy is about"),
+        .describe("Binds memory to the list of NUMA host nodes"),
     Property::new("merge", "bool", Getter::Bool(true), Some(set_bool))
-        .describe("whether the host may merge equal pages"),
+        .describe("Mark memory as mergeable"),
 ];
 
 static MEMORY_BACKEND_RAM: ObjectType = ObjectType {
@@ -89,10 +90,10 @@ static MEMORY_BACKEND_FILE: ObjectType = ObjectType {
             Property::new("pmem", "bool", Getter::Bool(false), Some(set_file_flag)),
             Property::new("align", "int", Getter::Int(0), Some(set_extent)),
             Property::new("offset", "int", Getter::Int(0), Some(set_extent))
-                .describe("where in the file it starts"),
+                .describe("Offset into the target file (ex: 1G)"),
             Property::new("mem-path", "string", Getter::Str(""), Some(set_mem_path)),
             Property::new("rom", "OnOffAuto", Getter::With(rom), Some(set_rom))
-                .describe("whether it is read-only for the machine"),
+                .describe("Whether to create Read Only Memory (ROM)"),
             Property::new("discard-data", "bool", Getter::Bool(false), Some(set_bool)),
             Property::new("readonly", "bool", Getter::Bool(false), Some(set_file_flag)),
         ],
@@ -100,17 +101,17 @@ static MEMORY_BACKEND_FILE: ObjectType = ObjectType {
 };
 
 static MEMORY_BACKEND_MEMFD: ObjectType = ObjectType {
-    complete: Some(allocate),
+    complete: Some(allocate_fd),
     ..ObjectType::new_user_creatable(
         "memory-backend-memfd",
         &MEMORY_BACKEND,
         &[
             Property::new("hugetlb", "bool", Getter::Bool(false), Some(set_bool))
-                .describe("whether to use huge pages"),
+                .describe("Use huge pages"),
             Property::new("seal", "bool", Getter::Bool(true), Some(set_bool))
-                .describe("whether its size is fixed"),
+                .describe("Seal growing & shrinking"),
             Property::new("hugetlbsize", "int", Getter::Int(0), Some(set_huge_size))
-                .describe("size of huge pages in bytes"),
+                .describe("Huge pages size (ex: 2M, 1G)"),
         ],
     )
 };
@@ -332,7 +333,17 @@ fn set_host_nodes(
     Ok(())
 }
 
-fn check_policy(m: &mut Machine, id: ObjectId) -> Result<(), Error> {
+/// The size of a file is looked at before the policy.
+fn check(m: &mut Machine, id: ObjectId) -> Result<(), Error> {
+    if class_name(m, id) == "memory-backend-file" && whole_pages(m, id)? != size(m, id) {
+        return Err(Error::new(
+            "backend 'memory-backend-file' memory size must be multiple of 4 KiB",
+        ));
+    }
+    check_policy(m, id)
+}
+
+fn check_policy(m: &Machine, id: ObjectId) -> Result<(), Error> {
     let policy = m.str_property(id, "policy");
     let nodes = m.property(id, "host-nodes");
     let any = nodes.is_some_and(|n| n.as_list().is_some_and(|l| !l.is_empty()));
@@ -348,22 +359,64 @@ fn check_policy(m: &mut Machine, id: ObjectId) -> Result<(), Error> {
     }
 }
 
+fn object_name(m: &Machine, id: ObjectId) -> String {
+    m.object(id).map_or(String::new(), |o| o.name().to_owned())
+}
+
+fn size(m: &Machine, id: ObjectId) -> u64 {
+    m.backend_size(id).unwrap_or(0)
+}
+
+/// The size, rounded up to whole pages.
+fn whole_pages(m: &Machine, id: ObjectId) -> Result<u64, Error> {
+    let pages = size(m, id).checked_next_multiple_of(PAGE_SIZE);
+    pages.ok_or_else(|| {
+        Error::new(format!(
+            "memory size 0x0 must be equal to or larger than page size {PAGE_SIZE:#x}"
+        ))
+    })
+}
+
+fn too_small(name: &str, length: u64, size: u64, offset: u64) -> Error {
+    Error::new(format!(
+        "{name} backing store size {length:#x} is too small for 'size' option {size:#x} plus \
+         'offset' option {offset:#x}"
+    ))
+}
+
 fn allocate(m: &mut Machine, id: ObjectId) -> Result<(), Error> {
-    let name = m.object(id).map_or(String::new(), |o| o.name().to_owned());
-    match m.backend_size(id) {
-        Some(size) if size < ADDRESS_SPACE => {
-            attach(m, id, &name, Ram::zero(size));
-            Ok(())
-        }
-        _ => Err(Error::new(format!(
+    let name = object_name(m, id);
+    let size = size(m, id);
+    if size >= ADDRESS_SPACE {
+        return Err(Error::new(format!(
             "cannot set up guest memory '{name}': Cannot allocate memory"
-        ))),
+        )));
     }
+    attach(m, id, &name, Ram::zero(size));
+    Ok(())
+}
+
+/// What has a descriptor is mapped page by page, so its last page must be a
+/// whole one.
+fn allocate_fd(m: &mut Machine, id: ObjectId) -> Result<(), Error> {
+    let pages = whole_pages(m, id)?;
+    let size = size(m, id);
+    if pages >= ADDRESS_SPACE {
+        return Err(Error::new(
+            "unable to map backing store for guest RAM: Cannot allocate memory",
+        ));
+    }
+    let name = object_name(m, id);
+    if size != pages {
+        return Err(too_small(&name, size, pages, 0));
+    }
+    attach(m, id, &name, Ram::zero(size));
+    Ok(())
 }
 
 fn allocate_shm(m: &mut Machine, id: ObjectId) -> Result<(), Error> {
     match m.bool_property(id, "share") {
-        true => allocate(m, id),
+        true => allocate_fd(m, id),
         false => Err(Error::new("can't create shm backend with `share=off`")),
     }
 }
@@ -383,27 +436,29 @@ fn attach(m: &mut Machine, id: ObjectId, name: &str, ram: Ram) {
 
 fn open_file(m: &mut Machine, id: ObjectId) -> Result<(), Error> {
     let path = m.str_property(id, "mem-path");
-    let name = m.object(id).map_or(String::new(), |o| o.name().to_owned());
+    let name = object_name(m, id);
     let readonly = m.bool_property(id, "readonly");
     if m.str_property(id, "rom") == "on" && !readonly {
         return Err(Error::new(
             "property 'rom' = 'on' is not supported with 'readonly' = 'off'",
         ));
     }
-    let size = m.backend_size(id).unwrap_or(0);
+    let size = size(m, id);
     let offset = m.extent(id, "offset");
     let align = m.extent(id, "align");
-    if align % PAGE_SIZE != 0 {
-        return Err(Error::new(format!(
-            "alignment {align:#x} must be multiples of page size {PAGE_SIZE:#x}"
-        )));
+    for (what, value) in [("alignment", align), ("offset", offset)] {
+        if value % PAGE_SIZE != 0 {
+            return Err(Error::new(format!(
+                "{what} {value:#x} must be multiples of page size {PAGE_SIZE:#x}"
+            )));
+        }
     }
     let cannot_open = |e: &std::io::Error| {
         Error::from_io(format!("can't open backing store {path} for guest RAM"), e)
     };
     // A directory is where a file without a name is to be made: plain memory.
     if std::fs::metadata(&path).is_ok_and(|md| md.is_dir()) {
-        return allocate(m, id);
+        return allocate_fd(m, id);
     }
     let (file, created) = open(&path, readonly).map_err(|e| cannot_open(&e))?;
     let length = file.metadata().map_err(|e| cannot_open(&e))?.len();
@@ -411,10 +466,7 @@ fn open_file(m: &mut Machine, id: ObjectId) -> Result<(), Error> {
     if created || length == 0 {
         file.set_len(needed).map_err(|e| cannot_open(&e))?;
     } else if length < needed {
-        return Err(Error::new(format!(
-            "{name} backing store size {length:#x} is too small for 'size' option {size:#x} plus \
-             'offset' option {offset:#x}"
-        )));
+        return Err(too_small(&name, length, size, offset));
     }
     attach(m, id, &name, Ram::file(file, offset, size));
     Ok(())

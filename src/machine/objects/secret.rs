@@ -76,15 +76,21 @@ fn decode(m: &Machine, id: ObjectId, input: &[u8]) -> Result<Vec<u8>, Error> {
     }
 }
 
+/// The secret of that id.
+pub(super) fn find(m: &Machine, name: &str) -> Result<ObjectId, Error> {
+    let secret = m.user_object(name);
+    let secret = secret.ok_or_else(|| Error::new(format!("No secret with id '{name}'")))?;
+    match m.object(secret).is_some_and(|o| o.class().is_a("secret")) {
+        true => Ok(secret),
+        false => Err(Error::new(format!(
+            "Object with id '{name}' is not a secret"
+        ))),
+    }
+}
+
 fn decrypt(m: &Machine, id: ObjectId, input: &[u8]) -> Result<(), Error> {
     let keyid = m.str_property(id, "keyid");
-    let secret = m.user_object(&keyid);
-    let secret = secret.ok_or_else(|| Error::new(format!("No secret with id '{keyid}'")))?;
-    if !m.object(secret).is_some_and(|o| o.class().is_a("secret")) {
-        return Err(Error::new(format!(
-            "Object with id '{keyid}' is not a secret"
-        )));
-    }
+    let secret = find(m, &keyid)?;
     if !m.is_complete(secret) {
         // It is the secret itself that is being made.
         return Err(Error::new(format!("Secret with id '{keyid}' has no data")));

@@ -43,34 +43,46 @@ pub(crate) static CONTAINER: ObjectType = ObjectType::new("container", &OBJECT);
 pub(crate) static MACHINE: ObjectType =
     ObjectType::new_abstract("machine", &OBJECT, &MACHINE_PROPERTIES);
 
-static MACHINE_PROPERTIES: [Property; 20] = [
-    text("kernel", "Linux kernel to boot"),
+static MACHINE_PROPERTIES: [Property; 22] = [
+    text("kernel", "Linux kernel image file"),
     text(
         "dt-compatible",
-        "value of \"compatible\" in the root of the device tree",
+        "Overrides the \"compatible\" property of the dt root node",
     ),
-    Property::new("boot", "BootConfiguration", Getter::EmptyDict, None).describe("what to boot"),
+    Property::new("boot", "BootConfiguration", Getter::EmptyDict, None)
+        .describe("Boot configuration"),
     Property::new(
         "memory",
         "MemorySizeConfiguration",
         Getter::With(memory_size),
         None,
     )
-    .describe("amount of memory"),
-    text("initrd", "initial file system of the Linux kernel"),
+    .describe("Memory size configuration"),
+    text("initrd", "Linux initial ramdisk file"),
+    Property::new(
+        "confidential-guest-support",
+        "link<confidential-guest-support>",
+        Getter::Link,
+        Some(set_link),
+    )
+    .describe("Set confidential guest scheme to support"),
     flag("aux-ram-share", Getter::Bool(false), ""),
-    flag("graphics", Getter::Bool(true), "whether there is a display"),
+    flag(
+        "graphics",
+        Getter::Bool(true),
+        "Set on/off to enable/disable graphics emulation",
+    ),
     flag(
         "usb",
         Getter::Bool(false),
-        "whether there is a USB controller",
+        "Set on/off to enable/disable usb",
     ),
-    text("firmware", "firmware to start"),
-    text("memory-encryption", "object that encrypts memory"),
+    text("firmware", "Firmware image"),
+    text("memory-encryption", "Set memory encryption object to use"),
     flag(
         "dump-guest-core",
         Getter::Bool(true),
-        "include memory in core dumps",
+        "Include guest memory in a core dump",
     ),
     Property::new(
         "smp",
@@ -78,29 +90,36 @@ static MACHINE_PROPERTIES: [Property; 20] = [
         Getter::With(smp_configuration),
         None,
     )
-    .describe("how the processors are arranged"),
-    text("shim", "shim for secure boot"),
-    text("dumpdtb", "file to write the device tree to"),
+    .describe("CPU topology"),
+    text("shim", "shim.efi file"),
+    Property::new(
+        "smp-cache",
+        "SmpCachePropertiesWrapper",
+        Getter::With(smp_cache),
+        None,
+    )
+    .describe("Cache properties list for SMP machine"),
+    text("dumpdtb", "Dump current dtb to a file and quit"),
     Property::new("phandle-start", "int", Getter::Int(0), Some(set_int))
-        .describe("first number for nodes of the device tree"),
+        .describe("The first phandle ID we may generate dynamically"),
     Property::new(
         "memory-backend",
         "link<memory-backend>",
         Getter::Link,
         Some(set_link),
     )
-    .describe("object that holds the memory"),
+    .describe("Set RAM backendValid value is ID of hostmem based backend"),
     flag(
         "mem-merge",
         Getter::Bool(true),
-        "let the host merge equal pages",
+        "Enable/disable memory merge support",
     ),
-    text("dtb", "device tree of the Linux kernel"),
-    text("append", "command line of the Linux kernel"),
+    text("dtb", "Linux kernel device tree file"),
+    text("append", "Linux kernel command line"),
     flag(
         "suppress-vmdesc",
         Getter::Bool(false),
-        "leave descriptions out of what is migrated",
+        "Set on to disable self-describing migration",
     ),
 ];
 
@@ -114,6 +133,15 @@ pub(super) const fn flag(
     description: &'static str,
 ) -> Property {
     Property::new(name, "bool", default, Some(set_bool)).describe(description)
+}
+
+/// Nothing is said about which processors share a cache.
+fn smp_cache(_: &Machine, _: ObjectId) -> QObject {
+    let caches = ["l1d", "l1i", "l2", "l3"].map(|cache| {
+        let members = [("cache", cache), ("topology", "default")];
+        members.into_iter().collect::<QDict>().into()
+    });
+    QObject::List(caches.into())
 }
 
 fn set_int(

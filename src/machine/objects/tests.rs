@@ -3,12 +3,12 @@
 use super::*;
 use crate::machine::MachineOptions;
 
-fn machine() -> Machine {
+pub(super) fn machine() -> Machine {
     Machine::new(MachineOptions::default())
 }
 
 /// Adds an object called `x`; the answer is the error's text, or empty.
-fn add(m: &mut Machine, typename: &str, properties: &str) -> String {
+pub(super) fn add(m: &mut Machine, typename: &str, properties: &str) -> String {
     let json = format!("{{\"id\": \"x\", \"qom-type\": \"{typename}\", {properties}}}");
     let json = json.replace(", }", "}");
     let options: serde_json::Value = serde_json::from_str(&json).unwrap();
@@ -62,8 +62,15 @@ fn objects_that_cannot_be_made_leave_nothing_behind() {
         ("memory-backend-file", r#""size": 4096, "mem-path": "/nonexistent/x", "rom": "on""#, "property 'rom' = 'on' is not supported with 'readonly' = 'off'"),
         ("rng-random", r#""filename": "/nonexistent/r""#, "Could not open '/nonexistent/r': No such file or directory"),
         ("rng-builtin", r#""opened": true"#, "Property 'rng-builtin.opened' is not writable"),
+        #[cfg(not(feature = "tls"))]
+        ("tls-creds-x509", r#""dir": "/nonexistent""#, "TLS credentials support requires a build with the Cargo feature 'tls'"),
+        #[cfg(feature = "tls")]
         ("tls-creds-x509", "", "Missing 'dir' property value"),
-        ("tls-creds-psk", r#""dir": "/nonexistent""#, "Unable to access credentials /nonexistent/keys.psk: No such file or directory"),
+        #[cfg(feature = "tls")]
+        ("tls-creds-x509", r#""dir": "/nonexistent""#, "Unable to access credentials /nonexistent/ca-cert.pem: No such file or directory"),
+        ("tls-creds-x509", r#""dir": "/nonexistent", "passwordid": "p""#, "No secret with id 'p'"),
+        ("tls-creds-psk", r#""dir": "/nonexistent""#, "TLS credentials of type 'tls-creds-psk' are not supported, only 'tls-creds-x509'"),
+        ("tls-creds-anon", "", "TLS credentials of type 'tls-creds-anon' are not supported, only 'tls-creds-x509'"),
         ("tls-cipher-suites", "", "'priority' property is not set"),
         ("cryptodev-backend", r#""queues": 0"#, "Property 'cryptodev-backend.queues' doesn't take value '0'"),
         ("thread-context", r#""cpu-affinity": []"#, "CPU list is empty"),
@@ -138,7 +145,12 @@ fn objects_have_defaults() {
             "x-iops-total",
             5.into(),
         ),
-        ("tls-creds-anon", "", "endpoint", "client".into()),
+        (
+            "tls-cipher-suites",
+            r#""priority": "NORMAL""#,
+            "endpoint",
+            "client".into(),
+        ),
         ("cryptodev-backend-builtin", "", "queues", 1.into()),
         (
             "thread-context",
@@ -153,6 +165,26 @@ fn objects_have_defaults() {
         assert_eq!(get(&m, property), *expected, "{typename}.{property}");
         m.object_del("x").unwrap();
     }
+}
+
+#[test]
+fn credentials_are_fixed_and_found_by_id() {
+    let mut m = machine();
+    assert_eq!(
+        add(&mut m, "tls-cipher-suites", r#""priority": "NORMAL""#),
+        ""
+    );
+    for (property, value) in [
+        ("verify-peer", QObject::from(false)),
+        ("dir", "/x".into()),
+        ("endpoint", "server".into()),
+    ] {
+        let expected = format!("Property '{property}' can no longer be set");
+        assert_eq!(set(&mut m, property, value), expected);
+    }
+    let error = |id: &str| m.tls_creds(id).unwrap_err().to_string();
+    assert_eq!(error("x"), "Object with id 'x' is not TLS credentials");
+    assert_eq!(error("y"), "No TLS credentials with id 'y'");
 }
 
 #[test]

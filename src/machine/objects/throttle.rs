@@ -107,7 +107,9 @@ fn set_limits(
     for property in &PROPERTIES {
         let name = property.name.strip_prefix("x-").unwrap_or_default();
         if let Some(QObject::Num(QNum::I64(value))) = given.get(name) {
-            if is_length(name) && u32::try_from(*value).is_err() {
+            // As in QEMU, a negative length gets by here; it is then taken
+            // for a huge one.
+            if is_length(name) && *value > i64::from(u32::MAX) {
                 return Err(Error::new(format!(
                     "{name} value must be in the range [0, {}]",
                     u32::MAX
@@ -156,7 +158,7 @@ fn check_values(value: impl Fn(&str) -> i64) -> Result<(), Error> {
         for who in ["total", "read", "write"] {
             let rate = value(&format!("{kind}-{who}"));
             let burst = value(&format!("{kind}-{who}-max"));
-            let length = value(&format!("{kind}-{who}-max-length"));
+            let length = value(&format!("{kind}-{who}-max-length")) as u64;
             let range = 0..=THROTTLE_VALUE_MAX;
             if !range.contains(&rate) || !range.contains(&burst) {
                 return Err(Error::new(format!(
@@ -169,7 +171,7 @@ fn check_values(value: impl Fn(&str) -> i64) -> Result<(), Error> {
             if length > 1 && burst == 0 {
                 return fail("burst length set without burst rate");
             }
-            if burst != 0 && length > THROTTLE_VALUE_MAX / burst {
+            if burst != 0 && length > (THROTTLE_VALUE_MAX / burst) as u64 {
                 return fail("burst length too high for this burst rate");
             }
             if burst != 0 && rate == 0 {

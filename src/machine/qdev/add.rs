@@ -210,18 +210,22 @@ impl Machine {
     ///
     /// It cannot go, or was told to already.
     pub(in crate::machine) fn device_unplug(&mut self, id: ObjectId) -> Result<Unplugged, Error> {
-        let class = self.object(id).map(|o| o.class());
-        let device = class.and_then(|c| c.device);
-        let Some(device) = device.filter(|device| device.hotpluggable) else {
-            let class = class.map_or("device", |c| c.name);
-            let desc = format!("Device '{class}' does not support hotplugging");
-            return Err(Error::new(desc));
+        let class = self.object(id).map_or(&DEVICE, |o| o.class());
+        let goes_at_once = match class.device {
+            Some(device) if device.hotpluggable => device.goes_at_once,
+            None if class.is_a("cpu") => false,
+            _ => {
+                let class = class.name;
+                let desc = format!("Device '{class}' does not support hotplugging");
+                return Err(Error::new(desc));
+            }
         };
         if let Some(bus) = self.link(id, "parent_bus") {
             self.check_hotplug(bus)?;
         }
-        if device.goes_at_once {
+        if goes_at_once {
             let path = self.canonical_path(id);
+            self.io_limits.remove(&id);
             self.unparent(id);
             return Ok(Unplugged::Gone(path));
         }

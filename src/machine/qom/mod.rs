@@ -50,6 +50,7 @@ pub use walk::{
 use super::memory::Ram;
 use super::thread::HostThread;
 use super::Machine;
+use crate::chardev::TlsCreds;
 use crate::qapi::QObject;
 
 /// Number of an object; never used twice.
@@ -72,6 +73,8 @@ pub struct Object {
     pub(super) ram: Option<Ram>,
     /// The thread of the host, if the object has one.
     pub(super) thread: Option<HostThread>,
+    /// The credentials, if that is what the object is for.
+    pub(super) tls: Option<TlsCreds>,
 }
 
 /// All objects, by number.
@@ -95,6 +98,7 @@ impl Objects {
             complete: false,
             ram: None,
             thread: None,
+            tls: None,
         };
         self.map.insert(id, object);
         id

@@ -261,6 +261,7 @@ fn no_wake_up_is_lost_between_threads_and_loop() {
 
 #[test]
 fn a_handle_outlives_its_bottom_half_and_its_loop() {
+    let _fds = FdGuard::new(); // the handles keep one open
     let mut app = App::simulated();
     let bh = bh(&mut app, "deleted");
     let handle = app.main_loop.bh_handle(bh);

@@ -20,6 +20,7 @@ use nix::fcntl::OFlag;
 use slab::Slab;
 
 use super::*;
+use crate::fd_guard::FdGuard;
 
 /// A host with a log, and with objects that own a watch as chardevs do.
 struct App {
@@ -27,6 +28,8 @@ struct App {
     log: Vec<String>,
     chardevs: Slab<ToyChardev>,
     open: bool,
+    /// Last, to be dropped last.
+    _fds: FdGuard,
 }
 
 struct ToyChardev {
@@ -45,6 +48,7 @@ impl Host for App {
 
 impl App {
     fn new(policy: FdmonPolicy, time: TimeSource) -> Self {
+        let fds = FdGuard::new();
         let mut main_loop = MainLoop::with_time(time).unwrap();
         main_loop.set_fdmon(policy);
         Self {
@@ -52,6 +56,7 @@ impl App {
             log: Vec::new(),
             chardevs: Slab::new(),
             open: true,
+            _fds: fds,
         }
     }
 

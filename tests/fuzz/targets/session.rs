@@ -368,10 +368,12 @@ impl<S: Program> Play<S> {
             let Some(held) = held else { break };
             held.respond(Ok(QDict::new().into()));
         }
+        if self.rt.exit_requested().is_some() {
+            return;
+        }
         let client = &self.clients[n];
-        let waits = !client.is_answered() && !client.blurred;
         assert!(
-            !waits || self.rt.exit_requested().is_some(),
+            client.is_answered() || client.blurred,
             "never answered: {:?} {:?}",
             client.in_band,
             client.out_of_band

@@ -9,6 +9,7 @@
 //! All values are checked against the list's types before anybody looks at
 //! one, so a bad `size=` is refused even for a backend without a size.
 
+use crate::qapi::visit::{parse_size, SizeError};
 use crate::qapi::{Error, QDict};
 
 /// What values an option takes (QEMU's `QemuOptType`).
@@ -137,65 +138,15 @@ fn parse_option_number(name: &str, value: &str) -> Result<u64, Error> {
 
 /// A size: `4096`, `0x1000`, `4k`, `1.5M` (`parse_option_size`).
 fn parse_option_size(name: &str, value: &str) -> Result<u64, Error> {
-    let bad = || {
-        Error::new(format!(
+    parse_size(value).map_err(|error| match error {
+        SizeError::OutOfRange => Error::new(format!(
+            "Value '{value}' is out of range for parameter '{name}'"
+        )),
+        SizeError::Malformed => Error::new(format!(
             "Parameter '{name}' expects a non-negative number below 2^64"
         ))
-        .with_hint(SIZE_HINT)
-    };
-    let range = || {
-        Error::new(format!(
-            "Value '{value}' is out of range for parameter '{name}'"
-        ))
-    };
-    let (negative, digits) = match value.strip_prefix('-') {
-        Some(rest) => (true, rest),
-        None => (false, value.strip_prefix('+').unwrap_or(value)),
-    };
-    let lower = digits.to_ascii_lowercase();
-    if let Some(hex) = lower.strip_prefix("0x") {
-        return match u64::from_str_radix(hex, 16) {
-            Ok(n) if !negative => Ok(n),
-            Ok(_) => Err(range()),
-            Err(_) if hex.is_empty() || !hex.bytes().all(|c| c.is_ascii_hexdigit()) => Err(bad()),
-            Err(_) => Err(range()),
-        };
-    }
-    let end = lower
-        .bytes()
-        .position(|c| !c.is_ascii_digit() && c != b'.')
-        .unwrap_or(lower.len());
-    let (number, suffix) = lower.split_at(end);
-    let shift = match suffix {
-        "" | "b" => 0,
-        "k" => 10,
-        "m" => 20,
-        "g" => 30,
-        "t" => 40,
-        "p" => 50,
-        "e" => 60,
-        _ => return Err(bad()),
-    };
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    if whole.is_empty() || fraction.contains('.') || (number.contains('.') && shift == 0) {
-        return Err(bad());
-    }
-    let whole: u128 = whole.parse().map_err(|_| range())?;
-    let scale = 1u128 << shift;
-    let fraction = if fraction.is_empty() {
-        0
-    } else {
-        let f: f64 = format!("0.{fraction}").parse().map_err(|_| bad())?;
-        (f * scale as f64) as u128
-    };
-    match whole
-        .checked_mul(scale)
-        .and_then(|n| n.checked_add(fraction))
-    {
-        Some(0) => Ok(0),
-        Some(n) if !negative => u64::try_from(n).map_err(|_| range()),
-        _ => Err(range()),
-    }
+        .with_hint(SIZE_HINT),
+    })
 }
 
 /// Takes a value up to the next single comma; the rest starts after it.
@@ -453,7 +404,11 @@ mod tests {
             ("number=-1", u64::MAX),
             ("number=0", 0),
             ("size=0", 0),
-            ("size=-0", 0),
+            ("size=0.0", 0),
+            ("size=.5k", 512),
+            ("size= 1.", 1),
+            // Rounded, not cut off.
+            ("size=1.0009k", 1025),
             ("size=512", 512),
             ("size=1b", 1),
             ("size=1k", 1024),
@@ -484,6 +439,7 @@ mod tests {
                 "number=99999999999999999999",
                 "Value '99999999999999999999' is too large for parameter 'number'",
             ),
+            ("size=-0", "Value '-0' is out of range for parameter 'size'"),
             ("size=-1", "Value '-1' is out of range for parameter 'size'"),
             (
                 "size=99999999999999999999",

@@ -33,6 +33,7 @@ pub mod memory;
 pub mod migration;
 pub mod net;
 pub mod objects;
+mod print;
 mod qdev;
 pub mod qom;
 mod report;

@@ -10,15 +10,16 @@ use std::process::ExitCode;
 
 use super::cli::{self, Opt};
 use super::hardware::Hardware;
+use super::print::print_and_end;
 use super::report::Reporter;
 use super::settings::{Settings, OPTION_GROUPS};
 use super::{host, Machine, MachineOptions};
 use crate::chardev::{
     self, chardev_add, invalid_char_driver, qemu_chr_check_one_client, qemu_chr_find,
-    qemu_chr_parse_cli, qemu_chr_parse_compat, ChardevReport, ParsedCompat, CHARDEV_BACKENDS,
+    qemu_chr_parse_cli, qemu_chr_parse_compat, ChardevReport, ParsedCompat,
 };
 use crate::main_loop::{Host, Signal};
-use crate::monitor::{version, MonitorMode, MonitorOptions};
+use crate::monitor::{MonitorMode, MonitorOptions};
 use crate::qapi::Error;
 use crate::trace_event;
 use crate::Runtime;
@@ -171,10 +172,10 @@ fn start(program: &str, args: &[String], reporter: &mut Reporter) -> Result<Star
     if settings.lock_memory {
         host::lock_memory()?;
     }
+    watch_signals(&mut rt)?;
     if let Some(background) = background {
         background.finish()?;
     }
-    watch_signals(&mut rt)?;
     super::commands::start_machine(&mut rt);
     Ok(Start::Run(Box::new(rt), pidfile))
 }
@@ -183,44 +184,6 @@ fn warn(reporter: &Reporter, item: &Pending, warnings: &[Error]) {
     for w in warnings {
         reporter.warning(Some(&item.location), w);
     }
-}
-
-/// The options that only print something. What cannot be printed has no reader.
-fn print_and_end(program: &str, opt: Opt, arg: Option<&str>) -> bool {
-    let help = arg.is_some_and(|a| matches!(a, "help" | "?"));
-    let text = match opt {
-        Opt::Help => format!("{}\n{}", version_line(), cli::help(program)),
-        Opt::Version => version_line(),
-        Opt::Chardev if help => list("Available chardev backend types: ", CHARDEV_BACKENDS),
-        Opt::Object if help => list(
-            "List of user creatable objects:",
-            &super::objects::user_creatable_types(),
-        ),
-        Opt::Machine if help => super::board::machine_help(),
-        Opt::Accel if help => "Accelerators supported in QEMU binary:\ntcg\n".to_owned(),
-        Opt::Cpu if help => super::cpu::models::help(),
-        Opt::Trace if help => {
-            let names = crate::trace::ALL.iter().map(|e| format!("{}\n", e.name));
-            names.collect()
-        }
-        Opt::LogItems if help => super::hmp_log::log_items("-d"),
-        _ => return false,
-    };
-    let _ = std::io::stdout().write_all(text.as_bytes());
-    true
-}
-
-fn version_line() -> String {
-    format!(
-        "QEMU emulator version {} ({})\n",
-        version::QEMU_VERSION,
-        version::PACKAGE
-    )
-}
-
-fn list(title: &str, names: &[&str]) -> String {
-    let lines = names.iter().map(|n| format!("  {n}\n"));
-    format!("{title}\n{}", lines.collect::<String>())
 }
 
 fn make_runtime(settings: &Settings, reporter: &Reporter) -> Result<Runtime<Machine>, Failure> {

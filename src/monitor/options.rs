@@ -132,7 +132,7 @@ impl<S: 'static> Runtime<S> {
         };
         let text = format!(
             "{kind} monitor on chardev '{}' at {address}: who can reach that address controls \
-             this program; use a unix socket or a loopback address",
+             this program; use a unix socket, a loopback address or TLS with verify-peer=on",
             label(self, chr)
         );
         self.chardev_report(ChardevReport::Warning, &text);

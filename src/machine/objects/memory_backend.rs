@@ -32,7 +32,7 @@ const ADDRESS_SPACE: u64 = 1 << 47;
 const MAX_NODES: u16 = 128;
 
 static MEMORY_BACKEND: ObjectType = ObjectType {
-    complete: Some(check),
+    complete: Some(check_policy),
     can_be_deleted: Some(is_unused),
     ..ObjectType::new_abstract("memory-backend", &OBJECT, &COMMON)
 };
@@ -333,17 +333,7 @@ fn set_host_nodes(
     Ok(())
 }
 
-/// The size of a file is looked at before the policy.
-fn check(m: &mut Machine, id: ObjectId) -> Result<(), Error> {
-    if class_name(m, id) == "memory-backend-file" && whole_pages(m, id)? != size(m, id) {
-        return Err(Error::new(
-            "backend 'memory-backend-file' memory size must be multiple of 4 KiB",
-        ));
-    }
-    check_policy(m, id)
-}
-
-fn check_policy(m: &Machine, id: ObjectId) -> Result<(), Error> {
+fn check_policy(m: &mut Machine, id: ObjectId) -> Result<(), Error> {
     let policy = m.str_property(id, "policy");
     let nodes = m.property(id, "host-nodes");
     let any = nodes.is_some_and(|n| n.as_list().is_some_and(|l| !l.is_empty()));
@@ -457,19 +447,35 @@ fn open_file(m: &mut Machine, id: ObjectId) -> Result<(), Error> {
         Error::from_io(format!("can't open backing store {path} for guest RAM"), e)
     };
     // A directory is where a file without a name is to be made: plain memory.
+    // That is impossible where nothing may be written.
     if std::fs::metadata(&path).is_ok_and(|md| md.is_dir()) {
-        return allocate_fd(m, id);
+        if readonly {
+            return Err(cannot_open(&nix::errno::Errno::EISDIR.into()));
+        }
+        return whole_file(m, id).and_then(|()| allocate_fd(m, id));
     }
     let (file, created) = open(&path, readonly).map_err(|e| cannot_open(&e))?;
     let length = file.metadata().map_err(|e| cannot_open(&e))?.len();
-    let needed = size.saturating_add(offset);
+    let pages = whole_pages(m, id)?;
+    let needed = pages.saturating_add(offset);
     if created || length == 0 {
         file.set_len(needed).map_err(|e| cannot_open(&e))?;
     } else if length < needed {
-        return Err(too_small(&name, length, size, offset));
+        return Err(too_small(&name, length, pages, offset));
     }
+    whole_file(m, id)?;
     attach(m, id, &name, Ram::file(file, offset, size));
     Ok(())
+}
+
+/// The memory in a file must be whole pages. That is looked at last.
+fn whole_file(m: &Machine, id: ObjectId) -> Result<(), Error> {
+    match whole_pages(m, id)? == size(m, id) {
+        true => Ok(()),
+        false => Err(Error::new(
+            "backend 'memory-backend-file' memory size must be multiple of 4 KiB",
+        )),
+    }
 }
 
 /// Opens the file, and makes it if it is not there and may be written.

@@ -5,7 +5,7 @@
 //! visitor), which is converted to whatever type the property has. Errors name
 //! the property, and differ in wording between the two.
 
-use crate::qapi::visit::{InputVisitor, QapiType};
+use crate::qapi::visit::{parse_size, InputVisitor, QapiType};
 use crate::qapi::{CompatPolicy, Error, QDict, QObject};
 
 /// A new value for a property, not looked at yet.
@@ -113,7 +113,7 @@ impl PropertyInput {
     pub fn size(&self) -> Result<u64, Error> {
         match &self.value {
             Value::Json(_) => self.value(),
-            Value::Text(text) => parse_size(text).ok_or_else(|| {
+            Value::Text(text) => parse_size(text).map_err(|_| {
                 self.expects("a non-negative number below 2^64").with_hint(
                     "Optional suffix k, M, G, T, P or E means kilo-, mega-, giga-, tera-, \
                      peta-\nand exabytes, respectively.\n",
@@ -216,14 +216,6 @@ fn parse_range(text: &str) -> Option<(u64, u64)> {
     };
     let fits = first <= last && last - first < RANGE_MAX_ELEMENTS;
     fits.then_some((first, last))
-}
-
-/// A size written as text: the conversion of option text, by way of keyval.
-fn parse_size(text: &str) -> Option<u64> {
-    let dict: QDict = [("size", text)].into_iter().collect();
-    let mut v = InputVisitor::new_keyval(dict, CompatPolicy::default());
-    v.start_struct("").ok()?;
-    v.type_size("size").ok()
 }
 
 #[cfg(test)]

@@ -320,7 +320,7 @@ impl InputVisitor {
             return self.type_uint64(name);
         }
         let value = parse_size(&self.text(name)?);
-        value.ok_or_else(|| self.full_name_expects(name, "size"))
+        value.map_err(|_| self.full_name_expects(name, "size"))
     }
 
     /// A boolean (`visit_type_bool`); in keyval `on` or `off`, `yes` or `no`,

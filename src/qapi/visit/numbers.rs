@@ -72,30 +72,52 @@ fn suffix_shift(suffix: &str) -> Option<u32> {
     })
 }
 
+/// Why a text is no size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SizeError {
+    /// It is not written like one.
+    Malformed,
+    /// It is 2^64 or more, or has a minus, if only before a zero.
+    OutOfRange,
+}
+
 /// A size in bytes (`qemu_strtosz`): decimal with an optional suffix and, if
 /// the suffix is above bytes, a fraction; or hexadecimal without either. No
-/// octal, no exponent, no minus.
-pub(crate) fn parse_size(text: &str) -> Option<u64> {
+/// octal, no exponent.
+pub(crate) fn parse_size(text: &str) -> Result<u64, SizeError> {
     let text = text.trim_start_matches(is_space);
-    let text = text.strip_prefix('+').unwrap_or(text);
+    if let Some(text) = text.strip_prefix('-') {
+        return Err(match parse_unsigned_size(text) {
+            Err(SizeError::Malformed) => SizeError::Malformed,
+            _ => SizeError::OutOfRange,
+        });
+    }
+    parse_unsigned_size(text.strip_prefix('+').unwrap_or(text))
+}
+
+fn parse_unsigned_size(text: &str) -> Result<u64, SizeError> {
     if let Some(digits) = text.strip_prefix("0x").or(text.strip_prefix("0X")) {
-        let plain = digits.bytes().all(|b| b.is_ascii_hexdigit());
-        return plain.then(|| u64::from_str_radix(digits, 16).ok())?;
+        if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Err(SizeError::Malformed);
+        }
+        return u64::from_str_radix(digits, 16).map_err(|_| SizeError::OutOfRange);
     }
     let (whole, rest) = split_digits(text);
     let (fraction, suffix) = match rest.strip_prefix('.') {
         Some(rest) => split_digits(rest),
         None => ("", rest),
     };
+    if whole.is_empty() && fraction.is_empty() {
+        return Err(SizeError::Malformed);
+    }
+    let shift = suffix_shift(suffix).ok_or(SizeError::Malformed)?;
+    let part = scale_fraction(fraction, shift).ok_or(SizeError::Malformed)?;
     let whole: u64 = match whole {
-        "" if fraction.is_empty() => return None,
         "" => 0,
-        whole => whole.parse().ok()?,
+        whole => whole.parse().map_err(|_| SizeError::OutOfRange)?,
     };
-    let shift = suffix_shift(suffix)?;
-    let part = scale_fraction(fraction, shift)?;
     let bytes = (u128::from(whole) << shift) + u128::from(part);
-    u64::try_from(bytes).ok()
+    u64::try_from(bytes).map_err(|_| SizeError::OutOfRange)
 }
 
 fn split_digits(text: &str) -> (&str, &str) {
@@ -207,7 +229,28 @@ mod tests {
             (".", None),
             ("", None),
         ] {
-            assert_eq!(parse_size(text), want, "{text:?}");
+            assert_eq!(parse_size(text).ok(), want, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_size_is_told_apart() {
+        use SizeError::{Malformed, OutOfRange};
+        for (text, error) in [
+            ("-0", OutOfRange),
+            ("-1.5k", OutOfRange),
+            ("16E", OutOfRange),
+            ("18446744073709551616", OutOfRange),
+            ("0x10000000000000000", OutOfRange),
+            ("-", Malformed),
+            ("--1", Malformed),
+            ("+-1", Malformed),
+            ("- 1", Malformed),
+            ("1.5", Malformed),
+            ("0x", Malformed),
+            ("99999999999999999999x", Malformed),
+        ] {
+            assert_eq!(parse_size(text), Err(error), "{text:?}");
         }
     }
 }

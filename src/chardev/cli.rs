@@ -333,7 +333,11 @@ mod tests {
         for (opts, addr) in [
             (
                 "socket,id=a,path=a,,b",
-                SocketAddress::Unix(UnixSocketAddress::path("a,b")),
+                SocketAddress::Unix(UnixSocketAddress {
+                    path: "a,b".into(),
+                    abstract_: Some(false),
+                    tight: Some(true),
+                }),
             ),
             (
                 "socket,id=a,path=x,abstract=on,tight=off",

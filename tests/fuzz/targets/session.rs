@@ -403,10 +403,11 @@ impl<S: Program> Play<S> {
             self.clients[n].hear(&said, self.pretty);
             self.settle();
         }
-        peer.output(&mut self.rt);
-        if self.rt.exit_requested().is_none() {
-            self.clients[n] = Client::new(peer);
-            peer.open(&mut self.rt);
+        let said = peer.output(&mut self.rt);
+        if self.rt.exit_requested().is_some() {
+            return self.clients[n].hear(&said, self.pretty);
         }
+        self.clients[n] = Client::new(peer);
+        peer.open(&mut self.rt);
     }
 }

@@ -93,17 +93,17 @@ impl ChardevHost for App {
 }
 
 /// Hands what comes in on to the ring buffer, and counts.
-const HANDLERS: CharHandlers<App> = CharHandlers {
-    can_read: |_, _| CHR_READ_BUF_LEN,
-    read: |app, _, bytes| {
+const HANDLERS: CharHandlers<App> = CharHandlers::new(
+    |_, _| CHR_READ_BUF_LEN,
+    |app, _, bytes| {
         app.received += bytes.len();
         if let Some(ring) = app.ring {
             let written = qemu_chr_fe_write(app, ring, bytes);
             assert_eq!(written.expect("a ring buffer takes all"), bytes.len());
         }
     },
-    event: |app, _, event| app.connections += usize::from(event == ChrEvent::Closed),
-};
+    |app, _, event| app.connections += usize::from(event == ChrEvent::Closed),
+);
 
 impl App {
     fn new() -> Self {

@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use nix::sys::socket::{getpeername, getsockname, SockaddrStorage, UnixAddr};
 
-use super::config::{InetSocketAddress, SocketAddress, UnixSocketAddress};
+use super::config::{InetSocketAddress, SocketAddress, SocketConfig, UnixSocketAddress};
 
 /// The address that a socket is bound to.
 pub(super) fn local_address(fd: BorrowedFd<'_>) -> SocketAddress {
@@ -82,6 +82,45 @@ pub(super) fn connection_ends(fd: BorrowedFd<'_>, server: bool) -> Ends {
     match unix(if server { &local } else { &peer }) {
         Some(path) => Ends::Unix(path),
         None => Ends::Other,
+    }
+}
+
+/// What `query-chardev` shows of a socket without a peer.
+pub(super) fn disconnected_filename(config: &SocketConfig, addr: &SocketAddress) -> String {
+    let words = socket_address_to_string(addr);
+    let words = match words.strip_prefix("tcp:") {
+        Some(rest) => format!("{}:{rest}", protocol_name(config)),
+        None => words,
+    };
+    format!("disconnected:{words}{}", server_suffix(config))
+}
+
+/// What `query-chardev` shows of a socket with a peer.
+pub(super) fn connected_filename(config: &SocketConfig, ends: &Ends) -> String {
+    let suffix = server_suffix(config);
+    match ends {
+        Ends::Unix(path) => format!("unix:{path}{suffix}"),
+        Ends::Inet(local, peer) => {
+            format!("{}:{local}{suffix} <-> {peer}", protocol_name(config))
+        }
+        Ends::Other => "unknown".to_owned(),
+    }
+}
+
+fn server_suffix(config: &SocketConfig) -> &'static str {
+    match config.server {
+        true => ",server=on",
+        false => "",
+    }
+}
+
+fn protocol_name(config: &SocketConfig) -> &'static str {
+    if config.telnet {
+        "telnet"
+    } else if config.websocket {
+        "websocket"
+    } else {
+        "tcp"
     }
 }
 

@@ -240,7 +240,7 @@ fn mux_chr_read<H: ChardevHost>(h: &mut H, id: ChardevId, buf: &[u8]) {
         let escape = h.chardevs().term_escape_char;
         let Some(s) = state(h, id) else { return };
         let text = match s.term_got_escape {
-            false => rest.iter().position(|b| *b == escape).unwrap_or(rest.len()),
+            false => find(rest, escape).unwrap_or(rest.len()),
             true => 0,
         };
         if text == 0 {
@@ -252,6 +252,15 @@ fn mux_chr_read<H: ChardevHost>(h: &mut H, id: ChardevId, buf: &[u8]) {
         }
         mux_input(h, id, &rest[..text]);
         rest = &rest[text..];
+    }
+}
+
+/// Where the byte is first. Bulk input hardly ever has it, and `contains` looks at
+/// many bytes at a time where `position` looks at one.
+fn find(bytes: &[u8], byte: u8) -> Option<usize> {
+    match bytes.contains(&byte) {
+        true => bytes.iter().position(|b| *b == byte),
+        false => None,
     }
 }
 

@@ -106,6 +106,12 @@ fn chardev_add_one<H: ChardevHost>(
     label: &str,
     config: &ChardevConfig,
 ) -> Result<ChardevAdded, Error> {
+    let kind = config.backend.kind();
+    if !h.chardevs().backends().contains(&kind) {
+        return Err(Error::new(format!(
+            "'{kind}' is not a valid char driver name"
+        )));
+    }
     check_label(h, label)?;
     let log = match &config.logfile {
         Some(path) => Some(super::files::open_log(h, path, config.logappend)?),

@@ -8,6 +8,7 @@ use std::os::fd::OwnedFd;
 
 use slab::Slab;
 
+use super::config::CHARDEV_BACKENDS;
 use super::fe::{BackendChange, CharFrontend, CharHandlers};
 use super::host::ChardevHost;
 use crate::main_loop::SharedFd;
@@ -259,6 +260,9 @@ pub struct Chardevs<H> {
     pub(super) mux_open_suspended: bool,
     /// See [`set_term_escape_char`](super::set_term_escape_char).
     pub(super) term_escape_char: u8,
+    /// The kinds of back ends that can be made; see
+    /// [`set_backends`](Self::set_backends).
+    backends: &'static [&'static str],
     read_buf: Vec<u8>,
 }
 
@@ -277,8 +281,22 @@ impl<H> Chardevs<H> {
             next_serial: 0,
             mux_open_suspended: false,
             term_escape_char: 1,
+            backends: CHARDEV_BACKENDS,
             read_buf: Vec::new(),
         }
+    }
+
+    /// The kinds of back ends that can be made: [`CHARDEV_BACKENDS`] unless
+    /// [`set_backends`](Self::set_backends) chose some.
+    pub fn backends(&self) -> &'static [&'static str] {
+        self.backends
+    }
+
+    /// Lets only these kinds of back ends be made, whoever asks, and clients
+    /// be told of these only. Others are `not a valid char driver name`, as those
+    /// that a QEMU was built without.
+    pub fn set_backends(&mut self, backends: &'static [&'static str]) {
+        self.backends = backends;
     }
 
     /// How many there are.

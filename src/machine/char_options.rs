@@ -122,30 +122,8 @@ impl CharOptions {
         reporter: &Reporter,
     ) -> Result<(), Failure> {
         for (location, opts) in &self.chardevs {
-            self.make_chardev(rt, reporter, location.as_ref(), opts)
+            make_chardev(rt, reporter, location.as_ref(), opts, self.daemonize)
                 .map_err(|e| Failure::at(location, e))?;
-        }
-        Ok(())
-    }
-
-    fn make_chardev(
-        &self,
-        rt: &mut Runtime<Machine>,
-        reporter: &Reporter,
-        location: Option<&Location>,
-        opts: &QemuOpts,
-    ) -> Result<(), Error> {
-        let (label, config) = qemu_chr_parse_opts(opts)?;
-        if self.daemonize && config.backend.kind() == "stdio" {
-            return Err(Error::new("cannot use stdio with -daemonize"));
-        }
-        report_about(rt, reporter, location);
-        let added = chardev_add(rt, &label, config);
-        report_about(rt, reporter, None);
-        let added = added?;
-        if let Some(text) = added.redirected(rt) {
-            // Without a reader there is nobody to be told.
-            let _ = writeln!(std::io::stdout(), "{text}");
         }
         Ok(())
     }
@@ -175,7 +153,7 @@ impl CharOptions {
                 }
                 ParsedCompat::New { opts, with_mux_mon } => {
                     self.check_chardev_id(&opts).map_err(failed)?;
-                    self.make_chardev(rt, reporter, item.location.as_ref(), &opts)
+                    make_chardev(rt, reporter, item.location.as_ref(), &opts, self.daemonize)
                         .map_err(failed)?;
                     if let Some(chr) = qemu_chr_find(rt, &label) {
                         qemu_chr_check_one_client(rt, chr).map_err(failed)?;
@@ -208,6 +186,30 @@ impl CharOptions {
         }
         Ok(())
     }
+}
+
+/// Makes one chardev, and says where to find it if it is a pseudo terminal.
+/// `background` is whether the program gives up its terminal.
+pub(super) fn make_chardev(
+    rt: &mut Runtime<Machine>,
+    reporter: &Reporter,
+    location: Option<&Location>,
+    opts: &QemuOpts,
+    background: bool,
+) -> Result<(), Error> {
+    let (label, config) = qemu_chr_parse_opts(opts)?;
+    if background && config.backend.kind() == "stdio" {
+        return Err(Error::new("cannot use stdio with -daemonize"));
+    }
+    report_about(rt, reporter, location);
+    let added = chardev_add(rt, &label, config);
+    report_about(rt, reporter, None);
+    let added = added?;
+    if let Some(text) = added.redirected(rt) {
+        // Without a reader there is nobody to be told.
+        let _ = writeln!(std::io::stdout(), "{text}");
+    }
+    Ok(())
 }
 
 /// From now on what a chardev says is about that option.

@@ -6,7 +6,8 @@
 //! ([`objects`]), processors ([`cpu`]), and memory ([`memory`]) in which nothing
 //! ever happens, since the processors execute nothing. None of this knows of the
 //! monitor: functions return results, and lists of what happened. [`commands`]
-//! is where clients come in; [`vl`] is the program around it all.
+//! is where clients come in; [`vl`] is the program around it all, and
+//! [`storage_daemon`] another one, around less of it.
 //!
 //! An embedder leaves this module out (Cargo feature `machine`) and has a state
 //! of their own in its place; this one shows how that is done.
@@ -42,6 +43,7 @@ mod report;
 pub mod runstate;
 pub mod schema;
 pub mod settings;
+pub mod storage_daemon;
 mod thread;
 pub mod vl;
 

@@ -5,22 +5,29 @@ use std::process::ExitCode;
 
 use super::cli::{self, Opt};
 use crate::chardev::opts::QemuOpts;
-use crate::chardev::{CHARDEV_BACKENDS, QEMU_CHARDEV_OPTS};
+use crate::chardev::QEMU_CHARDEV_OPTS;
 use crate::monitor::version;
+
+const EMULATOR: &str = "QEMU emulator";
 
 /// The options that only print something, with the exit status. What cannot be printed
 /// has no reader.
-pub(super) fn print_and_end(program: &str, opt: Opt, arg: Option<&str>) -> Option<ExitCode> {
+pub(super) fn print_and_end(
+    program: &str,
+    opt: Opt,
+    arg: Option<&str>,
+    backends: &[&str],
+) -> Option<ExitCode> {
     let help = arg.is_some_and(|a| matches!(a, "help" | "?"));
     let mut status = ExitCode::SUCCESS;
     let text = match opt {
-        Opt::Help => format!("{}\n{}", version_line(), cli::help(program)),
-        Opt::Version => version_line(),
+        Opt::Help => format!("{}\n{}", version_line(EMULATOR), cli::help(program)),
+        Opt::Version => version_line(EMULATOR),
         Opt::Chardev => {
             let options = arg.and_then(|arg| QEMU_CHARDEV_OPTS.help_wanted(arg));
             // That somebody asks for these is an error, in QEMU's eyes.
             status = options.as_ref().map_or(status, |_| ExitCode::FAILURE);
-            options.or_else(|| arg.and_then(backend_help))?
+            options.or_else(|| backend_help(arg?, backends))?
         }
         Opt::Object if help => list(
             "List of user creatable objects:",
@@ -41,15 +48,16 @@ pub(super) fn print_and_end(program: &str, opt: Opt, arg: Option<&str>) -> Optio
 }
 
 /// What `-chardev` prints for `help` in place of a backend.
-fn backend_help(arg: &str) -> Option<String> {
+fn backend_help(arg: &str, backends: &[&str]) -> Option<String> {
     let opts = QemuOpts::parse(&QEMU_CHARDEV_OPTS, arg, &mut Vec::new()).ok()?;
     matches!(opts.get("backend"), Some("help" | "?"))
-        .then(|| list("Available chardev backend types: ", CHARDEV_BACKENDS))
+        .then(|| list("Available chardev backend types: ", backends))
 }
 
-fn version_line() -> String {
+/// What clients that look for a program's version expect.
+pub(super) fn version_line(name: &str) -> String {
     format!(
-        "QEMU emulator version {} ({})\n",
+        "{name} version {} ({})\n",
         version::QEMU_VERSION,
         version::PACKAGE
     )

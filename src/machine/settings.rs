@@ -351,7 +351,7 @@ fn parse_echr(text: &str) -> Option<u8> {
 }
 
 /// Switches trace events on; what does not exist is only warned of.
-fn take_trace(arg: &str, warnings: &mut Vec<Error>) -> Result<(), Error> {
+pub(super) fn take_trace(arg: &str, warnings: &mut Vec<Error>) -> Result<(), Error> {
     let opts = QemuOpts::parse(&TRACE_OPTS, arg, warnings)?;
     if let Some(pattern) = opts.get("enable") {
         if let Err(e) = crate::trace::enable_events(pattern) {

@@ -17,6 +17,7 @@ use super::settings::{Settings, OPTION_GROUPS};
 use super::{host, Machine, MachineOptions};
 use crate::chardev;
 use crate::chardev::opts::QemuOpts;
+use crate::chardev::CHARDEV_BACKENDS;
 use crate::main_loop::{Host, Signal};
 use crate::monitor::MonitorMode;
 use crate::qapi::Error;
@@ -41,7 +42,13 @@ pub fn main(args: &[String]) -> ExitCode {
         None => ("qmonitor", args),
     };
     let mut reporter = Reporter::new(program);
-    match start(program, args, &mut reporter) {
+    let started = start(program, args, &mut reporter);
+    run(started, &reporter)
+}
+
+/// Runs what was started to its end; the exit status.
+pub(super) fn run(started: Result<Start, Failure>, reporter: &Reporter) -> ExitCode {
+    match started {
         Ok(Start::Run(mut rt, _pidfile)) => match rt.run() {
             Ok(status) => ExitCode::from(u8::try_from(status).unwrap_or(1)),
             Err(e) => {
@@ -51,13 +58,13 @@ pub fn main(args: &[String]) -> ExitCode {
         },
         Ok(Start::Done(status)) => status,
         Err(failure) => {
-            failure.report(&reporter);
+            failure.report(reporter);
             ExitCode::FAILURE
         }
     }
 }
 
-enum Start {
+pub(super) enum Start {
     /// The pid file goes when the program ends.
     Run(Box<Runtime<Machine>>, host::Pidfile),
     /// All that was asked for has been printed (`-version`).
@@ -225,7 +232,7 @@ fn start(program: &str, args: &[String], reporter: &mut Reporter) -> Result<Star
     // Wherever they stand, so that what the others do can be traced.
     words.sort_by_key(|(opt, _)| *opt != Opt::Trace);
     for (opt, arg) in words {
-        if let Some(status) = print_and_end(program, opt, arg.as_deref()) {
+        if let Some(status) = print_and_end(program, opt, arg.as_deref(), CHARDEV_BACKENDS) {
             return Ok(Start::Done(status));
         }
         let name = cli::name(opt);
@@ -291,7 +298,7 @@ fn start(program: &str, args: &[String], reporter: &mut Reporter) -> Result<Star
     if settings.lock_memory {
         host::lock_memory()?;
     }
-    watch_signals(&mut rt)?;
+    watch_signals(&mut rt, super::commands::killed)?;
     if let Some(background) = background {
         background.finish()?;
     }
@@ -299,7 +306,8 @@ fn start(program: &str, args: &[String], reporter: &mut Reporter) -> Result<Star
     Ok(Start::Run(Box::new(rt), pidfile))
 }
 
-fn warn(reporter: &Reporter, item: &Pending, warnings: &[Error]) {
+/// Says what an option is warned of.
+pub(super) fn warn(reporter: &Reporter, item: &Pending, warnings: &[Error]) {
     for w in warnings {
         reporter.warning(item.location.as_ref(), w);
     }
@@ -424,12 +432,16 @@ fn make_devices(
     Ok(())
 }
 
-fn watch_signals(rt: &mut Runtime<Machine>) -> Result<(), Error> {
+/// Has the signals that end a program call `killed`.
+pub(super) fn watch_signals(
+    rt: &mut Runtime<Machine>,
+    killed: fn(&mut Runtime<Machine>),
+) -> Result<(), Error> {
     let signals = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
     rt.main_loop_mut()
-        .add_signals(&signals, |rt, info| {
+        .add_signals(&signals, move |rt, info| {
             trace_event!(system_signal, "{:?} from pid {}", info.signal, info.pid);
-            super::commands::killed(rt);
+            killed(rt);
         })
         .and_then(|_| rt.watch_job_control())
         .map(|_| ())

@@ -12,7 +12,7 @@ use super::schema::{
 };
 use crate::chardev::{
     self, base64, chardev_change, chardev_remove, chardev_send_break, fifo_reader, qemu_chr_find,
-    ChardevConfig, FifoReader, CHARDEV_BACKENDS,
+    ChardevConfig, FifoReader,
 };
 use crate::main_loop::ClockType;
 use crate::qapi::{Error, ErrorClass, Responder};
@@ -28,12 +28,12 @@ impl<S: 'static> CharCommands for S {
     }
 
     fn qmp_query_chardev_backends(
-        _rt: &mut Runtime<Self>,
+        rt: &mut Runtime<Self>,
     ) -> Result<Vec<ChardevBackendInfo>, Error> {
         let info = |name: &&str| ChardevBackendInfo {
             name: (*name).to_owned(),
         };
-        Ok(CHARDEV_BACKENDS.iter().map(info).collect())
+        Ok(rt.chardevs.backends().iter().map(info).collect())
     }
 
     fn qmp_ringbuf_write(

@@ -8,9 +8,7 @@ use super::schema::{
     CharCommands, ControlCommands, DataFormat, FdsCommands, TraceCommands, TraceEventState,
 };
 use crate::chardev::opts::QemuOpts;
-use crate::chardev::{
-    self, qemu_chr_parse_opts, ChardevAdded, CHARDEV_BACKENDS, QEMU_CHARDEV_OPTS,
-};
+use crate::chardev::{self, qemu_chr_parse_opts, ChardevAdded, QEMU_CHARDEV_OPTS};
 use crate::qapi::Error;
 
 /// The function of a command, by the name in its row; sub-commands of `info`
@@ -86,7 +84,8 @@ fn hmp_chardev_add<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
         return;
     };
     if matches!(opts.get("backend"), Some("help" | "?")) {
-        let types = CHARDEV_BACKENDS.iter().map(|name| format!("  {name}\n"));
+        let backends = hmp.rt.chardevs.backends();
+        let types = backends.iter().map(|name| format!("  {name}\n"));
         hmp.print("Available chardev backend types: \n");
         return hmp.print(types.collect::<String>());
     }

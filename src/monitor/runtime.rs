@@ -20,7 +20,7 @@ use crate::chardev::{
 };
 use crate::main_loop::{main_loop_wait, Host, LoopEvent, MainLoop, SharedFd, TimeSource};
 use crate::qapi::dispatch::QmpCommandList;
-use crate::qapi::introspect::{query_schema, SchemaTable};
+use crate::qapi::introspect::{query_schema_of, SchemaTable};
 use crate::qapi::policy::CompatPolicy;
 use crate::qapi::{Error, QObject};
 use crate::trace_event;
@@ -225,13 +225,16 @@ impl<S: 'static> Runtime<S> {
     }
 
     pub(crate) fn query_schema(&mut self) -> &QObject {
-        let (schemas, policy) = (&self.schemas, self.policy);
+        let (schemas, policy, commands) = (&self.schemas, self.policy, &self.commands);
+        let has_command = |name: &str| commands.get(name).is_some();
         self.schema_reply
-            .get_or_insert_with(|| query_schema(schemas, policy))
+            .get_or_insert_with(|| query_schema_of(schemas, policy, has_command))
     }
 
     /// The commands known, to look at or to take some away from.
+    /// `query-qmp-schema` tells of those that are left.
     pub fn commands_mut(&mut self) -> &mut QmpCommandList<Self> {
+        self.schema_reply = None;
         &mut self.commands
     }
 

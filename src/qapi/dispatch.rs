@@ -164,6 +164,21 @@ impl<C> QmpCommandList<C> {
         self.commands.push(command);
     }
 
+    /// Takes away the commands that `keep` says no to; to clients they do not
+    /// exist.
+    ///
+    /// ```
+    /// # let mut rt = qmonitor::Runtime::new(()).unwrap();
+    /// rt.commands_mut().retain(|command| command.name != "add-fd");
+    /// assert!(rt.commands_mut().get("add-fd").is_none());
+    /// assert!(rt.commands_mut().get("quit").is_some());
+    /// ```
+    pub fn retain(&mut self, keep: impl FnMut(&QmpCommand<C>) -> bool) {
+        self.commands.retain(keep);
+        let names = self.commands.iter().enumerate();
+        self.by_name = names.map(|(i, command)| (command.name, i)).collect();
+    }
+
     /// The command of that name (`qmp_find_command`).
     pub fn get(&self, name: &str) -> Option<QmpCommand<C>> {
         self.by_name.get(name).map(|i| self.commands[*i])

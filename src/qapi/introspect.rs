@@ -117,13 +117,23 @@ pub struct SchemaVariant {
 /// The reply of `query-qmp-schema`: an array of `SchemaInfo`. With
 /// `deprecated-output=hide` it lacks what is deprecated.
 pub fn query_schema(tables: &[&'static SchemaTable], policy: CompatPolicy) -> QObject {
-    Walk::new(tables, policy, true).run()
+    Walk::new(tables, policy, true).run(|_| true)
+}
+
+/// The same without the commands that `has_command` says no to, and without the
+/// types that only these use.
+pub(crate) fn query_schema_of(
+    tables: &[&'static SchemaTable],
+    policy: CompatPolicy,
+    has_command: impl Fn(&str) -> bool,
+) -> QObject {
+    Walk::new(tables, policy, true).run(has_command)
 }
 
 /// The same with the names of types that the schemas use, for people to read.
 /// Types of the same name in different tables are not told apart.
 pub fn query_schema_unmasked(tables: &[&'static SchemaTable], policy: CompatPolicy) -> QObject {
-    Walk::new(tables, policy, false).run()
+    Walk::new(tables, policy, false).run(|_| true)
 }
 
 /// A type: the number of its table and its name there. Types that belong to
@@ -185,10 +195,13 @@ impl Walk {
         }
     }
 
-    fn run(mut self) -> QObject {
+    fn run(mut self, has_command: impl Fn(&str) -> bool) -> QObject {
         for t in 0..self.tables.len() {
             for entity in self.tables[t].entities {
-                self.add_entry_point(t, entity);
+                let is_command = matches!(entity.kind, SchemaKind::Command { .. });
+                if !is_command || has_command(entity.name) {
+                    self.add_entry_point(t, entity);
+                }
             }
         }
         let mut next = 0;

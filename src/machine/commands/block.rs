@@ -9,8 +9,7 @@ use crate::machine::schema::{
     ImageInfoSpecific, ImageInfoSpecificFile, ImageInfoSpecificFileWrapper, StrOrNull,
 };
 use crate::machine::Machine;
-use crate::qapi::json::qobject_from_json;
-use crate::qapi::visit::{keyval_parse, InputVisitor, QapiType};
+use crate::qapi::visit::{InputVisitor, QapiType};
 use crate::qapi::Error;
 use crate::Runtime;
 
@@ -20,10 +19,7 @@ use crate::Runtime;
 ///
 /// The text cannot be read, or as `blockdev-add`.
 pub fn blockdev_from_cli(rt: &mut Runtime<Machine>, text: &str) -> Result<(), Error> {
-    let mut v = match text.starts_with('{') {
-        true => InputVisitor::new(qobject_from_json(text.as_bytes())?, rt.policy),
-        false => InputVisitor::new_keyval(keyval_parse(text, Some("driver"))?, rt.policy),
-    };
+    let mut v = InputVisitor::new_str(text, Some("driver"), rt.policy)?;
     let options = BlockdevOptions::visit_in(&mut v, "")?;
     rt.state.blocks.add(&options)
 }

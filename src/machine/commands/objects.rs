@@ -8,8 +8,7 @@ use crate::machine::qom::ObjectId;
 use crate::machine::schema::{ObjectOptions, ObjectType};
 use crate::machine::Machine;
 use crate::monitor::{monitor_remove, MonitorId};
-use crate::qapi::json::qobject_from_json;
-use crate::qapi::visit::{keyval_parse, to_qobject, InputVisitor, QapiType};
+use crate::qapi::visit::{to_qobject, InputVisitor, QapiType};
 use crate::qapi::{Error, ErrorClass, QDict, QObject};
 use crate::Runtime;
 
@@ -86,10 +85,7 @@ pub(super) fn object_del(rt: &mut Runtime<Machine>, name: &str) -> Result<(), Er
 
 /// Reads options written as JSON or as `TYPE,id=ID,...`.
 fn parse(rt: &Runtime<Machine>, text: &str) -> Result<ObjectOptions, Error> {
-    let mut v = match text.starts_with('{') {
-        true => InputVisitor::new(qobject_from_json(text.as_bytes())?, rt.policy),
-        false => InputVisitor::new_keyval(keyval_parse(text, Some("qom-type"))?, rt.policy),
-    };
+    let mut v = InputVisitor::new_str(text, Some("qom-type"), rt.policy)?;
     ObjectOptions::visit_in(&mut v, "")
 }
 
@@ -104,7 +100,8 @@ pub fn is_made_after_chardevs(rt: &Runtime<Machine>, text: &str) -> bool {
     )
 }
 
-/// Makes an object from the text of HMP's `object_add`.
+/// Makes an object from the text of HMP's `object_add`, or of the storage daemon's
+/// `--object`.
 ///
 /// # Errors
 ///

@@ -7,7 +7,7 @@ use super::{
 };
 use std::io::Write;
 
-use crate::chardev::{print_stderr, ChardevHost, ChardevReport, CHARDEV_BACKENDS};
+use crate::chardev::{print_stderr, ChardevHost, ChardevReport};
 use crate::monitor::runtime::Runtime;
 use crate::monitor::table::MonitorId;
 use crate::monitor::{hmp_qmp, hmp_qmp_complete};
@@ -249,7 +249,10 @@ fn names_of_kind<S: 'static>(
     match kind {
         CompletionKind::ChardevIds => labels(&|_| true),
         CompletionKind::Ringbufs => labels(&|kind| matches!(kind, "ringbuf" | "memory")),
-        CompletionKind::ChardevTypes => CHARDEV_BACKENDS.iter().map(|b| b.to_string()).collect(),
+        CompletionKind::ChardevTypes => {
+            let backends = rt.chardevs.backends().iter();
+            backends.map(|name| name.to_string()).collect()
+        }
         CompletionKind::QmpCommands => {
             let all = rt.commands.iter();
             all.map(|command| command.name.to_owned()).collect()

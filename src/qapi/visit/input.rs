@@ -17,7 +17,8 @@
 //! visitor stands somewhere within the object and is only good for dropping.
 
 use super::numbers::{parse_bool, parse_i64, parse_number, parse_size, parse_u64};
-use super::{EnumEntry, QType};
+use super::{keyval_parse, EnumEntry, QType};
+use crate::qapi::json::qobject_from_json;
 use crate::qapi::{CompatPolicy, Error, ErrorClass, QDict, QNum, QObject};
 
 /// Containers within one another that a visit descends into.
@@ -71,6 +72,33 @@ impl InputVisitor {
             keyval: true,
             ..Self::new(value.into(), policy)
         }
+    }
+
+    /// A visitor of an option's text: JSON if it begins with `{`, else
+    /// `key=value,...` (`qobject_input_visitor_new_str`).
+    ///
+    /// ```
+    /// use qmonitor::qapi::{visit::InputVisitor, CompatPolicy};
+    ///
+    /// let visitor = |text| InputVisitor::new_str(text, Some("type"), CompatPolicy::default());
+    /// assert!(visitor("null,id=a").is_ok());
+    /// assert!(visitor(r#"{"type": "null", "id": "a"}"#).is_ok());
+    /// let e = visitor("null,a").err().unwrap();
+    /// assert_eq!(e.desc(), "Expected '=' after parameter 'a'");
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The text cannot be read.
+    pub fn new_str(
+        text: &str,
+        implied_key: Option<&str>,
+        policy: CompatPolicy,
+    ) -> Result<Self, Error> {
+        Ok(match text.starts_with('{') {
+            true => Self::new(qobject_from_json(text.as_bytes())?, policy),
+            false => Self::new_keyval(keyval_parse(text, implied_key)?, policy),
+        })
     }
 
     /// Lets unexpected members be: for clients, whose server may be newer.

@@ -17,7 +17,7 @@ use super::report::{Location, Reporter};
 use super::vl::{self, Failure, Pending, Start};
 use super::{host, settings, Machine, MachineOptions};
 use crate::chardev::opts::QemuOpts;
-use crate::chardev::{ChardevHost, QEMU_CHARDEV_OPTS};
+use crate::chardev::{qemu_chr_find, ChardevHost, QEMU_CHARDEV_OPTS};
 use crate::monitor::{MonitorMode, MonitorOptions};
 use crate::qapi::visit::{InputVisitor, QapiType};
 use crate::qapi::Error;
@@ -193,7 +193,9 @@ fn make_runtime() -> Result<Runtime<Machine>, Error> {
 fn monitor_from_cli(rt: &mut Runtime<Machine>, text: &str) -> Result<(), Error> {
     let mut v = InputVisitor::new_str(text, Some("chardev"), rt.policy)?;
     let options = MonitorOptions::visit_in(&mut v, "")?;
-    if options.mode == Some(MonitorMode::Readline) {
+    // That there is no such chardev is said first.
+    let exists = qemu_chr_find(rt, &options.chardev).is_some();
+    if exists && options.mode == Some(MonitorMode::Readline) {
         return Err(Error::new("Only QMP is supported"));
     }
     let mode = Some(MonitorMode::Control);
@@ -252,18 +254,16 @@ fn parse(args: &[String]) -> Result<Vec<Result<Pending, Failure>>, Error> {
 /// The option that a word is, and the argument if it is within the word.
 fn option_of(word: &str) -> Result<(Use, Option<String>), Error> {
     let Some(long) = word.strip_prefix("--") else {
-        let mut letters = word.chars().skip(1);
-        let letter = letters.next();
-        let rest: String = letters.collect();
+        let letter = word.chars().nth(1).unwrap_or('-');
         return match letter {
             // Either ends the program, so more letters do not matter.
-            Some('h') => Ok((Use::Flag(Opt::Help), None)),
-            Some('V') => Ok((Use::Flag(Opt::Version), None)),
-            Some('T') => Ok((Use::Arg(Opt::Trace), (!rest.is_empty()).then_some(rest))),
-            other => Err(Error::new(format!(
-                "invalid option -- '{}'",
-                other.unwrap_or('-')
-            ))),
+            'h' => Ok((Use::Flag(Opt::Help), None)),
+            'V' => Ok((Use::Flag(Opt::Version), None)),
+            'T' => {
+                let arg = Some(word[2..].to_owned()).filter(|arg| !arg.is_empty());
+                Ok((Use::Arg(Opt::Trace), arg))
+            }
+            _ => Err(Error::new(format!("invalid option -- '{letter}'"))),
         };
     };
     let (name, arg) = match long.split_once('=') {

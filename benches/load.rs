@@ -147,11 +147,14 @@ fn all_at_once(clients: &mut [UnixStream], n: usize) {
     }
 }
 
+/// How requests are spread over sessions.
+type Way = fn(&mut [UnixStream], usize);
+
 /// A request with many sessions open, as against ten; and what they weigh.
 fn sessions(many: usize, quick: bool) {
     let (small, mut few_clients) = Server::with_sessions(10);
     let (big, mut many_clients) = Server::with_sessions(many);
-    let ways: [(&str, fn(&mut [UnixStream], usize)); 3] = [
+    let ways: [(&str, Way); 3] = [
         ("one of them", one_of_them),
         ("in turn", in_turn),
         ("all at once", all_at_once),

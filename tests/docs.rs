@@ -110,3 +110,75 @@ fn the_session_of_the_readme_goes_as_it_says() {
     assert_eq!(events, 1, "an event crosses from one monitor to the other");
     assert!(server.finish().status.success());
 }
+
+/// Prompts with what was typed there, and what came then: all sessions of a page.
+fn human_sessions(page: &str) -> Vec<(String, String)> {
+    let text = std::fs::read_to_string(root().join(page)).expect("the page");
+    let mut steps: Vec<(String, String)> = Vec::new();
+    for block in text.split("```console\n").skip(1) {
+        let block = block.split("```").next().unwrap_or(block);
+        let mut lines = block.lines().skip_while(|l| !l.starts_with("(qemu) "));
+        let mut by_shell = false;
+        for line in &mut lines {
+            match line.strip_prefix("(qemu)") {
+                Some("") => by_shell = true,
+                Some(typed) => {
+                    by_shell = false;
+                    steps.push((typed[1..].to_owned(), String::new()));
+                }
+                None if by_shell => {}
+                None => {
+                    let (_, output) = steps.last_mut().expect("a prompt first");
+                    output.push_str(line);
+                    output.push('\n');
+                }
+            }
+        }
+    }
+    steps
+}
+
+#[test]
+fn people_see_what_the_pages_show() {
+    let prompt = "(qemu) ";
+    for page in ["README.md", "docs/hmp.md"] {
+        let server = Server::start(&[
+            "-chardev",
+            "ringbuf,id=log0",
+            "-monitor",
+            "unix:{dir}/h,server=on,wait=off",
+        ]);
+        let mut client = common::Client::connect(&server.path("h"));
+        client.until(prompt);
+        let steps = human_sessions(page);
+        assert!(steps.len() > 3, "{page}");
+        for (typed, output) in steps {
+            if typed == "quit" {
+                break;
+            }
+            // A line that the next one goes on with was ended by TAB. What completion
+            // leaves behind is not seen on the page.
+            let (keys, end) = match typed.ends_with('-') {
+                true => (format!("{typed}\t"), format!("{prompt}{typed}\x1b[K")),
+                false => (format!("{typed}\n"), format!("\r\n{prompt}")),
+            };
+            client.send(&keys);
+            client.until("\x1b[K\r\n");
+            let shown = match client.until(prompt) {
+                shown if typed.ends_with('-') => {
+                    client.until(&end[prompt.len()..]);
+                    client.send("\x15");
+                    client.until("\x1b[K");
+                    shown
+                }
+                shown => shown,
+            };
+            let shown = shown.strip_suffix(prompt).unwrap_or(&shown);
+            let lines = |text: &str| -> Vec<String> {
+                let lines = text.lines().map(|line| line.trim_end().replace(" '", "'"));
+                lines.collect()
+            };
+            assert_eq!(lines(shown), lines(&output), "{page}: {typed}");
+        }
+    }
+}

@@ -349,6 +349,34 @@ fn recorded_cases() {
     assert!(played > 100, "only {played} cases could be played");
 }
 
+/// Name, kind, flag and whether it may be left out, as `commands.json` has them.
+fn shape(arg: &HmpArg) -> (String, String, String, bool) {
+    let (kind, flag) = match arg.kind {
+        ArgKind::Str => ("string", None),
+        ArgKind::File => ("filename", None),
+        ArgKind::Block => ("blockdev", None),
+        ArgKind::RestOfLine => ("rest", None),
+        ArgKind::Int => ("int64", None),
+        ArgKind::Int32 | ArgKind::DotIndex => ("int32", None),
+        ArgKind::MiB => ("mib", None),
+        ArgKind::Size => ("size", None),
+        ArgKind::OnOff => ("onoff", None),
+        ArgKind::Flag(letter) => ("flag", Some(letter)),
+        ArgKind::FlagValue(letter) => ("flag-value", Some(letter)),
+        ArgKind::Format => ("fmt", None),
+        ArgKind::Options(_) => ("options", None),
+    };
+    let flag = flag.map_or(String::new(), |letter| format!("-{letter}"));
+    // These kinds may always be left out.
+    let optional = arg.optional
+        || !flag.is_empty()
+        || matches!(
+            arg.kind,
+            ArgKind::DotIndex | ArgKind::Options(_) | ArgKind::Format
+        );
+    (arg.name.to_owned(), kind.to_owned(), flag, optional)
+}
+
 #[test]
 fn synopsis_lines() {
     let Some(directory) = directory() else {
@@ -366,16 +394,21 @@ fn synopsis_lines() {
             let synopsis = format!("{prefix}{} {} -- {}", row.name, row.params, row.help);
             assert_eq!(command["synopsis"], synopsis);
             assert_eq!(command["preconfig"], row.preconfig, "{synopsis}");
+            // The word behind `info` is a table of its own.
             if row.name != "info" {
-                let names: Vec<&str> = row.args.iter().map(|arg| arg.name).collect();
-                let declared: Vec<&str> = command["args"]
-                    .as_array()
-                    .into_iter()
-                    .flatten()
-                    .filter_map(|arg| arg["name"].as_str())
+                let args: Vec<_> = row.args.iter().map(shape).collect();
+                let declared = command["args"].as_array().into_iter().flatten();
+                let declared: Vec<_> = declared
+                    .map(|arg| {
+                        let text = |key: &str| arg[key].as_str().unwrap_or_default().to_owned();
+                        let optional = arg["optional"] == true;
+                        (text("name"), text("kind"), text("flag"), optional)
+                    })
                     .collect();
-                assert_eq!(names, declared, "{synopsis}");
+                assert_eq!(args, declared, "{synopsis}");
             }
+            let names: Vec<&str> = row.aliases().collect();
+            assert_eq!(strings(&command["aliases"]), names, "{synopsis}");
         }
     }
 }

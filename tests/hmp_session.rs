@@ -69,6 +69,52 @@ fn help_and_info_tell_what_there_is() {
         "log item1[,...] -- activate logging of the specified items\n"
     );
     assert_eq!(ask(&mut client, "nosuch"), "unknown command: 'nosuch'\n");
+    for (line, answer) in [
+        (
+            "help migrate",
+            "migrate [-d] [-r] uri -- migrate to URI (using -d to not wait for completion)\n\
+             \t\t\t -r to resume a paused postcopy migration\n",
+        ),
+        ("migrate nope", "Error: unknown migration protocol: nope\n"),
+        (
+            "migrate_set_capability nope on",
+            "Error: invalid parameter value: nope\n",
+        ),
+        (
+            "migrate_continue device",
+            "Error: Migration not in expected state: none\n",
+        ),
+        ("set_password vnc a", "Error: Could not set password\n"),
+        (
+            "set_password vnc a fail",
+            "Error: parameter 'connected' must be 'keep' when 'protocol' is 'vnc'\n",
+        ),
+        ("expire_password spice now", "Error: SPICE is not in use\n"),
+        (
+            "expire_password vnc soon",
+            "Error: Parameter 'time' doesn't take value 'soon'\n",
+        ),
+        (
+            "dump-guest-memory -z -l f",
+            "Error: only one of '-z|-l|-s|-w' can be set\n",
+        ),
+        (
+            "dump-guest-memory f 1",
+            "Error: Parameter 'length' is missing\n",
+        ),
+        ("nbd_server_remove x", "Error: Export 'x' is not found\n"),
+        ("hostfwd_add n r", "unrecognized netdev id 'n'\n"),
+        ("info rocker r", "Error: rocker r not found\n"),
+        (
+            "info virtio-status /x",
+            "Error: Path /x is not a realized VirtIODevice\n",
+        ),
+    ] {
+        assert_eq!(ask(&mut client, line), answer, "{line}");
+    }
+    ask(&mut client, "migrate_set_capability events on");
+    let capabilities = ask(&mut client, "info migrate_capabilities");
+    assert!(capabilities.contains("events: on\npostcopy-ram: off\n"));
     assert_eq!(
         ask(&mut client, "stop now"),
         "stop|s: extraneous characters at the end of line\n\

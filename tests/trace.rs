@@ -90,14 +90,14 @@ fn the_way_from_socket_to_function_and_back_is_in_order() {
     let steps = [
         "socket_listen fd <0> at unix:",
         "watch_add fd <0> for tcp_chr_accept",
-        "tcp_chr_accept fd <0> accepted fd <2>",
-        "tcp_chr_new_client fd <2>",
+        "tcp_chr_accept fd <0> accepted fd <3>",
+        "tcp_chr_new_client fd <3>",
         "watch_remove fd <0> for tcp_chr_accept",
-        "tcp_chr_connect fd <2>",
-        "watch_add fd <2> for tcp_chr_read",
+        "tcp_chr_connect fd <3>",
+        "watch_add fd <3> for tcp_chr_read",
         "monitor_qmp_event compat_monitor0 CHR_EVENT_OPENED",
         "monitor_qmp_respond compat_monitor0 {\"QMP\"",
-        "tcp_chr_read fd <2> got ",
+        "tcp_chr_read fd <3> got ",
         "monitor_qmp_read compat_monitor0",
         "handle_qmp_command compat_monitor0 {\"execute\": \"query-status\"}",
         "monitor_qmp_cmd_in_band compat_monitor0",
@@ -107,7 +107,7 @@ fn the_way_from_socket_to_function_and_back_is_in_order() {
         "qmp_dispatch_done query-status: succeeded",
         "monitor_qmp_respond compat_monitor0 {\"return\": {\"running\": true",
         "chr_write compat_monitor0 is given ",
-        "tcp_chr_write fd <2> took ",
+        "tcp_chr_write fd <3> took ",
     ];
     let traced = name_descriptors(&trace_of_the_session(&["-trace", "*"]));
     let mut lines = traced.iter();

@@ -5,19 +5,18 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use nix::sys::socket::{getpeername, getsockname, SockaddrStorage, UnixAddr};
 
-use super::config::{InetSocketAddress, SocketAddress, UnixSocketAddress};
+use super::config::{InetSocketAddress, SocketAddress, SocketConfig, UnixSocketAddress};
 
 /// The address that a socket is bound to.
 pub(super) fn local_address(fd: BorrowedFd<'_>) -> SocketAddress {
     let name = getsockname::<SockaddrStorage>(fd.as_raw_fd());
     let name = name.ok();
     if let Some(inet) = name.as_ref().and_then(inet_of) {
+        let (host, port) = (inet.ip().to_string(), inet.port().to_string());
         return SocketAddress::Inet(InetSocketAddress {
-            host: inet.ip().to_string(),
-            port: inet.port().to_string(),
             ipv4: inet.is_ipv4().then_some(true),
             ipv6: inet.is_ipv6().then_some(true),
-            ..InetSocketAddress::default()
+            ..InetSocketAddress::new(host, port)
         });
     }
     let unix = name.as_ref().and_then(SockaddrStorage::as_unix_addr);
@@ -86,17 +85,48 @@ pub(super) fn connection_ends(fd: BorrowedFd<'_>, server: bool) -> Ends {
     }
 }
 
+/// What `query-chardev` shows of a socket without a peer.
+pub(super) fn disconnected_filename(config: &SocketConfig, addr: &SocketAddress) -> String {
+    let words = socket_address_to_string(addr);
+    let words = match words.strip_prefix("tcp:") {
+        Some(rest) => format!("{}:{rest}", protocol_name(config)),
+        None => words,
+    };
+    format!("disconnected:{words}{}", server_suffix(config))
+}
+
+/// What `query-chardev` shows of a socket with a peer.
+pub(super) fn connected_filename(config: &SocketConfig, ends: &Ends) -> String {
+    let suffix = server_suffix(config);
+    match ends {
+        Ends::Unix(path) => format!("unix:{path}{suffix}"),
+        Ends::Inet(local, peer) => {
+            format!("{}:{local}{suffix} <-> {peer}", protocol_name(config))
+        }
+        Ends::Other => "unknown".to_owned(),
+    }
+}
+
+fn server_suffix(config: &SocketConfig) -> &'static str {
+    match config.server {
+        true => ",server=on",
+        false => "",
+    }
+}
+
+fn protocol_name(config: &SocketConfig) -> &'static str {
+    if config.telnet {
+        "telnet"
+    } else if config.websocket {
+        "websocket"
+    } else {
+        "tcp"
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn inet(host: &str, port: &str) -> InetSocketAddress {
-        InetSocketAddress {
-            host: host.into(),
-            port: port.into(),
-            ..InetSocketAddress::default()
-        }
-    }
 
     #[test]
     fn words_for_addresses() {
@@ -112,7 +142,10 @@ mod tests {
             (unix("n", true, Some(true)), "unix:n,abstract=on,tight=on"),
             (unix("n", true, Some(false)), "unix:n,abstract=on"),
             (unix("n", true, None), "unix:n,abstract=on"),
-            (SocketAddress::Inet(inet("::1", "9")), "tcp:::1:9"),
+            (
+                SocketAddress::Inet(InetSocketAddress::new("::1", "9")),
+                "tcp:::1:9",
+            ),
             (SocketAddress::Fd("7".into()), "fd:7"),
         ] {
             assert_eq!(socket_address_to_string(&addr), words);

@@ -178,17 +178,16 @@ fn parse_udp(opts: &QemuOpts) -> Result<UdpConfig, Error> {
     let remote = InetSocketAddress {
         host: given("host").unwrap_or("localhost").to_owned(),
         port: port.to_owned(),
-        to: None,
         ipv4: opts.get_bool("ipv4"),
         ipv6: opts.get_bool("ipv6"),
+        ..InetSocketAddress::default()
     };
     let local = match (given("localaddr"), given("localport")) {
         (None, None) => None,
-        (host, port) => Some(InetSocketAddress {
-            host: host.unwrap_or("").to_owned(),
-            port: port.unwrap_or("0").to_owned(),
-            ..InetSocketAddress::default()
-        }),
+        (host, port) => Some(InetSocketAddress::new(
+            host.unwrap_or(""),
+            port.unwrap_or("0"),
+        )),
     };
     Ok(UdpConfig { remote, local })
 }
@@ -222,6 +221,7 @@ fn parse_socket(opts: &QemuOpts) -> Result<SocketConfig, Error> {
             to: opts.get_number("to").map(|to| to as u16),
             ipv4: opts.get_bool("ipv4"),
             ipv6: opts.get_bool("ipv6"),
+            ..InetSocketAddress::default()
         }),
         // Without any address QEMU goes for the descriptor with no name.
         (None, None) => SocketAddress::Fd(fd.unwrap_or("").to_owned()),
@@ -333,7 +333,11 @@ mod tests {
         for (opts, addr) in [
             (
                 "socket,id=a,path=a,,b",
-                SocketAddress::Unix(UnixSocketAddress::path("a,b")),
+                SocketAddress::Unix(UnixSocketAddress {
+                    path: "a,b".into(),
+                    abstract_: Some(false),
+                    tight: Some(true),
+                }),
             ),
             (
                 "socket,id=a,path=x,abstract=on,tight=off",
@@ -351,6 +355,7 @@ mod tests {
                     to: Some(9),
                     ipv4: Some(true),
                     ipv6: Some(false),
+                    ..InetSocketAddress::default()
                 }),
             ),
             ("socket,id=a,fd=7", SocketAddress::Fd("7".into())),

@@ -5,13 +5,12 @@
 //! short-form booleans draw no warning here, and host and port are cut apart
 //! at the first colon, so `tcp:[::1]:0` is host `[` and port `:1]:0`.
 
-use super::cli::{qemu_chr_parse_opts, QEMU_CHARDEV_OPTS};
-use super::config::ChardevConfig;
+use super::cli::QEMU_CHARDEV_OPTS;
 use super::opts::{QemuOpts, QemuOptsList};
 use crate::qapi::Error;
 
 /// What a short form stands for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum ParsedCompat {
     /// `none`: nothing. Allowed for `-serial` and `-monitor`; `-qmp` answers
     /// [`invalid_char_driver`].
@@ -20,12 +19,11 @@ pub enum ParsedCompat {
     Existing(String),
     /// A chardev to make.
     New {
-        /// The label, as given by the caller.
-        label: String,
-        /// What to make.
-        config: ChardevConfig,
+        /// What to make, under the label that the caller gave; for
+        /// [`qemu_chr_parse_opts`](super::qemu_chr_parse_opts).
+        opts: QemuOpts,
         /// Whether a human monitor is to be attached as well (`mon:`); the
-        /// configuration then asks for a mux.
+        /// options then ask for a mux.
         with_mux_mon: bool,
     },
 }
@@ -50,10 +48,11 @@ fn malformed() -> Error {
 /// for a monitor, `could not connect serial device to character backend 'FORM'`.
 ///
 /// ```
-/// use qmonitor::chardev::{qemu_chr_parse_compat, ParsedCompat};
+/// use qmonitor::chardev::{qemu_chr_parse_compat, qemu_chr_parse_opts, ParsedCompat};
 ///
 /// match qemu_chr_parse_compat("compat_monitor0", "unix:/tmp/s,server,nowait").unwrap() {
-///     ParsedCompat::New { label, config, .. } => {
+///     ParsedCompat::New { opts, .. } => {
+///         let (label, config) = qemu_chr_parse_opts(&opts).unwrap();
 ///         assert_eq!((&*label, config.backend.kind()), ("compat_monitor0", "socket"));
 ///     }
 ///     other => panic!("{other:?}"),
@@ -82,11 +81,10 @@ pub fn qemu_chr_parse_compat(label: &str, filename: &str) -> Result<ParsedCompat
         }
     }
     parse_form(&mut opts, form)?;
-    let (label, config) = qemu_chr_parse_opts(&opts.0)?;
     Ok(ParsedCompat::New {
-        label,
-        config,
-        with_mux_mon,
+        // `mux=on` in the form asks for the monitor too, and `mux=off` refuses it.
+        with_mux_mon: opts.0.get_bool("mux").unwrap_or(false),
+        opts: opts.0,
     })
 }
 
@@ -142,10 +140,8 @@ fn parse_form(opts: &mut Builder, form: &str) -> Result<(), Error> {
             let (host, port, rest) = host_port(rest, &[',']).ok_or_else(malformed)?;
             opts.set("host", host)?;
             opts.set("port", port)?;
-            match rest.strip_prefix(',') {
-                Some(rest) => opts.rest(rest, None)?,
-                None if rest.is_empty() => {}
-                None => return Err(malformed()),
+            if let Some(rest) = rest.strip_prefix(',') {
+                opts.rest(rest, None)?;
             }
             if kind != "tcp" {
                 opts.set(kind, "on")?;
@@ -170,38 +166,50 @@ fn parse_form(opts: &mut Builder, form: &str) -> Result<(), Error> {
     }
 }
 
-/// `80x24` or `80Cx24C`.
+/// `80x24` or `80Cx24C`; what follows the second number does not count.
 fn is_size(text: &str) -> bool {
-    let number = |t: &str| {
-        let t = t.strip_suffix('C').unwrap_or(t);
-        !t.is_empty() && t.bytes().all(|c| c.is_ascii_digit())
-    };
-    text.split_once('x')
-        .is_some_and(|(w, h)| number(w) && number(h))
+    let begins_with_digit = |t: &str| t.starts_with(|c: char| c.is_ascii_digit());
+    text.split_once('x').is_some_and(|(width, height)| {
+        let width = width.strip_suffix('C').unwrap_or(width);
+        width.bytes().all(|c| c.is_ascii_digit())
+            && begins_with_digit(width)
+            && begins_with_digit(height)
+    })
 }
 
 /// Cuts `HOST:PORT` off: the host ends at the first colon, the port at one of
-/// `ends`. Names longer than QEMU's buffers do not match.
+/// `ends`. QEMU's buffers decide what is too long: such a host does not match, such a
+/// port is cut short.
 fn host_port<'a>(text: &'a str, ends: &[char]) -> Option<(&'a str, &'a str, &'a str)> {
     let (host, rest) = text.split_once(':')?;
     let end = rest.find(ends).unwrap_or(rest.len());
-    let (port, rest) = rest.split_at(end);
-    (host.len() <= 64 && (1..=32).contains(&port.len())).then_some((host, port, rest))
+    let cut = (0..=end.min(32))
+        .rev()
+        .find(|i| rest.is_char_boundary(*i))?;
+    let (port, rest) = rest.split_at(cut);
+    (host.len() <= 64 && !port.is_empty()).then_some((host, port, rest))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::config::{ChardevBackend, SocketAddress};
+    use super::super::cli::qemu_chr_parse_opts;
+    use super::super::config::{ChardevBackend, ChardevConfig, SocketAddress};
     use super::*;
 
-    fn new(form: &str) -> ChardevConfig {
-        match qemu_chr_parse_compat("x", form) {
-            Ok(ParsedCompat::New { label, config, .. }) => {
+    /// What a form becomes, and whether with a monitor.
+    fn parse(form: &str) -> Result<(ChardevConfig, bool), Error> {
+        match qemu_chr_parse_compat("x", form)? {
+            ParsedCompat::New { opts, with_mux_mon } => {
+                let (label, config) = qemu_chr_parse_opts(&opts)?;
                 assert_eq!(label, "x", "{form}");
-                config
+                Ok((config, with_mux_mon))
             }
             other => panic!("{form}: {other:?}"),
         }
+    }
+
+    fn new(form: &str) -> ChardevConfig {
+        parse(form).unwrap().0
     }
 
     #[test]
@@ -240,6 +248,8 @@ mod tests {
             ("mon:chardev:x", "'chardev:x' is not a valid char driver"),
             ("mon:mon:null", "'mon:null' is not a valid char driver"),
             ("con:", "'console' is not a valid char driver name"),
+            ("vc:80Cx24x", "'vc' is not a valid char driver name"),
+            ("vc:80", ""),
             ("tcp:", ""),
             ("tcp:x", ""),
             ("udp:x", ""),
@@ -255,8 +265,7 @@ mod tests {
                 "None or one of 'path', 'fd' or 'host' option required.",
             ),
         ] {
-            let e = qemu_chr_parse_compat("x", form).unwrap_err();
-            assert_eq!(e.desc(), text, "{form}");
+            assert_eq!(parse(form).unwrap_err().desc(), text, "{form}");
         }
     }
 
@@ -278,6 +287,11 @@ mod tests {
             ("tcp:[::1]:0", "[", ":1]:0"),
             ("tcp:::1:0", "", ":1:0"),
             ("telnet:h:1:2,server=on", "h", "1:2"),
+            (
+                "tcp:h:123456789012345678901234567890123,server=on",
+                "h",
+                "12345678901234567890123456789012",
+            ),
         ] {
             assert_eq!(inet(form), (host.to_owned(), port.to_owned()), "{form}");
         }
@@ -299,30 +313,25 @@ mod tests {
 
     #[test]
     fn mon_asks_for_a_mux_and_keeps_the_signals_of_stdio_off() {
-        let Ok(ParsedCompat::New {
-            config,
-            with_mux_mon,
-            ..
-        }) = qemu_chr_parse_compat("serial0", "mon:stdio")
-        else {
-            panic!()
-        };
+        let (config, with_mux_mon) = parse("mon:stdio").unwrap();
         assert!(config.mux && with_mux_mon);
         assert!(matches!(
             config.backend,
             ChardevBackend::Stdio(s) if s.signal == Some(false)
         ));
+        for (form, mux) in [
+            ("unix:/s,server=on,mux=on", true),
+            ("mon:unix:/s,server=on,mux=off", false),
+        ] {
+            let (config, with_mux_mon) = parse(form).unwrap();
+            assert_eq!((config.mux, with_mux_mon), (mux, mux), "{form}");
+        }
     }
 
     #[test]
     fn what_makes_nothing() {
-        assert_eq!(
-            qemu_chr_parse_compat("x", "none").unwrap(),
-            ParsedCompat::None
-        );
-        assert_eq!(
-            qemu_chr_parse_compat("x", "chardev:a:b").unwrap(),
-            ParsedCompat::Existing("a:b".into())
-        );
+        let parse = |form| qemu_chr_parse_compat("x", form).unwrap();
+        assert!(matches!(parse("none"), ParsedCompat::None));
+        assert!(matches!(parse("chardev:a:b"), ParsedCompat::Existing(id) if id == "a:b"));
     }
 }

@@ -6,6 +6,8 @@
 //! `qapi/char.json`, with the defaults already decided: those of the command
 //! line and those of QMP differ.
 
+use crate::qapi::Error;
+
 /// A backend and what all backends have in common (QEMU's `ChardevBackend`
 /// plus `ChardevCommon`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -160,6 +162,21 @@ pub struct InetSocketAddress {
     pub ipv4: Option<bool>,
     /// Whether IPv6 may be used.
     pub ipv6: Option<bool>,
+    /// Whether `host` is a number, so that no name service is asked.
+    pub numeric: bool,
+    /// Whether a client's connection is probed while it is idle.
+    pub keep_alive: bool,
+}
+
+impl InetSocketAddress {
+    /// A host and a port, of any family.
+    pub fn new(host: impl Into<String>, port: impl Into<String>) -> Self {
+        InetSocketAddress {
+            host: host.into(),
+            port: port.into(),
+            ..Self::default()
+        }
+    }
 }
 
 /// QEMU's `UnixSocketAddress`. What was said is kept apart from what holds
@@ -249,6 +266,39 @@ impl SocketConfig {
             tls_authz: None,
             max_clients: 1,
         }
+    }
+
+    /// What both the command line and QMP must not ask for together
+    /// (`qmp_chardev_validate_socket`).
+    pub(super) fn validate(&self) -> Result<(), Error> {
+        let error = |text: &'static str| Err(Error::new(text));
+        if self.reconnect.is_some() && matches!(self.addr, SocketAddress::Fd(_)) {
+            return error("'reconnect' option is incompatible with 'fd' address type");
+        }
+        if self.tls_authz.is_some() && self.tls_creds.is_none() {
+            return error("'tls_authz' option requires 'tls_creds' option");
+        }
+        if self.server && self.reconnect.is_some() {
+            return error("'reconnect' option is incompatible with socket in server listen mode");
+        }
+        if !self.server && self.websocket {
+            return error("Websocket client is not implemented");
+        }
+        if !self.server && self.wait.is_some() {
+            return error("'wait' option is incompatible with socket in client connect mode");
+        }
+        if self.reconnect.is_some() && self.reconnect_ms.is_some() {
+            return error("'reconnect' and 'reconnect-ms' are mutually exclusive");
+        }
+        if self.websocket && !cfg!(feature = "websocket") {
+            return error("this build has no websocket support");
+        }
+        if !self.server && self.max_clients != 1 {
+            return error(
+                "'max-clients' option is incompatible with socket in client connect mode",
+            );
+        }
+        super::socket_clients::check_max(self.max_clients)
     }
 }
 

@@ -147,11 +147,7 @@ pub fn qemu_chr_fe_init_server<H: ChardevHost>(
         return Err(Error::new("chardev not found"));
     };
     let max = chardev.class.max_frontends;
-    let slot = FrontendSlot {
-        handlers: None,
-        opaque: 0,
-        open: false,
-    };
+    let slot = FrontendSlot::new();
     if let Some(tag) = chardev.frontends.iter().position(Option::is_none) {
         chardev.frontends[tag] = Some(slot);
         return Ok(CharFrontend { chr, tag });
@@ -189,7 +185,28 @@ pub fn qemu_chr_fe_set_handlers<H: ChardevHost>(
     }
 }
 
-/// The same without "Opened": a mux or hub hears only of what changes after
+/// Takes another chardev into use in place of the one that the front end has (QEMU's
+/// `BackendChangeHandler`). It is given its opaque value and its hold on the new chardev,
+/// which it keeps in place of the old, and attaches its handlers there. What it has of its
+/// own, such as half a line, stays with it.
+///
+/// With an error the change is called off, and the front end has the old chardev as before.
+pub type BackendChange<H> = fn(&mut H, u64, CharFrontend) -> Result<(), Error>;
+
+/// Allows `chardev-change` while this front end uses the chardev, or forbids it again with
+/// `None`. The function is given the opaque value of the handlers.
+pub fn qemu_chr_fe_set_be_change<H: ChardevHost>(
+    h: &mut H,
+    fe: CharFrontend,
+    be_change: Option<BackendChange<H>>,
+) {
+    let chr = h.chardevs_mut().get_mut(fe.chr);
+    if let Some(Some(slot)) = chr.and_then(|chr| chr.frontends.get_mut(fe.tag)) {
+        slot.be_change = be_change;
+    }
+}
+
+/// [`qemu_chr_fe_set_handlers`] without "Opened": a mux or hub hears only of what changes after
 /// it was attached.
 pub(super) fn attach_quietly<H: ChardevHost>(
     h: &mut H,
@@ -203,11 +220,8 @@ pub(super) fn attach_quietly<H: ChardevHost>(
     let Some(Some(slot)) = chr.frontends.get_mut(fe.tag) else {
         return;
     };
-    *slot = FrontendSlot {
-        handlers,
-        opaque,
-        open: handlers.is_some(),
-    };
+    (slot.handlers, slot.opaque) = (handlers, opaque);
+    slot.open = handlers.is_some();
     (chr.class.chr_update_read_handler)(h, fe.chr, fe.tag);
 }
 

@@ -4,6 +4,7 @@ use std::any::Any;
 
 use super::be::qemu_chr_be_event;
 use super::config::{ChardevBackend, ChardevConfig};
+use super::fe::{attach_quietly, qemu_chr_fe_init, BackendChange, CharFrontend};
 use super::host::ChardevHost;
 use super::table::{Chardev, ChardevClass, ChardevId, ChrEvent};
 use crate::qapi::Error;
@@ -14,9 +15,19 @@ use crate::trace_event;
 pub struct ChardevAdded {
     /// The chardev; with `mux`, the mux.
     pub id: ChardevId,
-    /// For a pseudo terminal, its name. The command line prints `char device
-    /// redirected to NAME (label LABEL)` on standard output.
+    /// The same; with `mux`, what the mux is on.
+    pub device: ChardevId,
+    /// For a pseudo terminal, its name.
     pub pty: Option<String>,
+}
+
+impl ChardevAdded {
+    /// What a person is told about a pseudo terminal, who could not find it
+    /// otherwise: `char device redirected to NAME (label LABEL)`.
+    pub fn redirected<H: ChardevHost>(&self, h: &H) -> Option<String> {
+        let (pty, label) = (self.pty.as_ref()?, super::table::label(h, self.device));
+        Some(format!("char device redirected to {pty} (label {label})"))
+    }
 }
 
 /// Puts a backend of one's own into the table (`qemu_chardev_new`). `state` is
@@ -81,7 +92,7 @@ pub fn chardev_add<H: ChardevHost>(
     match chardev_add_one(h, label, &mux) {
         Ok(mux) => Ok(ChardevAdded {
             id: mux.id,
-            pty: added.pty,
+            ..added
         }),
         Err(e) => {
             object_unparent(h, added.id);
@@ -107,7 +118,8 @@ fn chardev_add_one<H: ChardevHost>(
             if class.opens_at_once && !super::mux::is_suspended(h, id) {
                 qemu_chr_be_event(h, id, ChrEvent::Opened);
             }
-            Ok(ChardevAdded { id, pty })
+            let device = id;
+            Ok(ChardevAdded { id, device, pty })
         }
         Err(e) => {
             object_unparent(h, id);
@@ -191,38 +203,91 @@ pub fn chardev_remove<H: ChardevHost>(h: &mut H, label: &str) -> Result<(), Erro
     Ok(())
 }
 
-/// `chardev-change`: replaces a chardev that nobody uses by another one of the
-/// same label.
+/// `chardev-change`: replaces a chardev by another one of the same label.
 ///
-/// As in QEMU the old one is removed first: if the new one cannot be made,
-/// there is none.
+/// A front end that uses it goes on with the new one, if it
+/// [can](super::qemu_chr_fe_set_be_change). It hears "Closed" first if the old one was
+/// open and the new one is not yet; if the new one cannot be made, nothing has changed.
+/// A chardev that nobody uses is removed first, as in QEMU: if the new one cannot be made
+/// then, there is none.
 ///
 /// # Errors
 ///
 /// `Chardev 'x' does not exist`, `For mux or hub device hotswap is not
-/// supported yet`, `Chardev user does not support chardev hotswap`, or the
-/// reason why the new one cannot be made behind `Failed to add chardev 'x': `.
+/// supported yet`, `Chardev user does not support chardev hotswap`, `Chardev 'x' change
+/// failed`, or the reason why the new one cannot be made, behind `Failed to add chardev
+/// 'x': ` if nobody uses it.
 pub fn chardev_change<H: ChardevHost>(
     h: &mut H,
     label: &str,
-    config: ChardevConfig,
+    mut config: ChardevConfig,
 ) -> Result<ChardevAdded, Error> {
-    let Some(id) = h.chardevs().find(label) else {
+    // One chardev takes the place of one.
+    config.mux = false;
+    let found = h.chardevs().find(label);
+    let Some((id, chr)) = found.and_then(|id| Some((id, h.chardevs().get(id)?))) else {
         return Err(Error::new(format!("Chardev '{label}' does not exist")));
     };
-    if let Some(chr) = h.chardevs().get(id) {
-        if matches!(chr.class.kind, "mux" | "hub") {
-            return Err(Error::new(
-                "For mux or hub device hotswap is not supported yet",
-            ));
-        }
-        if chr.is_busy() {
-            return Err(Error::new("Chardev user does not support chardev hotswap"));
-        }
+    if matches!(chr.class.kind, "mux" | "hub") {
+        return Err(Error::new(
+            "For mux or hub device hotswap is not supported yet",
+        ));
+    }
+    if let Some(user) = chr.frontends.iter().flatten().next() {
+        let be_change = user
+            .be_change
+            .ok_or_else(|| Error::new("Chardev user does not support chardev hotswap"))?;
+        return change_under_frontend(h, id, label, &config, be_change);
     }
     object_unparent(h, id);
     chardev_add(h, label, config)
         .map_err(|e| e.prepend(format_args!("Failed to add chardev '{label}': ")))
+}
+
+/// Has the only front end of a chardev go over to a new one.
+fn change_under_frontend<H: ChardevHost>(
+    h: &mut H,
+    old: ChardevId,
+    label: &str,
+    config: &ChardevConfig,
+    be_change: BackendChange<H>,
+) -> Result<ChardevAdded, Error> {
+    let is_open = |h: &H, id| h.chardevs().get(id).is_some_and(Chardev::is_open);
+    h.chardevs_mut().give_up_label(old);
+    let added = match chardev_add_one(h, label, config) {
+        Ok(added) => added,
+        Err(e) => {
+            h.chardevs_mut().take_label(old);
+            return Err(e);
+        }
+    };
+    let closed = is_open(h, old) && !is_open(h, added.id);
+    if closed {
+        qemu_chr_be_event(h, old, ChrEvent::Closed);
+    }
+    // Hearing of that, it may have let go of the chardev.
+    let user = h.chardevs().get(old).and_then(|chr| chr.frontends.first());
+    let Some((handlers, opaque)) = user
+        .and_then(Option::as_ref)
+        .map(|slot| (slot.handlers, slot.opaque))
+    else {
+        object_unparent(h, old);
+        return Ok(added);
+    };
+    let old_fe = CharFrontend { chr: old, tag: 0 };
+    attach_quietly(h, old_fe, None, 0);
+    let changed = qemu_chr_fe_init(h, added.id).and_then(|fe| be_change(h, opaque, fe));
+    if changed.is_ok() {
+        object_unparent(h, old);
+        return Ok(added);
+    }
+    object_unparent(h, added.id);
+    h.chardevs_mut().take_label(old);
+    attach_quietly(h, old_fe, handlers, opaque);
+    if closed {
+        qemu_chr_be_event(h, old, ChrEvent::Opened);
+    }
+    Err(Error::new(format!("Chardev '{label}' change failed")))
 }
 
 fn find_or_error<H: ChardevHost>(h: &H, label: &str) -> Result<ChardevId, Error> {

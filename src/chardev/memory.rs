@@ -9,7 +9,8 @@
 //! ```
 //! use qmonitor::chardev::memory::MemoryPeer;
 //! # use qmonitor::chardev::*;
-//! # use qmonitor::main_loop::{Host, MainLoop};
+//! # use qmonitor::main_loop::{Host, MainLoop, TimeSource};
+//! # use std::time::Duration;
 //! # struct App { main_loop: MainLoop<App>, chardevs: Chardevs<App> }
 //! # impl Host for App {
 //! #     fn main_loop(&self) -> &MainLoop<Self> { &self.main_loop }
@@ -19,7 +20,10 @@
 //! #     fn chardevs(&self) -> &Chardevs<Self> { &self.chardevs }
 //! #     fn chardevs_mut(&mut self) -> &mut Chardevs<Self> { &mut self.chardevs }
 //! # }
-//! # let mut app = App { main_loop: MainLoop::new().unwrap(), chardevs: Chardevs::new() };
+//! # let mut app = App {
+//! #     main_loop: MainLoop::with_time(TimeSource::simulated()).unwrap(),
+//! #     chardevs: Chardevs::new(),
+//! # };
 //! let peer = MemoryPeer::new(&mut app, "test").unwrap();
 //!
 //! // A front end that sends back what it gets.
@@ -38,8 +42,16 @@
 //! peer.split(&mut app, 1); // one byte at a time
 //! peer.send(&mut app, "hello");
 //! peer.expect(&mut app, "hello");
+//!
+//! // Time passes, and what is due meanwhile happens.
+//! peer.delay(&mut app, Duration::from_secs(1));
+//! peer.send(&mut app, "again");
+//! peer.expect(&mut app, "again");
 //! peer.close(&mut app);
 //! ```
+//!
+//! A test of code with timers gives its loop a simulated clock, so that
+//! [`delay`](MemoryPeer::delay) costs no time.
 
 use std::collections::VecDeque;
 use std::io;
@@ -55,7 +67,7 @@ use super::host::ChardevHost;
 use super::manage::qemu_chardev_new;
 use super::table::{ChardevClass, ChardevId, ChrEvent};
 use super::CHR_READ_BUF_LEN;
-use crate::main_loop::{main_loop_wait, Condition, Flow, SharedFd, Watch, WatchId};
+use crate::main_loop::{main_loop_wait, ClockType, Condition, Flow, SharedFd, Watch, WatchId};
 use crate::qapi::Error;
 
 /// The peer's end of a chardev in memory. Two numbers; copies are the same
@@ -162,6 +174,21 @@ impl MemoryPeer {
             s.input.extend(bytes.as_ref());
             let _ = s.ready.write(1);
         }
+    }
+
+    /// Does nothing for a while, and lets everybody else do what is due meanwhile: with
+    /// simulated time in no time at all.
+    pub fn delay<H: ChardevHost>(self, h: &mut H, duration: Duration) {
+        let clock = ClockType::Realtime;
+        let end = h.main_loop().clock_get_ns(clock) + duration.as_nanos() as i64;
+        let timer = h.main_loop_mut().timer_new(clock, "memory_delay", |_| {});
+        h.main_loop_mut().timer_mod(timer, end);
+        while h.main_loop().clock_get_ns(clock) < end {
+            if main_loop_wait(h, None).is_err() {
+                break;
+            }
+        }
+        h.main_loop_mut().timer_free(timer);
     }
 
     /// Attaches a descriptor to what was sent; it replaces one that was not

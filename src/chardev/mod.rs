@@ -100,8 +100,8 @@ pub use fe::{
     qemu_chr_check_one_client, qemu_chr_fe_accept_input, qemu_chr_fe_add_watch,
     qemu_chr_fe_backend_open, qemu_chr_fe_deinit, qemu_chr_fe_get_msgfd, qemu_chr_fe_init,
     qemu_chr_fe_init_server, qemu_chr_fe_is_terminal, qemu_chr_fe_keeps_writes_apart,
-    qemu_chr_fe_set_echo, qemu_chr_fe_set_handlers, qemu_chr_fe_set_open, qemu_chr_fe_write,
-    CharFrontend, CharHandlers, PeerEnd,
+    qemu_chr_fe_set_be_change, qemu_chr_fe_set_echo, qemu_chr_fe_set_handlers,
+    qemu_chr_fe_set_open, qemu_chr_fe_write, BackendChange, CharFrontend, CharHandlers, PeerEnd,
 };
 pub use files::{fifo_reader, FifoReader};
 pub use host::{print_stderr, ChardevHost, ChardevReport, ChardevRequest};

@@ -17,8 +17,8 @@
 //! while another one has the focus is up to the front end, which is told
 //! [`ChrEvent::MuxOut`] and [`ChrEvent::MuxIn`].
 //!
-//! Input that the focused front end cannot take waits in a small buffer of its
-//! own, so that the escape key is seen even then.
+//! Input goes to the focused front end in one piece up to the next escape key. What it
+//! cannot take waits in a buffer of its own, so that the escape key is seen even then.
 
 use std::collections::VecDeque;
 use std::io;
@@ -36,7 +36,8 @@ use crate::qapi::Error;
 
 /// How many front ends there may be.
 const MAX_MUX: usize = 4;
-/// How much input waits for a front end that takes none.
+/// How much input is read for a front end that takes none. More may wait for it: what it
+/// could have taken when the input was read.
 const MUX_BUFFER_SIZE: usize = 32;
 
 struct MuxChardev {
@@ -219,19 +220,67 @@ fn mux_chr_can_read<H: ChardevHost>(h: &H, id: ChardevId) -> usize {
     let Some(s) = h.chardevs().state::<MuxChardev>(id) else {
         return 0;
     };
-    let waiting = s.focus.map_or(0, |focus| s.buffers[focus].len());
-    MUX_BUFFER_SIZE.saturating_sub(waiting)
+    let Some(focus) = s.focus else {
+        return MUX_BUFFER_SIZE;
+    };
+    let waiting = s.buffers[focus].len();
+    if waiting > 0 {
+        return MUX_BUFFER_SIZE.saturating_sub(waiting);
+    }
+    MUX_BUFFER_SIZE.max(frontend_can_read(h, id, focus))
+}
+
+fn frontend_can_read<H: ChardevHost>(h: &H, id: ChardevId, tag: usize) -> usize {
+    handlers(h, id, tag).map_or(0, |(fe, opaque)| (fe.can_read)(h, opaque))
 }
 
 fn mux_chr_read<H: ChardevHost>(h: &mut H, id: ChardevId, buf: &[u8]) {
-    for &byte in buf {
-        if !mux_proc_byte(h, id, byte) {
+    let mut rest = buf;
+    while let Some(&byte) = rest.first() {
+        let escape = h.chardevs().term_escape_char;
+        let Some(s) = state(h, id) else { return };
+        let text = match s.term_got_escape {
+            false => find(rest, escape).unwrap_or(rest.len()),
+            true => 0,
+        };
+        if text == 0 {
+            rest = &rest[1..];
+            if mux_proc_byte(h, id, byte) {
+                mux_input(h, id, &[byte]);
+            }
             continue;
         }
+        mux_input(h, id, &rest[..text]);
+        rest = &rest[text..];
+    }
+}
+
+/// Where the byte is first. Bulk input hardly ever has it, and `contains` looks at
+/// many bytes at a time where `position` looks at one.
+fn find(bytes: &[u8], byte: u8) -> Option<usize> {
+    match bytes.contains(&byte) {
+        true => bytes.iter().position(|b| *b == byte),
+        false => None,
+    }
+}
+
+/// Gives text to the focused front end, which may be another one by the time that it is
+/// through, or gone. What it cannot take waits for it.
+fn mux_input<H: ChardevHost>(h: &mut H, id: ChardevId, mut text: &[u8]) {
+    while !text.is_empty() {
+        let Some(focus) = state(h, id).and_then(|s| s.focus) else {
+            return;
+        };
+        let room = frontend_can_read(h, id, focus).min(text.len());
         let Some(s) = state(h, id) else { return };
-        if let Some(focus) = s.focus {
-            s.buffers[focus].push_back(byte);
-            mux_chr_accept_input(h, id);
+        if room == 0 || !s.buffers[focus].is_empty() {
+            s.buffers[focus].extend(text);
+            return mux_chr_accept_input(h, id);
+        }
+        let (now, later) = text.split_at(room);
+        text = later;
+        if let Some((fe, opaque)) = handlers(h, id, focus) {
+            (fe.read)(h, opaque, now);
         }
     }
 }
@@ -242,12 +291,14 @@ fn mux_chr_accept_input<H: ChardevHost>(h: &mut H, id: ChardevId) {
         let Some((fe, opaque)) = handlers(h, id, focus) else {
             break;
         };
-        if (fe.can_read)(h, opaque) == 0 {
+        let room = (fe.can_read)(h, opaque);
+        let Some(s) = state(h, id) else { return };
+        let room = room.min(s.buffers[focus].len());
+        if room == 0 {
             break;
         }
-        let byte = state(h, id).and_then(|s| s.buffers[focus].pop_front());
-        let Some(byte) = byte else { break };
-        (fe.read)(h, opaque, &[byte]);
+        let piece: Vec<u8> = s.buffers[focus].drain(..room).collect();
+        (fe.read)(h, opaque, &piece);
     }
     if let Some(base) = state(h, id).map(|s| s.base) {
         if mux_chr_can_read(h, id) > 0 {

@@ -7,7 +7,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::sys::socket::{
@@ -23,14 +23,32 @@ use crate::main_loop::own_inherited_fd;
 use crate::qapi::Error;
 use crate::trace_event;
 
-/// The file of a unix socket, removed when the listener goes.
+/// The file of a unix socket, removed when the listener goes, unless another one has
+/// taken its place: a chardev that is changed binds the path before the old one goes.
 #[derive(Debug)]
-pub(super) struct UnixPath(PathBuf);
+pub(super) struct UnixPath {
+    path: PathBuf,
+    file: Option<(u64, u64)>,
+}
+
+impl UnixPath {
+    fn new(path: PathBuf) -> Self {
+        let file = Self::file_at(&path);
+        UnixPath { path, file }
+    }
+
+    fn file_at(path: &Path) -> Option<(u64, u64)> {
+        use std::os::unix::fs::MetadataExt;
+        let file = std::fs::symlink_metadata(path).ok()?;
+        Some((file.dev(), file.ino()))
+    }
+}
 
 impl Drop for UnixPath {
     fn drop(&mut self) {
-        // Someone else may have removed it, which is as good.
-        let _ = std::fs::remove_file(&self.0);
+        if self.file.is_some() && Self::file_at(&self.path) == self.file {
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -90,7 +108,7 @@ fn unix_listen(addr: &UnixSocketAddress, queue: Backlog) -> Result<Listening, Er
     socket::bind(fd.as_raw_fd(), &sockaddr).map_err(|e| {
         Error::from_io(format!("Failed to bind socket to {}", addr.path), &e.into())
     })?;
-    let path = (!addr.is_abstract()).then(|| UnixPath(PathBuf::from(&addr.path)));
+    let path = (!addr.is_abstract()).then(|| UnixPath::new(PathBuf::from(&addr.path)));
     socket::listen(&fd, queue)
         .map_err(|e| Error::from_io("Failed to listen on socket", &e.into()))?;
     // From here on the address is what the socket has, not what was asked for.
@@ -232,8 +250,16 @@ pub(super) fn socket_get_fd<H: ChardevHost>(h: &mut H, name: &str) -> Result<Own
             false => Err(not_a_socket()),
         };
     }
-    let Ok(number) = name.parse::<RawFd>() else {
-        return Err(Error::new(format!("Unable to parse FD number {name}")));
+    let number = match name.parse::<RawFd>() {
+        Ok(number) => number,
+        Err(e) => {
+            use std::num::IntErrorKind::{NegOverflow, PosOverflow};
+            let what = format!("Unable to parse FD number {name}");
+            return Err(match e.kind() {
+                PosOverflow | NegOverflow => Error::from_io(what, &Errno::ERANGE.into()),
+                _ => Error::new(what),
+            });
+        }
     };
     let fd = own_inherited_fd(number).map_err(|e| match e.raw_os_error() {
         Some(code) if code == Errno::EBUSY as i32 => {
@@ -308,6 +334,10 @@ fn dgram_to(
         let same_family = InetSocketAddress {
             ipv4: Some(peer.is_ipv4()),
             ipv6: Some(peer.is_ipv6()),
+            port: match local.port.as_str() {
+                "" => "0".to_owned(),
+                port => port.to_owned(),
+            },
             ..local.clone()
         };
         let addr = inet_resolve(&same_family, true)?;

@@ -3,7 +3,8 @@
 //! A list is `VALUE,key=value,...`: the first item may leave out its key if
 //! the list has an implied one. A comma in a value is written twice. An item
 //! without `=` is a boolean: `server` is `server=on`, `nowait` is `wait=off`;
-//! both still work and earn a warning. Where an option comes twice the last
+//! both still work and earn a warning. (`nodelay` is `delay=off` as well, but the
+//! warning advises `nodelay=on`, which is an option of its own.) Where an option comes twice the last
 //! one counts, but the first `id` does.
 //!
 //! All values are checked against the list's types before anybody looks at
@@ -38,6 +39,26 @@ pub struct QemuOptsList {
     /// Further options, which QEMU does not have and which
     /// `query-command-line-options` therefore does not tell.
     pub extensions: &'static [(&'static str, QemuOptType)],
+}
+
+impl QemuOptsList {
+    /// The list of all options, if an option string is right and one of its items is
+    /// `help` or `?`.
+    pub fn help_wanted(&self, params: &str) -> Option<String> {
+        let mut help = false;
+        QemuOpts::parse_with_help(self, params, &mut Vec::new(), Some(&mut help)).ok()?;
+        let all = self.desc.iter().chain(self.extensions);
+        let lines = all.map(|(name, kind)| {
+            let kind = match kind {
+                QemuOptType::String => "str",
+                QemuOptType::Bool => "bool (on/off)",
+                QemuOptType::Number => "num",
+                QemuOptType::Size => "size",
+            };
+            format!("  {name}=<{kind}>\n")
+        });
+        help.then(|| format!("{} options:\n{}", self.name, lines.collect::<String>()))
+    }
 }
 
 /// A parsed list (QEMU's `QemuOpts`).
@@ -199,8 +220,14 @@ fn next_item<'a>(text: &'a str, implied: Option<&str>) -> (OptItem, &'a str) {
         Some(name) => (name, "off"),
         None => (short, "on"),
     };
+    let advice = match short {
+        "nodelay" => "nodelay=on".to_owned(),
+        // The advice sticks to the spelling that it gives for the other one.
+        "delay" => "nodelay=off".to_owned(),
+        _ => format!("{name}={value}"),
+    };
     let warning = Error::new(format!("short-form boolean option '{short}' deprecated"))
-        .with_hint(format!("Please use {name}={value} instead\n"));
+        .with_hint(format!("Please use {advice} instead\n"));
     let item = OptItem {
         name: name.to_owned(),
         value: value.to_owned(),
@@ -234,6 +261,16 @@ impl QemuOpts {
         params: &str,
         warnings: &mut Vec<Error>,
     ) -> Result<Self, Error> {
+        Self::parse_with_help(list, params, warnings, None)
+    }
+
+    /// The same; with `help` an item `help` or `?` is noted there and no error.
+    fn parse_with_help(
+        list: &QemuOptsList,
+        params: &str,
+        warnings: &mut Vec<Error>,
+        mut help: Option<&mut bool>,
+    ) -> Result<Self, Error> {
         let mut opts = QemuOpts {
             id: None,
             opts: Vec::new(),
@@ -243,9 +280,14 @@ impl QemuOpts {
         let mut first = list.implied_opt_name;
         while !rest.is_empty() {
             let (item, tail) = next_item(rest, first.take());
+            rest = tail;
+            let is_help = item.warning.is_some() && item.value == "on";
+            if let (Some(help), true, "help" | "?") = (&mut help, is_help, item.name.as_str()) {
+                **help = true;
+                continue;
+            }
             warnings.extend(item.warning);
             items.push((item.name, item.value));
-            rest = tail;
         }
         // The id is looked for before anything else is checked.
         if let Some(id) = find_id(params) {
@@ -354,157 +396,5 @@ impl QemuOpts {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    static LIST: QemuOptsList = QemuOptsList {
-        name: "test",
-        implied_opt_name: Some("kind"),
-        desc: &[
-            ("kind", QemuOptType::String),
-            ("text", QemuOptType::String),
-            ("flag", QemuOptType::Bool),
-            ("delay", QemuOptType::Bool),
-            ("number", QemuOptType::Number),
-            ("size", QemuOptType::Size),
-        ],
-        extensions: &[],
-    };
-
-    fn parse(text: &str) -> Result<QemuOpts, Error> {
-        QemuOpts::parse(&LIST, text, &mut Vec::new())
-    }
-
-    #[test]
-    fn texts() {
-        for (params, kind, text) in [
-            ("", None, None),
-            ("a", Some("a"), None),
-            ("a,", Some("a"), None),
-            ("a,,b", Some("a,b"), None),
-            ("a,,,text=x", Some("a,"), Some("x")),
-            ("kind=a,text=b,,c", Some("a"), Some("b,c")),
-            ("kind=a,kind=b", Some("b"), None),
-            ("text=,kind=k=v", Some("k=v"), Some("")),
-        ] {
-            let opts = parse(params).unwrap();
-            assert_eq!(opts.get("kind"), kind, "{params}");
-            assert_eq!(opts.get("text"), text, "{params}");
-        }
-    }
-
-    #[test]
-    fn numbers_and_sizes() {
-        for (params, value) in [
-            ("number=10", 10),
-            ("number=0x10", 16),
-            ("number=010", 8),
-            ("number= +7", 7),
-            ("number=-1", u64::MAX),
-            ("number=0", 0),
-            ("size=0", 0),
-            ("size=0.0", 0),
-            ("size=.5k", 512),
-            ("size= 1.", 1),
-            // Rounded, not cut off.
-            ("size=1.0009k", 1025),
-            ("size=512", 512),
-            ("size=1b", 1),
-            ("size=1k", 1024),
-            ("size=1.5K", 1536),
-            ("size=0x20", 32),
-            ("size=15E", 15 << 60),
-        ] {
-            let opts = parse(params).unwrap();
-            let name = params.split('=').next().unwrap();
-            assert_eq!(opts.get_number(name), Some(value), "{params}");
-        }
-    }
-
-    #[test]
-    fn errors() {
-        for (params, text) in [
-            ("x,bogus=1", "Invalid parameter 'bogus'"),
-            ("x,bogus", "Invalid parameter 'bogus'"),
-            ("x,nobogus", "Invalid parameter 'bogus'"),
-            ("x,=1", "Invalid parameter ''"),
-            ("flag=maybe", "Parameter 'flag' expects 'on' or 'off'"),
-            ("flag=ON", "Parameter 'flag' expects 'on' or 'off'"),
-            ("flag=", "Parameter 'flag' expects 'on' or 'off'"),
-            ("number=", "Parameter 'number' expects a number"),
-            ("number=x", "Parameter 'number' expects a number"),
-            ("number=1x", "Parameter 'number' expects a number"),
-            (
-                "number=99999999999999999999",
-                "Value '99999999999999999999' is too large for parameter 'number'",
-            ),
-            ("size=-0", "Value '-0' is out of range for parameter 'size'"),
-            ("size=-1", "Value '-1' is out of range for parameter 'size'"),
-            (
-                "size=99999999999999999999",
-                "Value '99999999999999999999' is out of range for parameter 'size'",
-            ),
-            (
-                "size=16E",
-                "Value '16E' is out of range for parameter 'size'",
-            ),
-            ("id=", "Parameter 'id' expects an identifier"),
-            ("id=1a", "Parameter 'id' expects an identifier"),
-            ("id=a b,bogus=1", "Parameter 'id' expects an identifier"),
-        ] {
-            assert_eq!(parse(params).unwrap_err().desc(), text, "{params}");
-        }
-        for size in ["x", "", "1.5", "1kk", "0x", "0xg", ".", "1.2.3k"] {
-            let e = parse(&format!("size={size}")).unwrap_err();
-            assert_eq!(
-                e.desc(),
-                "Parameter 'size' expects a non-negative number below 2^64",
-                "{size}"
-            );
-            assert_eq!(e.hint(), SIZE_HINT);
-        }
-    }
-
-    #[test]
-    fn short_forms_warn_and_no_means_off() {
-        let mut warnings = Vec::new();
-        let opts = QemuOpts::parse(&LIST, "k,flag,nodelay", &mut warnings).unwrap();
-        assert_eq!(opts.get_bool("flag"), Some(true));
-        assert_eq!(opts.get_bool("delay"), Some(false));
-        assert_eq!(warnings[0].hint(), "Please use flag=on instead\n");
-        assert_eq!(
-            warnings[1].desc(),
-            "short-form boolean option 'nodelay' deprecated"
-        );
-        assert_eq!(warnings[1].hint(), "Please use delay=off instead\n");
-    }
-
-    #[test]
-    fn the_first_id_counts_and_the_last_of_others() {
-        let opts = parse("k,id=a,id=b,flag=on,flag=off").unwrap();
-        assert_eq!(opts.id(), Some("a"));
-        assert_eq!(opts.get_bool("flag"), Some(false));
-    }
-
-    #[test]
-    fn an_id_is_found_behind_a_doubled_comma_of_an_implied_value_only() {
-        let opts = parse("k,,id=a").unwrap();
-        assert_eq!((opts.id(), opts.get("kind")), (Some("a"), Some("k,id=a")));
-        let opts = parse("k,text=b,,id=a").unwrap();
-        assert_eq!((opts.id(), opts.get("text")), (None, Some("b,id=a")));
-    }
-
-    proptest! {
-        #[test]
-        fn any_text_survives_with_doubled_commas(text in any::<String>()) {
-            let opts = parse(&format!("k,text={}", text.replace(',', ",,"))).unwrap();
-            prop_assert_eq!(opts.get("text"), Some(text.as_str()));
-        }
-
-        #[test]
-        fn no_input_panics(text in "[a-z=,0-9.xkE +-]{0,40}") {
-            let _ = parse(&text);
-        }
-    }
-}
+#[path = "opts_tests.rs"]
+mod tests;

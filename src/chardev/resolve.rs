@@ -79,6 +79,9 @@ pub(super) fn inet_resolve(
             None => Err(failed("Address family for hostname not supported")),
         };
     }
+    if addr.numeric {
+        return Err(failed("Name or service not known"));
+    }
     let found = (host.as_str(), port).to_socket_addrs();
     let found = found.map_err(|e| {
         let text = strerror(&e);
@@ -132,11 +135,7 @@ mod tests {
     use super::*;
 
     fn inet(host: &str, port: &str) -> InetSocketAddress {
-        InetSocketAddress {
-            host: host.into(),
-            port: port.into(),
-            ..InetSocketAddress::default()
-        }
+        InetSocketAddress::new(host, port)
     }
 
     fn resolve(addr: &InetSocketAddress, passive: bool) -> Result<Vec<String>, String> {
@@ -187,6 +186,12 @@ mod tests {
         assert_eq!(
             resolve(&addr, false).unwrap_err(),
             "address resolution failed for ::1:1: Address family for hostname not supported"
+        );
+        let mut addr = inet("localhost", "1");
+        addr.numeric = true;
+        assert_eq!(
+            resolve(&addr, true).unwrap_err(),
+            "address resolution failed for localhost:1: Name or service not known"
         );
         let mut addr = inet("127.0.0.1", "1");
         (addr.ipv4, addr.ipv6) = (Some(false), Some(false));

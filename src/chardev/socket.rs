@@ -1,5 +1,27 @@
 //! Stream sockets, as server or client (QEMU's `char-socket.c`).
 //!
+//! # States
+//!
+//! ```text
+//!      server                                     client
+//!         │ socket_listen                            │ socket_connect
+//!         ▼                                          ▼
+//!   ┌───────────┐ accept ┌───────────┐  works ┌────────────┐
+//!   │ listening │───────▶│ connected │◀───────│ connecting │◀───┐
+//!   └───────────┘        └───────────┘        └────────────┘    │ reconnect timer
+//!         ▲   end of stream  │  │  end of stream,   │ fails     │
+//!         └──────────────────┘  │  hang-up          ▼           │
+//!             hang-up           │             ┌──────────────┐  │
+//!                               └────────────▶│ disconnected │──┘
+//!                                             └──────────────┘
+//! ```
+//!
+//! The front end hears "Opened" on the way into *connected* and "Closed" on the way out.
+//! A client without `reconnect` has no timer: it stays disconnected, and a first failure is
+//! the end of the chardev. `tests/model.rs` plays random lives against this picture.
+//!
+//! # Functions
+//!
 //! A server serves one client at a time, unless it has `max-clients`
 //! ([`socket_clients`](super::socket_clients)). While one is connected the listening
 //! socket is not watched, so further clients wait in the kernel's queue; when
@@ -41,7 +63,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::socket::{self, sockopt, Shutdown, SockFlag};
 
-use super::address::{connection_ends, socket_address_to_string, Ends};
+use super::address::{connected_filename, connection_ends, disconnected_filename, Ends};
 use super::be::qemu_chr_be_event;
 use super::config::{SocketAddress, SocketConfig};
 use super::host::{ChardevHost, ChardevReport};
@@ -167,44 +189,13 @@ pub(super) fn connection<H: ChardevHost>(h: &mut H, id: ChardevId) -> Option<&mu
     state(h, id)?.connection.as_mut()
 }
 
-/// What both the command line and QMP must not ask for together
-/// (`qmp_chardev_validate_socket`).
-fn validate(config: &SocketConfig) -> Result<(), Error> {
-    let error = |text: &'static str| Err(Error::new(text));
-    if config.reconnect.is_some() && matches!(config.addr, SocketAddress::Fd(_)) {
-        return error("'reconnect' option is incompatible with 'fd' address type");
-    }
-    if config.tls_authz.is_some() && config.tls_creds.is_none() {
-        return error("'tls_authz' option requires 'tls_creds' option");
-    }
-    if config.server && config.reconnect.is_some() {
-        return error("'reconnect' option is incompatible with socket in server listen mode");
-    }
-    if !config.server && config.websocket {
-        return error("Websocket client is not implemented");
-    }
-    if !config.server && config.wait.is_some() {
-        return error("'wait' option is incompatible with socket in client connect mode");
-    }
-    if config.reconnect.is_some() && config.reconnect_ms.is_some() {
-        return error("'reconnect' and 'reconnect-ms' are mutually exclusive");
-    }
-    if config.websocket && !cfg!(feature = "websocket") {
-        return error("this build has no websocket support");
-    }
-    if !config.server && config.max_clients != 1 {
-        return error("'max-clients' option is incompatible with socket in client connect mode");
-    }
-    socket_clients::check_max(config.max_clients)
-}
-
 /// Opens the backend (`qmp_chardev_open_socket`).
 pub(super) fn qmp_chardev_open_socket<H: ChardevHost>(
     h: &mut H,
     id: ChardevId,
     config: &SocketConfig,
 ) -> Result<(), Error> {
-    validate(config)?;
+    config.validate()?;
     let tls_creds = tls::creds_for(h, config)?;
     let mut state = SocketChardev::new(config, &config.addr, tls_creds);
     if !config.server {
@@ -360,6 +351,9 @@ pub(super) fn tcp_chr_new_client<H: ChardevHost>(h: &mut H, id: ChardevId, fd: R
         // Only a matter of speed: not worth losing the client.
         let _ = socket::setsockopt(&fd, sockopt::TcpNoDelay, &true);
     }
+    if matches!(&s.addr, SocketAddress::Inet(addr) if addr.keep_alive && !s.config.server) {
+        let _ = socket::setsockopt(&fd, sockopt::KeepAlive, &true);
+    }
     let websocket = s.config.websocket;
     let encrypted = s.tls_creds.is_some();
     s.connection = Some(Connection {
@@ -486,43 +480,6 @@ pub(super) fn char_socket_finalize<H: ChardevHost>(h: &mut H, id: ChardevId) {
 fn tcp_chr_filename(s: &SocketChardev) -> String {
     match &s.connection {
         Some(c) if c.open => c.filename.clone(),
-        _ => {
-            let words = socket_address_to_string(&s.addr);
-            let protocol = protocol_name(&s.config);
-            let words = match words.strip_prefix("tcp:") {
-                Some(rest) => format!("{protocol}:{rest}"),
-                None => words,
-            };
-            format!("disconnected:{words}{}", server_suffix(&s.config))
-        }
-    }
-}
-
-fn server_suffix(config: &SocketConfig) -> &'static str {
-    if config.server {
-        ",server=on"
-    } else {
-        ""
-    }
-}
-
-fn protocol_name(config: &SocketConfig) -> &'static str {
-    if config.telnet {
-        "telnet"
-    } else if config.websocket {
-        "websocket"
-    } else {
-        "tcp"
-    }
-}
-
-fn connected_filename(config: &SocketConfig, ends: &Ends) -> String {
-    let suffix = server_suffix(config);
-    match ends {
-        Ends::Unix(path) => format!("unix:{path}{suffix}"),
-        Ends::Inet(local, peer) => {
-            format!("{}:{local}{suffix} <-> {peer}", protocol_name(config))
-        }
-        Ends::Other => "unknown".to_owned(),
+        _ => disconnected_filename(&s.config, &s.addr),
     }
 }

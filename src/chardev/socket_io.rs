@@ -158,10 +158,9 @@ fn tcp_chr_end_of_input<H: ChardevHost>(h: &mut H, id: ChardevId) {
         Some(tls) => tls.always_ready.clone(),
         None => c.fd.clone(),
     };
-    for watch in [c.read_watch.take(), c.plain_watch.take()] {
-        if let Some(watch) = watch {
-            h.main_loop_mut().remove_watch(watch);
-        }
+    let watches = [c.read_watch.take(), c.plain_watch.take()];
+    for watch in watches.into_iter().flatten() {
+        h.main_loop_mut().remove_watch(watch);
     }
     let watch = Watch::new("tcp_chr_drained", fd, Condition::IN, move |h: &mut H, _| {
         tcp_chr_disconnect(h, id);

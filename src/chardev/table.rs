@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 
 use slab::Slab;
 
-use super::fe::{CharFrontend, CharHandlers};
+use super::fe::{BackendChange, CharFrontend, CharHandlers};
 use super::host::ChardevHost;
 use crate::main_loop::SharedFd;
 
@@ -164,6 +164,19 @@ pub(super) struct FrontendSlot<H> {
     pub handlers: Option<CharHandlers<H>>,
     pub opaque: u64,
     pub open: bool,
+    /// Takes another chardev in place of this one; none if it cannot.
+    pub be_change: Option<BackendChange<H>>,
+}
+
+impl<H> FrontendSlot<H> {
+    pub(super) fn new() -> Self {
+        FrontendSlot {
+            handlers: None,
+            opaque: 0,
+            open: false,
+            be_change: None,
+        }
+    }
 }
 
 /// A chardev in the table.
@@ -342,8 +355,25 @@ impl<H> Chardevs<H> {
     /// Takes a chardev out and drops its state.
     pub(super) fn remove(&mut self, id: ChardevId) {
         if self.get(id).is_some() {
-            let chr = self.slots.remove(id.slot());
-            self.by_label.remove(&chr.label);
+            self.give_up_label(id);
+            self.slots.remove(id.slot());
+        }
+    }
+
+    /// Lets another chardev have the label: this one is not found by it any more.
+    pub(super) fn give_up_label(&mut self, id: ChardevId) {
+        let Some(label) = self.get(id).map(|chr| chr.label.clone()) else {
+            return;
+        };
+        if self.by_label.get(&label) == Some(&id) {
+            self.by_label.remove(&label);
+        }
+    }
+
+    /// Takes the label back.
+    pub(super) fn take_label(&mut self, id: ChardevId) {
+        if let Some(label) = self.get(id).map(|chr| chr.label.clone()) {
+            self.by_label.insert(label, id);
         }
     }
 

@@ -42,6 +42,7 @@ pub enum Opt {
     Blockdev,
     Device,
     AddFd,
+    Readconfig,
     Daemonize,
     Pidfile,
     LogFile,
@@ -273,6 +274,12 @@ pub static OPTIONS: &[OptRow] = &[
         "add an inherited descriptor to a set",
     ),
     row(
+        "readconfig",
+        Some("FILE"),
+        Opt::Readconfig,
+        "read options from FILE",
+    ),
+    row(
         "daemonize",
         None,
         Opt::Daemonize,
@@ -354,6 +361,24 @@ pub fn parse(args: &[String]) -> Result<Vec<(Opt, Option<String>)>, Error> {
 pub fn name(opt: Opt) -> &'static str {
     let row = OPTIONS.iter().find(|r| r.opt == opt);
     row.map_or("", |r| r.name)
+}
+
+/// The option whose parameters a group of that name in a configuration file has.
+pub fn option_of_group(name: &str) -> Option<Opt> {
+    Some(match name {
+        "chardev" => Opt::Chardev,
+        "mon" => Opt::Mon,
+        "object" => Opt::Object,
+        "machine" => Opt::Machine,
+        "memory" => Opt::M,
+        "name" => Opt::Name,
+        "msg" => Opt::Msg,
+        "trace" => Opt::Trace,
+        "add-fd" => Opt::AddFd,
+        "device" => Opt::Device,
+        "netdev" => Opt::Netdev,
+        _ => return None,
+    })
 }
 
 /// The text of `-h`.

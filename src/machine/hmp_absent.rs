@@ -297,6 +297,14 @@ pub(super) const OTHERS: &[Absent] = &[
             HmpArg::new("correctable", Flag('c')),
             HmpArg::new("id", Str),
             HmpArg::new("error_status", Str),
+            HmpArg::new("header0", Int32).optional(),
+            HmpArg::new("header1", Int32).optional(),
+            HmpArg::new("header2", Int32).optional(),
+            HmpArg::new("header3", Int32).optional(),
+            HmpArg::new("prefix0", Int32).optional(),
+            HmpArg::new("prefix1", Int32).optional(),
+            HmpArg::new("prefix2", Int32).optional(),
+            HmpArg::new("prefix3", Int32).optional(),
         ]),
         |hmp, args| {
             let id = args.str("id");

@@ -87,11 +87,8 @@ pub(super) const COMMANDS: &[Absent] = &[
             "Pause an ongoing migration (postcopy-only)",
         ),
         |hmp, _| {
-            fail(
-                hmp,
-                "migrate-pause is currently only supported during postcopy-active or \
-                 postcopy-recover state",
-            );
+            let result = Machine::qmp_migrate_pause(hmp.rt);
+            hmp.handle_error(result);
         },
     ),
     (
@@ -101,11 +98,9 @@ pub(super) const COMMANDS: &[Absent] = &[
             "Continue a paused incoming postcopy migration",
         )
         .args(&[URI]),
-        |hmp, _| {
-            fail(
-                hmp,
-                "Migrate recover can only be run when postcopy is paused.",
-            );
+        |hmp, args| {
+            let result = Machine::qmp_migrate_recover(hmp.rt, args.str("uri").to_owned());
+            hmp.handle_error(result);
         },
     ),
     (

@@ -111,9 +111,11 @@ pub(super) const COMMANDS: &[Absent] = &[
         .args(&[HmpArg::new("device", Str).optional()]),
         |hmp, args| {
             let device = args.try_str("device").unwrap_or("tcp::1234").to_owned();
-            hmp.print(
-                "warning: gdbstub: meaningless to attach gdb to a machine without any CPU.\n",
-            );
+            if hmp.rt.state.cpus().is_empty() {
+                hmp.print(
+                    "warning: gdbstub: meaningless to attach gdb to a machine without any CPU.\n",
+                );
+            }
             hmp.print(format!("Could not open gdbserver on device '{device}'\n"));
         },
     ),
@@ -272,7 +274,10 @@ fn hmp_dump_guest_memory(hmp: Cx, args: &HmpArgs) {
             "kdump-compressed format doesn't support paging or filter",
         );
     }
-    fail(hmp, "dump: no guest memory to dump");
+    match hmp.rt.state.ram_size() {
+        0 => fail(hmp, "dump: no guest memory to dump"),
+        _ => fail(hmp, "this machine cannot be dumped"),
+    }
 }
 
 /// Whether there could be such a display; an error is printed if not.

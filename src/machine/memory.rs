@@ -154,15 +154,18 @@ mod tests {
     use crate::machine::MachineOptions;
     use crate::qapi::{CompatPolicy, QDict, QObject};
 
-    fn machine_with(contents: &[u8]) -> (Machine, tempfile::TempDir) {
+    /// Where the last 16 bytes of the memory are, which is one page.
+    const LAST: u64 = 4096 - 16;
+
+    fn machine_with(contents: &[u8; 16]) -> (Machine, tempfile::TempDir) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("ram");
-        std::fs::write(&path, contents).unwrap();
+        std::fs::write(&path, [&[0; LAST as usize][..], contents].concat()).unwrap();
         let mut m = Machine::new(MachineOptions::default());
         let options: QDict = [
             ("qom-type", QObject::from("memory-backend-file")),
             ("id", "ram".into()),
-            ("size", (contents.len() as u64).into()),
+            ("size", 4096u64.into()),
             ("mem-path", path.to_str().unwrap().into()),
         ]
         .into_iter()
@@ -176,29 +179,29 @@ mod tests {
     fn memory_ends_where_it_ends() {
         let (m, _dir) = machine_with(b"0123456789abcdef");
         let mut four = [0; 4];
-        assert!(m.physical_memory_read(12, &mut four));
+        assert!(m.physical_memory_read(LAST + 12, &mut four));
         assert_eq!(&four, b"cdef");
-        assert!(!m.physical_memory_read(13, &mut four));
+        assert!(!m.physical_memory_read(LAST + 13, &mut four));
         assert!(!m.physical_memory_read(u64::MAX - 1, &mut four));
-        assert!(m.physical_memory_read(16, &mut []));
+        assert!(m.physical_memory_read(LAST + 16, &mut []));
     }
 
     #[test]
     fn checksums_take_missing_memory_for_zero() {
         let bytes = b"\x11\"3DUfw\x88\x00\x01\x7f\x80\xff\xfe'\\";
         let (m, _dir) = machine_with(bytes);
-        assert_eq!(m.checksum(0, 16), 51965);
-        assert_eq!(m.checksum(0, 1), 17);
-        assert_eq!(m.checksum(0, 0), 0);
+        assert_eq!(m.checksum(LAST, 16), 51965);
+        assert_eq!(m.checksum(LAST, 1), 17);
+        assert_eq!(m.checksum(LAST, 0), 0);
         assert_eq!(m.checksum(0x20000, 4), 0);
-        assert_eq!(m.checksum(0, 17), m.checksum(0, 16).rotate_right(1));
+        assert_eq!(m.checksum(LAST, 17), m.checksum(LAST, 16).rotate_right(1));
     }
 
     #[test]
     fn pmemsave_pads_with_zeros() {
         let (m, dir) = machine_with(b"0123456789abcdef");
         let out = dir.path().join("out");
-        m.pmemsave(10, 10, out.to_str().unwrap()).unwrap();
+        m.pmemsave(LAST + 10, 10, out.to_str().unwrap()).unwrap();
         assert_eq!(std::fs::read(&out).unwrap(), b"abcdef\0\0\0\0");
         let error = m.pmemsave(0, 1, "/nosuch/x").unwrap_err();
         assert_eq!(

@@ -14,6 +14,7 @@
 pub mod balloon;
 pub mod block;
 pub mod board;
+mod char_options;
 pub mod cli;
 pub mod commands;
 pub mod cpu;
@@ -33,8 +34,10 @@ pub mod memory;
 pub mod migration;
 pub mod net;
 pub mod objects;
+mod print;
 mod qdev;
 pub mod qom;
+mod readconfig;
 mod report;
 pub mod runstate;
 pub mod schema;

@@ -7,6 +7,20 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::chardev::print_stderr;
 use crate::qapi::Error;
 
+/// The option that a message is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Location {
+    /// A word of the command line and its argument, if any: `-chardev null`.
+    CommandLine(String),
+    /// A line of a configuration file; it follows the program's name without a blank.
+    File {
+        /// The file as it was named.
+        path: String,
+        /// The line, the first being 1.
+        line: usize,
+    },
+}
+
 /// How messages look.
 #[derive(Debug, Clone, Default)]
 struct Style {
@@ -44,7 +58,7 @@ impl Reporter {
     }
 
     /// The message for an error, its location (`-option argument`) in front.
-    pub fn message(&self, location: Option<&str>, level: &str, e: &Error) -> String {
+    pub fn message(&self, location: Option<&Location>, level: &str, e: &Error) -> String {
         let mut text = String::new();
         if self.style.timestamp {
             let now = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -54,21 +68,23 @@ impl Reporter {
         if let Some(name) = &self.style.guest_name {
             let _ = write!(text, "{name} ");
         }
-        let _ = write!(text, "{}: ", self.style.program);
-        if let Some(location) = location {
-            let _ = write!(text, "{location}: ");
-        }
+        let program = &self.style.program;
+        let _ = match location {
+            None => write!(text, "{program}: "),
+            Some(Location::CommandLine(option)) => write!(text, "{program}: {option}: "),
+            Some(Location::File { path, line }) => write!(text, "{program}:{path}:{line}: "),
+        };
         let _ = write!(text, "{level}{}\n{}", e.desc(), e.hint());
         text
     }
 
     /// Prints an error (`error_report_err`).
-    pub fn error(&self, location: Option<&str>, e: &Error) {
+    pub fn error(&self, location: Option<&Location>, e: &Error) {
         print_stderr(&self.message(location, "", e));
     }
 
     /// Prints a warning (`warn_report_err`).
-    pub fn warning(&self, location: Option<&str>, e: &Error) {
+    pub fn warning(&self, location: Option<&Location>, e: &Error) {
         print_stderr(&self.message(location, "warning: ", e));
     }
 }
@@ -104,8 +120,17 @@ mod tests {
         let r = Reporter::new("/usr/bin/qmonitor");
         let e = Error::new("bad").with_hint("Try harder\n");
         assert_eq!(
-            r.message(Some("-name x"), "warning: ", &e),
+            r.message(
+                Some(&Location::CommandLine("-name x".into())),
+                "warning: ",
+                &e
+            ),
             "qmonitor: -name x: warning: bad\nTry harder\n"
+        );
+        let (path, line) = ("conf".into(), 7);
+        assert_eq!(
+            r.message(Some(&Location::File { path, line }), "", &e),
+            "qmonitor:conf:7: bad\nTry harder\n"
         );
         assert_eq!(r.message(None, "", &e), "qmonitor: bad\nTry harder\n");
     }

@@ -5,30 +5,32 @@
 //! ports, objects that use chardevs, monitors, the machine. So a monitor may name a chardev that comes
 //! later, and one wrong option leaves nothing behind.
 
-use std::io::Write;
 use std::process::ExitCode;
 
+use super::char_options::{report_about, CharOptions};
 use super::cli::{self, Opt};
 use super::hardware::Hardware;
-use super::report::Reporter;
+use super::print::print_and_end;
+use super::readconfig::{qemu_config_foreach, Group};
+use super::report::{Location, Reporter};
 use super::settings::{Settings, OPTION_GROUPS};
 use super::{host, Machine, MachineOptions};
-use crate::chardev::{
-    self, chardev_add, invalid_char_driver, qemu_chr_check_one_client, qemu_chr_find,
-    qemu_chr_parse_cli, qemu_chr_parse_compat, ChardevReport, ParsedCompat, CHARDEV_BACKENDS,
-};
+use crate::chardev;
+use crate::chardev::opts::QemuOpts;
 use crate::main_loop::{Host, Signal};
-use crate::monitor::{version, MonitorMode, MonitorOptions};
+use crate::monitor::MonitorMode;
 use crate::qapi::Error;
 use crate::trace_event;
 use crate::Runtime;
 
-/// An option that waits for its stage.
-struct Pending {
-    opt: Opt,
-    arg: String,
-    /// As it is named in messages.
-    location: String,
+/// An option and where it came from.
+pub(super) struct Pending {
+    pub opt: Opt,
+    pub arg: String,
+    /// As it is named in messages about what is made of it.
+    pub location: Option<Location>,
+    /// As it is named in messages about its text; another one for what a file says.
+    pub read_at: Option<Location>,
 }
 
 /// Runs the program with these words, the first being its name, and returns
@@ -47,7 +49,7 @@ pub fn main(args: &[String]) -> ExitCode {
                 ExitCode::FAILURE
             }
         },
-        Ok(Start::Done) => ExitCode::SUCCESS,
+        Ok(Start::Done(status)) => status,
         Err(failure) => {
             failure.report(&reporter);
             ExitCode::FAILURE
@@ -58,21 +60,28 @@ pub fn main(args: &[String]) -> ExitCode {
 enum Start {
     /// The pid file goes when the program ends.
     Run(Box<Runtime<Machine>>, host::Pidfile),
-    /// All that was asked for has been done (`-version`).
-    Done,
+    /// All that was asked for has been printed (`-version`).
+    Done(ExitCode),
 }
 
 /// Why the program cannot start: one or two messages about one option.
-struct Failure {
-    location: Option<String>,
+pub(super) struct Failure {
+    location: Option<Location>,
     errors: Vec<Error>,
 }
 
 impl Failure {
+    pub(super) fn at(location: &Option<Location>, e: Error) -> Self {
+        Failure {
+            location: location.clone(),
+            errors: vec![e],
+        }
+    }
+
     fn report(&self, reporter: &Reporter) {
         for e in &self.errors {
             if !e.desc().is_empty() {
-                reporter.error(self.location.as_deref(), e);
+                reporter.error(self.location.as_ref(), e);
             }
         }
     }
@@ -88,53 +97,158 @@ impl From<Error> for Failure {
 }
 
 impl Pending {
-    fn failed(&self, e: Error) -> Failure {
-        Failure {
-            location: Some(self.location.clone()),
-            errors: vec![e],
-        }
+    pub(super) fn failed(&self, e: Error) -> Failure {
+        Failure::at(&self.location, e)
+    }
+
+    /// Its text is wrong.
+    pub(super) fn failed_reading(&self, e: Error) -> Failure {
+        Failure::at(&self.read_at, e)
     }
 
     /// Two messages: what is wrong, and what it was for.
-    fn failed_twice(&self, e: Error, then: String) -> Failure {
+    pub(super) fn failed_twice(&self, e: Error, then: String) -> Failure {
         Failure {
-            location: Some(self.location.clone()),
+            location: self.location.clone(),
             errors: vec![e, Error::new(then)],
         }
     }
 }
 
-fn start(program: &str, args: &[String], reporter: &mut Reporter) -> Result<Start, Failure> {
-    let options = cli::parse(args)?;
-    let mut settings = Settings::default();
-    let mut pending = Vec::new();
-    for (opt, arg) in options {
-        if print_and_end(program, opt, arg.as_deref()) {
-            return Ok(Start::Done);
-        }
-        let name = cli::name(opt);
-        let item = Pending {
-            opt,
-            location: match &arg {
-                Some(arg) => format!("-{name} {arg}"),
-                None => format!("-{name}"),
-            },
-            arg: arg.unwrap_or_default(),
-        };
+/// All options, sorted by when they are carried out.
+#[derive(Default)]
+struct Options {
+    settings: Settings,
+    chars: CharOptions,
+    pending: Vec<Pending>,
+}
+
+impl Options {
+    fn take(&mut self, item: Pending, reporter: &Reporter) -> Result<(), Failure> {
         let mut warnings = Vec::new();
-        let taken = settings.take(opt, &item.arg, &mut warnings);
+        let taken = self.chars.take(&item, &mut warnings);
+        warn(reporter, &item, &warnings);
+        if taken? {
+            return Ok(());
+        }
+        if item.opt == Opt::Readconfig {
+            return self.read_config(&item, reporter);
+        }
+        let mut warnings = Vec::new();
+        let taken = self.settings.take(item.opt, &item.arg, &mut warnings);
         warn(reporter, &item, &warnings);
         // These are about the machine, not about the option, in QEMU's words.
-        let taken = match (taken, opt) {
+        let taken = match (taken, item.opt) {
             (Err(e), Opt::Machine | Opt::Cpu | Opt::Smp | Opt::Boot | Opt::Rtc) => {
                 return Err(e.into());
             }
             (taken, _) => taken.map_err(|e| item.failed(e))?,
         };
         if !taken {
-            pending.push(item);
+            self.pending.push(item);
+        }
+        Ok(())
+    }
+
+    /// Takes the options of a file. What is wrong with a parameter is said of the file,
+    /// what is wrong with a group as a whole of its line.
+    fn read_config(&mut self, file: &Pending, reporter: &Reporter) -> Result<(), Failure> {
+        let path = &file.arg;
+        let text = read_text(path).map_err(|e| file.failed(e))?;
+        let mut failure = None;
+        let read = qemu_config_foreach(&text, |group| {
+            let (opt, arg) = option_of(&group)?;
+            let location = group.line.map(|line| Location::File {
+                path: path.clone(),
+                line,
+            });
+            let read_at = file.location.clone();
+            let item = Pending {
+                opt,
+                arg,
+                location,
+                read_at,
+            };
+            self.take(item, reporter).map_err(|f| {
+                failure = Some(f);
+                Error::new("")
+            })
+        });
+        match (read, failure) {
+            (Ok(()), _) => Ok(()),
+            (Err(_), Some(failure)) => Err(failure),
+            (Err(e), None) => Err(file.failed(e)),
         }
     }
+}
+
+fn read_text(path: &str) -> Result<String, Error> {
+    use std::io::Read;
+    let mut bytes = Vec::new();
+    let mut file = std::fs::File::open(path)
+        .map_err(|e| Error::from_io(format!("Could not open '{path}'"), &e))?;
+    file.read_to_end(&mut bytes)
+        .map_err(|e| Error::from_io("Cannot read config file", &e))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The option that a group of a configuration file stands for, and its argument.
+fn option_of(group: &Group) -> Result<(Opt, String), Error> {
+    let name = group.name.as_str();
+    let Some(opt) = cli::option_of_group(name) else {
+        return Err(Error::new(format!("There is no option group '{name}'")));
+    };
+    let arg = group.to_argument();
+    if let Some(list) = OPTION_GROUPS
+        .iter()
+        .find(|g| g.name == name)
+        .map(|g| g.list)
+    {
+        for (param, _) in &group.params {
+            let mut known = list.desc.iter().chain(list.extensions);
+            if param != "id" && known.all(|(known, _)| known != param) {
+                return Err(Error::new(format!("Invalid parameter '{param}'")));
+            }
+        }
+        // There is one name and one memory, whatever the number of groups.
+        if group.id.is_some() && matches!(opt, Opt::Name | Opt::M) {
+            return Err(Error::new("Invalid parameter 'id'"));
+        }
+        QemuOpts::parse(list, &arg, &mut Vec::new())?;
+    }
+    Ok((opt, arg))
+}
+
+fn start(program: &str, args: &[String], reporter: &mut Reporter) -> Result<Start, Failure> {
+    let mut options = Options::default();
+    let mut words = cli::parse(args)?;
+    // Wherever they stand, so that what the others do can be traced.
+    words.sort_by_key(|(opt, _)| *opt != Opt::Trace);
+    for (opt, arg) in words {
+        if let Some(status) = print_and_end(program, opt, arg.as_deref()) {
+            return Ok(Start::Done(status));
+        }
+        let name = cli::name(opt);
+        let location = Some(Location::CommandLine(match &arg {
+            Some(arg) => format!("-{name} {arg}"),
+            None => format!("-{name}"),
+        }));
+        let arg = arg.unwrap_or_default();
+        let read_at = location.clone();
+        let item = Pending {
+            opt,
+            arg,
+            location,
+            read_at,
+        };
+        options.take(item, reporter)?;
+    }
+    let Options {
+        settings,
+        mut chars,
+        pending,
+    } = options;
+    chars.daemonize = settings.daemonize;
     reporter.set_timestamp(settings.timestamp);
     crate::trace::set_timestamps(settings.timestamp);
     if settings.guest_name {
@@ -158,69 +272,37 @@ fn start(program: &str, args: &[String], reporter: &mut Reporter) -> Result<Star
     }
     chardev::suspend_mux_open(&mut rt);
     make_objects(&mut rt, &pending, reporter, Stage::BeforeChardevs)?;
-    make_chardevs(&mut rt, &pending, reporter, settings.daemonize)?;
+    chars.make_chardevs(&mut rt, reporter)?;
     make_netdevs(&mut rt, &pending, reporter)?;
     make_blockdevs(&mut rt, &pending)?;
-    make_ports(&mut rt, &pending)?;
+    for (opt, kind) in [(Opt::Serial, "serial"), (Opt::Parallel, "parallel")] {
+        let ports = pending.iter().filter(|p| p.opt == opt);
+        chars.make_ports(&mut rt, reporter, kind, ports)?;
+    }
     make_objects(&mut rt, &pending, reporter, Stage::AfterChardevs)?;
     make_board(&mut rt, &settings.hardware, reporter)?;
-    make_monitors(&mut rt, &pending, reporter, &settings)?;
-    report_for(&mut rt, reporter, None);
+    chars.make_monitors(&mut rt, reporter)?;
+    if !chars.monitor_decided && settings.nographic && !settings.nodefaults {
+        rt.monitor_parse("stdio", MonitorMode::Readline, false)?;
+    }
+    report_about(&mut rt, reporter, None);
     make_devices(&mut rt, &pending, reporter)?;
     chardev::resume_mux_open(&mut rt);
     if settings.lock_memory {
         host::lock_memory()?;
     }
+    watch_signals(&mut rt)?;
     if let Some(background) = background {
         background.finish()?;
     }
-    watch_signals(&mut rt)?;
     super::commands::start_machine(&mut rt);
     Ok(Start::Run(Box::new(rt), pidfile))
 }
 
 fn warn(reporter: &Reporter, item: &Pending, warnings: &[Error]) {
     for w in warnings {
-        reporter.warning(Some(&item.location), w);
+        reporter.warning(item.location.as_ref(), w);
     }
-}
-
-/// The options that only print something. What cannot be printed has no reader.
-fn print_and_end(program: &str, opt: Opt, arg: Option<&str>) -> bool {
-    let help = arg.is_some_and(|a| matches!(a, "help" | "?"));
-    let text = match opt {
-        Opt::Help => format!("{}\n{}", version_line(), cli::help(program)),
-        Opt::Version => version_line(),
-        Opt::Chardev if help => list("Available chardev backend types: ", CHARDEV_BACKENDS),
-        Opt::Object if help => list(
-            "List of user creatable objects:",
-            &super::objects::user_creatable_types(),
-        ),
-        Opt::Machine if help => super::board::machine_help(),
-        Opt::Accel if help => "Accelerators supported in QEMU binary:\ntcg\n".to_owned(),
-        Opt::Cpu if help => super::cpu::models::help(),
-        Opt::Trace if help => {
-            let names = crate::trace::ALL.iter().map(|e| format!("{}\n", e.name));
-            names.collect()
-        }
-        Opt::LogItems if help => super::hmp_log::log_items("-d"),
-        _ => return false,
-    };
-    let _ = std::io::stdout().write_all(text.as_bytes());
-    true
-}
-
-fn version_line() -> String {
-    format!(
-        "QEMU emulator version {} ({})\n",
-        version::QEMU_VERSION,
-        version::PACKAGE
-    )
-}
-
-fn list(title: &str, names: &[&str]) -> String {
-    let lines = names.iter().map(|n| format!("  {n}\n"));
-    format!("{title}\n{}", lines.collect::<String>())
 }
 
 fn make_runtime(settings: &Settings, reporter: &Reporter) -> Result<Runtime<Machine>, Failure> {
@@ -236,16 +318,15 @@ fn make_runtime(settings: &Settings, reporter: &Reporter) -> Result<Runtime<Mach
     }
     let mut rt =
         Runtime::new(machine).map_err(|e| Error::from_io("the main loop cannot be made", &e))?;
-    report_for(&mut rt, reporter, None);
+    report_about(&mut rt, reporter, None);
     rt.set_compat_policy(settings.policy);
     rt.set_preconfig(settings.machine.preconfig);
     rt.set_options(OPTION_GROUPS);
     super::commands::register(&mut rt);
     for add in &settings.add_fds {
-        let failed = |e| Failure {
-            location: Some(format!("-add-fd fd={},set={}", add.fd, add.set)),
-            errors: vec![e],
-        };
+        let option = format!("-add-fd fd={},set={}", add.fd, add.set);
+        let location = Some(Location::CommandLine(option));
+        let failed = |e| Failure::at(&location, e);
         // The set has a duplicate, as in QEMU; the number that was passed on is
         // free again.
         let fd = crate::main_loop::own_inherited_fd(add.fd)
@@ -254,22 +335,6 @@ fn make_runtime(settings: &Settings, reporter: &Reporter) -> Result<Runtime<Mach
         rt.add_fd(add.set, fd, add.opaque.clone()).map_err(failed)?;
     }
     Ok(rt)
-}
-
-/// From now on, what is said besides is about this option, or about none.
-fn report_for(rt: &mut Runtime<Machine>, reporter: &Reporter, item: Option<&Pending>) {
-    let location = item.map(|item| item.location.clone());
-    let reporter = reporter.clone();
-    rt.set_report(move |report, text| {
-        let e = Error::new(text.to_owned());
-        match report {
-            ChardevReport::Info => {
-                chardev::print_stderr(&reporter.message(location.as_deref(), "info: ", &e));
-            }
-            ChardevReport::Warning => reporter.warning(location.as_deref(), &e),
-            ChardevReport::Error => reporter.error(None, &e),
-        }
-    });
 }
 
 /// Objects come before chardevs, which may use them; but monitors use chardevs.
@@ -288,8 +353,12 @@ fn make_objects(
     for item in pending.iter().filter(|p| p.opt == Opt::Object) {
         let late = super::commands::is_made_after_chardevs(rt, &item.arg);
         if late == (stage == Stage::AfterChardevs) {
-            report_for(rt, reporter, Some(item));
-            super::commands::object_from_cli(rt, &item.arg).map_err(|e| item.failed(e))?;
+            report_about(rt, reporter, item.location.as_ref());
+            let made = match item.location {
+                Some(Location::File { .. }) => super::commands::object_from_text(rt, &item.arg),
+                _ => super::commands::object_from_cli(rt, &item.arg),
+            };
+            made.map_err(|e| item.failed(e))?;
         }
     }
     Ok(())
@@ -351,152 +420,6 @@ fn make_devices(
         let result = super::commands::device_from_cli(rt, &item.arg, &mut warnings);
         warn(reporter, item, &warnings);
         result.map_err(|e| item.failed(e))?;
-    }
-    Ok(())
-}
-
-fn make_chardevs(
-    rt: &mut Runtime<Machine>,
-    pending: &[Pending],
-    reporter: &Reporter,
-    daemonize: bool,
-) -> Result<(), Failure> {
-    let mut parsed = Vec::new();
-    for item in pending.iter().filter(|p| p.opt == Opt::Chardev) {
-        let mut warnings = Vec::new();
-        let result = qemu_chr_parse_cli(&item.arg, &mut warnings);
-        warn(reporter, item, &warnings);
-        let (label, config) = result.map_err(|e| item.failed(e))?;
-        if parsed.iter().any(|(_, l, _)| *l == label) {
-            let e = Error::new(format!("Duplicate ID '{label}' for chardev"));
-            return Err(item.failed(e));
-        }
-        parsed.push((item, label, config));
-    }
-    for (item, label, config) in parsed {
-        if daemonize && config.backend.kind() == "stdio" {
-            return Err(item.failed(Error::new("cannot use stdio with -daemonize")));
-        }
-        add_chardev(rt, reporter, item, &label, config)?;
-    }
-    Ok(())
-}
-
-fn add_chardev(
-    rt: &mut Runtime<Machine>,
-    reporter: &Reporter,
-    item: &Pending,
-    label: &str,
-    config: crate::chardev::ChardevConfig,
-) -> Result<(), Failure> {
-    report_for(rt, reporter, Some(item));
-    let added = chardev_add(rt, label, config).map_err(|e| item.failed(e))?;
-    if let Some(pty) = added.pty {
-        announce_pty(&pty, label);
-    }
-    Ok(())
-}
-
-fn announce_pty(pty: &str, label: &str) {
-    let text = format!("char device redirected to {pty} (label {label})\n");
-    // Who does not read it does not want to know.
-    let _ = std::io::stdout().write_all(text.as_bytes());
-}
-
-/// Serial and parallel ports: chardevs without anybody behind them, since the
-/// machine has no such devices, but with a monitor if they are `mon:`.
-fn make_ports(rt: &mut Runtime<Machine>, pending: &[Pending]) -> Result<(), Failure> {
-    for (opt, kind) in [(Opt::Serial, "serial"), (Opt::Parallel, "parallel")] {
-        let ports = pending.iter().filter(|p| p.opt == opt);
-        for (i, item) in ports.enumerate() {
-            let failed = |e| {
-                let then = format!(
-                    "could not connect {kind} device to character backend '{}'",
-                    item.arg
-                );
-                item.failed_twice(e, then)
-            };
-            match qemu_chr_parse_compat(&format!("{kind}{i}"), &item.arg).map_err(failed)? {
-                ParsedCompat::None => {}
-                ParsedCompat::Existing(id) => {
-                    // QEMU has no line of its own for this.
-                    let chr = qemu_chr_find(rt, &id).ok_or_else(|| failed(Error::new("")))?;
-                    qemu_chr_check_one_client(rt, chr).map_err(failed)?;
-                }
-                ParsedCompat::New {
-                    label,
-                    config,
-                    with_mux_mon,
-                } => {
-                    let added = chardev_add(rt, &label, config).map_err(failed)?;
-                    qemu_chr_check_one_client(rt, added.id).map_err(failed)?;
-                    if let Some(pty) = added.pty {
-                        announce_pty(&pty, &label);
-                    }
-                    if with_mux_mon {
-                        let options = MonitorOptions::new(label);
-                        rt.monitor_init(&options).map_err(failed)?;
-                    }
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-fn make_monitors(
-    rt: &mut Runtime<Machine>,
-    pending: &[Pending],
-    reporter: &Reporter,
-    settings: &Settings,
-) -> Result<(), Failure> {
-    let mut ids = Vec::new();
-    let mut any = false;
-    for item in pending {
-        report_for(rt, reporter, Some(item));
-        let (mode, pretty) = match item.opt {
-            Opt::Qmp => (MonitorMode::Control, false),
-            Opt::QmpPretty => (MonitorMode::Control, true),
-            Opt::Monitor => (MonitorMode::Readline, false),
-            Opt::Mon => {
-                let mut warnings = Vec::new();
-                let options = MonitorOptions::parse(&item.arg, &mut warnings);
-                warn(reporter, item, &warnings);
-                let options = options.map_err(|e| item.failed(e))?;
-                if let Some(id) = &options.id {
-                    if ids.contains(id) {
-                        let e = Error::new(format!("Duplicate ID '{id}' for mon"));
-                        return Err(item.failed(e));
-                    }
-                    ids.push(id.clone());
-                }
-                rt.monitor_init(&options).map_err(|e| item.failed(e))?;
-                any = true;
-                continue;
-            }
-            _ => continue,
-        };
-        any = true;
-        if item.opt == Opt::Monitor && item.arg == "none" {
-            continue;
-        }
-        if settings.daemonize && item.arg.ends_with("stdio") {
-            return Err(item.failed(Error::new("cannot use stdio with -daemonize")));
-        }
-        rt.monitor_parse(&item.arg, mode, pretty).map_err(|e| {
-            // What the form is about is said again where the form itself is
-            // wrong, not where its device cannot be made.
-            let malformed = e.desc().is_empty()
-                || e == invalid_char_driver(&item.arg)
-                || qemu_chr_parse_compat("", &item.arg).is_err();
-            match malformed {
-                true => item.failed_twice(e, format!("parse error: {}", item.arg)),
-                false => item.failed(e),
-            }
-        })?;
-    }
-    if !any && settings.nographic && !settings.nodefaults {
-        rt.monitor_parse("stdio", MonitorMode::Readline, false)?;
     }
     Ok(())
 }

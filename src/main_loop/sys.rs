@@ -155,6 +155,16 @@ mod tests {
     }
 
     #[test]
+    fn a_process_with_several_threads_is_not_split() {
+        let (end, wait) = std::sync::mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || wait.recv());
+        let ebusy = nix::errno::Errno::EBUSY as i32;
+        assert_eq!(os_error(fork_process()), ebusy);
+        drop(end);
+        thread.join().unwrap().unwrap_err();
+    }
+
+    #[test]
     fn an_inherited_fd_is_taken_once() {
         // pipe() without flags leaves close-on-exec clear, as an fd that came
         // through exec has it.

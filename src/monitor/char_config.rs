@@ -148,6 +148,8 @@ fn inet(data: q::InetSocketAddress) -> InetSocketAddress {
         to: data.to,
         ipv4: data.ipv4,
         ipv6: data.ipv6,
+        numeric: data.numeric.unwrap_or(false),
+        keep_alive: data.keep_alive.unwrap_or(false),
     }
 }
 

@@ -44,7 +44,11 @@ impl<S: 'static> CharCommands for S {
     ) -> Result<(), Error> {
         let bytes = match format.unwrap_or(DataFormat::Utf8) {
             DataFormat::Utf8 => utf8_bytes(&data),
-            DataFormat::Base64 => base64::decode(&data)?,
+            DataFormat::Base64 => match base64::decode(&data) {
+                Ok(bytes) => bytes,
+                // What is wrong with the device is said first.
+                Err(e) => return chardev::ringbuf_write(rt, &device, &[]).and(Err(e)),
+            },
         };
         chardev::ringbuf_write(rt, &device, &bytes)
     }

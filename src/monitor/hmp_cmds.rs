@@ -8,7 +8,9 @@ use super::schema::{
     CharCommands, ControlCommands, DataFormat, FdsCommands, TraceCommands, TraceEventState,
 };
 use crate::chardev::opts::QemuOpts;
-use crate::chardev::{self, qemu_chr_parse_opts, CHARDEV_BACKENDS, QEMU_CHARDEV_OPTS};
+use crate::chardev::{
+    self, qemu_chr_parse_opts, ChardevAdded, CHARDEV_BACKENDS, QEMU_CHARDEV_OPTS,
+};
 use crate::qapi::Error;
 
 /// The function of a command, by the name in its row; sub-commands of `info`
@@ -74,14 +76,20 @@ fn parse_chardev_args<S: 'static>(hmp: &mut Hmp<'_, S>, text: &str) -> Option<Qe
 }
 
 fn hmp_chardev_add<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
-    if matches!(args.str("args"), "help" | "?") {
-        let types = CHARDEV_BACKENDS.iter().map(|name| format!("  {name}\n"));
-        hmp.print("Available chardev backend types: \n");
-        return hmp.print(types.collect::<String>());
+    if let Some(text) = QEMU_CHARDEV_OPTS.help_wanted(args.str("args")) {
+        // Not to the monitor: it is the option parser that prints it.
+        print_stdout(text.as_bytes());
+        hmp.handle_error(Err::<(), _>(Error::new("Parsing chardev args failed")));
+        return;
     }
     let Some(opts) = parse_chardev_args(hmp, args.str("args")) else {
         return;
     };
+    if matches!(opts.get("backend"), Some("help" | "?")) {
+        let types = CHARDEV_BACKENDS.iter().map(|name| format!("  {name}\n"));
+        hmp.print("Available chardev backend types: \n");
+        return hmp.print(types.collect::<String>());
+    }
     let result = qemu_chr_parse_opts(&opts).and_then(|(label, config)| {
         if chardev::qemu_chr_find(hmp.rt, &label).is_some() {
             return Err(Error::new(format!(
@@ -90,6 +98,18 @@ fn hmp_chardev_add<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
         }
         chardev::chardev_add(hmp.rt, &label, config)
     });
+    finish_chardev(hmp, result);
+}
+
+/// Says where a new pseudo terminal is, or why there is no chardev.
+fn finish_chardev<S: 'static>(hmp: &mut Hmp<'_, S>, result: Result<ChardevAdded, Error>) {
+    if let Some(text) = result
+        .as_ref()
+        .ok()
+        .and_then(|added| added.redirected(hmp.rt))
+    {
+        hmp.print(text + "\n");
+    }
     hmp.handle_error(result);
 }
 
@@ -107,7 +127,7 @@ fn hmp_chardev_change<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
         qemu_chr_parse_opts(&opts.under_id(id))
             .and_then(|(_, config)| chardev::chardev_change(hmp.rt, id, config))
     };
-    hmp.handle_error(result);
+    finish_chardev(hmp, result);
 }
 
 fn hmp_chardev_remove<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {

@@ -56,7 +56,8 @@ pub mod version;
 pub use events::{compat_policy, qapi_event_emit};
 pub use fds::{Fdset, FdsetFd, Fdsets, MonitorFds};
 pub use options::{
-    MonitorCloseAction, MonitorMode, MonitorOptions, MonitorReadline, OptionGroup, QEMU_MON_OPTS,
+    monitor_parse_compat, MonitorCloseAction, MonitorMode, MonitorOptions, MonitorReadline,
+    OptionGroup, QEMU_MON_OPTS,
 };
 pub use runtime::{ExitRequest, MonitorRemovedHandler, QuitHandler, Runtime};
 pub use table::{monitor_remove, Monitor, MonitorId};

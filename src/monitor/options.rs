@@ -10,7 +10,8 @@ use super::table::MonitorId;
 use crate::chardev::opts::{QemuOptType, QemuOpts, QemuOptsList};
 use crate::chardev::{
     chardev_add, invalid_char_driver, label, qemu_chr_exposed_at, qemu_chr_fe_init_server,
-    qemu_chr_find, qemu_chr_parse_compat, ChardevHost, ChardevId, ChardevReport, ParsedCompat,
+    qemu_chr_find, qemu_chr_parse_compat, qemu_chr_parse_opts, ChardevHost, ChardevId,
+    ChardevReport, ParsedCompat,
 };
 use crate::qapi::visit::{InputVisitor, QapiType};
 use crate::qapi::{CompatPolicy, Error};
@@ -90,10 +91,47 @@ impl MonitorOptions {
     ///
     /// An unknown parameter or mode, or no chardev.
     pub fn parse(params: &str, warnings: &mut Vec<Error>) -> Result<Self, Error> {
-        let opts = QemuOpts::parse(&QEMU_MON_OPTS, params, warnings)?;
+        Self::from_opts(&QemuOpts::parse(&QEMU_MON_OPTS, params, warnings)?)
+    }
+
+    /// The second of the two readings.
+    ///
+    /// # Errors
+    ///
+    /// An unknown mode, or no chardev.
+    pub fn from_opts(opts: &QemuOpts) -> Result<Self, Error> {
         let mut v = InputVisitor::new_keyval(opts.to_qdict(), CompatPolicy::default());
         MonitorOptions::visit_in(&mut v, "")
     }
+}
+
+/// What a short form like `unix:/tmp/qmp,server=on,wait=off` stands for behind `-qmp`,
+/// `-qmp-pretty` and `-monitor`: a chardev of that label, unless the form is
+/// `chardev:ID`, and a monitor on it. As in QEMU the monitor's id is the chardev's.
+///
+/// # Errors
+///
+/// The form is wrong. A description may be empty: then `parse error: FORM` is
+/// all there is to say.
+pub fn monitor_parse_compat(
+    label: &str,
+    form: &str,
+    mode: MonitorMode,
+    pretty: bool,
+) -> Result<(Option<QemuOpts>, MonitorOptions), Error> {
+    let (chardev, label) = match qemu_chr_parse_compat(label, form)? {
+        ParsedCompat::None => return Err(invalid_char_driver(form)),
+        ParsedCompat::Existing(id) => (None, id),
+        ParsedCompat::New { opts, .. } => (Some(opts), label.to_owned()),
+    };
+    trace_event!(monitor_parse, "{form} is chardev {label}, mon {mode:?}");
+    let options = MonitorOptions {
+        id: Some(label.clone()),
+        mode: Some(mode),
+        pretty: Some(pretty),
+        ..MonitorOptions::new(label)
+    };
+    Ok((chardev, options))
 }
 
 impl<S: 'static> Runtime<S> {
@@ -132,7 +170,7 @@ impl<S: 'static> Runtime<S> {
         };
         let text = format!(
             "{kind} monitor on chardev '{}' at {address}: who can reach that address controls \
-             this program; use a unix socket or a loopback address",
+             this program; use a unix socket, a loopback address or TLS with verify-peer=on",
             label(self, chr)
         );
         self.chardev_report(ChardevReport::Warning, &text);
@@ -158,25 +196,12 @@ impl<S: 'static> Runtime<S> {
             .map(|i| format!("compat_monitor{i}"))
             .find(|l| qemu_chr_find(self, l).is_none())
             .unwrap_or_default();
-        let told =
-            |label: &str| trace_event!(monitor_parse, "{form} is chardev {label}, mon {mode:?}");
-        let chardev = match qemu_chr_parse_compat(&label, form)? {
-            ParsedCompat::None => return Err(invalid_char_driver(form)),
-            ParsedCompat::Existing(id) => {
-                told(&id);
-                id
-            }
-            ParsedCompat::New { label, config, .. } => {
-                told(&label);
-                chardev_add(self, &label, config)?;
-                label
-            }
-        };
-        self.monitor_init(&MonitorOptions {
-            mode: Some(mode),
-            pretty: Some(pretty),
-            ..MonitorOptions::new(chardev)
-        })
+        let (chardev, options) = monitor_parse_compat(&label, form, mode, pretty)?;
+        if let Some(opts) = chardev {
+            let (label, config) = qemu_chr_parse_opts(&opts)?;
+            chardev_add(self, &label, config)?;
+        }
+        self.monitor_init(&options)
     }
 }
 

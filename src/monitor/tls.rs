@@ -17,9 +17,12 @@ pub struct TlsLookup<S> {
     pub authz: fn(&S, &str, &str) -> Result<bool, Error>,
 }
 
+/// Whether the peer of that name is let in.
+type Authz<S> = Box<dyn Fn(&S, &str) -> bool>;
+
 pub(crate) struct TlsRegistry<S> {
     creds: BTreeMap<String, TlsCreds>,
-    authz: BTreeMap<String, Box<dyn Fn(&S, &str) -> bool>>,
+    authz: BTreeMap<String, Authz<S>>,
     lookup: TlsLookup<S>,
 }
 

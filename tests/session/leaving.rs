@@ -296,6 +296,7 @@ fn what_is_drained_does_not_outlive_the_program() {
     let a = w.client_with("'oob'", drain);
     w.send(a, req("quit", 0) + &note_req("behind", 1));
     a.close(&mut w.rt);
+    until_exit(&mut w);
     assert_eq!(w.rt.run().unwrap(), 0);
     assert_eq!(w.now_ns(), 0);
     w.expect_notes(&[]);

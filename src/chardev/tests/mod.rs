@@ -1,7 +1,10 @@
 //! Chardevs with a toy host: front ends that note what they are told.
 
 mod backends;
+mod bad_input;
+mod change;
 mod events;
+mod model;
 mod mux;
 mod process;
 mod socket;

@@ -237,6 +237,7 @@ fn a_mux_may_sit_on_a_mux() {
 fn a_handler_may_leave_the_mux_in_the_middle_of_input() {
     let (mut app, peer, chr) = mux();
     let front = app.attach(chr);
+    app.fronts[front].room = 1;
     app.fronts[front].on_read = |app, n, _| {
         let fe = app.fronts[n].fe;
         qemu_chr_fe_deinit(app, fe, true);
@@ -246,6 +247,40 @@ fn a_handler_may_leave_the_mux_in_the_middle_of_input() {
     app.expect_input(front, "a");
     assert_eq!(qemu_chr_find(&app, "m"), None);
     assert!(chardev_remove(&mut app, "base").is_ok());
+}
+
+#[test]
+fn input_comes_in_one_piece_up_to_the_escape_key() {
+    let (mut app, peer, chr) = mux();
+    let (first, second) = (app.attach(chr), app.attach(chr));
+    let long = "x".repeat(5000);
+    peer.send(&mut app, format!("{long}\x01c{long}\x01\x01y"));
+    app.turn();
+    app.expect_input(second, &long);
+    app.expect_input(first, format!("{long}\x01y"));
+    assert_eq!(app.fronts[second].pieces, [5000]);
+    assert_eq!(app.fronts[first].pieces, [5000, 1, 1]);
+}
+
+#[test]
+fn what_a_front_end_cannot_take_any_more_waits_for_it() {
+    let (mut app, peer, chr) = mux();
+    let (first, second) = (app.attach(chr), app.attach(chr));
+    app.fronts[second].room = 1000;
+    app.fronts[second].on_read = |app, n, _| app.fronts[n].room = 0;
+    peer.send(&mut app, format!("{}\x01cfor the first", "x".repeat(500)));
+    peer.split(&mut app, 300);
+    app.turn();
+    app.expect_input(second, "x".repeat(300));
+    // Of the next piece the mux reads only what it has room for.
+    app.expect_input(first, "");
+    app.fronts[second].room = 1000;
+    app.fronts[second].on_read = |_, _, _| {};
+    let fe = app.fronts[second].fe;
+    qemu_chr_fe_accept_input(&mut app, fe);
+    app.turn();
+    app.expect_input(second, "x".repeat(200));
+    app.expect_input(first, "for the first");
 }
 
 #[test]

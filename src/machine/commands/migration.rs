@@ -49,4 +49,17 @@ impl MigrationCommands for Machine {
         let status = |(capability, state)| MigrationCapabilityStatus { capability, state };
         Ok(rt.state.migration.capabilities().map(status).collect())
     }
+
+    fn qmp_migrate_recover(_: &mut Runtime<Self>, _uri: String) -> Result<(), Error> {
+        Err(Error::new(
+            "Migrate recover can only be run when postcopy is paused.",
+        ))
+    }
+
+    fn qmp_migrate_pause(_: &mut Runtime<Self>) -> Result<(), Error> {
+        Err(Error::new(
+            "migrate-pause is currently only supported during postcopy-active or \
+             postcopy-recover state",
+        ))
+    }
 }

@@ -1,9 +1,14 @@
 //! Handlers on a runtime without monitors: what they do beyond the machine.
 
 use super::*;
-use crate::chardev::{chardev_add, chardev_remove, ChardevBackend, ChardevConfig};
+use crate::chardev::{
+    chardev_add, chardev_remove, frontend_open, qemu_chr_find, ChardevBackend, ChardevConfig,
+    InetSocketAddress, SocketAddress, SocketConfig,
+};
 use crate::machine::schema::{QomCommands, RunState, RunStateCommands, ShutdownAction};
 use crate::machine::MachineOptions;
+use crate::qapi::json::qobject_to_json;
+use crate::qapi::QObject;
 
 fn runtime() -> Runtime<Machine> {
     let mut rt = Runtime::new(Machine::new(MachineOptions::default())).unwrap();
@@ -20,6 +25,8 @@ fn an_object_holds_its_chardev_until_it_is_deleted() {
     object_from_text(&mut rt, "rng-egd,id=r,chardev=c").unwrap();
     let e = object_from_text(&mut rt, "rng-egd,id=s,chardev=c").unwrap_err();
     assert_eq!(e.desc(), "chardev 'c' is already in use");
+    let chr = qemu_chr_find(&rt, "c").unwrap();
+    assert!(frontend_open(&rt, chr), "it wants what comes from there");
     assert!(rt.state.user_object("s").is_none());
     let e = chardev_remove(&mut rt, "c").unwrap_err();
     assert_eq!(e.desc(), "Chardev 'c' is busy");
@@ -28,6 +35,41 @@ fn an_object_holds_its_chardev_until_it_is_deleted() {
     let e = object_from_text(&mut rt, "rng-egd,id=r,chardev=c").unwrap_err();
     assert_eq!(e.desc(), "Device 'c' not found");
     assert!(rt.state.user_object("r").is_none());
+}
+
+/// A server tells what its socket is bound to, a client what it was told.
+#[test]
+fn the_address_of_a_socket_is_that_of_the_socket() {
+    let mut rt = runtime();
+    let tcp = |server: bool| {
+        let mut config = SocketConfig::new(SocketAddress::Inet(InetSocketAddress {
+            host: "localhost".into(),
+            port: "0".into(),
+            ipv6: Some(false),
+            ..InetSocketAddress::default()
+        }));
+        (config.server, config.wait) = (server, server.then_some(false));
+        config.reconnect_ms = (!server).then_some(1_000_000);
+        ChardevConfig::new(ChardevBackend::Socket(config))
+    };
+    chardev_add(&mut rt, "s", tcp(true)).unwrap();
+    chardev_add(&mut rt, "c", tcp(false)).unwrap();
+    let get = |rt: &mut _, path: &str| {
+        let addr = Machine::qmp_qom_get(rt, path.into(), "addr".into()).unwrap();
+        let QObject::Dict(mut addr) = addr else {
+            panic!("{addr:?}")
+        };
+        addr.remove("port");
+        qobject_to_json(&addr.into(), false)
+    };
+    assert_eq!(
+        get(&mut rt, "/chardevs/s"),
+        r#"{"type": "inet", "host": "127.0.0.1", "ipv4": true}"#
+    );
+    assert_eq!(
+        get(&mut rt, "/chardevs/c"),
+        r#"{"type": "inet", "host": "localhost", "ipv6": false}"#
+    );
 }
 
 #[test]

@@ -13,7 +13,6 @@ use crate::machine::qom::{
 };
 use crate::machine::schema::{HostMemPolicy, OnOffAuto};
 use crate::machine::Machine;
-use crate::monitor::hash_order::hash_order;
 use crate::qapi::{Error, QNum, QObject};
 
 pub(super) static TYPES: &[&ObjectType] = &[
@@ -32,7 +31,7 @@ const ADDRESS_SPACE: u64 = 1 << 47;
 const MAX_NODES: u16 = 128;
 
 static MEMORY_BACKEND: ObjectType = ObjectType {
-    complete: Some(check),
+    complete: Some(check_policy),
     can_be_deleted: Some(is_unused),
     ..ObjectType::new_abstract("memory-backend", &OBJECT, &COMMON)
 };
@@ -333,17 +332,7 @@ fn set_host_nodes(
     Ok(())
 }
 
-/// The size of a file is looked at before the policy.
-fn check(m: &mut Machine, id: ObjectId) -> Result<(), Error> {
-    if class_name(m, id) == "memory-backend-file" && whole_pages(m, id)? != size(m, id) {
-        return Err(Error::new(
-            "backend 'memory-backend-file' memory size must be multiple of 4 KiB",
-        ));
-    }
-    check_policy(m, id)
-}
-
-fn check_policy(m: &Machine, id: ObjectId) -> Result<(), Error> {
+fn check_policy(m: &mut Machine, id: ObjectId) -> Result<(), Error> {
     let policy = m.str_property(id, "policy");
     let nodes = m.property(id, "host-nodes");
     let any = nodes.is_some_and(|n| n.as_list().is_some_and(|l| !l.is_empty()));
@@ -457,19 +446,35 @@ fn open_file(m: &mut Machine, id: ObjectId) -> Result<(), Error> {
         Error::from_io(format!("can't open backing store {path} for guest RAM"), e)
     };
     // A directory is where a file without a name is to be made: plain memory.
+    // That is impossible where nothing may be written.
     if std::fs::metadata(&path).is_ok_and(|md| md.is_dir()) {
-        return allocate_fd(m, id);
+        if readonly {
+            return Err(cannot_open(&nix::errno::Errno::EISDIR.into()));
+        }
+        return whole_file(m, id).and_then(|()| allocate_fd(m, id));
     }
     let (file, created) = open(&path, readonly).map_err(|e| cannot_open(&e))?;
     let length = file.metadata().map_err(|e| cannot_open(&e))?.len();
-    let needed = size.saturating_add(offset);
+    let pages = whole_pages(m, id)?;
+    let needed = pages.saturating_add(offset);
     if created || length == 0 {
         file.set_len(needed).map_err(|e| cannot_open(&e))?;
     } else if length < needed {
-        return Err(too_small(&name, length, size, offset));
+        return Err(too_small(&name, length, pages, offset));
     }
+    whole_file(m, id)?;
     attach(m, id, &name, Ram::file(file, offset, size));
     Ok(())
+}
+
+/// The memory in a file must be whole pages. That is looked at last.
+fn whole_file(m: &Machine, id: ObjectId) -> Result<(), Error> {
+    match whole_pages(m, id)? == size(m, id) {
+        true => Ok(()),
+        false => Err(Error::new(
+            "backend 'memory-backend-file' memory size must be multiple of 4 KiB",
+        )),
+    }
 }
 
 /// Opens the file, and makes it if it is not there and may be written.
@@ -489,57 +494,7 @@ fn is_unused(m: &Machine, id: ObjectId) -> bool {
     m.main_memory() != Some(id)
 }
 
-/// What is known of a piece of memory (`Memdev`).
-#[derive(Debug, Clone, PartialEq)]
-pub struct MemdevParams {
-    /// Its id.
-    pub id: String,
-    /// Its size in bytes.
-    pub size: u64,
-    /// Whether the host may merge equal pages.
-    pub merge: bool,
-    /// Whether core dumps include it.
-    pub dump: bool,
-    /// Whether it was allocated in advance.
-    pub prealloc: bool,
-    /// Whether others see what is written.
-    pub share: bool,
-    /// Whether swap space is reserved.
-    pub reserve: bool,
-    /// Nodes of the host that the policy is about.
-    pub host_nodes: Vec<u16>,
-    /// Where on the host it is allocated, as in the schema.
-    pub policy: String,
-}
-
 impl Machine {
-    /// The pieces of memory (`query-memdev`).
-    pub fn memdevs(&self) -> Vec<MemdevParams> {
-        let objects = hash_order(self.user_objects().collect(), |(name, _)| name);
-        objects
-            .into_iter()
-            .filter_map(|(name, id)| {
-                let nodes = self.property(id, "host-nodes");
-                let nodes = nodes.as_ref().and_then(|n| n.as_list()).unwrap_or(&[]);
-                let number = |n: &QObject| match n {
-                    QObject::Num(QNum::I64(n)) => u16::try_from(*n).ok(),
-                    _ => None,
-                };
-                Some(MemdevParams {
-                    id: name.to_owned(),
-                    size: self.backend_size(id)?,
-                    merge: self.bool_property(id, "merge"),
-                    dump: self.bool_property(id, "dump"),
-                    prealloc: self.bool_property(id, "prealloc"),
-                    share: self.bool_property(id, "share"),
-                    reserve: self.bool_property(id, "reserve"),
-                    host_nodes: nodes.iter().filter_map(number).collect(),
-                    policy: self.str_property(id, "policy"),
-                })
-            })
-            .collect()
-    }
-
     /// The size in bytes of an object that is a piece of memory.
     pub(crate) fn backend_size(&self, id: ObjectId) -> Option<u64> {
         let object = self.object(id)?;

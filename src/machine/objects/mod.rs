@@ -18,6 +18,7 @@
 mod authz;
 mod host;
 mod iothread;
+mod memdev;
 mod memory_backend;
 mod monitor;
 mod pc;
@@ -35,7 +36,7 @@ use super::{board, cpu, qdev, Machine};
 use crate::qapi::{CompatPolicy, Error, QDict, QObject};
 
 pub use iothread::IothreadParams;
-pub use memory_backend::MemdevParams;
+pub use memdev::MemdevParams;
 pub(super) use pc::GENERIC_PC_MACHINE;
 pub(super) use system::{BUS, CONTAINER, MACHINE, MEMORY_REGION, SYSTEM_BUS};
 

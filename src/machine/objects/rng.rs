@@ -53,6 +53,8 @@ fn set_until_complete(
     property: &'static Property,
     input: &PropertyInput,
 ) -> Result<(), Error> {
+    // A value that makes no sense is refused as such, even then.
+    input.string()?;
     check_incomplete(m, id, property)?;
     set_str(m, id, property, input)
 }

@@ -217,7 +217,18 @@ pub(crate) static SYSTEM_BUS: ObjectType = ObjectType::new("System", &BUS);
 // Management software looks for this type to learn whether it can do without
 // hardware support.
 static ACCEL: ObjectType = ObjectType::new_abstract("accel", &OBJECT, &[]);
-static TCG_ACCEL: ObjectType = ObjectType::new("tcg-accel", &ACCEL);
+static TCG_ACCEL: ObjectType = ObjectType {
+    properties: &[
+        Property::new("one-insn-per-tb", "bool", Getter::Bool(false), None)
+            .describe("Only put one guest insn in each translation block"),
+        Property::new("thread", "string", Getter::Str("multi"), None),
+        Property::new("tb-size", "int", Getter::Int(0), None)
+            .describe("TCG translation block cache size"),
+        Property::new("split-wx", "bool", Getter::Bool(false), None)
+            .describe("Map jit pages into separate RW and RX regions"),
+    ],
+    ..ObjectType::new("tcg-accel", &ACCEL)
+};
 
 // Objects of these types are the monitor's chardevs; see `ChardevNode`.
 static CHARDEV: ObjectType = ObjectType::new_abstract("chardev", &OBJECT, &[]);

@@ -184,7 +184,7 @@ fn argument_kind(row: &HmpRow, typed: &[Vec<u8>], full: bool) -> CompletionKind 
     let others = || row.args.iter().filter(|arg| arg.flag().is_none());
     let goes_on = |kind: &_| matches!(kind, Commands | Files | BlockDevices | QmpArguments);
     let nth = others().nth(typed.len() - flags).map(kind);
-    nth.or_else(|| others().last().map(kind).filter(goes_on))
+    nth.or_else(|| others().next_back().map(kind).filter(goes_on))
         .unwrap_or(Nothing)
 }
 

@@ -26,6 +26,42 @@ pub type HelpFn = fn() -> String;
 pub type OptionsFn<S> = fn(&Runtime<S>, group: &'static str, text: &str) -> Result<QDict, Error>;
 
 /// The HMP commands of a runtime and what parsing remembers.
+///
+/// A command of one's own is a row and a function. All that a person sees of it
+/// comes from the row: what is accepted, `help`, and what TAB offers.
+///
+/// ```
+/// use qmonitor::monitor::hmp::{ArgKind, CompletionKind, Hmp, HmpArg, HmpArgs, HmpRow};
+/// use qmonitor::Runtime;
+///
+/// struct Thermostat {
+///     target: i64,
+/// }
+///
+/// const HEAT: HmpRow = HmpRow::new("heat", "degrees [room]", "set the temperature").args(&[
+///     HmpArg::new("degrees", ArgKind::Int),
+///     HmpArg::new("room", ArgKind::Str)
+///         .optional()
+///         .completes(CompletionKind::Words(&["kitchen", "hall"])),
+/// ]);
+///
+/// fn hmp_heat(hmp: &mut Hmp<'_, Thermostat>, args: &HmpArgs) {
+///     hmp.rt.state.target = args.int("degrees");
+///     let room = args.try_str("room").unwrap_or("house");
+///     hmp.print(format!("the {room} will be warm\n"));
+/// }
+///
+/// # fn main() -> std::io::Result<()> {
+/// let mut rt = Runtime::new(Thermostat { target: 21 })?;
+/// rt.hmp_mut().table.add(HEAT, hmp_heat);
+/// // A sub-command of `info` likewise.
+/// let info = rt.hmp_mut().table.sub_mut("info").expect("info is always there");
+/// info.add(HmpRow::new("heat", "", "show the temperature"), |hmp, _| {
+///     let text = format!("target: {}\n", hmp.rt.state.target);
+///     hmp.print(text);
+/// });
+/// # Ok(()) }
+/// ```
 pub struct HmpTables<S: 'static> {
     /// The commands.
     pub table: HmpTable<HmpHandler<S>>,

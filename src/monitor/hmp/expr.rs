@@ -200,16 +200,19 @@ fn number(cursor: &mut Cursor<'_>) -> Result<i64, ExprError> {
         }
     }
     let digits = cursor.take_while(|byte| char::from(byte).is_digit(base));
-    digits
-        .iter()
-        .try_fold(0u64, |value, &byte| {
-            let digit = char::from(byte).to_digit(base)?;
-            value
-                .checked_mul(u64::from(base))?
-                .checked_add(u64::from(digit))
-        })
+    whole_number(digits, base)
         .map(|value| value as i64)
         .ok_or_else(|| b"number too large".to_vec())
+}
+
+/// A number below 2^64 of these digits; none count as 0.
+pub(super) fn whole_number(digits: &[u8], base: u32) -> Option<u64> {
+    digits.iter().try_fold(0u64, |value, &byte| {
+        let digit = char::from(byte).to_digit(base)?;
+        value
+            .checked_mul(u64::from(base))?
+            .checked_add(u64::from(digit))
+    })
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! The human monitor. All but two files are pure, bytes in, outcomes out: they
 //! know no file descriptor, no character device and no runtime. `session` and
-//! `context` join them to a chardev and to the runtime. A session feeds what its chardev read into a [`Readline`], hands a
-//! finished line to [`parse_command`], calls the handler found, and answers TAB
-//! with [`find_completion`]. QMP's `human-monitor-command` uses the same table
+//! `context` join them to a chardev and to the runtime. A session feeds what its
+//! chardev read into a [`Readline`], hands a finished line to [`parse_command`],
+//! calls the handler found, and answers TAB with [`find_completion`]. QMP's `human-monitor-command` uses the same table
 //! without the editor.
 //!
 //! Texts are bytes, as in QEMU: a terminal may send Latin-1, and messages

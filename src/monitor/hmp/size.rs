@@ -3,6 +3,7 @@
 //! hexadecimal number has neither fraction nor unit.
 
 use super::cursor::Cursor;
+use super::expr::whole_number;
 
 /// Reads a size in bytes (QEMU's `qemu_strtosz_MiB`, as used for arguments).
 /// `None` when there is no number, it is negative or 2^63 and more, has a
@@ -20,7 +21,7 @@ pub(super) fn size_mib(cursor: &mut Cursor<'_>) -> Option<i64> {
             return match cursor.peek() {
                 Some(b'.') => None,
                 Some(byte) if unit(byte).is_some() => None,
-                _ => i64::try_from(whole(digits, 16)? << 20).ok(),
+                _ => i64::try_from(u128::from(whole_number(digits, 16)?) << 20).ok(),
             };
         }
     }
@@ -45,7 +46,7 @@ pub(super) fn size_mib(cursor: &mut Cursor<'_>) -> Option<i64> {
         return None;
     }
     let factor = 1u128 << shift;
-    let mut size = whole(digits, 10)?.checked_mul(factor)?;
+    let mut size = u128::from(whole_number(digits, 10)?).checked_mul(factor)?;
     if has_fraction {
         let text = format!("0.{}", String::from_utf8_lossy(fraction));
         let part: f64 = text.parse().ok()?;
@@ -53,19 +54,6 @@ pub(super) fn size_mib(cursor: &mut Cursor<'_>) -> Option<i64> {
         size += (part * factor as f64).round() as u128;
     }
     i64::try_from(size).ok()
-}
-
-/// A whole number below 2^64; no digits count as 0.
-fn whole(digits: &[u8], base: u32) -> Option<u128> {
-    digits
-        .iter()
-        .try_fold(0u64, |value, &byte| {
-            let digit = char::from(byte).to_digit(base)?;
-            value
-                .checked_mul(u64::from(base))?
-                .checked_add(u64::from(digit))
-        })
-        .map(u128::from)
 }
 
 /// Bits a unit shifts by.

@@ -109,8 +109,8 @@ fn chardev(text: &str, warnings: &mut Vec<Error>) {
 
 fn short_form(text: &str) {
     // Here an error may have nothing to add to what the caller prints.
-    if let Ok(ParsedCompat::New { label, .. }) = qemu_chr_parse_compat("label", text) {
-        assert_eq!(label, "label");
+    if let Ok(ParsedCompat::New { opts, .. }) = qemu_chr_parse_compat("label", text) {
+        assert_eq!(opts.id(), Some("label"));
     }
 }
 

@@ -31,8 +31,7 @@ pub fn json_stream(data: &[u8]) {
     }
 }
 
-/// All outcomes of the stream, as text: an infinity is equal to itself, and
-/// a minus zero is not a zero.
+/// All outcomes of the stream.
 fn parse(limits: JsonLimits, pieces: &[&[u8]]) -> Outcomes {
     let mut parser = JsonMessageParser::new(limits);
     let mut outcomes = Outcomes::new();

@@ -390,8 +390,13 @@ impl<S: Program> Play<S> {
             let chr = qmonitor::chardev::ChardevHost::chardevs(rt).get(peer.chardev());
             chr.is_some_and(|chr| chr.is_open())
         };
+        if is_open(&self.rt) {
+            // It is not read before it has taken what it is owed.
+            peer.limit(&mut self.rt, usize::MAX);
+            self.settle();
+        }
         while is_open(&self.rt) && self.rt.exit_requested().is_none() {
-            // It was not read while it did not read or had a command under way.
+            // Nor while it has a command under way.
             let held = self.rt.state.held().and_then(|held| held.0.pop_front());
             let said = peer.output(&mut self.rt);
             assert!(

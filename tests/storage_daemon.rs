@@ -109,6 +109,11 @@ fn what_this_program_has_not_is_refused() {
             "testdev,id=t",
             "'testdev' is not a valid char driver name",
         ),
+        (
+            "--object",
+            "monitor-hmp,id=m,chardev=a",
+            "invalid object type: monitor-hmp",
+        ),
         ("--monitor", "a,bogus=1", "Parameter 'bogus' is unexpected"),
         (
             "--monitor",

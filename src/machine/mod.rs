@@ -107,6 +107,9 @@ pub struct Machine {
     pub run: RunStates,
     /// What `qmp-test` was given last.
     pub test_value: Option<i64>,
+    /// The types of objects that users can make, if these are not all there are
+    /// ([`objects::user_creatable_types`]).
+    pub user_types: Option<&'static [&'static str]>,
     /// Where the log goes.
     log: hmp_log::LogFile,
     /// Its network back ends.
@@ -155,6 +158,7 @@ impl Machine {
             uuid: options.uuid,
             run: RunStates::new(options.actions, !options.stopped, options.preconfig),
             test_value: None,
+            user_types: None,
             log: hmp_log::LogFile::default(),
             net: net::Network::default(),
             migration: migration::Migration::default(),

@@ -17,6 +17,7 @@ pub(super) fn print_and_end(
     opt: Opt,
     arg: Option<&str>,
     backends: &[&str],
+    user_types: &[&str],
 ) -> Option<ExitCode> {
     let help = arg.is_some_and(|a| matches!(a, "help" | "?"));
     let mut status = ExitCode::SUCCESS;
@@ -29,10 +30,7 @@ pub(super) fn print_and_end(
             status = options.as_ref().map_or(status, |_| ExitCode::FAILURE);
             options.or_else(|| backend_help(arg?, backends))?
         }
-        Opt::Object if help => list(
-            "List of user creatable objects:",
-            &super::objects::user_creatable_types(),
-        ),
+        Opt::Object if help => list("List of user creatable objects:", user_types),
         Opt::Machine if help => super::board::machine_help(),
         Opt::Accel if help => "Accelerators supported in QEMU binary:\ntcg\n".to_owned(),
         Opt::Cpu if help => super::cpu::models::help(),

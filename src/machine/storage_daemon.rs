@@ -61,6 +61,21 @@ const BACKENDS: &[&str] = &[
     "udp", "file", "pty",
 ];
 
+/// Those of QEMU's, and QMP monitors as objects.
+const OBJECT_TYPES: &[&str] = &[
+    "authz-list",
+    "authz-simple",
+    "iothread",
+    "main-loop",
+    "monitor-qmp",
+    "secret",
+    "thread-context",
+    "throttle-group",
+    "tls-creds-anon",
+    "tls-creds-psk",
+    "tls-creds-x509",
+];
+
 /// What an option is for.
 #[derive(Clone, Copy)]
 enum Use {
@@ -141,7 +156,8 @@ fn start(program: &str, args: &[String], reporter: &Reporter) -> Result<Start, F
     let mut pidfile = None;
     for step in steps {
         let item = step?;
-        if let Some(status) = print_and_end(program, item.opt, Some(&item.arg), BACKENDS) {
+        let arg = Some(item.arg.as_str());
+        if let Some(status) = print_and_end(program, item.opt, arg, BACKENDS, OBJECT_TYPES) {
             return Ok(Start::Done(status));
         }
         report_about(&mut rt, reporter, item.location.as_ref());
@@ -176,7 +192,8 @@ fn start(program: &str, args: &[String], reporter: &Reporter) -> Result<Start, F
 }
 
 fn make_runtime() -> Result<Runtime<Machine>, Error> {
-    let machine = Machine::new(MachineOptions::default());
+    let mut machine = Machine::new(MachineOptions::default());
+    machine.user_types = Some(OBJECT_TYPES);
     let mut rt =
         Runtime::new(machine).map_err(|e| Error::from_io("the main loop cannot be made", &e))?;
     super::commands::register(&mut rt);

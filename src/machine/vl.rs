@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use super::char_options::{report_about, CharOptions};
 use super::cli::{self, Opt};
 use super::hardware::Hardware;
+use super::objects::user_creatable_types;
 use super::print::print_and_end;
 use super::readconfig::{qemu_config_foreach, Group};
 use super::report::{Location, Reporter};
@@ -229,10 +230,12 @@ fn option_of(group: &Group) -> Result<(Opt, String), Error> {
 fn start(program: &str, args: &[String], reporter: &mut Reporter) -> Result<Start, Failure> {
     let mut options = Options::default();
     let mut words = cli::parse(args)?;
+    let types = user_creatable_types();
     // Wherever they stand, so that what the others do can be traced.
     words.sort_by_key(|(opt, _)| *opt != Opt::Trace);
     for (opt, arg) in words {
-        if let Some(status) = print_and_end(program, opt, arg.as_deref(), CHARDEV_BACKENDS) {
+        if let Some(status) = print_and_end(program, opt, arg.as_deref(), CHARDEV_BACKENDS, &types)
+        {
             return Ok(Start::Done(status));
         }
         let name = cli::name(opt);

@@ -124,8 +124,9 @@ impl Machine {
                 ),
             );
         }
+        let offered = |name| self.user_types.is_none_or(|types| types.contains(&name));
         let class = find_type(&typename)
-            .filter(|class| class.user_creatable)
+            .filter(|class| class.user_creatable && offered(class.name))
             .ok_or_else(|| Error::new(format!("invalid object type: {typename}")))?;
         let id = self.object_new(class);
         let result = self.object_setup(id, class, &name, options, policy);

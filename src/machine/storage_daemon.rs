@@ -2,7 +2,7 @@
 //! (`storage-daemon/qemu-storage-daemon.c`), reduced to what this crate has of it.
 //!
 //! It has no machine that runs, no HMP and no events of a machine; of its commands
-//! those exist that are also here. Unlike those of [`vl`](super::vl), options are
+//! those exist that are also here. Unlike those of [`vl`], options are
 //! carried out strictly in the order of the command line, each with two dashes: a
 //! monitor's chardev comes before the monitor. Only the way they are written is
 //! looked at first, and whether the program goes to the background.

@@ -255,13 +255,14 @@ fn mux_chr_read<H: ChardevHost>(h: &mut H, id: ChardevId, buf: &[u8]) {
     }
 }
 
-/// Where the byte is first. Bulk input hardly ever has it, and `contains` looks at
-/// many bytes at a time where `position` looks at one.
+/// Where the byte is first. Bulk input hardly ever has it, and a loop that does not
+/// end early within a piece is compiled to look at many bytes at a time.
 fn find(bytes: &[u8], byte: u8) -> Option<usize> {
-    match bytes.contains(&byte) {
-        true => bytes.iter().position(|b| *b == byte),
-        false => None,
-    }
+    const PIECE: usize = 256;
+    let has = |piece: &[u8]| piece.iter().fold(false, |found, b| found | (*b == byte));
+    let start = PIECE * bytes.chunks(PIECE).position(has)?;
+    let within = bytes[start..].iter().position(|b| *b == byte)?;
+    Some(start + within)
 }
 
 /// Gives text to the focused front end, which may be another one by the time that it is

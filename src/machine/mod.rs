@@ -103,13 +103,13 @@ pub struct Machine {
     pub name: String,
     /// Its identifier; zero if it has none.
     pub uuid: Uuid,
+    /// The types of objects that users can make, if these are not all there are
+    /// ([`objects::user_creatable_types`]).
+    pub user_types: Option<&'static [&'static str]>,
     /// What it is doing.
     pub run: RunStates,
     /// What `qmp-test` was given last.
     pub test_value: Option<i64>,
-    /// The types of objects that users can make, if these are not all there are
-    /// ([`objects::user_creatable_types`]).
-    pub user_types: Option<&'static [&'static str]>,
     /// Where the log goes.
     log: hmp_log::LogFile,
     /// Its network back ends.
@@ -156,9 +156,9 @@ impl Machine {
             class: options.class,
             name: options.name,
             uuid: options.uuid,
+            user_types: None,
             run: RunStates::new(options.actions, !options.stopped, options.preconfig),
             test_value: None,
-            user_types: None,
             log: hmp_log::LogFile::default(),
             net: net::Network::default(),
             migration: migration::Migration::default(),

@@ -312,6 +312,8 @@ impl<S: Program> Play<S> {
                 let harmless = client.note_requests(&bytes);
                 peer.send(&mut self.rt, &bytes[..harmless]);
                 if harmless < bytes.len() {
+                    // A number or a word is complete only with what follows it.
+                    peer.send(&mut self.rt, b"\n");
                     return false;
                 }
             }

@@ -1,9 +1,10 @@
 //! The program: from a command line to a running loop (QEMU's `system/vl.c`).
 //!
 //! Options are read first and carried out in a fixed order, whatever their
-//! order on the command line: settings, the log, objects, chardevs, serial
-//! ports, objects that use chardevs, monitors, the machine. So a monitor may name a chardev that comes
-//! later, and one wrong option leaves nothing behind.
+//! order on the command line: settings, objects, chardevs, network and block
+//! nodes, ports, objects that use chardevs, the board, monitors, devices. So a
+//! monitor may name a chardev that comes later, and one wrong option leaves
+//! nothing behind.
 
 use std::process::ExitCode;
 

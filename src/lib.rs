@@ -16,6 +16,8 @@ pub mod main_loop;
 pub mod monitor;
 pub mod qapi;
 #[cfg(feature = "runtime")]
+mod sys;
+#[cfg(feature = "runtime")]
 pub mod trace;
 
 #[cfg(feature = "runtime")]

@@ -137,7 +137,6 @@ mod order;
 mod outer;
 mod signal;
 mod slots;
-mod sys;
 mod timer;
 mod turn;
 mod watch;
@@ -150,13 +149,13 @@ use std::io;
 use std::os::fd::RawFd;
 use std::rc::Rc;
 
+pub use crate::sys::{fork_process, own_fd, own_inherited_fd};
 pub use bh::{BhHandle, BhId};
 pub use clock::{ClockType, TimeSource};
 pub use condition::Condition;
 pub use counters::Counters;
 pub use fdmon::{FdmonKind, FdmonPolicy};
 pub use signal::{Signal, SignalInfo};
-pub use sys::{fork_process, own_fd, own_inherited_fd};
 pub use timer::TimerId;
 pub use turn::main_loop_wait;
 pub use watch::{Flow, SharedFd, Watch, WatchId};
@@ -246,7 +245,7 @@ impl<H> MainLoop<H> {
     ///
     /// As [`new`](Self::new).
     pub fn with_time(time: TimeSource) -> io::Result<Self> {
-        sys::ignore_sigpipe();
+        crate::sys::ignore_sigpipe();
         Ok(Self {
             watches: Slots::new(),
             closed: Vec::new(),

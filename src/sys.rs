@@ -10,11 +10,11 @@ use nix::fcntl::{fcntl, FcntlArg, FdFlag};
 use nix::sys::signal::{sigaction, SaFlags, SigAction, SigHandler, SigSet, Signal};
 use polling::{Event, PollMode, Poller};
 
-use super::watch::SharedFd;
+use crate::main_loop::SharedFd;
 
 /// Registers an fd, level-triggered. The caller keeps a share of it until it
 /// has deleted the registration, or dropped the poller.
-pub(super) fn register(poller: &Poller, fd: &SharedFd, event: Event) -> io::Result<()> {
+pub(crate) fn register(poller: &Poller, fd: &SharedFd, event: Event) -> io::Result<()> {
     let number = fd.as_fd().as_raw_fd();
     // SAFETY: the number is open now, as `fd` is borrowed, and the entry of the
     // fd table that holds the share is only dropped after its deregistration.
@@ -22,7 +22,7 @@ pub(super) fn register(poller: &Poller, fd: &SharedFd, event: Event) -> io::Resu
 }
 
 /// Registers an fd that lives as long as the loop, which owns the poller too.
-pub(super) fn register_wake(poller: &Poller, fd: &impl AsFd, key: usize) -> io::Result<()> {
+pub(crate) fn register_wake(poller: &Poller, fd: &impl AsFd, key: usize) -> io::Result<()> {
     let number = fd.as_fd().as_raw_fd();
     // SAFETY: the number is open now, as `fd` is borrowed; the loop drops its
     // poller before the eventfd.
@@ -78,7 +78,7 @@ fn fd_flags(number: RawFd) -> io::Result<FdFlag> {
 /// kill the process: `SIGPIPE` is ignored if it has its default action, and left
 /// alone if the program chose one. Rust's own start-up code does the same, but
 /// not in a program whose `main` is C.
-pub(super) fn ignore_sigpipe() {
+pub(crate) fn ignore_sigpipe() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let ignore = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
@@ -117,7 +117,7 @@ pub fn fork_process() -> io::Result<bool> {
 /// Stands for an fd that was closed behind the back of what owns it, as can
 /// happen to standard input.
 #[cfg(test)]
-pub(super) struct ClosedFd;
+pub(crate) struct ClosedFd;
 
 #[cfg(test)]
 impl AsFd for ClosedFd {

@@ -9,6 +9,8 @@
 //! built so that none of this needs a thought on the caller's side.
 //!
 //! ```
+//! use std::time::Duration;
+//!
 //! use qmonitor::main_loop::{main_loop_wait, ClockType, Host, MainLoop};
 //!
 //! struct App {
@@ -30,8 +32,7 @@
 //! let timer = app.main_loop.timer_new(ClockType::Realtime, "tick", |app: &mut App| {
 //!     app.ticks += 1;
 //! });
-//! let now = app.main_loop.clock_get_ns(ClockType::Realtime);
-//! app.main_loop.timer_mod(timer, now + 1_000_000); // in a millisecond
+//! app.main_loop.timer_mod_in(timer, Duration::from_millis(1));
 //! while app.ticks == 0 {
 //!     main_loop_wait(&mut app, None)?;
 //! }

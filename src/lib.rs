@@ -22,6 +22,8 @@ pub mod trace;
 
 #[cfg(feature = "runtime")]
 pub use monitor::Runtime;
+#[cfg(feature = "runtime")]
+pub use sys::InheritedFds;
 
 #[cfg(all(test, feature = "runtime"))]
 #[path = "../tests/common/fd_guard.rs"]

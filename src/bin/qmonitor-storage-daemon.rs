@@ -3,9 +3,14 @@
 
 use std::process::ExitCode;
 
+use qmonitor::InheritedFds;
+
+#[allow(unsafe_code)]
 fn main() -> ExitCode {
+    // SAFETY: nothing has been opened yet.
+    let inherited = unsafe { InheritedFds::at_start() };
     let args: Vec<String> = std::env::args_os()
         .map(|arg| arg.to_string_lossy().into_owned())
         .collect();
-    qmonitor::machine::storage_daemon::main(&args)
+    qmonitor::machine::storage_daemon::main(&args, inherited)
 }

@@ -150,7 +150,6 @@ use std::io;
 use std::os::fd::RawFd;
 use std::rc::Rc;
 
-pub use crate::sys::{fork_process, own_fd, own_inherited_fd};
 pub use bh::{BhHandle, BhId};
 pub use clock::{ClockType, TimeSource};
 pub use condition::Condition;

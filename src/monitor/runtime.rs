@@ -9,6 +9,7 @@ use super::dispatcher::Dispatcher;
 use super::events::EventState;
 use super::fds::Fdsets;
 use super::hmp::context::HmpTables;
+use super::hmp_qmp;
 use super::options::OptionGroup;
 use super::qmp::MonitorQmp;
 use super::table::{Monitor, MonitorId, Monitors};
@@ -197,6 +198,8 @@ impl<S: 'static> Runtime<S> {
             rt.cap_negotiation_commands.register(command);
         }
         rt.add_schema(&super::schema::QAPI_SCHEMA);
+        rt.hmp.add_common_commands();
+        rt.hmp.table.add(hmp_qmp::QMP, hmp_qmp::hmp_qmp);
         Ok(rt)
     }
 

@@ -5,7 +5,7 @@
 //! perfect order: output, prompt, echo of the next line. (QEMU gets the same
 //! order by reading one byte at a time between commands.)
 
-use super::context::{run_line, Hmp};
+use super::context::run_line;
 use super::{find_completion, CompletionScope, Readline, ReadlineEvent};
 use crate::chardev::{
     qemu_chr_fe_is_terminal, qemu_chr_fe_keeps_writes_apart, qemu_chr_fe_set_handlers,
@@ -350,6 +350,3 @@ impl MonitorHmp {
         }
     }
 }
-
-/// The function of a command.
-pub type HmpHandler<S> = fn(&mut Hmp<'_, S>, &super::HmpArgs);

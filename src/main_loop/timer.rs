@@ -187,6 +187,16 @@ impl<H> MainLoop<H> {
         self.timers.arm(id.0, deadline_ns)
     }
 
+    /// Arms a timer for a time from now on its clock.
+    pub fn timer_mod_in(&mut self, id: TimerId, delay: Duration) -> bool {
+        let Some(timer) = self.timers.get_mut(id.0) else {
+            return false;
+        };
+        let now = self.clocks.get_ns(timer.clock);
+        let delay = i64::try_from(delay.as_nanos()).unwrap_or(i64::MAX);
+        self.timer_mod(id, now.saturating_add(delay))
+    }
+
     /// Disarms a timer. False if it was not armed.
     pub fn timer_del(&mut self, id: TimerId) -> bool {
         self.timers.disarm(id.0)

@@ -13,6 +13,7 @@ use super::fe::{BackendChange, CharFrontend, CharHandlers};
 use super::host::ChardevHost;
 use super::watch::Watches;
 use crate::main_loop::SharedFd;
+use crate::sys::InheritedFds;
 
 /// What a front end is told about its chardev (QEMU's `QEMUChrEvent`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -272,6 +273,7 @@ pub struct Chardevs<H> {
     /// The kinds of back ends that can be made; see
     /// [`set_backends`](Self::set_backends).
     backends: &'static [&'static str],
+    inherited_fds: InheritedFds,
     read_buf: Vec<u8>,
 }
 
@@ -291,6 +293,7 @@ impl<H> Chardevs<H> {
             mux_open_suspended: false,
             term_escape_char: 1,
             backends: CHARDEV_BACKENDS,
+            inherited_fds: InheritedFds::default(),
             read_buf: Vec::new(),
         }
     }
@@ -306,6 +309,17 @@ impl<H> Chardevs<H> {
     /// that a QEMU was built without.
     pub fn set_backends(&mut self, backends: &'static [&'static str]) {
         self.backends = backends;
+    }
+
+    /// The inherited descriptors that may still be taken by number.
+    pub fn inherited_fds_mut(&mut self) -> &mut InheritedFds {
+        &mut self.inherited_fds
+    }
+
+    /// Lets inherited descriptors be taken by number
+    /// (`-chardev socket,fd=N`). Without this each number is refused.
+    pub fn set_inherited_fds(&mut self, fds: InheritedFds) {
+        self.inherited_fds = fds;
     }
 
     /// How many there are.

@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use super::clock::{ClockType, Clocks};
+use super::clock::{saturating_ns, ClockType, Clocks};
 use super::slots::{Id, Slots};
 use super::MainLoop;
 
@@ -96,6 +96,14 @@ impl<H> Timers<H> {
         let at = list.partition_point(|(other, _)| *other > arming);
         list.insert(at, (arming, id));
         true
+    }
+
+    pub(super) fn arm_in(&mut self, id: Id, delay: Duration, clocks: &Clocks) -> bool {
+        let Some(timer) = self.slots.get(id) else {
+            return false;
+        };
+        let now = clocks.get_ns(timer.clock);
+        self.arm(id, now.saturating_add(saturating_ns(delay)))
     }
 
     pub(super) fn disarm(&mut self, id: Id) -> bool {
@@ -187,14 +195,10 @@ impl<H> MainLoop<H> {
         self.timers.arm(id.0, deadline_ns)
     }
 
-    /// Arms a timer for a time from now on its clock.
+    /// Arms a timer for `delay` from now on its clock, instead of any other time
+    /// it was armed for.
     pub fn timer_mod_in(&mut self, id: TimerId, delay: Duration) -> bool {
-        let Some(timer) = self.timers.get_mut(id.0) else {
-            return false;
-        };
-        let now = self.clocks.get_ns(timer.clock);
-        let delay = i64::try_from(delay.as_nanos()).unwrap_or(i64::MAX);
-        self.timer_mod(id, now.saturating_add(delay))
+        self.timers.arm_in(id.0, delay, &self.clocks)
     }
 
     /// Disarms a timer. False if it was not armed.

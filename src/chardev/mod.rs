@@ -43,6 +43,7 @@
 //! | `table` | [`Chardevs`], [`ChardevClass`] |
 //! | `fe` | what a front end calls: `qemu_chr_fe_*` |
 //! | `be` | what a backend calls: `qemu_chr_be_*` |
+//! | `watch` | what a chardev waits for: [`chr_set_watch`] |
 //! | `manage` | adding, changing and removing |
 //! | `net`, `resolve`, `address`, `files` | sockets and files, with QEMU's error texts |
 //! | `socket`, `socket_io`, `socket_client`, `socket_clients`, `socket_tls` | the socket backend: life, bytes, connecting, serving several, TLS |
@@ -86,6 +87,7 @@ pub mod telnet;
 mod testdev;
 mod tls;
 mod udp;
+mod watch;
 pub mod websocket;
 
 pub use be::{
@@ -118,6 +120,7 @@ pub use table::{
 };
 pub use tls::{no_authz, no_tls_credentials};
 pub use tls::{TlsCreds, TlsCredsX509, TlsEndpoint};
+pub use watch::{chr_has_watch, chr_set_watch, WatchSlot};
 
 /// The most bytes a backend reads and hands over in one go.
 pub const CHR_READ_BUF_LEN: usize = 64 * 1024;

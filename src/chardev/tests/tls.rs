@@ -4,8 +4,8 @@ use std::io::ErrorKind;
 use std::net::{Shutdown, TcpListener, TcpStream};
 
 use super::*;
-use crate::chardev::tls::testing::Pki;
-use crate::chardev::tls::TlsChannel;
+use crate::chardev::codec::tls::testing::Pki;
+use crate::chardev::codec::tls::TlsChannel;
 
 use ChrEvent::*;
 

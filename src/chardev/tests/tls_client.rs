@@ -4,7 +4,7 @@ use std::net::{TcpListener, TcpStream};
 
 use super::tls::Peer;
 use super::*;
-use crate::chardev::tls::testing::Pki;
+use crate::chardev::codec::tls::testing::Pki;
 
 use ChrEvent::*;
 

@@ -25,12 +25,12 @@ use std::rc::Rc;
 
 use nix::sys::socket::{recv, MsgFlags};
 
-use super::config::SocketAddress;
-use super::host::{ChardevHost, ChardevReport};
-use super::socket::{connection, state, tcp_chr_connect, tcp_chr_disconnect, SocketChardev};
-use super::socket_io::{flush, tcp_chr_handshake, tcp_chr_update_read_handler};
-use super::table::ChardevId;
-use super::tls::TlsChannel;
+use super::io::{flush, tcp_chr_handshake, tcp_chr_update_read_handler};
+use super::{connection, state, tcp_chr_connect, tcp_chr_disconnect, SocketChardev};
+use crate::chardev::codec::tls::TlsChannel;
+use crate::chardev::config::SocketAddress;
+use crate::chardev::host::{ChardevHost, ChardevReport};
+use crate::chardev::table::ChardevId;
 use crate::main_loop::SharedFd;
 use crate::qapi::error::strerror;
 use crate::qapi::Error;
@@ -195,7 +195,7 @@ fn report<H: ChardevHost>(h: &mut H, id: ChardevId, reason: &str) {
         return;
     }
     let peer = connection(h, id).map_or(String::new(), |c| c.filename.clone());
-    let label = super::table::label(h, id);
+    let label = crate::chardev::table::label(h, id);
     let text = format!("TLS failed on character device {label} ({peer}): {reason}");
     h.chardev_report(ChardevReport::Error, &text);
 }

@@ -271,7 +271,7 @@ pub(super) fn tcp_chr_websock_handshake<H: ChardevHost>(h: &mut H, id: ChardevId
     // Take what was looked at, but nothing behind the request.
     match &mut c.tls {
         None => drop(recv(fd, &mut request[before..end], MsgFlags::empty())),
-        Some(tls) => tls.channel.consume(end - before),
+        Some(tls) => drop(tls.plain.drain(..end - before)),
     }
     request.truncate(end);
     if !request.ends_with(REQUEST_END) && request.len() < MAX_REQUEST {
@@ -296,10 +296,7 @@ pub(super) fn tcp_chr_websock_handshake<H: ChardevHost>(h: &mut H, id: ChardevId
 fn tcp_chr_hup<H: ChardevHost>(h: &mut H, id: ChardevId) {
     let Some(c) = connection(h, id) else { return };
     let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
-    let decrypted = c
-        .tls
-        .as_ref()
-        .is_some_and(|t| !t.channel.plain().is_empty());
+    let decrypted = c.tls.as_ref().is_some_and(|t| !t.plain.is_empty());
     let input_left = c.read_watch.is_some()
         && (decrypted || matches!(recv(c.fd.as_raw_fd(), &mut [0], flags), Ok(1..)));
     let reads = c.reads;

@@ -139,7 +139,7 @@ fn backend_class<H: ChardevHost>(backend: &ChardevBackend) -> ChardevClass<H> {
     match backend {
         ChardevBackend::Null => super::null::char_null_class(),
         ChardevBackend::Socket(config) if config.max_clients > 1 => {
-            super::socket_clients::char_socket_server_class()
+            super::socket::char_socket_server_class()
         }
         ChardevBackend::Socket(_) => super::socket::char_socket_class(),
         ChardevBackend::Stdio(_) => super::stdio::char_stdio_class(),

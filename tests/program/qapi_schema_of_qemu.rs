@@ -11,13 +11,10 @@ use std::collections::BTreeMap;
 use qmonitor_qapi::schema;
 use serde_json::Value;
 
-mod common;
-#[allow(dead_code, unused_imports)] // each user needs a part
-mod recorded_schema;
-
-use common::places::{conformance, root};
-use common::Server;
-use recorded_schema::canonical;
+use crate::canonical::canonical;
+use crate::common::places::root;
+use crate::common::recordings::conformance;
+use crate::common::Server;
 
 /// What this program has and QEMU has not.
 const OWN: &[&str] = &["qmp-test"];
@@ -26,7 +23,7 @@ const OWN: &[&str] = &["qmp-test"];
 const LESS: &[&str] = &["blockdev-add", "netdev_add"];
 
 /// `NAME DIGEST` for all commands and events of QEMU.
-const DIGESTS: &str = include_str!("recorded_schema/qemu-10.0.2.digests");
+const DIGESTS: &str = include_str!("../recorded_schema/qemu-10.0.2.digests");
 
 fn recording() -> Option<Vec<Value>> {
     let base = conformance();

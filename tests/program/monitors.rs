@@ -1,8 +1,6 @@
 //! Monitors that come and go, serve several clients, and are left by them: as
 //! the users of the program see it.
 
-mod common;
-
 use std::fs::File;
 use std::io::{IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -11,7 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use common::{run, Client, Server};
+use crate::common::{run, Client, Server};
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use nix::sys::socket::{sendmsg, setsockopt, sockopt, ControlMessage, MsgFlags};
 use nix::sys::stat::Mode;

@@ -1,11 +1,9 @@
 //! Many clients, one after the other and all at once.
 
-mod common;
-
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 
-use common::Server;
+use crate::common::Server;
 
 /// Resident memory, in kB, by which a server may differ from itself: what an
 /// allocator keeps.

@@ -5,8 +5,6 @@
 //! fault, or, where its bytes cannot be had or sent, its connection is closed; the
 //! next client is served; the program lives, does not spin, and ends in order.
 
-mod common;
-
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -16,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use common::Server;
+use crate::common::Server;
 
 /// What each call of a session may fail with. A call that is made and is not
 /// listed here fails the test.

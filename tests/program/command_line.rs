@@ -1,10 +1,8 @@
 //! The program's options: a wrong one gives one line that names it.
 
-mod common;
-
 use std::path::Path;
 
-use common::{run, Client, Server};
+use crate::common::{run, Client, Server};
 
 #[track_caller]
 fn refused(args: &[&str]) -> String {

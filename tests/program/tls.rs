@@ -1,12 +1,10 @@
 //! The program on a network: monitors over TLS, asked with OpenSSL's client.
 
-mod common;
-
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use common::{Client, Server};
+use crate::common::{run, Client, Server};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose,
@@ -150,7 +148,7 @@ fn credentials_that_are_no_good_end_the_program_with_a_line() {
     std::fs::remove_file(dir.path().join("server-key.pem")).unwrap();
     let place = dir.path().display();
     let creds = format!("tls-creds-x509,id=tls0,endpoint=server,dir={place}");
-    let out = common::run(&["-object", &creds]);
+    let out = run(&["-object", &creds]);
     assert_eq!(out.status.code(), Some(1));
     let err = String::from_utf8(out.stderr).unwrap();
     let text = format!(

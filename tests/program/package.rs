@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::places::root;
+use crate::common::places::root;
 
 /// A package with a build script that compiles one schema.
 pub struct Package {

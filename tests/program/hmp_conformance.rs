@@ -7,9 +7,6 @@
 //! `$QMONITOR_CONFORMANCE/hmp` or `../shared/conformance/hmp`; without them
 //! there is nothing to check and the tests say so.
 
-#[path = "common/places.rs"]
-mod places;
-
 use std::collections::VecDeque;
 use std::path::PathBuf;
 
@@ -242,7 +239,7 @@ fn handler(name: &str) -> Handler {
 }
 
 fn directory() -> Option<PathBuf> {
-    let base = places::conformance();
+    let base = crate::common::recordings::conformance();
     Some(base.join("hmp")).filter(|path| path.is_dir())
 }
 

@@ -1,8 +1,6 @@
 //! Chardevs and monitors as the command line and configuration files ask for them.
 
-mod common;
-
-use common::{run, Server};
+use crate::common::{run, Server};
 use std::process::Output;
 
 /// Exit status, standard output and standard error of the program, the latter with

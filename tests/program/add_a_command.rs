@@ -1,14 +1,12 @@
 //! docs/add-a-command.md, held against the tree and carried out.
 
-mod common;
-
 use std::path::Path;
 
-use common::package::Package;
-use common::places::root;
-use common::{Client, Server};
+use crate::common::places::root;
+use crate::common::{Client, Server};
+use crate::package::Package;
 
-const PAGE: &str = include_str!("../docs/add-a-command.md");
+const PAGE: &str = include_str!("../../docs/add-a-command.md");
 
 /// A place in a file that a step of the page changes. Of the page's diffs only
 /// additions are needed.

@@ -1,8 +1,6 @@
 //! QMP over a unix socket, as a client sees it.
 
-mod common;
-
-use common::{Client, Server};
+use crate::common::{Client, Server};
 use serde_json::json;
 
 #[test]

@@ -5,6 +5,8 @@
 //! `$QMONITOR_CONFORMANCE/qapi` or `../shared/conformance/qapi`; without them
 //! there is nothing to compare with and the tests say so.
 
+use std::marker::PhantomData;
+
 use qmonitor::qapi::dispatch::{qmp_find_command, DispatchEnv};
 use qmonitor::qapi::json::{qobject_from_json, qobject_to_json, JsonWriter};
 use qmonitor::qapi::visit::{keyval_parse, InputVisitor, QapiType};
@@ -16,14 +18,9 @@ mod arguments {
     include!(concat!(env!("OUT_DIR"), "/test-arguments.rs"));
 }
 
-mod generated_kinds;
-#[path = "common/places.rs"]
-mod places;
-
 /// What handlers are given.
 pub struct Context<S> {
-    /// The embedder's state.
-    pub state: S,
+    state: PhantomData<S>,
     /// The policy in force.
     pub policy: CompatPolicy,
     /// The events emitted.
@@ -31,9 +28,10 @@ pub struct Context<S> {
 }
 
 impl<S> Context<S> {
-    fn new(state: S, policy: CompatPolicy) -> Self {
+    /// No event yet.
+    pub fn new(policy: CompatPolicy) -> Self {
         Context {
-            state,
+            state: PhantomData,
             policy,
             events: Vec::new(),
         }
@@ -92,7 +90,7 @@ accept! {
 }
 
 fn recorded(file: &str) -> Vec<QDict> {
-    let base = places::conformance();
+    let base = crate::recordings::conformance();
     let path = base.join("qapi").join(file);
     let Ok(text) = std::fs::read(&path) else {
         eprintln!("skipped: no {}", path.display());
@@ -142,7 +140,7 @@ fn arguments_are_accepted_or_refused_as_by_qemu() {
         let mut call = Call::new(args, CompatPolicy::default(), &mut out);
         match command.func {
             QmpCommandFunc::Immediate(func) => {
-                func(&mut Context::new(AcceptAll, call.policy()), &mut call)?;
+                func(&mut Context::<AcceptAll>::new(call.policy()), &mut call)?;
                 assert_eq!(out.as_bytes(), b"{}");
                 Ok(())
             }

@@ -1,14 +1,12 @@
 //! What `-trace` prints: the session of docs/trace.md, compared with that page.
 
-mod common;
-
 use std::cell::Cell;
 
-use common::Server;
+use crate::common::Server;
 use qmonitor::{trace, trace_event};
 use serde_json::json;
 
-const PAGE: &str = include_str!("../docs/trace.md");
+const PAGE: &str = include_str!("../../docs/trace.md");
 
 /// The page's code blocks in a language, put together.
 fn blocks(language: &str) -> String {

@@ -10,14 +10,11 @@ use std::time::{Duration, Instant};
 use qmonitor_qapi::schema::{self, dump, introspect, Schema, SchemaDirs, SchemaError};
 use serde_json::Value;
 
-#[path = "common/places.rs"]
-mod places;
-#[allow(dead_code, unused_imports)] // each user needs a part
-mod recorded_schema;
-use recorded_schema::{canonical, to_schema};
+use crate::canonical::canonical;
+use crate::recorded_schema::to_schema;
 
 fn conformance() -> Option<PathBuf> {
-    let base = places::conformance();
+    let base = crate::recordings::conformance();
     let directory = base.join("qapi");
     if directory.is_dir() {
         return Some(directory);

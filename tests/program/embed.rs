@@ -1,11 +1,9 @@
 //! The library in other programs: the examples as an outside package.
 
-mod common;
-
 use std::io::{BufRead, BufReader, Write};
 
-use common::package::Package;
-use common::{Client, Server};
+use crate::common::{Client, Server};
+use crate::package::Package;
 use serde_json::json;
 
 /// Builds the examples as an outside package that has their own manifest.

@@ -1,14 +1,12 @@
 //! Descriptors from the outside. Over the monitor's socket: which request gets
 //! which, and that none is left over. And those that the program inherits.
 
-mod common;
-
 use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 
-use common::{Client, Server};
+use crate::common::{Client, Server};
 use nix::fcntl::{fcntl, FcntlArg, FdFlag};
 use serde_json::json;
 

@@ -10,7 +10,7 @@ use qmonitor::qapi::{Call, CompatPolicy, CompatPolicyInput, CompatPolicyOutput, 
 use qmonitor::qapi::{QObject, QmpCommandFunc, QmpCommandList, RawResponder, ReplyPort, Responder};
 use qmonitor_qapi::schema::{self, introspect};
 
-use super::Context;
+use crate::generated::Context;
 
 mod kinds {
     include!(concat!(env!("OUT_DIR"), "/test-kinds.rs"));
@@ -117,7 +117,7 @@ fn call_with(policy: CompatPolicy, name: &str, args: &str) -> Result<String, Str
         panic!("arguments must be an object");
     };
     let mut out = JsonWriter::new(false);
-    let mut rt = Context::new(Echo, policy);
+    let mut rt = Rt::new(policy);
     let mut call = Call::new(args, policy, &mut out);
     let result = match command.func {
         QmpCommandFunc::Immediate(func) => func(&mut rt, &mut call),
@@ -408,7 +408,7 @@ fn events_carry_what_policy_leaves_of_them() {
         must: "m".into(),
         kept: Some(2),
     };
-    let mut rt = Context::new(Echo, HIDING);
+    let mut rt = Rt::new(HIDING);
     qapi_event_send_nothing(&mut rt);
     qapi_event_send_old_things(&mut rt, Some(old), 5, None);
     let flat: Flat = from_qobject(json(r#"{"level": "none"}"#)).unwrap();

@@ -18,18 +18,14 @@ use qmonitor_qapi::codegen::rust::{generate, Options};
 use qmonitor_qapi::schema;
 use serde_json::Value;
 
-#[path = "common/places.rs"]
-mod places;
-#[allow(dead_code)] // one direction is enough here
-mod recorded_schema;
-use recorded_schema::{documented, to_schema};
+use crate::recorded_schema::{documented, to_schema};
 
 fn recording() -> Option<Vec<Value>> {
     if std::env::var_os("QMONITOR_FULL_SCHEMA").is_none() {
         eprintln!("skipped: takes minutes; set QMONITOR_FULL_SCHEMA to run it");
         return None;
     }
-    let base = places::conformance();
+    let base = crate::recordings::conformance();
     let path = base.join("qapi/qemu-10.0.2-none-schema.json");
     let Ok(text) = std::fs::read(&path) else {
         eprintln!("skipped: no {}", path.display());
@@ -41,7 +37,7 @@ fn recording() -> Option<Vec<Value>> {
 
 /// A library package that depends on this one and consists of `text`.
 fn package(directory: &Path, text: &str) {
-    let root = places::root();
+    let root = crate::places::root();
     let manifest = format!(
         "[package]\nname = \"full\"\nversion = \"0.1.0\"\nedition = \"2021\"\n\
          [dependencies]\nqmonitor = {{ path = {root:?} }}\n[workspace]\n"

@@ -1,12 +1,10 @@
 //! What the pages point to is there, and the README's session goes as it says.
 
-mod common;
-
 use std::io::Write;
 use std::path::PathBuf;
 
-use common::places::root;
-use common::Server;
+use crate::common::places::root;
+use crate::common::Server;
 
 /// The targets of the links in a text that are neither addresses nor places
 /// on the same page.
@@ -145,7 +143,7 @@ fn people_see_what_the_pages_show() {
             "-monitor",
             "unix:{dir}/h,server=on,wait=off",
         ]);
-        let mut client = common::Client::connect(&server.path("h"));
+        let mut client = crate::common::Client::connect(&server.path("h"));
         client.until(prompt);
         let steps = human_sessions(page);
         assert!(steps.len() > 3, "{page}");

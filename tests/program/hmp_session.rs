@@ -1,12 +1,10 @@
 //! HMP over a unix socket, as a person at a terminal or a script sees it.
 
-mod common;
-
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use common::{Client, Server};
+use crate::common::{Client, Server};
 use serde_json::json;
 
 const BANNER: &str = "QEMU 10.0.2 monitor - type 'help' for more information\r\n";

@@ -1,12 +1,10 @@
 //! The program `qmonitor-storage-daemon`: its options in their order, its commands,
 //! its end.
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use common::{Client, Server};
+use crate::common::{Client, Server};
 use nix::sys::signal::Signal;
 use serde_json::{json, Value};
 

@@ -2,8 +2,6 @@
 //! emulator with, its questions in its order, and what it insists on in the
 //! answers. `.ci/virsh` lets the real one do the same.
 
-mod common;
-
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixListener;
 
@@ -12,7 +10,7 @@ use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use common::{run, Client, Server};
+use crate::common::{run, Client, Server};
 
 /// A process that is no child of this one. Killed when dropped.
 struct Daemon(Pid);

@@ -1,11 +1,9 @@
 //! Monitors that allow less than everything, or that strangers can reach: as the
 //! users of the program see it.
 
-mod common;
-
 use std::io::Read;
 
-use common::{run, Client, Server};
+use crate::common::{run, Client, Server};
 use serde_json::{json, Value};
 
 #[test]

@@ -13,8 +13,7 @@ use qmonitor_client::{
     QmpCommands, RunState,
 };
 
-mod common;
-use common::Server;
+use crate::common::Server;
 
 /// Only a failing test waits this long.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -4,7 +4,7 @@
 //! That takes minutes, so it is done on demand:
 //!
 //! ```text
-//! QMONITOR_FULL_SCHEMA=1 cargo test --test qapi_full_schema -- --nocapture
+//! QMONITOR_FULL_SCHEMA=1 cargo test --test qapi full_schema -- --nocapture
 //! ```
 //!
 //! The schema is made from QEMU's recorded reply to `query-qmp-schema`, found

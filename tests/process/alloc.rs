@@ -1,5 +1,5 @@
 //! In the long run a turn of the main loop allocates nothing.
-// A counting allocator is unsafe to write; this is a program of its own.
+// A counting allocator is unsafe to write.
 #![allow(unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -92,6 +92,11 @@ fn busy_app(policy: FdmonPolicy) -> App {
 
 #[test]
 fn a_busy_turn_allocates_nothing_in_either_way_of_waiting() {
+    let test = "alloc::a_busy_turn_allocates_nothing_in_either_way_of_waiting";
+    crate::alone(test, count_allocations);
+}
+
+fn count_allocations() {
     for policy in [FdmonPolicy::Poll, FdmonPolicy::Epoll] {
         let mut app = busy_app(policy);
         let mut turns = |count| {

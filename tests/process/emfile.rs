@@ -1,5 +1,4 @@
-//! The main loop of a process that has no fds left. A program of its own, since
-//! the limit is the process's.
+//! The main loop of a process that has no fds left.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -27,6 +26,11 @@ const EMFILE: Option<i32> = Some(nix::errno::Errno::EMFILE as i32);
 
 #[test]
 fn without_fds_to_spare_the_loop_goes_on_with_ppoll_and_upgrades_when_it_can() {
+    let test = "emfile::without_fds_to_spare_the_loop_goes_on_with_ppoll_and_upgrades_when_it_can";
+    crate::alone(test, run_out_of_fds);
+}
+
+fn run_out_of_fds() {
     let mut app = App {
         main_loop: MainLoop::new().unwrap(),
         runs: 0,

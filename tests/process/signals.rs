@@ -1,7 +1,5 @@
-//! Signals that nobody handed to the main loop do not hurt it. A program of its
-//! own: the action of a signal is the process's.
-// What a test of signals has to do is unsafe: set their actions, and send one to
-// a thread.
+//! Signals that were not handed to the main loop do not hurt it.
+// Setting the action of a signal and sending one to a thread is unsafe.
 #![allow(unsafe_code)]
 
 use std::os::unix::thread::JoinHandleExt;
@@ -51,6 +49,11 @@ fn wait_for_handle(policy: FdmonPolicy, handle: &mpsc::Sender<BhHandle>) -> std:
 
 #[test]
 fn a_handled_signal_that_interrupts_the_wait_is_harmless() {
+    let test = "signals::a_handled_signal_that_interrupts_the_wait_is_harmless";
+    crate::alone(test, interrupt_the_wait);
+}
+
+fn interrupt_the_wait() {
     // SAFETY: the handler does nothing but add to an atomic.
     unsafe { signal(Signal::SIGUSR1, SigHandler::Handler(count)) }.unwrap();
     for policy in [FdmonPolicy::Poll, FdmonPolicy::Epoll] {

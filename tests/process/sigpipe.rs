@@ -1,6 +1,6 @@
-//! SIGPIPE does not kill. A test in a program of its own: the loop looks at the
-//! signal's action when the first one is made in a process.
-// What a test of signals has to do is unsafe: set their actions.
+//! SIGPIPE does not kill. The loop looks at the signal's action when a process
+//! makes its first one.
+// Setting the action of a signal is unsafe.
 #![allow(unsafe_code)]
 
 use nix::errno::Errno;
@@ -22,6 +22,11 @@ impl Host for App {
 
 #[test]
 fn a_write_to_a_closed_pipe_fails_and_does_not_kill() {
+    let test = "sigpipe::a_write_to_a_closed_pipe_fails_and_does_not_kill";
+    crate::alone(test, write_to_a_closed_pipe);
+}
+
+fn write_to_a_closed_pipe() {
     // As in a program whose start-up code is C's.
     // SAFETY: SIG_DFL is no handler.
     unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }.unwrap();

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::common::places::root;
 use crate::common::{Client, Server};
-use crate::package::Package;
+use crate::package::{files_below, Package};
 
 const PAGE: &str = include_str!("../../docs/add-a-command.md");
 
@@ -71,25 +71,12 @@ fn added(step: &str, file: &str) -> Vec<String> {
     hunks.map(|h| h.added).collect()
 }
 
-fn files_below(dir: &Path, files: &mut Vec<std::path::PathBuf>) {
-    for entry in std::fs::read_dir(dir).expect("a directory") {
-        let path = entry.expect("an entry").path();
-        match path.is_dir() {
-            true => files_below(&path, files),
-            false => files.push(path),
-        }
-    }
-}
-
 #[test]
 fn the_steps_are_all_there_is_of_the_command_in_the_tree() {
     let root = root();
     let mut steps: Vec<Hunk> = ["1", "2", "4"].into_iter().flat_map(hunks).collect();
-    let mut files = Vec::new();
-    for rooms in ["src", "crates/machine/src", "crates/schema"] {
-        files_below(&root.join(rooms), &mut files);
-    }
-    for path in files {
+    let rooms = ["src", "crates/machine/src", "crates/schema"];
+    for path in rooms.iter().flat_map(|room| files_below(&root.join(room))) {
         let mut text = std::fs::read_to_string(&path).expect("text");
         let name = path.strip_prefix(root).expect("below the root");
         for hunk in &steps {
@@ -154,16 +141,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {{
 
 #[test]
 fn the_steps_make_the_command() {
-    let package = Package::new("add-a-command", "machine.json", "");
-
     // Step 1, and nothing else: the build says what is missing.
     let schema = added("1", "crates/schema/machine/machine.json").concat();
-    package.write(
-        "machine.json",
-        &format!("##\n# = The machine\n##\n{schema}"),
-    );
-    package.write("src/main.rs", &program("", "", "", "", ""));
-    let said = package.build().expect_err("a command without a handler");
+    let schema = format!("##\n# = The machine\n##\n{schema}");
+    let package = |name, program: &str| {
+        let mut package = Package::new(name, "machine.json");
+        package.write("machine.json", &schema);
+        package.write("src/main.rs", program);
+        package
+    };
+    let step_1 = package("add-a-command-1", &program("", "", "", "", ""));
+    let said = step_1.build().expect_err("a command without a handler");
     let documented = blocks("1", "text").concat();
     assert!(said.contains(documented.trim_end()), "{said}");
     let errors = said.lines().filter(|line| line.starts_with("error["));
@@ -175,9 +163,9 @@ fn the_steps_make_the_command() {
         panic!("a field and its value: {fields:?}");
     };
     let command = added("2", "crates/machine/src/commands/machine.rs").concat();
-    package.write("src/main.rs", &program(state, init, &command, "", ""));
-    package.build().unwrap_or_else(|e| panic!("{e}"));
-    let server = Server::start_program(&package.program(), &["{dir}"]);
+    let step_2 = package("add-a-command-2", &program(state, init, &command, "", ""));
+    step_2.build().unwrap_or_else(|e| panic!("{e}"));
+    let server = Server::start_program(&step_2.program(), &["{dir}"]);
     let mut client = server.connect();
     play_qmp(&mut client);
     drop(client);
@@ -191,9 +179,9 @@ fn the_steps_make_the_command() {
         panic!("a row with its function's name, and the function: {twin:?}");
     };
     let whole = program(state, init, &command, pair, twin);
-    package.write("src/main.rs", &whole);
-    package.build().unwrap_or_else(|e| panic!("{e}"));
-    let server = Server::start_program(&package.program(), &["{dir}"]);
+    let step_4 = package("add-a-command-4", &whole);
+    step_4.build().unwrap_or_else(|e| panic!("{e}"));
+    let server = Server::start_program(&step_4.program(), &["{dir}"]);
     play_qmp(&mut server.connect());
     play_hmp(&mut human(&server));
 }

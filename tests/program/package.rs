@@ -1,9 +1,12 @@
-//! A package that uses this crate from outside, built by cargo.
+//! A package that uses the library from outside, built by cargo.
 //!
 //! It lies in cargo's directory for tests and is a workspace of its own, so
-//! nothing of this package's manifest reaches it. All such packages share one
-//! target directory, and what they share is compiled once.
+//! nothing of this repository's manifest reaches it. All such packages share one
+//! target directory, and what they share is compiled once. Files that a test
+//! writes as they were keep their time, so cargo builds only what has changed
+//! since the last run.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -13,17 +16,15 @@ use crate::common::places::root;
 pub struct Package {
     name: &'static str,
     dir: PathBuf,
+    /// Its files. Others are what an earlier version of a test wrote.
+    files: BTreeSet<PathBuf>,
 }
 
 impl Package {
-    /// An otherwise empty package whose build script compiles `schema`;
-    /// `dependencies` are added to its own.
+    /// An otherwise empty package whose build script compiles `schema`.
     #[track_caller]
-    pub fn new(name: &'static str, schema: &str, dependencies: &str) -> Package {
-        let dir = scratch().join(name);
-        // What an earlier version of a test wrote must not matter.
-        let _ = std::fs::remove_dir_all(&dir);
-        let package = Package { name, dir };
+    pub fn new(name: &'static str, schema: &str) -> Package {
+        let mut package = Package::empty(name);
         let manifest = format!(
             r#"[package]
 name = "{name}"
@@ -32,7 +33,7 @@ edition = "2021"
 
 [dependencies]
 qmonitor = {{ path = "../.." }}
-{dependencies}
+
 [build-dependencies]
 qmonitor-qapi = {{ path = "../../crates/qapi-compiler" }}
 "#
@@ -48,36 +49,33 @@ qmonitor-qapi = {{ path = "../../crates/qapi-compiler" }}
     /// A copy of a package of this repository.
     #[track_caller]
     pub fn copy_of(name: &'static str, dir: &str) -> Package {
+        let mut package = Package::empty(name);
         let from = root().join(dir);
-        let package = Package {
-            name,
-            dir: scratch().join(name),
-        };
-        let _ = std::fs::remove_dir_all(&package.dir);
-        let mut dirs = vec![PathBuf::new()];
-        while let Some(dir) = dirs.pop() {
-            for entry in std::fs::read_dir(from.join(&dir)).expect("a directory") {
-                let path = dir.join(entry.expect("an entry").file_name());
-                if from.join(&path).is_dir() {
-                    dirs.push(path);
-                    continue;
-                }
-                let text = std::fs::read_to_string(from.join(&path)).expect("text");
-                if path == Path::new("Cargo.toml") {
-                    package.write_manifest(&text);
-                } else {
-                    package.write(path.to_str().expect("UTF-8"), &text);
-                }
+        for file in files_below(&from) {
+            let text = std::fs::read_to_string(&file).expect("text");
+            let path = file.strip_prefix(&from).expect("below the directory");
+            if path == Path::new("Cargo.toml") {
+                package.write_manifest(&text);
+            } else {
+                package.write(path.to_str().expect("UTF-8"), &text);
             }
         }
         package
+    }
+
+    fn empty(name: &'static str) -> Package {
+        Package {
+            name,
+            dir: scratch().join(name),
+            files: BTreeSet::new(),
+        }
     }
 
     /// Writes a manifest whose paths lead to this repository from two levels below
     /// its root, and the lock file of this repository: its versions are at hand
     /// without a network.
     #[track_caller]
-    fn write_manifest(&self, manifest: &str) {
+    fn write_manifest(&mut self, manifest: &str) {
         let root = root();
         let up = format!("path = \"{}", root.display());
         let manifest = manifest.replace("path = \"../..", &up);
@@ -96,16 +94,24 @@ qmonitor-qapi = {{ path = "../../crates/qapi-compiler" }}
 
     /// Writes a file of the package.
     #[track_caller]
-    pub fn write(&self, path: &str, text: &str) {
+    pub fn write(&mut self, path: &str, text: &str) {
         let path = self.dir.join(path);
-        let parent = path.parent().expect("a file in the package");
-        std::fs::create_dir_all(parent).expect("a directory of the package");
-        std::fs::write(&path, text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        if std::fs::read_to_string(&path).ok().as_deref() != Some(text) {
+            let parent = path.parent().expect("a file in the package");
+            std::fs::create_dir_all(parent).expect("a directory of the package");
+            std::fs::write(&path, text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        }
+        self.files.insert(path);
     }
 
     /// Builds the package; what cargo and the compiler say if that fails.
     #[track_caller]
     pub fn build(&self) -> Result<(), String> {
+        for file in files_below(&self.dir) {
+            if !self.files.contains(&file) {
+                std::fs::remove_file(file).expect("a file of ours");
+            }
+        }
         let cargo = std::env::var_os("CARGO").unwrap_or("cargo".into());
         let built = Command::new(cargo)
             .args(["build", "--offline", "--quiet", "--color=never"])
@@ -115,9 +121,10 @@ qmonitor-qapi = {{ path = "../../crates/qapi-compiler" }}
             .env_remove("CARGO_BUILD_TARGET")
             .output()
             .expect("cargo runs");
-        match built.status.success() {
-            true => Ok(()),
-            false => Err(String::from_utf8_lossy(&built.stderr).into_owned()),
+        if built.status.success() {
+            Ok(())
+        } else {
+            Err(String::from_utf8_lossy(&built.stderr).into_owned())
         }
     }
 
@@ -130,6 +137,23 @@ qmonitor-qapi = {{ path = "../../crates/qapi-compiler" }}
     pub fn program_named(&self, name: &str) -> PathBuf {
         target().join("debug").join(name)
     }
+}
+
+/// All files below a directory.
+#[track_caller]
+pub fn files_below(dir: &Path) -> Vec<PathBuf> {
+    let (mut files, mut dirs) = (Vec::new(), vec![dir.to_owned()]);
+    while let Some(dir) = dirs.pop() {
+        for entry in std::fs::read_dir(dir).expect("a directory") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                dirs.push(path);
+            } else {
+                files.push(path);
+            }
+        }
+    }
+    files
 }
 
 fn scratch() -> PathBuf {

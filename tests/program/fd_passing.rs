@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 
 use crate::common::{Client, Server};
+use crate::fd_guard::FdGuard;
 use nix::fcntl::{fcntl, FcntlArg, FdFlag};
 use serde_json::json;
 
@@ -194,6 +195,7 @@ fn a_socket_as_standard_input_can_be_a_monitor() {
 
 #[test]
 fn an_inherited_descriptor_is_taken_by_number_once() {
+    let _fds = FdGuard::new();
     let (_ours, theirs) = UnixStream::pair().unwrap();
     fcntl(&theirs, FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
     let n = theirs.as_raw_fd();

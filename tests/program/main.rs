@@ -10,6 +10,8 @@ mod command_line;
 mod common;
 mod embed;
 mod faults;
+#[path = "../common/fd_guard.rs"]
+mod fd_guard;
 mod fd_passing;
 mod hmp_conformance;
 mod hmp_session;

@@ -11,6 +11,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::common::{run, Client, Server};
+use crate::fd_guard::FdGuard;
 
 /// A process that is no child of this one. Killed when dropped.
 struct Daemon(Pid);
@@ -108,7 +109,7 @@ fn a_daemon_that_cannot_start_says_why_and_fails() {
     assert!(err.contains("Failed to bind socket"), "{err}");
 }
 
-/// A listening socket that a program started from here inherits.
+/// A listening socket that each program started from this thread inherits.
 fn inherited_listener(path: &std::path::Path) -> UnixListener {
     let listener = UnixListener::bind(path).unwrap();
     fcntl(&listener, FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
@@ -179,6 +180,7 @@ fn start_domain(dir: &std::path::Path, devices: &[&str]) -> (Server, Client) {
 
 #[test]
 fn a_domain_is_started_suspended_resumed_and_ended() {
+    let _fds = FdGuard::new();
     let dir = tempfile::tempdir().unwrap();
     let (server, mut client) = start_domain(dir.path(), &[]);
     play(&mut client, include_str!("virsh/start.txt"));
@@ -190,6 +192,7 @@ fn a_domain_is_started_suspended_resumed_and_ended() {
 
 #[test]
 fn devices_are_plugged_measured_and_unplugged() {
+    let _fds = FdGuard::new();
     let dir = tempfile::tempdir().unwrap();
     let place = dir.path().display().to_string();
     for (name, size) in [("vda.img", 8 << 20), ("sda.img", 4 << 20)] {
@@ -261,6 +264,7 @@ fn ticks(path: &str) -> u64 {
 
 #[test]
 fn a_processor_has_a_thread_and_has_used_time_by_the_time_anybody_asks() {
+    let _fds = FdGuard::new();
     let dir = tempfile::tempdir().unwrap();
     let (server, mut client) = start_domain(dir.path(), &[]);
     client.expect_greeting();

@@ -1,7 +1,5 @@
 //! Nothing keeps a descriptor: not connections, not what clients passed, not
 //! sets of descriptors, not watches, not whole runtimes.
-//!
-//! A binary of its own with one test, because descriptors are the process's.
 
 use std::fs::File;
 use std::io::{IoSlice, Read, Write};
@@ -16,11 +14,9 @@ use qmonitor::main_loop::TimeSource;
 use qmonitor::monitor::{monitor_remove, MonitorCloseAction, MonitorMode, MonitorOptions};
 use qmonitor::Runtime;
 
-type Rt = Runtime<()>;
+use crate::fd_guard::{open_fds, FdGuard};
 
-fn open_fds() -> usize {
-    std::fs::read_dir("/proc/self/fd").unwrap().count()
-}
+type Rt = Runtime<()>;
 
 fn settle(rt: &mut Rt) {
     while rt.turn(Some(Duration::ZERO)).unwrap() {}
@@ -97,6 +93,7 @@ fn runtime(path: &Path) -> Rt {
 
 #[test]
 fn every_descriptor_is_given_back() {
+    let _fds = FdGuard::new();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("q");
     let before_all = open_fds();

@@ -7,7 +7,8 @@
 //! `$QMONITOR_CONFORMANCE/hmp` or `../shared/conformance/hmp`; without them
 //! there is nothing to check and the tests say so.
 
-#![cfg(feature = "runtime")]
+#[path = "common/places.rs"]
+mod places;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -219,10 +220,7 @@ fn handler(name: &str) -> Handler {
 }
 
 fn directory() -> Option<PathBuf> {
-    let base = match std::env::var_os("QMONITOR_CONFORMANCE") {
-        Some(path) => PathBuf::from(path),
-        None => PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/conformance"),
-    };
+    let base = places::conformance();
     Some(base.join("hmp")).filter(|path| path.is_dir())
 }
 

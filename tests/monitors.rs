@@ -1,8 +1,6 @@
 //! Monitors that come and go, serve several clients, and are left by them: as
 //! the users of the program see it.
 
-#![cfg(feature = "machine")]
-
 mod common;
 
 use std::fs::File;

@@ -116,7 +116,7 @@ pub use table::{
     filename, frontend_open, label, qemu_chr_find, Chardev, ChardevClass, ChardevId, Chardevs,
     ChrEvent,
 };
-pub(crate) use tls::{no_authz, no_tls_credentials};
+pub use tls::{no_authz, no_tls_credentials};
 pub use tls::{TlsCreds, TlsCredsX509, TlsEndpoint};
 
 /// The most bytes a backend reads and hands over in one go.

@@ -37,7 +37,7 @@ impl Program for Held {
     }
 }
 
-impl Program for qmonitor::machine::Machine {
+impl Program for qmonitor_machine::Machine {
     fn held(&mut self) -> Option<&mut Held> {
         None
     }

@@ -8,9 +8,11 @@ pub mod chardev;
 pub mod main_loop;
 pub mod monitor;
 pub mod qapi;
+mod sys;
 pub mod trace;
 
 pub use monitor::Runtime;
+pub use sys::InheritedFds;
 
 #[cfg(test)]
 #[path = "../tests/common/fd_guard.rs"]

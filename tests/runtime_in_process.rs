@@ -162,8 +162,8 @@ fn a_foreign_loop_sleeps_until_there_is_something_to_do() {
                 1 => guest.send(r#"{"execute": "set-target", "arguments": {"target": 1}}"#),
                 // The event is first, then the reply: nothing is left but time.
                 3 => {
-                    let now = rt.main_loop().clock_get_ns(ClockType::Realtime);
-                    rt.main_loop_mut().timer_mod(timer, now + 20_000_000);
+                    let delay = Duration::from_millis(20);
+                    rt.main_loop_mut().timer_mod_in(timer, delay);
                 }
                 _ => {}
             }

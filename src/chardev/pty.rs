@@ -14,6 +14,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::Duration;
 
 use nix::fcntl::{open, OFlag};
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
@@ -30,7 +31,7 @@ use crate::main_loop::{ClockType, Condition, Flow, SharedFd, TimerId, Watch, Wat
 use crate::qapi::Error;
 use crate::trace_event;
 
-const LOOK_AGAIN_NS: i64 = 1_000_000_000;
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 struct PtyChardev {
     master: Rc<OwnedFd>,
@@ -127,8 +128,7 @@ fn pty_chr_rearm_timer<H: ChardevHost>(h: &mut H, id: ChardevId) {
             pty_chr_look(h, id);
         })
     });
-    let now = main_loop.clock_get_ns(ClockType::Realtime);
-    main_loop.timer_mod(timer, now.saturating_add(LOOK_AGAIN_NS));
+    main_loop.timer_mod_in(timer, LOOK_AGAIN);
     if let Some(s) = state(h, id) {
         s.timer = Some(timer);
     }

@@ -55,13 +55,12 @@
 //! connects, in `socket_client`; how a server serves several clients, in
 //! `socket_clients`.
 
-use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::sys::socket::{self, sockopt, Shutdown, SockFlag};
+use nix::sys::socket::{self, sockopt, Shutdown};
 
 use super::address::{connected_filename, connection_ends, disconnected_filename, Ends};
 use super::be::qemu_chr_be_event;
@@ -79,8 +78,9 @@ use super::socket_tls::{tcp_chr_close_tls, tcp_chr_tls_init, Tls};
 use super::table::{ChardevClass, ChardevId, ChrEvent};
 use super::telnet::{TelnetDecoder, TELNET_OPENING, TN3270_OPENING};
 use super::tls::{self, TlsCreds};
-use crate::main_loop::{own_fd, ClockType, Condition, Flow, SharedFd, TimerId, Watch, WatchId};
+use crate::main_loop::{ClockType, Condition, Flow, SharedFd, TimerId, Watch, WatchId};
 use crate::qapi::Error;
+use crate::sys::accept;
 use crate::trace_event;
 
 /// How long a server pauses when the process has no descriptor left for a new
@@ -295,9 +295,7 @@ fn tcp_chr_accept<H: ChardevHost>(h: &mut H, id: ChardevId) {
         return;
     };
     let listener = listener.fd.clone();
-    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
-    let accepted = socket::accept4(listener.as_raw_fd(), flags);
-    match accepted.map_err(io::Error::from).and_then(own_fd) {
+    match accept(listener.as_fd()) {
         Ok(fd) => {
             trace_event!(
                 tcp_chr_accept,

@@ -24,7 +24,7 @@
 //! end in the middle of a write is never told "Closed" from below.
 
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 
 use nix::sys::socket::{recv, send, MsgFlags};
 
@@ -181,7 +181,7 @@ fn receive(c: &mut Connection, buf: &mut [u8]) -> io::Result<usize> {
     let Some(receiver) = &mut c.receiver else {
         return Ok(recv(fd, buf, MsgFlags::empty())?);
     };
-    let (n, received) = receiver.recv(fd, buf)?;
+    let (n, received) = receiver.recv(c.fd.as_fd(), buf)?;
     if received.is_some() {
         c.msgfd = received;
     }

@@ -12,6 +12,7 @@ use super::config::CHARDEV_BACKENDS;
 use super::fe::{BackendChange, CharFrontend, CharHandlers};
 use super::host::ChardevHost;
 use crate::main_loop::SharedFd;
+use crate::sys::InheritedFds;
 
 /// What a front end is told about its chardev (QEMU's `QEMUChrEvent`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -269,6 +270,7 @@ pub struct Chardevs<H> {
     /// The kinds of back ends that can be made; see
     /// [`set_backends`](Self::set_backends).
     backends: &'static [&'static str],
+    inherited_fds: InheritedFds,
     read_buf: Vec<u8>,
 }
 
@@ -288,6 +290,7 @@ impl<H> Chardevs<H> {
             mux_open_suspended: false,
             term_escape_char: 1,
             backends: CHARDEV_BACKENDS,
+            inherited_fds: InheritedFds::default(),
             read_buf: Vec::new(),
         }
     }
@@ -303,6 +306,17 @@ impl<H> Chardevs<H> {
     /// that a QEMU was built without.
     pub fn set_backends(&mut self, backends: &'static [&'static str]) {
         self.backends = backends;
+    }
+
+    /// The inherited descriptors that may still be taken by number.
+    pub fn inherited_fds_mut(&mut self) -> &mut InheritedFds {
+        &mut self.inherited_fds
+    }
+
+    /// Lets inherited descriptors be taken by number
+    /// (`-chardev socket,fd=N`). Without this each number is refused.
+    pub fn set_inherited_fds(&mut self, fds: InheritedFds) {
+        self.inherited_fds = fds;
     }
 
     /// How many there are.

@@ -9,6 +9,8 @@
 //! built so that none of this needs a thought on the caller's side.
 //!
 //! ```
+//! use std::time::Duration;
+//!
 //! use qmonitor::main_loop::{main_loop_wait, ClockType, Host, MainLoop};
 //!
 //! struct App {
@@ -30,8 +32,7 @@
 //! let timer = app.main_loop.timer_new(ClockType::Realtime, "tick", |app: &mut App| {
 //!     app.ticks += 1;
 //! });
-//! let now = app.main_loop.clock_get_ns(ClockType::Realtime);
-//! app.main_loop.timer_mod(timer, now + 1_000_000); // in a millisecond
+//! app.main_loop.timer_mod_in(timer, Duration::from_millis(1));
 //! while app.ticks == 0 {
 //!     main_loop_wait(&mut app, None)?;
 //! }
@@ -137,7 +138,6 @@ mod order;
 mod outer;
 mod signal;
 mod slots;
-mod sys;
 mod timer;
 mod turn;
 mod watch;
@@ -156,7 +156,6 @@ pub use condition::Condition;
 pub use counters::Counters;
 pub use fdmon::{FdmonKind, FdmonPolicy};
 pub use signal::{Signal, SignalInfo};
-pub use sys::{fork_process, own_fd, own_inherited_fd};
 pub use timer::TimerId;
 pub use turn::main_loop_wait;
 pub use watch::{Flow, SharedFd, Watch, WatchId};
@@ -246,7 +245,7 @@ impl<H> MainLoop<H> {
     ///
     /// As [`new`](Self::new).
     pub fn with_time(time: TimeSource) -> io::Result<Self> {
-        sys::ignore_sigpipe();
+        crate::sys::ignore_sigpipe();
         Ok(Self {
             watches: Slots::new(),
             closed: Vec::new(),

@@ -7,6 +7,7 @@
 //! of the moment when the event arose.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use super::qmp;
 use super::runtime::Runtime;
@@ -67,10 +68,10 @@ pub fn qapi_event_emit<S: 'static>(rt: &mut Runtime<S>, event: &'static EventInf
         return;
     }
     monitor_qapi_event_emit(rt, event, &data, time_ns);
-    let interval_ns = limit.interval_ns;
+    let interval = limit.interval;
     let on_timer = {
         let key = key.clone();
-        move |rt: &mut Runtime<S>| second_is_over(rt, event, &key, interval_ns)
+        move |rt: &mut Runtime<S>| second_is_over(rt, event, &key, interval)
     };
     let timer = rt
         .main_loop
@@ -78,15 +79,14 @@ pub fn qapi_event_emit<S: 'static>(rt: &mut Runtime<S>, event: &'static EventInf
     rt.events
         .throttles
         .insert(key, Throttle { timer, held: None });
-    let now = rt.main_loop.clock_get_ns(ClockType::Realtime);
-    rt.main_loop.timer_mod(timer, now + interval_ns);
+    rt.main_loop.timer_mod_in(timer, interval);
 }
 
 fn second_is_over<S: 'static>(
     rt: &mut Runtime<S>,
     event: &'static EventInfo,
     key: &Key,
-    interval_ns: i64,
+    interval: Duration,
 ) {
     let Some(throttle) = rt.events.throttles.get_mut(key) else {
         return;
@@ -95,8 +95,7 @@ fn second_is_over<S: 'static>(
     match throttle.held.take() {
         Some(held) => {
             monitor_qapi_event_emit(rt, event, &held.data, held.time_ns);
-            let now = rt.main_loop.clock_get_ns(ClockType::Realtime);
-            rt.main_loop.timer_mod(timer, now + interval_ns);
+            rt.main_loop.timer_mod_in(timer, interval);
         }
         None => {
             rt.events.throttles.remove(key);

@@ -175,6 +175,11 @@ impl Client {
                 Err(e) => panic!("{}: {e}", path.display()),
             }
         };
+        Client::on(stream)
+    }
+
+    /// The client at this end of a connection.
+    pub fn on(stream: UnixStream) -> Client {
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         Client {
             stream: BufReader::new(stream),

@@ -10,7 +10,7 @@ use nix::sys::mman::{mlockall, MlockAllFlags};
 use nix::sys::resource::{getrlimit, setrlimit, Resource};
 use nix::sys::stat::Mode;
 
-use qmonitor::main_loop::fork_process;
+use super::sys::fork_process;
 use qmonitor::qapi::Error;
 
 /// Allows itself as many descriptors as the administrator allows it, since each

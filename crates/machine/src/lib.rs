@@ -44,6 +44,7 @@ pub mod runstate;
 pub mod schema;
 pub mod settings;
 pub mod storage_daemon;
+mod sys;
 mod thread;
 pub mod vl;
 

@@ -21,7 +21,7 @@ use qmonitor::chardev::{qemu_chr_find, ChardevHost, QEMU_CHARDEV_OPTS};
 use qmonitor::monitor::{MonitorMode, MonitorOptions};
 use qmonitor::qapi::visit::{InputVisitor, QapiType};
 use qmonitor::qapi::Error;
-use qmonitor::Runtime;
+use qmonitor::{InheritedFds, Runtime};
 
 /// The machine's commands that QEMU's storage daemon has too.
 const COMMANDS: &[&str] = &[
@@ -123,18 +123,23 @@ Options are carried out in the order in which they are given.
 ";
 
 /// Runs the program with these words, the first being its name, and returns
-/// its exit status.
-pub fn main(args: &[String]) -> ExitCode {
+/// its exit status. Of the descriptors that it inherited, options name some.
+pub fn main(args: &[String], inherited: InheritedFds) -> ExitCode {
     let (program, args) = match args.split_first() {
         Some((program, rest)) => (program.as_str(), rest),
         None => ("qmonitor-storage-daemon", args),
     };
     let reporter = Reporter::new(program);
-    let started = start(program, args, &reporter);
+    let started = start(program, args, inherited, &reporter);
     vl::run(started, &reporter)
 }
 
-fn start(program: &str, args: &[String], reporter: &Reporter) -> Result<Start, Failure> {
+fn start(
+    program: &str,
+    args: &[String],
+    inherited: InheritedFds,
+    reporter: &Reporter,
+) -> Result<Start, Failure> {
     let steps = parse(args)?;
     let options = || steps.iter().flatten().map(|item| item.opt);
     let text = options().find_map(|opt| match opt {
@@ -152,7 +157,7 @@ fn start(program: &str, args: &[String], reporter: &Reporter) -> Result<Start, F
         true => Some(host::Background::start()?),
         false => None,
     };
-    let mut rt = make_runtime()?;
+    let mut rt = make_runtime(inherited)?;
     let mut pidfile = None;
     for step in steps {
         let item = step?;
@@ -191,7 +196,7 @@ fn start(program: &str, args: &[String], reporter: &Reporter) -> Result<Start, F
     Ok(Start::Run(Box::new(rt), pidfile))
 }
 
-fn make_runtime() -> Result<Runtime<Machine>, Error> {
+fn make_runtime(inherited: InheritedFds) -> Result<Runtime<Machine>, Error> {
     let mut machine = Machine::new(MachineOptions::default());
     machine.user_types = Some(OBJECT_TYPES);
     let mut rt =
@@ -200,6 +205,7 @@ fn make_runtime() -> Result<Runtime<Machine>, Error> {
     rt.commands_mut()
         .retain(|command| COMMANDS.contains(&command.name));
     rt.chardevs_mut().set_backends(BACKENDS);
+    rt.chardevs_mut().set_inherited_fds(inherited);
     // Without SHUTDOWN, which is an event of machines.
     rt.set_quit_handler(|rt| rt.request_exit(0));
     Ok(rt)

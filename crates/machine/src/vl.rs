@@ -19,12 +19,12 @@ use super::settings::{Settings, OPTION_GROUPS};
 use super::{host, Machine, MachineOptions};
 use qmonitor::chardev;
 use qmonitor::chardev::opts::QemuOpts;
-use qmonitor::chardev::CHARDEV_BACKENDS;
+use qmonitor::chardev::{ChardevHost, CHARDEV_BACKENDS};
 use qmonitor::main_loop::{Host, Signal};
 use qmonitor::monitor::MonitorMode;
 use qmonitor::qapi::Error;
 use qmonitor::trace_event;
-use qmonitor::Runtime;
+use qmonitor::{InheritedFds, Runtime};
 
 /// An option and where it came from.
 pub(super) struct Pending {
@@ -37,14 +37,14 @@ pub(super) struct Pending {
 }
 
 /// Runs the program with these words, the first being its name, and returns
-/// its exit status.
-pub fn main(args: &[String]) -> ExitCode {
+/// its exit status. Of the descriptors that it inherited, options name some.
+pub fn main(args: &[String], inherited: InheritedFds) -> ExitCode {
     let (program, args) = match args.split_first() {
         Some((program, rest)) => (program.as_str(), rest),
         None => ("qmonitor", args),
     };
     let mut reporter = Reporter::new(program);
-    let started = start(program, args, &mut reporter);
+    let started = start(program, args, inherited, &mut reporter);
     run(started, &reporter)
 }
 
@@ -228,7 +228,12 @@ fn option_of(group: &Group) -> Result<(Opt, String), Error> {
     Ok((opt, arg))
 }
 
-fn start(program: &str, args: &[String], reporter: &mut Reporter) -> Result<Start, Failure> {
+fn start(
+    program: &str,
+    args: &[String],
+    inherited: InheritedFds,
+    reporter: &mut Reporter,
+) -> Result<Start, Failure> {
     let mut options = Options::default();
     let mut words = cli::parse(args)?;
     let types = user_creatable_types();
@@ -277,7 +282,7 @@ fn start(program: &str, args: &[String], reporter: &mut Reporter) -> Result<Star
         false => None,
     };
     let pidfile = host::Pidfile::create(settings.pidfile.as_deref())?;
-    let mut rt = make_runtime(&settings, reporter)?;
+    let mut rt = make_runtime(&settings, inherited, reporter)?;
     if let Some(echr) = settings.echr {
         chardev::set_term_escape_char(&mut rt, echr);
     }
@@ -317,7 +322,11 @@ pub(super) fn warn(reporter: &Reporter, item: &Pending, warnings: &[Error]) {
     }
 }
 
-fn make_runtime(settings: &Settings, reporter: &Reporter) -> Result<Runtime<Machine>, Failure> {
+fn make_runtime(
+    settings: &Settings,
+    inherited: InheritedFds,
+    reporter: &Reporter,
+) -> Result<Runtime<Machine>, Failure> {
     let hardware = &settings.hardware;
     let mut machine = Machine::new(MachineOptions {
         class: hardware.class,
@@ -332,6 +341,7 @@ fn make_runtime(settings: &Settings, reporter: &Reporter) -> Result<Runtime<Mach
         Runtime::new(machine).map_err(|e| Error::from_io("the main loop cannot be made", &e))?;
     report_about(&mut rt, reporter, None);
     rt.set_compat_policy(settings.policy);
+    rt.chardevs_mut().set_inherited_fds(inherited);
     rt.set_preconfig(settings.machine.preconfig);
     rt.set_options(OPTION_GROUPS);
     super::commands::register(&mut rt);
@@ -341,7 +351,9 @@ fn make_runtime(settings: &Settings, reporter: &Reporter) -> Result<Runtime<Mach
         let failed = |e| Failure::at(&location, e);
         // The set has a duplicate, as in QEMU; the number that was passed on is
         // free again.
-        let fd = qmonitor::main_loop::own_inherited_fd(add.fd)
+        let inherited = rt.chardevs_mut().inherited_fds_mut();
+        let fd = inherited
+            .take(add.fd)
             .and_then(|inherited| inherited.try_clone())
             .map_err(|_| failed(Error::new("fd is not valid or already in use")))?;
         rt.add_fd(add.set, fd, add.opaque.clone()).map_err(failed)?;

@@ -1,5 +1,7 @@
 //! Devices: `qdev.json`, and the option `-device`.
 
+use std::time::Duration;
+
 use super::chardev_nodes;
 use super::objects::lend_chardev;
 use super::qom::property_info;
@@ -115,7 +117,7 @@ impl QdevCommands for Machine {
 /// How long after the reply a deletion is announced. With QEMU it takes about that
 /// long until nothing refers to the object any more; and libvirt waits five
 /// seconds in vain if it reads the reply and the event at once.
-const DELETION_TAKES_NS: i64 = 10_000_000;
+const DELETION_TAKES: Duration = Duration::from_millis(10);
 
 /// Tells clients of a deletion, some time later.
 fn announce(rt: &mut Runtime<Machine>, deletion: Deletion) {
@@ -128,8 +130,7 @@ fn announce(rt: &mut Runtime<Machine>, deletion: Deletion) {
             *rt.state.deletion_timer.insert(timer)
         }
     };
-    let now = rt.main_loop().clock_get_ns(ClockType::Realtime);
-    rt.main_loop_mut().timer_mod(timer, now + DELETION_TAKES_NS);
+    rt.main_loop_mut().timer_mod_in(timer, DELETION_TAKES);
 }
 
 fn tell_deletions(rt: &mut Runtime<Machine>) {

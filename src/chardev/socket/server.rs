@@ -24,14 +24,14 @@ use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
-use super::be::qemu_chr_be_new_client;
-use super::host::ChardevHost;
-use super::manage::{object_unparent, qemu_chardev_insert};
-use super::socket::{
+use super::{
     char_socket_class, state, tcp_chr_disconnect, tcp_chr_listen, tcp_chr_new_client,
     tcp_chr_unlisten, SocketChardev,
 };
-use super::table::{ChardevClass, ChardevId};
+use crate::chardev::be::qemu_chr_be_new_client;
+use crate::chardev::host::ChardevHost;
+use crate::chardev::manage::{object_unparent, qemu_chardev_insert};
+use crate::chardev::table::{ChardevClass, ChardevId};
 use crate::qapi::Error;
 
 /// The most clients that a server can be told to serve.
@@ -66,7 +66,7 @@ impl Clients {
 }
 
 /// Whether a server can be told to serve that many.
-pub(super) fn check_max(max: u64) -> Result<(), Error> {
+pub(in crate::chardev) fn check_max(max: u64) -> Result<(), Error> {
     match (1..=MAX_CLIENTS).contains(&max) {
         true => Ok(()),
         false => Err(Error::new(format!(
@@ -76,7 +76,7 @@ pub(super) fn check_max(max: u64) -> Result<(), Error> {
 }
 
 /// The class of servers with several clients.
-pub(super) fn char_socket_server_class<H: ChardevHost>() -> ChardevClass<H> {
+pub(in crate::chardev) fn char_socket_server_class<H: ChardevHost>() -> ChardevClass<H> {
     ChardevClass {
         serves_clients: true,
         chr_update_read_handler: |h, id, _| update_handlers(h, id),

@@ -16,6 +16,9 @@ pub mod main_loop;
 pub mod monitor;
 pub mod qapi;
 #[cfg(feature = "runtime")]
+#[doc(hidden)]
+pub mod slots;
+#[cfg(feature = "runtime")]
 mod sys;
 #[cfg(feature = "runtime")]
 pub mod trace;

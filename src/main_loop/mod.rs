@@ -89,9 +89,9 @@
 //! ```
 //!
 //! While it runs, a callback is not in the table, so it can be neither dropped
-//! nor called a second time under its own feet; its id stays good. Ids carry a
-//! serial that is never reused, so "still its own" is one comparison, and a
-//! stale id finds nothing for ever.
+//! nor called a second time under its own feet; its id stays good. An id is never
+//! given out twice, so "still its own" is one comparison, and a stale id finds
+//! nothing for ever.
 //!
 //! For the same reason [`main_loop_wait`] is not to be called from a callback:
 //! whoever has to wait for something returns, and goes on from another callback.
@@ -137,7 +137,6 @@ mod fds;
 mod order;
 mod outer;
 mod signal;
-mod slots;
 mod timer;
 mod turn;
 mod watch;
@@ -160,12 +159,13 @@ pub use timer::TimerId;
 pub use turn::main_loop_wait;
 pub use watch::{Flow, SharedFd, Watch, WatchId};
 
+use crate::slots::{Key, Slots};
+
 use bh::Bhs;
 use clock::Clocks;
 use fdmon::Fdmon;
 use fds::FdTable;
 use order::XorShift;
-use slots::Slots;
 use timer::Timers;
 use turn::Scratch;
 use watch::WatchEntry;
@@ -205,8 +205,8 @@ pub struct MainLoop<H> {
     // First, to be dropped before the fds that are registered in it.
     fdmon: Fdmon,
     watches: Slots<WatchEntry<H>>,
-    /// Slots of the watches whose gate is closed, as far as known.
-    closed: Vec<usize>,
+    /// The watches whose gate is closed, as far as known.
+    closed: Vec<Key>,
     fds: FdTable,
     clocks: Clocks,
     timers: Timers<H>,

@@ -5,8 +5,8 @@ use std::os::fd::AsFd;
 use std::rc::Rc;
 
 use super::condition::Condition;
-use super::slots::Id;
 use super::{LoopEvent, MainLoop};
+use crate::slots::Key;
 
 /// A share of an open file. A watch holds one, so the fd's number cannot be
 /// reused while something still watches it.
@@ -14,7 +14,7 @@ pub type SharedFd = Rc<dyn AsFd>;
 
 /// Names a watch. Never reused: the id of a removed watch finds nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct WatchId(pub(super) Id);
+pub struct WatchId(pub(super) Key);
 
 /// What becomes of a watch after its callback, QEMU's `G_SOURCE_CONTINUE` and
 /// `G_SOURCE_REMOVE`.
@@ -131,9 +131,9 @@ impl<H> MainLoop<H> {
             callback: Some(watch.callback),
         });
         if !open {
-            self.closed.push(id.slot);
+            self.closed.push(id);
         }
-        let fd = self.fds.attach(watch.fd, id.slot);
+        let fd = self.fds.attach(watch.fd, id);
         self.note_watch(LoopEvent::WatchAdded, fd, watch.name);
         if let Some(entry) = self.watches.get_mut(id) {
             entry.fd = fd;
@@ -152,15 +152,15 @@ impl<H> MainLoop<H> {
             self.unlist_closed(gate.at);
         }
         self.note_watch(LoopEvent::WatchRemoved, watch.fd, watch.name);
-        if let Some(entry) = self.fds.detach(watch.fd, id.0.slot) {
+        if let Some(entry) = self.fds.detach(watch.fd, id.0) {
             self.fdmon.forget(watch.fd, &entry, &mut self.counters);
         }
         true
     }
 
     /// Notes that a watch's gate has opened or closed.
-    pub(super) fn flip_gate(&mut self, slot: usize) {
-        let Some(watch) = self.watches.at_mut(slot) else {
+    pub(super) fn flip_gate(&mut self, id: Key) {
+        let Some(watch) = self.watches.get_mut(id) else {
             return;
         };
         watch.open = !watch.open;
@@ -171,14 +171,14 @@ impl<H> MainLoop<H> {
             self.unlist_closed(at);
         } else {
             gate.at = self.closed.len();
-            self.closed.push(slot);
+            self.closed.push(id);
         }
     }
 
     fn unlist_closed(&mut self, at: usize) {
         self.closed.swap_remove(at);
         if let Some(moved) = self.closed.get(at) {
-            let moved = self.watches.at_mut(*moved);
+            let moved = self.watches.get_mut(*moved);
             if let Some(other) = moved.and_then(|watch| watch.gate.as_mut()) {
                 other.at = at;
             }

@@ -9,6 +9,7 @@ use std::os::fd::OwnedFd;
 use super::config::CHARDEV_BACKENDS;
 use super::fe::{BackendChange, CharFrontend, CharHandlers};
 use super::host::ChardevHost;
+use super::watch::Watches;
 use crate::main_loop::SharedFd;
 use crate::slots::{Key, Slots};
 use crate::sys::InheritedFds;
@@ -107,8 +108,9 @@ pub struct ChardevClass<H> {
     pub chr_set_fe_open: fn(&mut H, ChardevId, bool),
     /// `filename` in `query-chardev`, made from the state; `None` is `kind`.
     pub chr_filename: fn(&dyn Any) -> Option<String>,
-    /// The chardev is being removed: take watches and timers out of the loop
-    /// and let go of chardevs it uses. No front end is told any more.
+    /// The chardev is being removed: take timers out of the loop and let go of
+    /// chardevs it uses. No front end is told any more. Its
+    /// [watches](super::chr_set_watch) go by themselves.
     pub finalize: fn(&mut H, ChardevId),
 }
 
@@ -170,6 +172,7 @@ pub struct Chardev<H> {
     /// By tag; none while that place is free.
     pub(super) frontends: Vec<Option<FrontendSlot<H>>>,
     pub(super) log: Option<SharedFd>,
+    pub(super) watches: Watches,
     state: Box<dyn Any>,
 }
 
@@ -316,6 +319,11 @@ impl<H> Chardevs<H> {
         self.by_label.get(label).copied()
     }
 
+    /// Whether a chardev has a front end with handlers: without one, nothing is read.
+    pub fn has_handlers(&self, id: ChardevId) -> bool {
+        self.get(id).is_some_and(Chardev::has_handlers)
+    }
+
     /// All chardevs, in the order of creation.
     pub fn iter(&self) -> impl Iterator<Item = (ChardevId, &Chardev<H>)> {
         let all = self.slots.iter_in_order();
@@ -352,6 +360,7 @@ impl<H> Chardevs<H> {
             be_open: false,
             frontends: Vec::new(),
             log,
+            watches: Watches::default(),
             state,
         });
         let id = ChardevId(key);

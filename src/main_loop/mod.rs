@@ -48,12 +48,14 @@
 //!   bottom halves scheduled before the turn, first come first served
 //!        │     if any ran, the turn ends here; but the turn after such a one
 //!        │     always goes on
-//!   closed gates are asked; fds whose open watches changed are settled
+//!   closed gates, and those of watches without an fd, are asked;
+//!        │     fds whose open watches changed are settled
 //!        │
 //!   wait ── ppoll, or epoll when there are many fds
 //!        │     until: an fd is ready, the first deadline, another thread calls,
 //!        │            the caller's timeout
-//!        │     without blocking if bottom halves ran or are scheduled
+//!        │     without blocking if bottom halves ran or are scheduled, or the
+//!        │     gate of a watch without an fd is open
 //!        │
 //!   open gates of ready fds are asked
 //!        │
@@ -183,12 +185,12 @@ pub trait Host: Sized + 'static {
 /// What a [trace](MainLoop::set_trace) tells of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LoopEvent {
-    /// A watch on this fd was added.
-    WatchAdded(RawFd),
+    /// A watch on this fd was added; none if it has only a gate.
+    WatchAdded(Option<RawFd>),
     /// A watch on this fd was removed, or removed itself.
-    WatchRemoved(RawFd),
+    WatchRemoved(Option<RawFd>),
     /// A watch on this fd is about to run.
-    WatchRuns(RawFd),
+    WatchRuns(Option<RawFd>),
     /// A timer is about to run.
     TimerRuns,
     /// A bottom half is about to run.
@@ -205,8 +207,11 @@ pub struct MainLoop<H> {
     // First, to be dropped before the fds that are registered in it.
     fdmon: Fdmon,
     watches: Slots<WatchEntry<H>>,
-    /// The watches whose gate is closed, as far as known.
-    closed: Vec<Key>,
+    /// The watches whose gate is asked before each wait: it was closed
+    /// when last asked, or there is no fd.
+    asked: Vec<Key>,
+    /// How many watches without an fd have an open gate, as far as known.
+    ready_unpolled: usize,
     fds: FdTable,
     clocks: Clocks,
     timers: Timers<H>,
@@ -248,7 +253,8 @@ impl<H> MainLoop<H> {
         crate::sys::ignore_sigpipe();
         Ok(Self {
             watches: Slots::new(),
-            closed: Vec::new(),
+            asked: Vec::new(),
+            ready_unpolled: 0,
             fds: FdTable::new(),
             fdmon: Fdmon::default(),
             clocks: Clocks::new(time),

@@ -1,9 +1,9 @@
 //! HMP commands that every monitor has, whatever it monitors. Each calls its
 //! QMP twin and prints the result.
 
-use super::hmp::context::{print_stdout, Hmp};
-use super::hmp::session::HmpHandler;
-use super::hmp::HmpArgs;
+use super::hmp::context::{print_stdout, HmpTables};
+use super::hmp::ArgKind::*;
+use super::hmp::{CompletionKind, Hmp, HmpArg, HmpArgs, HmpPair, HmpRow, HmpTable};
 use super::schema::{
     CharCommands, ControlCommands, DataFormat, FdsCommands, TraceCommands, TraceEventState,
 };
@@ -11,28 +11,150 @@ use crate::chardev::opts::QemuOpts;
 use crate::chardev::{self, qemu_chr_parse_opts, ChardevAdded, QEMU_CHARDEV_OPTS};
 use crate::qapi::Error;
 
-/// The function of a command, by the name in its row; sub-commands of `info`
-/// have `info ` in front.
-pub(crate) fn handler<S: 'static>(name: &str) -> Option<HmpHandler<S>> {
-    Some(match name {
-        "help" => hmp_help,
-        "info" => hmp_info_help,
-        "quit" => hmp_quit,
-        "chardev-add" => hmp_chardev_add,
-        "chardev-change" => hmp_chardev_change,
-        "chardev-remove" => hmp_chardev_remove,
-        "chardev-send-break" => hmp_chardev_send_break,
-        "ringbuf_read" => hmp_ringbuf_read,
-        "ringbuf_write" => hmp_ringbuf_write,
-        "getfd" => hmp_getfd,
-        "closefd" => hmp_closefd,
-        "trace-event" => hmp_trace_event,
-        "info chardev" => hmp_info_chardev,
-        "info history" => hmp_info_history,
-        "info trace-events" => hmp_info_trace_events,
-        "info version" => hmp_info_version,
-        _ => return None,
-    })
+/// `info` without a word behind it lists its sub-commands.
+const INFO: HmpRow = HmpRow::new(
+    "info",
+    "[subcommand]",
+    "show various information about the system state",
+)
+.preconfig()
+.read_only();
+
+impl<S> HmpTables<S> {
+    /// The commands that every monitor has, but for `info`.
+    const COMMANDS: &'static [HmpPair<S>] = &[
+        (
+            HmpRow::new("chardev-add", "args", "add chardev")
+                .args(&[HmpArg::new("args", Str).completes(CompletionKind::ChardevTypes)]),
+            hmp_chardev_add,
+        ),
+        (
+            HmpRow::new("chardev-change", "id args", "change chardev").args(&[
+                HmpArg::new("id", Str).completes_in_full(CompletionKind::ChardevIds),
+                HmpArg::new("args", Str).completes_in_full(CompletionKind::ChardevTypes),
+            ]),
+            hmp_chardev_change,
+        ),
+        (
+            HmpRow::new("chardev-remove", "id", "remove chardev")
+                .args(&[HmpArg::new("id", Str).completes(CompletionKind::ChardevIds)]),
+            hmp_chardev_remove,
+        ),
+        (
+            HmpRow::new("chardev-send-break", "id", "send a break on chardev")
+                .args(&[HmpArg::new("id", Str).completes(CompletionKind::ChardevIds)]),
+            hmp_chardev_send_break,
+        ),
+        (
+            HmpRow::new(
+                "closefd",
+                "closefd name",
+                "close a file descriptor previously passed via SCM rights",
+            )
+            .args(&[HmpArg::new("name", Str)])
+            .preconfig(),
+            hmp_closefd,
+        ),
+        (
+            HmpRow::new(
+                "getfd",
+                "getfd name",
+                "receive a file descriptor via SCM rights and assign it a name",
+            )
+            .args(&[HmpArg::new("name", Str)])
+            .preconfig(),
+            hmp_getfd,
+        ),
+        (
+            HmpRow::new("help|?", "[cmd]", "show the help")
+                .args(&[HmpArg::new("cmd", RestOfLine)
+                    .optional()
+                    .completes(CompletionKind::Commands)])
+                .preconfig()
+                .read_only(),
+            hmp_help,
+        ),
+        (
+            HmpRow::new("quit|q", "", "quit the emulator").preconfig(),
+            hmp_quit,
+        ),
+        (
+            HmpRow::new(
+                "ringbuf_read",
+                "device size",
+                "Read from a ring buffer character device",
+            )
+            .args(&[
+                HmpArg::new("device", Str).completes(CompletionKind::Ringbufs),
+                HmpArg::new("size", Int32),
+            ]),
+            hmp_ringbuf_read,
+        ),
+        (
+            HmpRow::new(
+                "ringbuf_write",
+                "device data",
+                "Write to a ring buffer character device",
+            )
+            .args(&[
+                HmpArg::new("device", Str).completes(CompletionKind::Ringbufs),
+                HmpArg::new("data", Str),
+            ]),
+            hmp_ringbuf_write,
+        ),
+        (
+            HmpRow::new(
+                "trace-event",
+                "name on|off [vcpu]",
+                "changes status of a specific trace event (vcpu: vCPU to set, default is all)",
+            )
+            .args(&[
+                HmpArg::new("name", Str).completes(CompletionKind::TraceEvents),
+                HmpArg::new("state", OnOff),
+                HmpArg::new("vcpu", Int32).optional(),
+            ]),
+            hmp_trace_event,
+        ),
+    ];
+
+    /// The sub-commands of `info` that every monitor has.
+    const INFO_COMMANDS: &'static [HmpPair<S>] = &[
+        (
+            HmpRow::new("chardev", "", "show the character devices").preconfig(),
+            hmp_info_chardev,
+        ),
+        (
+            HmpRow::new("history", "", "show the command line history").preconfig(),
+            hmp_info_history,
+        ),
+        (
+            HmpRow::new(
+                "trace-events",
+                "[name] [vcpu]",
+                "show available trace-events & their state (name: event name pattern; vcpu: \
+         vCPU to query, default is any)",
+            )
+            .args(&[
+                HmpArg::new("name", Str)
+                    .optional()
+                    .completes(CompletionKind::TraceEvents),
+                HmpArg::new("vcpu", Int32).optional(),
+            ]),
+            hmp_info_trace_events,
+        ),
+        (
+            HmpRow::new("version", "", "show the version of QEMU").preconfig(),
+            hmp_info_version,
+        ),
+    ];
+
+    /// Adds these commands to a table without any.
+    pub(crate) fn add_common_commands(&mut self) {
+        let mut info = HmpTable::new();
+        info.extend(Self::INFO_COMMANDS.iter().copied());
+        self.table.add_group(INFO, hmp_info_help, info);
+        self.table.extend(Self::COMMANDS.iter().copied());
+    }
 }
 
 fn print_help<S: 'static>(hmp: &mut Hmp<'_, S>, topic: &[u8]) {

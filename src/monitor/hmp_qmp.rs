@@ -22,8 +22,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::hmp::context::Hmp;
-use super::hmp::{ArgKind, CompletionKind, HmpArg, HmpArgs, HmpRow};
+use super::hmp::{ArgKind, CompletionKind, Hmp, HmpArg, HmpArgs, HmpRow};
 use crate::qapi::dispatch::{qmp_find_command, Call, DispatchEnv, QmpCommandFunc};
 use crate::qapi::json::{qobject_from_json, qobject_to_json, JsonWriter};
 use crate::qapi::{Error, QDict, QObject, RawResponder, ReplyPort};

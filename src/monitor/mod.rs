@@ -37,7 +37,7 @@ mod config;
 mod dispatcher;
 mod events;
 mod fds;
-pub(crate) mod hash_order;
+pub mod hash_order;
 pub mod hmp;
 mod hmp_cmds;
 mod hmp_qmp;

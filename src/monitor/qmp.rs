@@ -33,7 +33,9 @@
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 
-use super::clients::{monitor_client_left, monitor_drained, monitor_new_client, NewMonitor};
+use super::clients::{
+    monitor_backlog, monitor_client_left, monitor_drained, monitor_new_client, NewMonitor,
+};
 use super::config::MonitorConfig;
 use super::dispatcher;
 use super::outbuf::clear_buffer;
@@ -147,6 +149,7 @@ pub(crate) fn monitor_init_qmp<S>(rt: &mut Runtime<S>, new: NewMonitor) -> Monit
     let handlers = CharHandlers {
         new_client: Some(monitor_new_client),
         drained: Some(monitor_drained),
+        backlog: Some(monitor_backlog),
         ..CharHandlers::new(monitor_can_read, monitor_qmp_read, monitor_qmp_event)
     };
     qemu_chr_fe_set_handlers(rt, fe, Some(handlers), id.to_opaque());
@@ -282,7 +285,9 @@ pub(crate) fn request_taken<S>(rt: &mut Runtime<S>, id: MonitorId, answered: boo
     }
     enlist(rt, id);
     pump(rt, id);
-    let ready = |q: &mut MonitorQmp| !q.suspended && q.parsed == q.inbuf.len();
+    // A suspended session takes no more, but what waits behind its input may go on.
+    let ready =
+        |q: &mut MonitorQmp| q.parsed == q.inbuf.len() && (!q.suspended || q.queue.is_empty());
     if rt.monitors.qmp_mut(id).is_some_and(ready) {
         accept_input(rt, id);
     }

@@ -9,6 +9,7 @@ use super::dispatcher::Dispatcher;
 use super::events::EventState;
 use super::fds::Fdsets;
 use super::hmp::context::HmpTables;
+use super::hmp_qmp;
 use super::options::OptionGroup;
 use super::qmp::MonitorQmp;
 use super::table::{Monitor, MonitorId, Monitors};
@@ -140,9 +141,12 @@ impl<S: 'static> ChardevHost for Runtime<S> {
 /// Feeds what the loop tells, which knows no trace events, to them.
 fn trace_main_loop(event: LoopEvent, name: &'static str) {
     match event {
-        LoopEvent::WatchAdded(fd) => trace_event!(watch_add, "fd {fd} for {name}"),
-        LoopEvent::WatchRemoved(fd) => trace_event!(watch_remove, "fd {fd} for {name}"),
-        LoopEvent::WatchRuns(fd) => trace_event!(watch_dispatch, "fd {fd} to {name}"),
+        LoopEvent::WatchAdded(Some(fd)) => trace_event!(watch_add, "fd {fd} for {name}"),
+        LoopEvent::WatchAdded(None) => trace_event!(watch_add, "no fd for {name}"),
+        LoopEvent::WatchRemoved(Some(fd)) => trace_event!(watch_remove, "fd {fd} for {name}"),
+        LoopEvent::WatchRemoved(None) => trace_event!(watch_remove, "no fd for {name}"),
+        LoopEvent::WatchRuns(Some(fd)) => trace_event!(watch_dispatch, "fd {fd} to {name}"),
+        LoopEvent::WatchRuns(None) => trace_event!(watch_dispatch, "no fd to {name}"),
         LoopEvent::TimerRuns => trace_event!(timer_dispatch, "{name}"),
         LoopEvent::BhRuns => trace_event!(bh_dispatch, "{name}"),
     }
@@ -197,6 +201,8 @@ impl<S: 'static> Runtime<S> {
             rt.cap_negotiation_commands.register(command);
         }
         rt.add_schema(&super::schema::QAPI_SCHEMA);
+        rt.hmp.add_common_commands();
+        rt.hmp.table.add(hmp_qmp::QMP, hmp_qmp::hmp_qmp);
         Ok(rt)
     }
 
@@ -242,6 +248,11 @@ impl<S: 'static> Runtime<S> {
     pub fn set_compat_policy(&mut self, policy: CompatPolicy) {
         self.policy = policy;
         self.schema_reply = None;
+    }
+
+    /// The `-compat` policy in force.
+    pub fn policy(&self) -> CompatPolicy {
+        self.policy
     }
 
     /// The options whose parameters `query-command-line-options` tells.
@@ -317,7 +328,8 @@ impl<S: 'static> Runtime<S> {
         self.quit_handler = handler;
     }
 
-    pub(crate) fn quit(&mut self) {
+    /// Does what the command `quit` does.
+    pub fn quit(&mut self) {
         (self.quit_handler)(self);
     }
 

@@ -3,6 +3,7 @@
 #![allow(dead_code)] // each test binary uses its part
 
 pub mod package;
+pub mod places;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, IoSlice, Read, Write};

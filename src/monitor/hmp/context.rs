@@ -1,16 +1,15 @@
 //! What an HMP command's function is given: the runtime, and a place to print.
 
-use super::session::HmpHandler;
 use super::{
-    hmp_commands, parse_command, Completion, CompletionKind, CompletionSource, FormatState, HmpEnv,
-    HmpTable,
+    parse_command, Completion, CompletionKind, CompletionSource, FormatState, HmpArgs, HmpEnv,
+    HmpRow, HmpTable,
 };
 use std::io::Write;
 
 use crate::chardev::{print_stderr, ChardevHost, ChardevReport};
+use crate::monitor::hmp_qmp_complete;
 use crate::monitor::runtime::Runtime;
 use crate::monitor::table::MonitorId;
-use crate::monitor::{hmp_qmp, hmp_qmp_complete};
 use crate::qapi::{Error, QDict};
 use crate::trace_event;
 
@@ -18,6 +17,12 @@ use crate::trace_event;
 /// not know the kind. What was typed is in the [`Completion`]; names that do not
 /// start with its word are left out later.
 pub type CompletionFn<S> = fn(&Runtime<S>, CompletionKind, &Completion) -> Option<Vec<String>>;
+
+/// The function of a command.
+pub type HmpHandler<S> = fn(&mut Hmp<'_, S>, &HmpArgs);
+
+/// A command: what is declared of it, and its function.
+pub type HmpPair<S> = (HmpRow, HmpHandler<S>);
 
 /// What `help` prints for some topic.
 pub type HelpFn = fn() -> String;
@@ -73,10 +78,8 @@ pub struct HmpTables<S: 'static> {
 
 impl<S: 'static> HmpTables<S> {
     pub(crate) fn new() -> Self {
-        let mut table = hmp_commands(crate::monitor::hmp_cmds::handler);
-        table.add(hmp_qmp::QMP, hmp_qmp::hmp_qmp);
         HmpTables {
-            table,
+            table: HmpTable::new(),
             format: FormatState::default(),
             completions: Vec::new(),
             help_topics: Vec::new(),

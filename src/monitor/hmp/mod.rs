@@ -13,7 +13,7 @@
 //! |---|---|
 //! | `readline`, `line`, `history`, `keys` | the line editor |
 //! | `full` | its extended mode |
-//! | `table`, `rows`, `rows_info`, `help` | the commands |
+//! | `table`, `help` | the commands |
 //! | `parse`, `args`, `values`, `cursor` | from a line to arguments |
 //! | `expr`, `size`, `format`, `dump` | numbers in, numbers out |
 //! | `completion` | what TAB offers |
@@ -33,20 +33,20 @@ mod keys;
 mod line;
 mod parse;
 mod readline;
-mod rows;
-mod rows_info;
 pub(crate) mod session;
 mod size;
 mod table;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod testing_rows;
 mod values;
 
 pub use args::{ArgKind, HmpArg};
 pub use completion::{
     find_completion, Completion, CompletionKind, CompletionScope, CompletionSource,
 };
-pub use context::{CompletionFn, HelpFn, Hmp, HmpTables, OptionsFn};
+pub use context::{CompletionFn, HelpFn, Hmp, HmpHandler, HmpPair, HmpTables, OptionsFn};
 pub use dump::{bsd_sum, memory_dump};
 pub use expr::{evaluate, ExprError, RegisterFn};
 pub use format::{format_char, format_ioport, format_value, Format, FormatArg, FormatState};
@@ -55,8 +55,5 @@ pub use keys::{Key, KeyDecoder};
 pub use line::{EditLine, READLINE_CMD_BUF_SIZE};
 pub use parse::{parse_command, HmpEnv, LineError, ParsedCommand};
 pub use readline::{Readline, ReadlineEvent};
-pub use rows::{hmp_commands, HMP_CMDS};
-pub use rows_info::HMP_INFO_CMDS;
-pub use session::HmpHandler;
 pub use table::{HmpCommand, HmpRow, HmpTable};
 pub use values::{HmpArgs, HmpValue};

@@ -5,14 +5,14 @@
 //! perfect order: output, prompt, echo of the next line. (QEMU gets the same
 //! order by reading one byte at a time between commands.)
 
-use super::context::{run_line, Hmp};
+use super::context::run_line;
 use super::{find_completion, CompletionScope, Readline, ReadlineEvent};
 use crate::chardev::{
     qemu_chr_fe_is_terminal, qemu_chr_fe_keeps_writes_apart, qemu_chr_fe_set_handlers,
     CharHandlers, ChrEvent,
 };
 use crate::monitor::clients::{
-    monitor_client_left, monitor_drained, monitor_new_client, NewMonitor,
+    monitor_backlog, monitor_client_left, monitor_drained, monitor_new_client, NewMonitor,
 };
 use crate::monitor::options::MonitorReadline;
 use crate::monitor::outbuf::{clear_buffer, OutBuf};
@@ -95,6 +95,7 @@ pub(crate) fn monitor_init_hmp<S: 'static>(rt: &mut Runtime<S>, new: NewMonitor)
     let handlers = CharHandlers {
         new_client: Some(monitor_new_client),
         drained: Some(monitor_drained),
+        backlog: Some(monitor_backlog),
         ..CharHandlers::new(monitor_can_read, monitor_read, monitor_event)
     };
     qemu_chr_fe_set_handlers(rt, fe, Some(handlers), id.to_opaque());
@@ -106,7 +107,9 @@ fn monitor_can_read<S: 'static>(rt: &Runtime<S>, opaque: u64) -> usize {
         return 0;
     };
     match &mon.kind {
-        MonitorKind::Hmp(h) if h.taken == h.inbuf.len() && !mon.over_budget() => READ_CHUNK,
+        // One chunk is taken even while the client does not read, and is carried out when
+        // the client leaves.
+        MonitorKind::Hmp(h) if h.has_read_all() => READ_CHUNK,
         _ => 0,
     }
 }
@@ -300,7 +303,7 @@ fn monitor_event<S: 'static>(rt: &mut Runtime<S>, opaque: u64, event: ChrEvent) 
         ChrEvent::MuxIn => {
             hmp.mux_out = false;
             if hmp.reset_seen {
-                hmp.restart();
+                hmp.drop_line();
                 show_prompt(rt, id);
             }
             mark_dirty(rt, id);
@@ -342,14 +345,16 @@ impl MonitorHmp {
 
     /// Drops what is half typed and what has not been looked at.
     fn restart(&mut self) {
-        self.line.clear();
         self.inbuf.clear();
         self.taken = 0;
+        self.drop_line();
+    }
+
+    /// Drops what is half typed.
+    fn drop_line(&mut self) {
+        self.line.clear();
         if let Some(rl) = &mut self.readline {
             rl.restart();
         }
     }
 }
-
-/// The function of a command.
-pub type HmpHandler<S> = fn(&mut Hmp<'_, S>, &super::HmpArgs);

@@ -91,9 +91,9 @@
 //! ```
 //!
 //! While it runs, a callback is not in the table, so it can be neither dropped
-//! nor called a second time under its own feet; its id stays good. Ids carry a
-//! serial that is never reused, so "still its own" is one comparison, and a
-//! stale id finds nothing for ever.
+//! nor called a second time under its own feet; its id stays good. An id is never
+//! given out twice, so "still its own" is one comparison, and a stale id finds
+//! nothing for ever.
 //!
 //! For the same reason [`main_loop_wait`] is not to be called from a callback:
 //! whoever has to wait for something returns, and goes on from another callback.
@@ -139,7 +139,6 @@ mod fds;
 mod order;
 mod outer;
 mod signal;
-mod slots;
 mod timer;
 mod turn;
 mod watch;
@@ -162,12 +161,13 @@ pub use timer::TimerId;
 pub use turn::main_loop_wait;
 pub use watch::{Flow, SharedFd, Watch, WatchId};
 
+use crate::slots::{Key, Slots};
+
 use bh::Bhs;
 use clock::Clocks;
 use fdmon::Fdmon;
 use fds::FdTable;
 use order::XorShift;
-use slots::Slots;
 use timer::Timers;
 use turn::Scratch;
 use watch::WatchEntry;
@@ -207,9 +207,9 @@ pub struct MainLoop<H> {
     // First, to be dropped before the fds that are registered in it.
     fdmon: Fdmon,
     watches: Slots<WatchEntry<H>>,
-    /// Slots of the watches whose gate is asked before each wait: it was closed
+    /// The watches whose gate is asked before each wait: it was closed
     /// when last asked, or there is no fd.
-    asked: Vec<usize>,
+    asked: Vec<Key>,
     /// How many watches without an fd have an open gate, as far as known.
     ready_unpolled: usize,
     fds: FdTable,

@@ -5,6 +5,7 @@ mod common;
 use std::path::Path;
 
 use common::package::Package;
+use common::places::root;
 use common::{Client, Server};
 
 const PAGE: &str = include_str!("../docs/add-a-command.md");
@@ -84,10 +85,12 @@ fn files_below(dir: &Path, files: &mut Vec<std::path::PathBuf>) {
 
 #[test]
 fn the_steps_are_all_there_is_of_the_command_in_the_tree() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = root();
     let mut steps: Vec<Hunk> = ["1", "2", "4"].into_iter().flat_map(hunks).collect();
     let mut files = Vec::new();
-    files_below(&root.join("src"), &mut files);
+    for rooms in ["src", "crates/machine/src", "crates/schema"] {
+        files_below(&root.join(rooms), &mut files);
+    }
     for path in files {
         let mut text = std::fs::read_to_string(&path).expect("text");
         let name = path.strip_prefix(root).expect("below the root");
@@ -156,7 +159,7 @@ fn the_steps_make_the_command() {
     let package = Package::new("add-a-command", "machine.json", "");
 
     // Step 1, and nothing else: the build says what is missing.
-    let schema = added("1", "src/machine/schema/machine.json").concat();
+    let schema = added("1", "crates/schema/machine/machine.json").concat();
     package.write(
         "machine.json",
         &format!("##\n# = The machine\n##\n{schema}"),
@@ -169,11 +172,11 @@ fn the_steps_make_the_command() {
     assert_eq!(errors.count(), 1, "{said}");
 
     // Step 2, and step 3 works.
-    let fields = added("2", "src/machine/mod.rs");
+    let fields = added("2", "crates/machine/src/lib.rs");
     let [state, init] = &fields[..] else {
         panic!("a field and its value: {fields:?}");
     };
-    let command = added("2", "src/machine/commands/machine.rs").concat();
+    let command = added("2", "crates/machine/src/commands/machine.rs").concat();
     package.write("src/main.rs", &program(state, init, &command, "", ""));
     package.build().unwrap_or_else(|e| panic!("{e}"));
     let server = Server::start_program(&package.program(), &["{dir}"]);
@@ -185,7 +188,7 @@ fn the_steps_make_the_command() {
     assert_eq!(said, "unknown command: 'qmp-test'\n", "step 4 is missing");
 
     // Step 4.
-    let twin = added("4", "src/machine/hmp_cmds.rs");
+    let twin = added("4", "crates/machine/src/hmp_cmds.rs");
     let [pair, twin] = &twin[..] else {
         panic!("a row with its function's name, and the function: {twin:?}");
     };

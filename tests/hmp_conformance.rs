@@ -7,12 +7,12 @@
 //! `$QMONITOR_CONFORMANCE/hmp` or `../shared/conformance/hmp`; without them
 //! there is nothing to check and the tests say so.
 
-#![cfg(feature = "machine")]
+#[path = "common/places.rs"]
+mod places;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
 
-use qmonitor::machine::{commands, Machine, MachineOptions};
 use qmonitor::monitor::hmp::{
     find_completion, format_value, parse_command, ArgKind, CompletionKind, CompletionScope,
     CompletionSource, FormatState, HmpArg, HmpArgs, HmpEnv, HmpRow, HmpTable, Readline,
@@ -20,6 +20,7 @@ use qmonitor::monitor::hmp::{
 };
 use qmonitor::qapi::QDict;
 use qmonitor::Runtime;
+use qmonitor_machine::{commands, Machine, MachineOptions};
 use serde_json::Value;
 
 type Handler = fn(&mut Session, &HmpArgs);
@@ -241,10 +242,7 @@ fn handler(name: &str) -> Handler {
 }
 
 fn directory() -> Option<PathBuf> {
-    let base = match std::env::var_os("QMONITOR_CONFORMANCE") {
-        Some(path) => PathBuf::from(path),
-        None => PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/conformance"),
-    };
+    let base = places::conformance();
     Some(base.join("hmp")).filter(|path| path.is_dir())
 }
 

@@ -298,7 +298,7 @@ impl SocketConfig {
                 "'max-clients' option is incompatible with socket in client connect mode",
             );
         }
-        super::socket_clients::check_max(self.max_clients)
+        super::socket::check_max(self.max_clients)
     }
 }
 

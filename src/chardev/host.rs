@@ -5,8 +5,8 @@ use std::os::fd::OwnedFd;
 
 use nix::fcntl::OFlag;
 
+use super::codec::tls::{no_authz, no_tls_credentials, TlsCreds};
 use super::table::Chardevs;
-use super::tls::{no_authz, no_tls_credentials, TlsCreds};
 use crate::main_loop::{Host, SharedFd};
 use crate::qapi::Error;
 

@@ -7,6 +7,7 @@ use super::config::{ChardevBackend, ChardevConfig};
 use super::fe::{attach_quietly, qemu_chr_fe_init, BackendChange, CharFrontend};
 use super::host::ChardevHost;
 use super::table::{Chardev, ChardevClass, ChardevId, ChrEvent};
+use super::watch::chr_free_watches;
 use crate::qapi::Error;
 use crate::trace_event;
 
@@ -138,7 +139,7 @@ fn backend_class<H: ChardevHost>(backend: &ChardevBackend) -> ChardevClass<H> {
     match backend {
         ChardevBackend::Null => super::null::char_null_class(),
         ChardevBackend::Socket(config) if config.max_clients > 1 => {
-            super::socket_clients::char_socket_server_class()
+            super::socket::char_socket_server_class()
         }
         ChardevBackend::Socket(_) => super::socket::char_socket_class(),
         ChardevBackend::Stdio(_) => super::stdio::char_stdio_class(),
@@ -192,6 +193,7 @@ pub(super) fn object_unparent<H: ChardevHost>(h: &mut H, id: ChardevId) {
     };
     trace_event!(chardev_finalize, "{}", chr.label);
     (chr.class.finalize)(h, id);
+    chr_free_watches(h, id);
     h.chardevs_mut().remove(id);
 }
 

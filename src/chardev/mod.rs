@@ -43,11 +43,12 @@
 //! | `table` | [`Chardevs`], [`ChardevClass`] |
 //! | `fe` | what a front end calls: `qemu_chr_fe_*` |
 //! | `be` | what a backend calls: `qemu_chr_be_*` |
+//! | `watch` | what a chardev waits for: [`chr_set_watch`] |
 //! | `manage` | adding, changing and removing |
 //! | `net`, `resolve`, `address`, `files` | sockets and files, with QEMU's error texts |
-//! | `socket`, `socket_io`, `socket_client`, `socket_clients`, `socket_tls` | the socket backend: life, bytes, connecting, serving several, TLS |
+//! | `socket` | the socket backend: life, bytes, connecting, serving several, TLS |
 //! | `exposure` | whether strangers can reach it |
-//! | `telnet`, `websocket`, `tls` | protocols on a socket, as pure codecs |
+//! | `codec` | protocols on a socket, telnet, websocket and TLS, as pure codecs |
 //! | `fd` | what all backends on plain descriptors share |
 //! | the others | a backend each |
 
@@ -55,6 +56,7 @@ mod address;
 pub(crate) mod base64;
 mod be;
 pub mod cli;
+mod codec;
 pub mod compat;
 mod config;
 mod exposure;
@@ -76,23 +78,19 @@ mod resolve;
 mod ringbuf;
 mod scm_rights;
 mod socket;
-mod socket_client;
-mod socket_clients;
-mod socket_io;
-mod socket_tls;
 pub mod stdio;
 mod table;
-pub mod telnet;
 mod testdev;
-mod tls;
 mod udp;
-pub mod websocket;
+mod watch;
 
 pub use be::{
     qemu_chr_be_can_write, qemu_chr_be_drained, qemu_chr_be_event, qemu_chr_be_new_client,
     qemu_chr_be_write,
 };
 pub use cli::{qemu_chr_parse_cli, qemu_chr_parse_opts, QEMU_CHARDEV_OPTS};
+pub use codec::tls::{no_authz, no_tls_credentials, TlsCreds, TlsCredsX509, TlsEndpoint};
+pub use codec::{telnet, websocket};
 pub use compat::{invalid_char_driver, qemu_chr_parse_compat, ParsedCompat};
 pub use config::*;
 pub use exposure::qemu_chr_exposed_at;
@@ -117,8 +115,7 @@ pub use table::{
     filename, frontend_open, label, qemu_chr_find, Chardev, ChardevClass, ChardevId, Chardevs,
     ChrEvent,
 };
-pub(crate) use tls::{no_authz, no_tls_credentials};
-pub use tls::{TlsCreds, TlsCredsX509, TlsEndpoint};
+pub use watch::{chr_has_watch, chr_set_watch, WatchSlot};
 
 /// The most bytes a backend reads and hands over in one go.
 pub const CHR_READ_BUF_LEN: usize = 64 * 1024;

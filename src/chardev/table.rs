@@ -11,7 +11,9 @@ use slab::Slab;
 use super::config::CHARDEV_BACKENDS;
 use super::fe::{BackendChange, CharFrontend, CharHandlers};
 use super::host::ChardevHost;
+use super::watch::Watches;
 use crate::main_loop::SharedFd;
+use crate::sys::InheritedFds;
 
 /// What a front end is told about its chardev (QEMU's `QEMUChrEvent`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -125,8 +127,9 @@ pub struct ChardevClass<H> {
     pub chr_set_fe_open: fn(&mut H, ChardevId, bool),
     /// `filename` in `query-chardev`, made from the state; `None` is `kind`.
     pub chr_filename: fn(&dyn Any) -> Option<String>,
-    /// The chardev is being removed: take watches and timers out of the loop
-    /// and let go of chardevs it uses. No front end is told any more.
+    /// The chardev is being removed: take timers out of the loop and let go of
+    /// chardevs it uses. No front end is told any more. Its
+    /// [watches](super::chr_set_watch) go by themselves.
     pub finalize: fn(&mut H, ChardevId),
 }
 
@@ -189,6 +192,7 @@ pub struct Chardev<H> {
     /// By tag; none while that place is free.
     pub(super) frontends: Vec<Option<FrontendSlot<H>>>,
     pub(super) log: Option<SharedFd>,
+    pub(super) watches: Watches,
     state: Box<dyn Any>,
 }
 
@@ -269,6 +273,7 @@ pub struct Chardevs<H> {
     /// The kinds of back ends that can be made; see
     /// [`set_backends`](Self::set_backends).
     backends: &'static [&'static str],
+    inherited_fds: InheritedFds,
     read_buf: Vec<u8>,
 }
 
@@ -288,6 +293,7 @@ impl<H> Chardevs<H> {
             mux_open_suspended: false,
             term_escape_char: 1,
             backends: CHARDEV_BACKENDS,
+            inherited_fds: InheritedFds::default(),
             read_buf: Vec::new(),
         }
     }
@@ -303,6 +309,17 @@ impl<H> Chardevs<H> {
     /// that a QEMU was built without.
     pub fn set_backends(&mut self, backends: &'static [&'static str]) {
         self.backends = backends;
+    }
+
+    /// The inherited descriptors that may still be taken by number.
+    pub fn inherited_fds_mut(&mut self) -> &mut InheritedFds {
+        &mut self.inherited_fds
+    }
+
+    /// Lets inherited descriptors be taken by number
+    /// (`-chardev socket,fd=N`). Without this each number is refused.
+    pub fn set_inherited_fds(&mut self, fds: InheritedFds) {
+        self.inherited_fds = fds;
     }
 
     /// How many there are.
@@ -327,6 +344,11 @@ impl<H> Chardevs<H> {
     /// The chardev of that label.
     pub fn find(&self, label: &str) -> Option<ChardevId> {
         self.by_label.get(label).copied()
+    }
+
+    /// Whether a chardev has a front end with handlers: without one, nothing is read.
+    pub fn has_handlers(&self, id: ChardevId) -> bool {
+        self.get(id).is_some_and(Chardev::has_handlers)
     }
 
     /// All chardevs, in the order of creation.
@@ -370,6 +392,7 @@ impl<H> Chardevs<H> {
             be_open: false,
             frontends: Vec::new(),
             log,
+            watches: Watches::default(),
             state,
         });
         self.by_label.insert(label, id);

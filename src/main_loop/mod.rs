@@ -9,6 +9,8 @@
 //! built so that none of this needs a thought on the caller's side.
 //!
 //! ```
+//! use std::time::Duration;
+//!
 //! use qmonitor::main_loop::{main_loop_wait, ClockType, Host, MainLoop};
 //!
 //! struct App {
@@ -30,8 +32,7 @@
 //! let timer = app.main_loop.timer_new(ClockType::Realtime, "tick", |app: &mut App| {
 //!     app.ticks += 1;
 //! });
-//! let now = app.main_loop.clock_get_ns(ClockType::Realtime);
-//! app.main_loop.timer_mod(timer, now + 1_000_000); // in a millisecond
+//! app.main_loop.timer_mod_in(timer, Duration::from_millis(1));
 //! while app.ticks == 0 {
 //!     main_loop_wait(&mut app, None)?;
 //! }
@@ -47,12 +48,14 @@
 //!   bottom halves scheduled before the turn, first come first served
 //!        │     if any ran, the turn ends here; but the turn after such a one
 //!        │     always goes on
-//!   closed gates are asked; fds whose open watches changed are settled
+//!   closed gates, and those of watches without an fd, are asked;
+//!        │     fds whose open watches changed are settled
 //!        │
 //!   wait ── ppoll, or epoll when there are many fds
 //!        │     until: an fd is ready, the first deadline, another thread calls,
 //!        │            the caller's timeout
-//!        │     without blocking if bottom halves ran or are scheduled
+//!        │     without blocking if bottom halves ran or are scheduled, or the
+//!        │     gate of a watch without an fd is open
 //!        │
 //!   open gates of ready fds are asked
 //!        │
@@ -137,7 +140,6 @@ mod order;
 mod outer;
 mod signal;
 mod slots;
-mod sys;
 mod timer;
 mod turn;
 mod watch;
@@ -156,7 +158,6 @@ pub use condition::Condition;
 pub use counters::Counters;
 pub use fdmon::{FdmonKind, FdmonPolicy};
 pub use signal::{Signal, SignalInfo};
-pub use sys::{fork_process, own_fd, own_inherited_fd};
 pub use timer::TimerId;
 pub use turn::main_loop_wait;
 pub use watch::{Flow, SharedFd, Watch, WatchId};
@@ -184,12 +185,12 @@ pub trait Host: Sized + 'static {
 /// What a [trace](MainLoop::set_trace) tells of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LoopEvent {
-    /// A watch on this fd was added.
-    WatchAdded(RawFd),
+    /// A watch on this fd was added; none if it has only a gate.
+    WatchAdded(Option<RawFd>),
     /// A watch on this fd was removed, or removed itself.
-    WatchRemoved(RawFd),
+    WatchRemoved(Option<RawFd>),
     /// A watch on this fd is about to run.
-    WatchRuns(RawFd),
+    WatchRuns(Option<RawFd>),
     /// A timer is about to run.
     TimerRuns,
     /// A bottom half is about to run.
@@ -206,8 +207,11 @@ pub struct MainLoop<H> {
     // First, to be dropped before the fds that are registered in it.
     fdmon: Fdmon,
     watches: Slots<WatchEntry<H>>,
-    /// Slots of the watches whose gate is closed, as far as known.
-    closed: Vec<usize>,
+    /// Slots of the watches whose gate is asked before each wait: it was closed
+    /// when last asked, or there is no fd.
+    asked: Vec<usize>,
+    /// How many watches without an fd have an open gate, as far as known.
+    ready_unpolled: usize,
     fds: FdTable,
     clocks: Clocks,
     timers: Timers<H>,
@@ -246,10 +250,11 @@ impl<H> MainLoop<H> {
     ///
     /// As [`new`](Self::new).
     pub fn with_time(time: TimeSource) -> io::Result<Self> {
-        sys::ignore_sigpipe();
+        crate::sys::ignore_sigpipe();
         Ok(Self {
             watches: Slots::new(),
-            closed: Vec::new(),
+            asked: Vec::new(),
+            ready_unpolled: 0,
             fds: FdTable::new(),
             fdmon: Fdmon::default(),
             clocks: Clocks::new(time),

@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use super::clock::{ClockType, Clocks};
+use super::clock::{saturating_ns, ClockType, Clocks};
 use super::slots::{Id, Slots};
 use super::MainLoop;
 
@@ -98,6 +98,14 @@ impl<H> Timers<H> {
         true
     }
 
+    pub(super) fn arm_in(&mut self, id: Id, delay: Duration, clocks: &Clocks) -> bool {
+        let Some(timer) = self.slots.get(id) else {
+            return false;
+        };
+        let now = clocks.get_ns(timer.clock);
+        self.arm(id, now.saturating_add(saturating_ns(delay)))
+    }
+
     pub(super) fn disarm(&mut self, id: Id) -> bool {
         let Some(timer) = self.slots.get_mut(id) else {
             return false;
@@ -185,6 +193,12 @@ impl<H> MainLoop<H> {
     /// it was armed for. A time that has passed means the next turn.
     pub fn timer_mod(&mut self, id: TimerId, deadline_ns: i64) -> bool {
         self.timers.arm(id.0, deadline_ns)
+    }
+
+    /// Arms a timer for `delay` from now on its clock, instead of any other time
+    /// it was armed for.
+    pub fn timer_mod_in(&mut self, id: TimerId, delay: Duration) -> bool {
+        self.timers.arm_in(id.0, delay, &self.clocks)
     }
 
     /// Disarms a timer. False if it was not armed.

@@ -104,7 +104,7 @@ fn turn<H: Host>(
         return Ok(true);
     }
 
-    ask_closed_gates(host, &mut scratch.flipped);
+    ask_listed_gates(host, &mut scratch.flipped);
     let main_loop = host.main_loop_mut();
     main_loop.apply_flips(&mut scratch.flipped);
     let limit = main_loop.wait_limit(timeout, ran);
@@ -125,10 +125,11 @@ fn turn<H: Host>(
     Ok(ran)
 }
 
-/// Lists the watches whose gate was closed and is open now.
-fn ask_closed_gates<H: Host>(host: &H, flipped: &mut Vec<usize>) {
-    let closed = host.main_loop().closed.iter();
-    flipped.extend(closed.filter(|slot| has_flipped(host, **slot)));
+/// Lists the watches whose gate was closed and is open now, and those without
+/// an fd whose gate was open and is closed now.
+fn ask_listed_gates<H: Host>(host: &H, flipped: &mut Vec<usize>) {
+    let asked = host.main_loop().asked.iter();
+    flipped.extend(asked.filter(|slot| has_flipped(host, **slot)));
 }
 
 /// Lists the watches whose gate was open, and is found closed now that their
@@ -231,17 +232,17 @@ impl<H> MainLoop<H> {
         }
     }
 
-    /// Notes something about a watch, given its fd's place in the table.
+    /// Notes something about a watch, given its fd's place in the table, if it
+    /// has one.
     pub(super) fn note_watch(
         &mut self,
-        event: fn(RawFd) -> LoopEvent,
-        fd: usize,
+        event: fn(Option<RawFd>) -> LoopEvent,
+        fd: Option<usize>,
         name: &'static str,
     ) {
         if let Some(trace) = &mut self.trace {
-            if let Some(entry) = self.fds.get(fd) {
-                trace(event(entry.number()), name);
-            }
+            let number = fd.and_then(|fd| Some(self.fds.get(fd)?.number()));
+            trace(event(number), name);
         }
     }
 
@@ -289,6 +290,9 @@ impl<H> MainLoop<H> {
         for ready in scratch.ready_fds.drain(..) {
             self.list_ready(ready, &mut scratch.ready);
         }
+        if self.ready_unpolled > 0 {
+            self.list_unpolled(&mut scratch.ready);
+        }
         if let Some(pass) = pass.filter(|_| scratch.ready.is_empty()) {
             if self.clocks.is_simulated() {
                 self.clocks.advance(pass);
@@ -297,6 +301,20 @@ impl<H> MainLoop<H> {
         arrange(&mut scratch.ready, self.shuffle.as_mut());
         scratch.due.clear();
         self.timers.list_due(&self.clocks, &mut scratch.due);
+    }
+
+    /// Lists the watches without an fd whose gate is open.
+    fn list_unpolled(&self, list: &mut Vec<ReadyWatch>) {
+        for (id, watch) in self.asked.iter().filter_map(|slot| self.watches.at(*slot)) {
+            if watch.open {
+                list.push(ReadyWatch {
+                    id,
+                    priority: watch.priority,
+                    condition: watch.condition,
+                    invalid: false,
+                });
+            }
+        }
     }
 
     /// Lists the watches that an fd's condition makes ready.
@@ -341,11 +359,13 @@ impl<H> MainLoop<H> {
             .prepare(&mut self.fds, wanted, wake, &mut self.counters)
     }
 
-    /// How long the next wait may last: zero if `at_once` or bottom halves are
-    /// scheduled, else up to `timeout` and the first deadline.
+    /// How long the next wait may last: zero if `at_once`, or bottom halves are
+    /// scheduled, or a watch without an fd is ready, else up to `timeout` and the
+    /// first deadline.
     pub(super) fn wait_limit(&self, timeout: Option<Duration>, at_once: bool) -> Option<Duration> {
         if at_once
             || timeout == Some(Duration::ZERO)
+            || self.ready_unpolled > 0
             || self.bhs.has_scheduled()
             || self.bhs.is_signalled()
         {

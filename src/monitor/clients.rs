@@ -66,7 +66,8 @@ pub(crate) fn monitor_drained<S>(rt: &Runtime<S>, opaque: u64, end: PeerEnd) -> 
             qmp.session.has_read_all() && !rt.deferred.has_qmp(id, qmp.session.connection()),
             monitor.config.drain_on_close,
         ),
-        MonitorKind::Hmp(hmp) => (hmp.has_read_all(end), true),
+        // Without the focus of its mux it cannot go on, and may never get it again.
+        MonitorKind::Hmp(hmp) => (hmp.has_read_all(end) || hmp.holds_output(), true),
     };
     // Once the program is about to end, nothing more is carried out.
     let all_done = idle || rt.exit_requested().is_some();
@@ -74,4 +75,13 @@ pub(crate) fn monitor_drained<S>(rt: &Runtime<S>, opaque: u64, end: PeerEnd) -> 
         PeerEnd::HalfClosed => all_done && !monitor.owes_output(),
         PeerEnd::Gone => all_done || !drains,
     }
+}
+
+/// Whether a monitor has not worked off its input, so that a mux's keys have to wait.
+pub(crate) fn monitor_backlog<S>(rt: &Runtime<S>, opaque: u64) -> bool {
+    let monitor = rt.monitors.get(MonitorId::from_opaque(opaque));
+    monitor.is_some_and(|monitor| match &monitor.kind {
+        MonitorKind::Qmp(qmp) => !qmp.session.has_read_all(),
+        MonitorKind::Hmp(hmp) => hmp.input_left() > 0,
+    })
 }

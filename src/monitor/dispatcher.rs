@@ -18,7 +18,7 @@ use super::deferred::{Answer, QmpUnderWay, UnderWay};
 use super::output::{accept_input, flush_dirty, label, send_response};
 use super::runtime::Runtime;
 use super::session::{Next, Request};
-use super::table::{MonitorId, MonitorKind};
+use super::table::{MonitorId, MonitorKind, MonitorQmp};
 use crate::main_loop::BhId;
 use crate::qapi::dispatch::{
     qmp_find_command, qmp_request_check, Call, DispatchEnv, QmpCommand, QmpCommandFunc, QmpRequest,
@@ -129,8 +129,9 @@ fn request_taken_up<S>(rt: &mut Runtime<S>, id: MonitorId, answered: bool) {
         trace_event!(monitor_resume, "{}", label(rt, id));
     }
     go_on(rt, id);
-    let qmp = rt.monitors.qmp_mut(id);
-    if qmp.is_some_and(|qmp| qmp.session.wants_input()) {
+    // A suspended session takes no more, but what waits behind its input may go on.
+    let goes_on = |qmp: &MonitorQmp| qmp.session.wants_input() || qmp.session.has_read_all();
+    if rt.monitors.qmp(id).is_some_and(goes_on) {
         accept_input(rt, id);
     }
 }

@@ -6,6 +6,8 @@
 //! sent when the second ends, and starts another. The timestamp is always that
 //! of the moment when the event arose.
 
+use std::time::Duration;
+
 use super::qmp;
 use super::runtime::Runtime;
 use super::table::{MonitorId, MonitorKind};
@@ -46,20 +48,19 @@ pub fn qapi_event_emit<S>(rt: &mut Runtime<S>, event: &'static EventInfo, data: 
         return;
     };
     monitor_qapi_event_emit(rt, event, &data, time_ns);
-    let interval_ns = limit.interval_ns;
+    let interval = limit.interval;
     let on_timer = {
         let key = key.clone();
-        move |rt: &mut Runtime<S>| interval_ends(rt, event, &key, interval_ns)
+        move |rt: &mut Runtime<S>| interval_ends(rt, event, &key, interval)
     };
     let timer = rt
         .main_loop
         .timer_new(ClockType::Realtime, "event_throttle", on_timer);
     rt.throttles.begin(key, timer);
-    let now = rt.main_loop.clock_get_ns(ClockType::Realtime);
-    rt.main_loop.timer_mod(timer, now + interval_ns);
+    rt.main_loop.timer_mod_in(timer, interval);
 }
 
-fn interval_ends<S>(rt: &mut Runtime<S>, event: &'static EventInfo, key: &Key, interval_ns: i64) {
+fn interval_ends<S>(rt: &mut Runtime<S>, event: &'static EventInfo, key: &Key, interval: Duration) {
     match rt.throttles.interval_ends(key) {
         None => {}
         Some(IntervalEnd::Idle(timer)) => {
@@ -67,8 +68,7 @@ fn interval_ends<S>(rt: &mut Runtime<S>, event: &'static EventInfo, key: &Key, i
         }
         Some(IntervalEnd::Sends(held, timer)) => {
             monitor_qapi_event_emit(rt, event, &held.data, held.time_ns);
-            let now = rt.main_loop.clock_get_ns(ClockType::Realtime);
-            rt.main_loop.timer_mod(timer, now + interval_ns);
+            rt.main_loop.timer_mod_in(timer, interval);
         }
     }
 }

@@ -40,7 +40,7 @@ mod deferred;
 mod dispatcher;
 mod events;
 mod fds;
-pub(crate) mod hash_order;
+pub mod hash_order;
 pub mod hmp;
 mod hmp_cmds;
 mod hmp_qmp;

@@ -28,7 +28,7 @@
 //! What becomes of a client's requests when it leaves is in
 //! [`clients`](super::clients).
 
-use super::clients::{monitor_client_left, monitor_drained, new_client};
+use super::clients::{monitor_backlog, monitor_client_left, monitor_drained, new_client};
 use super::dispatcher::go_on;
 use super::output::{discard_output, label, mark_dirty, monitor_flush, send_response};
 use super::runtime::Runtime;
@@ -60,6 +60,7 @@ pub(crate) fn monitor_init_qmp<S>(rt: &mut Runtime<S>, new: NewMonitor) -> Monit
     let handlers = CharHandlers {
         new_client: Some(monitor_qmp_new_client),
         drained: Some(monitor_drained),
+        backlog: Some(monitor_backlog),
         ..CharHandlers::new(monitor_can_read, monitor_qmp_read, monitor_qmp_event)
     };
     qemu_chr_fe_set_handlers(rt, fe, Some(handlers), id.to_opaque());

@@ -189,6 +189,11 @@ impl<S> Runtime<S> {
         self.schema_reply = None;
     }
 
+    /// The `-compat` policy in force.
+    pub fn policy(&self) -> CompatPolicy {
+        self.policy
+    }
+
     /// The options whose parameters `query-command-line-options` tells.
     pub fn set_options(&mut self, options: &'static [OptionGroup]) {
         self.options = options;
@@ -289,7 +294,8 @@ impl<S> Runtime<S> {
         self.quit_handler = handler;
     }
 
-    pub(crate) fn quit(&mut self) {
+    /// Does what the command `quit` does.
+    pub fn quit(&mut self) {
         (self.quit_handler)(self);
     }
 

@@ -29,9 +29,12 @@ const OOM_RETRY_DELAY: Duration = Duration::from_millis(10);
 /// Feeds what the loop tells, which knows no trace events, to them.
 fn trace_main_loop(event: LoopEvent, name: &'static str) {
     match event {
-        LoopEvent::WatchAdded(fd) => trace_event!(watch_add, "fd {fd} for {name}"),
-        LoopEvent::WatchRemoved(fd) => trace_event!(watch_remove, "fd {fd} for {name}"),
-        LoopEvent::WatchRuns(fd) => trace_event!(watch_dispatch, "fd {fd} to {name}"),
+        LoopEvent::WatchAdded(Some(fd)) => trace_event!(watch_add, "fd {fd} for {name}"),
+        LoopEvent::WatchAdded(None) => trace_event!(watch_add, "no fd for {name}"),
+        LoopEvent::WatchRemoved(Some(fd)) => trace_event!(watch_remove, "fd {fd} for {name}"),
+        LoopEvent::WatchRemoved(None) => trace_event!(watch_remove, "no fd for {name}"),
+        LoopEvent::WatchRuns(Some(fd)) => trace_event!(watch_dispatch, "fd {fd} to {name}"),
+        LoopEvent::WatchRuns(None) => trace_event!(watch_dispatch, "no fd to {name}"),
         LoopEvent::TimerRuns => trace_event!(timer_dispatch, "{name}"),
         LoopEvent::BhRuns => trace_event!(bh_dispatch, "{name}"),
     }

@@ -9,7 +9,7 @@ use crate::chardev::{
     qemu_chr_fe_is_terminal, qemu_chr_fe_keeps_writes_apart, qemu_chr_fe_set_handlers,
     CharHandlers, ChardevId, ChrEvent,
 };
-use crate::monitor::clients::{monitor_client_left, monitor_drained, new_client};
+use crate::monitor::clients::{monitor_backlog, monitor_client_left, monitor_drained, new_client};
 use crate::monitor::output::{accept_input, discard_output, label, mark_dirty, monitor_flush};
 use crate::monitor::runtime::Runtime;
 use crate::monitor::schema::MonitorReadline;
@@ -36,6 +36,7 @@ pub(crate) fn monitor_init_hmp<S>(rt: &mut Runtime<S>, new: NewMonitor) -> Monit
     let handlers = CharHandlers {
         new_client: Some(monitor_hmp_new_client),
         drained: Some(monitor_drained),
+        backlog: Some(monitor_backlog),
         ..CharHandlers::new(monitor_can_read, monitor_read, monitor_event)
     };
     qemu_chr_fe_set_handlers(rt, fe, Some(handlers), id.to_opaque());
@@ -53,7 +54,9 @@ fn monitor_can_read<S>(rt: &Runtime<S>, opaque: u64) -> usize {
         return 0;
     };
     match &mon.kind {
-        MonitorKind::Hmp(hmp) if hmp.wants_input() && !mon.over_budget() => READ_CHUNK,
+        // One chunk is taken even while the client does not read or a command is under
+        // way, and is carried out when the client leaves.
+        MonitorKind::Hmp(hmp) if hmp.input_left() == 0 => READ_CHUNK,
         _ => 0,
     }
 }
@@ -154,7 +157,7 @@ pub(crate) fn line_goes_on<S>(
     show_outcome(rt, id, outcome);
     go_on(rt, id);
     let hmp = rt.monitors.hmp_mut(id);
-    if hmp.is_some_and(|hmp| hmp.wants_input()) {
+    if hmp.is_some_and(|hmp| hmp.input_left() == 0) {
         accept_input(rt, id);
     }
 }

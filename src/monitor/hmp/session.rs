@@ -67,13 +67,8 @@ impl MonitorHmp {
     }
 
     /// How many bytes wait.
-    pub(super) fn input_left(&self) -> usize {
+    pub(crate) fn input_left(&self) -> usize {
         self.inbuf.len() - self.taken
-    }
-
-    /// Whether more input should be read.
-    pub(super) fn wants_input(&self) -> bool {
-        self.input_left() == 0 && self.under_way.is_none()
     }
 
     /// Whether all input of a client that has ended it was carried out. One that
@@ -161,7 +156,7 @@ impl MonitorHmp {
     pub(super) fn mux_in(&mut self) {
         self.mux_out = false;
         if self.reset_seen {
-            self.restart();
+            self.drop_line();
         }
     }
 
@@ -177,9 +172,14 @@ impl MonitorHmp {
 
     /// Drops what is half typed and what has not been looked at.
     fn restart(&mut self) {
-        self.line.clear();
         self.inbuf.clear();
         self.taken = 0;
+        self.drop_line();
+    }
+
+    /// Drops what is half typed.
+    fn drop_line(&mut self) {
+        self.line.clear();
         if let Some(rl) = &mut self.readline {
             rl.restart();
         }

@@ -1,0 +1,166 @@
+//! The side of a socket chardev that connects, and connects again.
+//!
+//! Without `reconnect` the connection is made before the chardev is, and once
+//! lost never comes back. With it, all is done in the background: the first
+//! attempt at once, every further one a fixed time after a failure or a loss.
+//! Of a row of failures only the first is reported.
+
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+
+use nix::sys::socket::SockFlag;
+
+use super::{state, tcp_chr_new_client};
+use crate::chardev::config::SocketConfig;
+use crate::chardev::host::{ChardevHost, ChardevReport};
+use crate::chardev::net::{self, Connecting};
+use crate::chardev::table::ChardevId;
+use crate::main_loop::{ClockType, Condition, Flow, SharedFd, TimerId, Watch, WatchId};
+use crate::qapi::Error;
+
+/// What a client needs besides a connection.
+pub(super) struct Client {
+    /// Nanoseconds between attempts; none without `reconnect`.
+    reconnect_ns: Option<i64>,
+    timer: Option<TimerId>,
+    /// An attempt under way.
+    attempt: Option<Attempt>,
+    /// A failure was reported, and there was no connection since.
+    pub(super) reported: bool,
+}
+
+struct Attempt {
+    fd: Rc<OwnedFd>,
+    watch: WatchId,
+    /// Further addresses to try.
+    rest: Vec<SocketAddr>,
+}
+
+impl Client {
+    pub(super) fn new(config: &SocketConfig) -> Self {
+        let ms = config.reconnect_ms.unwrap_or(0);
+        let ms = config.reconnect.map_or(ms, |s| s.saturating_mul(1000));
+        Client {
+            reconnect_ns: (ms > 0 && !config.server).then(|| ms.saturating_mul(1_000_000)),
+            timer: None,
+            attempt: None,
+            reported: false,
+        }
+    }
+}
+
+/// Makes the connection, or begins to.
+pub(super) fn qmp_chardev_open_socket_client<H: ChardevHost>(
+    h: &mut H,
+    id: ChardevId,
+) -> Result<(), Error> {
+    let Some(s) = state(h, id) else { return Ok(()) };
+    if s.client.reconnect_ns.is_some() {
+        tcp_chr_connect_client_async(h, id);
+        return Ok(());
+    }
+    let addr = s.addr.clone();
+    let fd = net::socket_connect(h, &addr)?;
+    tcp_chr_new_client(h, id, Rc::new(fd));
+    Ok(())
+}
+
+/// An attempt in the background.
+fn tcp_chr_connect_client_async<H: ChardevHost>(h: &mut H, id: ChardevId) {
+    let Some(addr) = state(h, id).map(|s| s.addr.clone()) else {
+        return;
+    };
+    let started = net::socket_connect_async(h, &addr);
+    go_on(h, id, started);
+}
+
+fn go_on<H: ChardevHost>(h: &mut H, id: ChardevId, connecting: Result<Connecting, Error>) {
+    match connecting {
+        Ok(Connecting::Done(fd)) => connected(h, id, Rc::new(fd)),
+        Ok(Connecting::InProgress(fd, rest)) => {
+            let fd = Rc::new(fd);
+            let shared: SharedFd = fd.clone();
+            let name = "qemu_chr_socket_connected";
+            let watch = Watch::new(name, shared, Condition::OUT, move |h: &mut H, _| {
+                qemu_chr_socket_connected(h, id);
+                Flow::Remove
+            });
+            let watch = h.main_loop_mut().add_watch(watch);
+            if let Some(s) = state(h, id) {
+                s.client.attempt = Some(Attempt { fd, watch, rest });
+            }
+        }
+        Err(e) => {
+            check_report_connect_error(h, id, &e);
+            restart_timer(h, id);
+        }
+    }
+}
+
+/// An attempt has come to its end.
+fn qemu_chr_socket_connected<H: ChardevHost>(h: &mut H, id: ChardevId) {
+    let Some(s) = state(h, id) else { return };
+    let Some(attempt) = s.client.attempt.take() else {
+        return;
+    };
+    let addr = s.addr.clone();
+    h.main_loop_mut().remove_watch(attempt.watch);
+    match net::connect_result(&addr, &attempt.fd) {
+        Ok(()) => connected(h, id, attempt.fd),
+        Err(e) if attempt.rest.is_empty() => go_on(h, id, Err(e)),
+        Err(_) => {
+            let next = net::connect_next(&addr, attempt.rest, SockFlag::SOCK_NONBLOCK);
+            go_on(h, id, next);
+        }
+    }
+}
+
+fn connected<H: ChardevHost>(h: &mut H, id: ChardevId, fd: Rc<OwnedFd>) {
+    tcp_chr_new_client(h, id, fd);
+}
+
+fn check_report_connect_error<H: ChardevHost>(h: &mut H, id: ChardevId, e: &Error) {
+    let Some(s) = state(h, id).filter(|s| !s.client.reported) else {
+        return;
+    };
+    s.client.reported = true;
+    let label = crate::chardev::table::label(h, id);
+    let text = format!("Unable to connect character device {label}: {e}");
+    h.chardev_report(ChardevReport::Error, &text);
+}
+
+/// Has the next attempt made in due time, if this is a client that reconnects
+/// (`qemu_chr_socket_restart_timer`).
+pub(super) fn restart_timer<H: ChardevHost>(h: &mut H, id: ChardevId) {
+    let Some(s) = state(h, id) else { return };
+    let Some(interval) = s.client.reconnect_ns else {
+        return;
+    };
+    let timer = s.client.timer;
+    let main_loop = h.main_loop_mut();
+    let timer = timer.unwrap_or_else(|| {
+        main_loop.timer_new(
+            ClockType::Realtime,
+            "socket_reconnect_timeout",
+            move |h: &mut H| tcp_chr_connect_client_async(h, id),
+        )
+    });
+    let now = main_loop.clock_get_ns(ClockType::Realtime);
+    main_loop.timer_mod(timer, now.saturating_add(interval));
+    if let Some(s) = state(h, id) {
+        s.client.timer = Some(timer);
+    }
+}
+
+/// Gives up connecting.
+pub(super) fn cancel<H: ChardevHost>(h: &mut H, id: ChardevId) {
+    let Some(s) = state(h, id) else { return };
+    let (timer, attempt) = (s.client.timer.take(), s.client.attempt.take());
+    if let Some(timer) = timer {
+        h.main_loop_mut().timer_free(timer);
+    }
+    if let Some(attempt) = attempt {
+        h.main_loop_mut().remove_watch(attempt.watch);
+    }
+}

@@ -1,0 +1,487 @@
+//! Stream sockets, as server or client (QEMU's `char-socket.c`).
+//!
+//! # States
+//!
+//! ```text
+//!      server                                     client
+//!         │ socket_listen                            │ socket_connect
+//!         ▼                                          ▼
+//!   ┌───────────┐ accept ┌───────────┐  works ┌────────────┐
+//!   │ listening │───────▶│ connected │◀───────│ connecting │◀───┐
+//!   └───────────┘        └───────────┘        └────────────┘    │ reconnect timer
+//!         ▲   end of stream  │  │  end of stream,   │ fails     │
+//!         └──────────────────┘  │  hang-up          ▼           │
+//!             hang-up           │             ┌──────────────┐  │
+//!                               └────────────▶│ disconnected │──┘
+//!                                             └──────────────┘
+//! ```
+//!
+//! The front end hears "Opened" on the way into *connected* and "Closed" on the way out.
+//! A client without `reconnect` has no timer: it stays disconnected, and a first failure is
+//! the end of the chardev. `tests/model.rs` plays random lives against this picture.
+//!
+//! # Functions
+//!
+//! A server serves one client at a time, unless it has `max-clients`
+//! ([`server`](server)). While one is connected the listening
+//! socket is not watched, so further clients wait in the kernel's queue; when
+//! the client leaves, the oldest of them is taken.
+//!
+//! ```text
+//!                socket_listen
+//!                     │
+//!                     ▼                                       client, reconnect=
+//!   ┌──▶ watching the listener: tcp_chr_accept      ┌──▶ timer ──▶ connect ──┐
+//!   │                 │ accept4                     │      ▲         │ fails │ works
+//!   │                 ▼                             │      └─────────┘       │
+//!   │        tcp_chr_new_client  ◀──────────────────┼────────────────────────┘
+//!   │                 │ listener no longer watched; telnet opening is said
+//!   │                 ▼                             │
+//!   │         tcp_chr_connect                       │
+//!   │                 │ watching the connection:    │
+//!   │                 │ tcp_chr_read, tcp_chr_hup; "Opened"
+//!   │                 ▼                             │
+//!   │            (connected)                        │
+//!   │                 │ end of stream, hang-up      │
+//!   │                 ▼                             │
+//!   └──────── tcp_chr_disconnect ───────────────────┘   "Closed"
+//! ```
+//!
+//! TLS makes itself known and a websocket says its request between
+//! `tcp_chr_new_client` and `tcp_chr_connect`; until then the chardev counts as
+//! disconnected, and the next client waits.
+//!
+//! How bytes are read and written meanwhile is in `io`; how a client
+//! connects, in `connect`; how a server serves several clients, in
+//! `server`.
+
+mod connect;
+mod handshake;
+mod io;
+mod server;
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::rc::Rc;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sys::socket::{self, sockopt, Shutdown};
+
+use connect::Client;
+use handshake::{tcp_chr_close_tls, tcp_chr_tls_init, Tls};
+use io::{
+    tcp_chr_handshake, tcp_chr_update_read_handler, tcp_chr_watch_fd, tcp_chr_write, Websock,
+};
+use server::Clients;
+
+use super::address::{connected_filename, connection_ends, disconnected_filename, Ends};
+use super::be::qemu_chr_be_event;
+use super::codec::telnet::{TelnetDecoder, TELNET_OPENING, TN3270_OPENING};
+use super::codec::tls::{self, TlsCreds};
+use super::config::{SocketAddress, SocketConfig};
+use super::host::{ChardevHost, ChardevReport};
+use super::manage::object_unparent;
+use super::net::{self, UnixPath};
+use super::scm_rights::Receiver;
+use super::table::{ChardevClass, ChardevId, ChrEvent};
+use crate::main_loop::{ClockType, Condition, Flow, SharedFd, TimerId, Watch, WatchId};
+use crate::qapi::Error;
+use crate::sys::accept;
+use crate::trace_event;
+
+pub(super) use server::{char_socket_server_class, check_max};
+
+/// How long a server pauses when the process has no descriptor left for a new
+/// client. The listener stays readable meanwhile and would make the loop spin.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
+
+/// The state of a socket chardev (QEMU's `SocketChardev`).
+pub(super) struct SocketChardev {
+    config: SocketConfig,
+    /// What it listens at or connects to, with the port that was found.
+    addr: SocketAddress,
+    listener: Option<Listener>,
+    connection: Option<Connection>,
+    client: Client,
+    /// Outlives connections, in the state the last one left it in, as in QEMU.
+    telnet: Option<TelnetDecoder>,
+    pub(super) tls_creds: Option<TlsCreds>,
+    /// The clients of a server that serves several.
+    clients: Option<Clients>,
+    /// Of such a client's chardev: the server's.
+    server: Option<ChardevId>,
+}
+
+impl SocketChardev {
+    fn new(config: &SocketConfig, addr: &SocketAddress, tls_creds: Option<TlsCreds>) -> Self {
+        let telnet = (config.server && (config.telnet || config.tn3270))
+            .then(|| TelnetDecoder::new(config.tn3270));
+        SocketChardev {
+            config: config.clone(),
+            addr: addr.clone(),
+            listener: None,
+            connection: None,
+            client: Client::new(config),
+            telnet,
+            tls_creds,
+            clients: None,
+            server: None,
+        }
+    }
+
+    fn connection(&self) -> Option<&Connection> {
+        self.connection.as_ref()
+    }
+
+    fn tls(&self) -> Option<&Tls> {
+        self.connection.as_ref()?.tls.as_ref()
+    }
+}
+
+struct Listener {
+    fd: Rc<OwnedFd>,
+    watch: Option<WatchId>,
+    backoff: Option<TimerId>,
+    _path: Option<UnixPath>,
+}
+
+/// A peer, from accept to hang-up.
+pub(super) struct Connection {
+    fd: Rc<OwnedFd>,
+    filename: String,
+    /// The front end was told "Opened". Not yet in a handshake.
+    open: bool,
+    tls: Option<Tls>,
+    websock: Option<Websock>,
+    /// The rest of what the kernel had no room for, if it must not be cut off:
+    /// a frame or a record.
+    pub(super) unsent: Vec<u8>,
+    read_watch: Option<WatchId>,
+    hup_watch: Option<WatchId>,
+    flush_watch: Option<WatchId>,
+    /// For what TLS has decrypted and the front end could not yet take.
+    plain_watch: Option<WatchId>,
+    /// Runs while the peer is gone and its last input is being read.
+    hup_timer: Option<TimerId>,
+    /// How often input was read.
+    reads: u32,
+    /// Whether a front end was given the descriptor to watch.
+    watched_by_frontend: bool,
+    /// For unix sockets, over which descriptors may come.
+    receiver: Option<Receiver>,
+    msgfd: Option<OwnedFd>,
+}
+
+/// The class of socket chardevs.
+pub(super) fn char_socket_class<H: ChardevHost>() -> ChardevClass<H> {
+    ChardevClass {
+        chr_write: tcp_chr_write,
+        chr_watch_fd: tcp_chr_watch_fd,
+        chr_update_read_handler: |h, id, _| tcp_chr_update_read_handler(h, id),
+        chr_get_msgfd: |h, id| connection(h, id)?.msgfd.take(),
+        chr_filename: |state| state.downcast_ref().map(tcp_chr_filename),
+        finalize: char_socket_finalize,
+        ..ChardevClass::new("socket")
+    }
+}
+
+fn state<H: ChardevHost>(h: &mut H, id: ChardevId) -> Option<&mut SocketChardev> {
+    h.chardevs_mut().state_mut(id)
+}
+
+pub(super) fn connection<H: ChardevHost>(h: &mut H, id: ChardevId) -> Option<&mut Connection> {
+    state(h, id)?.connection.as_mut()
+}
+
+/// Opens the backend (`qmp_chardev_open_socket`).
+pub(super) fn qmp_chardev_open_socket<H: ChardevHost>(
+    h: &mut H,
+    id: ChardevId,
+    config: &SocketConfig,
+) -> Result<(), Error> {
+    config.validate()?;
+    let tls_creds = tls::creds_for(h, config)?;
+    let mut state = SocketChardev::new(config, &config.addr, tls_creds);
+    if !config.server {
+        h.chardevs_mut().set_state(id, Box::new(state));
+        return connect::qmp_chardev_open_socket_client(h, id);
+    }
+    let listening = net::socket_listen(h, &config.addr, config.max_clients)?;
+    state.clients = Clients::new(config.max_clients);
+    state.addr = listening.addr;
+    state.listener = Some(Listener {
+        fd: Rc::new(listening.fd),
+        watch: None,
+        backoff: None,
+        _path: listening.path,
+    });
+    h.chardevs_mut().set_state(id, Box::new(state));
+    if config.wait == Some(true) {
+        return tcp_chr_wait_connected(h, id);
+    }
+    tcp_chr_listen(h, id);
+    Ok(())
+}
+
+/// Blocks until a client has connected (`wait=on`).
+fn tcp_chr_wait_connected<H: ChardevHost>(h: &mut H, id: ChardevId) -> Result<(), Error> {
+    use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
+
+    let filename = crate::chardev::table::filename(h, id);
+    let text = format!("QEMU waiting for connection on: {filename}");
+    h.chardev_report(ChardevReport::Info, &text);
+    loop {
+        let Some(s) = state(h, id) else { return Ok(()) };
+        let mut flags = PollFlags::POLLIN;
+        // In a handshake it is the client who is waited for.
+        let (fd, step): (_, fn(&mut H, ChardevId)) = match (&s.connection, &s.listener) {
+            (Some(c), _) if c.open => return Ok(()),
+            (Some(c), _) => {
+                flags.set(PollFlags::POLLOUT, !c.unsent.is_empty());
+                (c.fd.clone(), tcp_chr_handshake)
+            }
+            (None, Some(listener)) => (listener.fd.clone(), tcp_chr_accept),
+            (None, None) => return Ok(()),
+        };
+        let serves_clients = s.clients.is_some();
+        let mut fds = [PollFd::new(fd.as_fd(), flags)];
+        match poll(&mut fds, PollTimeout::NONE) {
+            // It is taken in once there is a front end.
+            Ok(_) if serves_clients => return Ok(()),
+            Ok(_) | Err(Errno::EINTR) => step(h, id),
+            Err(e) => return Err(Error::from_io("Failed to wait for a client", &e.into())),
+        }
+    }
+}
+
+/// Watches the listener, unless there is none or no client can be taken.
+fn tcp_chr_listen<H: ChardevHost>(h: &mut H, id: ChardevId) {
+    let free = |s: &&mut SocketChardev| match &s.clients {
+        Some(clients) => clients.has_room(),
+        None => s.connection.is_none(),
+    };
+    let Some(s) = state(h, id).filter(free) else {
+        return;
+    };
+    let Some(listener) = s.listener.as_ref().filter(|l| l.watch.is_none()) else {
+        return;
+    };
+    let fd: SharedFd = listener.fd.clone();
+    let watch = Watch::new("tcp_chr_accept", fd, Condition::IN, move |h: &mut H, _| {
+        tcp_chr_accept(h, id);
+        Flow::Keep
+    });
+    let watch = h.main_loop_mut().add_watch(watch);
+    if let Some(listener) = state(h, id).and_then(|s| s.listener.as_mut()) {
+        listener.watch = Some(watch);
+    }
+}
+
+/// Stops watching the listener.
+fn tcp_chr_unlisten<H: ChardevHost>(h: &mut H, id: ChardevId) {
+    let Some(listener) = state(h, id).and_then(|s| s.listener.as_mut()) else {
+        return;
+    };
+    let (watch, backoff) = (listener.watch.take(), listener.backoff.take());
+    if let Some(watch) = watch {
+        h.main_loop_mut().remove_watch(watch);
+    }
+    if let Some(timer) = backoff {
+        h.main_loop_mut().timer_free(timer);
+    }
+}
+
+/// A client is at the door.
+fn tcp_chr_accept<H: ChardevHost>(h: &mut H, id: ChardevId) {
+    let Some(s) = state(h, id) else { return };
+    let serves_clients = s.clients.is_some();
+    let Some(listener) = s.listener.as_ref() else {
+        return;
+    };
+    let listener = listener.fd.clone();
+    match accept(listener.as_fd()) {
+        Ok(fd) => {
+            trace_event!(
+                tcp_chr_accept,
+                "fd {} accepted fd {}",
+                listener.as_raw_fd(),
+                fd.as_raw_fd()
+            );
+            if serves_clients {
+                server::add(h, id, Rc::new(fd));
+            } else {
+                tcp_chr_new_client(h, id, Rc::new(fd));
+            }
+        }
+        Err(e) => match e.raw_os_error().map(Errno::from_raw) {
+            // It went away again, or it was a false alarm.
+            Some(Errno::EAGAIN | Errno::EINTR | Errno::ECONNABORTED) => {}
+            _ => accept_backoff(h, id),
+        },
+    }
+}
+
+/// Leaves the listener alone for a moment.
+fn accept_backoff<H: ChardevHost>(h: &mut H, id: ChardevId) {
+    tcp_chr_unlisten(h, id);
+    let main_loop = h.main_loop_mut();
+    let timer = main_loop.timer_new(
+        ClockType::Realtime,
+        "tcp_chr_accept_backoff",
+        move |h: &mut H| {
+            tcp_chr_unlisten(h, id);
+            tcp_chr_listen(h, id);
+        },
+    );
+    let now = main_loop.clock_get_ns(ClockType::Realtime);
+    main_loop.timer_mod(timer, now + ACCEPT_BACKOFF.as_nanos() as i64);
+    if let Some(listener) = state(h, id).and_then(|s| s.listener.as_mut()) {
+        listener.backoff = Some(timer);
+    }
+}
+
+/// A connection becomes the chardev's, and listening ends.
+fn tcp_chr_new_client<H: ChardevHost>(h: &mut H, id: ChardevId, fd: Rc<OwnedFd>) {
+    trace_event!(tcp_chr_new_client, "fd {}", fd.as_raw_fd());
+    tcp_chr_unlisten(h, id);
+    let Some(s) = state(h, id).filter(|s| s.connection.is_none()) else {
+        return;
+    };
+    let ends = connection_ends(fd.as_fd(), s.config.server);
+    let inet = matches!(ends, Ends::Inet(..));
+    if s.config.nodelay && inet {
+        // Only a matter of speed: not worth losing the client.
+        let _ = socket::setsockopt(&fd, sockopt::TcpNoDelay, &true);
+    }
+    if matches!(&s.addr, SocketAddress::Inet(addr) if addr.keep_alive && !s.config.server) {
+        let _ = socket::setsockopt(&fd, sockopt::KeepAlive, &true);
+    }
+    let websocket = s.config.websocket;
+    let encrypted = s.tls_creds.is_some();
+    s.connection = Some(Connection {
+        fd,
+        filename: connected_filename(&s.config, &ends),
+        open: false,
+        tls: None,
+        websock: websocket.then(Websock::default),
+        unsent: Vec::new(),
+        read_watch: None,
+        hup_watch: None,
+        flush_watch: None,
+        plain_watch: None,
+        hup_timer: None,
+        reads: 0,
+        watched_by_frontend: false,
+        receiver: (!inet && !websocket && !encrypted).then(Receiver::new),
+        msgfd: None,
+    });
+    if encrypted {
+        tcp_chr_tls_init(h, id);
+    } else if websocket {
+        tcp_chr_update_read_handler(h, id);
+    } else {
+        tcp_chr_connect(h, id);
+    }
+}
+
+/// The chardev is open, after a telnet server has said its opening: its
+/// connection is watched from now on.
+fn tcp_chr_connect<H: ChardevHost>(h: &mut H, id: ChardevId) {
+    let Some(s) = state(h, id) else { return };
+    let opening = match s.telnet {
+        None => &[][..],
+        Some(_) if s.config.tn3270 => TN3270_OPENING,
+        Some(_) => TELNET_OPENING,
+    };
+    s.client.reported = false;
+    let Some(c) = &mut s.connection else { return };
+    c.open = true;
+    let fd = c.fd.as_raw_fd();
+    trace_event!(tcp_chr_connect, "fd {fd} is {}", c.filename);
+    // The buffer of a new connection has room for it. If the client is gone
+    // already, the loop is about to say so.
+    if !opening.is_empty() {
+        let _ = tcp_chr_write(h, id, opening);
+    }
+    tcp_chr_update_read_handler(h, id);
+    qemu_chr_be_event(h, id, ChrEvent::Opened);
+}
+
+/// The connection is over; listen again, or connect again after a while.
+fn tcp_chr_disconnect<H: ChardevHost>(h: &mut H, id: ChardevId) {
+    let was_open = tcp_chr_free_connection(h, id);
+    tcp_chr_listen(h, id);
+    let is_client = state(h, id).is_some_and(|s| s.server.is_some());
+    if was_open || is_client {
+        qemu_chr_be_event(h, id, ChrEvent::Closed);
+    }
+    if is_client {
+        return object_unparent(h, id);
+    }
+    connect::restart_timer(h, id);
+}
+
+/// Lets go of the connection; true if there was one and it was open.
+fn tcp_chr_free_connection<H: ChardevHost>(h: &mut H, id: ChardevId) -> bool {
+    tcp_chr_close_tls(h, id);
+    let Some(s) = state(h, id) else { return false };
+    let inherited = matches!(s.config.addr, SocketAddress::Fd(_)) && !s.config.server;
+    let Some(c) = s.connection.take() else {
+        return false;
+    };
+    trace_event!(tcp_chr_disconnect, "fd {}", c.fd.as_raw_fd());
+    let watches = [c.read_watch, c.hup_watch, c.flush_watch, c.plain_watch];
+    for watch in watches.into_iter().flatten() {
+        h.main_loop_mut().remove_watch(watch);
+    }
+    if let Some(timer) = c.hup_timer {
+        h.main_loop_mut().timer_free(timer);
+    }
+    if c.watched_by_frontend && !inherited {
+        // The front end's watch may hold a share of the descriptor. It shall
+        // hear of the end, and so shall the peer.
+        let _ = socket::shutdown(c.fd.as_raw_fd(), Shutdown::Both);
+    }
+    c.open
+}
+
+/// The address that a socket chardev listens at or connects to, with the port
+/// that was found (its QOM property `addr`); `None` for other chardevs.
+pub fn char_socket_get_addr<H: ChardevHost>(h: &H, id: ChardevId) -> Option<&SocketAddress> {
+    let s: &SocketChardev = h.chardevs().state(id)?;
+    Some(&s.addr)
+}
+
+/// Whether a chardev speaks websocket.
+pub(super) fn is_websocket<H: ChardevHost>(h: &H, id: ChardevId) -> bool {
+    let state: Option<&SocketChardev> = h.chardevs().state(id);
+    state.is_some_and(|s| s.config.websocket)
+}
+
+/// Whether a chardev can be yanked: sockets can.
+pub fn can_yank<H: ChardevHost>(h: &H, id: ChardevId) -> bool {
+    h.chardevs().state::<SocketChardev>(id).is_some()
+}
+
+/// Breaks a socket's connection off, whatever state it is in
+/// (`char_socket_yank`). Its end is reported by the loop soon after.
+pub fn char_socket_yank<H: ChardevHost>(h: &mut H, id: ChardevId) {
+    if let Some(c) = connection(h, id) {
+        // An error means that it is broken already.
+        let _ = socket::shutdown(c.fd.as_raw_fd(), Shutdown::Both);
+    }
+}
+
+fn char_socket_finalize<H: ChardevHost>(h: &mut H, id: ChardevId) {
+    server::left(h, id);
+    tcp_chr_free_connection(h, id);
+    tcp_chr_unlisten(h, id);
+    connect::cancel(h, id);
+}
+
+fn tcp_chr_filename(s: &SocketChardev) -> String {
+    match &s.connection {
+        Some(c) if c.open => c.filename.clone(),
+        _ => disconnected_filename(&s.config, &s.addr),
+    }
+}

@@ -1,0 +1,167 @@
+//! A server that serves several clients at once (`max-clients`), which QEMU's
+//! does not.
+//!
+//! The chardev `ID` only listens. Each client that comes gets a chardev of its
+//! own, `ID.0`, `ID.1`, and so on, which is a connected socket like any other,
+//! but lives as long as the connection:
+//!
+//! ```text
+//!   accept4 ──▶ ID.N is made ──▶ front end of ID: new_client ──▶ nobody on ID.N? ──▶ removed
+//!                                                                      │ somebody
+//!                              removed ◀── "Closed" ◀── connected ◀────┘ "Opened"
+//! ```
+//!
+//! The front end of the server attaches another one to the client's chardev,
+//! before that opens; from then on the two know nothing of each other. So what a
+//! client does, takes and leaves behind is never another's.
+//!
+//! The listener is watched while there is a front end and fewer clients than
+//! allowed; others wait in the kernel's queue, as with a server of one client.
+//! A client counts from accept to the removal of its chardev, whoever removes
+//! it. Removing the server removes its clients.
+
+use std::collections::BTreeSet;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+
+use super::{
+    char_socket_class, state, tcp_chr_disconnect, tcp_chr_listen, tcp_chr_new_client,
+    tcp_chr_unlisten, SocketChardev,
+};
+use crate::chardev::be::qemu_chr_be_new_client;
+use crate::chardev::host::ChardevHost;
+use crate::chardev::manage::{object_unparent, qemu_chardev_insert};
+use crate::chardev::table::{ChardevClass, ChardevId};
+use crate::qapi::Error;
+
+/// The most clients that a server can be told to serve.
+const MAX_CLIENTS: u64 = 1 << 20;
+
+/// The clients of a server.
+pub(super) struct Clients {
+    max: usize,
+    /// Somebody is there to take them in.
+    attached: bool,
+    ids: BTreeSet<ChardevId>,
+    /// Number of the next one. Numbers are not used again, so that a label never
+    /// means another client than the one it was read for.
+    next: u64,
+}
+
+impl Clients {
+    /// None if the server serves one client at a time.
+    pub(super) fn new(max: u64) -> Option<Self> {
+        (max > 1).then(|| Clients {
+            max: usize::try_from(max).unwrap_or(usize::MAX),
+            attached: false,
+            ids: BTreeSet::new(),
+            next: 0,
+        })
+    }
+
+    /// Whether one more would be taken in.
+    pub(super) fn has_room(&self) -> bool {
+        self.attached && self.ids.len() < self.max
+    }
+}
+
+/// Whether a server can be told to serve that many.
+pub(in crate::chardev) fn check_max(max: u64) -> Result<(), Error> {
+    match (1..=MAX_CLIENTS).contains(&max) {
+        true => Ok(()),
+        false => Err(Error::new(format!(
+            "Parameter 'max-clients' expects a number from 1 to {MAX_CLIENTS}"
+        ))),
+    }
+}
+
+/// The class of servers with several clients.
+pub(in crate::chardev) fn char_socket_server_class<H: ChardevHost>() -> ChardevClass<H> {
+    ChardevClass {
+        serves_clients: true,
+        chr_update_read_handler: |h, id, _| update_handlers(h, id),
+        ..char_socket_class()
+    }
+}
+
+fn clients<H: ChardevHost>(h: &mut H, server: ChardevId) -> Option<&mut Clients> {
+    state(h, server)?.clients.as_mut()
+}
+
+/// A front end attached or detached. Detached, it leaves its clients to
+/// themselves.
+fn update_handlers<H: ChardevHost>(h: &mut H, server: ChardevId) {
+    let attached = h
+        .chardevs()
+        .get(server)
+        .is_some_and(|chr| chr.has_handlers());
+    if let Some(clients) = clients(h, server) {
+        clients.attached = attached;
+    }
+    update_listener(h, server);
+}
+
+fn update_listener<H: ChardevHost>(h: &mut H, server: ChardevId) {
+    match clients(h, server).is_some_and(|clients| clients.has_room()) {
+        true => tcp_chr_listen(h, server),
+        false => tcp_chr_unlisten(h, server),
+    }
+}
+
+/// A client was accepted: makes its chardev, and turns it away if nobody takes
+/// it in.
+pub(super) fn add<H: ChardevHost>(h: &mut H, server: ChardevId, fd: Rc<OwnedFd>) {
+    let Some(label) = free_label(h, server) else {
+        return;
+    };
+    let log = h.chardevs().get(server).and_then(|chr| chr.log.clone());
+    let Some(s) = state(h, server) else { return };
+    let mut own = SocketChardev::new(&s.config, &s.addr, s.tls_creds.clone());
+    own.server = Some(server);
+    let class = char_socket_class();
+    let Ok(client) = qemu_chardev_insert(h, &label, class, Box::new(own), log) else {
+        return;
+    };
+    if let Some(clients) = clients(h, server) {
+        clients.ids.insert(client);
+    }
+    update_listener(h, server);
+    qemu_chr_be_new_client(h, server, client);
+    match h
+        .chardevs()
+        .get(client)
+        .is_some_and(|chr| chr.has_handlers())
+    {
+        true => tcp_chr_new_client(h, client, fd),
+        false => object_unparent(h, client),
+    }
+}
+
+/// The next label that nobody has given to another chardev.
+fn free_label<H: ChardevHost>(h: &mut H, server: ChardevId) -> Option<String> {
+    let id = h.chardevs().get(server)?.label().to_owned();
+    loop {
+        let clients = clients(h, server)?;
+        let label = format!("{id}.{}", clients.next);
+        clients.next += 1;
+        if h.chardevs().find(&label).is_none() {
+            return Some(label);
+        }
+    }
+}
+
+/// The chardev is being removed: if it is a client's, its server has room
+/// again; if it is a server, its clients go as if they had left.
+pub(super) fn left<H: ChardevHost>(h: &mut H, id: ChardevId) {
+    let Some(s) = state(h, id) else { return };
+    let (server, own) = (s.server, s.clients.take());
+    if let Some(clients) = server.and_then(|server| clients(h, server)) {
+        clients.ids.remove(&id);
+    }
+    if let Some(server) = server {
+        update_listener(h, server);
+    }
+    for client in own.into_iter().flat_map(|clients| clients.ids) {
+        tcp_chr_disconnect(h, client);
+    }
+}

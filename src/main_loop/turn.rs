@@ -1,12 +1,13 @@
 //! One turn of the loop. The order of the steps is the module page's diagram.
 
 use std::cell::Cell;
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::bh::{BhCallback, Ticket};
+use super::bh::BhCallback;
 use super::condition::Condition;
 use super::fdmon_poll::Ready;
 use super::fds::ALWAYS;
@@ -16,14 +17,11 @@ use super::watch::Flow;
 use super::{Host, LoopEvent, MainLoop, WatchId};
 use crate::slots::Key;
 
-/// How long an idle bottom half waits at most, as in QEMU.
-const IDLE_BH_DELAY: Duration = Duration::from_millis(10);
-
 /// The lists of a turn, kept for their memory: in the long run a turn allocates
 /// nothing.
 #[derive(Default)]
 pub(super) struct Scratch {
-    bhs: Vec<Ticket>,
+    bhs: VecDeque<Key>,
     flipped: Vec<Key>,
     ready_fds: Vec<Ready>,
     ready: Vec<ReadyWatch>,
@@ -94,7 +92,7 @@ fn turn<H: Host>(
     if main_loop.bhs.is_signalled() {
         main_loop.take_in_wakeup();
     }
-    let before = main_loop.bhs.take_scheduled(&mut scratch.bhs);
+    main_loop.bhs.take_scheduled(&mut scratch.bhs);
     let mut ran = run_bhs(host, &mut scratch.bhs);
     // A turn that had bottom halves to run does not look at fds as well: nearly
     // always nothing is there, and the look is a system call. But never two
@@ -117,12 +115,6 @@ fn turn<H: Host>(
 
     ran |= run_watches(host, &mut scratch.ready);
     ran |= run_timers(host, &mut scratch.due);
-
-    let bhs = &mut host.main_loop_mut().bhs;
-    if bhs.has_idle() {
-        bhs.take_idle(before, &mut scratch.bhs);
-        ran |= run_bhs(host, &mut scratch.bhs);
-    }
     Ok(ran)
 }
 
@@ -153,11 +145,11 @@ fn has_flipped<H: Host>(host: &H, id: Key) -> bool {
     })
 }
 
-fn run_bhs<H: Host>(host: &mut H, tickets: &mut Vec<Ticket>) -> bool {
+fn run_bhs<H: Host>(host: &mut H, taken: &mut VecDeque<Key>) -> bool {
     let mut ran = false;
-    for ticket in tickets.drain(..) {
+    while let Some(id) = taken.pop_front() {
         let main_loop = host.main_loop_mut();
-        let Some((name, id, callback)) = main_loop.bhs.take(ticket) else {
+        let Some((name, callback)) = main_loop.bhs.take(id) else {
             continue;
         };
         main_loop.counters.bhs += 1;
@@ -314,7 +306,6 @@ impl<H> MainLoop<H> {
                 list.push(ReadyWatch {
                     id: *id,
                     number,
-                    priority: watch.priority,
                     condition: watch.condition,
                     invalid: false,
                 });
@@ -344,7 +335,6 @@ impl<H> MainLoop<H> {
                 list.push(ReadyWatch {
                     id,
                     number,
-                    priority: watch.priority,
                     condition,
                     invalid: ready.invalid,
                 });
@@ -378,8 +368,7 @@ impl<H> MainLoop<H> {
             return Some(Duration::ZERO);
         }
         let deadline = self.timers.ns_to_next(&self.clocks);
-        let idle = self.bhs.has_idle().then_some(IDLE_BH_DELAY);
-        [timeout, deadline.map(Duration::from_nanos), idle]
+        [timeout, deadline.map(Duration::from_nanos)]
             .into_iter()
             .flatten()
             .min()

@@ -96,6 +96,18 @@ impl App {
         self.log.push(what.into());
     }
 
+    /// Puts a new watch in the place of another. Nothing happens if that one is
+    /// gone already.
+    fn replace_watch(&mut self, id: WatchId, watch: Watch<App>) -> Option<WatchId> {
+        if !self.main_loop.has_watch(id) {
+            return None;
+        }
+        // Added first: if it is on the same fd, that stays known to the kernel.
+        let new = self.main_loop.add_watch(watch);
+        self.main_loop.remove_watch(id);
+        Some(new)
+    }
+
     /// A watch that logs its name and leaves its fd as it is.
     fn logger(&mut self, name: &'static str, fd: SharedFd, condition: Condition) -> WatchId {
         self.main_loop.add_watch(logger(name, fd, condition))

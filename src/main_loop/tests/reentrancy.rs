@@ -81,12 +81,9 @@ fn a_watch_is_replaced_while_it_runs() {
         let watch = Watch::new("accept", pipe.fd(), IN, move |app: &mut App, _| {
             app.say("accept");
             let old = id.get().unwrap();
-            let new = app
-                .main_loop
-                .replace_watch(old, logger("read", fd.clone(), IN));
+            let new = app.replace_watch(old, logger("read", fd.clone(), IN));
             assert!(new.is_some());
             assert!(app
-                .main_loop
                 .replace_watch(old, logger("lost", fd.clone(), IN))
                 .is_none());
             app.say("still running"); // its captures are still there
@@ -109,7 +106,7 @@ fn a_watch_replaced_while_ready_runs_in_the_next_turn() {
         let watch = Watch::new("first", first.fd(), IN, move |app: &mut App, _| {
             app.say("first");
             let new = logger("new", fd.clone(), IN);
-            app.main_loop.replace_watch(id.get().unwrap(), new);
+            app.replace_watch(id.get().unwrap(), new);
             Flow::Remove
         });
         app.main_loop.add_watch(watch);
@@ -235,7 +232,7 @@ fn a_nested_dispatch_replaces_the_watch_at_the_bottom_of_the_stack() {
         app.say("a_disconnect");
         let (old, fd) = (app.chardevs[a].watch, app.chardevs[a].fd.clone());
         let accept = logger("a_accept", fd, IN);
-        let new = app.main_loop.replace_watch(old, accept).unwrap();
+        let new = app.replace_watch(old, accept).unwrap();
         app.chardevs[a].watch = new;
     }
     each_way(|mut app| {

@@ -96,6 +96,13 @@ impl<H> Bhs<H> {
         std::mem::swap(&mut self.queue, taken);
     }
 
+    /// Puts what was taken and did not run in front of what came since.
+    pub(super) fn put_back_scheduled(&mut self, taken: &mut VecDeque<Key>) {
+        while let Some(id) = taken.pop_back() {
+            self.queue.push_front(id);
+        }
+    }
+
     /// Takes a callback out to be run, unless it was deleted since it was taken
     /// off the queue. A one-shot bottom half leaves the table here.
     pub(super) fn take(&mut self, id: Key) -> Option<(&'static str, BhCallback<H>)> {

@@ -143,10 +143,8 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
-use std::cell::Cell;
 use std::io;
 use std::os::fd::RawFd;
-use std::rc::Rc;
 
 pub use bh::{BhHandle, BhId};
 pub use clock::{ClockType, TimeSource};
@@ -217,9 +215,8 @@ pub struct MainLoop<H> {
     trace: Option<Trace>,
     counters: Counters,
     scratch: Scratch,
-    /// Shared with the guard of the turn, which clears it even if a callback
-    /// panics.
-    in_turn: Rc<Cell<bool>>,
+    /// A turn is under way.
+    in_turn: bool,
     /// The last turn ran nothing, so no gate can have changed in it.
     settled: bool,
     /// Whether the last turn looked at the fds; one of bottom halves alone does
@@ -261,7 +258,7 @@ impl<H> MainLoop<H> {
             trace: None,
             counters: Counters::default(),
             scratch: Scratch::default(),
-            in_turn: Rc::default(),
+            in_turn: false,
             settled: false,
             looked: true,
         })

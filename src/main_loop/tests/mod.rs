@@ -12,6 +12,7 @@ mod waiting;
 mod watches;
 mod world;
 
+use std::cell::Cell;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::time::Duration;

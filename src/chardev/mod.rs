@@ -102,6 +102,7 @@ pub use fe::{
     qemu_chr_fe_set_open, qemu_chr_fe_write, BackendChange, CharFrontend, CharHandlers, PeerEnd,
 };
 pub use files::{fifo_reader, FifoReader};
+pub(crate) use host::print_report;
 pub use host::{print_stderr, ChardevHost, ChardevReport, ChardevRequest};
 pub use manage::{
     chardev_add, chardev_change, chardev_remove, chardev_send_break, qemu_chardev_new,

@@ -75,6 +75,7 @@ pub mod opts;
 mod pty;
 mod resolve;
 mod ringbuf;
+pub(crate) mod schema;
 mod scm_rights;
 mod socket;
 mod socket_client;

@@ -32,10 +32,6 @@ use super::socket::{
     tcp_chr_unlisten, SocketChardev,
 };
 use super::table::{ChardevClass, ChardevId};
-use crate::qapi::Error;
-
-/// The most clients that a server can be told to serve.
-const MAX_CLIENTS: u64 = 1 << 20;
 
 /// The clients of a server.
 pub(super) struct Clients {
@@ -62,16 +58,6 @@ impl Clients {
     /// Whether one more would be taken in.
     pub(super) fn has_room(&self) -> bool {
         self.attached && self.ids.len() < self.max
-    }
-}
-
-/// Whether a server can be told to serve that many.
-pub(super) fn check_max(max: u64) -> Result<(), Error> {
-    match (1..=MAX_CLIENTS).contains(&max) {
-        true => Ok(()),
-        false => Err(Error::new(format!(
-            "Parameter 'max-clients' expects a number from 1 to {MAX_CLIENTS}"
-        ))),
     }
 }
 

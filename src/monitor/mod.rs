@@ -26,7 +26,6 @@
 //! | `tls` | credentials by id, for sockets |
 //! | `schema`, `cmds_*`, `hmp_cmds`, `hmp_qmp*` | the commands that every monitor has |
 
-mod char_config;
 mod clients;
 mod cmds_char;
 mod cmds_control;

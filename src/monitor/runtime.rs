@@ -193,6 +193,7 @@ impl<S: 'static> Runtime<S> {
             exit: None,
         };
         super::schema::qmp_init_marshal(&mut rt.commands);
+        super::cmds_char::accept_registered_backends(&mut rt.commands);
         if let Some(command) = rt.commands.get("qmp_capabilities") {
             rt.cap_negotiation_commands.register(command);
         }

@@ -114,10 +114,11 @@ fn the_steps_are_all_there_is_of_the_command_in_the_tree() {
 
 /// The program that the steps are carried out in: what surrounds them in the
 /// tree, and as little else as possible.
-fn program(state: &str, init: &str, command: &str, row: &str, add: &str, twin: &str) -> String {
+fn program(state: &str, init: &str, command: &str, pair: &str, twin: &str) -> String {
     format!(
         r#"#![allow(dead_code, unused_imports, unused_variables)]
-use qmonitor::monitor::hmp::{{ArgKind, Hmp, HmpArg, HmpArgs, HmpRow}};
+use qmonitor::monitor::hmp::ArgKind::*;
+use qmonitor::monitor::hmp::{{Hmp, HmpArg, HmpArgs, HmpPair, HmpRow}};
 use qmonitor::monitor::MonitorMode;
 use qmonitor::qapi::Error;
 use qmonitor::Runtime;
@@ -135,15 +136,17 @@ struct Machine {{
 impl MachineCommands for Machine {{
 {command}}}
 
-{row}
+const COMMANDS: &[HmpPair<Machine>] = &[
+{pair}];
+
 {twin}
 fn main() -> Result<(), Box<dyn std::error::Error>> {{
     let dir = std::env::args().nth(1).ok_or("which directory?")?;
     let mut rt = Runtime::new(Machine {{
 {init}    }})?;
     rt.add_commands(schema::qmp_init_marshal, &schema::QAPI_SCHEMA);
-    let hmp = rt.hmp_mut();
-{add}    rt.monitor_parse(&format!("unix:{{dir}}/q,server=on,wait=off"), MonitorMode::Control, false)?;
+    rt.hmp_mut().table.extend(COMMANDS.iter().copied());
+    rt.monitor_parse(&format!("unix:{{dir}}/q,server=on,wait=off"), MonitorMode::Control, false)?;
     rt.monitor_parse(&format!("unix:{{dir}}/h,server=on,wait=off"), MonitorMode::Readline, false)?;
     std::process::exit(rt.run()?)
 }}
@@ -161,7 +164,7 @@ fn the_steps_make_the_command() {
         "machine.json",
         &format!("##\n# = The machine\n##\n{schema}"),
     );
-    package.write("src/main.rs", &program("", "", "", "", "", ""));
+    package.write("src/main.rs", &program("", "", "", "", ""));
     let said = package.build().expect_err("a command without a handler");
     let documented = blocks("1", "text").concat();
     assert!(said.contains(documented.trim_end()), "{said}");
@@ -174,7 +177,7 @@ fn the_steps_make_the_command() {
         panic!("a field and its value: {fields:?}");
     };
     let command = added("2", "crates/machine/src/commands/machine.rs").concat();
-    package.write("src/main.rs", &program(state, init, &command, "", "", ""));
+    package.write("src/main.rs", &program(state, init, &command, "", ""));
     package.build().unwrap_or_else(|e| panic!("{e}"));
     let server = Server::start_program(&package.program(), &["{dir}"]);
     let mut client = server.connect();
@@ -186,10 +189,10 @@ fn the_steps_make_the_command() {
 
     // Step 4.
     let twin = added("4", "crates/machine/src/hmp_cmds.rs");
-    let [row, add, twin] = &twin[..] else {
-        panic!("a row, its entry and its function: {twin:?}");
+    let [pair, twin] = &twin[..] else {
+        panic!("a row with its function's name, and the function: {twin:?}");
     };
-    let whole = program(state, init, &command, row, add, twin);
+    let whole = program(state, init, &command, pair, twin);
     package.write("src/main.rs", &whole);
     package.build().unwrap_or_else(|e| panic!("{e}"));
     let server = Server::start_program(&package.program(), &["{dir}"]);

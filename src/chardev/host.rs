@@ -5,8 +5,8 @@ use std::os::fd::OwnedFd;
 
 use nix::fcntl::OFlag;
 
+use super::codec::tls::{no_authz, no_tls_credentials, TlsCreds};
 use super::table::Chardevs;
-use super::tls::{no_authz, no_tls_credentials, TlsCreds};
 use crate::main_loop::{Host, SharedFd};
 use crate::qapi::Error;
 
@@ -26,6 +26,16 @@ pub enum ChardevReport {
 /// chardev has made non-blocking.
 pub fn print_stderr(text: &str) {
     let _ = io::stderr().write_all(text.as_bytes());
+}
+
+/// Reports to standard error, as `info: TEXT`, `warning: TEXT` or plainly `TEXT`.
+pub(crate) fn print_report(report: ChardevReport, text: &str) {
+    let prefix = match report {
+        ChardevReport::Info => "info: ",
+        ChardevReport::Warning => "warning: ",
+        ChardevReport::Error => "",
+    };
+    print_stderr(&format!("{prefix}{text}\n"));
 }
 
 /// What a chardev may ask the program to do.
@@ -95,11 +105,7 @@ pub trait ChardevHost: Host {
     /// Tells the person at the terminal something. By default it goes to
     /// standard error, as `info: TEXT`, `warning: TEXT` or plainly `TEXT`.
     fn chardev_report(&mut self, report: ChardevReport, text: &str) {
-        match report {
-            ChardevReport::Info => print_stderr(&format!("info: {text}\n")),
-            ChardevReport::Warning => print_stderr(&format!("warning: {text}\n")),
-            ChardevReport::Error => print_stderr(&format!("{text}\n")),
-        }
+        print_report(report, text);
     }
 
     /// Does what a chardev asks for. By default nothing.

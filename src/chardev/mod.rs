@@ -46,9 +46,9 @@
 //! | `watch` | what a chardev waits for: [`chr_set_watch`] |
 //! | `manage` | adding, changing and removing |
 //! | `net`, `resolve`, `address`, `files` | sockets and files, with QEMU's error texts |
-//! | `socket`, `socket_io`, `socket_client`, `socket_clients`, `socket_tls` | the socket backend: life, bytes, connecting, serving several, TLS |
+//! | `socket` | the socket backend: life, bytes, connecting, serving several, TLS |
 //! | `exposure` | whether strangers can reach it |
-//! | `telnet`, `websocket`, `tls` | protocols on a socket, as pure codecs |
+//! | `codec` | protocols on a socket, telnet, websocket and TLS, as pure codecs |
 //! | `fd` | what all backends on plain descriptors share |
 //! | the others | a backend each |
 
@@ -57,6 +57,7 @@ pub(crate) mod backends;
 pub(crate) mod base64;
 mod be;
 pub mod cli;
+mod codec;
 pub mod compat;
 mod config;
 mod exposure;
@@ -80,19 +81,11 @@ mod ringbuf;
 pub(crate) mod schema;
 mod scm_rights;
 mod socket;
-mod socket_client;
-mod socket_clients;
-mod socket_io;
-mod socket_options;
-mod socket_tls;
 pub mod stdio;
 mod table;
-pub mod telnet;
 mod testdev;
-mod tls;
 mod udp;
 mod watch;
-pub mod websocket;
 
 pub use backends::{ChardevBackend, ChardevConfig, CHARDEV_BACKENDS};
 pub use be::{
@@ -100,6 +93,8 @@ pub use be::{
     qemu_chr_be_write,
 };
 pub use cli::{qemu_chr_parse_cli, qemu_chr_parse_opts, QEMU_CHARDEV_OPTS};
+pub use codec::tls::{no_authz, no_tls_credentials, TlsCreds, TlsCredsX509, TlsEndpoint};
+pub use codec::{telnet, websocket};
 pub use compat::{invalid_char_driver, qemu_chr_parse_compat, ParsedCompat};
 pub use config::*;
 pub use fe::{
@@ -112,6 +107,7 @@ pub use fe::{
 };
 pub use file::{FileConfig, ParallelConfig, PipeConfig, SerialConfig};
 pub use files::{fifo_reader, FifoReader};
+pub(crate) use host::print_report;
 pub use host::{print_stderr, ChardevHost, ChardevReport, ChardevRequest};
 pub use hub::HubConfig;
 pub use kind::{Backend, BackendOptions, RegisteredBackend};
@@ -130,8 +126,6 @@ pub use table::{
     ChrEvent,
 };
 pub use testdev::TestdevConfig;
-pub use tls::{no_authz, no_tls_credentials};
-pub use tls::{TlsCreds, TlsCredsX509, TlsEndpoint};
 pub use udp::UdpConfig;
 pub use watch::{chr_has_watch, chr_set_watch, WatchSlot};
 

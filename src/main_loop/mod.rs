@@ -48,12 +48,14 @@
 //!   bottom halves scheduled before the turn, first come first served
 //!        │     if any ran, the turn ends here; but the turn after such a one
 //!        │     always goes on
-//!   closed gates are asked; fds whose open watches changed are settled
+//!   closed gates, and those of watches without an fd, are asked;
+//!        │     fds whose open watches changed are settled
 //!        │
 //!   wait ── ppoll, or epoll when there are many fds
 //!        │     until: an fd is ready, the first deadline, another thread calls,
 //!        │            the caller's timeout
-//!        │     without blocking if bottom halves ran or are scheduled
+//!        │     without blocking if bottom halves ran or are scheduled, or the
+//!        │     gate of a watch without an fd is open
 //!        │
 //!   open gates of ready fds are asked
 //!        │
@@ -89,9 +91,9 @@
 //! ```
 //!
 //! While it runs, a callback is not in the table, so it can be neither dropped
-//! nor called a second time under its own feet; its id stays good. Ids carry a
-//! serial that is never reused, so "still its own" is one comparison, and a
-//! stale id finds nothing for ever.
+//! nor called a second time under its own feet; its id stays good. An id is never
+//! given out twice, so "still its own" is one comparison, and a stale id finds
+//! nothing for ever.
 //!
 //! For the same reason [`main_loop_wait`] is not to be called from a callback:
 //! whoever has to wait for something returns, and goes on from another callback.
@@ -137,7 +139,6 @@ mod fds;
 mod order;
 mod outer;
 mod signal;
-mod slots;
 mod timer;
 mod turn;
 mod watch;
@@ -160,12 +161,13 @@ pub use timer::TimerId;
 pub use turn::main_loop_wait;
 pub use watch::{Flow, SharedFd, Watch, WatchId};
 
+use crate::slots::{Key, Slots};
+
 use bh::Bhs;
 use clock::Clocks;
 use fdmon::Fdmon;
 use fds::FdTable;
 use order::XorShift;
-use slots::Slots;
 use timer::Timers;
 use turn::Scratch;
 use watch::WatchEntry;
@@ -183,12 +185,12 @@ pub trait Host: Sized + 'static {
 /// What a [trace](MainLoop::set_trace) tells of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LoopEvent {
-    /// A watch on this fd was added.
-    WatchAdded(RawFd),
+    /// A watch on this fd was added; none if it has only a gate.
+    WatchAdded(Option<RawFd>),
     /// A watch on this fd was removed, or removed itself.
-    WatchRemoved(RawFd),
+    WatchRemoved(Option<RawFd>),
     /// A watch on this fd is about to run.
-    WatchRuns(RawFd),
+    WatchRuns(Option<RawFd>),
     /// A timer is about to run.
     TimerRuns,
     /// A bottom half is about to run.
@@ -205,8 +207,11 @@ pub struct MainLoop<H> {
     // First, to be dropped before the fds that are registered in it.
     fdmon: Fdmon,
     watches: Slots<WatchEntry<H>>,
-    /// Slots of the watches whose gate is closed, as far as known.
-    closed: Vec<usize>,
+    /// The watches whose gate is asked before each wait: it was closed
+    /// when last asked, or there is no fd.
+    asked: Vec<Key>,
+    /// How many watches without an fd have an open gate, as far as known.
+    ready_unpolled: usize,
     fds: FdTable,
     clocks: Clocks,
     timers: Timers<H>,
@@ -248,7 +253,8 @@ impl<H> MainLoop<H> {
         crate::sys::ignore_sigpipe();
         Ok(Self {
             watches: Slots::new(),
-            closed: Vec::new(),
+            asked: Vec::new(),
+            ready_unpolled: 0,
             fds: FdTable::new(),
             fdmon: Fdmon::default(),
             clocks: Clocks::new(time),

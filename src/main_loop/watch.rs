@@ -1,12 +1,12 @@
-//! Watches: a name, an fd, what to wait for, and what to run.
+//! Watches: a name, an fd or a gate or both, what to wait for, and what to run.
 
 use std::fmt;
 use std::os::fd::AsFd;
 use std::rc::Rc;
 
 use super::condition::Condition;
-use super::slots::Id;
 use super::{LoopEvent, MainLoop};
+use crate::slots::Key;
 
 /// A share of an open file. A watch holds one, so the fd's number cannot be
 /// reused while something still watches it.
@@ -14,7 +14,7 @@ pub type SharedFd = Rc<dyn AsFd>;
 
 /// Names a watch. Never reused: the id of a removed watch finds nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct WatchId(pub(super) Id);
+pub struct WatchId(pub(super) Key);
 
 /// What becomes of a watch after its callback, QEMU's `G_SOURCE_CONTINUE` and
 /// `G_SOURCE_REMOVE`.
@@ -36,7 +36,7 @@ type GateFn<H> = Box<dyn Fn(&H) -> bool>;
 /// [`MainLoop::add_watch`]: super::MainLoop::add_watch
 pub struct Watch<H> {
     pub(super) name: &'static str,
-    pub(super) fd: SharedFd,
+    pub(super) fd: Option<SharedFd>,
     pub(super) condition: Condition,
     pub(super) priority: i32,
     pub(super) gate: Option<GateFn<H>>,
@@ -54,7 +54,7 @@ impl<H> Watch<H> {
     ) -> Self {
         Self {
             name,
-            fd,
+            fd: Some(fd),
             condition,
             priority: 0,
             gate: None,
@@ -62,9 +62,28 @@ impl<H> Watch<H> {
         }
     }
 
-    /// Says whether the watch wants to hear of its fd at all, of hang-up neither.
-    /// QEMU's `fd_can_read`. A closed gate is asked anew in each turn, an open one
-    /// when the fd is ready and once more just before the callback; so it
+    /// A watch without an fd: it is ready in each turn in which its gate is open,
+    /// and that turn does not block. For what an fd cannot tell, such as bytes
+    /// that were read from it and still wait to be taken. The gate is asked in
+    /// each turn, so it should be cheap.
+    pub fn gate_only(
+        name: &'static str,
+        gate: impl Fn(&H) -> bool + 'static,
+        mut callback: impl FnMut(&mut H) -> Flow + 'static,
+    ) -> Self {
+        Self {
+            name,
+            fd: None,
+            condition: Condition::IN,
+            priority: 0,
+            gate: Some(Box::new(gate)),
+            callback: Box::new(move |host, _| callback(host)),
+        }
+    }
+
+    /// Sets the gate, QEMU's `fd_can_read`. While it is closed the fd is not
+    /// polled, not even for hang-up. A closed gate is asked anew in each turn, an
+    /// open one when the fd is ready and once more just before the callback; so it
     /// must depend on nothing but the host, and thousands of idle watches with
     /// open gates cost a turn nothing.
     pub fn gate(mut self, gate: impl Fn(&H) -> bool + 'static) -> Self {
@@ -84,7 +103,7 @@ impl<H> fmt::Debug for Watch<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Watch")
             .field("name", &self.name)
-            .field("fd", &self.fd.as_fd())
+            .field("fd", &self.fd.as_ref().map(|fd| fd.as_fd()))
             .field("condition", &self.condition)
             .field("priority", &self.priority)
             .field("gated", &self.gate.is_some())
@@ -92,7 +111,8 @@ impl<H> fmt::Debug for Watch<H> {
     }
 }
 
-/// A gate and where the loop's list of closed ones has it, while it is closed.
+/// A gate, and its place in the loop's list of gates to ask before each wait, if
+/// it is there.
 pub(super) struct Gate<H> {
     pub(super) is_open: GateFn<H>,
     pub(super) at: usize,
@@ -101,8 +121,9 @@ pub(super) struct Gate<H> {
 /// A watch in the table.
 pub(super) struct WatchEntry<H> {
     pub(super) name: &'static str,
-    /// Its fd's place in the table of fds, which holds the share.
-    pub(super) fd: usize,
+    /// Its fd's place in the table of fds, which holds the share; none if the
+    /// gate alone decides.
+    pub(super) fd: Option<usize>,
     pub(super) condition: Condition,
     pub(super) priority: i32,
     pub(super) gate: Option<Gate<H>>,
@@ -119,11 +140,11 @@ impl<H> MainLoop<H> {
         let open = watch.gate.is_none();
         let gate = watch.gate.map(|is_open| Gate {
             is_open,
-            at: self.closed.len(),
+            at: self.asked.len(),
         });
         let id = self.watches.insert(WatchEntry {
             name: watch.name,
-            fd: 0,
+            fd: None,
             condition: watch.condition,
             priority: watch.priority,
             gate,
@@ -131,9 +152,11 @@ impl<H> MainLoop<H> {
             callback: Some(watch.callback),
         });
         if !open {
-            self.closed.push(id.slot);
+            self.asked.push(id);
         }
-        let fd = self.fds.attach(watch.fd, id.slot);
+        let fd = watch.fd.map(|fd| self.fds.attach(fd, id));
+        // A new fd tells an outer loop to make a turn; a gate alone must be asked.
+        self.settled &= fd.is_some();
         self.note_watch(LoopEvent::WatchAdded, fd, watch.name);
         if let Some(entry) = self.watches.get_mut(id) {
             entry.fd = fd;
@@ -148,37 +171,50 @@ impl<H> MainLoop<H> {
         let Some(watch) = self.watches.remove(id.0) else {
             return false;
         };
-        if let Some(gate) = watch.gate.filter(|_| !watch.open) {
-            self.unlist_closed(gate.at);
+        if let Some(gate) = watch.gate.filter(|_| !watch.open || watch.fd.is_none()) {
+            self.unlist_asked(gate.at);
         }
         self.note_watch(LoopEvent::WatchRemoved, watch.fd, watch.name);
-        if let Some(entry) = self.fds.detach(watch.fd, id.0.slot) {
-            self.fdmon.forget(watch.fd, &entry, &mut self.counters);
+        let Some(fd) = watch.fd else {
+            self.ready_unpolled -= usize::from(watch.open);
+            return true;
+        };
+        if let Some(entry) = self.fds.detach(fd, id.0) {
+            self.fdmon.forget(fd, &entry, &mut self.counters);
         }
         true
     }
 
     /// Notes that a watch's gate has opened or closed.
-    pub(super) fn flip_gate(&mut self, slot: usize) {
-        let Some(watch) = self.watches.at_mut(slot) else {
+    pub(super) fn flip_gate(&mut self, id: Key) {
+        let Some(watch) = self.watches.get_mut(id) else {
             return;
         };
         watch.open = !watch.open;
-        self.fds.mark_changed(watch.fd);
+        let Some(fd) = watch.fd else {
+            // It stays on the list: nothing but the gate tells when it closes.
+            if watch.open {
+                self.ready_unpolled += 1;
+            } else {
+                self.ready_unpolled -= 1;
+            }
+            return;
+        };
+        self.fds.mark_changed(fd);
         let Some(gate) = &mut watch.gate else { return };
         if watch.open {
             let at = gate.at;
-            self.unlist_closed(at);
+            self.unlist_asked(at);
         } else {
-            gate.at = self.closed.len();
-            self.closed.push(slot);
+            gate.at = self.asked.len();
+            self.asked.push(id);
         }
     }
 
-    fn unlist_closed(&mut self, at: usize) {
-        self.closed.swap_remove(at);
-        if let Some(moved) = self.closed.get(at) {
-            let moved = self.watches.at_mut(*moved);
+    fn unlist_asked(&mut self, at: usize) {
+        self.asked.swap_remove(at);
+        if let Some(moved) = self.asked.get(at) {
+            let moved = self.watches.get_mut(*moved);
             if let Some(other) = moved.and_then(|watch| watch.gate.as_mut()) {
                 other.at = at;
             }

@@ -203,7 +203,7 @@ const FIFO_INTERVAL: Duration = Duration::from_millis(10);
 /// Calls `then` as soon as the backend's output can be opened. That is at once
 /// but for a FIFO that nobody reads: there QEMU blocks in open(2), and here the
 /// command is answered later while the loop goes on.
-fn when_openable<S: 'static>(
+fn when_openable<S>(
     rt: &mut Runtime<S>,
     config: ChardevConfig,
     then: impl FnOnce(&mut Runtime<S>, ChardevConfig) + 'static,

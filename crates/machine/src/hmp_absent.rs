@@ -7,13 +7,10 @@ use std::borrow::Cow;
 
 use super::Machine;
 use qmonitor::monitor::hmp::ArgKind::*;
-use qmonitor::monitor::hmp::{Hmp, HmpArg, HmpArgs, HmpHandler, HmpRow};
+use qmonitor::monitor::hmp::{Hmp, HmpArg, HmpArgs, HmpPair, HmpRow};
 use qmonitor::qapi::Error;
 
 type Cx<'a, 'b> = &'a mut Hmp<'b, Machine>;
-
-/// A row and what answers it.
-pub(super) type Absent = (HmpRow, HmpHandler<Machine>);
 
 /// `Error: TEXT`
 pub(super) fn fail(hmp: Cx, text: impl Into<Cow<'static, str>>) {
@@ -66,7 +63,7 @@ fn unmapped(hmp: Cx, args: &HmpArgs) {
 }
 
 /// Those about disks.
-pub(super) const BLOCK: &[Absent] = &[
+pub(super) const BLOCK: &[HmpPair<Machine>] = &[
     (
         HmpRow::new("block_job_cancel", "[-f] device", "stop an active background block operation (use -f\n\t\t\t if you want to abort the operation immediately\n\t\t\t instead of keep running until data is in sync)")
         .args(&[HmpArg::new("force", Flag('f')), DEVICE]),
@@ -219,7 +216,7 @@ pub(super) const BLOCK: &[Absent] = &[
 ];
 
 /// All others.
-pub(super) const OTHERS: &[Absent] = &[
+pub(super) const OTHERS: &[HmpPair<Machine>] = &[
     (
         HmpRow::new("boot_set", "bootdevice", "define new values for the boot device list")
             .args(&[HmpArg::new("bootdevice", Str)]),

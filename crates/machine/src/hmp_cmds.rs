@@ -1,8 +1,9 @@
-//! HMP commands of the machine: run state, information, and those whose
-//! subsystem this machine does not have, which say so.
+//! HMP commands about the machine's state, and the registration of all of the
+//! machine's HMP commands. Each row stands beside its handler.
 
 use super::block::{BlockNode, Drive};
 use super::commands::{netdev_options, QEMU_NETDEV_OPTS};
+use super::hmp_absent::nothing;
 use super::schema::{
     AbsentCommands, MachineCommands, NetClientDriver, QKeyCode, RunStateCommands, WatchdogAction,
 };
@@ -11,84 +12,204 @@ use super::{
     Machine,
 };
 use qmonitor::chardev::opts::{QemuOpts, QemuOptsList};
-use qmonitor::monitor::hmp::{
-    ArgKind, CompletionKind, Hmp, HmpArg, HmpArgs, HmpHandler, HmpRow, HMP_CMDS, HMP_INFO_CMDS,
-};
+use qmonitor::monitor::hmp::ArgKind::*;
+use qmonitor::monitor::hmp::{CompletionKind, Hmp, HmpArg, HmpArgs, HmpPair, HmpRow};
 use qmonitor::qapi::{Error, QDict, QObject};
 use qmonitor::Runtime;
 
 type Cx<'a, 'b> = &'a mut Hmp<'b, Machine>;
 
-const QMP_TEST: HmpRow = HmpRow::new("qmp-test", "value", "remember a number")
-    .args(&[HmpArg::new("value", ArgKind::Int)]);
+/// The commands.
+pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
+    (
+        HmpRow::new(
+            "announce_self",
+            "[interfaces] [id]",
+            "Trigger GARP/RARP announcements",
+        )
+        .args(&[
+            HmpArg::new("interfaces", Str).optional(),
+            HmpArg::new("id", Str).optional(),
+        ]),
+        nothing,
+    ),
+    (
+        HmpRow::new(
+            "balloon",
+            "target",
+            "request VM to change its memory allocation (in MB)",
+        )
+        .args(&[HmpArg::new("target", MiB)]),
+        hmp_balloon,
+    ),
+    (HmpRow::new("cont|c", "", "resume emulation"), hmp_cont),
+    (
+        HmpRow::new("cpu", "index", "set the default CPU").args(&[HmpArg::new("index", Int32)]),
+        hmp_cpu,
+    ),
+    (
+        HmpRow::new("exit_preconfig", "", "exit the preconfig state").preconfig(),
+        hmp_exit_preconfig,
+    ),
+    (HmpRow::new("nmi", "", "inject an NMI"), hmp_nmi),
+    (
+        HmpRow::new(
+            "one-insn-per-tb",
+            "[on|off]",
+            "run emulation with one guest instruction per translation block",
+        )
+        .args(&[HmpArg::new("option", Str)
+            .optional()
+            .completes_in_full(CompletionKind::OnOff)]),
+        hmp_one_insn_per_tb,
+    ),
+    (
+        HmpRow::new("qmp-test", "value", "remember a number").args(&[HmpArg::new("value", Int)]),
+        hmp_qmp_test,
+    ),
+    (HmpRow::new("stop|s", "", "stop emulation"), hmp_stop),
+    (
+        HmpRow::new(
+            "sync-profile",
+            "[on|off|reset]",
+            "enable, disable or reset synchronization profiling. With no arguments, prints \
+         whether profiling is on or off.",
+        )
+        .args(&[HmpArg::new("op", Str)
+            .optional()
+            .completes_in_full(CompletionKind::Words(&["on", "off", "reset"]))]),
+        hmp_sync_profile,
+    ),
+    (
+        HmpRow::new("system_powerdown", "", "send system power down event"),
+        hmp_system_powerdown,
+    ),
+    (
+        HmpRow::new("system_reset", "", "reset the system"),
+        hmp_system_reset,
+    ),
+    (
+        HmpRow::new("system_wakeup", "", "wakeup guest from suspend"),
+        hmp_system_wakeup,
+    ),
+    (
+        HmpRow::new(
+            "watchdog_action",
+            "[reset|shutdown|poweroff|pause|debug|none|inject-nmi]",
+            "change watchdog action",
+        )
+        .args(&[HmpArg::new("action", Str).completes(CompletionKind::WatchdogActions)]),
+        hmp_watchdog_action,
+    ),
+];
 
-fn handler(name: &str) -> Option<HmpHandler<Machine>> {
-    Some(match name {
-        "stop" => hmp_stop,
-        "cont" => hmp_cont,
-        "system_reset" => hmp_system_reset,
-        "system_powerdown" => hmp_system_powerdown,
-        "system_wakeup" => hmp_system_wakeup,
-        "exit_preconfig" => hmp_exit_preconfig,
-        "nmi" => hmp_nmi,
-        "watchdog_action" => hmp_watchdog_action,
-        "announce_self" => nothing,
-        "cpu" => hmp_cpu,
-        "balloon" => hmp_balloon,
-        "one-insn-per-tb" => hmp_one_insn_per_tb,
-        "sync-profile" => hmp_sync_profile,
-        "info balloon" => hmp_info_balloon,
-        "info roms" | "info memory-devices" => nothing,
-        "info block" => hmp_info_block,
-        "info cpus" => hmp_info_cpus,
-        "info hotpluggable-cpus" => hmp_info_hotpluggable_cpus,
-        "info iothreads" => hmp_info_iothreads,
-        "info kvm" => hmp_info_kvm,
-        "info name" => hmp_info_name,
-        "info qtree" => hmp_info_qtree,
-        "info registers" => hmp_info_registers,
-        "info status" => hmp_info_status,
-        "info uuid" => hmp_info_uuid,
-        name => {
-            let rooms = [
-                hmp_log::handler,
-                hmp_mem::handler,
-                hmp_net::handler,
-                hmp_qom::handler,
-                hmp_ui::handler,
-            ];
-            return rooms.iter().find_map(|handler| handler(name));
-        }
-    })
-}
+/// The sub-commands of `info`.
+pub(super) const INFO: &[HmpPair<Machine>] = &[
+    (
+        HmpRow::new("balloon", "", "show balloon information"),
+        hmp_info_balloon,
+    ),
+    (
+        HmpRow::new(
+            "block",
+            "[-n] [-v] [device]",
+            "show info of one block device or all block devices (-n: show named nodes; -v: \
+         show details)",
+        )
+        .args(&[
+            HmpArg::new("nodes", Flag('n')),
+            HmpArg::new("verbose", Flag('v')),
+            HmpArg::new("device", Block).optional(),
+        ]),
+        hmp_info_block,
+    ),
+    (
+        HmpRow::new("cpus", "", "show infos for each CPU"),
+        hmp_info_cpus,
+    ),
+    (
+        HmpRow::new(
+            "hotpluggable-cpus",
+            "",
+            "Show information about hotpluggable CPUs",
+        )
+        .preconfig(),
+        hmp_info_hotpluggable_cpus,
+    ),
+    (
+        HmpRow::new("iothreads", "", "show iothreads").preconfig(),
+        hmp_info_iothreads,
+    ),
+    (HmpRow::new("kvm", "", "show KVM information"), hmp_info_kvm),
+    (
+        HmpRow::new("memory-devices", "", "show memory devices"),
+        nothing,
+    ),
+    (
+        HmpRow::new("name", "", "show the current VM name").preconfig(),
+        hmp_info_name,
+    ),
+    (
+        HmpRow::new(
+            "qtree",
+            "[-b]",
+            "show device tree (-b: brief, omit properties)",
+        )
+        .args(&[HmpArg::new("brief", Flag('b'))]),
+        hmp_info_qtree,
+    ),
+    (
+        HmpRow::new(
+            "registers",
+            "[-a|vcpu]",
+            "show the cpu registers (-a: show register info for all cpus; vcpu: specific \
+         vCPU to query; show the current CPU's registers if no argument is specified)",
+        )
+        .args(&[
+            HmpArg::new("all", Flag('a')),
+            HmpArg::new("vcpu", Int32).optional(),
+        ]),
+        hmp_info_registers,
+    ),
+    (HmpRow::new("roms", "", "show roms"), nothing),
+    (
+        HmpRow::new("status", "", "show the current VM status (running|paused)").preconfig(),
+        hmp_info_status,
+    ),
+    (
+        HmpRow::new("uuid", "", "show the current VM UUID").preconfig(),
+        hmp_info_uuid,
+    ),
+];
 
 /// Adds the machine's commands to those of the library.
 pub(super) fn register(rt: &mut Runtime<Machine>) {
     let hmp = rt.hmp_mut();
-    for row in HMP_CMDS {
-        if let Some(handler) = handler(row.main_name()) {
-            hmp.table.add(*row, handler);
-        }
-    }
-    let absent = [
+    for pairs in [
+        COMMANDS,
         hmp_absent::BLOCK,
         hmp_absent::OTHERS,
+        hmp_log::COMMANDS,
+        hmp_mem::COMMANDS,
         hmp_migrate::COMMANDS,
+        hmp_net::COMMANDS,
+        hmp_qom::COMMANDS,
         hmp_services::COMMANDS,
-    ];
-    for (row, handler) in absent.into_iter().flatten() {
-        hmp.table.add(*row, *handler);
+        hmp_ui::COMMANDS,
+    ] {
+        hmp.table.extend(pairs.iter().copied());
     }
-    hmp.table.add(QMP_TEST, hmp_qmp_test);
     if let Some(info) = hmp.table.sub_mut("info") {
-        for row in HMP_INFO_CMDS {
-            if let Some(handler) = handler(&format!("info {}", row.main_name())) {
-                info.add(*row, handler);
-            }
-        }
-        let absent = [hmp_info::INFO, hmp_migrate::INFO, hmp_services::INFO];
-        for (row, handler) in absent.into_iter().flatten() {
-            info.add(*row, *handler);
+        for pairs in [
+            INFO,
+            hmp_info::INFO,
+            hmp_migrate::INFO,
+            hmp_net::INFO,
+            hmp_qom::INFO,
+            hmp_services::INFO,
+            hmp_ui::INFO,
+        ] {
+            info.extend(pairs.iter().copied());
         }
     }
     hmp.add_help_topic("log", || hmp_log::log_items("log"));
@@ -149,8 +270,6 @@ fn options(rt: &Runtime<Machine>, group: &str, text: &str) -> Result<QDict, Erro
         .map(|(name, text)| (name, QObject::from(text)))
         .collect())
 }
-
-fn nothing(_hmp: Cx, _args: &HmpArgs) {}
 
 fn hmp_qmp_test(hmp: Cx, args: &HmpArgs) {
     let result = Machine::qmp_qmp_test(hmp.rt, args.int("value"));
@@ -373,5 +492,35 @@ fn hmp_info_uuid(hmp: Cx, _args: &HmpArgs) {
     let result = Machine::qmp_query_uuid(hmp.rt);
     if let Some(info) = hmp.handle_error(result) {
         hmp.print(format!("{}\n", info.uuid));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::MachineOptions;
+
+    #[track_caller]
+    fn assert_sound(row: &HmpRow) {
+        for (index, arg) in row.args.iter().enumerate() {
+            let same = row.args.iter().filter(|other| other.name == arg.name);
+            assert_eq!(same.count(), 1, "{}: {}", row.name, arg.name);
+            if arg.kind == RestOfLine {
+                assert_eq!(index + 1, row.args.len(), "{}", row.name);
+            }
+        }
+    }
+
+    #[test]
+    fn rows_are_sound() {
+        let machine = Machine::new(MachineOptions::default());
+        let mut rt = Runtime::new(machine).expect("a runtime");
+        crate::commands::register(&mut rt);
+        for command in rt.hmp_mut().table.commands() {
+            assert_sound(&command.row);
+            for sub in command.sub.iter().flat_map(|sub| sub.commands()) {
+                assert_sound(&sub.row);
+            }
+        }
     }
 }

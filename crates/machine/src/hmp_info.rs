@@ -1,16 +1,16 @@
 //! Further sub-commands of `info`: memory, and what there is to say about
 //! things that this machine has none of.
 
-use super::hmp_absent::{fail, nothing, Absent};
+use super::hmp_absent::{fail, nothing};
 use super::schema::MachineCommands;
 use super::Machine;
 use qmonitor::monitor::hmp::ArgKind::*;
-use qmonitor::monitor::hmp::{Hmp, HmpArg, HmpArgs, HmpRow};
+use qmonitor::monitor::hmp::{Hmp, HmpArg, HmpArgs, HmpPair, HmpRow};
 
 type Cx<'a, 'b> = &'a mut Hmp<'b, Machine>;
 
 /// The sub-commands.
-pub(super) const INFO: &[Absent] = &[
+pub(super) const INFO: &[HmpPair<Machine>] = &[
     (
         HmpRow::new("block-jobs", "", "show progress of ongoing block device operations"),
         |hmp, _| hmp.print("No active jobs\n"),

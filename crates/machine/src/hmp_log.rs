@@ -1,17 +1,28 @@
 //! HMP commands about the log.
 
 use super::Machine;
-use qmonitor::monitor::hmp::{Hmp, HmpArgs, HmpHandler};
+use qmonitor::monitor::hmp::ArgKind::*;
+use qmonitor::monitor::hmp::{CompletionKind, Hmp, HmpArg, HmpArgs, HmpPair, HmpRow};
 
 type Cx<'a, 'b> = &'a mut Hmp<'b, Machine>;
 
-pub(super) fn handler(name: &str) -> Option<HmpHandler<Machine>> {
-    Some(match name {
-        "log" => hmp_log,
-        "logfile" => hmp_logfile,
-        _ => return None,
-    })
-}
+/// The commands.
+pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
+    (
+        HmpRow::new(
+            "log",
+            "item1[,...]",
+            "activate logging of the specified items",
+        )
+        .args(&[HmpArg::new("items", Str).completes_in_full(CompletionKind::LogItems)]),
+        hmp_log,
+    ),
+    (
+        HmpRow::new("logfile", "filename", "output logs to 'filename'")
+            .args(&[HmpArg::new("filename", File)]),
+        hmp_logfile,
+    ),
+];
 
 /// The items that QEMU logs. None of them exists in this machine but the trace
 /// events; the names are accepted, so that scripts work.

@@ -3,24 +3,101 @@
 use super::schema::MachineCommands;
 use super::Machine;
 use qmonitor::monitor::hmp::{
-    format_ioport, format_value, memory_dump, Format, Hmp, HmpArgs, HmpHandler,
+    format_ioport, format_value, memory_dump, ArgKind, CompletionKind, Format, Hmp, HmpArg,
+    HmpArgs, HmpPair, HmpRow,
 };
 
 type Cx<'a, 'b> = &'a mut Hmp<'b, Machine>;
 
-pub(super) fn handler(name: &str) -> Option<HmpHandler<Machine>> {
-    Some(match name {
-        "print" => hmp_print,
-        "x" => hmp_no_cpu,
-        "xp" => hmp_physical_memory_dump,
-        "sum" => hmp_sum,
-        "i" => hmp_ioport_read,
-        "o" => hmp_ioport_write,
-        "memsave" => hmp_memsave,
-        "pmemsave" => hmp_pmemsave,
-        _ => return None,
-    })
-}
+/// The commands.
+pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
+    (
+        HmpRow::new("i", "/fmt addr", "I/O port read").args(&[
+            HmpArg::new("fmt", ArgKind::Format),
+            HmpArg::new("addr", ArgKind::Int32),
+            HmpArg::new("index", ArgKind::DotIndex),
+        ]),
+        hmp_ioport_read,
+    ),
+    (
+        HmpRow::new(
+            "memsave",
+            "addr size file",
+            "save to disk virtual memory dump starting at 'addr' of size 'size'",
+        )
+        .args(&[
+            HmpArg::new("addr", ArgKind::Int),
+            HmpArg::new("size", ArgKind::Int32),
+            HmpArg::new("file", ArgKind::Str).completes_in_full(CompletionKind::Files),
+        ]),
+        hmp_memsave,
+    ),
+    (
+        HmpRow::new("o", "/fmt addr value", "I/O port write").args(&[
+            HmpArg::new("fmt", ArgKind::Format),
+            HmpArg::new("addr", ArgKind::Int32),
+            HmpArg::new("value", ArgKind::Int32),
+        ]),
+        hmp_ioport_write,
+    ),
+    (
+        HmpRow::new(
+            "pmemsave",
+            "addr size file",
+            "save to disk physical memory dump starting at 'addr' of size 'size'",
+        )
+        .args(&[
+            HmpArg::new("addr", ArgKind::Int),
+            HmpArg::new("size", ArgKind::Int32),
+            HmpArg::new("file", ArgKind::Str).completes_in_full(CompletionKind::Files),
+        ]),
+        hmp_pmemsave,
+    ),
+    (
+        HmpRow::new(
+            "print|p",
+            "/fmt expr",
+            "print expression value (use $reg for CPU register access)",
+        )
+        .args(&[
+            HmpArg::new("fmt", ArgKind::Format),
+            HmpArg::new("expr", ArgKind::Int),
+        ])
+        .read_only(),
+        hmp_print,
+    ),
+    (
+        HmpRow::new(
+            "sum",
+            "addr size",
+            "compute the checksum of a memory region",
+        )
+        .args(&[
+            HmpArg::new("addr", ArgKind::Int32),
+            HmpArg::new("size", ArgKind::Int32),
+        ])
+        .read_only(),
+        hmp_sum,
+    ),
+    (
+        HmpRow::new("x", "/fmt addr", "virtual memory dump starting at 'addr'")
+            .args(&[
+                HmpArg::new("fmt", ArgKind::Format),
+                HmpArg::new("addr", ArgKind::Int),
+            ])
+            .read_only(),
+        hmp_no_cpu,
+    ),
+    (
+        HmpRow::new("xp", "/fmt addr", "physical memory dump starting at 'addr'")
+            .args(&[
+                HmpArg::new("fmt", ArgKind::Format),
+                HmpArg::new("addr", ArgKind::Int),
+            ])
+            .read_only(),
+        hmp_physical_memory_dump,
+    ),
+];
 
 fn hmp_print(hmp: Cx, args: &HmpArgs) {
     let text = format_value(args.format("fmt").format, args.int("expr"));

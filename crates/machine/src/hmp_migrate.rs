@@ -1,20 +1,20 @@
 //! HMP commands about moving the machine. It does not move, so all but the
 //! capabilities answer what QEMU answers when nothing is under way.
 
-use super::hmp_absent::{fail, nothing, Absent};
+use super::hmp_absent::{fail, nothing};
 use super::schema::{
     MigrationCapability, MigrationCapabilityStatus, MigrationCommands, MigrationStatus,
 };
 use super::Machine;
 use qmonitor::monitor::hmp::ArgKind::*;
-use qmonitor::monitor::hmp::{Hmp, HmpArg, HmpArgs, HmpRow};
+use qmonitor::monitor::hmp::{Hmp, HmpArg, HmpArgs, HmpPair, HmpRow};
 
 type Cx<'a, 'b> = &'a mut Hmp<'b, Machine>;
 
 const URI: HmpArg = HmpArg::new("uri", Str);
 
 /// The commands.
-pub(super) const COMMANDS: &[Absent] = &[
+pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
     (
         HmpRow::new(
             "client_migrate_info",
@@ -138,7 +138,7 @@ pub(super) const COMMANDS: &[Absent] = &[
 ];
 
 /// The sub-commands of `info`.
-pub(super) const INFO: &[Absent] = &[
+pub(super) const INFO: &[HmpPair<Machine>] = &[
     (
         HmpRow::new(
             "migrate_capabilities",

@@ -5,23 +5,75 @@ use super::objects::{find_type, user_creatable_types};
 use super::qom::{PropertyInput, PropertyListing};
 use super::schema::QomCommands;
 use super::Machine;
-use qmonitor::monitor::hmp::{Hmp, HmpArgs, HmpHandler};
+use qmonitor::monitor::hmp::ArgKind::*;
+use qmonitor::monitor::hmp::{CompletionKind, Hmp, HmpArg, HmpArgs, HmpPair, HmpRow};
 use qmonitor::qapi::json::{qobject_from_json, qobject_to_json};
 use qmonitor::Runtime;
 
 type Cx<'a, 'b> = &'a mut Hmp<'b, Machine>;
 
-pub(super) fn handler(name: &str) -> Option<HmpHandler<Machine>> {
-    Some(match name {
-        "object_add" => hmp_object_add,
-        "object_del" => hmp_object_del,
-        "qom-get" => hmp_qom_get,
-        "qom-list" => hmp_qom_list,
-        "qom-set" => hmp_qom_set,
-        "info qom-tree" => hmp_info_qom_tree,
-        _ => return None,
-    })
-}
+/// The path of an object.
+const QOM_PATH: HmpArg = HmpArg::new("path", Str).completes_in_full(CompletionKind::QomPaths);
+
+const QOM_PROPERTY: HmpArg =
+    HmpArg::new("property", Str).completes_in_full(CompletionKind::QomProperties);
+
+/// The commands.
+pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
+    (
+        HmpRow::new(
+            "object_add",
+            "[qom-type=]type,id=str[,prop=value][,...]",
+            "create QOM object",
+        )
+        .args(&[HmpArg::new("object", RestOfLine).completes(CompletionKind::ObjectTypes)])
+        .preconfig(),
+        hmp_object_add,
+    ),
+    (
+        HmpRow::new("object_del", "id", "destroy QOM object")
+            .args(&[HmpArg::new("id", Str).completes(CompletionKind::ObjectIds)])
+            .preconfig(),
+        hmp_object_del,
+    ),
+    (
+        HmpRow::new("qom-get", "path property", "print QOM property")
+            .args(&[QOM_PATH, QOM_PROPERTY])
+            .preconfig()
+            .read_only(),
+        hmp_qom_get,
+    ),
+    (
+        HmpRow::new("qom-list", "path", "list QOM properties")
+            .args(&[QOM_PATH.optional()])
+            .preconfig()
+            .read_only(),
+        hmp_qom_list,
+    ),
+    (
+        HmpRow::new(
+            "qom-set",
+            "[-j] path property value",
+            "set QOM property.\n\t\t\t-j: the value is specified in json format.",
+        )
+        .args(&[
+            HmpArg::new("json", Flag('j')),
+            QOM_PATH,
+            QOM_PROPERTY,
+            HmpArg::new("value", RestOfLine),
+        ])
+        .preconfig(),
+        hmp_qom_set,
+    ),
+];
+
+/// The sub-commands of `info`.
+pub(super) const INFO: &[HmpPair<Machine>] = &[(
+    HmpRow::new("qom-tree", "[path]", "show QOM composition tree")
+        .args(&[QOM_PATH.optional()])
+        .preconfig(),
+    hmp_info_qom_tree,
+)];
 
 fn hmp_object_add(hmp: Cx, args: &HmpArgs) {
     if let Some(text) = object_help(args.str("object")) {

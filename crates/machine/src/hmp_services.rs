@@ -2,10 +2,10 @@
 //! displays, NBD, a debugger, dumps. None of them is there, which is what
 //! these commands say, in QEMU's words.
 
-use super::hmp_absent::{fail, nothing, Absent};
+use super::hmp_absent::{fail, nothing};
 use super::Machine;
 use qmonitor::monitor::hmp::ArgKind::*;
-use qmonitor::monitor::hmp::{Hmp, HmpArg, HmpArgs, HmpRow};
+use qmonitor::monitor::hmp::{Hmp, HmpArg, HmpArgs, HmpPair, HmpRow};
 
 type Cx<'a, 'b> = &'a mut Hmp<'b, Machine>;
 
@@ -17,7 +17,7 @@ const PATH: HmpArg = HmpArg::new("path", Str);
 const QUEUE: HmpArg = HmpArg::new("queue", Int32);
 
 /// The commands.
-pub(super) const COMMANDS: &[Absent] = &[
+pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
     (
         HmpRow::new(
             "cancel_vcpu_dirty_limit",
@@ -178,7 +178,7 @@ pub(super) const COMMANDS: &[Absent] = &[
 ];
 
 /// The sub-commands of `info`.
-pub(super) const INFO: &[Absent] = &[
+pub(super) const INFO: &[HmpPair<Machine>] = &[
     (
         HmpRow::new("opcount", "", "show dynamic compiler opcode counters"),
         |hmp, _| hmp.print("[TCG profiler not compiled]\n"),

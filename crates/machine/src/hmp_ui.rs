@@ -3,19 +3,50 @@
 use super::commands::no_console;
 use super::schema::{ImageFormat, IntWrapper, KeyValue, QKeyCode, QKeyCodeWrapper, UiCommands};
 use super::Machine;
-use qmonitor::monitor::hmp::{Hmp, HmpArgs, HmpHandler};
+use qmonitor::monitor::hmp::ArgKind::*;
+use qmonitor::monitor::hmp::{CompletionKind, Hmp, HmpArg, HmpArgs, HmpPair, HmpRow};
 use qmonitor::qapi::Error;
 
 type Cx<'a, 'b> = &'a mut Hmp<'b, Machine>;
 
-pub(super) fn handler(name: &str) -> Option<HmpHandler<Machine>> {
-    Some(match name {
-        "screendump" => hmp_screendump,
-        "sendkey" => hmp_sendkey,
-        "info mice" => hmp_info_mice,
-        _ => return None,
-    })
-}
+/// The commands.
+pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
+    (
+        HmpRow::new(
+            "screendump",
+            "filename [-f format] [device [head]]",
+            "save screen from head 'head' of display device 'device'in specified format \
+         'format' as image 'filename'.Currently only 'png' and 'ppm' formats are \
+         supported.",
+        )
+        .args(&[
+            HmpArg::new("filename", File),
+            HmpArg::new("format", FlagValue('f')),
+            HmpArg::new("device", Str).optional(),
+            HmpArg::new("head", Int32).optional(),
+        ])
+        .coroutine(),
+        hmp_screendump,
+    ),
+    (
+        HmpRow::new(
+            "sendkey",
+            "keys [hold_ms]",
+            "send keys to the VM (e.g. 'sendkey ctrl-alt-f1', default hold time=100 ms)",
+        )
+        .args(&[
+            HmpArg::new("keys", Str).completes(CompletionKind::Keys),
+            HmpArg::new("hold_ms", Int32).optional(),
+        ]),
+        hmp_sendkey,
+    ),
+];
+
+/// The sub-commands of `info`.
+pub(super) const INFO: &[HmpPair<Machine>] = &[(
+    HmpRow::new("mice", "", "show which guest mouse is receiving events"),
+    hmp_info_mice,
+)];
 
 /// Keys by name or, after `0x`, by scan code, with `-` between. `<` is an old
 /// name of `less`.

@@ -9,9 +9,9 @@ mod mux;
 mod process;
 mod socket;
 mod socket_addr;
-mod socket_client;
-mod socket_clients;
+mod socket_connect;
 mod socket_fd;
+mod socket_server;
 #[cfg(feature = "tls")]
 mod tls;
 #[cfg(feature = "tls")]

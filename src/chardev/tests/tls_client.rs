@@ -4,7 +4,7 @@ use std::net::{TcpListener, TcpStream};
 
 use super::tls::Peer;
 use super::*;
-use crate::chardev::tls::testing::Pki;
+use crate::chardev::codec::tls::testing::Pki;
 
 use ChrEvent::*;
 
@@ -62,7 +62,7 @@ fn it_opens_talks_and_comes_back() {
         c.app.write(c.front, "hello").unwrap();
         c.app.until(|_| {
             peer.exchange();
-            peer.tls.plain() == b"hello"
+            peer.plain == b"hello"
         });
         assert_eq!(peer.tls.peer_name().as_deref(), Some("O=Example,CN=client"));
         peer.tls.send(b"hi");

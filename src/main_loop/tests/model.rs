@@ -132,6 +132,7 @@ impl Model {
             .watches
             .values()
             .filter(|watch| watch.file == id && watch.duplicate == duplicate)
+            .filter(|watch| !watch.spec.without_fd)
             .filter(|watch| watch.gate_was_open)
             .fold(HUP, |wanted, watch| wanted | watch.spec.condition);
         let file = &self.files[&id];
@@ -156,6 +157,9 @@ impl Model {
             let mut got = file & (watch.spec.condition | HUP);
             if file.contains(IN) {
                 got = got - HUP;
+            }
+            if watch.spec.without_fd {
+                got = IN;
             }
             if watch.gate_was_open && !got.is_empty() {
                 ready.push((watch.spec.priority, got == HUP, *number, got));

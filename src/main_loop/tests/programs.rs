@@ -74,11 +74,17 @@ impl Real {
             false => fd.clone(),
         };
         let callback = move |real: &mut Real, got| act(real, Who::Watch(number, got));
-        let watch = Watch::new("watch", fd, spec.condition, callback).priority(spec.priority);
-        match spec.gate {
-            Some(gate) => watch.gate(move |real: &Real| real.gates[gate]),
-            None => watch,
-        }
+        let new = |fd| Watch::new("watch", fd, spec.condition, callback);
+        let watch = match spec.gate {
+            Some(gate) if spec.without_fd => Watch::gate_only(
+                "watch",
+                move |real: &Real| real.gates[gate],
+                move |real| callback(real, IN),
+            ),
+            Some(gate) => new(fd).gate(move |real: &Real| real.gates[gate]),
+            None => new(fd),
+        };
+        watch.priority(spec.priority)
     }
 }
 
@@ -285,6 +291,7 @@ fn programs_change_the_way_of_waiting_at_run_time() {
         condition: IN,
         priority: 0,
         gate: Some(0),
+        without_fd: false,
     };
     real.add_watch(spec(0));
     real.add_watch(spec(1));

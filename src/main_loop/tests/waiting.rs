@@ -338,6 +338,25 @@ fn an_always_ready_fd_keeps_an_outer_loop_awake() {
 }
 
 #[test]
+fn a_watch_without_an_fd_keeps_an_outer_loop_awake_while_its_gate_is_open() {
+    let mut app = App::new(FdmonPolicy::Poll, TimeSource::system());
+    app.main_loop.poll_fd().unwrap();
+    app.expect(&[]);
+    let gate = |app: &App| app.open;
+    let watch = Watch::gate_only("gate", gate, |_| Flow::Keep);
+    app.main_loop.add_watch(watch);
+    let zero = Some(Duration::ZERO);
+    assert_eq!(app.main_loop.next_timeout(), zero, "its gate was not asked");
+    app.open = false;
+    app.expect(&[]);
+    assert_eq!(app.main_loop.next_timeout(), None);
+    app.open = true;
+    app.turn();
+    app.main_loop.settled = true; // as if the watch had not run
+    assert_eq!(app.main_loop.next_timeout(), zero);
+}
+
+#[test]
 fn simulated_time_keeps_an_outer_loop_awake_while_there_is_a_deadline() {
     let mut app = App::simulated();
     app.expect(&[]);

@@ -97,6 +97,94 @@ fn an_idle_watch_with_an_open_gate_is_not_asked() {
     });
 }
 
+/// A watch without an fd that logs its name.
+fn gate_only(name: &'static str) -> Watch<App> {
+    let gate = |app: &App| app.open;
+    Watch::gate_only(name, gate, move |app: &mut App| {
+        app.say(name);
+        Flow::Keep
+    })
+}
+
+#[test]
+fn a_watch_without_an_fd_runs_while_its_gate_is_open() {
+    each_way(|mut app| {
+        app.open = false;
+        let pipe = Pipe::full();
+        app.logger("before", pipe.fd(), IN);
+        let watch = app.main_loop.add_watch(gate_only("gate"));
+        app.logger("after", pipe.fd(), IN);
+        app.expect(&["before IN", "after IN"]);
+        app.open = true;
+        for _ in 0..2 {
+            app.expect(&["before IN", "gate", "after IN"]);
+        }
+        app.open = false;
+        app.expect(&["before IN", "after IN"]);
+        app.open = true;
+        app.expect(&["before IN", "gate", "after IN"]);
+        assert!(app.main_loop.remove_watch(watch));
+        app.expect(&["before IN", "after IN"]);
+    });
+}
+
+#[test]
+fn a_watch_without_an_fd_has_a_class_and_heeds_its_gate_to_the_last() {
+    each_way(|mut app| {
+        let watch = Watch::gate_only(
+            "closes",
+            |app: &App| app.open,
+            |app: &mut App| {
+                app.say("closes");
+                app.open = false;
+                Flow::Remove
+            },
+        );
+        app.main_loop.add_watch(gate_only("later").priority(1));
+        app.main_loop.add_watch(watch);
+        app.main_loop.add_watch(gate_only("gate"));
+        app.expect(&["closes"]);
+        app.expect(&[]);
+        app.open = true;
+        app.expect(&["gate"]);
+        assert_eq!(app.main_loop.watch_count(), 2);
+    });
+}
+
+#[test]
+fn a_trace_says_that_there_is_no_fd() {
+    let mut app = App::simulated();
+    let trace = Rc::new(std::cell::RefCell::new(Vec::new()));
+    let sink = trace.clone();
+    app.main_loop.set_trace(Some(Box::new(move |event, _| {
+        sink.borrow_mut().push(event);
+    })));
+    let watch = app.main_loop.add_watch(gate_only("gate"));
+    app.turn();
+    app.main_loop.remove_watch(watch);
+    assert_eq!(
+        *trace.borrow(),
+        [
+            LoopEvent::WatchAdded(None),
+            LoopEvent::WatchRuns(None),
+            LoopEvent::WatchRemoved(None),
+        ]
+    );
+}
+
+#[test]
+fn time_stands_still_while_a_watch_without_an_fd_is_ready() {
+    each_way(|mut app| {
+        app.main_loop.add_watch(gate_only("gate"));
+        let timer = |app: &mut App| app.say("timer");
+        let timer = app.main_loop.timer_new(ClockType::Realtime, "timer", timer);
+        app.main_loop.timer_mod(timer, 1_000_000_000);
+        app.expect_wait(&["gate"]);
+        app.open = false;
+        app.expect_wait(&["timer"]);
+    });
+}
+
 #[test]
 fn time_passes_though_an_fd_behind_a_closed_gate_is_ready() {
     each_way(|mut app| {
@@ -325,11 +413,11 @@ fn a_trace_names_what_is_watched_and_what_runs() {
     assert_eq!(
         *trace.borrow(),
         [
-            (LoopEvent::WatchAdded(fd), "tcp_chr_read"),
+            (LoopEvent::WatchAdded(Some(fd)), "tcp_chr_read"),
             (LoopEvent::BhRuns, "bh"),
-            (LoopEvent::WatchRuns(fd), "tcp_chr_read"),
+            (LoopEvent::WatchRuns(Some(fd)), "tcp_chr_read"),
             (LoopEvent::TimerRuns, "timer"),
-            (LoopEvent::WatchRemoved(fd), "tcp_chr_read"),
+            (LoopEvent::WatchRemoved(Some(fd)), "tcp_chr_read"),
         ]
     );
 }
@@ -359,4 +447,6 @@ fn a_watch_prints_its_name_and_fd() {
     let pipe = Pipe::new();
     let text = format!("{:?}", logger("reader", pipe.fd(), IN));
     assert!(text.contains("\"reader\"") && text.contains(&pipe.number().to_string()));
+    let text = format!("{:?}", gate_only("gate"));
+    assert!(text.contains("\"gate\"") && text.contains("fd: None"));
 }

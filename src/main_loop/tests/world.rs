@@ -42,6 +42,8 @@ impl Kind {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Spec {
     pub(super) channel: usize,
+    /// Has the gate alone, and no fd. Only if there is a gate.
+    pub(super) without_fd: bool,
     /// Watches a duplicate of the channel's fd, which is another number.
     pub(super) duplicate: bool,
     pub(super) condition: Condition,
@@ -109,17 +111,19 @@ impl Core {
     }
 
     fn spec(&mut self) -> Spec {
+        let gate = if self.one_in(2) {
+            Some(self.below(GATES))
+        } else {
+            None
+        };
         let conditions = [IN, IN, IN, IN | HUP, OUT, IN | OUT, HUP, Condition::empty()];
         Spec {
             channel: self.below(CHANNELS),
             duplicate: self.one_in(4),
             condition: conditions[self.below(conditions.len())],
             priority: [0, 0, 0, 1, -1][self.below(5)],
-            gate: if self.one_in(2) {
-                Some(self.below(GATES))
-            } else {
-                None
-            },
+            gate,
+            without_fd: gate.is_some() && self.one_in(6),
         }
     }
 }

@@ -23,7 +23,7 @@
 //! # Functions
 //!
 //! A server serves one client at a time, unless it has `max-clients`
-//! ([`socket_clients`](super::socket_clients)). While one is connected the listening
+//! ([`server`](server)). While one is connected the listening
 //! socket is not watched, so further clients wait in the kernel's queue; when
 //! the client leaves, the oldest of them is taken.
 //!
@@ -51,9 +51,15 @@
 //! `tcp_chr_new_client` and `tcp_chr_connect`; until then the chardev counts as
 //! disconnected, and the next client waits.
 //!
-//! How bytes are read and written meanwhile is in `socket_io`; how a client
-//! connects, in `socket_client`; how a server serves several clients, in
-//! `socket_clients`.
+//! How bytes are read and written meanwhile is in `io`; how a client
+//! connects, in `connect`; how a server serves several clients, in
+//! `server`.
+
+mod connect;
+mod handshake;
+mod io;
+mod options;
+mod server;
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::rc::Rc;
@@ -62,25 +68,26 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::socket::{self, sockopt, Shutdown};
 
+use connect::Client;
+use handshake::{tcp_chr_close_tls, tcp_chr_tls_init, Tls};
+use io::{
+    tcp_chr_handshake, tcp_chr_update_read_handler, tcp_chr_watch_fd, tcp_chr_write, Websock,
+};
+use server::Clients;
+
 use super::address::{
     connected_filename, connection_ends, disconnected_filename, socket_address_to_string, Ends,
 };
 use super::be::qemu_chr_be_event;
+use super::codec::telnet::{TelnetDecoder, TELNET_OPENING, TN3270_OPENING};
+use super::codec::tls::{self, TlsCreds};
 use super::config::{SocketAddress, SocketConfig};
 use super::exposure::is_exposed;
 use super::host::{ChardevHost, ChardevReport};
 use super::manage::object_unparent;
 use super::net::{self, UnixPath};
 use super::scm_rights::Receiver;
-use super::socket_client::{self, Client};
-use super::socket_clients::{self, Clients};
-use super::socket_io::{
-    tcp_chr_handshake, tcp_chr_update_read_handler, tcp_chr_watch_fd, tcp_chr_write, Websock,
-};
-use super::socket_tls::{tcp_chr_close_tls, tcp_chr_tls_init, Tls};
 use super::table::{ChardevClass, ChardevId, ChrEvent};
-use super::telnet::{TelnetDecoder, TELNET_OPENING, TN3270_OPENING};
-use super::tls::{self, TlsCreds};
 use crate::main_loop::{ClockType, Condition, Flow, SharedFd, TimerId, Watch, WatchId};
 use crate::qapi::Error;
 use crate::sys::accept;
@@ -92,27 +99,23 @@ const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// The state of a socket chardev (QEMU's `SocketChardev`).
 pub(super) struct SocketChardev {
-    pub(super) config: SocketConfig,
+    config: SocketConfig,
     /// What it listens at or connects to, with the port that was found.
-    pub(super) addr: SocketAddress,
+    addr: SocketAddress,
     listener: Option<Listener>,
     connection: Option<Connection>,
-    pub(super) client: Client,
+    client: Client,
     /// Outlives connections, in the state the last one left it in, as in QEMU.
-    pub(super) telnet: Option<TelnetDecoder>,
+    telnet: Option<TelnetDecoder>,
     pub(super) tls_creds: Option<TlsCreds>,
     /// The clients of a server that serves several.
-    pub(super) clients: Option<Clients>,
+    clients: Option<Clients>,
     /// Of such a client's chardev: the server's.
-    pub(super) server: Option<ChardevId>,
+    server: Option<ChardevId>,
 }
 
 impl SocketChardev {
-    pub(super) fn new(
-        config: &SocketConfig,
-        addr: &SocketAddress,
-        tls_creds: Option<TlsCreds>,
-    ) -> Self {
+    fn new(config: &SocketConfig, addr: &SocketAddress, tls_creds: Option<TlsCreds>) -> Self {
         let telnet = (config.server && (config.telnet || config.tn3270))
             .then(|| TelnetDecoder::new(config.tn3270));
         SocketChardev {
@@ -128,11 +131,11 @@ impl SocketChardev {
         }
     }
 
-    pub(super) fn connection(&self) -> Option<&Connection> {
+    fn connection(&self) -> Option<&Connection> {
         self.connection.as_ref()
     }
 
-    pub(super) fn tls(&self) -> Option<&Tls> {
+    fn tls(&self) -> Option<&Tls> {
         self.connection.as_ref()?.tls.as_ref()
     }
 }
@@ -146,29 +149,29 @@ struct Listener {
 
 /// A peer, from accept to hang-up.
 pub(super) struct Connection {
-    pub(super) fd: Rc<OwnedFd>,
-    pub(super) filename: String,
+    fd: Rc<OwnedFd>,
+    filename: String,
     /// The front end was told "Opened". Not yet in a handshake.
-    pub(super) open: bool,
-    pub(super) tls: Option<Tls>,
-    pub(super) websock: Option<Websock>,
+    open: bool,
+    tls: Option<Tls>,
+    websock: Option<Websock>,
     /// The rest of what the kernel had no room for, if it must not be cut off:
     /// a frame or a record.
     pub(super) unsent: Vec<u8>,
-    pub(super) read_watch: Option<WatchId>,
-    pub(super) hup_watch: Option<WatchId>,
-    pub(super) flush_watch: Option<WatchId>,
+    read_watch: Option<WatchId>,
+    hup_watch: Option<WatchId>,
+    flush_watch: Option<WatchId>,
     /// For what TLS has decrypted and the front end could not yet take.
-    pub(super) plain_watch: Option<WatchId>,
+    plain_watch: Option<WatchId>,
     /// Runs while the peer is gone and its last input is being read.
-    pub(super) hup_timer: Option<TimerId>,
+    hup_timer: Option<TimerId>,
     /// How often input was read.
-    pub(super) reads: u32,
+    reads: u32,
     /// Whether a front end was given the descriptor to watch.
-    pub(super) watched_by_frontend: bool,
+    watched_by_frontend: bool,
     /// For unix sockets, over which descriptors may come.
-    pub(super) receiver: Option<Receiver>,
-    pub(super) msgfd: Option<OwnedFd>,
+    receiver: Option<Receiver>,
+    msgfd: Option<OwnedFd>,
 }
 
 /// The class of socket chardevs.
@@ -189,7 +192,7 @@ pub(super) fn char_socket_class<H: ChardevHost>() -> ChardevClass<H> {
     }
 }
 
-pub(super) fn state<H: ChardevHost>(h: &mut H, id: ChardevId) -> Option<&mut SocketChardev> {
+fn state<H: ChardevHost>(h: &mut H, id: ChardevId) -> Option<&mut SocketChardev> {
     h.chardevs_mut().state_mut(id)
 }
 
@@ -208,7 +211,7 @@ pub(super) fn qmp_chardev_open_socket<H: ChardevHost>(
     let mut state = SocketChardev::new(config, &config.addr, tls_creds);
     if !config.server {
         h.chardevs_mut().set_state(id, Box::new(state));
-        return socket_client::qmp_chardev_open_socket_client(h, id);
+        return connect::qmp_chardev_open_socket_client(h, id);
     }
     let listening = net::socket_listen(h, &config.addr, config.max_clients)?;
     state.clients = Clients::new(config.max_clients);
@@ -231,7 +234,7 @@ pub(super) fn qmp_chardev_open_socket<H: ChardevHost>(
 fn tcp_chr_wait_connected<H: ChardevHost>(h: &mut H, id: ChardevId) -> Result<(), Error> {
     use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 
-    let filename = super::table::filename(h, id);
+    let filename = crate::chardev::table::filename(h, id);
     let text = format!("QEMU waiting for connection on: {filename}");
     h.chardev_report(ChardevReport::Info, &text);
     loop {
@@ -259,7 +262,7 @@ fn tcp_chr_wait_connected<H: ChardevHost>(h: &mut H, id: ChardevId) -> Result<()
 }
 
 /// Watches the listener, unless there is none or no client can be taken.
-pub(super) fn tcp_chr_listen<H: ChardevHost>(h: &mut H, id: ChardevId) {
+fn tcp_chr_listen<H: ChardevHost>(h: &mut H, id: ChardevId) {
     let free = |s: &&mut SocketChardev| match &s.clients {
         Some(clients) => clients.has_room(),
         None => s.connection.is_none(),
@@ -282,7 +285,7 @@ pub(super) fn tcp_chr_listen<H: ChardevHost>(h: &mut H, id: ChardevId) {
 }
 
 /// Stops watching the listener.
-pub(super) fn tcp_chr_unlisten<H: ChardevHost>(h: &mut H, id: ChardevId) {
+fn tcp_chr_unlisten<H: ChardevHost>(h: &mut H, id: ChardevId) {
     let Some(listener) = state(h, id).and_then(|s| s.listener.as_mut()) else {
         return;
     };
@@ -312,7 +315,7 @@ fn tcp_chr_accept<H: ChardevHost>(h: &mut H, id: ChardevId) {
                 fd.as_raw_fd()
             );
             if serves_clients {
-                socket_clients::add(h, id, Rc::new(fd));
+                server::add(h, id, Rc::new(fd));
             } else {
                 tcp_chr_new_client(h, id, Rc::new(fd));
             }
@@ -345,7 +348,7 @@ fn accept_backoff<H: ChardevHost>(h: &mut H, id: ChardevId) {
 }
 
 /// A connection becomes the chardev's, and listening ends.
-pub(super) fn tcp_chr_new_client<H: ChardevHost>(h: &mut H, id: ChardevId, fd: Rc<OwnedFd>) {
+fn tcp_chr_new_client<H: ChardevHost>(h: &mut H, id: ChardevId, fd: Rc<OwnedFd>) {
     trace_event!(tcp_chr_new_client, "fd {}", fd.as_raw_fd());
     tcp_chr_unlisten(h, id);
     let Some(s) = state(h, id).filter(|s| s.connection.is_none()) else {
@@ -390,7 +393,7 @@ pub(super) fn tcp_chr_new_client<H: ChardevHost>(h: &mut H, id: ChardevId, fd: R
 
 /// The chardev is open, after a telnet server has said its opening: its
 /// connection is watched from now on.
-pub(super) fn tcp_chr_connect<H: ChardevHost>(h: &mut H, id: ChardevId) {
+fn tcp_chr_connect<H: ChardevHost>(h: &mut H, id: ChardevId) {
     let Some(s) = state(h, id) else { return };
     let opening = match s.telnet {
         None => &[][..],
@@ -412,7 +415,7 @@ pub(super) fn tcp_chr_connect<H: ChardevHost>(h: &mut H, id: ChardevId) {
 }
 
 /// The connection is over; listen again, or connect again after a while.
-pub(super) fn tcp_chr_disconnect<H: ChardevHost>(h: &mut H, id: ChardevId) {
+fn tcp_chr_disconnect<H: ChardevHost>(h: &mut H, id: ChardevId) {
     let was_open = tcp_chr_free_connection(h, id);
     tcp_chr_listen(h, id);
     let is_client = state(h, id).is_some_and(|s| s.server.is_some());
@@ -422,7 +425,7 @@ pub(super) fn tcp_chr_disconnect<H: ChardevHost>(h: &mut H, id: ChardevId) {
     if is_client {
         return object_unparent(h, id);
     }
-    socket_client::restart_timer(h, id);
+    connect::restart_timer(h, id);
 }
 
 /// Lets go of the connection; true if there was one and it was open.
@@ -477,11 +480,11 @@ pub fn char_socket_yank<H: ChardevHost>(h: &mut H, id: ChardevId) {
     }
 }
 
-pub(super) fn char_socket_finalize<H: ChardevHost>(h: &mut H, id: ChardevId) {
-    socket_clients::left(h, id);
+fn char_socket_finalize<H: ChardevHost>(h: &mut H, id: ChardevId) {
+    server::left(h, id);
     tcp_chr_free_connection(h, id);
     tcp_chr_unlisten(h, id);
-    socket_client::cancel(h, id);
+    connect::cancel(h, id);
 }
 
 fn tcp_chr_filename(s: &SocketChardev) -> String {

@@ -25,12 +25,12 @@ use std::rc::Rc;
 
 use nix::sys::socket::{recv, MsgFlags};
 
-use super::config::SocketAddress;
-use super::host::{ChardevHost, ChardevReport};
-use super::socket::{connection, state, tcp_chr_connect, tcp_chr_disconnect, SocketChardev};
-use super::socket_io::{flush, tcp_chr_handshake, tcp_chr_update_read_handler};
-use super::table::ChardevId;
-use super::tls::TlsChannel;
+use super::io::{flush, tcp_chr_handshake, tcp_chr_update_read_handler};
+use super::{connection, state, tcp_chr_connect, tcp_chr_disconnect, SocketChardev};
+use crate::chardev::codec::tls::TlsChannel;
+use crate::chardev::config::SocketAddress;
+use crate::chardev::host::{ChardevHost, ChardevReport};
+use crate::chardev::table::ChardevId;
 use crate::main_loop::SharedFd;
 use crate::qapi::error::strerror;
 use crate::qapi::Error;
@@ -43,6 +43,8 @@ pub(super) const MAX_WRITE: usize = 64 * 1024;
 /// What a connection that speaks TLS has besides.
 pub(super) struct Tls {
     pub(super) channel: TlsChannel,
+    /// What was decrypted and not yet taken.
+    pub(super) plain: Vec<u8>,
     pub(super) always_ready: SharedFd,
     /// The handshake is done and the peer may come in.
     pub(super) known: bool,
@@ -61,6 +63,7 @@ impl Tls {
         let null = File::open("/dev/null").map_err(|e| Error::from_io("/dev/null", &e))?;
         Ok(Some(Tls {
             channel,
+            plain: Vec::new(),
             always_ready: Rc::new(null),
             known: false,
         }))
@@ -68,7 +71,7 @@ impl Tls {
 
     /// Decrypts what the socket has if nothing else is left; false at the end.
     fn fill(&mut self, fd: RawFd) -> io::Result<bool> {
-        if !self.channel.plain().is_empty() {
+        if !self.plain.is_empty() {
             return Ok(true);
         }
         if self.channel.has_ended() {
@@ -76,9 +79,9 @@ impl Tls {
         }
         let mut wire = [0; 16 * 1024];
         let n = recv(fd, &mut wire, MsgFlags::empty())?;
-        let received = self.channel.receive(&wire[..n]);
+        let received = self.channel.receive(&wire[..n], &mut self.plain);
         received.map_err(|reason| io::Error::new(io::ErrorKind::InvalidData, reason))?;
-        Ok(n > 0 && !(self.channel.has_ended() && self.channel.plain().is_empty()))
+        Ok(n > 0 && !(self.channel.has_ended() && self.plain.is_empty()))
     }
 
     /// Looks at plain bytes without taking them; 0 is the end of the stream.
@@ -90,19 +93,18 @@ impl Tls {
         if !self.fill(fd)? {
             return Ok(0);
         }
-        let plain = self.channel.plain();
-        if plain.is_empty() {
+        if self.plain.is_empty() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let n = plain.len().min(buf.len());
-        buf[..n].copy_from_slice(&plain[..n]);
+        let n = self.plain.len().min(buf.len());
+        buf[..n].copy_from_slice(&self.plain[..n]);
         Ok(n)
     }
 
     /// Takes plain bytes, as `recv` would.
     pub(super) fn receive(&mut self, fd: RawFd, buf: &mut [u8]) -> io::Result<usize> {
         let n = self.peek(fd, buf)?;
-        self.channel.consume(n);
+        self.plain.drain(..n);
         Ok(n)
     }
 }
@@ -111,7 +113,7 @@ impl Tls {
 pub(super) fn has_plain<H: ChardevHost>(h: &H, id: ChardevId) -> bool {
     let s: Option<&SocketChardev> = h.chardevs().state(id);
     let tls = s.and_then(SocketChardev::tls);
-    tls.is_some_and(|tls| !tls.channel.plain().is_empty() || tls.channel.has_ended())
+    tls.is_some_and(|tls| !tls.plain.is_empty() || tls.channel.has_ended())
 }
 
 /// Begins with TLS on a new connection; a client says its hello.
@@ -195,7 +197,7 @@ fn report<H: ChardevHost>(h: &mut H, id: ChardevId, reason: &str) {
         return;
     }
     let peer = connection(h, id).map_or(String::new(), |c| c.filename.clone());
-    let label = super::table::label(h, id);
+    let label = crate::chardev::table::label(h, id);
     let text = format!("TLS failed on character device {label} ({peer}): {reason}");
     h.chardev_report(ChardevReport::Error, &text);
 }

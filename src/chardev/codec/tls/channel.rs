@@ -26,8 +26,6 @@ use crate::qapi::Error;
 /// One end of a TLS connection.
 pub(in crate::chardev) struct TlsChannel {
     tls: Connection,
-    /// What was decrypted and not yet taken.
-    plain: Vec<u8>,
     ended: bool,
 }
 
@@ -54,27 +52,22 @@ impl TlsChannel {
         };
         // Who calls `send` decides how much.
         tls.set_buffer_limit(None);
-        Ok(TlsChannel {
-            tls,
-            plain: Vec::new(),
-            ended: false,
-        })
+        Ok(TlsChannel { tls, ended: false })
     }
 
-    /// Takes bytes from the wire, however they are cut. What comes after the
-    /// peer's close_notify is ignored.
+    /// Takes bytes from the wire, however they are cut, and appends what it
+    /// decrypts to `plain`. Bytes behind the peer's close_notify are ignored.
     ///
     /// # Errors
     ///
     /// Why this connection cannot go on.
-    pub fn receive(&mut self, mut wire: &[u8]) -> Result<(), String> {
+    pub fn receive(&mut self, mut wire: &[u8], plain: &mut Vec<u8>) -> Result<(), String> {
         while !wire.is_empty() && !self.ended {
             self.tls.read_tls(&mut wire).map_err(|e| e.to_string())?;
             let state = self.tls.process_new_packets().map_err(|e| e.to_string())?;
-            let before = self.plain.len();
-            self.plain
-                .resize(before + state.plaintext_bytes_to_read(), 0);
-            let got = self.tls.reader().read_exact(&mut self.plain[before..]);
+            let before = plain.len();
+            plain.resize(before + state.plaintext_bytes_to_read(), 0);
+            let got = self.tls.reader().read_exact(&mut plain[before..]);
             got.map_err(|e| e.to_string())?;
             self.ended = state.peer_has_closed();
         }
@@ -89,16 +82,6 @@ impl TlsChannel {
     /// Whether the peer has said that nothing more comes.
     pub fn has_ended(&self) -> bool {
         self.ended
-    }
-
-    /// What was decrypted and not yet consumed.
-    pub fn plain(&self) -> &[u8] {
-        &self.plain
-    }
-
-    /// Drops the first `n` plain bytes.
-    pub fn consume(&mut self, n: usize) {
-        self.plain.drain(..n);
     }
 
     /// Encrypts.
@@ -132,16 +115,39 @@ mod tests {
     use super::super::TlsEndpoint;
     use super::*;
 
+    /// One end, and what it has decrypted.
+    struct End {
+        tls: TlsChannel,
+        plain: Vec<u8>,
+    }
+
+    impl End {
+        fn new(creds: &TlsCreds, hostname: Option<&str>) -> Self {
+            End {
+                tls: TlsChannel::new(creds, hostname).unwrap(),
+                plain: Vec::new(),
+            }
+        }
+
+        fn receive(&mut self, wire: &[u8]) -> Result<(), String> {
+            self.tls.receive(wire, &mut self.plain)
+        }
+
+        fn take(&mut self) -> Vec<u8> {
+            std::mem::take(&mut self.plain)
+        }
+    }
+
     /// Two ends and what is between them, `step` bytes at a time.
     struct Pair {
-        server: TlsChannel,
-        client: TlsChannel,
+        server: End,
+        client: End,
         step: usize,
     }
 
-    fn deliver(from: &mut TlsChannel, to: &mut TlsChannel, step: usize) -> Result<bool, String> {
+    fn deliver(from: &mut End, to: &mut End, step: usize) -> Result<bool, String> {
         let mut wire = Vec::new();
-        from.take_output(&mut wire);
+        from.tls.take_output(&mut wire);
         for piece in wire.chunks(step) {
             to.receive(piece)?;
         }
@@ -151,8 +157,8 @@ mod tests {
     impl Pair {
         fn new(pki: &Pki, step: usize) -> Self {
             Pair {
-                server: TlsChannel::new(&pki.server(), None).unwrap(),
-                client: TlsChannel::new(&pki.client(), Some("localhost")).unwrap(),
+                server: End::new(&pki.server(), None),
+                client: End::new(&pki.client(), Some("localhost")),
                 step,
             }
         }
@@ -166,34 +172,28 @@ mod tests {
         }
     }
 
-    fn take(channel: &mut TlsChannel) -> Vec<u8> {
-        let plain = channel.plain().to_vec();
-        channel.consume(plain.len());
-        plain
-    }
-
     #[test]
     fn however_it_is_cut() {
         let pki = Pki::new();
         for step in [1, 2, 5, 100, 1 << 20] {
             let mut pair = Pair::new(&pki, step);
-            assert!(pair.server.is_handshaking());
+            assert!(pair.server.tls.is_handshaking());
             pair.settle().unwrap();
-            assert!(!pair.server.is_handshaking() && !pair.client.is_handshaking());
-            let name = pair.server.peer_name();
+            assert!(!pair.server.tls.is_handshaking() && !pair.client.tls.is_handshaking());
+            let name = pair.server.tls.peer_name();
             assert_eq!(name.as_deref(), Some("O=Example,CN=client"));
-            pair.client.send(b"hello");
-            pair.server.send(&vec![b'x'; 100_000]);
+            pair.client.tls.send(b"hello");
+            pair.server.tls.send(&vec![b'x'; 100_000]);
             pair.settle().unwrap();
-            assert_eq!(take(&mut pair.server), b"hello");
-            assert_eq!(take(&mut pair.client), vec![b'x'; 100_000]);
-            pair.client.send(b"bye");
-            pair.client.close();
+            assert_eq!(pair.server.take(), b"hello");
+            assert_eq!(pair.client.take(), vec![b'x'; 100_000]);
+            pair.client.tls.send(b"bye");
+            pair.client.tls.close();
             pair.settle().unwrap();
-            assert!(pair.server.has_ended());
-            assert_eq!(take(&mut pair.server), b"bye");
+            assert!(pair.server.tls.has_ended());
+            assert_eq!(pair.server.take(), b"bye");
             assert_eq!(pair.server.receive(b"what comes later"), Ok(()));
-            assert_eq!(take(&mut pair.server), b"");
+            assert_eq!(pair.server.take(), b"");
         }
     }
 
@@ -205,9 +205,9 @@ mod tests {
             options.priority = format!("NORMAL:-VERS-ALL:+VERS-{version}");
             let mut pair = Pair::new(&pki, 1000);
             let creds = options.load().unwrap();
-            pair.client = TlsChannel::new(&creds, Some("127.0.0.1")).unwrap();
+            pair.client = End::new(&creds, Some("127.0.0.1"));
             pair.settle().unwrap();
-            let spoken = pair.server.tls.protocol_version().unwrap();
+            let spoken = pair.server.tls.tls.protocol_version().unwrap();
             assert_eq!(u16::from(spoken).to_be_bytes(), wire);
         }
     }
@@ -215,21 +215,21 @@ mod tests {
     #[test]
     fn garbage_and_damage_end_it_with_an_alert() {
         let pki = Pki::new();
-        let mut server = TlsChannel::new(&pki.server(), None).unwrap();
+        let mut server = End::new(&pki.server(), None);
         server.receive(b"GET / HTTP/1.1\r\n\r\n").unwrap_err();
         let mut alert = Vec::new();
-        server.take_output(&mut alert);
+        server.tls.take_output(&mut alert);
         assert_eq!(alert[0], 21, "an alert");
 
         let mut pair = Pair::new(&pki, 1000);
         pair.settle().unwrap();
         let mut wire = Vec::new();
-        pair.client.send(b"hello");
-        pair.client.take_output(&mut wire);
+        pair.client.tls.send(b"hello");
+        pair.client.tls.take_output(&mut wire);
         *wire.last_mut().unwrap() ^= 1;
         let e = pair.server.receive(&wire).unwrap_err();
         assert_eq!(e, "cannot decrypt peer's message");
-        assert_eq!(pair.server.plain(), b"");
+        assert_eq!(pair.server.take(), b"");
     }
 
     #[test]
@@ -243,7 +243,7 @@ mod tests {
             ("127.0.0.2", false),
         ] {
             let mut pair = Pair::new(&pki, 1000);
-            pair.client = TlsChannel::new(&pki.client(), Some(host)).unwrap();
+            pair.client = End::new(&pki.client(), Some(host));
             assert_eq!(pair.settle().is_ok(), fits, "{host}");
         }
         let e = TlsChannel::new(&pki.client(), Some("a b")).err().unwrap();
@@ -260,11 +260,11 @@ mod tests {
         pki.issue("client", |p| p.serial_number = Some(7.into()));
         let outcome = |server: &TlsCreds, client: &TlsCreds| {
             let mut pair = Pair {
-                server: TlsChannel::new(server, None).unwrap(),
-                client: TlsChannel::new(client, Some("localhost")).unwrap(),
+                server: End::new(server, None),
+                client: End::new(client, Some("localhost")),
                 step: 1000,
             };
-            pair.settle().map(|()| pair.server.peer_name())
+            pair.settle().map(|()| pair.server.tls.peer_name())
         };
         let name = Some("O=Example,CN=client".to_owned());
         assert_eq!(outcome(&pki.server(), &pki.client()), Ok(name));

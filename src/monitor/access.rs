@@ -7,8 +7,8 @@
 //! here:
 //!
 //! * a QMP command is read-only if it is called `query-*` or `x-query-*`, or if
-//!   somebody who registers commands said so ([`READ_ONLY`],
-//!   [`Runtime::add_read_only_commands`]);
+//!   it was declared so when it was registered ([`READ_ONLY`],
+//!   [`Runtime::add_read_only_commands`](super::Runtime::add_read_only_commands));
 //! * an HMP command is read-only if its row says so
 //!   ([`HmpRow::read_only`]), and so are the sub-commands of one that is.
 //!
@@ -20,7 +20,6 @@
 //! checks `NAME` as well. Out-of-band commands are checked like others.
 
 use super::hmp::HmpRow;
-use super::runtime::Runtime;
 use super::schema::MonitorAccessOptions;
 use crate::qapi::Error;
 
@@ -54,8 +53,36 @@ impl CommandPolicy {
         self.allow.is_none() || allow.any(|pattern| matches(pattern.as_bytes(), name.as_bytes()))
     }
 
-    /// Whether all names that a command goes by are refused; `read_only` tells
-    /// whether it changes nothing.
+    /// Refuses a QMP command unless it is allowed and, on a read-only monitor,
+    /// changes nothing. `read_only` has the commands that were declared so.
+    pub(super) fn check_qmp(&self, name: &str, read_only: &[&str]) -> Result<(), Error> {
+        // Without it there would be no session at all.
+        if name == "qmp_capabilities" {
+            return Ok(());
+        }
+        self.check(&[name], || {
+            name.starts_with("query-")
+                || name.starts_with("x-query-")
+                || READ_ONLY.contains(&name)
+                || read_only.contains(&name)
+        })
+    }
+
+    /// The same for an HMP command, which may be a sub-command of `group`. Such a
+    /// one goes by the names `info status` and `info`.
+    pub(super) fn check_hmp(&self, group: Option<HmpRow>, row: HmpRow) -> Result<(), Error> {
+        let name = row.main_name();
+        match group {
+            None => self.check(&[name], || row.read_only),
+            Some(group) => {
+                let whole = format!("{} {name}", group.main_name());
+                self.check(&[&whole, group.main_name()], || group.read_only)
+            }
+        }
+    }
+
+    /// Refuses the command unless one of its names is allowed and, on a read-only
+    /// monitor, it changes nothing.
     fn check(&self, names: &[&str], read_only: impl FnOnce() -> bool) -> Result<(), Error> {
         let refused = |why| {
             let name = names.first().copied().unwrap_or_default();
@@ -79,55 +106,6 @@ fn matches(pattern: &[u8], text: &[u8]) -> bool {
     let (head, rest) = (&pattern[..star], &pattern[star + 1..]);
     text.strip_prefix(head)
         .is_some_and(|text| (0..=text.len()).any(|at| matches(rest, &text[at..])))
-}
-
-impl<S: 'static> Runtime<S> {
-    /// Declares QMP commands that change nothing, so that a read-only monitor
-    /// carries them out. Those that are called `query-*` need not be declared.
-    pub fn add_read_only_commands(&mut self, names: &[&'static str]) {
-        self.read_only_commands.extend_from_slice(names);
-    }
-
-    /// Whether the monitor being served, if any, may execute a QMP command.
-    pub(crate) fn check_qmp_command(&self, name: &str) -> Result<(), Error> {
-        self.current_policy().map_or(Ok(()), |policy| {
-            // Without it there would be no session at all.
-            if name == "qmp_capabilities" {
-                return Ok(());
-            }
-            policy.check(&[name], || {
-                name.starts_with("query-")
-                    || name.starts_with("x-query-")
-                    || READ_ONLY.contains(&name)
-                    || self.read_only_commands.contains(&name)
-            })
-        })
-    }
-
-    /// Whether the monitor being served, if any, may run an HMP command, which
-    /// may be a sub-command of `group`. That goes by the names `info status`
-    /// and `info`.
-    pub(crate) fn check_hmp_command(
-        &self,
-        group: Option<HmpRow>,
-        row: HmpRow,
-    ) -> Result<(), Error> {
-        self.current_policy().map_or(Ok(()), |policy| {
-            let name = row.main_name();
-            match group {
-                None => policy.check(&[name], || row.read_only),
-                Some(group) => {
-                    let whole = format!("{} {name}", group.main_name());
-                    policy.check(&[&whole, group.main_name()], || group.read_only)
-                }
-            }
-        })
-    }
-
-    fn current_policy(&self) -> Option<&CommandPolicy> {
-        let monitor = self.monitors.get(self.dispatcher.current?)?;
-        Some(&monitor.config.policy)
-    }
 }
 
 #[cfg(test)]

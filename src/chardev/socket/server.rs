@@ -20,25 +20,25 @@
 //! A client counts from accept to the removal of its chardev, whoever removes
 //! it. Removing the server removes its clients.
 
-use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
-use super::be::qemu_chr_be_new_client;
-use super::host::ChardevHost;
-use super::manage::{object_unparent, qemu_chardev_insert};
-use super::socket::{
+use super::{
     char_socket_class, state, tcp_chr_disconnect, tcp_chr_listen, tcp_chr_new_client,
     tcp_chr_unlisten, SocketChardev,
 };
-use super::table::{ChardevClass, ChardevId};
+use crate::chardev::be::qemu_chr_be_new_client;
+use crate::chardev::host::ChardevHost;
+use crate::chardev::manage::{object_unparent, qemu_chardev_insert};
+use crate::chardev::table::{ChardevClass, ChardevId};
 
 /// The clients of a server.
 pub(super) struct Clients {
     max: usize,
     /// Somebody is there to take them in.
     attached: bool,
-    ids: BTreeSet<ChardevId>,
+    /// In the order in which they came.
+    ids: Vec<ChardevId>,
     /// Number of the next one. Numbers are not used again, so that a label never
     /// means another client than the one it was read for.
     next: u64,
@@ -50,7 +50,7 @@ impl Clients {
         (max > 1).then(|| Clients {
             max: usize::try_from(max).unwrap_or(usize::MAX),
             attached: false,
-            ids: BTreeSet::new(),
+            ids: Vec::new(),
             next: 0,
         })
     }
@@ -62,7 +62,7 @@ impl Clients {
 }
 
 /// The class of servers with several clients.
-pub(super) fn char_socket_server_class<H: ChardevHost>() -> ChardevClass<H> {
+pub(in crate::chardev) fn char_socket_server_class<H: ChardevHost>() -> ChardevClass<H> {
     ChardevClass {
         serves_clients: true,
         chr_update_read_handler: |h, id, _| update_handlers(h, id),
@@ -109,7 +109,7 @@ pub(super) fn add<H: ChardevHost>(h: &mut H, server: ChardevId, fd: Rc<OwnedFd>)
         return;
     };
     if let Some(clients) = clients(h, server) {
-        clients.ids.insert(client);
+        clients.ids.push(client);
     }
     update_listener(h, server);
     qemu_chr_be_new_client(h, server, client);
@@ -142,7 +142,7 @@ pub(super) fn left<H: ChardevHost>(h: &mut H, id: ChardevId) {
     let Some(s) = state(h, id) else { return };
     let (server, own) = (s.server, s.clients.take());
     if let Some(clients) = server.and_then(|server| clients(h, server)) {
-        clients.ids.remove(&id);
+        clients.ids.retain(|client| *client != id);
     }
     if let Some(server) = server {
         update_listener(h, server);

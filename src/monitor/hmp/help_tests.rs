@@ -1,10 +1,6 @@
 use super::super::testing::text;
-use super::super::{ArgKind, HMP_INFO_CMDS};
-use super::*;
-
-fn table() -> HmpTable<()> {
-    hmp_commands(|_| Some(()))
-}
+use super::super::testing_rows::table;
+use super::super::HmpRow;
 
 #[track_caller]
 fn help(topic: &str, preconfig: bool) -> String {
@@ -54,7 +50,10 @@ fn help_for_all() {
     assert!(all.contains("\ninfo [subcommand] -- show various"));
     let info = help("info", false);
     assert!(info.starts_with("info balloon  -- show balloon information\n"));
-    assert_eq!(info.lines().count(), HMP_INFO_CMDS.len());
+    let table = table();
+    let info_commands = table.find(b"info").and_then(|info| info.sub.as_ref());
+    let count = info_commands.map(|table| table.commands().len());
+    assert_eq!(Some(info.lines().count()), count);
 }
 
 #[test]
@@ -81,18 +80,6 @@ fn help_that_cannot_be_split_is_silent() {
 }
 
 #[test]
-fn without_a_handler_a_row_is_left_out() {
-    let table = hmp_commands(|name| {
-        ["info", "info status", "quit"]
-            .contains(&name)
-            .then_some(())
-    });
-    let info = table.find(b"info").and_then(|info| info.sub.as_ref());
-    assert_eq!(info.map(|info| info.commands().len()), Some(1));
-    assert_eq!(table.commands().len(), 2);
-}
-
-#[test]
 fn an_embedder_adds_sub_commands() {
     let mut table = table();
     let row = HmpRow::new("lunar-phase", "", "show the phase of the moon");
@@ -101,20 +88,4 @@ fn an_embedder_adds_sub_commands() {
         text(&table.help(b"info lunar-phase", false).expect("words")),
         "info lunar-phase  -- show the phase of the moon\n"
     );
-}
-
-#[test]
-fn rows_are_in_order_and_sound() {
-    for rows in [HMP_CMDS, HMP_INFO_CMDS] {
-        assert!(rows.is_sorted_by(|a, b| a.name < b.name));
-        for row in rows {
-            for (index, arg) in row.args.iter().enumerate() {
-                let same = row.args.iter().filter(|other| other.name == arg.name);
-                assert_eq!(same.count(), 1, "{}: {}", row.name, arg.name);
-                if arg.kind == ArgKind::RestOfLine {
-                    assert_eq!(index + 1, row.args.len(), "{}", row.name);
-                }
-            }
-        }
-    }
 }

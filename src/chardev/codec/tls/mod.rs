@@ -36,21 +36,21 @@ mod load;
 mod absent;
 
 #[cfg(all(test, feature = "tls"))]
-pub(super) mod testing;
+pub(in crate::chardev) mod testing;
 
 use std::fmt;
 use std::path::PathBuf;
 
-use super::config::{SocketAddress, SocketConfig};
-use super::host::ChardevHost;
+use crate::chardev::config::{SocketAddress, SocketConfig};
+use crate::chardev::host::ChardevHost;
 use crate::qapi::Error;
 
 #[cfg(not(feature = "tls"))]
 use absent as load;
 #[cfg(not(feature = "tls"))]
-pub(super) use absent::TlsChannel;
+pub(in crate::chardev) use absent::TlsChannel;
 #[cfg(feature = "tls")]
-pub(super) use channel::TlsChannel;
+pub(in crate::chardev) use channel::TlsChannel;
 
 /// Which side of a connection credentials are for (QEMU's
 /// `QCryptoTLSCredsEndpoint`).
@@ -178,7 +178,7 @@ pub fn no_authz(id: &str) -> Error {
 /// # Errors
 ///
 /// There are none of that id, or they do not fit the socket.
-pub(super) fn creds_for<H: ChardevHost>(
+pub(in crate::chardev) fn creds_for<H: ChardevHost>(
     h: &H,
     config: &SocketConfig,
 ) -> Result<Option<TlsCreds>, Error> {

@@ -11,11 +11,11 @@ use std::rc::Rc;
 
 use nix::sys::socket::SockFlag;
 
-use super::config::SocketConfig;
-use super::host::{ChardevHost, ChardevReport};
-use super::net::{self, Connecting};
-use super::socket::{state, tcp_chr_new_client};
-use super::table::ChardevId;
+use super::{state, tcp_chr_new_client};
+use crate::chardev::config::SocketConfig;
+use crate::chardev::host::{ChardevHost, ChardevReport};
+use crate::chardev::net::{self, Connecting};
+use crate::chardev::table::ChardevId;
 use crate::main_loop::{ClockType, Condition, Flow, SharedFd, TimerId, Watch, WatchId};
 use crate::qapi::Error;
 
@@ -125,7 +125,7 @@ fn check_report_connect_error<H: ChardevHost>(h: &mut H, id: ChardevId, e: &Erro
         return;
     };
     s.client.reported = true;
-    let label = super::table::label(h, id);
+    let label = crate::chardev::table::label(h, id);
     let text = format!("Unable to connect character device {label}: {e}");
     h.chardev_report(ChardevReport::Error, &text);
 }

@@ -1,13 +1,13 @@
 //! How the options of a socket are said on the command line and in QMP.
 
-use super::config::{InetSocketAddress, SocketAddress, SocketConfig, UnixSocketAddress};
-use super::host::ChardevHost;
-use super::kind::{Backend, BackendOptions};
-use super::opts::QemuOpts;
-use super::schema as q;
-use super::socket::{char_socket_class, qmp_chardev_open_socket};
-use super::socket_clients::char_socket_server_class;
-use super::table::{ChardevClass, ChardevId};
+use super::server::char_socket_server_class;
+use super::{char_socket_class, qmp_chardev_open_socket};
+use crate::chardev::config::{InetSocketAddress, SocketAddress, SocketConfig, UnixSocketAddress};
+use crate::chardev::host::ChardevHost;
+use crate::chardev::kind::{Backend, BackendOptions};
+use crate::chardev::opts::QemuOpts;
+use crate::chardev::schema as q;
+use crate::chardev::table::{ChardevClass, ChardevId};
 use crate::qapi::Error;
 
 impl BackendOptions for SocketConfig {

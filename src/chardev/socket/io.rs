@@ -28,17 +28,19 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use nix::sys::socket::{recv, send, MsgFlags};
 
-use super::be::{qemu_chr_be_can_write, qemu_chr_be_drained, qemu_chr_be_event, qemu_chr_be_write};
-use super::fe::PeerEnd;
-use super::host::ChardevHost;
-use super::socket::{
+use super::handshake::{self, has_plain, tcp_chr_tls_handshake};
+use super::{
     char_socket_yank, connection, state, tcp_chr_connect, tcp_chr_disconnect, Connection,
     SocketChardev,
 };
-use super::socket_tls::{self, has_plain, tcp_chr_tls_handshake};
-use super::table::{ChardevId, ChrEvent};
-use super::websocket::{self, FrameDecoder, MAX_REQUEST, REQUEST_END};
-use super::CHR_READ_BUF_LEN;
+use crate::chardev::be::{
+    qemu_chr_be_can_write, qemu_chr_be_drained, qemu_chr_be_event, qemu_chr_be_write,
+};
+use crate::chardev::codec::websocket::{self, FrameDecoder, MAX_REQUEST, REQUEST_END};
+use crate::chardev::fe::PeerEnd;
+use crate::chardev::host::ChardevHost;
+use crate::chardev::table::{ChardevId, ChrEvent};
+use crate::chardev::CHR_READ_BUF_LEN;
 use crate::main_loop::{ClockType, Condition, Flow, SharedFd, Watch};
 use crate::trace_event;
 
@@ -125,7 +127,7 @@ fn tcp_chr_read<H: ChardevHost>(h: &mut H, id: ChardevId) {
                     let _ = flush(h, id);
                 }
                 // What TLS could not read: nothing that follows can be trusted.
-                io::ErrorKind::InvalidData => socket_tls::give_up(h, id, &e),
+                io::ErrorKind::InvalidData => handshake::give_up(h, id, &e),
                 _ => tcp_chr_end_of_input(h, id),
             },
         }
@@ -269,7 +271,7 @@ pub(super) fn tcp_chr_websock_handshake<H: ChardevHost>(h: &mut H, id: ChardevId
     // Take what was looked at, but nothing behind the request.
     match &mut c.tls {
         None => drop(recv(fd, &mut request[before..end], MsgFlags::empty())),
-        Some(tls) => tls.channel.consume(end - before),
+        Some(tls) => drop(tls.plain.drain(..end - before)),
     }
     request.truncate(end);
     if !request.ends_with(REQUEST_END) && request.len() < MAX_REQUEST {
@@ -294,10 +296,7 @@ pub(super) fn tcp_chr_websock_handshake<H: ChardevHost>(h: &mut H, id: ChardevId
 fn tcp_chr_hup<H: ChardevHost>(h: &mut H, id: ChardevId) {
     let Some(c) = connection(h, id) else { return };
     let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
-    let decrypted = c
-        .tls
-        .as_ref()
-        .is_some_and(|t| !t.channel.plain().is_empty());
+    let decrypted = c.tls.as_ref().is_some_and(|t| !t.plain.is_empty());
     let input_left = c.read_watch.is_some()
         && (decrypted || matches!(recv(c.fd.as_raw_fd(), &mut [0], flags), Ok(1..)));
     let reads = c.reads;
@@ -378,7 +377,7 @@ fn write_or_fail<H: ChardevHost>(h: &mut H, id: ChardevId, buf: &[u8]) -> io::Re
         queue(c, &websocket::frame(buf));
         buf.len()
     } else {
-        let taken = buf.len().min(socket_tls::MAX_WRITE);
+        let taken = buf.len().min(handshake::MAX_WRITE);
         queue(c, &buf[..taken]);
         taken
     };

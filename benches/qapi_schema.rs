@@ -64,7 +64,7 @@ fn main() {
 fn own(options: &introspect::Options) {
     let root = places::root();
     let mut dirs = schema::SchemaDirs::default();
-    dirs.add("qmonitor", root.join("src/monitor/schema"));
+    dirs.add("qmonitor", root.join("src"));
     for file in [
         "src/monitor/schema/monitor.json",
         "crates/schema/machine/machine.json",

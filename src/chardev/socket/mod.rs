@@ -58,6 +58,7 @@
 mod connect;
 mod handshake;
 mod io;
+mod options;
 mod server;
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -74,11 +75,14 @@ use io::{
 };
 use server::Clients;
 
-use super::address::{connected_filename, connection_ends, disconnected_filename, Ends};
+use super::address::{
+    connected_filename, connection_ends, disconnected_filename, socket_address_to_string, Ends,
+};
 use super::be::qemu_chr_be_event;
 use super::codec::telnet::{TelnetDecoder, TELNET_OPENING, TN3270_OPENING};
 use super::codec::tls::{self, TlsCreds};
 use super::config::{SocketAddress, SocketConfig};
+use super::exposure::is_exposed;
 use super::host::{ChardevHost, ChardevReport};
 use super::manage::object_unparent;
 use super::net::{self, UnixPath};
@@ -88,8 +92,6 @@ use crate::main_loop::{ClockType, Condition, Flow, SharedFd, TimerId, Watch, Wat
 use crate::qapi::Error;
 use crate::sys::accept;
 use crate::trace_event;
-
-pub(super) use server::{char_socket_server_class, check_max};
 
 /// How long a server pauses when the process has no descriptor left for a new
 /// client. The listener stays readable meanwhile and would make the loop spin.
@@ -175,6 +177,11 @@ pub(super) struct Connection {
 /// The class of socket chardevs.
 pub(super) fn char_socket_class<H: ChardevHost>() -> ChardevClass<H> {
     ChardevClass {
+        keeps_writes_apart: |state| {
+            let s: Option<&SocketChardev> = state.downcast_ref();
+            s.is_some_and(|s| s.config.websocket)
+        },
+        exposed_at: tcp_chr_exposed_at,
         chr_write: tcp_chr_write,
         chr_watch_fd: tcp_chr_watch_fd,
         chr_update_read_handler: |h, id, _| tcp_chr_update_read_handler(h, id),
@@ -452,10 +459,11 @@ pub fn char_socket_get_addr<H: ChardevHost>(h: &H, id: ChardevId) -> Option<&Soc
     Some(&s.addr)
 }
 
-/// Whether a chardev speaks websocket.
-pub(super) fn is_websocket<H: ChardevHost>(h: &H, id: ChardevId) -> bool {
-    let state: Option<&SocketChardev> = h.chardevs().state(id);
-    state.is_some_and(|s| s.config.websocket)
+/// Where strangers can reach it, unless TLS verifies their certificates.
+fn tcp_chr_exposed_at<H: ChardevHost>(h: &H, id: ChardevId) -> Option<String> {
+    let s: &SocketChardev = h.chardevs().state(id)?;
+    let verifies_peer = s.tls_creds.as_ref().is_some_and(TlsCreds::verify_peer);
+    (is_exposed(&s.addr) && !verifies_peer).then(|| socket_address_to_string(&s.addr))
 }
 
 /// Whether a chardev can be yanked: sockets can.

@@ -11,16 +11,17 @@
 //! recording a synthetic one of similar size is used. The best of several
 //! rounds counts.
 
+#[path = "../tests/common/places.rs"]
+mod places;
 #[allow(dead_code)] // one direction is enough here
 #[path = "../tests/recorded_schema/mod.rs"]
 mod recorded_schema;
 
-use qmonitor::qapi::codegen;
-use qmonitor::qapi::schema::{self, dump, introspect, manual};
+use qmonitor_qapi::codegen;
+use qmonitor_qapi::schema::{self, dump, introspect, manual};
 use recorded_schema::documented;
 use std::fmt::Write;
 use std::hint::black_box;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 const ROUNDS: usize = 30;
@@ -59,12 +60,17 @@ fn main() {
     report("own schemas", &|| own(&options));
 }
 
-/// All that is done with this package's schemas, from file to text.
+/// All that is done with this repository's schemas, from file to text.
 fn own(options: &introspect::Options) {
-    for part in ["monitor", "machine"] {
-        let file = format!("src/{part}/schema/{part}.json");
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
-        let schema = schema::load(&path).unwrap_or_else(|error| panic!("{error}"));
+    let root = places::root();
+    let mut dirs = schema::SchemaDirs::default();
+    dirs.add("qmonitor", root.join("src/monitor/schema"));
+    for file in [
+        "src/monitor/schema/monitor.json",
+        "crates/schema/machine/machine.json",
+    ] {
+        let schema =
+            schema::load_in(&root.join(file), &dirs).unwrap_or_else(|error| panic!("{error}"));
         black_box(introspect::introspect(&schema, options));
         let server = codegen::rust::Options::default();
         black_box(codegen::rust::generate(&schema, &server));
@@ -82,10 +88,7 @@ fn best(rounds: usize, work: &dyn Fn()) -> Duration {
 
 /// One definition to a line.
 fn undocumented() -> String {
-    let base = match std::env::var_os("QMONITOR_CONFORMANCE") {
-        Some(base) => PathBuf::from(base),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/conformance"),
-    };
+    let base = places::conformance();
     let recording = base.join("qapi/qemu-10.0.2-none-schema.json");
     match std::fs::read(&recording) {
         Ok(bytes) => {

@@ -5,6 +5,7 @@ mod common;
 use std::path::Path;
 
 use common::package::Package;
+use common::places::root;
 use common::{Client, Server};
 
 const PAGE: &str = include_str!("../docs/add-a-command.md");
@@ -84,10 +85,12 @@ fn files_below(dir: &Path, files: &mut Vec<std::path::PathBuf>) {
 
 #[test]
 fn the_steps_are_all_there_is_of_the_command_in_the_tree() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = root();
     let mut steps: Vec<Hunk> = ["1", "2", "4"].into_iter().flat_map(hunks).collect();
     let mut files = Vec::new();
-    files_below(&root.join("src"), &mut files);
+    for rooms in ["src", "crates/machine/src", "crates/schema"] {
+        files_below(&root.join(rooms), &mut files);
+    }
     for path in files {
         let mut text = std::fs::read_to_string(&path).expect("text");
         let name = path.strip_prefix(root).expect("below the root");
@@ -111,10 +114,11 @@ fn the_steps_are_all_there_is_of_the_command_in_the_tree() {
 
 /// The program that the steps are carried out in: what surrounds them in the
 /// tree, and as little else as possible.
-fn program(state: &str, init: &str, command: &str, row: &str, add: &str, twin: &str) -> String {
+fn program(state: &str, init: &str, command: &str, pair: &str, twin: &str) -> String {
     format!(
         r#"#![allow(dead_code, unused_imports, unused_variables)]
-use qmonitor::monitor::hmp::{{ArgKind, Hmp, HmpArg, HmpArgs, HmpRow}};
+use qmonitor::monitor::hmp::ArgKind::*;
+use qmonitor::monitor::hmp::{{Hmp, HmpArg, HmpArgs, HmpPair, HmpRow}};
 use qmonitor::monitor::MonitorMode;
 use qmonitor::qapi::Error;
 use qmonitor::Runtime;
@@ -132,15 +136,17 @@ struct Machine {{
 impl MachineCommands for Machine {{
 {command}}}
 
-{row}
+const COMMANDS: &[HmpPair<Machine>] = &[
+{pair}];
+
 {twin}
 fn main() -> Result<(), Box<dyn std::error::Error>> {{
     let dir = std::env::args().nth(1).ok_or("which directory?")?;
     let mut rt = Runtime::new(Machine {{
 {init}    }})?;
     rt.add_commands(schema::qmp_init_marshal, &schema::QAPI_SCHEMA);
-    let hmp = rt.hmp_mut();
-{add}    rt.monitor_parse(&format!("unix:{{dir}}/q,server=on,wait=off"), MonitorMode::Control, false)?;
+    rt.hmp_mut().table.extend(COMMANDS.iter().copied());
+    rt.monitor_parse(&format!("unix:{{dir}}/q,server=on,wait=off"), MonitorMode::Control, false)?;
     rt.monitor_parse(&format!("unix:{{dir}}/h,server=on,wait=off"), MonitorMode::Readline, false)?;
     std::process::exit(rt.run()?)
 }}
@@ -153,12 +159,12 @@ fn the_steps_make_the_command() {
     let package = Package::new("add-a-command", "machine.json", "");
 
     // Step 1, and nothing else: the build says what is missing.
-    let schema = added("1", "src/machine/schema/machine.json").concat();
+    let schema = added("1", "crates/schema/machine/machine.json").concat();
     package.write(
         "machine.json",
         &format!("##\n# = The machine\n##\n{schema}"),
     );
-    package.write("src/main.rs", &program("", "", "", "", "", ""));
+    package.write("src/main.rs", &program("", "", "", "", ""));
     let said = package.build().expect_err("a command without a handler");
     let documented = blocks("1", "text").concat();
     assert!(said.contains(documented.trim_end()), "{said}");
@@ -166,12 +172,12 @@ fn the_steps_make_the_command() {
     assert_eq!(errors.count(), 1, "{said}");
 
     // Step 2, and step 3 works.
-    let fields = added("2", "src/machine/mod.rs");
+    let fields = added("2", "crates/machine/src/lib.rs");
     let [state, init] = &fields[..] else {
         panic!("a field and its value: {fields:?}");
     };
-    let command = added("2", "src/machine/commands/machine.rs").concat();
-    package.write("src/main.rs", &program(state, init, &command, "", "", ""));
+    let command = added("2", "crates/machine/src/commands/machine.rs").concat();
+    package.write("src/main.rs", &program(state, init, &command, "", ""));
     package.build().unwrap_or_else(|e| panic!("{e}"));
     let server = Server::start_program(&package.program(), &["{dir}"]);
     let mut client = server.connect();
@@ -182,11 +188,11 @@ fn the_steps_make_the_command() {
     assert_eq!(said, "unknown command: 'qmp-test'\n", "step 4 is missing");
 
     // Step 4.
-    let twin = added("4", "src/machine/hmp_cmds.rs");
-    let [row, add, twin] = &twin[..] else {
-        panic!("a row, its entry and its function: {twin:?}");
+    let twin = added("4", "crates/machine/src/hmp_cmds.rs");
+    let [pair, twin] = &twin[..] else {
+        panic!("a row with its function's name, and the function: {twin:?}");
     };
-    let whole = program(state, init, &command, row, add, twin);
+    let whole = program(state, init, &command, pair, twin);
     package.write("src/main.rs", &whole);
     package.build().unwrap_or_else(|e| panic!("{e}"));
     let server = Server::start_program(&package.program(), &["{dir}"]);

@@ -1,19 +1,17 @@
 //! The typed client that the library ships, against the program itself and,
 //! where it is installed, against QEMU's storage daemon.
 
-#![cfg(all(feature = "client", feature = "machine"))]
-
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use qmonitor::client::{
+use qmonitor::qapi::ErrorClass;
+use qmonitor_client::{
     ChardevBackend, ChardevCommon, ChardevCommonWrapper, ClientError, Event, QmpClient,
     QmpCommands, RunState,
 };
-use qmonitor::qapi::ErrorClass;
 
 mod common;
 use common::Server;

@@ -3,13 +3,10 @@
 mod common;
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use common::places::root;
 use common::Server;
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
 
 /// The targets of the links in a text that are neither addresses nor places
 /// on the same page.

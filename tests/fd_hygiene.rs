@@ -3,8 +3,6 @@
 //!
 //! A binary of its own with one test, because descriptors are the process's.
 
-#![cfg(feature = "runtime")]
-
 use std::fs::File;
 use std::io::{IoSlice, Read, Write};
 use std::os::fd::AsRawFd;

@@ -1,11 +1,15 @@
-//! Descriptors over the monitor's socket, from the outside: which request gets
-//! which, and that none is left over.
+//! Descriptors from the outside. Over the monitor's socket: which request gets
+//! which, and that none is left over. And those that the program inherits.
 
 mod common;
 
 use std::fs::File;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Command, Stdio};
 
 use common::{Client, Server};
+use nix::fcntl::{fcntl, FcntlArg, FdFlag};
 use serde_json::json;
 
 /// A server, a client of it, and files to pass.
@@ -162,4 +166,63 @@ fn without_room_for_more_a_descriptor_does_not_come_and_none_is_lost() {
     w.send(&[(ADD, &[2])]);
     w.expect(&["c"]);
     assert_eq!(w.server.open_fds(), w.fds + 1);
+}
+
+/// A program with this as its standard input, and more descriptors that it
+/// inherits if they are not closed on exec.
+fn run_with(stdin: impl Into<Stdio>, args: &[&str]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_qmonitor"))
+        .args(["-nodefaults", "-display", "none"])
+        .args(args)
+        .stdin(stdin)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// As inetd starts a program.
+#[test]
+fn a_socket_as_standard_input_can_be_a_monitor() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let args = ["-chardev", "socket,id=c,fd=0", "-mon", "c,mode=control"];
+    let mut program = run_with(OwnedFd::from(theirs), &args);
+    let mut client = Client::on(ours);
+    client.expect_greeting();
+    client.ask("qmp_capabilities");
+    client.ask("quit");
+    client.expect_close();
+    assert!(program.wait().unwrap().success());
+}
+
+#[test]
+fn an_inherited_descriptor_is_taken_by_number_once() {
+    let (_ours, theirs) = UnixStream::pair().unwrap();
+    fcntl(&theirs, FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
+    let n = theirs.as_raw_fd();
+    for (args, text) in [
+        (
+            [
+                ["-chardev", &format!("socket,id=a,fd={n}")],
+                ["-chardev", &format!("socket,id=b,fd={n}")],
+            ],
+            format!("-chardev socket,id=b,fd={n}: File descriptor '{n}' is already in use"),
+        ),
+        (
+            [
+                ["-add-fd", &format!("fd={n},set=1")],
+                ["-add-fd", &format!("fd={n},set=2")],
+            ],
+            format!("-add-fd fd={n},set=2: fd is not valid or already in use"),
+        ),
+        (
+            [["-chardev", "null,id=a"], ["-chardev", "socket,id=b,fd=2"]],
+            "-chardev socket,id=b,fd=2: File descriptor '2' is not a socket".to_owned(),
+        ),
+    ] {
+        let out = run_with(Stdio::null(), args.as_flattened());
+        let out = out.wait_with_output().unwrap();
+        let stderr = String::from_utf8(out.stderr).unwrap();
+        assert!(stderr.ends_with(&format!(": {text}\n")), "{stderr}");
+        assert_eq!(out.status.code(), Some(1));
+    }
 }

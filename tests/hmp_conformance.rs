@@ -7,17 +7,20 @@
 //! `$QMONITOR_CONFORMANCE/hmp` or `../shared/conformance/hmp`; without them
 //! there is nothing to check and the tests say so.
 
-#![cfg(feature = "runtime")]
+#[path = "common/places.rs"]
+mod places;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
 
 use qmonitor::monitor::hmp::{
-    find_completion, format_value, hmp_commands, parse_command, ArgKind, CompletionKind,
-    CompletionScope, CompletionSource, FormatState, HmpArg, HmpArgs, HmpEnv, HmpRow, HmpTable,
-    Readline, ReadlineEvent, HMP_CMDS, HMP_INFO_CMDS,
+    find_completion, format_value, parse_command, ArgKind, CompletionKind, CompletionScope,
+    CompletionSource, FormatState, HmpArg, HmpArgs, HmpEnv, HmpRow, HmpTable, Readline,
+    ReadlineEvent,
 };
 use qmonitor::qapi::QDict;
+use qmonitor::Runtime;
+use qmonitor_machine::{commands, Machine, MachineOptions};
 use serde_json::Value;
 
 type Handler = fn(&mut Session, &HmpArgs);
@@ -26,12 +29,34 @@ type Handler = fn(&mut Session, &HmpArgs);
 /// [`handler`] knows.
 const GROUPS: &[&str] = &["edit", "hist", "comp", "expr", "help", "parse", "prompt"];
 
-/// One of QEMU's commands that the library lacks, added as an embedder would.
-const BLOCK_RESIZE: HmpRow = HmpRow::new("block_resize", "device size", "resize a block image")
-    .args(&[
-        HmpArg::new("device", ArgKind::Block),
-        HmpArg::new("size", ArgKind::Size),
-    ]);
+/// Calls `each` with every command of the program: its full name with `info ` in
+/// front of a sub-command, and its row.
+fn each_row(mut each: impl FnMut(&str, HmpRow)) {
+    let machine = Machine::new(MachineOptions::default());
+    let mut rt = Runtime::new(machine).expect("a runtime");
+    commands::register(&mut rt);
+    for command in rt.hmp_mut().table.commands() {
+        each(command.row.main_name(), command.row);
+        let sub = command.sub.iter().flat_map(|sub| sub.commands());
+        for sub in sub {
+            each(&format!("info {}", sub.row.main_name()), sub.row);
+        }
+    }
+}
+
+/// The program's commands, with the handlers of this stand-in.
+fn table() -> HmpTable<Handler> {
+    let mut table = HmpTable::new();
+    let mut info = HmpTable::new();
+    let mut info_row = None;
+    each_row(|name, row| match name.strip_prefix("info ") {
+        Some(_) => info.add(row, handler(name)),
+        None if name == "info" => info_row = Some(row),
+        None => table.add(row, handler(name)),
+    });
+    table.add_group(info_row.expect("info"), handler("info"), info);
+    table
+}
 
 struct Env(FormatState);
 
@@ -61,11 +86,9 @@ struct Session {
 
 impl Session {
     fn new() -> Self {
-        let mut table = hmp_commands(|name| Some(handler(name)));
-        table.add(BLOCK_RESIZE, handler("block_resize"));
         let mut session = Self {
             rl: Readline::new("(qemu) "),
-            table,
+            table: table(),
             env: Env(FormatState::default()),
             ring: VecDeque::new(),
             out: Vec::new(),
@@ -219,10 +242,7 @@ fn handler(name: &str) -> Handler {
 }
 
 fn directory() -> Option<PathBuf> {
-    let base = match std::env::var_os("QMONITOR_CONFORMANCE") {
-        Some(path) => PathBuf::from(path),
-        None => PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/conformance"),
-    };
+    let base = places::conformance();
     Some(base.join("hmp")).filter(|path| path.is_dir())
 }
 
@@ -384,7 +404,16 @@ fn synopsis_lines() {
         return;
     };
     let declared = load(directory.join("commands.json"));
-    for (key, prefix, rows) in [("commands", "", HMP_CMDS), ("info", "info ", HMP_INFO_CMDS)] {
+    let (mut top, mut info) = (Vec::new(), Vec::new());
+    each_row(|name, row| {
+        let rows = if name.starts_with("info ") {
+            &mut info
+        } else {
+            &mut top
+        };
+        rows.push(row);
+    });
+    for (key, prefix, rows) in [("commands", "", top), ("info", "info ", info)] {
         let commands = declared[key].as_array().expect("a list of commands");
         for command in commands {
             let row: &HmpRow = rows

@@ -1,5 +1,4 @@
 //! In the long run a turn of the main loop allocates nothing.
-#![cfg(feature = "runtime")]
 // A counting allocator is unsafe to write; this is a program of its own.
 #![allow(unsafe_code)]
 

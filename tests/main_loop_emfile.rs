@@ -1,6 +1,5 @@
 //! The main loop of a process that has no fds left. A program of its own, since
 //! the limit is the process's.
-#![cfg(feature = "runtime")]
 
 use std::rc::Rc;
 use std::time::Duration;

@@ -1,6 +1,5 @@
 //! Signals that nobody handed to the main loop do not hurt it. A program of its
 //! own: the action of a signal is the process's.
-#![cfg(feature = "runtime")]
 // What a test of signals has to do is unsafe: set their actions, and send one to
 // a thread.
 #![allow(unsafe_code)]

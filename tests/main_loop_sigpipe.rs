@@ -1,6 +1,5 @@
 //! SIGPIPE does not kill. A test in a program of its own: the loop looks at the
 //! signal's action when the first one is made in a process.
-#![cfg(feature = "runtime")]
 // What a test of signals has to do is unsafe: set their actions.
 #![allow(unsafe_code)]
 

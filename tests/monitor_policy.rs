@@ -1,8 +1,6 @@
 //! Monitors that allow less than everything, or that strangers can reach: as the
 //! users of the program see it.
 
-#![cfg(feature = "machine")]
-
 mod common;
 
 use std::io::Read;

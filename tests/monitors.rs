@@ -1,18 +1,19 @@
 //! Monitors that come and go, serve several clients, and are left by them: as
 //! the users of the program see it.
 
-#![cfg(feature = "machine")]
-
 mod common;
 
 use std::fs::File;
-use std::io::{IoSlice, Read};
-use std::os::fd::{AsFd, AsRawFd};
+use std::io::{IoSlice, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::Duration;
 
 use common::{run, Client, Server};
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
-use nix::sys::socket::{sendmsg, ControlMessage, MsgFlags};
+use nix::sys::socket::{sendmsg, setsockopt, sockopt, ControlMessage, MsgFlags};
 use nix::sys::stat::Mode;
 use serde_json::{json, Value};
 
@@ -438,4 +439,130 @@ fn the_end_of_standard_input_cuts_no_answer_short() {
         .collect();
     assert_eq!(lines.len(), 7);
     assert_eq!(lines[2], lines[5]);
+}
+
+/// How a client leaves.
+#[derive(Debug, Clone, Copy)]
+enum Leaving {
+    Closes,
+    Resets,
+    /// Says that it sends no more, then reads to the end.
+    HalfCloses,
+}
+
+/// A connection to the socket `mx-base`, whatever its family. `TcpStream` reads and writes
+/// unix sockets as well.
+fn connect_to_mux(owner: &mut Client, server: &Server) -> TcpStream {
+    let list = owner.ask("query-chardev");
+    let mut chardevs = list.as_array().unwrap().iter();
+    let base = chardevs.find(|c| c["label"] == "mx-base").unwrap();
+    let name = base["filename"].as_str().unwrap();
+    let stream: OwnedFd = match name.split_once("tcp:127.0.0.1:") {
+        None => UnixStream::connect(server.path("mx")).unwrap().into(),
+        Some((_, port)) => {
+            let port: u16 = port.split(',').next().unwrap().parse().unwrap();
+            TcpStream::connect(("127.0.0.1", port)).unwrap().into()
+        }
+    };
+    let stream = TcpStream::from(stream);
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    stream
+}
+
+fn leave(mut client: TcpStream, how: Leaving) {
+    match how {
+        Leaving::Closes => {}
+        Leaving::Resets => {
+            let linger = nix::libc::linger {
+                l_onoff: 1,
+                l_linger: 0,
+            };
+            setsockopt(&client, sockopt::Linger, &linger).unwrap();
+        }
+        Leaving::HalfCloses => {
+            client.shutdown(Shutdown::Write).unwrap();
+            client.read_to_end(&mut Vec::new()).unwrap();
+        }
+    }
+}
+
+#[track_caller]
+fn is_running(owner: &mut Client) -> bool {
+    owner.ask("query-status")["running"].as_bool().unwrap()
+}
+
+/// Has one client after the other write a script to a mux with these monitors and leave,
+/// reading nothing. Each finds the mux served; `stops` says whether the script stops the
+/// machine.
+#[track_caller]
+fn mux_survives(modes: &[&str], script: &str, stops: bool) {
+    for socket in ["path={dir}/mx", "host=127.0.0.1,port=0"] {
+        let chardev = format!("socket,id=mx,{socket},server=on,wait=off,mux=on");
+        let mut args = vec!["-chardev", &chardev];
+        let mons: Vec<_> = modes.iter().map(|mode| format!("mx,mode={mode}")).collect();
+        for mon in &mons {
+            args.extend(["-mon", mon]);
+        }
+        let server = Server::start(&args);
+        let mut owner = server.qmp();
+        for how in [Leaving::Closes, Leaving::Resets, Leaving::HalfCloses] {
+            let mut client = connect_to_mux(&mut owner, &server);
+            // "QEMU" or "{"QMP"": it is served.
+            client.read_exact(&mut [0; 4]).unwrap();
+            let fds = server.open_fds();
+            client.write_all(script.as_bytes()).unwrap();
+            leave(client, how);
+            if stops {
+                until(&mut owner, |owner| !is_running(owner));
+            }
+            let mut next = connect_to_mux(&mut owner, &server);
+            let mut start = [0; 4];
+            let served = next.read_exact(&mut start);
+            assert!(served.is_ok(), "{modes:?} {socket} {how:?}: {served:?}");
+            assert_eq!(server.open_fds(), fds, "{modes:?} {socket} {how:?}");
+            assert_eq!(is_running(&mut owner), !stops, "{modes:?} {socket} {how:?}");
+            drop(next);
+            owner.ask("cont");
+        }
+        owner.ask("quit");
+        assert!(server.finish().status.success());
+    }
+}
+
+/// A line that the line editor echoes with more output than a monitor holds back.
+fn long_line(c: &str) -> String {
+    c.repeat(300) + "\n"
+}
+
+#[test]
+fn a_client_of_a_mux_may_leave_input_unread_in_any_monitor() {
+    let (x, y) = (long_line("x"), long_line("y"));
+    let both = ["readline", "control"];
+    let swapped = ["control", "readline"];
+    mux_survives(&both, &format!("\x01c{x}\x01c"), false);
+    mux_survives(&swapped, &format!("{x}\x01c"), false);
+    mux_survives(&swapped, &format!("{x}\x01c{x}\x01c{y}\x01c"), false);
+    mux_survives(
+        &["readline"; 3],
+        &format!("{x}\x01c{x}\x01c{y}\x01c"),
+        false,
+    );
+    mux_survives(&["control"; 2], &format!("{x}\x01c{{\x01c"), false);
+}
+
+#[test]
+fn a_key_of_a_mux_does_not_overtake_what_a_client_sent_before() {
+    let (x, y) = (long_line("x"), long_line("y"));
+    let stop = format!("{x}stop\n\x01c");
+    mux_survives(&["readline"], &stop, true);
+    // Twice, so that the focus is where it was for the next client.
+    mux_survives(&["control", "readline"], &format!("{stop}\x01c"), true);
+    mux_survives(&["readline", "readline"], &format!("{stop}{y}"), true);
+    mux_survives(
+        &["readline"],
+        &format!("{x}\x01c{y}\x01c{x}stop\n\x01c"),
+        true,
+    );
 }

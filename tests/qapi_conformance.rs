@@ -4,23 +4,20 @@
 //! `../shared/conformance/qapi`; without them there is nothing to compare with
 //! and the tests say so.
 
-#![cfg(feature = "runtime")]
-
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use qmonitor::qapi::schema::{self, dump, introspect, Schema, SchemaError};
+use qmonitor_qapi::schema::{self, dump, introspect, Schema, SchemaDirs, SchemaError};
 use serde_json::Value;
 
+#[path = "common/places.rs"]
+mod places;
 #[allow(dead_code, unused_imports)] // each user needs a part
 mod recorded_schema;
 use recorded_schema::{canonical, to_schema};
 
 fn conformance() -> Option<PathBuf> {
-    let base = match std::env::var_os("QMONITOR_CONFORMANCE") {
-        Some(base) => PathBuf::from(base),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/conformance"),
-    };
+    let base = places::conformance();
     let directory = base.join("qapi");
     if directory.is_dir() {
         return Some(directory);
@@ -43,7 +40,7 @@ fn string(value: &Value) -> &str {
 
 /// Loads a schema as if its directory were the current one.
 fn load_in(directory: &Path, file: &str) -> Result<Schema, SchemaError> {
-    schema::load_with(Path::new(file), &mut |path| {
+    schema::load_with(Path::new(file), &SchemaDirs::default(), &mut |path| {
         std::fs::read(directory.join(path))
     })
 }

@@ -10,16 +10,16 @@
 //! The schema is made from QEMU's recorded reply to `query-qmp-schema`, found
 //! in `$QMONITOR_CONFORMANCE/qapi` or `../shared/conformance/qapi`.
 
-#![cfg(feature = "runtime")]
-
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use qmonitor::qapi::codegen::rust::{generate, Options};
-use qmonitor::qapi::schema;
+use qmonitor_qapi::codegen::rust::{generate, Options};
+use qmonitor_qapi::schema;
 use serde_json::Value;
 
+#[path = "common/places.rs"]
+mod places;
 #[allow(dead_code)] // one direction is enough here
 mod recorded_schema;
 use recorded_schema::{documented, to_schema};
@@ -29,11 +29,7 @@ fn recording() -> Option<Vec<Value>> {
         eprintln!("skipped: takes minutes; set QMONITOR_FULL_SCHEMA to run it");
         return None;
     }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let base = match std::env::var_os("QMONITOR_CONFORMANCE") {
-        Some(base) => PathBuf::from(base),
-        None => root.join("../shared/conformance"),
-    };
+    let base = places::conformance();
     let path = base.join("qapi/qemu-10.0.2-none-schema.json");
     let Ok(text) = std::fs::read(&path) else {
         eprintln!("skipped: no {}", path.display());
@@ -45,11 +41,10 @@ fn recording() -> Option<Vec<Value>> {
 
 /// A library package that depends on this one and consists of `text`.
 fn package(directory: &Path, text: &str) {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = places::root();
     let manifest = format!(
         "[package]\nname = \"full\"\nversion = \"0.1.0\"\nedition = \"2021\"\n\
-         [dependencies]\nqmonitor = {{ path = {root:?}, default-features = false, \
-         features = [\"runtime\"] }}\n[workspace]\n"
+         [dependencies]\nqmonitor = {{ path = {root:?} }}\n[workspace]\n"
     );
     std::fs::create_dir(directory.join("src")).expect("a directory can be made");
     std::fs::write(directory.join("Cargo.toml"), manifest).expect("a file can be written");

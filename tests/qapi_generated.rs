@@ -5,10 +5,6 @@
 //! `$QMONITOR_CONFORMANCE/qapi` or `../shared/conformance/qapi`; without them
 //! there is nothing to compare with and the tests say so.
 
-#![cfg(feature = "runtime")]
-
-use std::path::{Path, PathBuf};
-
 use qmonitor::qapi::dispatch::{qmp_find_command, DispatchEnv};
 use qmonitor::qapi::json::{qobject_from_json, qobject_to_json, JsonWriter};
 use qmonitor::qapi::visit::{keyval_parse, InputVisitor, QapiType};
@@ -21,6 +17,8 @@ mod arguments {
 }
 
 mod generated_kinds;
+#[path = "common/places.rs"]
+mod places;
 
 /// What handlers are given.
 pub struct Context<S> {
@@ -94,10 +92,7 @@ accept! {
 }
 
 fn recorded(file: &str) -> Vec<QDict> {
-    let base = match std::env::var_os("QMONITOR_CONFORMANCE") {
-        Some(base) => PathBuf::from(base),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/conformance"),
-    };
+    let base = places::conformance();
     let path = base.join("qapi").join(file);
     let Ok(text) = std::fs::read(&path) else {
         eprintln!("skipped: no {}", path.display());

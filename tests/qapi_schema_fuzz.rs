@@ -7,8 +7,8 @@ use std::path::Path;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use qmonitor::qapi::codegen;
-use qmonitor::qapi::schema::{self, dump, introspect, manual};
+use qmonitor_qapi::codegen;
+use qmonitor_qapi::schema::{self, dump, introspect, manual, SchemaDirs};
 
 /// A bit of everything the language has.
 const SEED: &str = "\
@@ -117,6 +117,7 @@ fn mutate(changes: &[Change]) -> String {
 fn compile(main: &[u8]) -> Result<(), String> {
     let loaded = schema::load_with(
         Path::new("dir/main.json"),
+        &SchemaDirs::default(),
         &mut |path| match path.to_str() {
             Some("dir/main.json") => Ok(main.to_vec()),
             Some("dir/other.json") => Ok(b"{ 'include': 'main.json' }".to_vec()),

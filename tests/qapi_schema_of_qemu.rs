@@ -6,18 +6,16 @@
 //! here is a digest of each command and event with all the types it refers to,
 //! so a lone clone notices a difference too, only not where it is.
 
-#![cfg(feature = "machine")]
-
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
-use qmonitor::qapi::schema;
+use qmonitor_qapi::schema;
 use serde_json::Value;
 
 mod common;
 #[allow(dead_code, unused_imports)] // each user needs a part
 mod recorded_schema;
 
+use common::places::{conformance, root};
 use common::Server;
 use recorded_schema::canonical;
 
@@ -31,10 +29,7 @@ const LESS: &[&str] = &["blockdev-add", "netdev_add"];
 const DIGESTS: &str = include_str!("recorded_schema/qemu-10.0.2.digests");
 
 fn recording() -> Option<Vec<Value>> {
-    let base = match std::env::var_os("QMONITOR_CONFORMANCE") {
-        Some(base) => PathBuf::from(base),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/conformance"),
-    };
+    let base = conformance();
     let path = base.join("qapi/qemu-10.0.2-none-schema.json");
     let Ok(text) = std::fs::read(&path) else {
         eprintln!("skipped: no {}", path.display());
@@ -123,8 +118,10 @@ fn every_command_and_event_has_the_digest_of_qemus() {
 
 #[test]
 fn what_offers_less_says_so() {
-    let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/machine/schema/machine.json");
-    let schema = schema::load(&schema).unwrap_or_else(|e| panic!("{e}"));
+    let mut dirs = schema::SchemaDirs::default();
+    dirs.add("qmonitor", root().join("src/monitor/schema"));
+    let schema = root().join("crates/schema/machine/machine.json");
+    let schema = schema::load_in(&schema, &dirs).unwrap_or_else(|e| panic!("{e}"));
     for name in LESS {
         let entity = schema.lookup(name).expect("it is in the schema");
         let doc = entity.doc.and_then(|id| schema.docs.get(id.0));

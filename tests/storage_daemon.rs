@@ -1,8 +1,6 @@
 //! The program `qmonitor-storage-daemon`: its options in their order, its commands,
 //! its end.
 
-#![cfg(feature = "machine")]
-
 mod common;
 
 use std::collections::BTreeSet;

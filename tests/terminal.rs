@@ -1,5 +1,4 @@
 //! A monitor on the terminal that the program was started from.
-#![cfg(feature = "machine")]
 
 use std::fs::File;
 use std::io::{Read, Write};

@@ -2,8 +2,6 @@
 //! emulator with, its questions in its order, and what it insists on in the
 //! answers. `.ci/virsh` lets the real one do the same.
 
-#![cfg(feature = "machine")]
-
 mod common;
 
 use std::os::fd::AsRawFd;

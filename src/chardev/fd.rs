@@ -21,15 +21,15 @@ use super::be::{qemu_chr_be_can_write, qemu_chr_be_drained, qemu_chr_be_event, q
 use super::fe::PeerEnd;
 use super::host::ChardevHost;
 use super::table::{ChardevClass, ChardevId, ChrEvent};
+use super::watch::{chr_set_watch, WatchSlot};
 use super::CHR_READ_BUF_LEN;
-use crate::main_loop::{Condition, Flow, SharedFd, Watch, WatchId};
+use crate::main_loop::{Condition, Flow, SharedFd, Watch};
 use crate::trace_event;
 
 /// The state of such a backend.
 pub(super) struct FdChardev {
     input: Option<SharedFd>,
     output: Option<SharedFd>,
-    read_watch: Option<WatchId>,
     /// Dropped with the chardev: restores a terminal, say.
     _guard: Option<Box<dyn std::any::Any>>,
 }
@@ -39,7 +39,6 @@ impl FdChardev {
         FdChardev {
             input,
             output,
-            read_watch: None,
             _guard: None,
         }
     }
@@ -57,7 +56,6 @@ pub(super) fn char_fd_class<H: ChardevHost>(kind: &'static str) -> ChardevClass<
         chr_write: fd_chr_write,
         chr_watch_fd: |h, id| state(h, id)?.output.clone(),
         chr_update_read_handler: fd_chr_update_read_handler,
-        finalize: remove_fd_in_watch,
         ..ChardevClass::new(kind)
     }
 }
@@ -78,28 +76,15 @@ fn fd_chr_write<H: ChardevHost>(h: &mut H, id: ChardevId, buf: &[u8]) -> io::Res
 }
 
 fn fd_chr_update_read_handler<H: ChardevHost>(h: &mut H, id: ChardevId, _tag: usize) {
-    remove_fd_in_watch(h, id);
-    let attached = h.chardevs().get(id).is_some_and(|chr| chr.has_handlers());
-    let Some(fd) = state(h, id)
-        .and_then(|s| s.input.clone())
-        .filter(|_| attached)
-    else {
-        return;
-    };
-    let watch = Watch::new("fd_chr_read", fd, Condition::IN, move |h: &mut H, _| {
-        fd_chr_read(h, id)
+    let attached = h.chardevs().has_handlers(id);
+    let input = state(h, id).and_then(|s| s.input.clone());
+    let watch = input.filter(|_| attached).map(|fd| {
+        let watch = Watch::new("fd_chr_read", fd, Condition::IN, move |h: &mut H, _| {
+            fd_chr_read(h, id)
+        });
+        watch.gate(move |h| qemu_chr_be_can_write(h, id) > 0)
     });
-    let watch = watch.gate(move |h| qemu_chr_be_can_write(h, id) > 0);
-    let watch = h.main_loop_mut().add_watch(watch);
-    if let Some(s) = state(h, id) {
-        s.read_watch = Some(watch);
-    }
-}
-
-fn remove_fd_in_watch<H: ChardevHost>(h: &mut H, id: ChardevId) {
-    if let Some(watch) = state(h, id).and_then(|s| s.read_watch.take()) {
-        h.main_loop_mut().remove_watch(watch);
-    }
+    chr_set_watch(h, id, WatchSlot::Read, watch);
 }
 
 fn fd_chr_read<H: ChardevHost>(h: &mut H, id: ChardevId) -> Flow {
@@ -120,7 +105,7 @@ fn fd_chr_read<H: ChardevHost>(h: &mut H, id: ChardevId) -> Flow {
     match got {
         Ok(1..) | Err(Errno::EAGAIN | Errno::EINTR) => Flow::Keep,
         Ok(0) | Err(_) => {
-            remove_fd_in_watch(h, id);
+            chr_set_watch(h, id, WatchSlot::Read, None);
             fd_chr_end_of_input(h, id, fd);
             Flow::Remove
         }
@@ -138,14 +123,11 @@ fn fd_chr_end_of_input<H: ChardevHost>(h: &mut H, id: ChardevId, input: SharedFd
         input,
         Condition::IN,
         move |h: &mut H, _| {
-            remove_fd_in_watch(h, id);
+            chr_set_watch(h, id, WatchSlot::Read, None);
             qemu_chr_be_event(h, id, ChrEvent::Closed);
             Flow::Remove
         },
     );
     let watch = watch.gate(move |h| qemu_chr_be_drained(h, id, PeerEnd::HalfClosed));
-    let watch = h.main_loop_mut().add_watch(watch);
-    if let Some(s) = state(h, id) {
-        s.read_watch = Some(watch);
-    }
+    chr_set_watch(h, id, WatchSlot::Read, Some(watch));
 }

@@ -35,6 +35,12 @@ pub struct CharHandlers<H> {
     /// owes the peer, so that the connection can be ended. Without, it always
     /// has. Asked anew in each turn until it says so.
     pub drained: Option<fn(&H, u64, PeerEnd) -> bool>,
+    /// Whether it has not worked off yet what it has taken. A front end that has this
+    /// takes all its input in time, and calls [`qemu_chr_fe_accept_input`] when the
+    /// answer changes: the keys of a mux wait for it, so that they do not overtake the
+    /// input before them. A front end without it, such as a serial port of a guest that
+    /// may never read, takes its input when it likes: the keys do not wait.
+    pub backlog: Option<fn(&H, u64) -> bool>,
 }
 
 /// How a peer ended its input.
@@ -60,6 +66,7 @@ impl<H> CharHandlers<H> {
             event,
             new_client: None,
             drained: None,
+            backlog: None,
         }
     }
 }
@@ -100,8 +107,9 @@ impl CharFrontend {
     }
 }
 
-/// Low bits of a front end's number: which of a mux's users.
-const TAG_BITS: u32 = 2;
+/// Low bits of a front end's number: which of a mux's users. The number of a
+/// chardev's id leaves room for them.
+const TAG_BITS: u32 = crate::slots::SPARE_BITS;
 
 /// Takes a chardev into use (`qemu_chr_fe_init`). To be given back with
 /// [`qemu_chr_fe_deinit`].
@@ -146,7 +154,7 @@ pub fn qemu_chr_fe_init_server<H: ChardevHost>(
     let Some(chardev) = h.chardevs_mut().get_mut(chr) else {
         return Err(Error::new("chardev not found"));
     };
-    let max = chardev.class.max_frontends;
+    let max = chardev.class.max_frontends.min(1 << TAG_BITS);
     let slot = FrontendSlot::new();
     if let Some(tag) = chardev.frontends.iter().position(Option::is_none) {
         chardev.frontends[tag] = Some(slot);

@@ -28,6 +28,16 @@ pub fn print_stderr(text: &str) {
     let _ = io::stderr().write_all(text.as_bytes());
 }
 
+/// Reports to standard error, as `info: TEXT`, `warning: TEXT` or plainly `TEXT`.
+pub(crate) fn print_report(report: ChardevReport, text: &str) {
+    let prefix = match report {
+        ChardevReport::Info => "info: ",
+        ChardevReport::Warning => "warning: ",
+        ChardevReport::Error => "",
+    };
+    print_stderr(&format!("{prefix}{text}\n"));
+}
+
 /// What a chardev may ask the program to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChardevRequest {
@@ -95,11 +105,7 @@ pub trait ChardevHost: Host {
     /// Tells the person at the terminal something. By default it goes to
     /// standard error, as `info: TEXT`, `warning: TEXT` or plainly `TEXT`.
     fn chardev_report(&mut self, report: ChardevReport, text: &str) {
-        match report {
-            ChardevReport::Info => print_stderr(&format!("info: {text}\n")),
-            ChardevReport::Warning => print_stderr(&format!("warning: {text}\n")),
-            ChardevReport::Error => print_stderr(&format!("{text}\n")),
-        }
+        print_report(report, text);
     }
 
     /// Does what a chardev asks for. By default nothing.

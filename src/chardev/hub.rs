@@ -22,6 +22,7 @@ use crate::qapi::Error;
 
 /// How many parts there may be.
 const MAX_HUB: usize = 4;
+const _: () = assert!(MAX_HUB <= 1 << crate::slots::SPARE_BITS);
 
 struct HubChardev {
     parts: Vec<Part>,
@@ -136,7 +137,7 @@ fn from_opaque(opaque: u64) -> (ChardevId, usize) {
 }
 
 fn hub_chr_update_read_handlers<H: ChardevHost>(h: &mut H, id: ChardevId) {
-    let attached = h.chardevs().get(id).is_some_and(|chr| chr.has_handlers());
+    let attached = h.chardevs().has_handlers(id);
     let handlers = attached.then(part_handlers);
     let mut part = 0;
     while let Some(fe) = state(h, id).and_then(|s| s.parts.get(part)).map(|p| p.fe) {

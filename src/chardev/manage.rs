@@ -7,6 +7,7 @@ use super::config::{ChardevBackend, ChardevConfig};
 use super::fe::{attach_quietly, qemu_chr_fe_init, BackendChange, CharFrontend};
 use super::host::ChardevHost;
 use super::table::{Chardev, ChardevClass, ChardevId, ChrEvent};
+use super::watch::chr_free_watches;
 use crate::qapi::Error;
 use crate::trace_event;
 
@@ -192,6 +193,7 @@ pub(super) fn object_unparent<H: ChardevHost>(h: &mut H, id: ChardevId) {
     };
     trace_event!(chardev_finalize, "{}", chr.label);
     (chr.class.finalize)(h, id);
+    chr_free_watches(h, id);
     h.chardevs_mut().remove(id);
 }
 

@@ -66,8 +66,9 @@ use super::fe::PeerEnd;
 use super::host::ChardevHost;
 use super::manage::qemu_chardev_new;
 use super::table::{ChardevClass, ChardevId, ChrEvent};
+use super::watch::{chr_set_watch, WatchSlot};
 use super::CHR_READ_BUF_LEN;
-use crate::main_loop::{main_loop_wait, ClockType, Condition, Flow, SharedFd, Watch, WatchId};
+use crate::main_loop::{main_loop_wait, ClockType, Condition, Flow, SharedFd, Watch};
 use crate::qapi::Error;
 
 /// The peer's end of a chardev in memory. Two numbers; copies are the same
@@ -87,7 +88,6 @@ struct MemoryChardev {
     msgfd: Option<OwnedFd>,
     /// Readable while there is something for the front end.
     ready: Rc<EventFd>,
-    watch: Option<WatchId>,
     /// Writable while there is room; made when somebody wants to know.
     room: Option<Rc<EventFd>>,
 }
@@ -108,7 +108,6 @@ fn class<H: ChardevHost>() -> ChardevClass<H> {
         chr_watch_fd: memory_chr_watch_fd,
         chr_update_read_handler: |h, id, _| memory_chr_update_read_handler(h, id),
         chr_get_msgfd: |h, id| state(h, id)?.msgfd.take(),
-        finalize: remove_watch,
         ..ChardevClass::new("memory")
     }
 }
@@ -132,7 +131,6 @@ impl MemoryPeer {
             capacity: usize::MAX,
             msgfd: None,
             ready: event_fd()?,
-            watch: None,
             room: None,
         };
         let chr = qemu_chardev_new(h, label, class(), Box::new(state))?;
@@ -180,10 +178,9 @@ impl MemoryPeer {
     /// simulated time in no time at all.
     pub fn delay<H: ChardevHost>(self, h: &mut H, duration: Duration) {
         let clock = ClockType::Realtime;
-        let end = h.main_loop().clock_get_ns(clock) + duration.as_nanos() as i64;
         let timer = h.main_loop_mut().timer_new(clock, "memory_delay", |_| {});
-        h.main_loop_mut().timer_mod(timer, end);
-        while h.main_loop().clock_get_ns(clock) < end {
+        h.main_loop_mut().timer_mod_in(timer, duration);
+        while h.main_loop().timer_pending(timer) {
             if main_loop_wait(h, None).is_err() {
                 break;
             }
@@ -292,20 +289,16 @@ fn note_room(s: &mut MemoryChardev) {
 }
 
 fn memory_chr_update_read_handler<H: ChardevHost>(h: &mut H, id: ChardevId) {
-    remove_watch(h, id);
-    let attached = h.chardevs().get(id).is_some_and(|chr| chr.has_handlers());
-    let Some(fd) = state(h, id).map(|s| s.ready.clone()).filter(|_| attached) else {
-        return;
-    };
-    let watch = Watch::new("memory_chr_read", fd, Condition::IN, move |h, _| {
-        memory_chr_read(h, id);
-        Flow::Keep
+    let attached = h.chardevs().has_handlers(id);
+    let watch = state(h, id).filter(|_| attached).map(|s| {
+        let fd: SharedFd = s.ready.clone();
+        let watch = Watch::new("memory_chr_read", fd, Condition::IN, move |h, _| {
+            memory_chr_read(h, id);
+            Flow::Keep
+        });
+        watch.gate(move |h| may_read(h, id))
     });
-    let watch = watch.gate(move |h| may_read(h, id));
-    let watch = h.main_loop_mut().add_watch(watch);
-    if let Some(s) = state(h, id) {
-        s.watch = Some(watch);
-    }
+    chr_set_watch(h, id, WatchSlot::Read, watch);
 }
 
 /// Whether the front end takes input or, if there is no more, the end of it.
@@ -314,12 +307,6 @@ fn may_read<H: ChardevHost>(h: &H, id: ChardevId) -> bool {
     match s.filter(|s| s.input.is_empty()).and_then(|s| s.closing) {
         Some(end) => qemu_chr_be_drained(h, id, end),
         None => qemu_chr_be_can_write(h, id) > 0,
-    }
-}
-
-fn remove_watch<H: ChardevHost>(h: &mut H, id: ChardevId) {
-    if let Some(watch) = state(h, id).and_then(|s| s.watch.take()) {
-        h.main_loop_mut().remove_watch(watch);
     }
 }
 

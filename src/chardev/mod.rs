@@ -43,6 +43,7 @@
 //! | `table` | [`Chardevs`], [`ChardevClass`] |
 //! | `fe` | what a front end calls: `qemu_chr_fe_*` |
 //! | `be` | what a backend calls: `qemu_chr_be_*` |
+//! | `watch` | what a chardev waits for: [`chr_set_watch`] |
 //! | `manage` | adding, changing and removing |
 //! | `net`, `resolve`, `address`, `files` | sockets and files, with QEMU's error texts |
 //! | `socket` | the socket backend: life, bytes, connecting, serving several, TLS |
@@ -81,14 +82,14 @@ pub mod stdio;
 mod table;
 mod testdev;
 mod udp;
+mod watch;
 
 pub use be::{
     qemu_chr_be_can_write, qemu_chr_be_drained, qemu_chr_be_event, qemu_chr_be_new_client,
     qemu_chr_be_write,
 };
 pub use cli::{qemu_chr_parse_cli, qemu_chr_parse_opts, QEMU_CHARDEV_OPTS};
-pub(crate) use codec::tls::{no_authz, no_tls_credentials};
-pub use codec::tls::{TlsCreds, TlsCredsX509, TlsEndpoint};
+pub use codec::tls::{no_authz, no_tls_credentials, TlsCreds, TlsCredsX509, TlsEndpoint};
 pub use codec::{telnet, websocket};
 pub use compat::{invalid_char_driver, qemu_chr_parse_compat, ParsedCompat};
 pub use config::*;
@@ -101,6 +102,7 @@ pub use fe::{
     qemu_chr_fe_set_open, qemu_chr_fe_write, BackendChange, CharFrontend, CharHandlers, PeerEnd,
 };
 pub use files::{fifo_reader, FifoReader};
+pub(crate) use host::print_report;
 pub use host::{print_stderr, ChardevHost, ChardevReport, ChardevRequest};
 pub use manage::{
     chardev_add, chardev_change, chardev_remove, chardev_send_break, qemu_chardev_new,
@@ -113,6 +115,7 @@ pub use table::{
     filename, frontend_open, label, qemu_chr_find, Chardev, ChardevClass, ChardevId, Chardevs,
     ChrEvent,
 };
+pub use watch::{chr_has_watch, chr_set_watch, WatchSlot};
 
 /// The most bytes a backend reads and hands over in one go.
 pub const CHR_READ_BUF_LEN: usize = 64 * 1024;

@@ -6,7 +6,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -19,7 +19,6 @@ use super::address::{local_address, socket_address_to_string};
 use super::config::{InetSocketAddress, SocketAddress, UnixSocketAddress};
 use super::host::ChardevHost;
 use super::resolve::{inet_resolve, Families};
-use crate::main_loop::own_inherited_fd;
 use crate::qapi::Error;
 use crate::trace_event;
 
@@ -240,7 +239,7 @@ pub(super) fn set_nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
 /// To a monitor it is a name given with `getfd`, even if it looks like a
 /// number, and is used up even if it turns out not to be a socket. Where there
 /// is no monitor it is the number of a descriptor that the parent process left
-/// open.
+/// open, which is taken only if it is a socket.
 pub(super) fn socket_get_fd<H: ChardevHost>(h: &mut H, name: &str) -> Result<OwnedFd, Error> {
     let not_a_socket = || Error::new(format!("File descriptor '{name}' is not a socket"));
     if let Some(fd) = h.monitor_get_fd(name) {
@@ -261,21 +260,19 @@ pub(super) fn socket_get_fd<H: ChardevHost>(h: &mut H, name: &str) -> Result<Own
             });
         }
     };
-    let fd = own_inherited_fd(number).map_err(|e| match e.raw_os_error() {
+    let inherited = h.chardevs_mut().inherited_fds_mut();
+    if inherited.get(number).is_some_and(|fd| !is_socket(&fd)) {
+        return Err(not_a_socket());
+    }
+    inherited.take(number).map_err(|e| match e.raw_os_error() {
         Some(code) if code == Errno::EBUSY as i32 => {
             Error::new(format!("File descriptor '{name}' is already in use"))
         }
         _ => not_a_socket(),
-    })?;
-    if is_socket(&fd) {
-        return Ok(fd);
-    }
-    // It is somebody else's after all, perhaps standard input: leave it open.
-    let _ = fd.into_raw_fd();
-    Err(not_a_socket())
+    })
 }
 
-fn is_socket(fd: &OwnedFd) -> bool {
+fn is_socket(fd: &impl AsFd) -> bool {
     socket::getsockopt(fd, sockopt::SockType).is_ok()
 }
 

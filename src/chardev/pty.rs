@@ -14,6 +14,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::Duration;
 
 use nix::fcntl::{open, OFlag};
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
@@ -25,19 +26,19 @@ use nix::unistd::{read, write};
 use super::be::{qemu_chr_be_can_write, qemu_chr_be_event, qemu_chr_be_write};
 use super::host::ChardevHost;
 use super::table::{ChardevClass, ChardevId, ChrEvent};
+use super::watch::{chr_set_watch, WatchSlot};
 use super::CHR_READ_BUF_LEN;
-use crate::main_loop::{ClockType, Condition, Flow, SharedFd, TimerId, Watch, WatchId};
+use crate::main_loop::{ClockType, Condition, Flow, SharedFd, TimerId, Watch};
 use crate::qapi::Error;
 use crate::trace_event;
 
-const LOOK_AGAIN_NS: i64 = 1_000_000_000;
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 struct PtyChardev {
     master: Rc<OwnedFd>,
     name: String,
     connected: bool,
     timer: Option<TimerId>,
-    watches: Vec<WatchId>,
     _link: Option<Link>,
 }
 
@@ -93,7 +94,6 @@ pub(super) fn char_pty_open<H: ChardevHost>(
         name: name.clone(),
         connected: false,
         timer: None,
-        watches: Vec::new(),
         _link: link,
     };
     h.chardevs_mut().set_state(id, Box::new(state));
@@ -127,8 +127,7 @@ fn pty_chr_rearm_timer<H: ChardevHost>(h: &mut H, id: ChardevId) {
             pty_chr_look(h, id);
         })
     });
-    let now = main_loop.clock_get_ns(ClockType::Realtime);
-    main_loop.timer_mod(timer, now.saturating_add(LOOK_AGAIN_NS));
+    main_loop.timer_mod_in(timer, LOOK_AGAIN);
     if let Some(s) = state(h, id) {
         s.timer = Some(timer);
     }
@@ -152,37 +151,31 @@ fn pty_chr_look<H: ChardevHost>(h: &mut H, id: ChardevId) {
 }
 
 fn watch<H: ChardevHost>(h: &mut H, id: ChardevId) {
-    unwatch(h, id);
-    let attached = h.chardevs().get(id).is_some_and(|chr| chr.has_handlers());
+    let attached = h.chardevs().has_handlers(id);
     let Some(s) = state(h, id).filter(|s| s.connected) else {
-        return;
+        return unwatch(h, id);
     };
     let fd: SharedFd = s.master.clone();
-    let mut watches = Vec::new();
-    if attached {
+    let read_watch = attached.then(|| {
         let watch = Watch::new("pty_chr_read", fd.clone(), Condition::IN, move |h, _| {
             pty_chr_read(h, id);
             Flow::Keep
         });
-        let watch = watch.gate(move |h| qemu_chr_be_can_write(h, id) > 0);
-        watches.push(h.main_loop_mut().add_watch(watch));
-    }
-    let watch = Watch::new("pty_chr_hup", fd, Condition::HUP, move |h, condition| {
+        watch.gate(move |h| qemu_chr_be_can_write(h, id) > 0)
+    });
+    let hup_watch = Watch::new("pty_chr_hup", fd, Condition::HUP, move |h, condition| {
         if condition.contains(Condition::HUP) {
             pty_chr_disconnect(h, id);
         }
         Flow::Keep
     });
-    watches.push(h.main_loop_mut().add_watch(watch));
-    if let Some(s) = state(h, id) {
-        s.watches = watches;
-    }
+    chr_set_watch(h, id, WatchSlot::Read, read_watch);
+    chr_set_watch(h, id, WatchSlot::Hangup, Some(hup_watch));
 }
 
 fn unwatch<H: ChardevHost>(h: &mut H, id: ChardevId) {
-    let watches = state(h, id).map(|s| std::mem::take(&mut s.watches));
-    for watch in watches.unwrap_or_default() {
-        h.main_loop_mut().remove_watch(watch);
+    for slot in [WatchSlot::Read, WatchSlot::Hangup] {
+        chr_set_watch(h, id, slot, None);
     }
 }
 
@@ -226,7 +219,6 @@ fn pty_chr_write<H: ChardevHost>(h: &mut H, id: ChardevId, buf: &[u8]) -> io::Re
 }
 
 fn char_pty_finalize<H: ChardevHost>(h: &mut H, id: ChardevId) {
-    unwatch(h, id);
     if let Some(timer) = state(h, id).and_then(|s| s.timer.take()) {
         h.main_loop_mut().timer_free(timer);
     }

@@ -6,12 +6,13 @@ use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
 
-use slab::Slab;
-
 use super::config::CHARDEV_BACKENDS;
 use super::fe::{BackendChange, CharFrontend, CharHandlers};
 use super::host::ChardevHost;
+use super::watch::Watches;
 use crate::main_loop::SharedFd;
+use crate::slots::{Key, Slots};
+use crate::sys::InheritedFds;
 
 /// What a front end is told about its chardev (QEMU's `QEMUChrEvent`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -41,39 +42,21 @@ impl ChrEvent {
     }
 }
 
-/// Names a chardev. The number of a chardev that is gone is never given to
-/// another, so a stale id finds nothing.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ChardevId(u64);
-
-/// Low bits of an id: the slot. The others are a serial number, so ids compare
-/// in the order of creation.
-const SLOT_BITS: u32 = 22;
+/// Names a chardev. Never given to another: the id of a chardev that is gone
+/// finds nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct ChardevId(Key);
 
 impl ChardevId {
-    fn new(serial: u64, slot: usize) -> Self {
-        ChardevId(serial << SLOT_BITS | slot as u64)
-    }
-
-    fn slot(self) -> usize {
-        (self.0 & ((1 << SLOT_BITS) - 1)) as usize
-    }
-
     /// The id as a number, to be a front end's opaque value: a mux is the
-    /// front end of another chardev.
+    /// front end of another chardev. Its highest two bits are 0.
     pub fn to_opaque(self) -> u64 {
-        self.0
+        self.0.to_opaque()
     }
 
     /// The id that [`to_opaque`](Self::to_opaque) made a number of.
     pub fn from_opaque(opaque: u64) -> Self {
-        ChardevId(opaque)
-    }
-}
-
-impl fmt::Debug for ChardevId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ChardevId({}@{})", self.0 >> SLOT_BITS, self.slot())
+        ChardevId(Key::from_opaque(opaque))
     }
 }
 
@@ -100,7 +83,7 @@ pub struct ChardevClass<H> {
     pub kind: &'static str,
     /// Whether the backend is open from the start.
     pub opens_at_once: bool,
-    /// How many front ends may use it at the same time.
+    /// How many front ends may use it at the same time; four at most.
     pub max_frontends: usize,
     /// Whether it has no peer of its own, but makes a chardev for each client
     /// that comes ([`qemu_chr_be_new_client`](super::qemu_chr_be_new_client)).
@@ -125,8 +108,9 @@ pub struct ChardevClass<H> {
     pub chr_set_fe_open: fn(&mut H, ChardevId, bool),
     /// `filename` in `query-chardev`, made from the state; `None` is `kind`.
     pub chr_filename: fn(&dyn Any) -> Option<String>,
-    /// The chardev is being removed: take watches and timers out of the loop
-    /// and let go of chardevs it uses. No front end is told any more.
+    /// The chardev is being removed: take timers out of the loop and let go of
+    /// chardevs it uses. No front end is told any more. Its
+    /// [watches](super::chr_set_watch) go by themselves.
     pub finalize: fn(&mut H, ChardevId),
 }
 
@@ -182,22 +166,17 @@ impl<H> FrontendSlot<H> {
 
 /// A chardev in the table.
 pub struct Chardev<H> {
-    pub(super) id: ChardevId,
     pub(super) label: String,
     pub(super) class: ChardevClass<H>,
     pub(super) be_open: bool,
     /// By tag; none while that place is free.
     pub(super) frontends: Vec<Option<FrontendSlot<H>>>,
     pub(super) log: Option<SharedFd>,
+    pub(super) watches: Watches,
     state: Box<dyn Any>,
 }
 
 impl<H> Chardev<H> {
-    /// Its id.
-    pub fn id(&self) -> ChardevId {
-        self.id
-    }
-
     /// Its label, the `id` of the command line and of QMP.
     pub fn label(&self) -> &str {
         &self.label
@@ -259,9 +238,8 @@ const APART: usize = 512;
 
 /// All chardevs of a host.
 pub struct Chardevs<H> {
-    slots: Slab<Chardev<H>>,
+    slots: Slots<Chardev<H>>,
     by_label: HashMap<String, ChardevId>,
-    next_serial: u64,
     /// See [`suspend_mux_open`](super::suspend_mux_open).
     pub(super) mux_open_suspended: bool,
     /// See [`set_term_escape_char`](super::set_term_escape_char).
@@ -269,6 +247,7 @@ pub struct Chardevs<H> {
     /// The kinds of back ends that can be made; see
     /// [`set_backends`](Self::set_backends).
     backends: &'static [&'static str],
+    inherited_fds: InheritedFds,
     read_buf: Vec<u8>,
 }
 
@@ -282,12 +261,12 @@ impl<H> Chardevs<H> {
     /// An empty table.
     pub fn new() -> Self {
         Chardevs {
-            slots: Slab::new(),
+            slots: Slots::new(),
             by_label: HashMap::new(),
-            next_serial: 0,
             mux_open_suspended: false,
             term_escape_char: 1,
             backends: CHARDEV_BACKENDS,
+            inherited_fds: InheritedFds::default(),
             read_buf: Vec::new(),
         }
     }
@@ -305,6 +284,17 @@ impl<H> Chardevs<H> {
         self.backends = backends;
     }
 
+    /// The inherited descriptors that may still be taken by number.
+    pub fn inherited_fds_mut(&mut self) -> &mut InheritedFds {
+        &mut self.inherited_fds
+    }
+
+    /// Lets inherited descriptors be taken by number
+    /// (`-chardev socket,fd=N`). Without this each number is refused.
+    pub fn set_inherited_fds(&mut self, fds: InheritedFds) {
+        self.inherited_fds = fds;
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.slots.len()
@@ -317,11 +307,11 @@ impl<H> Chardevs<H> {
 
     /// A chardev, unless it is gone.
     pub fn get(&self, id: ChardevId) -> Option<&Chardev<H>> {
-        self.slots.get(id.slot()).filter(|chr| chr.id == id)
+        self.slots.get(id.0)
     }
 
     pub(super) fn get_mut(&mut self, id: ChardevId) -> Option<&mut Chardev<H>> {
-        self.slots.get_mut(id.slot()).filter(|chr| chr.id == id)
+        self.slots.get_mut(id.0)
     }
 
     /// The chardev of that label.
@@ -329,11 +319,15 @@ impl<H> Chardevs<H> {
         self.by_label.get(label).copied()
     }
 
+    /// Whether a chardev has a front end with handlers: without one, nothing is read.
+    pub fn has_handlers(&self, id: ChardevId) -> bool {
+        self.get(id).is_some_and(Chardev::has_handlers)
+    }
+
     /// All chardevs, in the order of creation.
     pub fn iter(&self) -> impl Iterator<Item = (ChardevId, &Chardev<H>)> {
-        let mut all: Vec<_> = self.slots.iter().map(|(_, chr)| (chr.id, chr)).collect();
-        all.sort_unstable_by_key(|(id, _)| *id);
-        all.into_iter()
+        let all = self.slots.iter_in_order();
+        all.map(|(key, chr)| (ChardevId(key), chr))
     }
 
     /// A backend's state, if the chardev exists and its state is a `T`.
@@ -360,18 +354,16 @@ impl<H> Chardevs<H> {
         state: Box<dyn Any>,
         log: Option<SharedFd>,
     ) -> ChardevId {
-        let entry = self.slots.vacant_entry();
-        let id = ChardevId::new(self.next_serial, entry.key());
-        self.next_serial += 1;
-        entry.insert(Chardev {
-            id,
+        let key = self.slots.insert(Chardev {
             label: label.clone(),
             class,
             be_open: false,
             frontends: Vec::new(),
             log,
+            watches: Watches::default(),
             state,
         });
+        let id = ChardevId(key);
         self.by_label.insert(label, id);
         id
     }
@@ -380,7 +372,7 @@ impl<H> Chardevs<H> {
     pub(super) fn remove(&mut self, id: ChardevId) {
         if self.get(id).is_some() {
             self.give_up_label(id);
-            self.slots.remove(id.slot());
+            self.slots.remove(id.0);
         }
     }
 

@@ -17,14 +17,14 @@ use super::config::UdpConfig;
 use super::host::ChardevHost;
 use super::net::socket_dgram;
 use super::table::{ChardevClass, ChardevId};
+use super::watch::{chr_set_watch, WatchSlot};
 use super::CHR_READ_BUF_LEN;
-use crate::main_loop::{Condition, Flow, SharedFd, Watch, WatchId};
+use crate::main_loop::{Condition, Flow, SharedFd, Watch};
 use crate::qapi::Error;
 use crate::trace_event;
 
 struct UdpChardev {
     fd: Rc<OwnedFd>,
-    watch: Option<WatchId>,
     /// How much of the datagram at the head of the queue has been delivered.
     taken: usize,
 }
@@ -38,7 +38,6 @@ pub(super) fn char_udp_class<H: ChardevHost>() -> ChardevClass<H> {
             Some(fd)
         },
         chr_update_read_handler: |h, id, _| udp_chr_update_read_handler(h, id),
-        finalize: unwatch,
         ..ChardevClass::new("udp")
     }
 }
@@ -55,7 +54,6 @@ pub(super) fn qmp_chardev_open_udp<H: ChardevHost>(
 ) -> Result<(), Error> {
     let state = UdpChardev {
         fd: Rc::new(socket_dgram(&config.remote, config.local.as_ref())?),
-        watch: None,
         taken: 0,
     };
     h.chardevs_mut().set_state(id, Box::new(state));
@@ -69,28 +67,17 @@ fn udp_chr_write<H: ChardevHost>(h: &mut H, id: ChardevId, buf: &[u8]) -> io::Re
     }
 }
 
-fn unwatch<H: ChardevHost>(h: &mut H, id: ChardevId) {
-    if let Some(watch) = state(h, id).and_then(|s| s.watch.take()) {
-        h.main_loop_mut().remove_watch(watch);
-    }
-}
-
 fn udp_chr_update_read_handler<H: ChardevHost>(h: &mut H, id: ChardevId) {
-    unwatch(h, id);
-    let attached = h.chardevs().get(id).is_some_and(|chr| chr.has_handlers());
-    let Some(s) = state(h, id).filter(|_| attached) else {
-        return;
-    };
-    let fd: SharedFd = s.fd.clone();
-    let watch = Watch::new("udp_chr_read", fd, Condition::IN, move |h, _| {
-        udp_chr_read(h, id);
-        Flow::Keep
+    let attached = h.chardevs().has_handlers(id);
+    let watch = state(h, id).filter(|_| attached).map(|s| {
+        let fd: SharedFd = s.fd.clone();
+        let watch = Watch::new("udp_chr_read", fd, Condition::IN, move |h, _| {
+            udp_chr_read(h, id);
+            Flow::Keep
+        });
+        watch.gate(move |h| qemu_chr_be_can_write(h, id) > 0)
     });
-    let watch = watch.gate(move |h| qemu_chr_be_can_write(h, id) > 0);
-    let watch = h.main_loop_mut().add_watch(watch);
-    if let Some(s) = state(h, id) {
-        s.watch = Some(watch);
-    }
+    chr_set_watch(h, id, WatchSlot::Read, watch);
 }
 
 fn udp_chr_read<H: ChardevHost>(h: &mut H, id: ChardevId) {

@@ -13,12 +13,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use super::slots::{Id, Slots};
 use super::MainLoop;
+use crate::slots::{Key, Slots};
 
 /// Names a bottom half. Never reused: the id of a deleted one finds nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct BhId(pub(super) Id);
+pub struct BhId(pub(super) Key);
 
 pub(super) enum BhCallback<H> {
     Many(Box<dyn FnMut(&mut H)>),
@@ -46,7 +46,7 @@ struct BhEntry<H> {
 /// One scheduling of a bottom half.
 #[derive(Clone, Copy)]
 pub(super) struct Ticket {
-    id: Id,
+    id: Key,
     number: u64,
 }
 
@@ -57,7 +57,7 @@ pub(super) struct Bhs<H> {
     schedulings: u64,
     wake: Arc<Wake>,
     /// Scratch of [`take_in`](Self::take_in).
-    woken: Vec<Id>,
+    woken: Vec<Key>,
 }
 
 impl<H> Bhs<H> {
@@ -72,7 +72,7 @@ impl<H> Bhs<H> {
         })
     }
 
-    pub(super) fn insert(&mut self, name: &'static str, callback: BhCallback<H>) -> Id {
+    pub(super) fn insert(&mut self, name: &'static str, callback: BhCallback<H>) -> Key {
         self.slots.insert(BhEntry {
             name,
             callback: Some(callback),
@@ -82,15 +82,15 @@ impl<H> Bhs<H> {
         })
     }
 
-    pub(super) fn schedule(&mut self, id: Id) -> bool {
+    pub(super) fn schedule(&mut self, id: Key) -> bool {
         self.set_scheduled(id, Scheduled::Yes)
     }
 
-    pub(super) fn schedule_idle(&mut self, id: Id) -> bool {
+    pub(super) fn schedule_idle(&mut self, id: Key) -> bool {
         self.set_scheduled(id, Scheduled::Idle)
     }
 
-    fn set_scheduled(&mut self, id: Id, how: Scheduled) -> bool {
+    fn set_scheduled(&mut self, id: Key, how: Scheduled) -> bool {
         let Some(bh) = self.slots.get_mut(id) else {
             return false;
         };
@@ -113,7 +113,7 @@ impl<H> Bhs<H> {
         true
     }
 
-    pub(super) fn cancel(&mut self, id: Id) -> bool {
+    pub(super) fn cancel(&mut self, id: Key) -> bool {
         let Some(bh) = self.slots.get_mut(id) else {
             return false;
         };
@@ -126,12 +126,12 @@ impl<H> Bhs<H> {
         true
     }
 
-    pub(super) fn delete(&mut self, id: Id) -> bool {
+    pub(super) fn delete(&mut self, id: Key) -> bool {
         self.cancel(id);
         self.slots.remove(id).is_some()
     }
 
-    pub(super) fn is_scheduled(&self, id: Id) -> bool {
+    pub(super) fn is_scheduled(&self, id: Key) -> bool {
         self.slots
             .get(id)
             .is_some_and(|bh| bh.scheduled != Scheduled::No)
@@ -160,7 +160,7 @@ impl<H> Bhs<H> {
 
     /// Takes a callback out to be run, unless its scheduling was cancelled or
     /// superseded. A one-shot bottom half leaves the table here.
-    pub(super) fn take(&mut self, ticket: Ticket) -> Option<(&'static str, Id, BhCallback<H>)> {
+    pub(super) fn take(&mut self, ticket: Ticket) -> Option<(&'static str, Key, BhCallback<H>)> {
         let bh = self.slots.get_mut(ticket.id)?;
         if bh.scheduled == Scheduled::No || bh.number != ticket.number {
             return None;
@@ -173,13 +173,13 @@ impl<H> Bhs<H> {
         Some(taken)
     }
 
-    pub(super) fn put_back(&mut self, id: Id, callback: BhCallback<H>) {
+    pub(super) fn put_back(&mut self, id: Key, callback: BhCallback<H>) {
         if let Some(bh) = self.slots.get_mut(id) {
             bh.callback = Some(callback);
         }
     }
 
-    pub(super) fn handle(&mut self, id: Id) -> BhHandle {
+    pub(super) fn handle(&mut self, id: Key) -> BhHandle {
         let pending = match self.slots.get_mut(id) {
             Some(bh) => bh.pending.get_or_insert_default().clone(),
             None => Arc::default(),
@@ -224,7 +224,7 @@ impl<H> Bhs<H> {
 /// ends the loop's wait.
 pub(super) struct Wake {
     eventfd: EventFd,
-    queue: Mutex<Vec<Id>>,
+    queue: Mutex<Vec<Key>>,
     /// Set from the first request until the loop takes the queue; only the
     /// request that sets it writes to the eventfd.
     signalled: AtomicBool,
@@ -244,7 +244,7 @@ impl Wake {
         &self.eventfd
     }
 
-    fn request(&self, id: Id) {
+    fn request(&self, id: Key) {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         queue.push(id);
         drop(queue);
@@ -254,7 +254,7 @@ impl Wake {
         }
     }
 
-    fn drain(&self, into: &mut Vec<Id>) {
+    fn drain(&self, into: &mut Vec<Key>) {
         // In this order: a request that finds the flag set and so writes
         // nothing has pushed its id before the flag is cleared, and the queue
         // is taken after. Clearing first would let the read swallow the write of
@@ -293,7 +293,7 @@ impl Wake {
 /// ```
 #[derive(Clone)]
 pub struct BhHandle {
-    id: Id,
+    id: Key,
     pending: Arc<AtomicBool>,
     wake: Arc<Wake>,
 }

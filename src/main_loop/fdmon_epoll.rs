@@ -29,7 +29,7 @@ use super::condition::Condition;
 use super::counters::Counters;
 use super::fdmon_poll::{PollSet, Ready};
 use super::fds::{FdEntry, FdTable, Seat};
-use super::sys;
+use crate::sys;
 
 /// The key of the eventfd in all sets. `polling` keeps `usize::MAX` for itself.
 pub(super) const WAKE_KEY: usize = usize::MAX - 1;

@@ -9,6 +9,8 @@
 //! built so that none of this needs a thought on the caller's side.
 //!
 //! ```
+//! use std::time::Duration;
+//!
 //! use qmonitor::main_loop::{main_loop_wait, ClockType, Host, MainLoop};
 //!
 //! struct App {
@@ -30,8 +32,7 @@
 //! let timer = app.main_loop.timer_new(ClockType::Realtime, "tick", |app: &mut App| {
 //!     app.ticks += 1;
 //! });
-//! let now = app.main_loop.clock_get_ns(ClockType::Realtime);
-//! app.main_loop.timer_mod(timer, now + 1_000_000); // in a millisecond
+//! app.main_loop.timer_mod_in(timer, Duration::from_millis(1));
 //! while app.ticks == 0 {
 //!     main_loop_wait(&mut app, None)?;
 //! }
@@ -90,9 +91,9 @@
 //! ```
 //!
 //! While it runs, a callback is not in the table, so it can be neither dropped
-//! nor called a second time under its own feet; its id stays good. Ids carry a
-//! serial that is never reused, so "still its own" is one comparison, and a
-//! stale id finds nothing for ever.
+//! nor called a second time under its own feet; its id stays good. An id is never
+//! given out twice, so "still its own" is one comparison, and a stale id finds
+//! nothing for ever.
 //!
 //! For the same reason [`main_loop_wait`] is not to be called from a callback:
 //! whoever has to wait for something returns, and goes on from another callback.
@@ -138,8 +139,6 @@ mod fds;
 mod order;
 mod outer;
 mod signal;
-mod slots;
-mod sys;
 mod timer;
 mod turn;
 mod watch;
@@ -158,17 +157,17 @@ pub use condition::Condition;
 pub use counters::Counters;
 pub use fdmon::{FdmonKind, FdmonPolicy};
 pub use signal::{Signal, SignalInfo};
-pub use sys::{fork_process, own_fd, own_inherited_fd};
 pub use timer::TimerId;
 pub use turn::main_loop_wait;
 pub use watch::{Flow, SharedFd, Watch, WatchId};
+
+use crate::slots::{Key, Slots};
 
 use bh::Bhs;
 use clock::Clocks;
 use fdmon::Fdmon;
 use fds::FdTable;
 use order::XorShift;
-use slots::Slots;
 use timer::Timers;
 use turn::Scratch;
 use watch::WatchEntry;
@@ -208,9 +207,9 @@ pub struct MainLoop<H> {
     // First, to be dropped before the fds that are registered in it.
     fdmon: Fdmon,
     watches: Slots<WatchEntry<H>>,
-    /// Slots of the watches whose gate is asked before each wait: it was closed
+    /// The watches whose gate is asked before each wait: it was closed
     /// when last asked, or there is no fd.
-    asked: Vec<usize>,
+    asked: Vec<Key>,
     /// How many watches without an fd have an open gate, as far as known.
     ready_unpolled: usize,
     fds: FdTable,
@@ -251,7 +250,7 @@ impl<H> MainLoop<H> {
     ///
     /// As [`new`](Self::new).
     pub fn with_time(time: TimeSource) -> io::Result<Self> {
-        sys::ignore_sigpipe();
+        crate::sys::ignore_sigpipe();
         Ok(Self {
             watches: Slots::new(),
             asked: Vec::new(),

@@ -1,12 +1,14 @@
 //! The order in which the ready watches of a turn run.
 
 use super::condition::Condition;
-use super::slots::Id;
+use crate::slots::Key;
 
 /// A watch that is ready, as the wait found it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ReadyWatch {
-    pub(super) id: Id,
+    pub(super) id: Key,
+    /// Tells the order of addition.
+    pub(super) number: u64,
     pub(super) priority: i32,
     pub(super) condition: Condition,
     /// Its fd is not open: it runs this once and is removed.
@@ -28,7 +30,7 @@ pub(super) fn arrange(ready: &mut Vec<ReadyWatch>, shuffle: Option<&mut XorShift
     if ready.len() < 2 {
         return;
     }
-    ready.sort_unstable_by_key(|watch| (watch.priority, watch.is_end(), watch.id.serial));
+    ready.sort_unstable_by_key(|watch| (watch.priority, watch.is_end(), watch.number));
     let first = ready[0].priority;
     ready.truncate(ready.partition_point(|watch| watch.priority == first));
     if let Some(random) = shuffle {
@@ -69,14 +71,16 @@ impl XorShift {
 
 #[cfg(test)]
 mod tests {
-    use super::super::slots::Slots;
     use super::*;
+    use crate::slots::Slots;
 
     fn watches(of: &[(i32, Condition)]) -> Vec<ReadyWatch> {
         let mut slots = Slots::new();
         of.iter()
-            .map(|(priority, condition)| ReadyWatch {
+            .zip(0..)
+            .map(|((priority, condition), number)| ReadyWatch {
                 id: slots.insert(()),
+                number,
                 priority: *priority,
                 condition: *condition,
                 invalid: false,
@@ -84,8 +88,8 @@ mod tests {
             .collect()
     }
 
-    fn slots_of(ready: &[ReadyWatch]) -> Vec<usize> {
-        ready.iter().map(|watch| watch.id.slot).collect()
+    fn numbers_of(ready: &[ReadyWatch]) -> Vec<u64> {
+        ready.iter().map(|watch| watch.number).collect()
     }
 
     #[test]
@@ -98,7 +102,7 @@ mod tests {
         ]);
         ready.reverse();
         arrange(&mut ready, None);
-        assert_eq!(slots_of(&ready), [2, 3, 1]);
+        assert_eq!(numbers_of(&ready), [2, 3, 1]);
     }
 
     #[test]
@@ -111,7 +115,7 @@ mod tests {
                 ready.extend(watches(&[(0, Condition::HUP); 2]));
                 arrange(&mut ready, Some(&mut random));
                 assert!(ready[..6].iter().all(|watch| !watch.is_end()));
-                orders.push(slots_of(&ready));
+                orders.push(numbers_of(&ready));
             }
             orders
         };

@@ -14,6 +14,7 @@ use super::order::{arrange, ReadyWatch};
 use super::timer::Due;
 use super::watch::Flow;
 use super::{Host, LoopEvent, MainLoop, WatchId};
+use crate::slots::Key;
 
 /// How long an idle bottom half waits at most, as in QEMU.
 const IDLE_BH_DELAY: Duration = Duration::from_millis(10);
@@ -23,7 +24,7 @@ const IDLE_BH_DELAY: Duration = Duration::from_millis(10);
 #[derive(Default)]
 pub(super) struct Scratch {
     bhs: Vec<Ticket>,
-    flipped: Vec<usize>,
+    flipped: Vec<Key>,
     ready_fds: Vec<Ready>,
     ready: Vec<ReadyWatch>,
     due: Vec<Due>,
@@ -127,26 +128,26 @@ fn turn<H: Host>(
 
 /// Lists the watches whose gate was closed and is open now, and those without
 /// an fd whose gate was open and is closed now.
-fn ask_listed_gates<H: Host>(host: &H, flipped: &mut Vec<usize>) {
+fn ask_listed_gates<H: Host>(host: &H, flipped: &mut Vec<Key>) {
     let asked = host.main_loop().asked.iter();
-    flipped.extend(asked.filter(|slot| has_flipped(host, **slot)));
+    flipped.extend(asked.filter(|id| has_flipped(host, **id)));
 }
 
 /// Lists the watches whose gate was open, and is found closed now that their
 /// fd is ready. As nothing runs during the wait, that comes to the same as
 /// asking all of them before it, and an idle watch costs nothing.
-fn ask_ready_gates<H: Host>(host: &H, ready: &[Ready], flipped: &mut Vec<usize>) {
+fn ask_ready_gates<H: Host>(host: &H, ready: &[Ready], flipped: &mut Vec<Key>) {
     let main_loop = host.main_loop();
     for entry in ready.iter().filter_map(|one| main_loop.fds.get(one.key)) {
         let watches = entry.watches.iter().copied();
-        flipped.extend(watches.filter(|slot| main_loop.is_open(*slot) && has_flipped(host, *slot)));
+        flipped.extend(watches.filter(|id| main_loop.is_open(*id) && has_flipped(host, *id)));
     }
 }
 
 /// Whether a watch has a gate that does not say what it said before.
-fn has_flipped<H: Host>(host: &H, slot: usize) -> bool {
-    let watch = host.main_loop().watches.at(slot);
-    watch.is_some_and(|(_, watch)| match &watch.gate {
+fn has_flipped<H: Host>(host: &H, id: Key) -> bool {
+    let watch = host.main_loop().watches.get(id);
+    watch.is_some_and(|watch| match &watch.gate {
         Some(gate) => (gate.is_open)(host) != watch.open,
         None => false,
     })
@@ -250,13 +251,13 @@ impl<H> MainLoop<H> {
         self.counters.wakeups += u64::from(self.bhs.take_in());
     }
 
-    fn is_open(&self, slot: usize) -> bool {
-        self.watches.at(slot).is_some_and(|(_, watch)| watch.open)
+    fn is_open(&self, id: Key) -> bool {
+        self.watches.get(id).is_some_and(|watch| watch.open)
     }
 
-    fn apply_flips(&mut self, flipped: &mut Vec<usize>) {
-        for slot in flipped.drain(..) {
-            self.flip_gate(slot);
+    fn apply_flips(&mut self, flipped: &mut Vec<Key>) {
+        for id in flipped.drain(..) {
+            self.flip_gate(id);
         }
     }
 
@@ -305,10 +306,14 @@ impl<H> MainLoop<H> {
 
     /// Lists the watches without an fd whose gate is open.
     fn list_unpolled(&self, list: &mut Vec<ReadyWatch>) {
-        for (id, watch) in self.asked.iter().filter_map(|slot| self.watches.at(*slot)) {
+        for id in &self.asked {
+            let Some((number, watch)) = self.watches.get_numbered(*id) else {
+                continue;
+            };
             if watch.open {
                 list.push(ReadyWatch {
-                    id,
+                    id: *id,
+                    number,
                     priority: watch.priority,
                     condition: watch.condition,
                     invalid: false,
@@ -322,15 +327,15 @@ impl<H> MainLoop<H> {
         let Some(entry) = self.fds.get(ready.key) else {
             return;
         };
-        let open = entry.watches.iter().filter_map(|slot| {
-            let (id, watch) = self.watches.at(*slot)?;
-            watch.open.then_some((id, watch))
+        let open = entry.watches.iter().filter_map(|id| {
+            let (number, watch) = self.watches.get_numbered(*id)?;
+            watch.open.then_some((*id, number, watch))
         });
         let wanted = open
             .clone()
-            .fold(ALWAYS, |all, (_, watch)| all | watch.condition);
+            .fold(ALWAYS, |all, (_, _, watch)| all | watch.condition);
         let readable = (ready.condition & wanted).contains(Condition::IN);
-        for (id, watch) in open {
+        for (id, number, watch) in open {
             let mut condition = ready.condition & (watch.condition | ALWAYS);
             if readable {
                 condition = condition - Condition::HUP;
@@ -338,6 +343,7 @@ impl<H> MainLoop<H> {
             if !condition.is_empty() {
                 list.push(ReadyWatch {
                     id,
+                    number,
                     priority: watch.priority,
                     condition,
                     invalid: ready.invalid,
@@ -350,8 +356,8 @@ impl<H> MainLoop<H> {
     /// [`Fdmon::prepare`](super::fdmon::Fdmon::prepare).
     pub(super) fn prepare_fds(&mut self) -> io::Result<()> {
         let watches = &self.watches;
-        let wanted = |slot| {
-            let (_, watch) = watches.at(slot)?;
+        let wanted = |id| {
+            let watch = watches.get(id)?;
             watch.open.then_some(watch.condition)
         };
         let wake = self.bhs.wake();

@@ -5,8 +5,8 @@ use std::os::fd::AsFd;
 use std::rc::Rc;
 
 use super::condition::Condition;
-use super::slots::Id;
 use super::{LoopEvent, MainLoop};
+use crate::slots::Key;
 
 /// A share of an open file. A watch holds one, so the fd's number cannot be
 /// reused while something still watches it.
@@ -14,7 +14,7 @@ pub type SharedFd = Rc<dyn AsFd>;
 
 /// Names a watch. Never reused: the id of a removed watch finds nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct WatchId(pub(super) Id);
+pub struct WatchId(pub(super) Key);
 
 /// What becomes of a watch after its callback, QEMU's `G_SOURCE_CONTINUE` and
 /// `G_SOURCE_REMOVE`.
@@ -152,9 +152,9 @@ impl<H> MainLoop<H> {
             callback: Some(watch.callback),
         });
         if !open {
-            self.asked.push(id.slot);
+            self.asked.push(id);
         }
-        let fd = watch.fd.map(|fd| self.fds.attach(fd, id.slot));
+        let fd = watch.fd.map(|fd| self.fds.attach(fd, id));
         // A new fd tells an outer loop to make a turn; a gate alone must be asked.
         self.settled &= fd.is_some();
         self.note_watch(LoopEvent::WatchAdded, fd, watch.name);
@@ -179,15 +179,15 @@ impl<H> MainLoop<H> {
             self.ready_unpolled -= usize::from(watch.open);
             return true;
         };
-        if let Some(entry) = self.fds.detach(fd, id.0.slot) {
+        if let Some(entry) = self.fds.detach(fd, id.0) {
             self.fdmon.forget(fd, &entry, &mut self.counters);
         }
         true
     }
 
     /// Notes that a watch's gate has opened or closed.
-    pub(super) fn flip_gate(&mut self, slot: usize) {
-        let Some(watch) = self.watches.at_mut(slot) else {
+    pub(super) fn flip_gate(&mut self, id: Key) {
+        let Some(watch) = self.watches.get_mut(id) else {
             return;
         };
         watch.open = !watch.open;
@@ -207,14 +207,14 @@ impl<H> MainLoop<H> {
             self.unlist_asked(at);
         } else {
             gate.at = self.asked.len();
-            self.asked.push(slot);
+            self.asked.push(id);
         }
     }
 
     fn unlist_asked(&mut self, at: usize) {
         self.asked.swap_remove(at);
         if let Some(moved) = self.asked.get(at) {
-            let moved = self.watches.at_mut(*moved);
+            let moved = self.watches.get_mut(*moved);
             if let Some(other) = moved.and_then(|watch| watch.gate.as_mut()) {
                 other.at = at;
             }

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::char_config::chardev_config;
 use super::hash_order::hash_order;
@@ -115,12 +116,12 @@ impl<S: 'static> CharCommands for S {
 }
 
 /// How often a FIFO is asked whether somebody reads it by now.
-const FIFO_INTERVAL_NS: i64 = 10_000_000;
+const FIFO_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Calls `then` as soon as the backend's output can be opened. That is at once
 /// but for a FIFO that nobody reads: there QEMU blocks in open(2), and here the
 /// command is answered later while the loop goes on.
-fn when_openable<S: 'static>(
+fn when_openable<S>(
     rt: &mut Runtime<S>,
     config: ChardevConfig,
     then: impl FnOnce(&mut Runtime<S>, ChardevConfig) + 'static,
@@ -140,8 +141,7 @@ fn when_openable<S: 'static>(
         let Some(timer) = own.get() else { return };
         match fifo_reader(&path) {
             FifoReader::Missing => {
-                let now = rt.main_loop.clock_get_ns(ClockType::Realtime);
-                rt.main_loop.timer_mod(timer, now + FIFO_INTERVAL_NS);
+                rt.main_loop.timer_mod_in(timer, FIFO_INTERVAL);
             }
             _held => {
                 rt.main_loop.timer_free(timer);
@@ -155,8 +155,7 @@ fn when_openable<S: 'static>(
         .main_loop
         .timer_new(ClockType::Realtime, "chardev_fifo", ask_again);
     timer.set(Some(id));
-    let now = rt.main_loop.clock_get_ns(ClockType::Realtime);
-    rt.main_loop.timer_mod(id, now + FIFO_INTERVAL_NS);
+    rt.main_loop.timer_mod_in(id, FIFO_INTERVAL);
 }
 
 impl<S: 'static> YankCommands for S {

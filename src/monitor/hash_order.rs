@@ -50,7 +50,7 @@ const PRIMES: [u32; 32] = [
 
 /// Sorts items, given in the order in which they came into being, as QEMU
 /// lists them.
-pub(crate) fn hash_order<T>(items: Vec<T>, name: impl Fn(&T) -> &str) -> Vec<T> {
+pub fn hash_order<T>(items: Vec<T>, name: impl Fn(&T) -> &str) -> Vec<T> {
     let hashes: Vec<u32> = items.iter().map(|item| str_hash(name(item))).collect();
     let mut table = Table::new(MIN_SHIFT);
     for (count, &hash) in (1..).zip(&hashes) {

@@ -1,9 +1,9 @@
 //! HMP commands that every monitor has, whatever it monitors. Each calls its
 //! QMP twin and prints the result.
 
-use super::hmp::context::{print_stdout, Hmp};
-use super::hmp::session::HmpHandler;
-use super::hmp::HmpArgs;
+use super::hmp::run::print_stdout;
+use super::hmp::ArgKind::*;
+use super::hmp::{CompletionKind, Hmp, HmpArg, HmpArgs, HmpPair, HmpRow, HmpTable, HmpTables};
 use super::schema::{
     CharCommands, ControlCommands, DataFormat, FdsCommands, TraceCommands, TraceEventState,
 };
@@ -11,53 +11,175 @@ use crate::chardev::opts::QemuOpts;
 use crate::chardev::{self, qemu_chr_parse_opts, ChardevAdded, QEMU_CHARDEV_OPTS};
 use crate::qapi::Error;
 
-/// The function of a command, by the name in its row; sub-commands of `info`
-/// have `info ` in front.
-pub(crate) fn handler<S: 'static>(name: &str) -> Option<HmpHandler<S>> {
-    Some(match name {
-        "help" => hmp_help,
-        "info" => hmp_info_help,
-        "quit" => hmp_quit,
-        "chardev-add" => hmp_chardev_add,
-        "chardev-change" => hmp_chardev_change,
-        "chardev-remove" => hmp_chardev_remove,
-        "chardev-send-break" => hmp_chardev_send_break,
-        "ringbuf_read" => hmp_ringbuf_read,
-        "ringbuf_write" => hmp_ringbuf_write,
-        "getfd" => hmp_getfd,
-        "closefd" => hmp_closefd,
-        "trace-event" => hmp_trace_event,
-        "info chardev" => hmp_info_chardev,
-        "info history" => hmp_info_history,
-        "info trace-events" => hmp_info_trace_events,
-        "info version" => hmp_info_version,
-        _ => return None,
-    })
+/// `info` without a word behind it lists its sub-commands.
+const INFO: HmpRow = HmpRow::new(
+    "info",
+    "[subcommand]",
+    "show various information about the system state",
+)
+.preconfig()
+.read_only();
+
+impl<S> HmpTables<S> {
+    /// The commands that every monitor has, but for `info`.
+    const COMMANDS: &'static [HmpPair<S>] = &[
+        (
+            HmpRow::new("chardev-add", "args", "add chardev")
+                .args(&[HmpArg::new("args", Str).completes(CompletionKind::ChardevTypes)]),
+            hmp_chardev_add,
+        ),
+        (
+            HmpRow::new("chardev-change", "id args", "change chardev").args(&[
+                HmpArg::new("id", Str).completes_in_full(CompletionKind::ChardevIds),
+                HmpArg::new("args", Str).completes_in_full(CompletionKind::ChardevTypes),
+            ]),
+            hmp_chardev_change,
+        ),
+        (
+            HmpRow::new("chardev-remove", "id", "remove chardev")
+                .args(&[HmpArg::new("id", Str).completes(CompletionKind::ChardevIds)]),
+            hmp_chardev_remove,
+        ),
+        (
+            HmpRow::new("chardev-send-break", "id", "send a break on chardev")
+                .args(&[HmpArg::new("id", Str).completes(CompletionKind::ChardevIds)]),
+            hmp_chardev_send_break,
+        ),
+        (
+            HmpRow::new(
+                "closefd",
+                "closefd name",
+                "close a file descriptor previously passed via SCM rights",
+            )
+            .args(&[HmpArg::new("name", Str)])
+            .preconfig(),
+            hmp_closefd,
+        ),
+        (
+            HmpRow::new(
+                "getfd",
+                "getfd name",
+                "receive a file descriptor via SCM rights and assign it a name",
+            )
+            .args(&[HmpArg::new("name", Str)])
+            .preconfig(),
+            hmp_getfd,
+        ),
+        (
+            HmpRow::new("help|?", "[cmd]", "show the help")
+                .args(&[HmpArg::new("cmd", RestOfLine)
+                    .optional()
+                    .completes(CompletionKind::Commands)])
+                .preconfig()
+                .read_only(),
+            hmp_help,
+        ),
+        (
+            HmpRow::new("quit|q", "", "quit the emulator").preconfig(),
+            hmp_quit,
+        ),
+        (
+            HmpRow::new(
+                "ringbuf_read",
+                "device size",
+                "Read from a ring buffer character device",
+            )
+            .args(&[
+                HmpArg::new("device", Str).completes(CompletionKind::Ringbufs),
+                HmpArg::new("size", Int32),
+            ]),
+            hmp_ringbuf_read,
+        ),
+        (
+            HmpRow::new(
+                "ringbuf_write",
+                "device data",
+                "Write to a ring buffer character device",
+            )
+            .args(&[
+                HmpArg::new("device", Str).completes(CompletionKind::Ringbufs),
+                HmpArg::new("data", Str),
+            ]),
+            hmp_ringbuf_write,
+        ),
+        (
+            HmpRow::new(
+                "trace-event",
+                "name on|off [vcpu]",
+                "changes status of a specific trace event (vcpu: vCPU to set, default is all)",
+            )
+            .args(&[
+                HmpArg::new("name", Str).completes(CompletionKind::TraceEvents),
+                HmpArg::new("state", OnOff),
+                HmpArg::new("vcpu", Int32).optional(),
+            ]),
+            hmp_trace_event,
+        ),
+    ];
+
+    /// The sub-commands of `info` that every monitor has.
+    const INFO_COMMANDS: &'static [HmpPair<S>] = &[
+        (
+            HmpRow::new("chardev", "", "show the character devices").preconfig(),
+            hmp_info_chardev,
+        ),
+        (
+            HmpRow::new("history", "", "show the command line history").preconfig(),
+            hmp_info_history,
+        ),
+        (
+            HmpRow::new(
+                "trace-events",
+                "[name] [vcpu]",
+                "show available trace-events & their state (name: event name pattern; vcpu: \
+         vCPU to query, default is any)",
+            )
+            .args(&[
+                HmpArg::new("name", Str)
+                    .optional()
+                    .completes(CompletionKind::TraceEvents),
+                HmpArg::new("vcpu", Int32).optional(),
+            ]),
+            hmp_info_trace_events,
+        ),
+        (
+            HmpRow::new("version", "", "show the version of QEMU").preconfig(),
+            hmp_info_version,
+        ),
+    ];
+
+    /// Adds these commands to a table without any.
+    pub(crate) fn add_common_commands(&mut self) {
+        let mut info = HmpTable::new();
+        info.extend(Self::INFO_COMMANDS.iter().copied());
+        self.table.add_group(INFO, hmp_info_help, info);
+        self.table.extend(Self::COMMANDS.iter().copied());
+    }
 }
 
-fn print_help<S: 'static>(hmp: &mut Hmp<'_, S>, topic: &[u8]) {
+fn print_help<S>(hmp: &mut Hmp<'_, S>, topic: &[u8]) {
     match hmp.rt.hmp.help(topic, hmp.rt.preconfig()) {
         Ok(text) => hmp.print(text),
         Err(stdout) => print_stdout(&stdout),
     }
 }
 
-fn hmp_help<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
+fn hmp_help<S>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
     print_help(hmp, args.try_bytes("cmd").unwrap_or_default());
 }
 
-fn hmp_info_help<S: 'static>(hmp: &mut Hmp<'_, S>, _args: &HmpArgs) {
+fn hmp_info_help<S>(hmp: &mut Hmp<'_, S>, _args: &HmpArgs) {
     print_help(hmp, b"info");
 }
 
-fn hmp_quit<S: 'static>(hmp: &mut Hmp<'_, S>, _args: &HmpArgs) {
+fn hmp_quit<S>(hmp: &mut Hmp<'_, S>, _args: &HmpArgs) {
     let result = S::qmp_quit(hmp.rt);
     hmp.handle_error(result);
 }
 
 /// Parses chardev options the way a monitor does: what is wrong with the list
 /// itself is printed plainly, and the command then fails with a text of its own.
-fn parse_chardev_args<S: 'static>(hmp: &mut Hmp<'_, S>, text: &str) -> Option<QemuOpts> {
+fn parse_chardev_args<S>(hmp: &mut Hmp<'_, S>, text: &str) -> Option<QemuOpts> {
     let mut warnings = Vec::new();
     let opts = QemuOpts::parse(&QEMU_CHARDEV_OPTS, text, &mut warnings);
     for w in warnings {
@@ -73,7 +195,7 @@ fn parse_chardev_args<S: 'static>(hmp: &mut Hmp<'_, S>, text: &str) -> Option<Qe
     }
 }
 
-fn hmp_chardev_add<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
+fn hmp_chardev_add<S>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
     if let Some(text) = QEMU_CHARDEV_OPTS.help_wanted(args.str("args")) {
         // Not to the monitor: it is the option parser that prints it.
         print_stdout(text.as_bytes());
@@ -101,7 +223,7 @@ fn hmp_chardev_add<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
 }
 
 /// Says where a new pseudo terminal is, or why there is no chardev.
-fn finish_chardev<S: 'static>(hmp: &mut Hmp<'_, S>, result: Result<ChardevAdded, Error>) {
+fn finish_chardev<S>(hmp: &mut Hmp<'_, S>, result: Result<ChardevAdded, Error>) {
     if let Some(text) = result
         .as_ref()
         .ok()
@@ -112,7 +234,7 @@ fn finish_chardev<S: 'static>(hmp: &mut Hmp<'_, S>, result: Result<ChardevAdded,
     hmp.handle_error(result);
 }
 
-fn hmp_chardev_change<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
+fn hmp_chardev_change<S>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
     let id = args.str("id");
     let Some(opts) = parse_chardev_args(hmp, args.str("args")) else {
         return;
@@ -129,24 +251,24 @@ fn hmp_chardev_change<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
     finish_chardev(hmp, result);
 }
 
-fn hmp_chardev_remove<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
+fn hmp_chardev_remove<S>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
     let result = S::qmp_chardev_remove(hmp.rt, args.str("id").to_owned());
     hmp.handle_error(result);
 }
 
-fn hmp_chardev_send_break<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
+fn hmp_chardev_send_break<S>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
     let result = S::qmp_chardev_send_break(hmp.rt, args.str("id").to_owned());
     hmp.handle_error(result);
 }
 
-fn hmp_ringbuf_write<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
+fn hmp_ringbuf_write<S>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
     let device = args.str("device").to_owned();
     let data = args.str("data").to_owned();
     let result = S::qmp_ringbuf_write(hmp.rt, device, data, None);
     hmp.handle_error(result);
 }
 
-fn hmp_ringbuf_read<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
+fn hmp_ringbuf_read<S>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
     let device = args.str("device").to_owned();
     let format = Some(DataFormat::Utf8);
     let result = S::qmp_ringbuf_read(hmp.rt, device, args.int("size"), format);
@@ -166,17 +288,17 @@ fn hmp_ringbuf_read<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
     }
 }
 
-fn hmp_getfd<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
+fn hmp_getfd<S>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
     let result = S::qmp_getfd(hmp.rt, args.str("name").to_owned());
     hmp.handle_error(result);
 }
 
-fn hmp_closefd<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
+fn hmp_closefd<S>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
     let result = S::qmp_closefd(hmp.rt, args.str("name").to_owned());
     hmp.handle_error(result);
 }
 
-fn hmp_trace_event<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
+fn hmp_trace_event<S>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
     let name = args.str("name").to_owned();
     let result = S::qmp_trace_event_set_state(hmp.rt, name, args.bool("state"), Some(true));
     if let Err(e) = result {
@@ -184,7 +306,7 @@ fn hmp_trace_event<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
     }
 }
 
-fn hmp_info_trace_events<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
+fn hmp_info_trace_events<S>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
     let name = args.try_str("name").unwrap_or("*").to_owned();
     match S::qmp_trace_event_get_state(hmp.rt, name) {
         Ok(events) => {
@@ -197,14 +319,14 @@ fn hmp_info_trace_events<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
     }
 }
 
-fn hmp_info_chardev<S: 'static>(hmp: &mut Hmp<'_, S>, _args: &HmpArgs) {
+fn hmp_info_chardev<S>(hmp: &mut Hmp<'_, S>, _args: &HmpArgs) {
     let result = S::qmp_query_chardev(hmp.rt);
     for info in hmp.handle_error(result).unwrap_or_default() {
         hmp.print(format!("{}: filename={}\n", info.label, info.filename));
     }
 }
 
-fn hmp_info_history<S: 'static>(hmp: &mut Hmp<'_, S>, _args: &HmpArgs) {
+fn hmp_info_history<S>(hmp: &mut Hmp<'_, S>, _args: &HmpArgs) {
     let session = hmp.monitor.and_then(|id| hmp.rt.monitors.hmp_mut(id));
     let lines = session.map(|s| s.history()).unwrap_or_default();
     for (i, line) in lines.iter().enumerate() {
@@ -214,7 +336,7 @@ fn hmp_info_history<S: 'static>(hmp: &mut Hmp<'_, S>, _args: &HmpArgs) {
     }
 }
 
-fn hmp_info_version<S: 'static>(hmp: &mut Hmp<'_, S>, _args: &HmpArgs) {
+fn hmp_info_version<S>(hmp: &mut Hmp<'_, S>, _args: &HmpArgs) {
     let result = S::qmp_query_version(hmp.rt);
     if let Some(info) = hmp.handle_error(result) {
         let q = info.qemu;

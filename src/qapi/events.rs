@@ -1,5 +1,7 @@
 //! What the monitor needs to know about events.
 
+use std::time::Duration;
+
 use super::visit::{OutputVisitor, QObjectOutputVisitor};
 use super::{CompatPolicy, QDict, QObject, SpecialFeatures};
 
@@ -19,7 +21,7 @@ pub struct EventInfo {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimit {
     /// The interval in nanoseconds.
-    pub interval_ns: i64,
+    pub interval: Duration,
     /// The member of the event's data whose values are counted apart.
     pub key_member: Option<&'static str>,
 }
@@ -31,7 +33,7 @@ pub struct RateLimit {
 ///
 /// assert_eq!(event_rate_limit("SHUTDOWN"), None);
 /// let limit = event_rate_limit("VSERPORT_CHANGE").unwrap();
-/// assert_eq!((limit.interval_ns, limit.key_member), (1_000_000_000, Some("id")));
+/// assert_eq!((limit.interval.as_secs(), limit.key_member), (1, Some("id")));
 /// ```
 pub fn event_rate_limit(name: &str) -> Option<RateLimit> {
     let key_member = match name {
@@ -46,7 +48,7 @@ pub fn event_rate_limit(name: &str) -> Option<RateLimit> {
         _ => return None,
     };
     Some(RateLimit {
-        interval_ns: 1_000_000_000,
+        interval: Duration::from_secs(1),
         key_member,
     })
 }

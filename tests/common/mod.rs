@@ -3,6 +3,7 @@
 #![allow(dead_code)] // each test binary uses its part
 
 pub mod package;
+pub mod places;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, IoSlice, Read, Write};
@@ -174,6 +175,11 @@ impl Client {
                 Err(e) => panic!("{}: {e}", path.display()),
             }
         };
+        Client::on(stream)
+    }
+
+    /// The client at this end of a connection.
+    pub fn on(stream: UnixStream) -> Client {
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         Client {
             stream: BufReader::new(stream),

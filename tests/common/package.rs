@@ -7,6 +7,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::places::root;
+
 /// A package with a build script that compiles one schema.
 pub struct Package {
     name: &'static str,
@@ -22,37 +24,74 @@ impl Package {
         // What an earlier version of a test wrote must not matter.
         let _ = std::fs::remove_dir_all(&dir);
         let package = Package { name, dir };
-        let root = env!("CARGO_MANIFEST_DIR");
-        let path = toml_string(root);
-        package.write(
-            "Cargo.toml",
-            &format!(
-                r#"[package]
+        let manifest = format!(
+            r#"[package]
 name = "{name}"
 version = "0.1.0"
 edition = "2021"
 
 [dependencies]
-qmonitor = {{ path = {path}, default-features = false, features = ["runtime"] }}
+qmonitor = {{ path = "../.." }}
 {dependencies}
 [build-dependencies]
-qmonitor = {{ path = {path}, default-features = false }}
-
-[profile.dev]
-debug = false
-
-[workspace]
+qmonitor-qapi = {{ path = "../../crates/qapi-compiler" }}
 "#
-            ),
         );
+        package.write_manifest(&manifest);
         package.write(
             "build.rs",
-            &format!("fn main() {{ qmonitor::qapi::build::compile(\"{schema}\"); }}\n"),
+            &format!("fn main() {{ qmonitor_qapi::build::compile(\"{schema}\"); }}\n"),
         );
-        // The same versions as here, which are at hand without a network.
-        let lock = std::fs::read_to_string(Path::new(root).join("Cargo.lock"));
-        package.write("Cargo.lock", &lock.expect("Cargo.lock is kept"));
         package
+    }
+
+    /// A copy of a package of this repository.
+    #[track_caller]
+    pub fn copy_of(name: &'static str, dir: &str) -> Package {
+        let from = root().join(dir);
+        let package = Package {
+            name,
+            dir: scratch().join(name),
+        };
+        let _ = std::fs::remove_dir_all(&package.dir);
+        let mut dirs = vec![PathBuf::new()];
+        while let Some(dir) = dirs.pop() {
+            for entry in std::fs::read_dir(from.join(&dir)).expect("a directory") {
+                let path = dir.join(entry.expect("an entry").file_name());
+                if from.join(&path).is_dir() {
+                    dirs.push(path);
+                    continue;
+                }
+                let text = std::fs::read_to_string(from.join(&path)).expect("text");
+                if path == Path::new("Cargo.toml") {
+                    package.write_manifest(&text);
+                } else {
+                    package.write(path.to_str().expect("UTF-8"), &text);
+                }
+            }
+        }
+        package
+    }
+
+    /// Writes a manifest whose paths lead to this repository from two levels below
+    /// its root, and the lock file of this repository: its versions are at hand
+    /// without a network.
+    #[track_caller]
+    fn write_manifest(&self, manifest: &str) {
+        let root = root();
+        let up = format!("path = \"{}", root.display());
+        let manifest = manifest.replace("path = \"../..", &up);
+        let own = "\n[profile.dev]\ndebug = false\n\n[workspace]\n";
+        self.write("Cargo.toml", &format!("{manifest}{own}"));
+        let lock = std::fs::read_to_string(root.join("Cargo.lock"));
+        self.write("Cargo.lock", &lock.expect("Cargo.lock is kept"));
+    }
+
+    /// Reads a file of the package.
+    #[track_caller]
+    pub fn read(&self, path: &str) -> String {
+        let path = self.dir.join(path);
+        std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
     }
 
     /// Writes a file of the package.
@@ -99,8 +138,4 @@ fn scratch() -> PathBuf {
 
 fn target() -> PathBuf {
     scratch().join("target")
-}
-
-fn toml_string(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', r"\\").replace('"', "\\\""))
 }

@@ -4,8 +4,8 @@
 //!
 //! `QMONITOR_FUZZ=100000` makes that many changes for each target.
 
-#![cfg(feature = "machine")]
-
+#[path = "../common/places.rs"]
+mod places;
 mod targets;
 
 use std::panic::{catch_unwind, resume_unwind};
@@ -24,7 +24,7 @@ impl Rng {
 }
 
 fn corpus(target: &str) -> Vec<Vec<u8>> {
-    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+    let dir = places::root().join("fuzz/corpus");
     let Ok(entries) = std::fs::read_dir(dir.join(target)) else {
         eprintln!("skipped: {} has no {target}", dir.display());
         return Vec::new();

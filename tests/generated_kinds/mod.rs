@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex};
 use qmonitor::qapi::dispatch::{qmp_find_command, DispatchEnv};
 use qmonitor::qapi::introspect::{query_schema, query_schema_unmasked, SchemaTable};
 use qmonitor::qapi::json::{qobject_from_json, JsonWriter};
-use qmonitor::qapi::schema::{self, introspect};
 use qmonitor::qapi::visit::{from_qobject, to_qobject};
 use qmonitor::qapi::{Call, CompatPolicy, CompatPolicyInput, CompatPolicyOutput, Error, QDict};
 use qmonitor::qapi::{QObject, QmpCommandFunc, QmpCommandList, RawResponder, ReplyPort, Responder};
+use qmonitor_qapi::schema::{self, introspect};
 
 use super::Context;
 
@@ -444,7 +444,7 @@ fn options_of_commands_are_registered() {
 #[track_caller]
 fn assert_introspected(table: &'static SchemaTable, defined: &[&str]) {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let schema = schema::load(&root.join("tests/qapi/kinds.json")).unwrap();
+    let schema = schema::load(&root.join("../qapi/kinds.json")).unwrap();
     for unmask in [false, true] {
         let options = introspect::Options {
             defined: &|name| defined.contains(&name),

@@ -3,8 +3,8 @@
 
 use std::fmt::Write;
 
-use qmonitor::qapi::schema::model::{Entity, EntityKind, Feature, ObjectType};
-use qmonitor::qapi::schema::{self, Schema};
+use qmonitor_qapi::schema::model::{Entity, EntityKind, Feature, ObjectType};
+use qmonitor_qapi::schema::{self, Schema};
 
 /// Puts a comment with the right names before each definition.
 pub fn documented(text: &str) -> String {

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use qmonitor::main_loop::{ClockType, Condition, Flow, Host, TimeSource, Watch};
@@ -62,12 +63,12 @@ fn answered_from_a_timer() {
     add(&mut w, "after", |rt, call, responder| {
         let ms = int(&call.take_args(), "ms");
         let clock = ClockType::Virtual;
-        let now = rt.main_loop().clock_get_ns(clock);
         let mut responder = Some(responder);
         let timer = rt.main_loop_mut().timer_new(clock, "after", move |_| {
             responder.take().unwrap().respond(value(ms));
         });
-        rt.main_loop_mut().timer_mod(timer, now + ms * 1_000_000);
+        let delay = Duration::from_millis(ms.try_into().unwrap());
+        rt.main_loop_mut().timer_mod_in(timer, delay);
     });
     let a = w.client("a");
     w.send(

@@ -5,8 +5,6 @@
 //! commands of its own (`world.rs`). Nothing here waits or depends on what
 //! else the machine does.
 
-#![cfg(feature = "runtime")]
-
 mod churn;
 mod deferred;
 mod events;

@@ -24,7 +24,7 @@
 //! end in the middle of a write is never told "Closed" from below.
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::sys::socket::{recv, send, MsgFlags};
 
@@ -238,7 +238,7 @@ fn recv_wire(c: &mut Connection, buf: &mut [u8]) -> io::Result<usize> {
     let Some(rights) = &mut c.rights else {
         return Ok(recv(fd, buf, MsgFlags::empty())?);
     };
-    let (n, received) = rights.receiver.recv(fd, buf)?;
+    let (n, received) = rights.receiver.recv(c.fd.as_fd(), buf)?;
     if received.is_some() {
         rights.msgfd = received;
     }

@@ -66,7 +66,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::sys::socket::{self, sockopt, Shutdown, SockFlag};
+use nix::sys::socket::{self, sockopt, Shutdown};
 
 use connect::Client;
 use handshake::{creds_for, protocols, report, tcp_chr_handshake};
@@ -86,8 +86,9 @@ use super::host::{ChardevHost, ChardevReport};
 use super::manage::object_unparent;
 use super::net::{self, UnixPath};
 use super::table::{ChardevClass, ChardevId, ChrEvent};
-use crate::main_loop::{own_fd, ClockType, Condition, Flow, SharedFd, TimerId, Watch, WatchId};
+use crate::main_loop::{ClockType, Condition, Flow, SharedFd, TimerId, Watch, WatchId};
 use crate::qapi::Error;
+use crate::sys::accept;
 use crate::trace_event;
 
 pub(super) use server::{char_socket_server_class, check_max};
@@ -290,9 +291,7 @@ fn tcp_chr_accept<H: ChardevHost>(h: &mut H, id: ChardevId) {
         return;
     };
     let listener = listener.fd.clone();
-    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
-    let accepted = socket::accept4(listener.as_raw_fd(), flags);
-    match accepted.map_err(std::io::Error::from).and_then(own_fd) {
+    match accept(listener.as_fd()) {
         Ok(fd) => {
             trace_event!(
                 tcp_chr_accept,

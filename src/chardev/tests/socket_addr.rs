@@ -2,10 +2,12 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixListener;
 
 use super::socket::Server;
 use super::*;
+use crate::InheritedFds;
 
 use ChrEvent::*;
 
@@ -142,15 +144,19 @@ fn a_listening_descriptor_by_name() {
     app.expect_events(front, &[Opened]);
 }
 
-#[test]
-fn a_connected_descriptor_by_number() {
-    use std::os::fd::IntoRawFd;
-    // socketpair() without flags: open across exec, as an inherited one is.
+/// socketpair() without flags: open across exec, as what is inherited is.
+fn inheritable_pair() -> (OwnedFd, OwnedFd) {
     use nix::sys::socket::{socketpair, AddressFamily, SockFlag, SockType};
     let flags = SockFlag::empty();
-    let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::Stream, None, flags).unwrap();
-    let number = theirs.into_raw_fd();
+    socketpair(AddressFamily::Unix, SockType::Stream, None, flags).unwrap()
+}
+
+#[test]
+fn a_connected_descriptor_by_number() {
     let mut app = App::new();
+    let (ours, theirs) = inheritable_pair();
+    let number = theirs.as_raw_fd();
+    app.chardevs.set_inherited_fds(InheritedFds::of([theirs]));
     let chr = app.add(&format!("socket,id=s,fd={number}"));
     assert_eq!(app.filename(chr), "unix:");
     let front = app.attach(chr);
@@ -159,6 +165,32 @@ fn a_connected_descriptor_by_number() {
     app.turn();
     app.expect_events(front, &[Closed]);
     assert_eq!(app.filename(chr), format!("disconnected:fd:{number}"));
+}
+
+#[test]
+fn a_descriptor_is_taken_by_number_once_and_only_if_it_was_inherited() {
+    let mut app = App::new();
+    let (ours, theirs) = inheritable_pair();
+    let (pipe, _writer) = nix::unistd::pipe().unwrap();
+    let (number, pipe_number) = (theirs.as_raw_fd(), pipe.as_raw_fd());
+    app.chardevs
+        .set_inherited_fds(InheritedFds::of([theirs, pipe]));
+    let mut refused = |number, text: &str| {
+        let e = app.try_add(&format!("socket,id=x,fd={number}"));
+        let text = format!("File descriptor '{number}' {text}");
+        assert_eq!(e.unwrap_err().desc(), text);
+    };
+    // It looks like an inherited one, but nobody said that it is.
+    refused(ours.as_raw_fd(), "is already in use");
+    // What is refused stays where it is.
+    refused(pipe_number, "is not a socket");
+    refused(pipe_number, "is not a socket");
+    app.add(&format!("socket,id=s,fd={number}"));
+    let e = app.try_add(&format!("socket,id=t,fd={number}"));
+    let text = format!("File descriptor '{number}' is already in use");
+    assert_eq!(e.unwrap_err().desc(), text);
+    // Only so that the test leaves none open.
+    drop(app.chardevs.inherited_fds_mut().take(pipe_number));
 }
 
 #[test]

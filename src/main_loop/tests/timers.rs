@@ -199,6 +199,27 @@ fn virtual_timers_wait_for_the_machine_to_run() {
 }
 
 #[test]
+fn a_delay_counts_from_now_on_the_timers_own_clock() {
+    let mut app = App::simulated();
+    app.main_loop.clock_enable(ClockType::Virtual, false);
+    app.main_loop.time_advance(Duration::from_millis(7));
+    app.main_loop.clock_enable(ClockType::Virtual, true);
+    let real = timer(&mut app, ClockType::Realtime, "real");
+    let virt = timer(&mut app, ClockType::Virtual, "virtual");
+    let never = timer(&mut app, ClockType::Realtime, "never");
+    let delay = Duration::from_millis(2);
+    assert!(app.main_loop.timer_mod_in(real, delay));
+    assert!(app.main_loop.timer_mod_in(virt, delay));
+    assert!(app.main_loop.timer_mod_in(never, Duration::MAX));
+    app.main_loop.time_advance(delay - Duration::from_nanos(1));
+    app.expect(&[]);
+    app.main_loop.time_advance(Duration::from_nanos(1));
+    app.expect(&["real", "virtual"]);
+    assert!(app.main_loop.timer_free(real));
+    assert!(!app.main_loop.timer_mod_in(real, delay));
+}
+
+#[test]
 fn a_machine_stopped_by_a_callback_keeps_its_due_timers() {
     let mut app = App::simulated();
     let virt = timer(&mut app, ClockType::Virtual, "virtual");

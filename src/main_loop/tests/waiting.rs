@@ -4,7 +4,7 @@ use super::*;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use std::net::{TcpListener, TcpStream};
 
-use super::super::sys::ClosedFd;
+use crate::sys::ClosedFd;
 
 fn auto(upgrade_at: usize) -> App {
     App::new(FdmonPolicy::Auto { upgrade_at }, TimeSource::simulated())

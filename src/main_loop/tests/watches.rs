@@ -3,7 +3,7 @@
 use super::*;
 use std::os::unix::net::UnixStream;
 
-use super::super::sys::ClosedFd;
+use crate::sys::ClosedFd;
 
 #[test]
 fn watches_run_in_order_of_addition_whatever_their_slots_and_numbers() {

@@ -1,5 +1,5 @@
-use super::super::hmp_commands;
 use super::super::testing::text;
+use super::super::testing_rows::table;
 use super::*;
 use CompletionKind::*;
 
@@ -8,7 +8,7 @@ fn complete(line: &str, preconfig: bool) -> Completion {
         preconfig,
         full: false,
     };
-    find_completion(line.as_bytes(), &hmp_commands(|_| Some(())), scope)
+    find_completion(line.as_bytes(), &table(), scope)
 }
 
 /// The names among the candidates that start with the word.
@@ -119,7 +119,7 @@ fn what_cannot_be_split_is_not_completed() {
 
 #[test]
 fn the_full_editor_knows_more() {
-    let table = hmp_commands(|_| Some(()));
+    let table = table();
     let scope = CompletionScope {
         preconfig: false,
         full: true,

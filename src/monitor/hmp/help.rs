@@ -65,3 +65,7 @@ fn help_line<F: Copy>(prefix: &[u8], command: &HmpCommand<F>, out: &mut Vec<u8>)
     out.extend_from_slice(prefix);
     out.extend_from_slice(format!("{} {} -- {}\n", row.name, row.params, row.help).as_bytes());
 }
+
+#[cfg(test)]
+#[path = "help_tests.rs"]
+mod tests;

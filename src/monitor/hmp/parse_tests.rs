@@ -1,19 +1,9 @@
 use proptest::prelude::*;
 
 use super::super::testing::{text, TestEnv};
-use super::super::{hmp_commands, ArgKind, Format, HmpArg, HmpValue};
+use super::super::testing_rows::table;
+use super::super::{ArgKind, Format, HmpArg, HmpValue};
 use super::*;
-
-fn table() -> HmpTable<()> {
-    let mut table = hmp_commands(|_| Some(()));
-    // The one kind no agreed command uses.
-    const ARGS: &[HmpArg] = &[
-        HmpArg::new("device", ArgKind::Block),
-        HmpArg::new("size", ArgKind::Size),
-    ];
-    table.add(HmpRow::new("block_resize", "", "").args(ARGS), ());
-    table
-}
 
 /// The error of a line, its hint included.
 #[track_caller]

@@ -33,7 +33,7 @@ mod types;
 pub use enums::{EnumEntry, ParseEnumError, QType, QapiEnum};
 pub use input::InputVisitor;
 pub use keyval::{keyval_parse, MAX_KEY_FRAGMENT};
-pub(crate) use numbers::{parse_size, SizeError};
+pub use numbers::{parse_size, SizeError};
 pub use output::{JsonOutputVisitor, OutputVisitor, QObjectOutputVisitor};
 pub use types::{QNull, QapiObject, QapiType, VisitSize};
 

@@ -74,7 +74,7 @@ fn suffix_shift(suffix: &str) -> Option<u32> {
 
 /// Why a text is no size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum SizeError {
+pub enum SizeError {
     /// It is not written like one.
     Malformed,
     /// It is 2^64 or more, or has a minus, if only before a zero.
@@ -84,7 +84,7 @@ pub(crate) enum SizeError {
 /// A size in bytes (`qemu_strtosz`): decimal with an optional suffix and, if
 /// the suffix is above bytes, a fraction; or hexadecimal without either. No
 /// octal, no exponent.
-pub(crate) fn parse_size(text: &str) -> Result<u64, SizeError> {
+pub fn parse_size(text: &str) -> Result<u64, SizeError> {
     let text = text.trim_start_matches(is_space);
     if let Some(text) = text.strip_prefix('-') {
         return Err(match parse_unsigned_size(text) {

@@ -10,13 +10,13 @@ use qmonitor::chardev::opts::{QemuOptType, QemuOpts, QemuOptsList};
 use qmonitor::chardev::{
     chardev_add, filename, qemu_chr_find, qemu_chr_parse_cli, qemu_chr_parse_compat, ParsedCompat,
 };
-use qmonitor::machine::cli::{self, Opt};
-use qmonitor::machine::commands::{device_from_cli, netdev_from_cli, object_from_cli};
-use qmonitor::machine::settings::Settings;
-use qmonitor::machine::Uuid;
 use qmonitor::monitor::MonitorOptions;
 use qmonitor::qapi::visit::keyval_parse;
 use qmonitor::qapi::{Error, QDict, QObject};
+use qmonitor_machine::cli::{self, Opt};
+use qmonitor_machine::commands::{device_from_cli, netdev_from_cli, object_from_cli};
+use qmonitor_machine::settings::Settings;
+use qmonitor_machine::Uuid;
 
 use super::harmless;
 

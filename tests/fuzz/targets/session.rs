@@ -37,7 +37,7 @@ impl Program for Held {
     }
 }
 
-impl Program for qmonitor::machine::Machine {
+impl Program for qmonitor_machine::Machine {
     fn held(&mut self) -> Option<&mut Held> {
         None
     }
@@ -157,18 +157,30 @@ impl Client {
         }
     }
 
-    /// Notes what is about to be sent. Returns how much of it there is before
-    /// a request that could do harm.
-    fn note_requests(&mut self, bytes: &[u8]) -> usize {
+    /// Notes what is about to be sent. Before a request that could do harm it
+    /// cuts `bytes` off and returns false.
+    fn note_requests(&mut self, bytes: &mut Vec<u8>) -> bool {
         let mut at = 0;
+        let mut any = false;
         while at < bytes.len() {
             let (used, message) = self.requests.parse(&bytes[at..]);
             let dict = match &message {
-                Some(Ok(message)) if !harmless::is_request(message) => return at,
+                Some(Ok(message)) if !harmless::is_request(message) => {
+                    bytes.truncate(at);
+                    if any {
+                        // The last message is complete only with a byte after it
+                        // if it is a number or a word. Without one the harmful
+                        // request may have begun in an earlier piece, and a
+                        // newline would end that inside a string.
+                        bytes.push(b'\n');
+                    }
+                    return false;
+                }
                 Some(Ok(message)) => message.as_dict(),
                 Some(Err(_)) => None,
                 None => break,
             };
+            any = true;
             at += used;
             let id = dict.and_then(|dict| dict.get("id"));
             let id = id.map(|id| qobject_to_json(id, false));
@@ -179,7 +191,7 @@ impl Client {
                 self.in_band.push_back(id);
             }
         }
-        bytes.len()
+        true
     }
 
     fn is_answered(&self) -> bool {
@@ -308,12 +320,10 @@ impl<S: Program> Play<S> {
         let client = &mut self.clients[*acting];
         let peer = client.peer;
         match step {
-            Step::Send(bytes) => {
-                let harmless = client.note_requests(&bytes);
-                peer.send(&mut self.rt, &bytes[..harmless]);
-                if harmless < bytes.len() {
-                    // A number or a word is complete only with what follows it.
-                    peer.send(&mut self.rt, b"\n");
+            Step::Send(mut bytes) => {
+                let all = client.note_requests(&mut bytes);
+                peer.send(&mut self.rt, &bytes);
+                if !all {
                     return false;
                 }
             }

@@ -167,12 +167,12 @@ impl fmt::Debug for TlsCreds {
 }
 
 /// The error of credentials that are not there.
-pub(crate) fn no_tls_credentials(id: &str) -> Error {
+pub fn no_tls_credentials(id: &str) -> Error {
     Error::new(format!("No TLS credentials with id '{id}'"))
 }
 
 /// The error of an authorization that is not there.
-pub(crate) fn no_authz(id: &str) -> Error {
+pub fn no_authz(id: &str) -> Error {
     Error::new(format!("Cannot find QAuthZ object ID {id}"))
 }
 

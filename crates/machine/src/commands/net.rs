@@ -1,0 +1,204 @@
+//! Network back ends: `net.json`, and the two other ways to ask for one.
+
+use crate::schema::{NetClientDriver, NetCommands, Netdev, NetdevBranch, NetdevHubPortOptions};
+use crate::Machine;
+use qmonitor::chardev::opts::{id_wellformed, QemuOpts, QemuOptsList};
+use qmonitor::qapi::json::qobject_from_json;
+use qmonitor::qapi::visit::from_qobject;
+use qmonitor::qapi::{Error, QDict, QObject};
+use qmonitor::Runtime;
+
+/// The parameters of `-netdev` and HMP's `netdev_add` (`qemu_netdev_opts`).
+pub static QEMU_NETDEV_OPTS: QemuOptsList = QemuOptsList {
+    name: "netdev",
+    implied_opt_name: Some("type"),
+    desc: &[],
+    extensions: &[],
+};
+
+impl NetCommands for Machine {
+    fn qmp_netdev_add(rt: &mut Runtime<Self>, arg: Netdev) -> Result<(), Error> {
+        if !id_wellformed(&arg.id) {
+            return Err(Error::new("Parameter 'id' expects an identifier"));
+        }
+        match &arg.u {
+            NetdevBranch::Hubport(port) => {
+                let peer = port.netdev.as_deref();
+                rt.state.net.add_port(port.hubid, &arg.id, peer)
+            }
+            _ => Err(not_compiled(arg.r#type())),
+        }
+    }
+
+    fn qmp_netdev_del(rt: &mut Runtime<Self>, id: String) -> Result<(), Error> {
+        rt.state.net.remove_port(&id)
+    }
+
+    fn qmp_set_link(rt: &mut Runtime<Self>, name: String, up: bool) -> Result<(), Error> {
+        rt.state.net.set_link(&name, up)
+    }
+}
+
+fn not_compiled(driver: NetClientDriver) -> Error {
+    Error::new(format!(
+        "network backend '{}' is not compiled into this binary",
+        driver.as_str()
+    ))
+}
+
+/// Reads the options of a back end in the order, and with the words, of
+/// QEMU's visitor of options.
+///
+/// # Errors
+///
+/// The first thing that is wrong. Kinds that do not exist here are refused
+/// before their parameters are looked at, which are not known.
+pub fn netdev_from_options(options: &QDict) -> Result<Netdev, Error> {
+    let required = |name: &str| {
+        let missing = || Error::new(format!("Parameter '{name}' is missing"));
+        options.get_str(name).ok_or_else(missing)
+    };
+    let id = required("id")?.to_owned();
+    let driver = required("type")?;
+    let driver: NetClientDriver = driver
+        .parse()
+        .map_err(|_| Error::new(format!("Parameter 'type' does not accept value '{driver}'")))?;
+    if driver != NetClientDriver::Hubport {
+        return Err(not_compiled(driver));
+    }
+    let hubid = parse_int32("hubid", required("hubid")?)?;
+    let netdev = options.get_str("netdev").map(str::to_owned);
+    let known = ["id", "type", "hubid", "netdev"];
+    if let Some((name, _)) = options.iter().find(|(name, _)| !known.contains(name)) {
+        return Err(Error::new(format!("Invalid parameter '{name}'")));
+    }
+    let port = NetdevHubPortOptions { hubid, netdev };
+    let u = NetdevBranch::Hubport(port);
+    Ok(Netdev { id, u })
+}
+
+fn parse_int32(name: &str, text: &str) -> Result<i32, Error> {
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, text),
+    };
+    let digits = match negative {
+        true => digits,
+        false => digits.strip_prefix('+').unwrap_or(digits),
+    };
+    let bad = || Error::new(format!("Parameter '{name}' expects an int64 value"));
+    // Rust's numbers may have signs of their own, behind a prefix as well.
+    if digits.contains(['+', '-']) {
+        return Err(bad());
+    }
+    let number = match digits.strip_prefix("0x") {
+        Some(hex) => i64::from_str_radix(hex, 16),
+        None if digits.len() > 1 && digits.starts_with('0') => i64::from_str_radix(digits, 8),
+        None => digits.parse(),
+    };
+    let number = number.map_err(|_| bad())?;
+    i32::try_from(if negative { -number } else { number })
+        .map_err(|_| Error::new(format!("Parameter '{name}' expects int32_t")))
+}
+
+/// Splits `TYPE,id=ID,...` into names and texts; checks the id.
+///
+/// # Errors
+///
+/// The id is malformed or in use.
+pub fn netdev_options(
+    machine: &Machine,
+    text: &str,
+    warnings: &mut Vec<Error>,
+) -> Result<QDict, Error> {
+    let opts = QemuOpts::parse(&QEMU_NETDEV_OPTS, text, warnings)?;
+    if let Some(id) = opts.id().filter(|id| machine.net.port(id).is_some()) {
+        return Err(Error::new(format!("Duplicate ID '{id}' for netdev")));
+    }
+    let texts = opts.id().map(|id| ("id", id)).into_iter();
+    let texts = texts.chain(opts.iter());
+    Ok(texts
+        .map(|(name, text)| (name, QObject::from(text)))
+        .collect())
+}
+
+/// Makes a back end from the argument of `-netdev`.
+///
+/// # Errors
+///
+/// The text cannot be read, or as `netdev_add`.
+pub fn netdev_from_cli(
+    rt: &mut Runtime<Machine>,
+    text: &str,
+    warnings: &mut Vec<Error>,
+) -> Result<(), Error> {
+    let netdev = match text.starts_with('{') {
+        true => from_qobject(qobject_from_json(text.as_bytes())?)?,
+        false => netdev_from_options(&netdev_options(&rt.state, text, warnings)?)?,
+    };
+    Machine::qmp_netdev_add(rt, netdev)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_refused_in_order() {
+        let machine = Machine::new(crate::MachineOptions::default());
+        let read = |text: &str| {
+            let options = netdev_options(&machine, text, &mut Vec::new())?;
+            netdev_from_options(&options)
+        };
+        for (text, desc) in [
+            ("", "Parameter 'id' is missing"),
+            ("nosuch", "Parameter 'id' is missing"),
+            ("id=x", "Parameter 'type' is missing"),
+            (",id=x", "Parameter 'type' does not accept value ''"),
+            (
+                "nosuch,id=x",
+                "Parameter 'type' does not accept value 'nosuch'",
+            ),
+            ("hubport,id=x", "Parameter 'hubid' is missing"),
+            (
+                "hubport,id=x,hubid=a",
+                "Parameter 'hubid' expects an int64 value",
+            ),
+            (
+                "hubport,id=x,hubid=",
+                "Parameter 'hubid' expects an int64 value",
+            ),
+            (
+                "hubport,id=x,hubid=--1",
+                "Parameter 'hubid' expects an int64 value",
+            ),
+            (
+                "hubport,id=x,hubid=0x-1",
+                "Parameter 'hubid' expects an int64 value",
+            ),
+            (
+                "hubport,id=x,hubid=4294967296",
+                "Parameter 'hubid' expects int32_t",
+            ),
+            ("hubport,id=x,hubid=0,a=b", "Invalid parameter 'a'"),
+            (
+                "hubport,id=1x,hubid=0",
+                "Parameter 'id' expects an identifier",
+            ),
+            (
+                "user,id=x",
+                "network backend 'user' is not compiled into this binary",
+            ),
+        ] {
+            assert_eq!(read(text).unwrap_err().desc(), desc, "{text}");
+        }
+        for (text, number) in [("-1", -1), ("0x10", 16), ("010", 8), ("0", 0)] {
+            let netdev = read(&format!("hubport,id=x,hubid={text}")).unwrap();
+            let port = NetdevHubPortOptions {
+                hubid: number,
+                netdev: None,
+            };
+            assert_eq!(netdev.u, NetdevBranch::Hubport(port));
+        }
+    }
+}

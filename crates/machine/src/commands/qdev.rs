@@ -1,0 +1,167 @@
+//! Devices: `qdev.json`, and the option `-device`.
+
+use std::time::Duration;
+
+use super::chardev_nodes;
+use super::objects::lend_chardev;
+use super::qom::property_info;
+use crate::qdev::{device_list_properties, Deletion, DeviceOptions, Unplugged};
+use crate::qom::{Node, ObjectId, Resolution};
+use crate::schema::{qapi_event_send_device_deleted, ObjectPropertyInfo, QdevCommands};
+use crate::Machine;
+use qmonitor::chardev::opts::{QemuOpts, QemuOptsList};
+use qmonitor::chardev::{qemu_chr_fe_deinit, qemu_chr_fe_set_open, qemu_chr_find};
+use qmonitor::main_loop::{ClockType, Host};
+use qmonitor::qapi::json::qobject_from_json;
+use qmonitor::qapi::{Error, ErrorClass, QDict, QObject};
+use qmonitor::Runtime;
+
+/// The parameters of `-device`: any, since each model has its own.
+static QEMU_DEVICE_OPTS: QemuOptsList = QemuOptsList {
+    name: "device",
+    implied_opt_name: Some("driver"),
+    desc: &[],
+    extensions: &[],
+};
+
+/// Does what `-device` asks for, which is JSON or `DRIVER,key=value,...`.
+///
+/// # Errors
+///
+/// The text cannot be read, or as `device_add`.
+pub fn device_from_cli(
+    rt: &mut Runtime<Machine>,
+    text: &str,
+    warnings: &mut Vec<Error>,
+) -> Result<(), Error> {
+    if text.starts_with('{') {
+        let args = match qobject_from_json(text.as_bytes())? {
+            QObject::Dict(dict) => dict,
+            _ => QDict::new(),
+        };
+        return device_add(rt, DeviceOptions::new(args, false)?, false);
+    }
+    let args = QemuOpts::parse(&QEMU_DEVICE_OPTS, text, warnings)?.to_qdict();
+    device_add(rt, DeviceOptions::new(args, true)?, false)
+}
+
+/// Makes a device and lends it its chardev.
+fn device_add(
+    rt: &mut Runtime<Machine>,
+    options: DeviceOptions,
+    hotplugged: bool,
+) -> Result<(), Error> {
+    let policy = rt.policy();
+    let id = rt.state.device_add(&options, hotplugged, policy)?;
+    let result = attach_chardev(rt, id);
+    if result.is_err() {
+        rt.state.unparent(id);
+    }
+    result
+}
+
+fn attach_chardev(rt: &mut Runtime<Machine>, id: ObjectId) -> Result<(), Error> {
+    let label = rt.state.str_property(id, "chardev");
+    if label.is_empty() {
+        return Ok(());
+    }
+    let class = rt.state.object(id).map_or("device", |o| o.class().name);
+    if qemu_chr_find(rt, &label).is_none() {
+        return Err(Error::new(format!(
+            "Property '{class}.chardev' can't find value '{label}'"
+        )));
+    }
+    let frontend = lend_chardev(rt, &label).map_err(|_| {
+        Error::new(format!(
+            "Property '{class}.chardev' can't take value '{label}', it's in use"
+        ))
+    })?;
+    // A serial port is always open; what is a port of the system in the machine
+    // is open when that says so.
+    if class == "isa-serial" {
+        qemu_chr_fe_set_open(rt, frontend, true);
+    }
+    rt.state.frontends.insert(id, frontend);
+    Ok(())
+}
+
+impl QdevCommands for Machine {
+    fn qmp_device_add(rt: &mut Runtime<Self>, args: QDict) -> Result<(), Error> {
+        device_add(rt, DeviceOptions::new(args, false)?, true)
+    }
+
+    fn qmp_device_list_properties(
+        _: &mut Runtime<Self>,
+        typename: String,
+    ) -> Result<Vec<ObjectPropertyInfo>, Error> {
+        let list = device_list_properties(&typename)?;
+        Ok(list.into_iter().map(property_info).collect())
+    }
+
+    /// An id is looked up below `/machine/peripheral`; the empty id leads to that
+    /// container itself (`find_device_state`).
+    fn qmp_device_del(rt: &mut Runtime<Self>, id: String) -> Result<(), Error> {
+        let device = find_device(rt, &id)?;
+        let name = rt.state.device_id(device).map(str::to_owned);
+        let Unplugged::Gone(path) = rt.state.device_unplug(device)? else {
+            return Ok(());
+        };
+        if let Some(frontend) = rt.state.frontends.remove(&device) {
+            qemu_chr_fe_deinit(rt, frontend, false);
+        }
+        announce(rt, Deletion { name, path });
+        Ok(())
+    }
+}
+
+/// How long after the reply a deletion is announced. With QEMU it takes about that
+/// long until nothing refers to the object any more; and libvirt waits five
+/// seconds in vain if it reads the reply and the event at once.
+const DELETION_TAKES: Duration = Duration::from_millis(10);
+
+/// Tells clients of a deletion, some time later.
+fn announce(rt: &mut Runtime<Machine>, deletion: Deletion) {
+    rt.state.deletions.push(deletion);
+    let timer = match rt.state.deletion_timer {
+        Some(timer) => timer,
+        None => {
+            let main_loop = rt.main_loop_mut();
+            let timer = main_loop.timer_new(ClockType::Realtime, "device_deleted", tell_deletions);
+            *rt.state.deletion_timer.insert(timer)
+        }
+    };
+    rt.main_loop_mut().timer_mod_in(timer, DELETION_TAKES);
+}
+
+fn tell_deletions(rt: &mut Runtime<Machine>) {
+    for deletion in std::mem::take(&mut rt.state.deletions) {
+        qapi_event_send_device_deleted(rt, deletion.name, deletion.path);
+    }
+}
+
+fn find_device(rt: &Runtime<Machine>, id: &str) -> Result<ObjectId, Error> {
+    let absolute = id.is_empty() || id.starts_with('/');
+    let found = match absolute {
+        false => rt.state.find_device(id).map(Node::Object),
+        true if id.is_empty() => return Err(Error::new(format!("{id} is not a device"))),
+        true => match rt.state.resolve_path(id, &chardev_nodes(rt)) {
+            Resolution::Found(node) => Some(node),
+            _ => None,
+        },
+    };
+    let node = found.ok_or_else(|| {
+        Error::with_class(
+            ErrorClass::DeviceNotFound,
+            format!("Device '{id}' not found"),
+        )
+    })?;
+    let device = |id: &ObjectId| {
+        let object = rt.state.object(*id);
+        object.is_some_and(|o| o.class().is_a("device"))
+    };
+    match node {
+        Node::Object(object) => Some(object).filter(device),
+        Node::Chardev(_) => None,
+    }
+    .ok_or_else(|| Error::new(format!("{id} is not a device")))
+}

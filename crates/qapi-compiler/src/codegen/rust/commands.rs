@@ -1,0 +1,336 @@
+//! Commands: the handlers' traits, marshalling, registration.
+
+use super::context::Context;
+use super::docs;
+use super::names;
+use super::objects::{local, named_members, read};
+use super::out::{Field, Out};
+use super::types::attribute;
+use crate::schema::model::{CommandDef, Entity, EntityId, EntityKind, ModuleItem};
+
+/// Emits the trait and the marshalling for the commands of one schema file.
+pub(super) fn emit_module(cx: &Context, out: &mut Out, module: &str, entities: &[EntityId]) {
+    let commands = commands(cx, entities);
+    if commands.is_empty() {
+        return;
+    }
+    let name = trait_name(cx, module);
+    out.blank();
+    let text = format!("Handlers of the commands in `{module}`.");
+    docs::emit_plain(out, &text);
+    let sized = cx.std("Sized");
+    out.begin(&format!("pub trait {name}: {sized} + 'static {{"));
+    for command in &commands {
+        emit_handler(cx, out, command);
+    }
+    out.end("}");
+    for command in &commands {
+        emit_marshal(cx, out, &name, command);
+    }
+}
+
+pub(super) struct Command<'s> {
+    pub(super) entity: &'s Entity,
+    pub(super) def: &'s CommandDef,
+    /// The command's name in Rust's style, without keyword escape.
+    ident: String,
+    /// Parameters: how each is read, and its type.
+    pub(super) params: Vec<Param>,
+}
+
+pub(super) struct Param {
+    pub(super) ident: String,
+    pub(super) rust: String,
+    /// Empty for arguments that are taken whole.
+    read: String,
+}
+
+pub(super) fn commands<'s>(cx: &Context<'s>, entities: &[EntityId]) -> Vec<Command<'s>> {
+    let mut commands = Vec::new();
+    for id in entities {
+        let entity = cx.schema.entity(*id);
+        if let EntityKind::Command(def) = &entity.kind {
+            commands.push(Command {
+                entity,
+                def,
+                ident: names::snake_plain(&entity.name),
+                params: params(cx, def),
+            });
+        }
+    }
+    commands
+}
+
+fn params(cx: &Context, def: &CommandDef) -> Vec<Param> {
+    let Some(args) = def.args.filter(|args| !cx.is_empty(*args)) else {
+        return Vec::new();
+    };
+    if !def.gen {
+        return Vec::new();
+    }
+    if def.boxed {
+        return vec![Param {
+            ident: "arg".into(),
+            rust: cx.rust_type(args),
+            read: "v.branch()?".into(),
+        }];
+    }
+    let members = named_members(cx, args);
+    let param = |(member, ident): &(&crate::schema::model::Member, String)| Param {
+        ident: local(ident),
+        rust: cx.optional(member.optional, cx.rust_type(member.typ)),
+        read: read(cx, member),
+    };
+    members.iter().map(param).collect()
+}
+
+impl Command<'_> {
+    /// What the handler returns, without the error.
+    pub(super) fn returns(&self, cx: &Context) -> String {
+        match self.def.ret {
+            None => "()".into(),
+            Some(_) if !self.def.gen => "qapi::QObject".into(),
+            Some(ret) => cx.rust_type(ret),
+        }
+    }
+
+    /// The names of what the handler is given.
+    fn args(&self) -> Vec<&str> {
+        match self.def.gen {
+            true => self.params.iter().map(|p| p.ident.as_str()).collect(),
+            false => vec!["args"],
+        }
+    }
+}
+
+fn emit_handler(cx: &Context, out: &mut Out, command: &Command) {
+    let entity = command.entity;
+    let context = format!("rt: &mut {}<Self>", cx.options.context);
+    let mut params = vec![context];
+    match command.def.gen {
+        true => {
+            let named = command.params.iter();
+            params.extend(named.map(|p| format!("{}: {}", p.ident, p.rust)));
+        }
+        false => params.push("args: qapi::QDict".into()),
+    }
+    let returns = command.returns(cx);
+    let after = match command.def.coroutine {
+        true => {
+            params.push(format!("responder: qapi::Responder<{returns}>"));
+            ");".to_owned()
+        }
+        false => format!(") -> {};", cx.result(&returns)),
+    };
+    out.blank();
+    docs::emit_function(cx, out, entity, &format!("`{}`", entity.name));
+    attribute(out, cx.cfg(&entity.ifcond));
+    if cx.deprecated(&entity.features) {
+        out.line("#[deprecated]");
+    }
+    let params: Vec<&str> = params.iter().map(String::as_str).collect();
+    out.signature(&format!("fn qmp_{}(", command.ident), &params, &after);
+}
+
+fn emit_marshal(cx: &Context, out: &mut Out, trait_name: &str, command: &Command) {
+    let entity = command.entity;
+    out.blank();
+    docs::emit_plain(out, &format!("Marshals `{}`.", entity.name));
+    attribute(out, cx.cfg(&entity.ifcond));
+    let context = format!("rt: &mut {}<S>", cx.options.context);
+    let mut params = vec![context.as_str(), "call: &mut qapi::Call<'_>"];
+    let mut after = format!(") -> {} {{", cx.result("()"));
+    if command.def.coroutine {
+        params.push("responder: qapi::RawResponder");
+        after = ") {".to_owned();
+    }
+    let before = format!("pub fn qmp_marshal_{}<S: {trait_name}>(", command.ident);
+    out.signature(&before, &params, &after);
+    out.indent();
+    match command.def.coroutine {
+        true => emit_deferred(cx, out, command),
+        false => emit_immediate(cx, out, command),
+    }
+    out.end("}");
+}
+
+/// The statements that bind the parameters.
+fn emit_reads(out: &mut Out, command: &Command) {
+    if !command.def.gen {
+        return out.line("let args = call.take_args();");
+    }
+    if command.params.is_empty() {
+        return out.line("call.no_args()?;");
+    }
+    out.line("let mut v = call.start_args()?;");
+    for param in &command.params {
+        out.binding(&param.ident, &param.read);
+    }
+    out.line("v.end_struct()?;");
+}
+
+fn emit_immediate(_cx: &Context, out: &mut Out, command: &Command) {
+    emit_reads(out, command);
+    let mut args = vec!["rt"];
+    args.extend(command.args());
+    let returns = command.def.ret.is_some() && command.def.success_response;
+    let binding = if returns { "let ret = " } else { "" };
+    let before = format!("{binding}S::qmp_{}(", command.ident);
+    out.call(&before, &args, ")?;");
+    match (returns, command.def.success_response) {
+        (true, _) => out.line("call.ret(&ret);"),
+        (false, true) => out.line("call.ret(&());"),
+        (false, false) => {}
+    }
+    out.line("Ok(())");
+}
+
+fn emit_deferred(cx: &Context, out: &mut Out, command: &Command) {
+    let args = command.args();
+    let tuple = match args.as_slice() {
+        [one] => format!("({one},)"),
+        _ => format!("({})", args.join(", ")),
+    };
+    let result = cx.result("_");
+    out.begin(&format!(
+        "let read = |call: &mut qapi::Call<'_>| -> {result} {{"
+    ));
+    emit_reads(out, command);
+    out.line(&format!("Ok({tuple})"));
+    out.end("};");
+    out.begin("match read(call) {");
+    out.begin(&format!("Ok({tuple}) => {{"));
+    out.line("let responder = qapi::Responder::new(responder, call.policy());");
+    let mut params = vec!["rt"];
+    params.extend(args);
+    params.push("responder");
+    let before = format!("S::qmp_{}(", command.ident);
+    out.call(&before, &params, ");");
+    out.end("}");
+    out.line("Err(e) => responder.respond(Err(e)),");
+    out.end("}");
+}
+
+fn trait_name(cx: &Context, module: &str) -> String {
+    let schema = cx.schema;
+    let plain = |name: &str| cx.free_name(names::trait_name(name));
+    let name = plain(module);
+    // Files of one name in several directories: number the later ones.
+    let before = schema.modules.iter().take_while(|m| m.name != module);
+    match before.filter(|m| plain(&m.name) == name).count() {
+        0 => name,
+        n => format!("{name}{}", n + 1),
+    }
+}
+
+/// Emits the trait of all handlers, and the registration of all commands.
+pub(super) fn emit_registration(cx: &Context, out: &mut Out) {
+    let mut traits = Vec::new();
+    let mut all = Vec::new();
+    for module in &cx.schema.modules {
+        let ids: Vec<EntityId> = module
+            .items
+            .iter()
+            .filter_map(|item| match item {
+                ModuleItem::Entity(id) => Some(*id),
+                ModuleItem::Include(_) => None,
+            })
+            .filter(|id| cx.holds(&cx.schema.entity(*id).ifcond))
+            .collect();
+        let commands = commands(cx, &ids);
+        if !commands.is_empty() {
+            traits.push(trait_name(cx, &module.name));
+            all.extend(commands);
+        }
+    }
+    let umbrella = cx.free_name("Commands".into());
+    out.blank();
+    docs::emit_plain(out, "Handlers of all commands.");
+    match traits.as_slice() {
+        [] => {
+            out.line(&format!("pub trait {umbrella}: 'static {{}}"));
+            out.blank();
+            out.line(&format!("impl<S: 'static> {umbrella} for S {{}}"));
+        }
+        [one] => {
+            out.line(&format!("pub trait {umbrella}: {one} {{}}"));
+            out.blank();
+            out.line(&format!("impl<S: {one}> {umbrella} for S {{}}"));
+        }
+        _ => {
+            out.line(&format!("pub trait {umbrella}"));
+            emit_where(out, "Self", &traits);
+            out.blank();
+            out.line(&format!("impl<S> {umbrella} for S"));
+            emit_where(out, "S", &traits);
+        }
+    }
+
+    out.blank();
+    docs::emit_plain(out, "Registers all commands.");
+    let context = &cx.options.context;
+    let list = format!("cmds: &mut qapi::QmpCommandList<{context}<S>>");
+    let before = format!("pub fn qmp_init_marshal<S: {umbrella}>(");
+    out.signature(&before, &[&list], ") {");
+    out.indent();
+    if all.is_empty() {
+        out.line("let _ = cmds;");
+    }
+    for command in &all {
+        emit_register(cx, out, command);
+    }
+    out.end("}");
+}
+
+fn emit_where(out: &mut Out, subject: &str, traits: &[String]) {
+    out.begin("where");
+    for name in traits {
+        out.line(&format!("{subject}: {name},"));
+    }
+    out.end("{");
+    out.line("}");
+}
+
+fn emit_register(cx: &Context, out: &mut Out, command: &Command) {
+    attribute(out, cx.cfg(&command.entity.ifcond));
+    out.begin("cmds.register(qapi::QmpCommand {");
+    out.line(&format!("name: \"{}\",", command.entity.name));
+    let def = command.def;
+    let options = [
+        ("no_success_response", !def.success_response),
+        ("allow_oob", def.allow_oob),
+        ("allow_preconfig", def.allow_preconfig),
+        ("coroutine", def.coroutine),
+    ];
+    let mut fields: Vec<Field> = options
+        .into_iter()
+        .filter(|(_, set)| *set)
+        .map(|(name, _)| Field {
+            cfg: None,
+            name: name.into(),
+            value: "true".into(),
+        })
+        .collect();
+    match fields.is_empty() {
+        true => out.line("options: qapi::QmpCommandOptions::NONE,"),
+        false => {
+            fields.push(Field {
+                cfg: None,
+                name: "..qapi::QmpCommandOptions::NONE".into(),
+                value: String::new(),
+            });
+            out.base_literal("options: qapi::QmpCommandOptions", &fields);
+        }
+    }
+    let features = cx.special(&command.entity.features).unwrap_or("NONE");
+    out.line(&format!("features: qapi::SpecialFeatures::{features},"));
+    let kind = if def.coroutine {
+        "Deferred"
+    } else {
+        "Immediate"
+    };
+    let func = format!("qmp_marshal_{}::<S>", command.ident);
+    let before = format!("func: qapi::QmpCommandFunc::{kind}(");
+    out.call(&before, &[&func], "),");
+    out.end("});");
+}

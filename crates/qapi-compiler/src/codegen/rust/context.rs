@@ -1,0 +1,285 @@
+//! What the parts of the generator want to know of the schema.
+
+use std::collections::{HashMap, HashSet};
+
+use super::cond::{outcome, Outcome};
+use super::cycles::{boxed_edges, Edge};
+use super::{names, Options};
+use crate::schema::model::{
+    Entity, EntityId, EntityKind, Feature, IfCond, Member, Schema, Variant, Variants,
+};
+
+/// The schema, and what was found out about it.
+pub(super) struct Context<'s> {
+    pub(super) schema: &'s Schema,
+    pub(super) options: &'s Options,
+    /// By-value containments that would make a type infinitely large.
+    boxed: HashSet<Edge>,
+    /// Implicit object types that something refers to by name.
+    referenced: HashSet<EntityId>,
+}
+
+impl<'s> Context<'s> {
+    pub(super) fn new(schema: &'s Schema, options: &'s Options) -> Self {
+        let mut cx = Context {
+            schema,
+            options,
+            boxed: HashSet::new(),
+            referenced: HashSet::new(),
+        };
+        cx.boxed = boxed_edges(&cx);
+        cx.referenced = referenced(schema);
+        cx
+    }
+
+    /// What is known of a condition.
+    pub(super) fn outcome(&self, cond: &IfCond) -> Outcome {
+        outcome(&self.options.conditions, cond)
+    }
+
+    /// Whether the condition may hold.
+    pub(super) fn holds(&self, cond: &IfCond) -> bool {
+        self.outcome(cond) != Outcome::Fails
+    }
+
+    /// The `cfg` attribute for the condition.
+    pub(super) fn cfg(&self, cond: &IfCond) -> Option<String> {
+        self.outcome(cond).attribute()
+    }
+
+    /// The special features among these: the name of the constant of
+    /// `SpecialFeatures`, if there are any.
+    pub(super) fn special(&self, features: &[Feature]) -> Option<&'static str> {
+        let has = |name: &str| {
+            let mut found = features.iter().filter(|f| f.name == name);
+            found.any(|f| self.holds(&f.ifcond))
+        };
+        match (has("deprecated"), has("unstable")) {
+            (true, true) => Some("BOTH"),
+            (true, false) => Some("DEPRECATED"),
+            (false, true) => Some("UNSTABLE"),
+            (false, false) => None,
+        }
+    }
+
+    /// Whether these include `deprecated`.
+    pub(super) fn deprecated(&self, features: &[Feature]) -> bool {
+        matches!(self.special(features), Some("DEPRECATED" | "BOTH"))
+    }
+
+    /// Members of an object, those of its base types first, without those
+    /// whose condition fails.
+    pub(super) fn members(&self, id: EntityId) -> Vec<&'s Member> {
+        let EntityKind::Object(object) = &self.schema.entity(id).kind else {
+            return Vec::new();
+        };
+        let mut members = object.base.map_or_else(Vec::new, |base| self.members(base));
+        members.extend(object.members.iter().filter(|m| self.holds(&m.ifcond)));
+        members
+    }
+
+    /// Where a member of an object is documented: the object itself, or the
+    /// base type that declares it.
+    pub(super) fn declaring(&self, id: EntityId, member: &Member) -> &'s Entity {
+        let entity = self.schema.entity(id);
+        match &entity.kind {
+            EntityKind::Object(object) => match object.base {
+                Some(base) if !object.members.iter().any(|m| std::ptr::eq(m, member)) => {
+                    let declaring = self.declaring(base, member);
+                    // An inline base is documented with the union.
+                    match declaring.doc {
+                        Some(_) => declaring,
+                        None => entity,
+                    }
+                }
+                _ => entity,
+            },
+            _ => entity,
+        }
+    }
+
+    /// The branches of a union that may exist: a branch does if its tag value
+    /// does; the outcome says whether the branch then has a type.
+    pub(super) fn branches<'v>(&self, variants: &'v Variants) -> Vec<Branch<'v>>
+    where
+        's: 'v,
+    {
+        let EntityKind::Enum(tag) = &self.schema.entity(variants.tag_type).kind else {
+            return Vec::new();
+        };
+        let values: HashMap<&str, &IfCond> = tag
+            .values
+            .iter()
+            .map(|value| (value.name.as_str(), &value.ifcond))
+            .collect();
+        let idents = names::distinct(tag.values.iter().map(|value| names::camel(&value.name)));
+        let ident_of: HashMap<&str, String> = tag
+            .values
+            .iter()
+            .map(|value| value.name.as_str())
+            .zip(idents)
+            .collect();
+        let mut branches = Vec::new();
+        for case in &variants.cases {
+            let name = case.name.as_str();
+            let Some(value) = values.get(name) else {
+                continue;
+            };
+            let exists = self.outcome(value);
+            let typed = match self.is_empty(case.typ) {
+                true => Outcome::Fails,
+                false => self.outcome(&case.ifcond),
+            };
+            branches.push(Branch {
+                case,
+                ident: ident_of.get(name).cloned().unwrap_or_default(),
+                with: exists.clone().and(typed.clone()),
+                without: exists.and_not(typed),
+            });
+        }
+        branches.retain(|b| b.with != Outcome::Fails || b.without != Outcome::Fails);
+        branches
+    }
+
+    /// Whether it is the empty object type.
+    pub(super) fn is_empty(&self, id: EntityId) -> bool {
+        self.schema.entity(id).name == "q_empty"
+    }
+
+    /// Whether values of the type are sizes, or lists of them.
+    pub(super) fn is_size(&self, id: EntityId) -> bool {
+        let entity = self.schema.entity(id);
+        match entity.kind {
+            EntityKind::Builtin => entity.name == "size",
+            EntityKind::Array(element) => self.is_size(element),
+            _ => false,
+        }
+    }
+
+    /// Whether a type is emitted for this object.
+    pub(super) fn has_type(&self, id: EntityId) -> bool {
+        match &self.schema.entity(id).kind {
+            EntityKind::Object(object) => !object.implicit || self.referenced.contains(&id),
+            _ => true,
+        }
+    }
+
+    /// A name of the standard library, spelled so that no type of the schema
+    /// hides it.
+    pub(super) fn std(&self, name: &'static str) -> &'static str {
+        if self.schema.lookup(name).is_none() {
+            return name;
+        }
+        match name {
+            "String" => "::std::string::String",
+            "Vec" => "::std::vec::Vec",
+            "Option" => "::std::option::Option",
+            "Box" => "::std::boxed::Box",
+            "Sized" => "::std::marker::Sized",
+            _ => "::std::result::Result",
+        }
+    }
+
+    /// The Rust type for a type of the schema.
+    pub(super) fn rust_type(&self, id: EntityId) -> String {
+        let entity = self.schema.entity(id);
+        match &entity.kind {
+            EntityKind::Array(element) => {
+                format!("{}<{}>", self.std("Vec"), self.rust_type(*element))
+            }
+            EntityKind::Builtin => match entity.name.as_str() {
+                "str" => self.std("String"),
+                "number" => "f64",
+                "int" | "int64" => "i64",
+                "int8" => "i8",
+                "int16" => "i16",
+                "int32" => "i32",
+                "uint8" => "u8",
+                "uint16" => "u16",
+                "uint32" => "u32",
+                "uint64" | "size" => "u64",
+                "bool" => "bool",
+                "null" => "qapi::visit::QNull",
+                _ => "qapi::QObject",
+            }
+            .to_owned(),
+            EntityKind::Enum(_) if entity.name == "QType" => "qapi::visit::QType".into(),
+            EntityKind::Object(_) if self.is_empty(id) => "()".into(),
+            _ => names::type_name(&entity.name),
+        }
+    }
+
+    /// The Rust type of what `owner` contains under this name.
+    pub(super) fn contained_type(&self, owner: EntityId, name: &str, typ: EntityId) -> String {
+        let rust = self.rust_type(typ);
+        match self.boxed.contains(&(owner, name.to_owned())) {
+            true => format!("{}<{rust}>", self.std("Box")),
+            false => rust,
+        }
+    }
+
+    /// The Rust type of a member of `owner`.
+    pub(super) fn member_type(&self, owner: EntityId, member: &Member) -> String {
+        let rust = self.contained_type(owner, &member.name, member.typ);
+        self.optional(member.optional, rust)
+    }
+
+    /// `T` or `Option<T>`.
+    pub(super) fn optional(&self, optional: bool, rust: String) -> String {
+        match optional {
+            true => format!("{}<{rust}>", self.std("Option")),
+            false => rust,
+        }
+    }
+
+    /// `Result<T, Error>`
+    pub(super) fn result(&self, rust: &str) -> String {
+        format!("{}<{rust}, qapi::Error>", self.std("Result"))
+    }
+
+    /// A name that no type of the schema has.
+    pub(super) fn free_name(&self, name: String) -> String {
+        let taken = |name: &str| {
+            self.schema
+                .names
+                .keys()
+                .any(|n| names::type_name(n) == name)
+        };
+        let mut free = name;
+        while taken(&free) {
+            free.push('2');
+        }
+        free
+    }
+}
+
+/// A branch of a union.
+pub(super) struct Branch<'v> {
+    pub(super) case: &'v Variant,
+    /// The variant of the tag's enumeration, and of the union's.
+    pub(super) ident: String,
+    /// When there is such a branch with members.
+    pub(super) with: Outcome,
+    /// When there is one without.
+    pub(super) without: Outcome,
+}
+
+fn referenced(schema: &Schema) -> HashSet<EntityId> {
+    let mut found = HashSet::new();
+    for entity in &schema.entities {
+        match &entity.kind {
+            EntityKind::Array(element) => {
+                found.insert(*element);
+            }
+            EntityKind::Object(object) => {
+                found.extend(object.members.iter().map(|m| m.typ));
+                let cases = object.variants.iter().flat_map(|v| &v.cases);
+                found.extend(cases.map(|case| case.typ));
+            }
+            EntityKind::Alternate(variants) => found.extend(variants.iter().map(|v| v.typ)),
+            EntityKind::Command(command) => found.extend(command.ret),
+            _ => {}
+        }
+    }
+    found
+}

@@ -1,0 +1,160 @@
+//! Rust from a schema: what a server needs to speak it.
+//!
+//! For each schema file, in order:
+//!
+//! - its types: structs; enums; unions as structs with the branch in a member
+//!   `u`, or as enums if there is nothing but the branch; alternates as enums;
+//! - a trait with a handler `qmp_X` for each command, to be implemented for the
+//!   embedder's state, and the `qmp_marshal_X` that calls it;
+//! - for each event an `EVENT_X` and the `qapi_event_send_X` that emits it.
+//!
+//! And at the end, for all files together: the trait `Commands`, which is all
+//! those traits; `qmp_init_marshal`, which registers the commands; and
+//! `QAPI_SCHEMA`, the data of `query-qmp-schema`. What a client needs is emitted
+//! on demand, instead or as well.
+//!
+//! The text is one private module whose contents are re-exported, so that the
+//! few lints that generated code cannot please are switched off in one place.
+//! It is meant for `include!`. Equal schemas give equal text, byte by byte, and
+//! the text is laid out as rustfmt would (see `out.rs`).
+
+mod client;
+mod commands;
+mod cond;
+mod context;
+mod cycles;
+mod docs;
+mod events;
+mod introspect;
+mod names;
+mod objects;
+mod out;
+// Formatting is checked against rustfmt and the schemas of the package, which
+// build scripts of others do not have.
+#[cfg(test)]
+mod tests;
+mod types;
+
+use std::collections::BTreeSet;
+
+use crate::schema::model::{EntityId, ModuleItem, Schema};
+use context::Context;
+use out::Out;
+
+/// What becomes of the conditions of a schema.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Conditions {
+    /// They are `cfg` options of the same names (`--cfg CONFIG_LINUX`), set by
+    /// the embedder's build script. Not Cargo features, because those are
+    /// additive while conditions state facts, negated ones too.
+    Cfg,
+    /// They are Cargo features of the same names.
+    Feature,
+    /// They are settled now: these names are defined, all others are not, and
+    /// what does not hold is left out of the text.
+    Defined(BTreeSet<String>),
+}
+
+/// Choices for [`generate`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Path of the module with the run-time support (`qapi`).
+    pub qapi: String,
+    /// Path of the type that handlers are given, generic over the state.
+    pub context: String,
+    /// Path of `fn(&mut Context<S>, &'static EventInfo, QDict)`.
+    pub event_emit: String,
+    /// Path of `fn(&Context<S>) -> CompatPolicy`; referred to only if some event
+    /// has members that a policy may hide.
+    pub compat_policy: String,
+    /// What becomes of conditions.
+    pub conditions: Conditions,
+    /// Emit the handlers' traits, marshalling, emitters and introspection data.
+    pub server: bool,
+    /// Emit the trait `QmpCommands`, by which a client calls the commands, and
+    /// the enum `Event` of what it may be told.
+    pub client: bool,
+}
+
+/// A server, with paths into this library; conditions become `cfg`, so that one text serves
+/// all configurations, as QEMU's `#if` does.
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            qapi: "::qmonitor::qapi".into(),
+            context: "::qmonitor::Runtime".into(),
+            event_emit: "::qmonitor::monitor::qapi_event_emit".into(),
+            compat_policy: "::qmonitor::monitor::compat_policy".into(),
+            conditions: Conditions::Cfg,
+            server: true,
+            client: false,
+        }
+    }
+}
+
+/// All names that conditions in the schema refer to: what a build script must
+/// announce (`cargo::rustc-check-cfg=cfg(NAME)`) under [`Conditions::Cfg`].
+pub fn condition_names(schema: &Schema) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for entity in &schema.entities {
+        cond::collect(entity, &mut names);
+    }
+    names
+}
+
+/// The Rust text of a schema.
+pub fn generate(schema: &Schema, options: &Options) -> String {
+    let cx = Context::new(schema, options);
+    let mut out = Out::default();
+    out.line("// Generated from a QAPI schema. Do not edit.");
+    out.blank();
+    out.open_list(
+        "#[allow(",
+        &[
+            "dead_code",
+            "deprecated",
+            "unexpected_cfgs",
+            "clippy::doc_lazy_continuation",
+            "clippy::doc_overindented_list_items",
+            "clippy::enum_variant_names",
+            "clippy::large_enum_variant",
+            "clippy::module_name_repetitions",
+            "clippy::too_many_arguments",
+            "clippy::type_complexity",
+            "clippy::upper_case_acronyms",
+        ],
+        ")]",
+    );
+    out.begin("mod generated {");
+    match options.qapi.ends_with("::qapi") {
+        true => out.line(&format!("use {};", options.qapi)),
+        false => out.line(&format!("use {} as qapi;", options.qapi)),
+    }
+    for module in &schema.modules {
+        let entities: Vec<EntityId> = module
+            .items
+            .iter()
+            .filter_map(|item| match item {
+                ModuleItem::Entity(id) => Some(*id),
+                ModuleItem::Include(_) => None,
+            })
+            .filter(|id| cx.holds(&schema.entity(*id).ifcond))
+            .collect();
+        types::emit(&cx, &mut out, &entities);
+        if options.server {
+            commands::emit_module(&cx, &mut out, &module.name, &entities);
+            events::emit(&cx, &mut out, &entities);
+        }
+    }
+    if options.server {
+        commands::emit_registration(&cx, &mut out);
+        introspect::emit(&cx, &mut out);
+    }
+    if options.client {
+        client::emit(&cx, &mut out);
+    }
+    out.end("}");
+    out.blank();
+    out.line("pub use generated::*;");
+    out.finish()
+}

@@ -1,0 +1,371 @@
+//! Structs and unions.
+
+use super::cond::Outcome;
+use super::context::{Branch, Context};
+use super::docs;
+use super::names;
+use super::out::{Field, Out};
+use super::types::attribute;
+use crate::schema::model::{EntityId, EntityKind, Member, Variants};
+
+/// Emits an object type and its visits.
+pub(super) fn emit(cx: &Context, out: &mut Out, id: EntityId) {
+    let object = Object::new(cx, id);
+    match &object.union {
+        None => object.emit_struct(out),
+        Some(union) if object.fields.is_empty() => {
+            object.emit_branches(out, union, &object.rust, true);
+        }
+        Some(union) => {
+            object.emit_struct(out);
+            object.emit_branches(out, union, &union.rust, false);
+        }
+    }
+    out.blank();
+    attribute(out, object.cfg());
+    out.begin(&format!(
+        "impl qapi::visit::QapiObject for {} {{",
+        object.rust
+    ));
+    object.emit_in(out);
+    out.blank();
+    object.emit_out(out);
+    out.end("}");
+    out.blank();
+    attribute(out, object.cfg());
+    out.line(&format!("qapi::qapi_object!({});", object.rust));
+}
+
+struct Object<'c, 's> {
+    cx: &'c Context<'s>,
+    id: EntityId,
+    rust: String,
+    /// All members that are visited, with the names of their fields.
+    members: Vec<(&'s Member, String)>,
+    /// Those that become fields: all but the tag.
+    fields: Vec<(&'s Member, String)>,
+    union: Option<Union<'s>>,
+}
+
+struct Union<'s> {
+    /// The type of the branch.
+    rust: String,
+    tag: String,
+    /// The field's name for the tag, which is its accessor's.
+    tag_ident: String,
+    /// The tag's type.
+    tag_rust: String,
+    branches: Vec<Branch<'s>>,
+}
+
+impl<'c, 's> Object<'c, 's> {
+    fn new(cx: &'c Context<'s>, id: EntityId) -> Self {
+        let rust = cx.rust_type(id);
+        let members = named_members(cx, id);
+        let union = match &cx.schema.entity(id).kind {
+            EntityKind::Object(object) => object.variants.as_ref(),
+            _ => None,
+        };
+        let union = union.map(|variants| Union {
+            rust: cx.free_name(format!("{rust}Branch")),
+            tag: variants.tag.clone(),
+            tag_ident: tag_ident(&members, variants),
+            tag_rust: cx.rust_type(variants.tag_type),
+            branches: cx.branches(variants),
+        });
+        let fields = members
+            .iter()
+            .filter(|(m, _)| union.as_ref().is_none_or(|u| u.tag != m.name))
+            .cloned()
+            .collect();
+        Object {
+            cx,
+            id,
+            rust,
+            members,
+            fields,
+            union,
+        }
+    }
+
+    fn cfg(&self) -> Option<String> {
+        self.cx.cfg(&self.cx.schema.entity(self.id).ifcond)
+    }
+
+    fn emit_doc(&self, out: &mut Out) {
+        let entity = self.cx.schema.entity(self.id);
+        out.blank();
+        docs::emit_entity(self.cx, out, entity, &format!("`{}`", entity.name));
+        attribute(out, self.cfg());
+    }
+
+    fn emit_struct(&self, out: &mut Out) {
+        let cx = self.cx;
+        self.emit_doc(out);
+        let default = self.union.is_none() && self.fields.iter().all(|(m, _)| m.optional);
+        out.line(match default {
+            true => "#[derive(Debug, Clone, PartialEq, Default)]",
+            false => "#[derive(Debug, Clone, PartialEq)]",
+        });
+        if self.fields.is_empty() {
+            return out.line(&format!("pub struct {} {{}}", self.rust));
+        }
+        out.begin(&format!("pub struct {} {{", self.rust));
+        for (member, ident) in &self.fields {
+            let owner = cx.declaring(self.id, member);
+            let name = &member.name;
+            docs::emit_member(cx, out, owner, name, &format!("`{name}`"));
+            attribute(out, cx.cfg(&member.ifcond));
+            if cx.deprecated(&member.features) {
+                out.line("#[deprecated]");
+            }
+            let typ = cx.member_type(self.id, member);
+            out.declaration(ident, &typ);
+        }
+        if let Some(union) = &self.union {
+            docs::emit_plain(out, &format!("What depends on `{}`.", union.tag));
+            out.line(&format!("pub u: {},", union.rust));
+        }
+        out.end("}");
+    }
+
+    /// The enum of a union's branches, and the accessor of the tag.
+    fn emit_branches(&self, out: &mut Out, union: &Union, rust: &str, documented: bool) {
+        let cx = self.cx;
+        if documented {
+            self.emit_doc(out);
+        } else {
+            out.blank();
+            let text = format!("The branches of [`{}`], by `{}`.", self.rust, union.tag);
+            docs::emit_plain(out, &text);
+            attribute(out, self.cfg());
+        }
+        out.line("#[derive(Debug, Clone, PartialEq)]");
+        out.begin(&format!("pub enum {rust} {{"));
+        for branch in &union.branches {
+            let name = &branch.case.name;
+            let mut variant = |when: &Outcome, text: String| {
+                if *when != Outcome::Fails {
+                    docs::emit_plain(out, &format!("`{name}`"));
+                    attribute(out, when.attribute());
+                    out.line(&text);
+                }
+            };
+            let typ = cx.contained_type(self.id, name, branch.case.typ);
+            variant(&branch.with, format!("{}({typ}),", branch.ident));
+            variant(&branch.without, format!("{},", branch.ident));
+        }
+        out.end("}");
+
+        out.blank();
+        attribute(out, self.cfg());
+        out.begin(&format!("impl {rust} {{"));
+        docs::emit_plain(out, &format!("The value of `{}`.", union.tag));
+        let (tag, tag_rust) = (&union.tag_ident, &union.tag_rust);
+        out.begin(&format!("pub fn {tag}(&self) -> {tag_rust} {{"));
+        out.begin("match self {");
+        for branch in &union.branches {
+            let value = format!("{tag_rust}::{}", branch.ident);
+            for (when, pattern) in patterns("Self", branch, "_") {
+                attribute(out, when.attribute());
+                out.arm(&pattern, &value);
+            }
+        }
+        out.end("}");
+        out.end("}");
+        out.end("}");
+
+        if !documented {
+            out.blank();
+            attribute(out, self.cfg());
+            out.begin(&format!("impl {} {{", self.rust));
+            docs::emit_plain(out, &format!("The value of `{}`.", union.tag));
+            out.begin(&format!("pub fn {tag}(&self) -> {tag_rust} {{"));
+            out.line(&format!("self.u.{tag}()"));
+            out.end("}");
+            out.end("}");
+        }
+    }
+
+    fn emit_in(&self, out: &mut Out) {
+        let cx = self.cx;
+        let v = if self.members.is_empty() { "_v" } else { "v" };
+        let result = cx.result("Self");
+        out.signature(
+            "fn visit_members_in(",
+            &[&format!("{v}: &mut qapi::visit::InputVisitor")],
+            &format!(") -> {result} {{"),
+        );
+        out.indent();
+        let Some(union) = &self.union else {
+            let fields: Vec<Field> = self
+                .fields
+                .iter()
+                .map(|(member, ident)| Field {
+                    cfg: cx.cfg(&member.ifcond),
+                    name: ident.clone(),
+                    value: read(cx, member),
+                })
+                .collect();
+            out.literal("Ok(Self", &fields, ")");
+            return out.end("}");
+        };
+        for (member, ident) in &self.members {
+            attribute(out, cx.cfg(&member.ifcond));
+            out.binding(&local(ident), &read(cx, member));
+        }
+        let into = match self.fields.is_empty() {
+            true => "Self",
+            false => &union.rust,
+        };
+        match self.fields.is_empty() {
+            true => out.begin(&format!("Ok(match {} {{", local(&union.tag_ident))),
+            false => out.begin(&format!("let u = match {} {{", local(&union.tag_ident))),
+        }
+        for branch in &union.branches {
+            let pattern = format!("{}::{}", union.tag_rust, branch.ident);
+            let ident = &branch.ident;
+            for (when, value) in [
+                (&branch.with, format!("{into}::{ident}(v.branch()?)")),
+                (&branch.without, format!("{into}::{ident}")),
+            ] {
+                if *when != Outcome::Fails {
+                    attribute(out, when.attribute());
+                    out.arm(&pattern, &value);
+                }
+            }
+        }
+        match self.fields.is_empty() {
+            true => out.end("})"),
+            false => {
+                out.end("};");
+                let mut fields: Vec<Field> = self
+                    .fields
+                    .iter()
+                    .map(|(member, ident)| {
+                        let local = local(ident);
+                        Field {
+                            cfg: cx.cfg(&member.ifcond),
+                            value: match local == *ident {
+                                true => String::new(),
+                                false => local,
+                            },
+                            name: ident.clone(),
+                        }
+                    })
+                    .collect();
+                fields.push(Field {
+                    cfg: None,
+                    name: "u".into(),
+                    value: String::new(),
+                });
+                out.literal("Ok(Self", &fields, ")");
+            }
+        }
+        out.end("}");
+    }
+
+    fn emit_out(&self, out: &mut Out) {
+        let cx = self.cx;
+        if self.members.is_empty() {
+            return out
+                .line("fn visit_members_out(&self, _v: &mut dyn qapi::visit::OutputVisitor) {}");
+        }
+        out.begin("fn visit_members_out(&self, v: &mut dyn qapi::visit::OutputVisitor) {");
+        for (member, ident) in &self.members {
+            let is_tag = self.union.as_ref().is_some_and(|u| u.tag == member.name);
+            let value = match is_tag {
+                true => format!("&self.{ident}()"),
+                false => format!("&self.{ident}"),
+            };
+            attribute(out, cx.cfg(&member.ifcond));
+            write(cx, out, member, &value);
+        }
+        if let Some(union) = &self.union {
+            let with_members = |b: &Branch| b.with != Outcome::Fails;
+            if union.branches.iter().any(with_members) {
+                let (value, prefix) = match self.fields.is_empty() {
+                    true => ("self", "Self"),
+                    false => ("&self.u", union.rust.as_str()),
+                };
+                out.begin(&format!("match {value} {{"));
+                for branch in &union.branches {
+                    for (when, pattern) in patterns(prefix, branch, "branch") {
+                        attribute(out, when.attribute());
+                        match pattern.ends_with(')') {
+                            true => out.arm(&pattern, "v.branch(branch)"),
+                            false => out.line(&format!("{pattern} => {{}}")),
+                        }
+                    }
+                }
+                out.end("}");
+            }
+        }
+        out.end("}");
+    }
+}
+
+/// Members of an object with distinct names in Rust's style.
+pub(super) fn named_members<'s>(cx: &Context<'s>, id: EntityId) -> Vec<(&'s Member, String)> {
+    let members = cx.members(id);
+    let idents = names::distinct(members.iter().map(|m| names::snake(&m.name)));
+    members.into_iter().zip(idents).collect()
+}
+
+fn tag_ident(members: &[(&Member, String)], variants: &Variants) -> String {
+    let tag = members.iter().find(|(m, _)| m.name == variants.tag);
+    tag.map_or_else(|| names::snake(&variants.tag), |(_, ident)| ident.clone())
+}
+
+/// The patterns of a union's branch, and when each exists.
+fn patterns<'b>(
+    prefix: &str,
+    branch: &'b Branch,
+    binding: &str,
+) -> impl Iterator<Item = (&'b Outcome, String)> {
+    let ident = &branch.ident;
+    [
+        (&branch.with, format!("{prefix}::{ident}({binding})")),
+        (&branch.without, format!("{prefix}::{ident}")),
+    ]
+    .into_iter()
+    .filter(|(when, _)| **when != Outcome::Fails)
+}
+
+/// A variable for the member or parameter that is not one of the names which
+/// the generated functions need themselves.
+pub(super) fn local(ident: &str) -> String {
+    match ident {
+        "v" | "rt" | "call" | "responder" | "u" | "policy" | "data" => format!("{ident}_"),
+        _ => ident.to_owned(),
+    }
+}
+
+/// The expression that reads a member.
+pub(super) fn read(cx: &Context, member: &Member) -> String {
+    let name = &member.name;
+    let size = cx.is_size(member.typ);
+    let Some(features) = cx.special(&member.features) else {
+        let method = if size { "size" } else { "member" };
+        return format!("v.{method}(\"{name}\")?");
+    };
+    let method = match (size, member.optional) {
+        (false, false) => "special_member",
+        (false, true) => "special_optional",
+        (true, false) => "special_size",
+        (true, true) => "special_optional_size",
+    };
+    format!("v.{method}(\"{name}\", qapi::SpecialFeatures::{features})?")
+}
+
+/// The statement that writes a member.
+pub(super) fn write(cx: &Context, out: &mut Out, member: &Member, value: &str) {
+    let name = format!("\"{}\"", member.name);
+    match cx.special(&member.features) {
+        None => out.call("v.member(", &[&name, value], ");"),
+        Some(features) => {
+            let features = format!("qapi::SpecialFeatures::{features}");
+            out.call("v.special_member(", &[&name, value, &features], ");");
+        }
+    }
+}

@@ -1,5 +1,5 @@
 //! The main loop of a process that has no fds left. A program of its own, since
-//! the limit is the process's.
+//! the limit belongs to the process.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -56,13 +56,13 @@ fn without_fds_to_spare_the_loop_goes_on_with_ppoll_and_upgrades_when_it_can() {
     let counters = app.main_loop.counters();
     assert_eq!((counters.upgrades, counters.wait_syscalls), (0, 10));
 
-    // Who needs an fd is told.
+    // A caller that needs an fd gets an error.
     assert_eq!(app.main_loop.poll_fd().unwrap_err().raw_os_error(), EMFILE);
     assert_eq!(MainLoop::<App>::new().err().unwrap().raw_os_error(), EMFILE);
     let signals = app.main_loop.add_signals(&[Signal::SIGHUP], |_, _| ());
     assert_eq!(signals.unwrap_err().raw_os_error(), EMFILE);
-    // One fd is enough for the epoll itself and too few for crate `polling`;
-    // nothing of the attempt is left.
+    // One fd suffices for the epoll fd, but the crate `polling` needs more. The
+    // failed attempt leaves nothing open.
     hoard.pop();
     app.main_loop.set_fdmon(FdmonPolicy::Poll);
     app.main_loop.set_fdmon(FdmonPolicy::Epoll);

@@ -1,6 +1,6 @@
-//! Signals that nobody handed to the main loop do not hurt it. A program of its
+//! Signals that the main loop does not handle do not hurt it. A program of its
 //! own: the action of a signal is the process's.
-// What a test of signals has to do is unsafe: set their actions, and send one to
+// A test of signals needs unsafe calls: it sets their actions and sends one to
 // a thread.
 #![allow(unsafe_code)]
 
@@ -32,7 +32,7 @@ extern "C" fn count(_: i32) {
     HANDLED.fetch_add(1, Ordering::SeqCst);
 }
 
-/// Waits in a loop until the handle that is sent out is used.
+/// Runs a loop until the handle that it sends out is used.
 fn wait_for_handle(policy: FdmonPolicy, handle: &mpsc::Sender<BhHandle>) -> std::io::Result<()> {
     let mut app = App {
         main_loop: MainLoop::new()?,
@@ -51,7 +51,7 @@ fn wait_for_handle(policy: FdmonPolicy, handle: &mpsc::Sender<BhHandle>) -> std:
 
 #[test]
 fn a_handled_signal_that_interrupts_the_wait_is_harmless() {
-    // SAFETY: the handler does nothing but add to an atomic.
+    // SAFETY: the handler only adds to an atomic.
     unsafe { signal(Signal::SIGUSR1, SigHandler::Handler(count)) }.unwrap();
     for policy in [FdmonPolicy::Poll, FdmonPolicy::Epoll] {
         let (sender, receiver) = mpsc::channel();

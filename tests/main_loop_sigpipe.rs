@@ -1,6 +1,6 @@
-//! SIGPIPE does not kill. A test in a program of its own: the loop looks at the
-//! signal's action when the first one is made in a process.
-// What a test of signals has to do is unsafe: set their actions.
+//! SIGPIPE does not kill. A test in a program of its own: the first loop of a
+//! process looks at the signal's action.
+// A test of signals needs an unsafe call: it sets their actions.
 #![allow(unsafe_code)]
 
 use nix::errno::Errno;
@@ -22,8 +22,7 @@ impl Host for App {
 
 #[test]
 fn a_write_to_a_closed_pipe_fails_and_does_not_kill() {
-    // As in a program whose start-up code is C's.
-    // SAFETY: SIG_DFL is no handler.
+    // As in a program with C's start-up code. SAFETY: SIG_DFL is no handler.
     unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }.unwrap();
     let _app = App {
         main_loop: MainLoop::new().unwrap(),

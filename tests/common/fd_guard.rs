@@ -1,13 +1,13 @@
-//! Every test ends with as many open descriptors as it started with. The worlds
-//! that tests are made of hold a guard that sees to it.
+//! Every test ends with as many open descriptors as it started with. A guard in
+//! the world of each test checks it.
 
 use std::sync::Mutex;
 
-/// Counts the descriptors of this process when made, and again when dropped. Of
-/// several the first counts, and then the last.
+/// Counts the descriptors of this process when made, and again when dropped. If
+/// there are several guards, only the first and the last one count.
 pub struct FdGuard(());
 
-/// Guards there are, and the descriptors there were before them.
+/// The number of guards, and of descriptors before the first.
 static GUARDS: Mutex<(usize, Option<usize>)> = Mutex::new((0, None));
 
 /// None if tests run side by side: descriptors are the process's.
@@ -38,7 +38,7 @@ impl Drop for FdGuard {
         if left > 0 || std::thread::panicking() {
             return;
         }
-        // What a test opened before its world, it may have closed meanwhile.
+        // A test may have closed what it opened before its world.
         if let (Some(before), Some(now)) = (before, open_fds()) {
             assert!(now <= before, "descriptors: {before} before, {now} after");
         }

@@ -2,7 +2,7 @@
 //!
 //! It lies in cargo's directory for tests and is a workspace of its own, so
 //! nothing of this package's manifest reaches it. All such packages share one
-//! target directory, and what they share is compiled once.
+//! target directory, so shared crates are compiled once.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,7 +21,7 @@ impl Package {
     #[track_caller]
     pub fn new(name: &'static str, schema: &str, dependencies: &str) -> Package {
         let dir = scratch().join(name);
-        // What an earlier version of a test wrote must not matter.
+        // Files of an earlier version of a test must not count.
         let _ = std::fs::remove_dir_all(&dir);
         let package = Package { name, dir };
         let manifest = format!(
@@ -103,7 +103,8 @@ qmonitor-qapi = {{ path = "../../crates/qapi-compiler" }}
         std::fs::write(&path, text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     }
 
-    /// Builds the package; what cargo and the compiler say if that fails.
+    /// Builds the package; if that fails, returns the messages of cargo and the
+    /// compiler.
     #[track_caller]
     pub fn build(&self) -> Result<(), String> {
         let cargo = std::env::var_os("CARGO").unwrap_or("cargo".into());

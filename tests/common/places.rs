@@ -11,8 +11,8 @@ pub fn root() -> &'static Path {
     root.unwrap_or(package)
 }
 
-/// What was recorded from QEMU: `$QMONITOR_CONFORMANCE`, or where it lies beside
-/// this repository. It need not exist.
+/// The recordings of QEMU: `$QMONITOR_CONFORMANCE`, or a directory beside this
+/// repository. It need not exist.
 #[allow(dead_code)] // not all tests that need the root compare with recordings
 pub fn conformance() -> PathBuf {
     match std::env::var_os("QMONITOR_CONFORMANCE") {

@@ -15,7 +15,8 @@ use nix::sys::resource::{getrusage, UsageWho};
 use nix::sys::time::TimeValLike;
 
 use qmonitor::chardev::*;
-use qmonitor::main_loop::{main_loop_wait, Host, MainLoop};
+use qmonitor::impl_host;
+use qmonitor::main_loop::{main_loop_wait, MainLoop};
 
 fn main() {
     let quick = std::env::args().any(|a| a == "--test");
@@ -73,14 +74,7 @@ struct App {
     connections: usize,
 }
 
-impl Host for App {
-    fn main_loop(&self) -> &MainLoop<Self> {
-        &self.main_loop
-    }
-    fn main_loop_mut(&mut self) -> &mut MainLoop<Self> {
-        &mut self.main_loop
-    }
-}
+impl_host!(App, main_loop);
 
 impl ChardevHost for App {
     fn chardevs(&self) -> &Chardevs<Self> {

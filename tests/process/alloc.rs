@@ -8,8 +8,9 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
+use qmonitor::impl_host;
 use qmonitor::main_loop::{
-    main_loop_wait, BhId, ClockType, Condition, FdmonPolicy, Flow, Host, MainLoop, TimerId, Watch,
+    main_loop_wait, BhId, ClockType, Condition, FdmonPolicy, Flow, MainLoop, TimerId, Watch,
 };
 
 thread_local! {
@@ -41,14 +42,7 @@ struct App {
     runs: u32,
 }
 
-impl Host for App {
-    fn main_loop(&self) -> &MainLoop<Self> {
-        &self.main_loop
-    }
-    fn main_loop_mut(&mut self) -> &mut MainLoop<Self> {
-        &mut self.main_loop
-    }
-}
+impl_host!(App, main_loop);
 
 /// An app that has something of each kind to run in each turn.
 fn busy_app(policy: FdmonPolicy) -> App {

@@ -4,8 +4,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use nix::sys::resource::{getrlimit, setrlimit, Resource};
+use qmonitor::impl_host;
 use qmonitor::main_loop::{
-    main_loop_wait, Condition, FdmonKind, FdmonPolicy, Flow, Host, MainLoop, Signal, Watch,
+    main_loop_wait, Condition, FdmonKind, FdmonPolicy, Flow, MainLoop, Signal, Watch,
 };
 
 struct App {
@@ -13,14 +14,7 @@ struct App {
     runs: u32,
 }
 
-impl Host for App {
-    fn main_loop(&self) -> &MainLoop<Self> {
-        &self.main_loop
-    }
-    fn main_loop_mut(&mut self) -> &mut MainLoop<Self> {
-        &mut self.main_loop
-    }
-}
+impl_host!(App, main_loop);
 
 const EMFILE: Option<i32> = Some(nix::errno::Errno::EMFILE as i32);
 

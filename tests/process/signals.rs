@@ -8,21 +8,15 @@ use std::sync::mpsc;
 
 use nix::libc::{pthread_kill, SIGUSR1};
 use nix::sys::signal::{signal, SigHandler, Signal};
-use qmonitor::main_loop::{main_loop_wait, BhHandle, FdmonPolicy, Host, MainLoop};
+use qmonitor::impl_host;
+use qmonitor::main_loop::{main_loop_wait, BhHandle, FdmonPolicy, MainLoop};
 
 struct App {
     main_loop: MainLoop<App>,
     done: bool,
 }
 
-impl Host for App {
-    fn main_loop(&self) -> &MainLoop<Self> {
-        &self.main_loop
-    }
-    fn main_loop_mut(&mut self) -> &mut MainLoop<Self> {
-        &mut self.main_loop
-    }
-}
+impl_host!(App, main_loop);
 
 static HANDLED: AtomicU32 = AtomicU32::new(0);
 

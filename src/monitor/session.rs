@@ -218,3 +218,7 @@ impl<F> QmpSession<F> {
         self.in_hand.take()
     }
 }
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

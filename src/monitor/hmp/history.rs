@@ -4,7 +4,6 @@
 //! obvious is when the place reached with Up survives Enter. It does
 //!
 //! * when the line was empty (Up, ^U, Enter, Up goes one further back),
-//! * when nothing is stored at all (a password),
 //! * when the line equals the last entry of a full history.
 //!
 //! In every other case Enter forgets the place and the next Up starts from the

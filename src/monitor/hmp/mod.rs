@@ -54,11 +54,9 @@ pub use completion::{
     find_completion, Completion, CompletionKind, CompletionScope, CompletionSource,
 };
 pub use context::{Hmp, HmpHandler, HmpPair};
-pub use dump::{bsd_sum, memory_dump};
-pub use expr::{evaluate, ExprError, RegisterFn};
-pub use format::{format_char, format_ioport, format_value, Format, FormatArg, FormatState};
+pub use dump::memory_dump;
+pub use format::{format_ioport, format_value, Format, FormatArg, FormatState};
 pub use history::{History, READLINE_MAX_CMDS};
-pub use keys::{Key, KeyDecoder};
 pub use line::{EditLine, READLINE_CMD_BUF_SIZE};
 pub use parse::{parse_command, HmpEnv, LineError, ParsedCommand};
 pub use readline::{Readline, ReadlineEvent};

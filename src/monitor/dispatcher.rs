@@ -372,6 +372,7 @@ fn panicked(name: &str) -> Error {
 }
 
 /// Begins the reply of a success; the return value goes behind it.
+#[inline]
 fn begin_return(w: &mut JsonWriter) {
     w.begin_object();
     w.schema_key("return");

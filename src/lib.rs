@@ -8,6 +8,8 @@ pub mod chardev;
 pub mod main_loop;
 pub mod monitor;
 pub mod qapi;
+#[doc(hidden)]
+pub mod slots;
 mod sys;
 pub mod trace;
 

@@ -18,10 +18,17 @@ fn links(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+const TOP_PAGES: [&str; 4] = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "fuzz/README.md",
+];
+
 fn pages() -> Vec<PathBuf> {
     let docs = std::fs::read_dir(root().join("docs")).expect("docs");
     docs.map(|entry| entry.expect("an entry").path())
-        .chain([root().join("README.md")])
+        .chain(TOP_PAGES.map(|page| root().join(page)))
         .collect()
 }
 

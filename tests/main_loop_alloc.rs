@@ -80,10 +80,10 @@ fn busy_app(policy: FdmonPolicy) -> App {
         app.main_loop.bh_schedule(bh);
         app.main_loop.timer_mod(timer, 0);
     }));
-    let idle = main_loop.bh_new("idle", |app: &mut App| app.runs += 1);
+    let other = main_loop.bh_new("other", |app: &mut App| app.runs += 1);
     app.timer = Some(
         main_loop.timer_new(ClockType::Realtime, "timer", move |app: &mut App| {
-            app.main_loop.bh_schedule_idle(idle);
+            app.main_loop.bh_schedule(other);
         }),
     );
     main_loop.bh_schedule(app.bh.unwrap());

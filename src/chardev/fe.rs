@@ -107,8 +107,9 @@ impl CharFrontend {
     }
 }
 
-/// Low bits of a front end's number: which of a mux's users.
-const TAG_BITS: u32 = 2;
+/// Low bits of a front end's number: which of a mux's users. The number of a
+/// chardev's id leaves room for them.
+const TAG_BITS: u32 = crate::slots::SPARE_BITS;
 
 /// Takes a chardev into use (`qemu_chr_fe_init`). To be given back with
 /// [`qemu_chr_fe_deinit`].
@@ -153,7 +154,7 @@ pub fn qemu_chr_fe_init_server<H: ChardevHost>(
     let Some(chardev) = h.chardevs_mut().get_mut(chr) else {
         return Err(Error::new("chardev not found"));
     };
-    let max = chardev.class.max_frontends;
+    let max = chardev.class.max_frontends.min(1 << TAG_BITS);
     let slot = FrontendSlot::new();
     if let Some(tag) = chardev.frontends.iter().position(Option::is_none) {
         chardev.frontends[tag] = Some(slot);

@@ -22,6 +22,7 @@ use crate::qapi::Error;
 
 /// How many parts there may be.
 const MAX_HUB: usize = 4;
+const _: () = assert!(MAX_HUB <= 1 << crate::slots::SPARE_BITS);
 
 struct HubChardev {
     parts: Vec<Part>,

@@ -6,13 +6,12 @@ use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
 
-use slab::Slab;
-
 use super::config::CHARDEV_BACKENDS;
 use super::fe::{BackendChange, CharFrontend, CharHandlers};
 use super::host::ChardevHost;
 use super::watch::Watches;
 use crate::main_loop::SharedFd;
+use crate::slots::{Key, Slots};
 use crate::sys::InheritedFds;
 
 /// What a front end is told about its chardev (QEMU's `QEMUChrEvent`).
@@ -43,39 +42,21 @@ impl ChrEvent {
     }
 }
 
-/// Names a chardev. The number of a chardev that is gone is never given to
-/// another, so a stale id finds nothing.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ChardevId(u64);
-
-/// Low bits of an id: the slot. The others are a serial number, so ids compare
-/// in the order of creation.
-const SLOT_BITS: u32 = 22;
+/// Names a chardev. Never given to another: the id of a chardev that is gone
+/// finds nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct ChardevId(Key);
 
 impl ChardevId {
-    fn new(serial: u64, slot: usize) -> Self {
-        ChardevId(serial << SLOT_BITS | slot as u64)
-    }
-
-    fn slot(self) -> usize {
-        (self.0 & ((1 << SLOT_BITS) - 1)) as usize
-    }
-
     /// The id as a number, to be a front end's opaque value: a mux is the
-    /// front end of another chardev.
+    /// front end of another chardev. Its highest two bits are 0.
     pub fn to_opaque(self) -> u64 {
-        self.0
+        self.0.to_opaque()
     }
 
     /// The id that [`to_opaque`](Self::to_opaque) made a number of.
     pub fn from_opaque(opaque: u64) -> Self {
-        ChardevId(opaque)
-    }
-}
-
-impl fmt::Debug for ChardevId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ChardevId({}@{})", self.0 >> SLOT_BITS, self.slot())
+        ChardevId(Key::from_opaque(opaque))
     }
 }
 
@@ -102,7 +83,7 @@ pub struct ChardevClass<H> {
     pub kind: &'static str,
     /// Whether the backend is open from the start.
     pub opens_at_once: bool,
-    /// How many front ends may use it at the same time.
+    /// How many front ends may use it at the same time; four at most.
     pub max_frontends: usize,
     /// Whether it has no peer of its own, but makes a chardev for each client
     /// that comes ([`qemu_chr_be_new_client`](super::qemu_chr_be_new_client)).
@@ -185,7 +166,6 @@ impl<H> FrontendSlot<H> {
 
 /// A chardev in the table.
 pub struct Chardev<H> {
-    pub(super) id: ChardevId,
     pub(super) label: String,
     pub(super) class: ChardevClass<H>,
     pub(super) be_open: bool,
@@ -197,11 +177,6 @@ pub struct Chardev<H> {
 }
 
 impl<H> Chardev<H> {
-    /// Its id.
-    pub fn id(&self) -> ChardevId {
-        self.id
-    }
-
     /// Its label, the `id` of the command line and of QMP.
     pub fn label(&self) -> &str {
         &self.label
@@ -263,9 +238,8 @@ const APART: usize = 512;
 
 /// All chardevs of a host.
 pub struct Chardevs<H> {
-    slots: Slab<Chardev<H>>,
+    slots: Slots<Chardev<H>>,
     by_label: HashMap<String, ChardevId>,
-    next_serial: u64,
     /// See [`suspend_mux_open`](super::suspend_mux_open).
     pub(super) mux_open_suspended: bool,
     /// See [`set_term_escape_char`](super::set_term_escape_char).
@@ -287,9 +261,8 @@ impl<H> Chardevs<H> {
     /// An empty table.
     pub fn new() -> Self {
         Chardevs {
-            slots: Slab::new(),
+            slots: Slots::new(),
             by_label: HashMap::new(),
-            next_serial: 0,
             mux_open_suspended: false,
             term_escape_char: 1,
             backends: CHARDEV_BACKENDS,
@@ -334,11 +307,11 @@ impl<H> Chardevs<H> {
 
     /// A chardev, unless it is gone.
     pub fn get(&self, id: ChardevId) -> Option<&Chardev<H>> {
-        self.slots.get(id.slot()).filter(|chr| chr.id == id)
+        self.slots.get(id.0)
     }
 
     pub(super) fn get_mut(&mut self, id: ChardevId) -> Option<&mut Chardev<H>> {
-        self.slots.get_mut(id.slot()).filter(|chr| chr.id == id)
+        self.slots.get_mut(id.0)
     }
 
     /// The chardev of that label.
@@ -353,9 +326,8 @@ impl<H> Chardevs<H> {
 
     /// All chardevs, in the order of creation.
     pub fn iter(&self) -> impl Iterator<Item = (ChardevId, &Chardev<H>)> {
-        let mut all: Vec<_> = self.slots.iter().map(|(_, chr)| (chr.id, chr)).collect();
-        all.sort_unstable_by_key(|(id, _)| *id);
-        all.into_iter()
+        let all = self.slots.iter_in_order();
+        all.map(|(key, chr)| (ChardevId(key), chr))
     }
 
     /// A backend's state, if the chardev exists and its state is a `T`.
@@ -382,11 +354,7 @@ impl<H> Chardevs<H> {
         state: Box<dyn Any>,
         log: Option<SharedFd>,
     ) -> ChardevId {
-        let entry = self.slots.vacant_entry();
-        let id = ChardevId::new(self.next_serial, entry.key());
-        self.next_serial += 1;
-        entry.insert(Chardev {
-            id,
+        let key = self.slots.insert(Chardev {
             label: label.clone(),
             class,
             be_open: false,
@@ -395,6 +363,7 @@ impl<H> Chardevs<H> {
             watches: Watches::default(),
             state,
         });
+        let id = ChardevId(key);
         self.by_label.insert(label, id);
         id
     }
@@ -403,7 +372,7 @@ impl<H> Chardevs<H> {
     pub(super) fn remove(&mut self, id: ChardevId) {
         if self.get(id).is_some() {
             self.give_up_label(id);
-            self.slots.remove(id.slot());
+            self.slots.remove(id.0);
         }
     }
 

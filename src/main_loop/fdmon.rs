@@ -17,6 +17,7 @@ use super::counters::Counters;
 use super::fdmon_epoll::{FdmonEpoll, WAKE_KEY};
 use super::fdmon_poll::{PollSet, Ready};
 use super::fds::{FdEntry, FdTable, Seat};
+use crate::slots::Key;
 
 /// How the loop chooses its way of waiting. What runs, and in which order, is
 /// the same either way.
@@ -103,7 +104,7 @@ impl Fdmon {
     pub(super) fn prepare(
         &mut self,
         fds: &mut FdTable,
-        wanted: impl Fn(usize) -> Option<Condition>,
+        wanted: impl Fn(Key) -> Option<Condition>,
         wake: &Wake,
         counters: &mut Counters,
     ) -> io::Result<()> {

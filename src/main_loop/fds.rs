@@ -18,6 +18,7 @@ use slab::Slab;
 
 use super::condition::Condition;
 use super::watch::SharedFd;
+use crate::slots::Key;
 
 /// Who waits for an fd when epoll is in use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,8 +34,8 @@ pub(super) enum Seat {
 pub(super) struct FdEntry {
     fd: SharedFd,
     number: RawFd,
-    /// Slots of the watches on it.
-    pub(super) watches: Vec<usize>,
+    /// The watches on it.
+    pub(super) watches: Vec<Key>,
     /// The union of what its open watches want; empty if none is open.
     pub(super) interest: Condition,
     pub(super) seat: Seat,
@@ -74,7 +75,7 @@ impl FdTable {
     }
 
     /// Adds a watch to the entry of its fd. Returns the entry's slot.
-    pub(super) fn attach(&mut self, fd: SharedFd, watch: usize) -> usize {
+    pub(super) fn attach(&mut self, fd: SharedFd, watch: Key) -> usize {
         let number = fd.as_fd().as_raw_fd();
         let entries = &mut self.entries;
         let slot = *self.by_number.entry(number).or_insert_with(|| {
@@ -94,7 +95,7 @@ impl FdTable {
 
     /// Takes a watch off the entry of its fd. Returns the entry if that was its
     /// last: the caller takes it out of the kernel's set, then drops it.
-    pub(super) fn detach(&mut self, slot: usize, watch: usize) -> Option<FdEntry> {
+    pub(super) fn detach(&mut self, slot: usize, watch: Key) -> Option<FdEntry> {
         let entry = self.entries.get_mut(slot)?;
         entry.watches.retain(|other| *other != watch);
         if !entry.watches.is_empty() {
@@ -127,7 +128,7 @@ impl FdTable {
     /// watch wants, nothing if it is not open. The slots go to `settled`.
     pub(super) fn settle(
         &mut self,
-        wanted: impl Fn(usize) -> Option<Condition>,
+        wanted: impl Fn(Key) -> Option<Condition>,
         settled: &mut Vec<usize>,
     ) {
         for slot in self.changed.drain(..) {

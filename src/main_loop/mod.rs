@@ -4,7 +4,7 @@
 //! Everything in a monitor happens in callbacks of this loop. It knows nothing of
 //! character devices or monitors; it is generic over a *host*, the one value
 //! that owns the loop and all else, and each callback is given `&mut` host. So
-//! a callback can do anything: remove itself, replace itself, remove what is
+//! a callback can do anything: remove itself, put another in its place, remove what is
 //! about to run after it, delete the object it was called for. The loop is
 //! built so that none of this needs a thought on the caller's side.
 //!
@@ -61,21 +61,18 @@
 //!        │
 //!   one look: which watches are ready, which timers are due
 //!        │
-//!   ready watches of the lowest priority number, in order of addition,
-//!        │     those that only hang up last
-//!   due timers: realtime, virtual, host; by deadline, then order of arming
+//!   ready watches, in order of addition, those that only hang up last
 //!        │
-//!   idle bottom halves scheduled before the turn
+//!   due timers: realtime, virtual, host; by deadline, then order of arming
 //! ```
 //!
 //! What is scheduled, added, armed or made ready during a turn waits for the
 //! next one, so no callback can keep the turn from ending. What was found ready
-//! does *not* run if before its place in the turn it was removed, replaced,
-//! cancelled, put off, or its gate closed or its clock stopped.
+//! does *not* run if before its place in the turn it was removed or put off, or its
+//! gate closed or its clock stopped.
 //!
 //! Watches are level-triggered: what is not dealt with is reported again in the
-//! next turn. Only one priority class runs in a turn, as in GLib, so a watch
-//! with a higher number runs when nothing more urgent is ready.
+//! next turn.
 //!
 //! # A callback and its slot
 //!
@@ -83,7 +80,7 @@
 //!            add                  ready
 //!   (nothing) ──▶ in its slot ───────────▶ taken out, running
 //!                  ▲   │                        │
-//!                  │   │ remove, replace        │ returns
+//!                  │   │ remove                 │ returns
 //!                  │   ▼                        ▼
 //!                  │ dropped ◀── no ── slot still its own, and Keep?
 //!                  │                            │
@@ -91,9 +88,9 @@
 //! ```
 //!
 //! While it runs, a callback is not in the table, so it can be neither dropped
-//! nor called a second time under its own feet; its id stays good. Ids carry a
-//! serial that is never reused, so "still its own" is one comparison, and a
-//! stale id finds nothing for ever.
+//! nor called a second time under its own feet; its id stays good. An id is never
+//! given out twice, so "still its own" is one comparison, and a stale id finds
+//! nothing for ever.
 //!
 //! For the same reason [`main_loop_wait`] is not to be called from a callback:
 //! whoever has to wait for something returns, and goes on from another callback.
@@ -139,7 +136,6 @@ mod fds;
 mod order;
 mod outer;
 mod signal;
-mod slots;
 mod timer;
 mod turn;
 mod watch;
@@ -147,10 +143,8 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
-use std::cell::Cell;
 use std::io;
 use std::os::fd::RawFd;
-use std::rc::Rc;
 
 pub use bh::{BhHandle, BhId};
 pub use clock::{ClockType, TimeSource};
@@ -162,12 +156,13 @@ pub use timer::TimerId;
 pub use turn::main_loop_wait;
 pub use watch::{Flow, SharedFd, Watch, WatchId};
 
+use crate::slots::{Key, Slots};
+
 use bh::Bhs;
 use clock::Clocks;
 use fdmon::Fdmon;
 use fds::FdTable;
 use order::XorShift;
-use slots::Slots;
 use timer::Timers;
 use turn::Scratch;
 use watch::WatchEntry;
@@ -207,9 +202,9 @@ pub struct MainLoop<H> {
     // First, to be dropped before the fds that are registered in it.
     fdmon: Fdmon,
     watches: Slots<WatchEntry<H>>,
-    /// Slots of the watches whose gate is asked before each wait: it was closed
+    /// The watches whose gate is asked before each wait: it was closed
     /// when last asked, or there is no fd.
-    asked: Vec<usize>,
+    asked: Vec<Key>,
     /// How many watches without an fd have an open gate, as far as known.
     ready_unpolled: usize,
     fds: FdTable,
@@ -220,9 +215,8 @@ pub struct MainLoop<H> {
     trace: Option<Trace>,
     counters: Counters,
     scratch: Scratch,
-    /// Shared with the guard of the turn, which clears it even if a callback
-    /// panics.
-    in_turn: Rc<Cell<bool>>,
+    /// A turn is under way.
+    in_turn: bool,
     /// The last turn ran nothing, so no gate can have changed in it.
     settled: bool,
     /// Whether the last turn looked at the fds; one of bottom halves alone does
@@ -264,7 +258,7 @@ impl<H> MainLoop<H> {
             trace: None,
             counters: Counters::default(),
             scratch: Scratch::default(),
-            in_turn: Rc::default(),
+            in_turn: false,
             settled: false,
             looked: true,
         })
@@ -294,7 +288,7 @@ impl<H> MainLoop<H> {
         self.fdmon.kind()
     }
 
-    /// With a seed, has ready watches of one priority run in an order that
+    /// With a seed, has ready watches run in an order that
     /// depends on the seed alone, to find code that relies on one; hang-ups
     /// still come last. None restores the order of addition.
     pub fn set_shuffle(&mut self, seed: Option<u64>) {

@@ -3,8 +3,6 @@
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
-use slab::Slab;
-
 use super::config::MonitorConfig;
 use super::fds::MonitorFds;
 use super::hmp::session::MonitorHmp;
@@ -12,26 +10,21 @@ use super::outbuf::OutBuf;
 use super::session::QmpSession;
 use crate::chardev::CharFrontend;
 use crate::main_loop::WatchId;
+use crate::slots::{Key, Slots};
 
 /// Names a monitor. Ids are never reused, so a stale one finds nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct MonitorId {
-    slot: u32,
-    serial: u32,
-}
+pub struct MonitorId(Key);
 
 impl MonitorId {
     /// As the front end's opaque number.
     pub(crate) fn to_opaque(self) -> u64 {
-        u64::from(self.slot) << 32 | u64::from(self.serial)
+        self.0.to_opaque()
     }
 
     /// Back from the front end's opaque number.
     pub(crate) fn from_opaque(opaque: u64) -> Self {
-        MonitorId {
-            slot: (opaque >> 32) as u32,
-            serial: opaque as u32,
-        }
+        MonitorId(Key::from_opaque(opaque))
     }
 }
 
@@ -104,8 +97,7 @@ const OUTPUT_BUDGET: usize = 64 * 1024;
 /// All monitors of a runtime.
 #[derive(Default)]
 pub struct Monitors {
-    slots: Slab<(u32, Monitor)>,
-    next_serial: u32,
+    slots: Slots<Monitor>,
     /// Those with output to be flushed.
     pub(super) dirty: Vec<MonitorId>,
 }
@@ -113,43 +105,29 @@ pub struct Monitors {
 impl Monitors {
     /// Enters a monitor.
     pub(crate) fn insert(&mut self, new: NewMonitor, kind: MonitorKind) -> MonitorId {
-        self.next_serial = self.next_serial.wrapping_add(1);
-        let slot = self.slots.insert((
-            self.next_serial,
-            Monitor {
-                fe: new.fe,
-                out: OutBuf::default(),
-                out_watch: None,
-                dirty: false,
-                flushing: false,
-                fds: MonitorFds::default(),
-                config: new.config,
-                parent: new.parent,
-                kind,
-            },
-        ));
-        MonitorId {
-            slot: slot as u32,
-            serial: self.next_serial,
-        }
+        MonitorId(self.slots.insert(Monitor {
+            fe: new.fe,
+            out: OutBuf::default(),
+            out_watch: None,
+            dirty: false,
+            flushing: false,
+            fds: MonitorFds::default(),
+            config: new.config,
+            parent: new.parent,
+            kind,
+        }))
     }
 
     /// The monitor with this id.
     #[inline]
     pub fn get(&self, id: MonitorId) -> Option<&Monitor> {
-        match self.slots.get(id.slot as usize) {
-            Some((serial, m)) if *serial == id.serial => Some(m),
-            _ => None,
-        }
+        self.slots.get(id.0)
     }
 
     /// The monitor with this id, to change it.
     #[inline]
     pub fn get_mut(&mut self, id: MonitorId) -> Option<&mut Monitor> {
-        match self.slots.get_mut(id.slot as usize) {
-            Some((serial, m)) if *serial == id.serial => Some(m),
-            _ => None,
-        }
+        self.slots.get_mut(id.0)
     }
 
     /// The QMP monitor with this id.
@@ -180,13 +158,7 @@ impl Monitors {
 
     /// All monitors, oldest slot first.
     pub fn iter(&self) -> impl Iterator<Item = (MonitorId, &Monitor)> {
-        self.slots.iter().map(|(slot, (serial, m))| {
-            let id = MonitorId {
-                slot: slot as u32,
-                serial: *serial,
-            };
-            (id, m)
-        })
+        self.slots.iter().map(|(key, mon)| (MonitorId(key), mon))
     }
 
     pub(crate) fn ids(&self) -> Vec<MonitorId> {
@@ -194,7 +166,36 @@ impl Monitors {
     }
 
     pub(super) fn remove(&mut self, id: MonitorId) -> Option<Monitor> {
-        self.get(id)?;
-        Some(self.slots.remove(id.slot as usize).1)
+        self.slots.remove(id.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::monitor::removal::monitor_remove_with;
+    use crate::monitor::{MonitorMode, Runtime};
+
+    /// As after 2^32 sessions on one place.
+    #[test]
+    fn the_id_of_a_removed_monitor_is_never_given_to_another() {
+        let mut rt = Runtime::new(()).unwrap();
+        let make = |rt: &mut Runtime<()>| {
+            rt.monitor_parse("null", MonitorMode::Control, false)
+                .unwrap();
+            let ids = rt.monitors.ids();
+            ids[ids.len() - 1]
+        };
+        let first = make(&mut rt);
+        monitor_remove_with(&mut rt, first, true);
+        rt.monitors.slots.wear_out(first.0);
+        let last = make(&mut rt);
+        monitor_remove_with(&mut rt, last, true);
+        let next = make(&mut rt);
+        assert!(first != next && last != next);
+        assert!(rt.monitors.get(first).is_none());
+        assert!(rt.monitors.get(last).is_none());
+        assert!(rt.monitors.get(next).is_some());
+        assert_eq!(MonitorId::from_opaque(next.to_opaque()), next);
     }
 }

@@ -20,7 +20,6 @@
 //! A client counts from accept to the removal of its chardev, whoever removes
 //! it. Removing the server removes its clients.
 
-use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
@@ -42,7 +41,8 @@ pub(super) struct Clients {
     max: usize,
     /// Somebody is there to take them in.
     attached: bool,
-    ids: BTreeSet<ChardevId>,
+    /// In the order in which they came.
+    ids: Vec<ChardevId>,
     /// Number of the next one. Numbers are not used again, so that a label never
     /// means another client than the one it was read for.
     next: u64,
@@ -54,7 +54,7 @@ impl Clients {
         (max > 1).then(|| Clients {
             max: usize::try_from(max).unwrap_or(usize::MAX),
             attached: false,
-            ids: BTreeSet::new(),
+            ids: Vec::new(),
             next: 0,
         })
     }
@@ -123,7 +123,7 @@ pub(super) fn add<H: ChardevHost>(h: &mut H, server: ChardevId, fd: Rc<OwnedFd>)
         return;
     };
     if let Some(clients) = clients(h, server) {
-        clients.ids.insert(client);
+        clients.ids.push(client);
     }
     update_listener(h, server);
     qemu_chr_be_new_client(h, server, client);
@@ -156,7 +156,7 @@ pub(super) fn left<H: ChardevHost>(h: &mut H, id: ChardevId) {
     let Some(s) = state(h, id) else { return };
     let (server, own) = (s.server, s.clients.take());
     if let Some(clients) = server.and_then(|server| clients(h, server)) {
-        clients.ids.remove(&id);
+        clients.ids.retain(|client| *client != id);
     }
     if let Some(server) = server {
         update_listener(h, server);

@@ -12,6 +12,7 @@ mod waiting;
 mod watches;
 mod world;
 
+use std::cell::Cell;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::time::Duration;
@@ -94,6 +95,18 @@ impl App {
 
     fn say(&mut self, what: impl Into<String>) {
         self.log.push(what.into());
+    }
+
+    /// Puts a new watch in the place of another. Nothing happens if that one is
+    /// gone already.
+    fn replace_watch(&mut self, id: WatchId, watch: Watch<App>) -> Option<WatchId> {
+        if !self.main_loop.has_watch(id) {
+            return None;
+        }
+        // Added first: if it is on the same fd, that stays known to the kernel.
+        let new = self.main_loop.add_watch(watch);
+        self.main_loop.remove_watch(id);
+        Some(new)
     }
 
     /// A watch that logs its name and leaves its fd as it is.

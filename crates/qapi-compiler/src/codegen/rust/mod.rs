@@ -130,6 +130,11 @@ pub fn generate(schema: &Schema, options: &Options) -> String {
         true => out.line(&format!("use {};", options.qapi)),
         false => out.line(&format!("use {} as qapi;", options.qapi)),
     }
+    let version = env!("CARGO_PKG_VERSION");
+    out.blank();
+    out.line("// Stops the build here if the library is of another version.");
+    out.line(&format!("const _: () = qapi::generated_by(\"{version}\");"));
+    out.blank();
     for module in &schema.modules {
         let entities: Vec<EntityId> = module
             .items

@@ -7,8 +7,8 @@
 //! without the editor.
 //!
 //! Texts are bytes, as in QEMU: a terminal may send Latin-1, and messages
-//! repeat what was typed. What the editor draws is ready to send; everything
-//! else has plain newlines, which the monitor's output turns into CR LF.
+//! repeat what was typed. The editor's output is ready to send; all other text
+//! has plain newlines, which the monitor's output turns into CR LF.
 //!
 //! | file | what |
 //! |---|---|

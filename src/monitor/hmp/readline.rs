@@ -34,7 +34,7 @@ const READLINE_MAX_COMPLETIONS: usize = 256;
 /// Columns a listing of candidates fills.
 const LISTING_COLUMNS: usize = 80;
 
-/// What the caller has to do after a byte.
+/// The caller's task after a byte.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReadlineEvent {
     /// Nothing; go on with the next byte.
@@ -47,7 +47,7 @@ pub enum ReadlineEvent {
     Complete,
 }
 
-/// What the terminal shows of the line.
+/// The line as the terminal shows it.
 #[derive(Clone, Debug, Default)]
 struct Drawn {
     text: Vec<u8>,
@@ -136,7 +136,7 @@ impl Readline {
         self.drawn = Drawn::default();
     }
 
-    /// Draws prompt and line again where they are, after somebody else has written
+    /// Draws prompt and line again where they are, after another program has written
     /// to the terminal.
     pub fn redraw(&mut self, out: &mut Vec<u8>) {
         out.push(b'\r');

@@ -15,13 +15,13 @@ use super::output::Output;
 use super::table::{Monitor, MonitorId, MonitorQmp, Monitors};
 use super::throttle::EventThrottles;
 use super::tls::TlsRegistry;
-use crate::chardev::opts::QemuOptsList;
 use crate::chardev::{ChardevHost, ChardevReport, ChardevRequest, Chardevs, TlsCreds};
 use crate::main_loop::{Host, MainLoop, SharedFd};
 use crate::qapi::dispatch::QmpCommandList;
 use crate::qapi::introspect::{query_schema_of, SchemaTable};
 use crate::qapi::policy::CompatPolicy;
 use crate::qapi::{Error, QObject};
+use crate::util::qemu_opts::QemuOptsList;
 
 /// Why the program should end; the exit status is the embedder's to choose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! What a monitor allows and what it refuses, by all ways that lead there, and
 //! what it takes for too large.
 
-use qmonitor::chardev::memory::MemoryPeer;
 use qmonitor::chardev::ChardevHost;
+use qmonitor::chardev::MemoryPeer;
 use qmonitor::monitor::{MonitorMode, MonitorOptions, MonitorReadline};
 
 use crate::world::*;

@@ -7,7 +7,7 @@
 //! front end cut its writes.
 //!
 //! ```
-//! use qmonitor::chardev::memory::MemoryPeer;
+//! use qmonitor::chardev::MemoryPeer;
 //! # use qmonitor::chardev::*;
 //! # use qmonitor::main_loop::{Host, MainLoop, TimeSource};
 //! # use std::time::Duration;
@@ -61,13 +61,15 @@ use std::time::Duration;
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use super::be::{qemu_chr_be_can_write, qemu_chr_be_drained, qemu_chr_be_event, qemu_chr_be_write};
-use super::fe::PeerEnd;
-use super::host::ChardevHost;
-use super::manage::qemu_chardev_new;
-use super::table::{ChardevClass, ChardevId, ChrEvent};
-use super::watch::{chr_set_watch, WatchSlot};
-use super::CHR_READ_BUF_LEN;
+use crate::chardev::be::{
+    qemu_chr_be_can_write, qemu_chr_be_drained, qemu_chr_be_event, qemu_chr_be_write,
+};
+use crate::chardev::fe::PeerEnd;
+use crate::chardev::host::ChardevHost;
+use crate::chardev::manage::qemu_chardev_new;
+use crate::chardev::table::{ChardevClass, ChardevId, ChrEvent};
+use crate::chardev::watch::{chr_set_watch, WatchSlot};
+use crate::chardev::CHR_READ_BUF_LEN;
 use crate::main_loop::{main_loop_wait, ClockType, Condition, Flow, SharedFd, Watch};
 use crate::qapi::Error;
 

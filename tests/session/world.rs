@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use qmonitor::chardev::memory::MemoryPeer;
+use qmonitor::chardev::MemoryPeer;
 use qmonitor::chardev::{label, CharFrontend, ChardevHost, ChardevReport};
 use qmonitor::main_loop::{ClockType, Host, TimeSource};
 use qmonitor::monitor::{

@@ -78,18 +78,18 @@ use io::{
 use server::Clients;
 use stream::Stream;
 
-use super::address::{
-    connected_filename, connection_ends, disconnected_filename, socket_address_to_string, Ends,
-};
 use super::be::qemu_chr_be_event;
 use super::codec::telnet::TelnetDecoder;
 use super::codec::tls::TlsCreds;
 use super::config::{SocketAddress, SocketConfig};
-use super::exposure::is_exposed;
 use super::host::{ChardevHost, ChardevReport};
 use super::manage::object_unparent;
-use super::net::{self, UnixPath};
 use super::table::{ChardevClass, ChardevId, ChrEvent};
+use crate::chardev::net::exposure::is_exposed;
+use crate::chardev::net::filename::{
+    connected_filename, connection_ends, disconnected_filename, socket_address_to_string, Ends,
+};
+use crate::chardev::net::listen_connect::{self, UnixPath};
 use crate::main_loop::{ClockType, Condition, Flow, SharedFd, TimerId, Watch, WatchId};
 use crate::qapi::Error;
 use crate::sys::accept;
@@ -204,7 +204,7 @@ pub(super) fn qmp_chardev_open_socket<H: ChardevHost>(
         h.chardevs_mut().set_state(id, Box::new(state));
         return connect::qmp_chardev_open_socket_client(h, id);
     }
-    let listening = net::socket_listen(h, &config.addr, config.max_clients)?;
+    let listening = listen_connect::socket_listen(h, &config.addr, config.max_clients)?;
     state.clients = Clients::new(config.max_clients);
     state.addr = listening.addr;
     state.listener = Some(Listener {

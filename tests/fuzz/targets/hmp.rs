@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use qmonitor::chardev::memory::MemoryPeer;
+use qmonitor::chardev::MemoryPeer;
 use qmonitor::main_loop::Host;
 use qmonitor::monitor::hmp::{
     find_completion, CompletionScope, CompletionSource, HmpTable, Readline, ReadlineEvent,

@@ -188,7 +188,7 @@ fn the_steps_make_the_command() {
     assert_eq!(said, "unknown command: 'qmp-test'\n", "step 4 is missing");
 
     // Step 4.
-    let twin = added("4", "crates/machine/src/commands/hmp_cmds.rs");
+    let twin = added("4", "crates/machine/src/commands/machine.rs");
     let [pair, twin] = &twin[..] else {
         panic!("a row with its function's name, and the function: {twin:?}");
     };

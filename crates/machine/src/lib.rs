@@ -18,12 +18,11 @@ pub mod system;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use commands::hmp_log;
 use model::backends::{CONTAINER, MEMORY_REGION, SYSTEM_BUS};
 use model::board::{MachineClass, Topology};
 use model::qom::{ObjectId, Objects, PropertyInput};
 use model::runstate::{Actions, RunStates};
-use model::{block, board, migration, net, qdev};
+use model::{block, board, log, migration, net, qdev};
 
 use qmonitor::chardev::CharFrontend;
 use qmonitor::main_loop::TimerId;
@@ -82,7 +81,7 @@ pub struct Machine {
     /// What `qmp-test` was given last.
     pub test_value: Option<i64>,
     /// Where the log goes.
-    log: hmp_log::LogFile,
+    log: log::LogFile,
     /// Its network back ends.
     pub net: net::Network,
     /// How it would be moved to another host.
@@ -130,7 +129,7 @@ impl Machine {
             user_types: None,
             run: RunStates::new(options.actions, !options.stopped, options.preconfig),
             test_value: None,
-            log: hmp_log::LogFile::default(),
+            log: log::LogFile::default(),
             net: net::Network::default(),
             migration: migration::Migration::default(),
             topology: options.topology,

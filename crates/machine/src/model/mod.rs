@@ -8,6 +8,7 @@ pub mod balloon;
 pub mod block;
 pub mod board;
 pub mod cpu;
+pub(crate) mod log;
 pub mod memory;
 pub mod migration;
 pub mod net;

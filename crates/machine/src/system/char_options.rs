@@ -9,8 +9,7 @@
 use std::io::Write;
 
 use super::cli::Opt;
-use super::report::{Location, Reporter};
-use super::vl::{Failure, Pending};
+use super::report::{Failure, Location, Pending, Reporter};
 use crate::Machine;
 use qmonitor::chardev::opts::QemuOpts;
 use qmonitor::chardev::{

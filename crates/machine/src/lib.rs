@@ -16,7 +16,7 @@ pub mod schema;
 mod sys;
 pub mod system;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use model::backends::{CONTAINER, MEMORY_REGION, SYSTEM_BUS};
 use model::board::{MachineClass, Topology};
@@ -95,21 +95,21 @@ pub struct Machine {
     devices_unattached: usize,
     devices_anonymous: usize,
     /// Devices that were told to go.
-    unplug_pending: BTreeSet<ObjectId>,
+    unplug_pending: HashSet<ObjectId>,
     /// Devices that went, until clients are told.
     deletions: Vec<qdev::Deletion>,
     deletion_timer: Option<TimerId>,
     balloon: Option<ObjectId>,
     /// What disks are made of, and how fast they may be.
     pub blocks: block::Blocks,
-    io_limits: BTreeMap<ObjectId, block::IoLimits>,
+    io_limits: HashMap<ObjectId, block::IoLimits>,
     /// Whether `sync-profile` is on. There is only one thread, so it never
     /// finds anything.
     sync_profile: bool,
     /// The chardevs that objects use.
-    frontends: BTreeMap<ObjectId, CharFrontend>,
+    frontends: HashMap<ObjectId, CharFrontend>,
     /// The monitors that objects stand for.
-    monitors: BTreeMap<ObjectId, MonitorId>,
+    monitors: HashMap<ObjectId, MonitorId>,
     objects: Objects,
     root: ObjectId,
     machine_object: ObjectId,
@@ -138,15 +138,15 @@ impl Machine {
             debug_threads: options.debug_threads,
             devices_unattached: 0,
             devices_anonymous: 0,
-            unplug_pending: BTreeSet::new(),
+            unplug_pending: HashSet::new(),
             deletions: Vec::new(),
             deletion_timer: None,
             balloon: None,
             blocks: block::Blocks::default(),
-            io_limits: BTreeMap::new(),
+            io_limits: HashMap::new(),
             sync_profile: false,
-            frontends: BTreeMap::new(),
-            monitors: BTreeMap::new(),
+            frontends: HashMap::new(),
+            monitors: HashMap::new(),
             objects,
             root,
             machine_object: root,

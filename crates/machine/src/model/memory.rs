@@ -68,7 +68,7 @@ impl Machine {
     }
 
     fn ram(&self) -> Option<&Ram> {
-        self.object(self.main_memory()?)?.ram.as_ref()
+        self.payload(self.main_memory()?)
     }
 
     /// How much memory the machine has, in bytes.

@@ -90,9 +90,7 @@ fn start_thread(m: &mut Machine, id: ObjectId) -> Result<(), Error> {
     let name = m.object(id).map_or("", |o| o.name());
     let name = m.debug_threads.then(|| format!("IO {name}"));
     let thread = HostThread::start(name, Duration::ZERO)?;
-    if let Some(object) = m.object_mut(id) {
-        object.thread = Some(thread);
-    }
+    m.set_payload(id, thread);
     Ok(())
 }
 
@@ -130,10 +128,7 @@ impl Machine {
             .filter(|(_, id)| self.object(*id).is_some_and(|o| o.class().is_a("iothread")))
             .map(|(name, id)| IothreadParams {
                 id: name.to_owned(),
-                thread_id: self
-                    .object(id)
-                    .and_then(|o| o.thread.as_ref())
-                    .map_or(0, HostThread::id),
+                thread_id: self.payload(id).map_or(0, HostThread::id),
                 poll_max_ns: self.int_property(id, "poll-max-ns"),
                 poll_grow: self.int_property(id, "poll-grow"),
                 poll_shrink: self.int_property(id, "poll-shrink"),

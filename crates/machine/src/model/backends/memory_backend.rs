@@ -418,9 +418,7 @@ fn attach(m: &mut Machine, id: ObjectId, name: &str, ram: Ram) {
         false => name.to_owned(),
     };
     m.new_child(id, &format!("{name}[0]"), &MEMORY_REGION);
-    if let Some(object) = m.object_mut(id) {
-        object.ram = Some(ram);
-    }
+    m.set_payload(id, ram);
 }
 
 fn open_file(m: &mut Machine, id: ObjectId) -> Result<(), Error> {

@@ -55,7 +55,7 @@ pub(crate) static OBJECT: ObjectType = ObjectType {
     )],
     complete: None,
     can_be_deleted: None,
-    device: None,
+    class: None,
 };
 
 fn class_name(m: &Machine, id: ObjectId) -> QObject {

@@ -133,9 +133,7 @@ fn load_x509(m: &mut Machine, id: ObjectId) -> Result<(), Error> {
         ..TlsCredsX509::new(m.str_property(id, "dir"), endpoint)
     };
     let creds = creds.load()?;
-    if let Some(object) = m.object_mut(id) {
-        object.tls = Some(creds);
-    }
+    m.set_payload(id, creds);
     Ok(())
 }
 
@@ -154,11 +152,10 @@ impl Machine {
     /// `No TLS credentials with id 'x'`, `Object with id 'x' is not TLS
     /// credentials`.
     pub fn tls_creds(&self, name: &str) -> Result<TlsCreds, Error> {
-        let object = self.user_object(name).and_then(|id| self.object(id));
-        let object = object.ok_or_else(|| no_tls_credentials(name))?;
-        object
-            .tls
-            .clone()
+        let id = self.user_object(name);
+        let id = id.ok_or_else(|| no_tls_credentials(name))?;
+        self.payload(id)
+            .cloned()
             .ok_or_else(|| Error::new(format!("Object with id '{name}' is not TLS credentials")))
     }
 }

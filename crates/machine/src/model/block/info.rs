@@ -43,7 +43,7 @@ impl Machine {
             .flat_map(|container| self.children(container).map(|(_, id)| id))
             .filter(|id| self.has_drive_property(*id))
             .collect();
-        devices.sort_unstable();
+        devices.sort_unstable_by_key(|id| self.age(*id));
         devices
     }
 

@@ -228,9 +228,7 @@ impl Machine {
         let name = self.debug_threads.then(|| format!("CPU {index}/TCG"));
         let thread = HostThread::start(name, busy)?;
         self.set_realized(id);
-        if let Some(object) = self.object_mut(id) {
-            object.thread = Some(thread);
-        }
+        self.set_payload(id, thread);
         self.cpus.insert(index, id);
         Ok(())
     }
@@ -303,7 +301,7 @@ impl Machine {
     /// The processors, by number.
     pub fn cpus(&self) -> Vec<CpuInfo> {
         let info = |(&index, &id): (&usize, &ObjectId)| {
-            let thread = self.object(id)?.thread.as_ref()?;
+            let thread: &HostThread = self.payload(id)?;
             Some(CpuInfo {
                 index,
                 path: self.canonical_path(id),

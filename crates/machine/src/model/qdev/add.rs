@@ -94,7 +94,7 @@ impl Machine {
         if let Some(model) = model_of_type(driver) {
             return self.cpu_plug(model, options, policy);
         }
-        let device = class.device.ok_or_else(|| expects("pluggable"))?;
+        let device: &DeviceClass = class.class().ok_or_else(|| expects("pluggable"))?;
         let bus = self.choose_bus(device, driver, options.bus.as_deref())?;
         if hotplugged {
             self.check_hotplug(bus)?;
@@ -211,7 +211,7 @@ impl Machine {
     /// It cannot go, or was told to already.
     pub(crate) fn device_unplug(&mut self, id: ObjectId) -> Result<Unplugged, Error> {
         let class = self.object(id).map_or(&DEVICE, |o| o.class());
-        let goes_at_once = match class.device {
+        let goes_at_once = match class.class::<DeviceClass>() {
             Some(device) if device.hotpluggable => device.goes_at_once,
             None if class.is_a("cpu") => false,
             _ => {

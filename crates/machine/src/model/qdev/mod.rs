@@ -59,6 +59,20 @@ pub struct DeviceClass {
     pub realize: Option<Realize>,
 }
 
+/// A type of devices that users can add.
+const fn device(
+    name: &'static str,
+    parent: &'static ObjectType,
+    class: &'static DeviceClass,
+    properties: &'static [Property],
+) -> ObjectType {
+    ObjectType {
+        class: Some(class),
+        properties,
+        ..ObjectType::new(name, parent)
+    }
+}
+
 /// Completes a device that is to sit on a bus.
 pub type Realize = fn(&mut Machine, ObjectId, ObjectId) -> Result<(), Error>;
 

@@ -11,10 +11,11 @@
 //! └─ objects             container: what object-add made
 //! ```
 //!
-//! An object has a type ([`ObjectType`], a static table), cells for those
-//! properties that were set, links to other objects, and children. It is
-//! named by an [`ObjectId`], which is never used twice, so an id kept by
-//! somebody finds nothing once its object is gone.
+//! An object has a type ([`ObjectType`], a static table), cells for the
+//! properties that were set, links to other objects, and children. What else an
+//! object holds (memory, a thread, credentials) is its *payload*, of which this
+//! room knows only that it exists. An object is named by an [`ObjectId`], which is
+//! never used twice: once the object is gone, the id finds nothing.
 //!
 //! Character devices belong to the monitor library, not to the machine, and
 //! come and go without the machine being asked. They are not copied into the
@@ -34,6 +35,7 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
+use std::any::Any;
 use std::collections::BTreeMap;
 
 pub use input::PropertyInput;
@@ -47,15 +49,13 @@ pub use walk::{
     qom_list_properties, qom_list_types, ChardevNode, Node, PropertyListing, TypeListing,
 };
 
-use crate::model::memory::Ram;
-use crate::model::thread::HostThread;
 use crate::Machine;
-use qmonitor::chardev::TlsCreds;
 use qmonitor::qapi::QObject;
+use qmonitor::slots::{Key, Slots};
 
-/// Number of an object; never used twice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ObjectId(u64);
+/// Names an object; never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ObjectId(Key);
 
 /// An object (QEMU's `Object`).
 pub struct Object {
@@ -69,26 +69,17 @@ pub struct Object {
     links: BTreeMap<&'static str, ObjectId>,
     /// Whether it was made completely; some properties are fixed from then on.
     pub(crate) complete: bool,
-    /// The memory, if that is what the object is for.
-    pub(crate) ram: Option<Ram>,
-    /// The thread of the host, if the object has one.
-    pub(crate) thread: Option<HostThread>,
-    /// The credentials, if that is what the object is for.
-    pub(crate) tls: Option<TlsCreds>,
+    /// What the object holds beyond its properties.
+    payload: Option<Box<dyn Any>>,
 }
 
-/// All objects, by number.
+/// All objects.
 #[derive(Default)]
-pub struct Objects {
-    map: BTreeMap<ObjectId, Object>,
-    last: u64,
-}
+pub struct Objects(Slots<Object>);
 
 impl Objects {
     pub(crate) fn make(&mut self, class: &'static ObjectType) -> ObjectId {
-        self.last += 1;
-        let id = ObjectId(self.last);
-        let object = Object {
+        ObjectId(self.0.insert(Object {
             class,
             name: String::new(),
             parent: None,
@@ -96,23 +87,36 @@ impl Objects {
             cells: BTreeMap::new(),
             links: BTreeMap::new(),
             complete: false,
-            ram: None,
-            thread: None,
-            tls: None,
-        };
-        self.map.insert(id, object);
-        id
+            payload: None,
+        }))
     }
 }
 
 impl Machine {
-    /// The object with this number, if it still exists.
+    /// The object with this id, if it still exists.
     pub fn object(&self, id: ObjectId) -> Option<&Object> {
-        self.objects.map.get(&id)
+        self.objects.0.get(id.0)
     }
 
     pub(crate) fn object_mut(&mut self, id: ObjectId) -> Option<&mut Object> {
-        self.objects.map.get_mut(&id)
+        self.objects.0.get_mut(id.0)
+    }
+
+    /// The later of two objects has the higher number.
+    pub(crate) fn age(&self, id: ObjectId) -> u64 {
+        self.objects.0.get_numbered(id.0).map_or(0, |(n, _)| n)
+    }
+
+    /// What the object holds, if that is a `T`.
+    pub(crate) fn payload<T: Any>(&self, id: ObjectId) -> Option<&T> {
+        self.object(id)?.payload.as_ref()?.downcast_ref()
+    }
+
+    /// Has the object hold something until it is dropped.
+    pub(crate) fn set_payload(&mut self, id: ObjectId, payload: impl Any) {
+        if let Some(object) = self.object_mut(id) {
+            object.payload = Some(Box::new(payload));
+        }
     }
 
     /// Makes an object outside of the tree (`object_new`).
@@ -160,7 +164,7 @@ impl Machine {
     /// Takes an object and all below it out of the tree and drops them
     /// (`object_unparent`). Links that led there lead nowhere afterwards.
     pub(crate) fn unparent(&mut self, id: ObjectId) {
-        let Some(object) = self.objects.map.remove(&id) else {
+        let Some(object) = self.objects.0.remove(id.0) else {
             return;
         };
         if let Some(parent) = object.parent.and_then(|p| self.object_mut(p)) {

@@ -7,8 +7,8 @@
 //! or change them.
 
 use super::{Machine, ObjectId, PropertyInput};
-use crate::model::qdev::DeviceClass;
 use qmonitor::qapi::{Error, QObject};
+use std::any::Any;
 
 /// Sets a property: reads the input, checks it, and stores it (`set` of
 /// QEMU's `ObjectProperty`).
@@ -95,8 +95,9 @@ pub struct ObjectType {
     /// Whether `object-del` may delete such an object now
     /// (`UserCreatableClass::can_be_deleted`).
     pub can_be_deleted: Option<fn(&Machine, ObjectId) -> bool>,
-    /// What makes it a type of devices that users can add.
-    pub device: Option<&'static DeviceClass>,
+    /// What a room above knows of the type, such as that it is one of devices
+    /// (what QEMU derives from `ObjectClass`).
+    pub class: Option<&'static (dyn Any + Send + Sync)>,
 }
 
 impl ObjectType {
@@ -110,7 +111,7 @@ impl ObjectType {
             properties: &[],
             complete: None,
             can_be_deleted: None,
-            device: None,
+            class: None,
         }
     }
 
@@ -127,20 +128,6 @@ impl ObjectType {
         }
     }
 
-    /// A type of devices that users can add.
-    pub const fn new_device(
-        name: &'static str,
-        parent: &'static ObjectType,
-        device: &'static DeviceClass,
-        properties: &'static [Property],
-    ) -> Self {
-        ObjectType {
-            device: Some(device),
-            properties,
-            ..Self::new(name, parent)
-        }
-    }
-
     /// A type of which `object-add` makes objects.
     pub const fn new_user_creatable(
         name: &'static str,
@@ -152,6 +139,11 @@ impl ObjectType {
             properties,
             ..Self::new(name, parent)
         }
+    }
+
+    /// What a room above knows of the type, if that is a `T`.
+    pub fn class<T: Any>(&self) -> Option<&'static T> {
+        self.class?.downcast_ref()
     }
 
     /// The type itself, its parent, and so on up to `object`.

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::{never, OBJECT};
-use crate::model::qom::{Getter, ObjectId, ObjectType, Property, PropertyInput};
+use crate::model::qom::{Getter, ObjectId, ObjectType, Property, Set};
 use crate::model::thread::HostThread;
 use crate::Machine;
 use qmonitor::monitor::hash_order::hash_order;
@@ -45,36 +45,32 @@ static MAIN_LOOP: ObjectType = ObjectType {
     ..ObjectType::new_user_creatable("main-loop", &EVENT_LOOP_BASE, &[])
 };
 
-fn set_param(
-    m: &mut Machine,
-    id: ObjectId,
-    property: &'static Property,
-    input: &PropertyInput,
-) -> Result<(), Error> {
-    let value = input.int()?;
+fn read_param(set: &Set<'_>) -> Result<i64, Error> {
+    let value = set.input.int()?;
     if value < 0 {
         return Err(Error::new(format!(
             "{} value must be in range [0, {}]",
-            property.name,
+            set.property.name,
             i64::MAX
         )));
     }
-    m.store(id, property, value);
-    Ok(())
+    Ok(value)
+}
+
+fn set_param(set: Set<'_>) -> Result<(), Error> {
+    let value = read_param(&set)?;
+    set.store(value)
 }
 
 /// The value stays even if it does not go with the other one, as in QEMU.
-fn set_pool(
-    m: &mut Machine,
-    id: ObjectId,
-    property: &'static Property,
-    input: &PropertyInput,
-) -> Result<(), Error> {
-    set_param(m, id, property, input)?;
-    match m.is_complete(id) {
-        true => check_thread_pool(m, id),
-        false => Ok(()),
+fn set_pool(set: Set<'_>) -> Result<(), Error> {
+    let value = read_param(&set)?;
+    let (machine, id) = (set.machine, set.id);
+    machine.store(id, set.property, value);
+    if machine.is_complete(id) {
+        return check_thread_pool(machine, id);
     }
+    Ok(())
 }
 
 fn check_thread_pool(m: &mut Machine, id: ObjectId) -> Result<(), Error> {

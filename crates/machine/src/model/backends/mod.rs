@@ -59,7 +59,7 @@ pub(crate) static OBJECT: ObjectType = ObjectType {
 };
 
 fn class_name(m: &Machine, id: ObjectId) -> QObject {
-    m.object(id).map_or("", |o| o.class().name).into()
+    m.class_name(id).into()
 }
 
 /// All types, in no particular order.
@@ -159,9 +159,7 @@ impl Machine {
         for complete in class.ancestry().filter_map(|t| t.complete) {
             complete(self, id)?;
         }
-        if let Some(object) = self.object_mut(id) {
-            object.complete = true;
-        }
+        self.set_complete(id);
         Ok(())
     }
 
@@ -202,11 +200,6 @@ impl Machine {
         }
         self.unparent(id);
         Ok(())
-    }
-
-    /// Whether the object is complete.
-    fn is_complete(&self, id: ObjectId) -> bool {
-        self.object(id).is_some_and(|o| o.complete)
     }
 }
 

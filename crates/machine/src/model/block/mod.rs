@@ -14,7 +14,7 @@ use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 
-use crate::model::qom::{ObjectId, Property, PropertyInput};
+use crate::model::qom::Set;
 use crate::schema::{
     BlockdevCacheOptions, BlockdevDetectZeroesOptions, BlockdevDriver, BlockdevOptions,
     BlockdevOptionsBranch, BlockdevRef,
@@ -288,14 +288,10 @@ fn not_found(device: &str, node: &str) -> Error {
 }
 
 /// Sets a device's drive: the name of a node that nobody else uses.
-pub(crate) fn set_drive(
-    m: &mut Machine,
-    id: ObjectId,
-    property: &'static Property,
-    input: &PropertyInput,
-) -> Result<(), Error> {
-    let name = input.string()?;
-    let class = m.object(id).map_or("device", |o| o.class().name);
+pub(crate) fn set_drive(set: Set<'_>) -> Result<(), Error> {
+    let name = set.input.string()?;
+    let (m, id) = (&*set.machine, set.id);
+    let class = set.class_name();
     if m.is_realized(id) {
         return Err(Error::new(format!(
             "Property '{class}.drive' cannot be changed any more"
@@ -316,8 +312,7 @@ pub(crate) fn set_drive(
              device '{own}' (uses node '{name}' as 'root' child)."
         )));
     }
-    m.store(id, property, name);
-    Ok(())
+    set.store(name)
 }
 
 impl Machine {

@@ -8,7 +8,7 @@
 //! Features that only the architectural MSRs tell (`rdctl-no` and the like) are
 //! left out: they describe flaws that an emulated processor does not have.
 
-use crate::model::qdev::set_unless_realized;
+use crate::model::qdev::property;
 use crate::model::qom::{Getter, Property};
 
 /// A feature that cannot be had.
@@ -29,10 +29,6 @@ impl MissingFeature {
             self.register, self.name, self.bit
         )
     }
-}
-
-const fn property(name: &'static str, type_name: &'static str, default: Getter) -> Property {
-    Property::new(name, type_name, default, Some(set_unless_realized))
 }
 
 const fn feature(name: &'static str) -> Property {

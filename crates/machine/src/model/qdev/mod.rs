@@ -30,8 +30,8 @@ mod tests;
 
 use crate::model::backends::{find_type, OBJECT};
 use crate::model::qom::{
-    device_not_found, qom_list_properties, Getter, ObjectId, ObjectType, Property, PropertyInput,
-    PropertyListing,
+    device_not_found, qom_list_properties, Getter, ObjectId, ObjectType, Property, PropertyListing,
+    Set,
 };
 use crate::Machine;
 use qmonitor::qapi::{Error, QObject};
@@ -144,26 +144,23 @@ impl Machine {
     /// Marks a device as complete.
     pub(crate) fn set_realized(&mut self, id: ObjectId) {
         self.store_by_name(id, "realized", true);
+        self.set_complete(id);
     }
 }
 
 /// A property that users set before the device is realized, and its default.
-const fn property(name: &'static str, type_name: &'static str, default: Getter) -> Property {
-    Property::new(name, type_name, default, Some(set_unless_realized))
+pub(crate) const fn property(
+    name: &'static str,
+    type_name: &'static str,
+    default: Getter,
+) -> Property {
+    Property::new(name, type_name, default, Some(set_typed)).frozen(after_realize)
 }
 
-/// Sets a property of a device, the value being of the property's own type,
-/// unless it is too late (`qdev_prop_set`).
-pub(crate) fn set_unless_realized(
-    m: &mut Machine,
-    id: ObjectId,
-    property: &'static Property,
-    input: &PropertyInput,
-) -> Result<(), Error> {
-    if m.is_realized(id) {
-        return Err(after_realize(m, id, property.name));
-    }
-    let value: QObject = match property.type_name {
+/// Puts a value of the property's own type into the cell (`qdev_prop_set`).
+fn set_typed(set: Set<'_>) -> Result<(), Error> {
+    let input = set.input;
+    let value: QObject = match set.property.type_name {
         "bool" => input.boolean()?.into(),
         "int" | "int32" => input.int()?.into(),
         "uint16" | "uint32" => input.uint32()?.into(),
@@ -171,18 +168,17 @@ pub(crate) fn set_unless_realized(
         "size" => input.size()?.into(),
         _ => input.string()?.into(),
     };
-    m.store(id, property, value);
-    Ok(())
+    set.store(value)
 }
 
-fn after_realize(m: &Machine, id: ObjectId, property: &str) -> Error {
-    let class = m.object(id).map_or("device", |o| o.class().name);
+fn after_realize(m: &Machine, id: ObjectId, property: &Property) -> Error {
+    let (name, class) = (property.name, m.class_name(id));
     let device = match m.device_id(id) {
         Some(id) => format!("device '{id}'"),
         None => "anonymous device".to_owned(),
     };
     Error::new(format!(
-        "Attempt to set property '{property}' on {device} (type '{class}') after it was realized"
+        "Attempt to set property '{name}' on {device} (type '{class}') after it was realized"
     ))
 }
 

@@ -42,8 +42,8 @@ pub use input::PropertyInput;
 pub(crate) use path::device_not_found;
 pub use path::Resolution;
 pub use types::{
-    check_incomplete, set_bool, set_link, set_str, set_uint32, set_value, Complete, Getter,
-    ObjectType, Property, Setter,
+    no_longer_set, set_bool, set_int, set_link, set_size, set_str, set_uint64, set_value, Complete,
+    Getter, ObjectType, Property, Set, Setter,
 };
 pub use walk::{
     qom_list_properties, qom_list_types, ChardevNode, Node, PropertyListing, TypeListing,
@@ -68,7 +68,7 @@ pub struct Object {
     cells: BTreeMap<&'static str, QObject>,
     links: BTreeMap<&'static str, ObjectId>,
     /// Whether it was made completely; some properties are fixed from then on.
-    pub(crate) complete: bool,
+    complete: bool,
     /// What the object holds beyond its properties.
     payload: Option<Box<dyn Any>>,
 }
@@ -117,6 +117,23 @@ impl Machine {
         if let Some(object) = self.object_mut(id) {
             object.payload = Some(Box::new(payload));
         }
+    }
+
+    /// Whether the object was made completely.
+    pub(crate) fn is_complete(&self, id: ObjectId) -> bool {
+        self.object(id).is_some_and(|o| o.complete)
+    }
+
+    /// From now on frozen properties of the object cannot be set.
+    pub(crate) fn set_complete(&mut self, id: ObjectId) {
+        if let Some(object) = self.object_mut(id) {
+            object.complete = true;
+        }
+    }
+
+    /// The name of the object's type; empty if it is gone.
+    pub(crate) fn class_name(&self, id: ObjectId) -> &'static str {
+        self.object(id).map_or("", |o| o.class.name)
     }
 
     /// Makes an object outside of the tree (`object_new`).

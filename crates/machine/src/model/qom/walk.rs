@@ -1,7 +1,7 @@
 //! What the `qom-*` commands do, on objects and on chardevs alike.
 
 use super::path::device_not_found;
-use super::{Machine, ObjectId, ObjectType, PropertyInput, Resolution};
+use super::{Machine, ObjectId, ObjectType, PropertyInput, Resolution, Set};
 use crate::model::backends;
 use qmonitor::monitor::hash_order::hash_order;
 use qmonitor::qapi::{Error, ErrorClass, QObject};
@@ -223,7 +223,13 @@ impl Machine {
         input: &PropertyInput,
     ) -> Option<Result<(), Error>> {
         let property = self.object(id)?.class.property(name)?;
-        property.set.map(|set| set(self, id, property, input))
+        let set = Set {
+            machine: self,
+            id,
+            property,
+            input,
+        };
+        Some(set.run(property.set?))
     }
 
     fn node_property(&self, node: Node, name: &str, chardevs: &[ChardevNode]) -> Option<QObject> {

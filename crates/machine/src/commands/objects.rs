@@ -13,7 +13,7 @@ use qmonitor::monitor::hmp::ArgKind::*;
 use qmonitor::monitor::hmp::{CompletionKind, HmpArg, HmpArgs, HmpPair, HmpRow};
 use qmonitor::monitor::{monitor_remove, MonitorId};
 use qmonitor::qapi::visit::{to_qobject, InputVisitor, QapiType};
-use qmonitor::qapi::{Error, ErrorClass, QDict, QObject};
+use qmonitor::qapi::{Error, ErrorClass, QObject};
 use qmonitor::Runtime;
 
 pub(super) fn object_add(rt: &mut Runtime<Machine>, options: &ObjectOptions) -> Result<(), Error> {
@@ -122,18 +122,11 @@ pub fn object_from_text(rt: &mut Runtime<Machine>, text: &str) -> Result<(), Err
 /// As [`object_from_text`]; an id in use is reported in other words.
 pub fn object_from_cli(rt: &mut Runtime<Machine>, text: &str) -> Result<(), Error> {
     let options = parse(rt, text)?;
-    let QObject::Dict(dict) = to_qobject(&options) else {
-        return Ok(());
-    };
-    let id = id_of(&dict);
+    let id = &options.id;
     if rt.state.user_object(id).is_some() {
         return Err(Error::new(format!("Duplicate ID '{id}' for object")));
     }
     object_add(rt, &options)
-}
-
-fn id_of(options: &QDict) -> &str {
-    options.get_str("id").unwrap_or_default()
 }
 
 /// The HMP commands.

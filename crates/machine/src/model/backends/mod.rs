@@ -34,6 +34,7 @@ mod tests;
 use crate::model::qom::{Getter, ObjectId, ObjectType, Property, PropertyInput};
 use crate::model::{board, cpu, qdev};
 use crate::Machine;
+use qmonitor::chardev::opts::id_wellformed;
 use qmonitor::qapi::{CompatPolicy, Error, QDict, QObject};
 
 pub use iothread::IothreadParams;
@@ -96,14 +97,6 @@ pub fn user_creatable_types() -> Vec<&'static str> {
     let mut names: Vec<_> = creatable.map(|t| t.name).collect();
     names.sort_unstable();
     names
-}
-
-/// Whether a name may be an id: a letter, then letters, digits, `-`, `.`, `_`
-/// (`id_wellformed`).
-pub fn id_wellformed(id: &str) -> bool {
-    let mut bytes = id.bytes();
-    bytes.next().is_some_and(|b| b.is_ascii_alphabetic())
-        && bytes.all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
 }
 
 impl Machine {

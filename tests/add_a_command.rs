@@ -172,10 +172,8 @@ fn the_steps_make_the_command() {
     assert_eq!(errors.count(), 1, "{said}");
 
     // Step 2, and step 3 works.
-    let fields = added("2", "crates/machine/src/lib.rs");
-    let [state, init] = &fields[..] else {
-        panic!("a field and its value: {fields:?}");
-    };
+    let state = &added("2", "crates/machine/src/model/machine.rs").concat();
+    let init = &added("2", "crates/machine/src/model/options.rs").concat();
     let command = added("2", "crates/machine/src/commands/machine.rs").concat();
     package.write("src/main.rs", &program(state, init, &command, "", ""));
     package.build().unwrap_or_else(|e| panic!("{e}"));

@@ -1,7 +1,7 @@
 //! What the arguments of HMP commands are completed to.
 
 use super::{log, qom};
-use crate::model::backends::user_creatable_types;
+use crate::model::types::user_creatable_types;
 use crate::schema::{NetClientDriver, QKeyCode, WatchdogAction};
 use crate::Machine;
 use qmonitor::monitor::hmp::{Completion, CompletionKind};

@@ -2,8 +2,8 @@
 //! person, all by way of `ObjectOptions`; and lending them chardevs.
 
 use super::hmp::Cx;
-use crate::model::backends::{find_type, user_creatable_types};
 use crate::model::qom::ObjectId;
+use crate::model::types::{find_type, user_creatable_types};
 use crate::schema::{ObjectOptions, ObjectType, QomCommands};
 use crate::Machine;
 use qmonitor::chardev::{

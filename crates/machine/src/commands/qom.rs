@@ -2,10 +2,8 @@
 
 use super::hmp::Cx;
 use super::objects;
-use crate::model::backends::find_type;
-use crate::model::qom::{
-    qom_list_properties, qom_list_types, ChardevNode, PropertyInput, PropertyListing,
-};
+use crate::model::qom::{ChardevNode, PropertyInput, PropertyListing};
+use crate::model::types::{find_type, qom_list_properties, qom_list_types};
 use crate::schema::{
     FdSocketAddress, InetSocketAddress, ObjectOptions, ObjectPropertyInfo, ObjectTypeInfo,
     QomCommands, SocketAddress, UnixSocketAddress, VsockSocketAddress,

@@ -5,7 +5,7 @@
 
 use super::qdev::property;
 use super::qom::{set_link, Getter, ObjectId, Property, Set};
-use crate::Machine;
+use crate::model::Machine;
 use qmonitor::qapi::{Error, ErrorClass, QDict, QObject};
 
 const fn flag(name: &'static str, default: bool) -> Property {

@@ -16,7 +16,7 @@ use super::host;
 use super::readconfig::{qemu_config_foreach, Group};
 use super::report::{Failure, Location, Pending, Reporter};
 use super::settings::{Settings, OPTION_GROUPS};
-use crate::model::backends::user_creatable_types;
+use crate::model::types::user_creatable_types;
 use crate::{Machine, MachineOptions};
 use qmonitor::chardev;
 use qmonitor::chardev::opts::QemuOpts;

@@ -1,12 +1,11 @@
 //! Small objects of the host: `thread-context`, `can-bus`,
 //! `cryptodev-backend`, and what other types need to have a parent.
 
-use super::{never, OBJECT};
-use crate::model::qom::{Getter, ObjectId, ObjectType, Property, Set};
-use crate::Machine;
+use crate::model::qom::{never, Getter, ObjectId, ObjectType, Property, Set, OBJECT};
+use crate::model::Machine;
 use qmonitor::qapi::{Error, QObject};
 
-pub(super) static TYPES: &[&ObjectType] = &[
+pub(crate) static TYPES: &[&ObjectType] = &[
     &THREAD_CONTEXT,
     &CAN_BUS,
     &CRYPTODEV_BACKEND,

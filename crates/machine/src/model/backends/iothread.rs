@@ -4,14 +4,13 @@
 
 use std::time::Duration;
 
-use super::{never, OBJECT};
-use crate::model::qom::{Getter, ObjectId, ObjectType, Property, Set};
+use crate::model::qom::{never, Getter, ObjectId, ObjectType, Property, Set, OBJECT};
 use crate::model::thread::HostThread;
-use crate::Machine;
+use crate::model::Machine;
 use qmonitor::monitor::hash_order::hash_order;
 use qmonitor::qapi::Error;
 
-pub(super) static TYPES: &[&ObjectType] = &[&EVENT_LOOP_BASE, &IOTHREAD, &MAIN_LOOP];
+pub(crate) static TYPES: &[&ObjectType] = &[&EVENT_LOOP_BASE, &IOTHREAD, &MAIN_LOOP];
 
 static EVENT_LOOP_BASE: ObjectType = ObjectType {
     complete: Some(check_thread_pool),

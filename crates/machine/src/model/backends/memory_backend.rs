@@ -6,16 +6,17 @@
 use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
 
-use super::{MEMORY_REGION, OBJECT};
+use super::MEMORY_REGION;
 use crate::model::memory::Ram;
 use crate::model::qom::{
     set_bool, set_link, set_size, set_str, set_value, Getter, ObjectId, ObjectType, Property, Set,
+    OBJECT,
 };
+use crate::model::Machine;
 use crate::schema::{HostMemPolicy, OnOffAuto};
-use crate::Machine;
 use qmonitor::qapi::{Error, QNum, QObject};
 
-pub(super) static TYPES: &[&ObjectType] = &[
+pub(crate) static TYPES: &[&ObjectType] = &[
     &MEMORY_BACKEND,
     &MEMORY_BACKEND_RAM,
     &MEMORY_BACKEND_FILE,

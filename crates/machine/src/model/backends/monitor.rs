@@ -5,19 +5,18 @@
 //! are fixed once it is made. The monitor itself belongs to the monitor
 //! library; whoever completes the object starts it (`commands::objects`).
 
-use super::OBJECT;
 use crate::model::qom::{
     no_longer_set, set_bool, set_size, set_str, set_uint64, set_value, Getter, ObjectId,
-    ObjectType, Property, Setter,
+    ObjectType, Property, Setter, OBJECT,
 };
+use crate::model::Machine;
 use crate::schema::MonitorCloseAction;
-use crate::Machine;
 use qmonitor::monitor::{MonitorMode, MonitorOptions, MonitorReadline};
 use qmonitor::qapi::json::JsonLimits;
 use qmonitor::qapi::visit::{InputVisitor, QapiType};
 use qmonitor::qapi::{CompatPolicy, Error, QDict, QObject};
 
-pub(super) static TYPES: &[&ObjectType] = &[&MONITOR, &MONITOR_QMP, &MONITOR_HMP];
+pub(crate) static TYPES: &[&ObjectType] = &[&MONITOR, &MONITOR_QMP, &MONITOR_HMP];
 
 const fn property(
     name: &'static str,

@@ -7,7 +7,7 @@ use super::system::{flag, text, MACHINE};
 use crate::model::qom::{set_size, set_str, set_value, Getter, ObjectType, Property, Setter};
 use crate::schema::OnOffAuto;
 
-pub(super) static TYPES: &[&ObjectType] = &[&X86_MACHINE, &GENERIC_PC_MACHINE];
+pub(crate) static TYPES: &[&ObjectType] = &[&X86_MACHINE, &GENERIC_PC_MACHINE];
 
 static X86_MACHINE: ObjectType = ObjectType::new_abstract(
     "x86-machine",

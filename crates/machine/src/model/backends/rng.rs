@@ -1,11 +1,10 @@
 //! Sources of random numbers: `rng-builtin`, `rng-random`, `rng-egd`.
 
-use super::OBJECT;
-use crate::model::qom::{no_longer_set, set_str, Getter, ObjectId, ObjectType, Property};
-use crate::Machine;
+use crate::model::qom::{no_longer_set, set_str, Getter, ObjectId, ObjectType, Property, OBJECT};
+use crate::model::Machine;
 use qmonitor::qapi::{Error, QObject};
 
-pub(super) static TYPES: &[&ObjectType] = &[&RNG_BACKEND, &RNG_BUILTIN, &RNG_RANDOM, &RNG_EGD];
+pub(crate) static TYPES: &[&ObjectType] = &[&RNG_BACKEND, &RNG_BUILTIN, &RNG_RANDOM, &RNG_EGD];
 
 static RNG_BACKEND: ObjectType = ObjectType::new_abstract(
     "rng-backend",

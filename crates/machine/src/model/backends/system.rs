@@ -1,15 +1,13 @@
 //! What is in the tree from the start: containers, the machine object, memory
 //! regions, the main bus, and the types of chardevs.
 
-use super::OBJECT;
 use crate::model::qom::{
-    set_bool, set_int, set_link, set_str, Getter, ObjectId, ObjectType, Property,
+    set_bool, set_int, set_link, set_str, Getter, ObjectId, ObjectType, Property, OBJECT,
 };
-use crate::Machine;
+use crate::model::Machine;
 use qmonitor::qapi::{QDict, QObject};
 
-pub(super) static TYPES: &[&ObjectType] = &[
-    &OBJECT,
+pub(crate) static TYPES: &[&ObjectType] = &[
     &CONTAINER,
     &MACHINE,
     &MEMORY_REGION,

@@ -4,14 +4,13 @@
 //! are kept and checked. They can be given together (`limits`) or, until the
 //! object is complete, one by one (`x-iops-total` and so on).
 
-use super::OBJECT;
-use crate::model::qom::{Getter, ObjectId, ObjectType, Property, Set};
+use crate::model::qom::{Getter, ObjectId, ObjectType, Property, Set, OBJECT};
+use crate::model::Machine;
 use crate::schema::ThrottleLimits;
-use crate::Machine;
 use qmonitor::qapi::visit::to_qobject;
 use qmonitor::qapi::{Error, QDict, QNum, QObject};
 
-pub(super) static TYPES: &[&ObjectType] = &[&THROTTLE_GROUP];
+pub(crate) static TYPES: &[&ObjectType] = &[&THROTTLE_GROUP];
 
 static THROTTLE_GROUP: ObjectType = ObjectType {
     complete: Some(check),

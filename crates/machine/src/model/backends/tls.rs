@@ -4,16 +4,16 @@
 //! Pre-shared keys and anonymous connections are not spoken here, so their
 //! types are refused: nobody shall find out only from a handshake that fails.
 
-use super::OBJECT;
 use crate::model::qom::{
     no_longer_set, set_bool, set_str, set_value, Getter, ObjectId, ObjectType, Property, Setter,
+    OBJECT,
 };
+use crate::model::Machine;
 use crate::schema::QCryptoTLSCredsEndpoint;
-use crate::Machine;
 use qmonitor::chardev::{no_tls_credentials, TlsCreds, TlsCredsX509, TlsEndpoint};
 use qmonitor::qapi::Error;
 
-pub(super) static TYPES: &[&ObjectType] = &[
+pub(crate) static TYPES: &[&ObjectType] = &[
     &TLS_CREDS,
     &TLS_CREDS_ANON,
     &TLS_CREDS_PSK,

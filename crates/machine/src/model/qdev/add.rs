@@ -1,10 +1,10 @@
 //! Making devices, and taking them away.
 
 use super::{bus, DeviceClass, DEVICE};
-use crate::model::backends::find_type;
 use crate::model::cpu::models::model_of_type;
 use crate::model::qom::{ObjectId, PropertyInput};
-use crate::Machine;
+use crate::model::types::find_type;
+use crate::model::Machine;
 use qmonitor::qapi::{CompatPolicy, Error, QDict, QObject};
 
 /// What `device_add` and `-device` ask for.
@@ -24,14 +24,6 @@ pub(crate) enum Unplugged {
     Gone(String),
     /// The system in the machine is asked first.
     Asked,
-}
-
-/// A device that is gone and that clients have not been told of yet.
-pub(crate) struct Deletion {
-    /// Its id.
-    pub(crate) name: Option<String>,
-    /// Where it was.
-    pub(crate) path: String,
 }
 
 impl DeviceOptions {

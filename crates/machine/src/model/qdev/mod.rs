@@ -20,23 +20,19 @@
 //! would ask them to.
 
 mod add;
-mod board;
-mod bus;
-mod pci;
-mod types;
+pub(super) mod board;
+pub(super) mod bus;
+pub(super) mod pci;
+pub(super) mod types;
 
 #[cfg(test)]
 mod tests;
 
-use crate::model::backends::{find_type, OBJECT};
-use crate::model::qom::{
-    device_not_found, qom_list_properties, Getter, ObjectId, ObjectType, Property, PropertyListing,
-    Set,
-};
-use crate::Machine;
+use crate::model::qom::{Getter, ObjectId, ObjectType, Property, Set, OBJECT};
+use crate::model::Machine;
 use qmonitor::qapi::{Error, QObject};
 
-pub(crate) use add::{Deletion, DeviceOptions, Unplugged};
+pub(crate) use add::{DeviceOptions, Unplugged};
 pub(crate) use pci::PCI_DEVICE;
 
 /// What a type of devices is (QEMU's `DeviceClass` and what is derived from it).
@@ -91,12 +87,7 @@ impl DeviceClass {
     }
 }
 
-pub(crate) fn types() -> impl Iterator<Item = &'static ObjectType> {
-    let groups = [TYPES, bus::TYPES, pci::TYPES, types::TYPES, board::TYPES];
-    groups.into_iter().flatten().copied()
-}
-
-static TYPES: &[&ObjectType] = &[&DEVICE];
+pub(crate) static TYPES: &[&ObjectType] = &[&DEVICE];
 
 /// What all types of devices are derived from.
 pub(crate) static DEVICE: ObjectType = ObjectType::new_abstract(
@@ -180,22 +171,4 @@ fn after_realize(m: &Machine, id: ObjectId, property: &Property) -> Error {
     Error::new(format!(
         "Attempt to set property '{name}' on {device} (type '{class}') after it was realized"
     ))
-}
-
-/// Lists the properties that can be set on new devices of a type
-/// (`qmp_device_list_properties`): not those that all devices have.
-///
-/// # Errors
-///
-/// There is no such type, or it is none of devices.
-pub(crate) fn device_list_properties(typename: &str) -> Result<Vec<PropertyListing>, Error> {
-    let class = find_type(typename).ok_or_else(|| device_not_found(typename))?;
-    if class.is_abstract || !class.is_a(DEVICE.name) {
-        return Err(Error::new(
-            "Parameter 'typename' expects a non-abstract device type",
-        ));
-    }
-    let mut list = qom_list_properties(typename)?;
-    list.retain(|p| DEVICE.property(&p.name).is_none());
-    Ok(list)
 }

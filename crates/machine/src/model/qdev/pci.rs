@@ -2,10 +2,10 @@
 
 use super::{after_realize, property, DEVICE};
 use crate::model::qom::{Getter, ObjectId, ObjectType, Property, Set};
-use crate::Machine;
+use crate::model::Machine;
 use qmonitor::qapi::{Error, QObject};
 
-pub(super) static TYPES: &[&ObjectType] = &[&PCI_DEVICE, &VIRTIO_PCI];
+pub(crate) static TYPES: &[&ObjectType] = &[&PCI_DEVICE, &VIRTIO_PCI];
 
 /// What all devices on PCI are derived from.
 pub(crate) static PCI_DEVICE: ObjectType = ObjectType::new_abstract(

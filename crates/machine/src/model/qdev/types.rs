@@ -7,12 +7,12 @@ use super::pci::VIRTIO_PCI;
 use super::{device, property, DeviceClass, DEVICE, PCI_DEVICE};
 use crate::model::block::set_drive;
 use crate::model::qom::{set_link, Getter, ObjectId, ObjectType, Property};
-use crate::Machine;
+use crate::model::Machine;
 use qmonitor::qapi::Error;
 
 use Getter::{Bool, Int, Str};
 
-pub(super) static TYPES: &[&ObjectType] = &[
+pub(crate) static TYPES: &[&ObjectType] = &[
     &VIRTIO_DEVICE,
     &VIRTIO_BLK_DEVICE,
     &VIRTIO_SCSI_DEVICE,

@@ -40,16 +40,15 @@ use std::collections::BTreeMap;
 
 pub use input::PropertyInput;
 pub(crate) use path::device_not_found;
-pub use path::Resolution;
+pub use path::{ChardevNode, Node, Resolution};
+pub(crate) use types::{never, OBJECT};
 pub use types::{
     no_longer_set, set_bool, set_int, set_link, set_size, set_str, set_uint64, set_value, Complete,
     Getter, ObjectType, Property, Set, Setter,
 };
-pub use walk::{
-    qom_list_properties, qom_list_types, ChardevNode, Node, PropertyListing, TypeListing,
-};
+pub use walk::{PropertyListing, TypeListing};
 
-use crate::Machine;
+use crate::model::Machine;
 use qmonitor::qapi::QObject;
 use qmonitor::slots::{Key, Slots};
 

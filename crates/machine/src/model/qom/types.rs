@@ -209,6 +209,32 @@ impl ObjectType {
     }
 }
 
+/// What all types are derived from.
+pub(crate) static OBJECT: ObjectType = ObjectType {
+    name: "object",
+    parent: None,
+    is_abstract: true,
+    user_creatable: false,
+    properties: &[Property::new(
+        "type",
+        "string",
+        Getter::With(class_name),
+        None,
+    )],
+    complete: None,
+    can_be_deleted: None,
+    class: None,
+};
+
+fn class_name(m: &Machine, id: ObjectId) -> QObject {
+    m.class_name(id).into()
+}
+
+/// For `can_be_deleted`: something always needs the object.
+pub(crate) fn never(_: &Machine, _: ObjectId) -> bool {
+    false
+}
+
 impl Set<'_> {
     /// Has the property's setter do it, unless the property is frozen.
     pub(super) fn run(self, setter: Setter) -> Result<(), Error> {

@@ -11,9 +11,9 @@ use crate::qapi::Error;
 
 /// The descriptor that came last over the current monitor, as far as its
 /// requests have been carried out.
-fn take_msgfd<S: 'static>(rt: &mut Runtime<S>) -> Result<OwnedFd, Error> {
+fn take_msgfd<S>(rt: &mut Runtime<S>) -> Result<OwnedFd, Error> {
     let fd = match rt.current_qmp() {
-        Some(qmp) => qmp.msgfd.take(),
+        Some(qmp) => qmp.session.take_fd(),
         None => {
             let fe = rt.current_monitor().map(|m| m.fe);
             fe.and_then(|fe| qemu_chr_fe_get_msgfd(rt, fe))

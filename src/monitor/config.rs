@@ -1,7 +1,7 @@
 //! What a monitor was told when it was made, in the form in which it is
 //! needed. The sessions of one listening socket share theirs.
 
-use super::policy::CommandPolicy;
+use super::access::CommandPolicy;
 use super::schema::{
     MonitorAccessOptions, MonitorCloseAction, MonitorMode, MonitorOptions, MonitorReadline,
 };

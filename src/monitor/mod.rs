@@ -26,7 +26,8 @@
 //! | `tls` | credentials by id, for sockets |
 //! | `schema`, `cmds_*`, `hmp_cmds`, `hmp_qmp*` | the commands that every monitor has |
 
-mod char_config;
+mod access;
+mod answers;
 mod clients;
 mod cmds_char;
 mod cmds_control;
@@ -34,6 +35,7 @@ mod cmds_fd;
 mod cmds_misc;
 mod cmds_trace;
 mod config;
+mod deferred;
 mod dispatcher;
 mod events;
 mod fds;
@@ -44,12 +46,16 @@ mod hmp_qmp;
 mod hmp_qmp_complete;
 mod options;
 mod outbuf;
-mod policy;
+mod output;
 mod qmp;
+mod removal;
 mod runtime;
 pub mod schema;
+mod session;
+mod start;
 mod table;
 mod terminal;
+mod throttle;
 mod tls;
 pub mod version;
 
@@ -57,8 +63,9 @@ pub use events::{compat_policy, qapi_event_emit};
 pub use fds::{Fdset, FdsetFd, Fdsets, MonitorFds};
 pub use options::{
     monitor_parse_compat, MonitorCloseAction, MonitorMode, MonitorOptions, MonitorReadline,
-    OptionGroup, QEMU_MON_OPTS,
+    QEMU_MON_OPTS,
 };
-pub use runtime::{ExitRequest, MonitorRemovedHandler, QuitHandler, Runtime};
-pub use table::{monitor_remove, Monitor, MonitorId};
+pub use removal::monitor_remove;
+pub use runtime::{ExitRequest, MonitorRemovedHandler, OptionGroup, QuitHandler, Runtime};
+pub use table::{Monitor, MonitorId};
 pub use tls::TlsLookup;

@@ -2,11 +2,12 @@
 
 use std::rc::Rc;
 
-use super::clients::{monitor_new, NewMonitor};
 use super::config::MonitorConfig;
+use super::hmp::driver::monitor_init_hmp;
+use super::qmp::monitor_init_qmp;
 use super::runtime::Runtime;
 pub use super::schema::{MonitorCloseAction, MonitorMode, MonitorOptions, MonitorReadline};
-use super::table::MonitorId;
+use super::table::{MonitorId, NewMonitor};
 use crate::chardev::opts::{QemuOptType, QemuOpts, QemuOptsList};
 use crate::chardev::{
     chardev_add, invalid_char_driver, label, qemu_chr_exposed_at, qemu_chr_fe_init_server,
@@ -16,16 +17,6 @@ use crate::chardev::{
 use crate::qapi::visit::{InputVisitor, QapiType};
 use crate::qapi::{CompatPolicy, Error};
 use crate::trace_event;
-
-/// An option of the program's command line and its parameters, for
-/// `query-command-line-options`.
-#[derive(Debug)]
-pub struct OptionGroup {
-    /// The option's name without the dash.
-    pub name: &'static str,
-    /// Its parameters.
-    pub list: &'static QemuOptsList,
-}
 
 /// The parameters of `-mon` (`qemu_mon_opts`).
 pub static QEMU_MON_OPTS: QemuOptsList = QemuOptsList {
@@ -134,7 +125,7 @@ pub fn monitor_parse_compat(
     Ok((chardev, options))
 }
 
-impl<S: 'static> Runtime<S> {
+impl<S> Runtime<S> {
     /// Starts a monitor on a chardev (`monitor_init`).
     ///
     /// # Errors
@@ -146,17 +137,26 @@ impl<S: 'static> Runtime<S> {
         let chr = qemu_chr_find(self, label)
             .ok_or_else(|| Error::new(format!("chardev \"{label}\" not found")))?;
         let config = Rc::new(MonitorConfig::new(options)?);
-        let kind = self.chardevs.get(chr).map_or("", |chr| chr.kind());
-        if config.close_action == MonitorCloseAction::Delete && matches!(kind, "mux" | "hub") {
+        let shared = self.chardevs.get(chr).filter(|chr| chr.combines_chardevs());
+        if let (MonitorCloseAction::Delete, Some(chr)) = (config.close_action, shared) {
             // It is not the client's alone.
+            let kind = chr.kind();
             return Err(Error::new(format!(
                 "'close-action=delete' is not compatible with {kind} chardev '{label}'"
             )));
         }
         let fe = qemu_chr_fe_init_server(self, chr)?;
         self.warn_if_exposed(chr, config.mode);
-        let parent = None;
-        Ok(monitor_new(self, NewMonitor { fe, config, parent }))
+        let mode = config.mode;
+        let new = NewMonitor {
+            fe,
+            config,
+            parent: None,
+        };
+        Ok(match mode {
+            MonitorMode::Control => monitor_init_qmp(self, new),
+            MonitorMode::Readline => monitor_init_hmp(self, new),
+        })
     }
 
     /// Warns of a monitor that strangers can reach.

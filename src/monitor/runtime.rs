@@ -3,28 +3,25 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::time::Duration;
 
-use super::dispatcher::Dispatcher;
-use super::events::EventState;
-use super::fds::Fdsets;
-use super::hmp::context::HmpTables;
-use super::hmp_qmp;
-use super::options::OptionGroup;
-use super::qmp::MonitorQmp;
-use super::table::{Monitor, MonitorId, Monitors};
-use super::tls::TlsRegistry;
 use nix::fcntl::OFlag;
 
-use crate::chardev::{
-    print_stderr, ChardevHost, ChardevReport, ChardevRequest, Chardevs, TlsCreds,
-};
-use crate::main_loop::{main_loop_wait, Host, LoopEvent, MainLoop, SharedFd, TimeSource};
+use super::access::CommandPolicy;
+use super::deferred::Deferred;
+use super::dispatcher::Dispatcher;
+use super::fds::Fdsets;
+use super::hmp::{HmpRow, HmpTables};
+use super::output::Output;
+use super::table::{Monitor, MonitorId, MonitorQmp, Monitors};
+use super::throttle::EventThrottles;
+use super::tls::TlsRegistry;
+use crate::chardev::opts::QemuOptsList;
+use crate::chardev::{ChardevHost, ChardevReport, ChardevRequest, Chardevs, TlsCreds};
+use crate::main_loop::{Host, MainLoop, SharedFd};
 use crate::qapi::dispatch::QmpCommandList;
 use crate::qapi::introspect::{query_schema_of, SchemaTable};
 use crate::qapi::policy::CompatPolicy;
 use crate::qapi::{Error, QObject};
-use crate::trace_event;
 
 /// Why the program should end; the exit status is the embedder's to choose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,9 +29,6 @@ pub struct ExitRequest {
     /// The status the process should exit with.
     pub status: i32,
 }
-
-/// How long the kernel is given to find memory again.
-const BREATH: Duration = Duration::from_millis(10);
 
 type Report = Box<dyn FnMut(ChardevReport, &str)>;
 
@@ -44,6 +38,16 @@ pub type QuitHandler<S> = fn(&mut Runtime<S>);
 /// Called when a monitor was removed; see
 /// [`Runtime::set_monitor_removed_handler`].
 pub type MonitorRemovedHandler<S> = fn(&mut Runtime<S>, MonitorId);
+
+/// An option of the program's command line and its parameters, for
+/// `query-command-line-options`.
+#[derive(Debug)]
+pub struct OptionGroup {
+    /// The option's name without the dash.
+    pub name: &'static str,
+    /// Its parameters.
+    pub list: &'static QemuOptsList<'static>,
+}
 
 /// Everything one monitored program consists of.
 ///
@@ -71,26 +75,28 @@ pub struct Runtime<S: 'static> {
     pub(crate) commands: QmpCommandList<Self>,
     /// What a session may call before it has negotiated.
     pub(crate) cap_negotiation_commands: QmpCommandList<Self>,
-    schemas: Vec<&'static SchemaTable>,
+    pub(super) schemas: Vec<&'static SchemaTable>,
     /// The reply of `query-qmp-schema`, once somebody has asked.
-    schema_reply: Option<QObject>,
+    pub(super) schema_reply: Option<QObject>,
     pub(crate) hmp: HmpTables<S>,
     pub(crate) policy: CompatPolicy,
     pub(crate) dispatcher: Dispatcher,
-    pub(crate) events: EventState,
+    pub(crate) deferred: Deferred<S>,
+    pub(crate) output: Output<S>,
+    pub(crate) throttles: EventThrottles,
     pub(crate) fdsets: Fdsets,
     pub(crate) tls: TlsRegistry<S>,
     pub(crate) preconfig: bool,
     pub(crate) options: &'static [OptionGroup],
     /// Declared by those who registered them.
     pub(crate) read_only_commands: Vec<&'static str>,
-    report: Report,
-    monitor_removed_handler: MonitorRemovedHandler<S>,
-    quit_handler: QuitHandler<S>,
-    exit: Option<ExitRequest>,
+    pub(super) report: Report,
+    pub(super) monitor_removed_handler: MonitorRemovedHandler<S>,
+    pub(super) quit_handler: QuitHandler<S>,
+    pub(super) exit: Option<ExitRequest>,
 }
 
-impl<S: 'static> Host for Runtime<S> {
+impl<S> Host for Runtime<S> {
     fn main_loop(&self) -> &MainLoop<Self> {
         &self.main_loop
     }
@@ -100,7 +106,7 @@ impl<S: 'static> Host for Runtime<S> {
     }
 }
 
-impl<S: 'static> ChardevHost for Runtime<S> {
+impl<S> ChardevHost for Runtime<S> {
     fn chardevs(&self) -> &Chardevs<Self> {
         &self.chardevs
     }
@@ -138,74 +144,7 @@ impl<S: 'static> ChardevHost for Runtime<S> {
     }
 }
 
-/// Feeds what the loop tells, which knows no trace events, to them.
-fn trace_main_loop(event: LoopEvent, name: &'static str) {
-    match event {
-        LoopEvent::WatchAdded(Some(fd)) => trace_event!(watch_add, "fd {fd} for {name}"),
-        LoopEvent::WatchAdded(None) => trace_event!(watch_add, "no fd for {name}"),
-        LoopEvent::WatchRemoved(Some(fd)) => trace_event!(watch_remove, "fd {fd} for {name}"),
-        LoopEvent::WatchRemoved(None) => trace_event!(watch_remove, "no fd for {name}"),
-        LoopEvent::WatchRuns(Some(fd)) => trace_event!(watch_dispatch, "fd {fd} to {name}"),
-        LoopEvent::WatchRuns(None) => trace_event!(watch_dispatch, "no fd to {name}"),
-        LoopEvent::TimerRuns => trace_event!(timer_dispatch, "{name}"),
-        LoopEvent::BhRuns => trace_event!(bh_dispatch, "{name}"),
-    }
-}
-
-impl<S: 'static> Runtime<S> {
-    /// A runtime on the system's clocks, with the library's own commands
-    /// (`query-commands`, `chardev-add`, `quit`, ...) and nothing to monitor
-    /// but `state`.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the loop's wake-up descriptor cannot be made.
-    pub fn new(state: S) -> io::Result<Self> {
-        Self::with_time(state, TimeSource::system())
-    }
-
-    /// The same on another source of time: a simulated one makes tests
-    /// deterministic.
-    pub fn with_time(state: S, time: TimeSource) -> io::Result<Self> {
-        let mut main_loop = MainLoop::with_time(time)?;
-        main_loop.set_trace(Some(Box::new(trace_main_loop)));
-        let dispatcher = Dispatcher::new(&mut main_loop);
-        let mut rt = Runtime {
-            state,
-            main_loop,
-            chardevs: Chardevs::new(),
-            monitors: Monitors::default(),
-            commands: QmpCommandList::new(),
-            cap_negotiation_commands: QmpCommandList::new(),
-            schemas: Vec::new(),
-            schema_reply: None,
-            hmp: HmpTables::new(),
-            policy: CompatPolicy::default(),
-            dispatcher,
-            events: EventState::default(),
-            fdsets: Fdsets::default(),
-            tls: TlsRegistry::default(),
-            preconfig: false,
-            options: &[],
-            read_only_commands: Vec::new(),
-            report: Box::new(|report, text| match report {
-                ChardevReport::Warning => print_stderr(&format!("warning: {text}\n")),
-                ChardevReport::Info | ChardevReport::Error => print_stderr(&format!("{text}\n")),
-            }),
-            monitor_removed_handler: |_, _| {},
-            quit_handler: |rt| rt.request_exit(0),
-            exit: None,
-        };
-        super::schema::qmp_init_marshal(&mut rt.commands);
-        if let Some(command) = rt.commands.get("qmp_capabilities") {
-            rt.cap_negotiation_commands.register(command);
-        }
-        rt.add_schema(&super::schema::QAPI_SCHEMA);
-        rt.hmp.add_common_commands();
-        rt.hmp.table.add(hmp_qmp::QMP, hmp_qmp::hmp_qmp);
-        Ok(rt)
-    }
-
+impl<S> Runtime<S> {
     /// Adds commands: pass the `qmp_init_marshal` that the compiler generated
     /// from your schema, and its `QAPI_SCHEMA`.
     ///
@@ -295,6 +234,33 @@ impl<S: 'static> Runtime<S> {
         self.monitors.qmp_mut(self.dispatcher.current?)
     }
 
+    /// Declares QMP commands that change nothing, so that a read-only monitor
+    /// carries them out. Those that are called `query-*` need not be declared.
+    pub fn add_read_only_commands(&mut self, names: &[&'static str]) {
+        self.read_only_commands.extend_from_slice(names);
+    }
+
+    /// Whether the monitor being served, if any, may execute a QMP command.
+    pub(crate) fn check_qmp_command(&self, name: &str) -> Result<(), Error> {
+        self.current_policy().map_or(Ok(()), |policy| {
+            policy.check_qmp(name, &self.read_only_commands)
+        })
+    }
+
+    /// Whether the monitor being served, if any, may run an HMP command.
+    pub(crate) fn check_hmp_command(
+        &self,
+        group: Option<HmpRow>,
+        row: HmpRow,
+    ) -> Result<(), Error> {
+        self.current_policy()
+            .map_or(Ok(()), |policy| policy.check_hmp(group, row))
+    }
+
+    fn current_policy(&self) -> Option<&CommandPolicy> {
+        Some(&self.current_monitor()?.config.policy)
+    }
+
     /// While set, only commands declared with `allow-preconfig` run
     /// (`--preconfig`).
     pub fn set_preconfig(&mut self, preconfig: bool) {
@@ -344,41 +310,5 @@ impl<S: 'static> Runtime<S> {
     /// What was asked of [`request_exit`](Self::request_exit).
     pub fn exit_requested(&self) -> Option<ExitRequest> {
         self.exit
-    }
-
-    /// One turn of the loop, waiting at most `timeout` (`main_loop_wait`).
-    /// Returns whether anything was dispatched.
-    pub fn turn(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
-        main_loop_wait(self, timeout)
-    }
-
-    /// Turns the loop until somebody asks for exit, then writes what is still
-    /// to be written, takes monitors and chardevs down and returns the exit
-    /// status (`qemu_main_loop`).
-    ///
-    /// # Errors
-    ///
-    /// The loop cannot wait, and not for want of memory: that passes.
-    pub fn run(&mut self) -> io::Result<i32> {
-        let status = loop {
-            if let Some(exit) = self.exit {
-                break exit.status;
-            }
-            match self.turn(None) {
-                Err(e) if e.kind() == io::ErrorKind::OutOfMemory => std::thread::sleep(BREATH),
-                turned => drop(turned?),
-            }
-        };
-        self.shut_down();
-        Ok(status)
-    }
-
-    /// Writes out what clients are still owed, waiting up to a second for
-    /// those who do not read, and takes down all monitors and chardevs, so
-    /// that socket files go and terminals are restored (`monitor_cleanup`,
-    /// `qemu_chr_cleanup`). Called by [`run`](Self::run).
-    pub fn shut_down(&mut self) {
-        super::table::monitor_cleanup(self);
-        crate::chardev::qemu_chr_cleanup(self);
     }
 }

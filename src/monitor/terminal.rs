@@ -3,12 +3,12 @@
 
 use std::io;
 
-use super::hmp::session::redraw_terminals;
+use super::hmp::driver::redraw_terminals;
 use super::runtime::Runtime;
 use crate::chardev::stdio::{term_continue, term_stop};
 use crate::main_loop::{Signal, WatchId};
 
-impl<S: 'static> Runtime<S> {
+impl<S> Runtime<S> {
     /// Watches SIGTSTP and SIGCONT, so that `^Z` and `fg` do with a monitor on
     /// standard input what they do with an editor: the terminal is put back
     /// before the program stops, and taken over when it goes on, and prompt and

@@ -55,7 +55,7 @@ impl<S> TlsRegistry<S> {
     }
 }
 
-impl<S: 'static> Runtime<S> {
+impl<S> Runtime<S> {
     /// Registers credentials under an id, for `tls-creds=ID`. Others of that id are
     /// replaced for connections to come; those there are keep theirs.
     ///

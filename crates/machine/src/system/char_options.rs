@@ -14,7 +14,7 @@ use crate::Machine;
 use qmonitor::chardev::opts::QemuOpts;
 use qmonitor::chardev::{
     chardev_add, print_stderr, qemu_chr_check_one_client, qemu_chr_find, qemu_chr_parse_compat,
-    qemu_chr_parse_opts, ChardevReport, ParsedCompat, QEMU_CHARDEV_OPTS,
+    ChardevHost, ChardevReport, ParsedCompat, QEMU_CHARDEV_OPTS,
 };
 use qmonitor::monitor::{monitor_parse_compat, MonitorMode, MonitorOptions, QEMU_MON_OPTS};
 use qmonitor::qapi::Error;
@@ -196,7 +196,7 @@ pub(super) fn make_chardev(
     opts: &QemuOpts,
     background: bool,
 ) -> Result<(), Error> {
-    let (label, config) = qemu_chr_parse_opts(opts)?;
+    let (label, config) = rt.chardevs().parse_opts(opts)?;
     if background && config.backend.kind() == "stdio" {
         return Err(Error::new("cannot use stdio with -daemonize"));
     }

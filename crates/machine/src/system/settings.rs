@@ -21,7 +21,7 @@ const fn list(
     name: &'static str,
     implied: Option<&'static str>,
     desc: &'static [(&'static str, QemuOptType)],
-) -> QemuOptsList {
+) -> QemuOptsList<'static> {
     QemuOptsList {
         name,
         implied_opt_name: implied,

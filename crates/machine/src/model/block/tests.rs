@@ -3,7 +3,7 @@
 use super::*;
 use crate::model::board::find_class;
 use crate::model::qdev::DeviceOptions;
-use crate::MachineOptions;
+use crate::model::MachineOptions;
 use qmonitor::qapi::visit::{keyval_parse, InputVisitor, QapiType};
 use qmonitor::qapi::CompatPolicy;
 

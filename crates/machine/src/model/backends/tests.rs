@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::model::MachineOptions;
+use qmonitor::qapi::QObject;
 
 pub(super) fn machine() -> Machine {
     Machine::new(MachineOptions::default())

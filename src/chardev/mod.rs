@@ -64,7 +64,7 @@ mod kind;
 mod manage;
 mod net;
 mod options;
-pub(crate) mod schema;
+pub mod schema;
 mod scm_rights;
 mod socket;
 mod table;

@@ -1,4 +1,4 @@
-//! What chardevs cost, against the barest loops that do the same, in one run.
+//! The cost of chardevs, against the barest loops that do the same, in one run.
 //!
 //!     cargo bench --bench chardev              # all figures
 //!     cargo bench --bench chardev -- --test    # each once, for CI
@@ -50,8 +50,8 @@ fn main() {
     );
 }
 
-/// Rounds in turn, so that a machine that drifts does so for both; the best of each,
-/// because noise only ever makes things slower.
+/// Rounds take turns, so that a drifting machine drifts for both. The best of
+/// each counts, because noise only makes things slower.
 fn compare(name: &str, unit: &str, rounds: usize, mut measures: [&mut dyn FnMut() -> f64; 2]) {
     let mut best = [0.0f64; 2];
     for _ in 0..rounds {
@@ -86,7 +86,7 @@ impl ChardevHost for App {
     fn chardev_report(&mut self, _: ChardevReport, _: &str) {}
 }
 
-/// Hands what comes in on to the ring buffer, and counts.
+/// Passes input on to the ring buffer, and counts.
 const HANDLERS: CharHandlers<App> = CharHandlers::new(
     |_, _| CHR_READ_BUF_LEN,
     |app, _, bytes| {
@@ -177,7 +177,8 @@ fn read_loop(dir: &Path, bytes: usize) -> Duration {
     time
 }
 
-/// Connects, says that it has nothing to say, and waits for the end, again and again.
+/// Connects, shuts down its sending side, and waits for the end, again and
+/// again.
 fn visitor(path: PathBuf, times: usize) -> std::thread::JoinHandle<()> {
     std::thread::spawn(move || {
         for _ in 0..times {
@@ -204,8 +205,8 @@ fn serve_chardev(dir: &Path, clients: usize) -> Duration {
     time
 }
 
-/// The floor: one client at a time, with a poll before each step, as any server has
-/// to that has something else to do.
+/// The floor: one client at a time, with a poll before each step, as a server
+/// needs that has other work.
 fn accept_loop(dir: &Path, clients: usize) -> Duration {
     let path = fresh(dir);
     let listener = UnixListener::bind(&path).expect("a listener");
@@ -225,7 +226,7 @@ fn accept_loop(dir: &Path, clients: usize) -> Duration {
     time
 }
 
-/// What a client costs whose server is not there.
+/// The cost of a client without its server.
 fn absent_server(dir: &Path, duration: Duration) {
     let mut app = App::new();
     let path = fresh(dir);

@@ -1,4 +1,4 @@
-//! In the long run a turn of the main loop allocates nothing.
+//! After warming up, a turn of the main loop allocates nothing.
 // A counting allocator is unsafe to write.
 #![allow(unsafe_code)]
 
@@ -19,7 +19,7 @@ thread_local! {
 
 struct Counting;
 
-// SAFETY: hands everything on to the system's allocator unchanged.
+// SAFETY: passes everything to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);
@@ -44,7 +44,7 @@ struct App {
 
 impl_host!(App, main_loop);
 
-/// An app in which each turn has something of each kind to run.
+/// An app that has something of each kind to run in each turn.
 fn busy_app(policy: FdmonPolicy) -> App {
     let mut app = App {
         main_loop: MainLoop::new().unwrap(),
@@ -65,7 +65,8 @@ fn busy_app(policy: FdmonPolicy) -> App {
             Flow::Keep
         };
         let watch = Watch::new("fd", fd, Condition::IN, callback);
-        // Opens and closes: what is polled changes in each turn.
+        // The gate opens and closes, so the set of polled fds changes in each
+        // turn.
         main_loop.add_watch(watch.gate(|app: &App| app.runs % 3 != 0));
     }
     app.bh = Some(main_loop.bh_new("bh", |app: &mut App| {

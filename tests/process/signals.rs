@@ -24,7 +24,7 @@ extern "C" fn count(_: i32) {
     HANDLED.fetch_add(1, Ordering::SeqCst);
 }
 
-/// Waits in a loop until the handle that is sent out is used.
+/// Runs a loop until the handle that it sends out is used.
 fn wait_for_handle(policy: FdmonPolicy, handle: &mpsc::Sender<BhHandle>) -> std::io::Result<()> {
     let mut app = App {
         main_loop: MainLoop::new()?,
@@ -48,7 +48,7 @@ fn a_handled_signal_that_interrupts_the_wait_is_harmless() {
 }
 
 fn interrupt_the_wait() {
-    // SAFETY: the handler does nothing but add to an atomic.
+    // SAFETY: the handler only adds to an atomic.
     unsafe { signal(Signal::SIGUSR1, SigHandler::Handler(count)) }.unwrap();
     for policy in [FdmonPolicy::Poll, FdmonPolicy::Epoll] {
         let (sender, receiver) = mpsc::channel();

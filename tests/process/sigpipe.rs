@@ -21,8 +21,7 @@ fn a_write_to_a_closed_pipe_fails_and_does_not_kill() {
 }
 
 fn write_to_a_closed_pipe() {
-    // As in a program whose start-up code is C's.
-    // SAFETY: SIG_DFL is no handler.
+    // As in a program with C's start-up code. SAFETY: SIG_DFL is no handler.
     unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }.unwrap();
     let _app = App {
         main_loop: MainLoop::new().unwrap(),

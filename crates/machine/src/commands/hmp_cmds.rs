@@ -11,10 +11,10 @@ use crate::schema::{
     AbsentCommands, MachineCommands, NetClientDriver, QKeyCode, RunStateCommands, WatchdogAction,
 };
 use crate::Machine;
-use qmonitor::chardev::opts::{QemuOpts, QemuOptsList};
 use qmonitor::monitor::hmp::ArgKind::*;
 use qmonitor::monitor::hmp::{CompletionKind, Hmp, HmpArg, HmpArgs, HmpPair, HmpRow};
 use qmonitor::qapi::{Error, QDict, QObject};
+use qmonitor::util::qemu_opts::{QemuOpts, QemuOptsList};
 use qmonitor::Runtime;
 
 type Cx<'a, 'b> = &'a mut Hmp<'b, Machine>;

@@ -9,11 +9,11 @@ use crate::model::qdev::{device_list_properties, Deletion, DeviceOptions, Unplug
 use crate::model::qom::{Node, ObjectId, Resolution};
 use crate::schema::{qapi_event_send_device_deleted, ObjectPropertyInfo, QdevCommands};
 use crate::Machine;
-use qmonitor::chardev::opts::{QemuOpts, QemuOptsList};
 use qmonitor::chardev::{qemu_chr_fe_deinit, qemu_chr_fe_set_open, qemu_chr_find};
 use qmonitor::main_loop::{ClockType, Host};
 use qmonitor::qapi::json::qobject_from_json;
 use qmonitor::qapi::{Error, ErrorClass, QDict, QObject};
+use qmonitor::util::qemu_opts::{QemuOpts, QemuOptsList};
 use qmonitor::Runtime;
 
 /// The parameters of `-device`: any, since each model has its own.

@@ -20,8 +20,8 @@ use crate::schema::{
     BlockdevOptionsBranch, BlockdevRef,
 };
 use crate::Machine;
-use qmonitor::chardev::opts::id_wellformed;
 use qmonitor::qapi::Error;
+use qmonitor::util::qemu_opts::id_wellformed;
 
 pub use info::{Drive, IoLimits};
 

@@ -29,20 +29,20 @@
 use std::collections::VecDeque;
 use std::io;
 
-use super::be::{handlers, qemu_chr_be_drained, qemu_chr_be_event, send_event};
-use super::fe::{
+use super::stamp::Stamper;
+use crate::chardev::be::{handlers, qemu_chr_be_drained, qemu_chr_be_event, send_event};
+use crate::chardev::fe::{
     attach_quietly, chr_is_terminal, qemu_chr_exposed_at, qemu_chr_fe_accept_input,
     qemu_chr_fe_deinit, qemu_chr_fe_get_msgfd, qemu_chr_fe_init, qemu_chr_fe_set_echo,
     qemu_chr_write, watch_fd, CharFrontend, CharHandlers, PeerEnd,
 };
-use super::host::{ChardevHost, ChardevRequest};
-use super::kind::{Backend, BackendOptions};
-use super::mux_stamp::Stamper;
-use super::opts::QemuOpts;
-use super::schema as q;
-use super::table::{ChardevClass, ChardevId, ChrEvent};
+use crate::chardev::host::{ChardevHost, ChardevRequest};
+use crate::chardev::kind::{Backend, BackendOptions};
+use crate::chardev::schema as q;
+use crate::chardev::table::{ChardevClass, ChardevId, ChrEvent};
 use crate::main_loop::ClockType;
 use crate::qapi::Error;
+use crate::util::qemu_opts::QemuOpts;
 
 /// How many front ends there may be.
 const MAX_MUX: usize = 4;

@@ -4,11 +4,10 @@
 //! Here are only the checks that belong to the command line. What
 //! `chardev-add` checks as well is checked where the backend is opened.
 
-use super::config::{
-    ChardevBackend, ChardevConfig, FileConfig, InetSocketAddress, RingbufConfig, SocketAddress,
-    SocketConfig, StdioConfig, UdpConfig, UnixSocketAddress,
-};
+use super::backends::{not_a_driver, ChardevBackend, ChardevConfig};
+use super::host::ChardevHost;
 use super::opts::{QemuOptType, QemuOpts, QemuOptsList};
+use super::table::Chardevs;
 use crate::qapi::Error;
 
 use QemuOptType::{Bool, Number, Size, String as Str};
@@ -93,159 +92,78 @@ pub fn qemu_chr_parse_cli(
 
 /// The same from options that are parsed already.
 pub fn qemu_chr_parse_opts(opts: &QemuOpts) -> Result<(String, ChardevConfig), Error> {
+    let (id, name) = id_and_backend(opts)?;
+    let backend = ChardevBackend::from_opts(name, opts)?.ok_or_else(|| not_a_driver(name))?;
+    Ok((id.to_owned(), with_common_opts(backend, opts)))
+}
+
+fn id_and_backend(opts: &QemuOpts) -> Result<(&str, &str), Error> {
     let Some(id) = opts.id() else {
         return Err(Error::new("chardev: no id specified"));
     };
     let Some(name) = opts.get("backend") else {
         return Err(Error::new(format!("chardev: \"{id}\" missing backend")));
     };
-    let backend = match name {
-        "null" => ChardevBackend::Null,
-        "socket" => ChardevBackend::Socket(parse_socket(opts)?),
-        "stdio" => ChardevBackend::Stdio(StdioConfig {
-            signal: opts.get_bool("signal"),
-        }),
-        "file" => ChardevBackend::File(FileConfig {
-            out: required(opts, "path", "chardev: file: no filename given")?,
-            input: opts.get("input-path").map(str::to_owned),
-            append: opts.get_bool("append").unwrap_or(false),
-        }),
-        "pipe" => ChardevBackend::Pipe {
-            path: required(opts, "path", "chardev: pipe: no device path given")?,
-        },
-        "serial" => ChardevBackend::Serial {
-            path: required(opts, "path", "chardev: serial/tty: no device path given")?,
-        },
-        "parallel" => ChardevBackend::Parallel {
-            path: required(opts, "path", "chardev: parallel: no device path given")?,
-        },
-        "pty" => ChardevBackend::Pty {
-            path: opts.get("path").map(str::to_owned),
-        },
-        "udp" => ChardevBackend::Udp(parse_udp(opts)?),
-        "ringbuf" => ChardevBackend::Ringbuf(parse_ringbuf(opts)),
-        "memory" => ChardevBackend::Memory(parse_ringbuf(opts)),
-        "mux" => ChardevBackend::Mux {
-            chardev: required(opts, "chardev", "chardev: mux: no chardev given")?,
-        },
-        "hub" => ChardevBackend::Hub {
-            chardevs: parse_hub(opts)?,
-        },
-        "testdev" => ChardevBackend::Testdev,
-        _ => {
-            return Err(Error::new(format!(
-                "'{name}' is not a valid char driver name"
-            )))
-        }
-    };
-    let config = ChardevConfig {
+    Ok((id, name))
+}
+
+impl<H: ChardevHost> Chardevs<H> {
+    /// [`qemu_chr_parse_cli`] that knows the kinds of backends that are
+    /// [registered](Self::register), and their options.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn parse_cli(
+        &self,
+        opts: &str,
+        warnings: &mut Vec<Error>,
+    ) -> Result<(String, ChardevConfig), Error> {
+        self.parse_opts(&self.split_opts(opts, warnings)?)
+    }
+
+    /// The first half of [`parse_cli`](Self::parse_cli).
+    ///
+    /// # Errors
+    ///
+    /// An option is unknown, or its value is not of its type.
+    pub fn split_opts(&self, opts: &str, warnings: &mut Vec<Error>) -> Result<QemuOpts, Error> {
+        let own = QEMU_CHARDEV_OPTS.extensions.iter().copied();
+        let extensions: Vec<_> = own.chain(self.option_extensions()).collect();
+        let list = QemuOptsList {
+            extensions: &extensions,
+            ..QEMU_CHARDEV_OPTS
+        };
+        QemuOpts::parse(&list, opts, warnings)
+    }
+
+    /// The second half of [`parse_cli`](Self::parse_cli).
+    ///
+    /// # Errors
+    ///
+    /// There is no such backend, or what it needs is missing.
+    pub fn parse_opts(&self, opts: &QemuOpts) -> Result<(String, ChardevConfig), Error> {
+        let (id, name) = id_and_backend(opts)?;
+        let Some(kind) = self.kind(name) else {
+            return qemu_chr_parse_opts(opts);
+        };
+        let backend = ChardevBackend::Registered((kind.from_opts)(kind.name, opts)?);
+        Ok((id.to_owned(), with_common_opts(backend, opts)))
+    }
+}
+
+fn with_common_opts(backend: ChardevBackend, opts: &QemuOpts) -> ChardevConfig {
+    ChardevConfig {
         backend,
         logfile: opts.get("logfile").map(str::to_owned),
         logappend: opts.get_bool("logappend").unwrap_or(false),
         mux: opts.get_bool("mux").unwrap_or(false),
-    };
-    Ok((id.to_owned(), config))
-}
-
-fn required(opts: &QemuOpts, name: &str, message: &'static str) -> Result<String, Error> {
-    let value = opts.get(name).map(str::to_owned);
-    value.ok_or_else(|| Error::new(message))
-}
-
-fn parse_ringbuf(opts: &QemuOpts) -> RingbufConfig {
-    RingbufConfig {
-        size: opts.get_number("size").filter(|size| *size != 0),
     }
-}
-
-fn parse_hub(opts: &QemuOpts) -> Result<Vec<String>, Error> {
-    let names = ["chardevs.0", "chardevs.1", "chardevs.2", "chardevs.3"];
-    let chardevs: Vec<String> = names
-        .iter()
-        .map_while(|name| opts.get(name).map(str::to_owned))
-        .collect();
-    if chardevs.is_empty() {
-        return Err(Error::new("hub: 'chardevs' list is not defined"));
-    }
-    Ok(chardevs)
-}
-
-fn parse_udp(opts: &QemuOpts) -> Result<UdpConfig, Error> {
-    let given = |name| opts.get(name).filter(|v| !v.is_empty());
-    let Some(port) = given("port") else {
-        return Err(Error::new("chardev: udp: remote port not specified"));
-    };
-    let remote = InetSocketAddress {
-        host: given("host").unwrap_or("localhost").to_owned(),
-        port: port.to_owned(),
-        ipv4: opts.get_bool("ipv4"),
-        ipv6: opts.get_bool("ipv6"),
-        ..InetSocketAddress::default()
-    };
-    let local = match (given("localaddr"), given("localport")) {
-        (None, None) => None,
-        (host, port) => Some(InetSocketAddress::new(
-            host.unwrap_or(""),
-            port.unwrap_or("0"),
-        )),
-    };
-    Ok(UdpConfig { remote, local })
-}
-
-fn parse_socket(opts: &QemuOpts) -> Result<SocketConfig, Error> {
-    let (path, host, fd) = (opts.get("path"), opts.get("host"), opts.get("fd"));
-    if [path, host, fd].iter().flatten().count() > 1 {
-        return Err(Error::new(
-            "None or one of 'path', 'fd' or 'host' option required.",
-        ));
-    }
-    let port = opts.get("port");
-    if host.is_some() && port.is_none() {
-        return Err(Error::new("chardev: socket: no port given"));
-    }
-    let delay = opts.get_bool("delay");
-    let nodelay = opts.get_bool("nodelay");
-    if delay.is_some() && nodelay.is_some() {
-        return Err(Error::new("'delay' and 'nodelay' are mutually exclusive"));
-    }
-    let addr = match (path, host) {
-        (Some(path), _) => SocketAddress::Unix(UnixSocketAddress {
-            path: path.to_owned(),
-            abstract_: Some(opts.get_bool("abstract").unwrap_or(false)),
-            tight: Some(opts.get_bool("tight").unwrap_or(true)),
-        }),
-        (None, Some(host)) => SocketAddress::Inet(InetSocketAddress {
-            host: host.to_owned(),
-            port: port.unwrap_or("").to_owned(),
-            // As in C, only the low 16 bits of the number count.
-            to: opts.get_number("to").map(|to| to as u16),
-            ipv4: opts.get_bool("ipv4"),
-            ipv6: opts.get_bool("ipv6"),
-            ..InetSocketAddress::default()
-        }),
-        // Without any address QEMU goes for the descriptor with no name.
-        (None, None) => SocketAddress::Fd(fd.unwrap_or("").to_owned()),
-    };
-    let flag = |name| opts.get_bool(name).unwrap_or(false);
-    let server = flag("server");
-    Ok(SocketConfig {
-        addr,
-        server,
-        wait: opts.get_bool("wait").or(server.then_some(true)),
-        nodelay: nodelay.unwrap_or(delay == Some(false)),
-        telnet: flag("telnet"),
-        tn3270: flag("tn3270"),
-        websocket: flag("websocket"),
-        reconnect: opts.get_number("reconnect").map(|n| n as i64),
-        reconnect_ms: opts.get_number("reconnect-ms").map(|n| n as i64),
-        tls_creds: opts.get("tls-creds").map(str::to_owned),
-        tls_authz: opts.get("tls-authz").map(str::to_owned),
-        max_clients: opts.get_number("max-clients").unwrap_or(1),
-    })
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::config::{InetSocketAddress, SocketAddress, SocketConfig, UnixSocketAddress};
     use super::*;
 
     fn parse(text: &str) -> Result<(String, ChardevConfig), Error> {

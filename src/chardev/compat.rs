@@ -192,8 +192,9 @@ fn host_port<'a>(text: &'a str, ends: &[char]) -> Option<(&'a str, &'a str, &'a 
 
 #[cfg(test)]
 mod tests {
+    use super::super::backends::{ChardevBackend, ChardevConfig};
     use super::super::cli::qemu_chr_parse_opts;
-    use super::super::config::{ChardevBackend, ChardevConfig, SocketAddress};
+    use super::super::config::SocketAddress;
     use super::*;
 
     /// What a form becomes, and whether with a monitor.

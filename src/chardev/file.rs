@@ -6,14 +6,158 @@ use nix::sys::termios::{
     cfmakeraw, cfsetspeed, tcgetattr, tcsetattr, BaudRate, ControlFlags, SetArg,
 };
 
-use super::config::FileConfig;
-use super::fd::FdChardev;
+use super::fd::{char_fd_class, FdChardev};
 use super::files::open_or_error;
 use super::host::ChardevHost;
+use super::kind::{Backend, BackendOptions};
 use super::net::set_nonblocking;
-use super::table::ChardevId;
+use super::opts::QemuOpts;
+use super::schema as q;
+use super::table::{ChardevClass, ChardevId};
 use crate::main_loop::SharedFd;
 use crate::qapi::Error;
+
+/// Options of the file backend (QEMU's `ChardevFile`).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FileConfig {
+    /// The file that takes the output.
+    pub out: String,
+    /// The file that gives the input.
+    pub input: Option<String>,
+    /// Whether output is appended; otherwise the file is truncated.
+    pub append: bool,
+}
+
+impl BackendOptions for FileConfig {
+    type Arguments = q::ChardevFile;
+
+    fn from_opts(opts: &QemuOpts) -> Result<Self, Error> {
+        Ok(FileConfig {
+            out: opts.require("path", "chardev: file: no filename given")?,
+            input: opts.get("input-path").map(str::to_owned),
+            append: opts.get_bool("append").unwrap_or(false),
+        })
+    }
+
+    fn from_arguments(arguments: q::ChardevFile) -> Result<Self, Error> {
+        Ok(FileConfig {
+            out: arguments.out,
+            input: arguments.r#in,
+            append: arguments.append.unwrap_or(false),
+        })
+    }
+
+    fn waits_for_reader(&self) -> Option<&str> {
+        Some(&self.out)
+    }
+}
+
+impl<H: ChardevHost> Backend<H> for FileConfig {
+    fn class(&self, kind: &'static str) -> ChardevClass<H> {
+        char_fd_class(kind)
+    }
+
+    fn open(&self, h: &mut H, id: ChardevId) -> Result<Option<String>, Error> {
+        qmp_chardev_open_file(h, id, self)?;
+        Ok(None)
+    }
+}
+
+/// Options of the pipe backend.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PipeConfig {
+    /// The path of the fifos, without `.in` and `.out`.
+    pub path: String,
+}
+
+impl BackendOptions for PipeConfig {
+    type Arguments = q::ChardevHostdev;
+
+    fn from_opts(opts: &QemuOpts) -> Result<Self, Error> {
+        let path = opts.require("path", "chardev: pipe: no device path given")?;
+        Ok(PipeConfig { path })
+    }
+
+    fn from_arguments(arguments: q::ChardevHostdev) -> Result<Self, Error> {
+        let path = arguments.device;
+        Ok(PipeConfig { path })
+    }
+}
+
+impl<H: ChardevHost> Backend<H> for PipeConfig {
+    fn class(&self, kind: &'static str) -> ChardevClass<H> {
+        char_fd_class(kind)
+    }
+
+    fn open(&self, h: &mut H, id: ChardevId) -> Result<Option<String>, Error> {
+        qemu_chr_open_pipe(h, id, &self.path)?;
+        Ok(None)
+    }
+}
+
+/// Options of the serial backend.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SerialConfig {
+    /// The path of the device.
+    pub path: String,
+}
+
+impl BackendOptions for SerialConfig {
+    type Arguments = q::ChardevHostdev;
+
+    fn from_opts(opts: &QemuOpts) -> Result<Self, Error> {
+        let path = opts.require("path", "chardev: serial/tty: no device path given")?;
+        Ok(SerialConfig { path })
+    }
+
+    fn from_arguments(arguments: q::ChardevHostdev) -> Result<Self, Error> {
+        let path = arguments.device;
+        Ok(SerialConfig { path })
+    }
+}
+
+impl<H: ChardevHost> Backend<H> for SerialConfig {
+    fn class(&self, kind: &'static str) -> ChardevClass<H> {
+        char_fd_class(kind)
+    }
+
+    fn open(&self, h: &mut H, id: ChardevId) -> Result<Option<String>, Error> {
+        qmp_chardev_open_serial(h, id, &self.path)?;
+        Ok(None)
+    }
+}
+
+/// Options of the parallel backend.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ParallelConfig {
+    /// The path of the device.
+    pub path: String,
+}
+
+impl BackendOptions for ParallelConfig {
+    type Arguments = q::ChardevHostdev;
+
+    fn from_opts(opts: &QemuOpts) -> Result<Self, Error> {
+        let path = opts.require("path", "chardev: parallel: no device path given")?;
+        Ok(ParallelConfig { path })
+    }
+
+    fn from_arguments(arguments: q::ChardevHostdev) -> Result<Self, Error> {
+        let path = arguments.device;
+        Ok(ParallelConfig { path })
+    }
+}
+
+impl<H: ChardevHost> Backend<H> for ParallelConfig {
+    fn class(&self, kind: &'static str) -> ChardevClass<H> {
+        char_fd_class(kind)
+    }
+
+    fn open(&self, h: &mut H, _id: ChardevId) -> Result<Option<String>, Error> {
+        qmp_chardev_open_parallel(h, &self.path)?;
+        Ok(None)
+    }
+}
 
 fn set_fds<H: ChardevHost>(
     h: &mut H,
@@ -31,7 +175,7 @@ fn set_fds<H: ChardevHost>(
 
 /// `file`: the output file is made first, and stays if the input cannot be
 /// opened (`qmp_chardev_open_file`).
-pub(super) fn qmp_chardev_open_file<H: ChardevHost>(
+fn qmp_chardev_open_file<H: ChardevHost>(
     h: &mut H,
     id: ChardevId,
     config: &FileConfig,
@@ -53,11 +197,7 @@ pub(super) fn qmp_chardev_open_file<H: ChardevHost>(
 /// `pipe`: a fifo for each direction, or one file for both. Each is
 /// opened for reading and writing, so there is no end of file when a peer goes
 /// (`qemu_chr_open_pipe`).
-pub(super) fn qemu_chr_open_pipe<H: ChardevHost>(
-    h: &mut H,
-    id: ChardevId,
-    path: &str,
-) -> Result<(), Error> {
+fn qemu_chr_open_pipe<H: ChardevHost>(h: &mut H, id: ChardevId, path: &str) -> Result<(), Error> {
     let input = open_or_error(h, &format!("{path}.in"), OFlag::O_RDWR);
     let output = open_or_error(h, &format!("{path}.out"), OFlag::O_RDWR);
     let (input, output) = match (input, output) {
@@ -73,7 +213,7 @@ pub(super) fn qemu_chr_open_pipe<H: ChardevHost>(
 
 /// `serial`: a terminal at 115200 baud, eight bits, no parity, raw. What is no
 /// terminal is taken as it is (`qmp_chardev_open_serial`).
-pub(super) fn qmp_chardev_open_serial<H: ChardevHost>(
+fn qmp_chardev_open_serial<H: ChardevHost>(
     h: &mut H,
     id: ChardevId,
     path: &str,
@@ -93,10 +233,7 @@ pub(super) fn qmp_chardev_open_serial<H: ChardevHost>(
 
 /// `parallel`: refused. A port of the host must first be claimed with an ioctl that no safe
 /// interface offers, and what is no port gets this answer from QEMU too.
-pub(super) fn qmp_chardev_open_parallel<H: ChardevHost>(
-    h: &mut H,
-    path: &str,
-) -> Result<(), Error> {
+fn qmp_chardev_open_parallel<H: ChardevHost>(h: &mut H, path: &str) -> Result<(), Error> {
     open_or_error(h, path, OFlag::O_RDWR)?;
     Err(Error::new(
         "not a parallel port: Inappropriate ioctl for device",

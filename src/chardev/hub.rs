@@ -13,10 +13,14 @@ use std::io;
 
 use super::be::{qemu_chr_be_can_write, qemu_chr_be_drained, qemu_chr_be_event, qemu_chr_be_write};
 use super::fe::{
-    attach_quietly, qemu_chr_fe_accept_input, qemu_chr_fe_deinit, qemu_chr_fe_get_msgfd,
-    qemu_chr_fe_init, qemu_chr_fe_set_echo, qemu_chr_write, watch_fd, CharFrontend, CharHandlers,
+    attach_quietly, qemu_chr_exposed_at, qemu_chr_fe_accept_input, qemu_chr_fe_deinit,
+    qemu_chr_fe_get_msgfd, qemu_chr_fe_init, qemu_chr_fe_set_echo, qemu_chr_write, watch_fd,
+    CharFrontend, CharHandlers,
 };
 use super::host::ChardevHost;
+use super::kind::{Backend, BackendOptions};
+use super::opts::QemuOpts;
+use super::schema as q;
 use super::table::{ChardevClass, ChardevId, ChrEvent};
 use crate::qapi::Error;
 
@@ -38,25 +42,62 @@ struct Part {
     blocked: bool,
 }
 
-/// The class.
-pub(super) fn char_hub_class<H: ChardevHost>() -> ChardevClass<H> {
-    ChardevClass {
-        chr_write: hub_chr_write,
-        chr_watch_fd: |h, id| {
-            let blocked = state(h, id)?.parts.iter().find(|p| p.blocked)?.fe;
-            watch_fd(h, blocked.chardev())
-        },
-        chr_update_read_handler: |h, id, _| hub_chr_update_read_handlers(h, id),
-        chr_accept_input: |h, id| for_each_part(h, id, |h, fe| qemu_chr_fe_accept_input(h, fe)),
-        chr_get_msgfd: |h, id| {
-            let fes: Vec<_> = state(h, id)?.parts.iter().map(|p| p.fe).collect();
-            fes.into_iter().find_map(|fe| qemu_chr_fe_get_msgfd(h, fe))
-        },
-        chr_set_echo: |h, id, echo| {
-            for_each_part(h, id, |h, fe| qemu_chr_fe_set_echo(h, fe, echo));
-        },
-        finalize: |h, id| for_each_part(h, id, |h, fe| qemu_chr_fe_deinit(h, fe, false)),
-        ..ChardevClass::new("hub")
+/// Options of the hub backend (QEMU's `ChardevHub`).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HubConfig {
+    /// The labels of the chardevs that it joins.
+    pub chardevs: Vec<String>,
+}
+
+impl BackendOptions for HubConfig {
+    type Arguments = q::ChardevHub;
+
+    fn from_opts(opts: &QemuOpts) -> Result<Self, Error> {
+        let names = ["chardevs.0", "chardevs.1", "chardevs.2", "chardevs.3"];
+        let given = names.iter().map_while(|name| opts.get(name));
+        let chardevs: Vec<String> = given.map(str::to_owned).collect();
+        if chardevs.is_empty() {
+            return Err(Error::new("hub: 'chardevs' list is not defined"));
+        }
+        Ok(HubConfig { chardevs })
+    }
+
+    fn from_arguments(arguments: q::ChardevHub) -> Result<Self, Error> {
+        let chardevs = arguments.chardevs;
+        Ok(HubConfig { chardevs })
+    }
+}
+
+impl<H: ChardevHost> Backend<H> for HubConfig {
+    fn class(&self, kind: &'static str) -> ChardevClass<H> {
+        ChardevClass {
+            combines_chardevs: true,
+            exposed_at: |h, id| {
+                let mut parts = hub_parts(h, id).into_iter();
+                parts.find_map(|part| qemu_chr_exposed_at(h, part))
+            },
+            chr_write: hub_chr_write,
+            chr_watch_fd: |h, id| {
+                let blocked = state(h, id)?.parts.iter().find(|p| p.blocked)?.fe;
+                watch_fd(h, blocked.chardev())
+            },
+            chr_update_read_handler: |h, id, _| hub_chr_update_read_handlers(h, id),
+            chr_accept_input: |h, id| for_each_part(h, id, |h, fe| qemu_chr_fe_accept_input(h, fe)),
+            chr_get_msgfd: |h, id| {
+                let fes: Vec<_> = state(h, id)?.parts.iter().map(|p| p.fe).collect();
+                fes.into_iter().find_map(|fe| qemu_chr_fe_get_msgfd(h, fe))
+            },
+            chr_set_echo: |h, id, echo| {
+                for_each_part(h, id, |h, fe| qemu_chr_fe_set_echo(h, fe, echo));
+            },
+            finalize: |h, id| for_each_part(h, id, |h, fe| qemu_chr_fe_deinit(h, fe, false)),
+            ..ChardevClass::new(kind)
+        }
+    }
+
+    fn open(&self, h: &mut H, id: ChardevId) -> Result<Option<String>, Error> {
+        qemu_chr_open_hub(h, id, &self.chardevs)?;
+        Ok(None)
     }
 }
 
@@ -71,14 +112,14 @@ fn for_each_part<H: ChardevHost>(h: &mut H, id: ChardevId, f: impl Fn(&mut H, Ch
     }
 }
 
-/// The chardevs that a hub joins; `None` if it is no hub.
-pub(super) fn hub_parts<H: ChardevHost>(h: &H, id: ChardevId) -> Option<Vec<ChardevId>> {
-    let hub = h.chardevs().state::<HubChardev>(id)?;
-    Some(hub.parts.iter().map(|part| part.fe.chardev()).collect())
+/// The chardevs that a hub joins.
+fn hub_parts<H: ChardevHost>(h: &H, id: ChardevId) -> Vec<ChardevId> {
+    let hub = h.chardevs().state::<HubChardev>(id);
+    let parts = hub.into_iter().flat_map(|hub| &hub.parts);
+    parts.map(|part| part.fe.chardev()).collect()
 }
 
-/// Opens the backend (`qemu_chr_open_hub`).
-pub(super) fn qemu_chr_open_hub<H: ChardevHost>(
+fn qemu_chr_open_hub<H: ChardevHost>(
     h: &mut H,
     id: ChardevId,
     chardevs: &[String],
@@ -97,8 +138,8 @@ pub(super) fn qemu_chr_open_hub<H: ChardevHost>(
                 "hub: chardev can't be found by id '{name}'"
             )));
         };
-        let kind = h.chardevs().get(chr).map(|chr| chr.kind());
-        if matches!(kind, Some("mux" | "hub")) {
+        let found = h.chardevs().get(chr);
+        if found.is_some_and(|chr| chr.class.combines_chardevs) {
             return Err(Error::new(format!(
                 "hub: multiplexers and hub devices can't be stacked, check chardev '{name}', \
                  chardev should not be a hub device or have 'mux=on' enabled"

@@ -53,6 +53,7 @@
 //! | the others | a backend each |
 
 mod address;
+pub(crate) mod backends;
 pub(crate) mod base64;
 mod be;
 pub mod cli;
@@ -66,6 +67,7 @@ mod file;
 mod files;
 mod host;
 mod hub;
+mod kind;
 mod manage;
 pub mod memory;
 mod mux;
@@ -76,6 +78,7 @@ pub mod opts;
 mod pty;
 mod resolve;
 mod ringbuf;
+pub(crate) mod schema;
 mod scm_rights;
 mod socket;
 pub mod stdio;
@@ -84,6 +87,7 @@ mod testdev;
 mod udp;
 mod watch;
 
+pub use backends::{ChardevBackend, ChardevConfig, CHARDEV_BACKENDS};
 pub use be::{
     qemu_chr_be_can_write, qemu_chr_be_drained, qemu_chr_be_event, qemu_chr_be_new_client,
     qemu_chr_be_write,
@@ -93,28 +97,36 @@ pub use codec::tls::{no_authz, no_tls_credentials, TlsCreds, TlsCredsX509, TlsEn
 pub use codec::{telnet, websocket};
 pub use compat::{invalid_char_driver, qemu_chr_parse_compat, ParsedCompat};
 pub use config::*;
-pub use exposure::qemu_chr_exposed_at;
 pub use fe::{
-    qemu_chr_check_one_client, qemu_chr_fe_accept_input, qemu_chr_fe_add_watch,
-    qemu_chr_fe_backend_open, qemu_chr_fe_deinit, qemu_chr_fe_get_msgfd, qemu_chr_fe_init,
-    qemu_chr_fe_init_server, qemu_chr_fe_is_terminal, qemu_chr_fe_keeps_writes_apart,
-    qemu_chr_fe_set_be_change, qemu_chr_fe_set_echo, qemu_chr_fe_set_handlers,
-    qemu_chr_fe_set_open, qemu_chr_fe_write, BackendChange, CharFrontend, CharHandlers, PeerEnd,
+    qemu_chr_check_one_client, qemu_chr_exposed_at, qemu_chr_fe_accept_input,
+    qemu_chr_fe_add_watch, qemu_chr_fe_backend_open, qemu_chr_fe_deinit, qemu_chr_fe_get_msgfd,
+    qemu_chr_fe_init, qemu_chr_fe_init_server, qemu_chr_fe_is_terminal,
+    qemu_chr_fe_keeps_writes_apart, qemu_chr_fe_set_be_change, qemu_chr_fe_set_echo,
+    qemu_chr_fe_set_handlers, qemu_chr_fe_set_open, qemu_chr_fe_write, BackendChange, CharFrontend,
+    CharHandlers, PeerEnd,
 };
+pub use file::{FileConfig, ParallelConfig, PipeConfig, SerialConfig};
 pub use files::{fifo_reader, FifoReader};
 pub(crate) use host::print_report;
 pub use host::{print_stderr, ChardevHost, ChardevReport, ChardevRequest};
+pub use hub::HubConfig;
+pub use kind::{Backend, BackendOptions, RegisteredBackend};
 pub use manage::{
     chardev_add, chardev_change, chardev_remove, chardev_send_break, qemu_chardev_new,
     qemu_chr_cleanup, ChardevAdded,
 };
-pub use mux::{resume_mux_open, set_term_escape_char, suspend_mux_open};
-pub use ringbuf::{ringbuf_read, ringbuf_write};
+pub use mux::{resume_mux_open, set_term_escape_char, suspend_mux_open, MuxConfig};
+pub use null::NullConfig;
+pub use pty::PtyConfig;
+pub use ringbuf::{ringbuf_read, ringbuf_write, RingbufConfig};
 pub use socket::{can_yank, char_socket_get_addr, char_socket_yank};
+pub use stdio::StdioConfig;
 pub use table::{
     filename, frontend_open, label, qemu_chr_find, Chardev, ChardevClass, ChardevId, Chardevs,
     ChrEvent,
 };
+pub use testdev::TestdevConfig;
+pub use udp::UdpConfig;
 pub use watch::{chr_has_watch, chr_set_watch, WatchSlot};
 
 /// The most bytes a backend reads and hands over in one go.

@@ -31,12 +31,15 @@ use std::io;
 
 use super::be::{handlers, qemu_chr_be_drained, qemu_chr_be_event, send_event};
 use super::fe::{
-    attach_quietly, qemu_chr_fe_accept_input, qemu_chr_fe_deinit, qemu_chr_fe_get_msgfd,
-    qemu_chr_fe_init, qemu_chr_fe_set_echo, qemu_chr_write, watch_fd, CharFrontend, CharHandlers,
-    PeerEnd,
+    attach_quietly, chr_is_terminal, qemu_chr_exposed_at, qemu_chr_fe_accept_input,
+    qemu_chr_fe_deinit, qemu_chr_fe_get_msgfd, qemu_chr_fe_init, qemu_chr_fe_set_echo,
+    qemu_chr_write, watch_fd, CharFrontend, CharHandlers, PeerEnd,
 };
 use super::host::{ChardevHost, ChardevRequest};
+use super::kind::{Backend, BackendOptions};
 use super::mux_stamp::Stamper;
+use super::opts::QemuOpts;
+use super::schema as q;
 use super::table::{ChardevClass, ChardevId, ChrEvent};
 use crate::main_loop::ClockType;
 use crate::qapi::Error;
@@ -62,34 +65,65 @@ struct MuxChardev {
     stamper: Option<Stamper>,
 }
 
-/// The class.
-pub(super) fn char_mux_class<H: ChardevHost>() -> ChardevClass<H> {
-    ChardevClass {
-        opens_at_once: true,
-        max_frontends: MAX_MUX,
-        chr_write: mux_chr_write,
-        chr_watch_fd: |h, id| {
-            let base = state(h, id)?.base;
-            watch_fd(h, base.chardev())
-        },
-        chr_update_read_handler: mux_chr_update_read_handlers,
-        chr_accept_input: mux_chr_accept_input,
-        chr_be_event: mux_chr_be_event,
-        chr_get_msgfd: |h, id| {
-            let base = state(h, id)?.base;
-            qemu_chr_fe_get_msgfd(h, base)
-        },
-        chr_set_echo: |h, id, echo| {
-            if let Some(base) = state(h, id).map(|s| s.base) {
-                qemu_chr_fe_set_echo(h, base, echo);
-            }
-        },
-        finalize: |h, id| {
-            if let Some(base) = state(h, id).map(|s| s.base) {
-                qemu_chr_fe_deinit(h, base, false);
-            }
-        },
-        ..ChardevClass::new("mux")
+/// Options of the mux backend (QEMU's `ChardevMux`).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MuxConfig {
+    /// The label of the chardev that the front ends share.
+    pub chardev: String,
+}
+
+impl BackendOptions for MuxConfig {
+    type Arguments = q::ChardevMux;
+
+    fn from_opts(opts: &QemuOpts) -> Result<Self, Error> {
+        let chardev = opts.require("chardev", "chardev: mux: no chardev given")?;
+        Ok(MuxConfig { chardev })
+    }
+
+    fn from_arguments(arguments: q::ChardevMux) -> Result<Self, Error> {
+        let chardev = arguments.chardev;
+        Ok(MuxConfig { chardev })
+    }
+}
+
+impl<H: ChardevHost> Backend<H> for MuxConfig {
+    fn class(&self, kind: &'static str) -> ChardevClass<H> {
+        ChardevClass {
+            opens_at_once: true,
+            opening_can_be_suspended: true,
+            max_frontends: MAX_MUX,
+            combines_chardevs: true,
+            is_terminal: |h, id| mux_base(h, id).is_some_and(|base| chr_is_terminal(h, base)),
+            exposed_at: |h, id| qemu_chr_exposed_at(h, mux_base(h, id)?),
+            chr_write: mux_chr_write,
+            chr_watch_fd: |h, id| {
+                let base = state(h, id)?.base;
+                watch_fd(h, base.chardev())
+            },
+            chr_update_read_handler: mux_chr_update_read_handlers,
+            chr_accept_input: mux_chr_accept_input,
+            chr_be_event: mux_chr_be_event,
+            chr_get_msgfd: |h, id| {
+                let base = state(h, id)?.base;
+                qemu_chr_fe_get_msgfd(h, base)
+            },
+            chr_set_echo: |h, id, echo| {
+                if let Some(base) = state(h, id).map(|s| s.base) {
+                    qemu_chr_fe_set_echo(h, base, echo);
+                }
+            },
+            finalize: |h, id| {
+                if let Some(base) = state(h, id).map(|s| s.base) {
+                    qemu_chr_fe_deinit(h, base, false);
+                }
+            },
+            ..ChardevClass::new(kind)
+        }
+    }
+
+    fn open(&self, h: &mut H, id: ChardevId) -> Result<Option<String>, Error> {
+        qemu_chr_open_mux(h, id, &self.chardev)?;
+        Ok(None)
     }
 }
 
@@ -97,18 +131,13 @@ fn state<H: ChardevHost>(h: &mut H, id: ChardevId) -> Option<&mut MuxChardev> {
     h.chardevs_mut().state_mut(id)
 }
 
-/// The chardev that a mux is on; `None` if it is no mux.
-pub(super) fn mux_base<H: ChardevHost>(h: &H, id: ChardevId) -> Option<ChardevId> {
+/// The chardev that a mux is on.
+fn mux_base<H: ChardevHost>(h: &H, id: ChardevId) -> Option<ChardevId> {
     let mux = h.chardevs().state::<MuxChardev>(id)?;
     Some(mux.base.chardev())
 }
 
-/// Opens the backend (`qemu_chr_open_mux`).
-pub(super) fn qemu_chr_open_mux<H: ChardevHost>(
-    h: &mut H,
-    id: ChardevId,
-    chardev: &str,
-) -> Result<(), Error> {
+fn qemu_chr_open_mux<H: ChardevHost>(h: &mut H, id: ChardevId, chardev: &str) -> Result<(), Error> {
     let Some(base) = h.chardevs().find(chardev).filter(|base| *base != id) else {
         return Err(Error::new(format!("mux: base chardev {chardev} not found")));
     };
@@ -135,11 +164,9 @@ pub fn suspend_mux_open<H: ChardevHost>(h: &mut H) {
 /// Opens the muxes made since [`suspend_mux_open`].
 pub fn resume_mux_open<H: ChardevHost>(h: &mut H) {
     h.chardevs_mut().mux_open_suspended = false;
-    let closed = h.chardevs().iter().filter(|(_, chr)| !chr.is_open());
-    let muxes: Vec<_> = closed
-        .filter(|(id, _)| h.chardevs().state::<MuxChardev>(*id).is_some())
-        .map(|(id, _)| id)
-        .collect();
+    let muxes = h.chardevs().iter();
+    let muxes = muxes.filter(|(_, chr)| chr.class.opening_can_be_suspended && !chr.is_open());
+    let muxes: Vec<_> = muxes.map(|(id, _)| id).collect();
     for id in muxes {
         qemu_chr_be_event(h, id, ChrEvent::Opened);
     }
@@ -149,11 +176,6 @@ pub fn resume_mux_open<H: ChardevHost>(h: &mut H) {
 /// (`-echr`).
 pub fn set_term_escape_char<H: ChardevHost>(h: &mut H, key: u8) {
     h.chardevs_mut().term_escape_char = key;
-}
-
-/// Whether this is a mux that must not open yet.
-pub(super) fn is_suspended<H: ChardevHost>(h: &H, id: ChardevId) -> bool {
-    h.chardevs().mux_open_suspended && h.chardevs().state::<MuxChardev>(id).is_some()
 }
 
 /// Which front ends have handlers, in order.

@@ -2,9 +2,35 @@
 //! has no banner and no prompt.
 
 use super::host::ChardevHost;
-use super::table::ChardevClass;
+use super::kind::{Backend, BackendOptions};
+use super::opts::QemuOpts;
+use super::schema as q;
+use super::table::{ChardevClass, ChardevId};
+use crate::qapi::Error;
 
-/// The class: all defaults.
-pub(super) fn char_null_class<H: ChardevHost>() -> ChardevClass<H> {
-    ChardevClass::new("null")
+/// It has no options.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct NullConfig;
+
+impl BackendOptions for NullConfig {
+    type Arguments = q::ChardevCommon;
+
+    fn from_opts(_opts: &QemuOpts) -> Result<Self, Error> {
+        Ok(NullConfig)
+    }
+
+    fn from_arguments(_arguments: q::ChardevCommon) -> Result<Self, Error> {
+        Ok(NullConfig)
+    }
+}
+
+impl<H: ChardevHost> Backend<H> for NullConfig {
+    /// All defaults.
+    fn class(&self, kind: &'static str) -> ChardevClass<H> {
+        ChardevClass::new(kind)
+    }
+
+    fn open(&self, _h: &mut H, _id: ChardevId) -> Result<Option<String>, Error> {
+        Ok(None)
+    }
 }

@@ -29,7 +29,7 @@ pub enum QemuOptType {
 /// A list of options: its name, its implied key and its options with their types
 /// (QEMU's `QemuOptsList`).
 #[derive(Debug, Clone, Copy)]
-pub struct QemuOptsList {
+pub struct QemuOptsList<'a> {
     /// What it is called in messages.
     pub name: &'static str,
     /// The key of a first item that has none.
@@ -38,10 +38,10 @@ pub struct QemuOptsList {
     pub desc: &'static [(&'static str, QemuOptType)],
     /// Further options, which QEMU does not have and which
     /// `query-command-line-options` therefore does not tell.
-    pub extensions: &'static [(&'static str, QemuOptType)],
+    pub extensions: &'a [(&'static str, QemuOptType)],
 }
 
-impl QemuOptsList {
+impl QemuOptsList<'_> {
     /// The list of all options, if an option string is right and one of its items is
     /// `help` or `?`.
     pub fn help_wanted(&self, params: &str) -> Option<String> {
@@ -371,6 +371,12 @@ impl QemuOpts {
     fn find(&self, name: &str) -> Option<&Value> {
         let mut found = self.opts.iter().rev().filter(|(n, _)| n == name);
         found.next().map(|(_, v)| v)
+    }
+
+    /// The text of an option that must be there; `missing` says that it is not.
+    pub(super) fn require(&self, name: &str, missing: &'static str) -> Result<String, Error> {
+        let text = self.get(name).map(str::to_owned);
+        text.ok_or_else(|| Error::new(missing))
     }
 
     /// An option's text.

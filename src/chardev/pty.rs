@@ -25,6 +25,9 @@ use nix::unistd::{read, write};
 
 use super::be::{qemu_chr_be_can_write, qemu_chr_be_event, qemu_chr_be_write};
 use super::host::ChardevHost;
+use super::kind::{Backend, BackendOptions};
+use super::opts::QemuOpts;
+use super::schema as q;
 use super::table::{ChardevClass, ChardevId, ChrEvent};
 use super::watch::{chr_set_watch, WatchSlot};
 use super::CHR_READ_BUF_LEN;
@@ -51,22 +54,48 @@ impl Drop for Link {
     }
 }
 
-/// The class.
-pub(super) fn char_pty_class<H: ChardevHost>() -> ChardevClass<H> {
-    ChardevClass {
-        chr_write: pty_chr_write,
-        chr_watch_fd: |h, id| {
-            let s = state(h, id).filter(|s| s.connected)?;
-            let fd: SharedFd = s.master.clone();
-            Some(fd)
-        },
-        chr_update_read_handler: |h, id, _| pty_chr_update_read_handler(h, id),
-        chr_filename: |state| {
-            let s: &PtyChardev = state.downcast_ref()?;
-            Some(format!("pty:{}", s.name))
-        },
-        finalize: char_pty_finalize,
-        ..ChardevClass::new("pty")
+/// Options of the pty backend (QEMU's `ChardevPty`).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PtyConfig {
+    /// A symbolic link to make to the terminal.
+    pub path: Option<String>,
+}
+
+impl BackendOptions for PtyConfig {
+    type Arguments = q::ChardevPty;
+
+    fn from_opts(opts: &QemuOpts) -> Result<Self, Error> {
+        let path = opts.get("path").map(str::to_owned);
+        Ok(PtyConfig { path })
+    }
+
+    fn from_arguments(arguments: q::ChardevPty) -> Result<Self, Error> {
+        let path = arguments.path;
+        Ok(PtyConfig { path })
+    }
+}
+
+impl<H: ChardevHost> Backend<H> for PtyConfig {
+    fn class(&self, kind: &'static str) -> ChardevClass<H> {
+        ChardevClass {
+            chr_write: pty_chr_write,
+            chr_watch_fd: |h, id| {
+                let s = state(h, id).filter(|s| s.connected)?;
+                let fd: SharedFd = s.master.clone();
+                Some(fd)
+            },
+            chr_update_read_handler: |h, id, _| pty_chr_update_read_handler(h, id),
+            chr_filename: |state| {
+                let s: &PtyChardev = state.downcast_ref()?;
+                Some(format!("pty:{}", s.name))
+            },
+            finalize: char_pty_finalize,
+            ..ChardevClass::new(kind)
+        }
+    }
+
+    fn open(&self, h: &mut H, id: ChardevId) -> Result<Option<String>, Error> {
+        char_pty_open(h, id, self.path.as_deref()).map(Some)
     }
 }
 
@@ -74,8 +103,8 @@ fn state<H: ChardevHost>(h: &mut H, id: ChardevId) -> Option<&mut PtyChardev> {
     h.chardevs_mut().state_mut(id)
 }
 
-/// Opens the backend and tells the terminal's name (`char_pty_open`).
-pub(super) fn char_pty_open<H: ChardevHost>(
+/// Opens the backend and tells the terminal's name.
+fn char_pty_open<H: ChardevHost>(
     h: &mut H,
     id: ChardevId,
     path: Option<&str>,

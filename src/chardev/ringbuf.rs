@@ -3,8 +3,10 @@
 
 use std::collections::VecDeque;
 
-use super::config::RingbufConfig;
 use super::host::ChardevHost;
+use super::kind::{Backend, BackendOptions};
+use super::opts::QemuOpts;
+use super::schema as q;
 use super::table::{ChardevClass, ChardevId};
 use crate::qapi::Error;
 
@@ -25,30 +27,54 @@ impl RingBufChardev {
     }
 }
 
-/// The class, under one of its two names.
-pub(super) fn char_ringbuf_class<H: ChardevHost>(kind: &'static str) -> ChardevClass<H> {
-    ChardevClass {
-        opens_at_once: true,
-        chr_write: |h, id, buf| {
-            if let Some(s) = h.chardevs_mut().state_mut::<RingBufChardev>(id) {
-                s.write(buf);
-            }
-            Ok(buf.len())
-        },
-        ..ChardevClass::new(kind)
+/// Options of the ring buffer (QEMU's `ChardevRingbuf`).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RingbufConfig {
+    /// Its size in bytes, a power of two; `None` is 64 KiB.
+    pub size: Option<u64>,
+}
+
+impl BackendOptions for RingbufConfig {
+    type Arguments = q::ChardevRingbuf;
+
+    fn from_opts(opts: &QemuOpts) -> Result<Self, Error> {
+        let size = opts.get_number("size").filter(|size| *size != 0);
+        Ok(RingbufConfig { size })
+    }
+
+    fn from_arguments(arguments: q::ChardevRingbuf) -> Result<Self, Error> {
+        let size = arguments.size.map(|size| size as u64);
+        Ok(RingbufConfig { size })
     }
 }
 
-/// Opens the backend (`qemu_chr_open_ringbuf`).
-pub(super) fn qemu_chr_open_ringbuf<H: ChardevHost>(
+impl<H: ChardevHost> Backend<H> for RingbufConfig {
+    fn class(&self, kind: &'static str) -> ChardevClass<H> {
+        ChardevClass {
+            opens_at_once: true,
+            chr_write: |h, id, buf| {
+                if let Some(s) = h.chardevs_mut().state_mut::<RingBufChardev>(id) {
+                    s.write(buf);
+                }
+                Ok(buf.len())
+            },
+            ..ChardevClass::new(kind)
+        }
+    }
+
+    fn open(&self, h: &mut H, id: ChardevId) -> Result<Option<String>, Error> {
+        qemu_chr_open_ringbuf(h, id, self)?;
+        Ok(None)
+    }
+}
+
+fn qemu_chr_open_ringbuf<H: ChardevHost>(
     h: &mut H,
     id: ChardevId,
     config: &RingbufConfig,
 ) -> Result<(), Error> {
-    let size = config
-        .size
-        .filter(|size| *size != 0)
-        .unwrap_or(DEFAULT_SIZE);
+    let size = config.size.filter(|size| *size != 0);
+    let size = size.unwrap_or(DEFAULT_SIZE);
     if !size.is_power_of_two() {
         return Err(Error::new("size of ringbuf chardev must be power of two"));
     }

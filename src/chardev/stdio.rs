@@ -24,9 +24,11 @@ use nix::sys::termios::{
 };
 use nix::unistd::{getpgrp, tcgetpgrp};
 
-use super::config::StdioConfig;
 use super::fd::{char_fd_class, FdChardev};
 use super::host::ChardevHost;
+use super::kind::{Backend, BackendOptions};
+use super::opts::QemuOpts;
+use super::schema as q;
 use super::table::{ChardevClass, ChardevId};
 use crate::main_loop::SharedFd;
 use crate::qapi::Error;
@@ -43,16 +45,43 @@ struct Saved {
     echo: bool,
 }
 
-/// The class of stdio chardevs.
-pub(super) fn char_stdio_class<H: ChardevHost>() -> ChardevClass<H> {
-    ChardevClass {
-        chr_set_echo: |_, _, echo| qemu_chr_set_echo_stdio(echo),
-        ..char_fd_class("stdio")
+/// Options of the stdio backend (QEMU's `ChardevStdio`).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StdioConfig {
+    /// Whether the terminal's interrupt and suspend keys stay in force.
+    pub signal: Option<bool>,
+}
+
+impl BackendOptions for StdioConfig {
+    type Arguments = q::ChardevStdio;
+
+    fn from_opts(opts: &QemuOpts) -> Result<Self, Error> {
+        let signal = opts.get_bool("signal");
+        Ok(StdioConfig { signal })
+    }
+
+    fn from_arguments(arguments: q::ChardevStdio) -> Result<Self, Error> {
+        let signal = arguments.signal;
+        Ok(StdioConfig { signal })
     }
 }
 
-/// Opens the backend (`qemu_chr_open_stdio`).
-pub(super) fn qemu_chr_open_stdio<H: ChardevHost>(
+impl<H: ChardevHost> Backend<H> for StdioConfig {
+    fn class(&self, kind: &'static str) -> ChardevClass<H> {
+        ChardevClass {
+            chr_set_echo: |_, _, echo| qemu_chr_set_echo_stdio(echo),
+            is_terminal: |_, _| stdio_is_terminal(),
+            ..char_fd_class(kind)
+        }
+    }
+
+    fn open(&self, h: &mut H, id: ChardevId) -> Result<Option<String>, Error> {
+        qemu_chr_open_stdio(h, id, self)?;
+        Ok(None)
+    }
+}
+
+fn qemu_chr_open_stdio<H: ChardevHost>(
     h: &mut H,
     id: ChardevId,
     config: &StdioConfig,
@@ -129,7 +158,7 @@ impl Saved {
 }
 
 /// Whether a chardev uses standard input and that is a terminal.
-pub(super) fn stdio_is_terminal() -> bool {
+fn stdio_is_terminal() -> bool {
     let mut is_terminal = false;
     with_terminal(|saved| is_terminal = saved.tty.is_some());
     is_terminal

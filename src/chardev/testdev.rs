@@ -3,29 +3,50 @@
 //! no input.
 
 use super::host::{ChardevHost, ChardevRequest};
+use super::kind::{Backend, BackendOptions};
+use super::opts::QemuOpts;
+use super::schema as q;
 use super::table::{ChardevClass, ChardevId};
+use crate::qapi::Error;
 
 #[derive(Default)]
 struct TestdevChardev {
     number: u32,
 }
 
-/// The class.
-pub(super) fn char_testdev_class<H: ChardevHost>() -> ChardevClass<H> {
-    ChardevClass {
-        opens_at_once: true,
-        chr_write: |h, id, buf| {
-            testdev_eat_packet(h, id, buf);
-            Ok(buf.len())
-        },
-        ..ChardevClass::new("testdev")
+/// It has no options.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TestdevConfig;
+
+impl BackendOptions for TestdevConfig {
+    type Arguments = q::ChardevCommon;
+
+    fn from_opts(_opts: &QemuOpts) -> Result<Self, Error> {
+        Ok(TestdevConfig)
+    }
+
+    fn from_arguments(_arguments: q::ChardevCommon) -> Result<Self, Error> {
+        Ok(TestdevConfig)
     }
 }
 
-/// Opens the backend.
-pub(super) fn open<H: ChardevHost>(h: &mut H, id: ChardevId) {
-    let state = TestdevChardev::default();
-    h.chardevs_mut().set_state(id, Box::new(state));
+impl<H: ChardevHost> Backend<H> for TestdevConfig {
+    fn class(&self, kind: &'static str) -> ChardevClass<H> {
+        ChardevClass {
+            opens_at_once: true,
+            chr_write: |h, id, buf| {
+                testdev_eat_packet(h, id, buf);
+                Ok(buf.len())
+            },
+            ..ChardevClass::new(kind)
+        }
+    }
+
+    fn open(&self, h: &mut H, id: ChardevId) -> Result<Option<String>, Error> {
+        h.chardevs_mut()
+            .set_state(id, Box::new(TestdevChardev::default()));
+        Ok(None)
+    }
 }
 
 fn testdev_eat_packet<H: ChardevHost>(h: &mut H, id: ChardevId, buf: &[u8]) {

@@ -13,9 +13,12 @@ use std::rc::Rc;
 use nix::sys::socket::{recv, send, MsgFlags};
 
 use super::be::{qemu_chr_be_can_write, qemu_chr_be_write};
-use super::config::UdpConfig;
+use super::config::{InetSocketAddress, SocketAddress};
 use super::host::ChardevHost;
+use super::kind::{Backend, BackendOptions};
 use super::net::socket_dgram;
+use super::opts::QemuOpts;
+use super::schema as q;
 use super::table::{ChardevClass, ChardevId};
 use super::watch::{chr_set_watch, WatchSlot};
 use super::CHR_READ_BUF_LEN;
@@ -29,16 +32,74 @@ struct UdpChardev {
     taken: usize,
 }
 
-/// The class.
-pub(super) fn char_udp_class<H: ChardevHost>() -> ChardevClass<H> {
-    ChardevClass {
-        chr_write: udp_chr_write,
-        chr_watch_fd: |h, id| {
-            let fd: SharedFd = state(h, id)?.fd.clone();
-            Some(fd)
-        },
-        chr_update_read_handler: |h, id, _| udp_chr_update_read_handler(h, id),
-        ..ChardevClass::new("udp")
+/// Options of the udp backend (QEMU's `ChardevUdp`).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UdpConfig {
+    /// Where datagrams go to.
+    pub remote: InetSocketAddress,
+    /// Where they come in.
+    pub local: Option<InetSocketAddress>,
+}
+
+impl BackendOptions for UdpConfig {
+    type Arguments = q::ChardevUdp;
+
+    fn from_opts(opts: &QemuOpts) -> Result<Self, Error> {
+        let given = |name| opts.get(name).filter(|v| !v.is_empty());
+        let Some(port) = given("port") else {
+            return Err(Error::new("chardev: udp: remote port not specified"));
+        };
+        let remote = InetSocketAddress {
+            host: given("host").unwrap_or("localhost").to_owned(),
+            port: port.to_owned(),
+            ipv4: opts.get_bool("ipv4"),
+            ipv6: opts.get_bool("ipv6"),
+            ..InetSocketAddress::default()
+        };
+        let local = match (given("localaddr"), given("localport")) {
+            (None, None) => None,
+            (host, port) => Some(InetSocketAddress::new(
+                host.unwrap_or(""),
+                port.unwrap_or("0"),
+            )),
+        };
+        Ok(UdpConfig { remote, local })
+    }
+
+    fn from_arguments(arguments: q::ChardevUdp) -> Result<Self, Error> {
+        let remote = inet_only(arguments.remote)?;
+        if remote.port.is_empty() {
+            return Err(Error::new("remote port not specified"));
+        }
+        let local = arguments.local.map(inet_only).transpose()?;
+        Ok(UdpConfig { remote, local })
+    }
+}
+
+fn inet_only(addr: q::SocketAddressLegacy) -> Result<InetSocketAddress, Error> {
+    match addr.into() {
+        SocketAddress::Inet(inet) => Ok(inet),
+        _ => Err(Error::new("socket type unsupported for datagram")),
+    }
+}
+
+impl<H: ChardevHost> Backend<H> for UdpConfig {
+    fn class(&self, kind: &'static str) -> ChardevClass<H> {
+        ChardevClass {
+            keeps_writes_apart: |_| true,
+            chr_write: udp_chr_write,
+            chr_watch_fd: |h, id| {
+                let fd: SharedFd = state(h, id)?.fd.clone();
+                Some(fd)
+            },
+            chr_update_read_handler: |h, id, _| udp_chr_update_read_handler(h, id),
+            ..ChardevClass::new(kind)
+        }
+    }
+
+    fn open(&self, h: &mut H, id: ChardevId) -> Result<Option<String>, Error> {
+        qmp_chardev_open_udp(h, id, self)?;
+        Ok(None)
     }
 }
 
@@ -46,8 +107,7 @@ fn state<H: ChardevHost>(h: &mut H, id: ChardevId) -> Option<&mut UdpChardev> {
     h.chardevs_mut().state_mut(id)
 }
 
-/// Opens the backend (`qmp_chardev_open_udp`).
-pub(super) fn qmp_chardev_open_udp<H: ChardevHost>(
+fn qmp_chardev_open_udp<H: ChardevHost>(
     h: &mut H,
     id: ChardevId,
     config: &UdpConfig,

@@ -8,7 +8,7 @@ use super::schema::{
     CharCommands, ControlCommands, DataFormat, FdsCommands, TraceCommands, TraceEventState,
 };
 use crate::chardev::opts::QemuOpts;
-use crate::chardev::{self, qemu_chr_parse_opts, ChardevAdded, QEMU_CHARDEV_OPTS};
+use crate::chardev::{self, ChardevAdded, QEMU_CHARDEV_OPTS};
 use crate::qapi::Error;
 
 /// `info` without a word behind it lists its sub-commands.
@@ -181,7 +181,7 @@ fn hmp_quit<S>(hmp: &mut Hmp<'_, S>, _args: &HmpArgs) {
 /// printed plainly, and the command then fails with a text of its own.
 fn parse_chardev_args<S>(hmp: &mut Hmp<'_, S>, text: &str) -> Option<QemuOpts> {
     let mut warnings = Vec::new();
-    let opts = QemuOpts::parse(&QEMU_CHARDEV_OPTS, text, &mut warnings);
+    let opts = hmp.rt.chardevs.split_opts(text, &mut warnings);
     for w in warnings {
         hmp.print(format!("warning: {}\n{}", w.desc(), w.hint()));
     }
@@ -211,14 +211,18 @@ fn hmp_chardev_add<S>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
         hmp.print("Available chardev backend types: \n");
         return hmp.print(types.collect::<String>());
     }
-    let result = qemu_chr_parse_opts(&opts).and_then(|(label, config)| {
-        if chardev::qemu_chr_find(hmp.rt, &label).is_some() {
-            return Err(Error::new(format!(
-                "attempt to add duplicate property '{label}' to object (type 'container')"
-            )));
-        }
-        chardev::chardev_add(hmp.rt, &label, config)
-    });
+    let result = hmp
+        .rt
+        .chardevs
+        .parse_opts(&opts)
+        .and_then(|(label, config)| {
+            if chardev::qemu_chr_find(hmp.rt, &label).is_some() {
+                return Err(Error::new(format!(
+                    "attempt to add duplicate property '{label}' to object (type 'container')"
+                )));
+            }
+            chardev::chardev_add(hmp.rt, &label, config)
+        });
     finish_chardev(hmp, result);
 }
 
@@ -245,7 +249,9 @@ fn hmp_chardev_change<S>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
         // QEMU finds the fault before the options have an id.
         Err(Error::new("chardev: \"(null)\" missing backend"))
     } else {
-        qemu_chr_parse_opts(&opts.under_id(id))
+        hmp.rt
+            .chardevs
+            .parse_opts(&opts.under_id(id))
             .and_then(|(_, config)| chardev::chardev_change(hmp.rt, id, config))
     };
     finish_chardev(hmp, result);

@@ -42,7 +42,6 @@
 
 mod access;
 mod answers;
-mod char_config;
 mod clients;
 mod cmds_char;
 mod cmds_control;

@@ -135,9 +135,10 @@ impl<S> Runtime<S> {
         let chr = qemu_chr_find(self, label)
             .ok_or_else(|| Error::new(format!("chardev \"{label}\" not found")))?;
         let config = Rc::new(MonitorConfig::new(options)?);
-        let kind = self.chardevs.get(chr).map_or("", |chr| chr.kind());
-        if config.close_action == MonitorCloseAction::Delete && matches!(kind, "mux" | "hub") {
+        let shared = self.chardevs.get(chr).filter(|chr| chr.combines_chardevs());
+        if let (MonitorCloseAction::Delete, Some(chr)) = (config.close_action, shared) {
             // Others use it too.
+            let kind = chr.kind();
             return Err(Error::new(format!(
                 "'close-action=delete' is not compatible with {kind} chardev '{label}'"
             )));

@@ -46,7 +46,7 @@ pub struct OptionGroup {
     /// The option's name without the dash.
     pub name: &'static str,
     /// Its parameters.
-    pub list: &'static QemuOptsList,
+    pub list: &'static QemuOptsList<'static>,
 }
 
 /// All parts of one monitored program.

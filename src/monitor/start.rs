@@ -100,6 +100,7 @@ impl<S> Runtime<S> {
             exit: None,
         };
         rt.add_commands(schema::qmp_init_marshal, &schema::QAPI_SCHEMA);
+        super::cmds_char::accept_registered_backends(&mut rt.commands);
         if let Some(command) = rt.commands.get("qmp_capabilities") {
             rt.cap_negotiation_commands.register(command);
         }

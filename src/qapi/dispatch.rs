@@ -164,6 +164,13 @@ impl<C> QmpCommandList<C> {
         self.commands.push(command);
     }
 
+    /// Has a command that is there executed by another function.
+    pub(crate) fn set_func(&mut self, name: &str, func: QmpCommandFunc<C>) {
+        if let Some(i) = self.by_name.get(name) {
+            self.commands[*i].func = func;
+        }
+    }
+
     /// Takes away the commands that `keep` says no to; to clients they do not
     /// exist.
     ///
@@ -217,6 +224,11 @@ impl<'a> Call<'a> {
     pub fn keyval(mut self) -> Self {
         self.keyval = true;
         self
+    }
+
+    /// The arguments as they are, not looked at yet.
+    pub fn args(&self) -> &QDict {
+        &self.args
     }
 
     /// Takes the arguments out as they are, for commands with `gen: false`.

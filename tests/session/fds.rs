@@ -16,7 +16,7 @@ fn world() -> World {
         let args = call.take_args();
         let name = args.get_str("tag").unwrap();
         let fd = rt.monitor_get_fd(name).expect("a monitor is served")?;
-        let file = std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).unwrap();
+        let file = std::fs::read_link(format!("/proc/thread-self/fd/{}", fd.as_raw_fd())).unwrap();
         rt.state.notes.push(file.display().to_string());
         Ok(())
     });

@@ -12,6 +12,7 @@ mod events;
 #[path = "../common/fd_guard.rs"]
 mod fd_guard;
 mod fds;
+mod hygiene;
 mod leaving;
 mod listener;
 mod model;

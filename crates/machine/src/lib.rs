@@ -1,59 +1,29 @@
 //! The machine that the program `qmonitor` monitors: QEMU's, reduced to what a
 //! monitor can see of it.
 //!
-//! It is of one of QEMU's types ([`board`]) and has run states ([`runstate`]), a
-//! tree of objects ([`qom`]) with the types of objects that users make
-//! ([`objects`]), processors ([`cpu`]), and memory ([`memory`]) in which nothing
-//! ever happens, since the processors execute nothing. None of this knows of the
-//! monitor: functions return results, and lists of what happened. [`commands`]
-//! is where clients come in; [`vl`] is the program around it all, and
-//! [`storage_daemon`] another one, around less of it.
+//! Three rooms, each of which imports only from those below it:
 //!
-//! An embedder leaves this module out (Cargo feature `machine`) and has a state
-//! of their own in its place; this one shows how that is done.
+//! - [`system`]: the programs, from a command line to a running loop;
+//! - [`commands`]: QMP and HMP commands, one file for each subsystem;
+//! - [`model`]: the machine itself, which knows nothing of the monitor.
+//!
+//! An embedder does not need this package and has a state of their own in its
+//! place; this one shows how that is done.
 
-pub mod balloon;
-pub mod block;
-pub mod board;
-mod char_options;
-pub mod cli;
 pub mod commands;
-pub mod cpu;
-pub mod hardware;
-mod hmp_absent;
-mod hmp_cmds;
-mod hmp_info;
-mod hmp_log;
-mod hmp_mem;
-mod hmp_migrate;
-mod hmp_net;
-mod hmp_qom;
-mod hmp_services;
-mod hmp_ui;
-mod host;
-pub mod memory;
-pub mod migration;
-pub mod net;
-pub mod objects;
-mod print;
-mod qdev;
-pub mod qom;
-mod readconfig;
-mod report;
-pub mod runstate;
+pub mod model;
 pub mod schema;
-pub mod settings;
-pub mod storage_daemon;
 mod sys;
-mod thread;
-pub mod vl;
+pub mod system;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use board::{MachineClass, Topology};
-use objects::{CONTAINER, MEMORY_REGION, SYSTEM_BUS};
-use qom::{ObjectId, Objects, PropertyInput};
-use runstate::{Actions, RunStates};
+use commands::hmp_log;
+use model::backends::{CONTAINER, MEMORY_REGION, SYSTEM_BUS};
+use model::board::{MachineClass, Topology};
+use model::qom::{ObjectId, Objects, PropertyInput};
+use model::runstate::{Actions, RunStates};
+use model::{block, board, migration, net, qdev};
 
 use qmonitor::chardev::CharFrontend;
 use qmonitor::main_loop::TimerId;
@@ -105,7 +75,7 @@ pub struct Machine {
     /// Its identifier; zero if it has none.
     pub uuid: Uuid,
     /// The types of objects that users can make, if these are not all there are
-    /// ([`objects::user_creatable_types`]).
+    /// ([`model::backends::user_creatable_types`]).
     pub user_types: Option<&'static [&'static str]>,
     /// What it is doing.
     pub run: RunStates,

@@ -64,6 +64,15 @@ impl TelnetDecoder {
         }
     }
 
+    /// What a server that reads with this decoder says first.
+    pub(in crate::chardev) fn opening(&self) -> &'static [u8] {
+        if self.tn3270 {
+            TN3270_OPENING
+        } else {
+            TELNET_OPENING
+        }
+    }
+
     /// Appends what is text in `input` to `out`; returns how many breaks there
     /// were. A kept command that is split over two reads makes `out` one byte
     /// longer than `input`.

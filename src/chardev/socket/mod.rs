@@ -58,7 +58,9 @@
 mod connect;
 mod handshake;
 mod io;
+mod options;
 mod server;
+mod stream;
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::rc::Rc;
@@ -68,28 +70,30 @@ use nix::errno::Errno;
 use nix::sys::socket::{self, sockopt, Shutdown};
 
 use connect::Client;
-use handshake::{tcp_chr_close_tls, tcp_chr_tls_init, Tls};
+use handshake::{creds_for, protocols, report, tcp_chr_handshake};
 use io::{
-    tcp_chr_handshake, tcp_chr_update_read_handler, tcp_chr_watch_fd, tcp_chr_write, Websock,
+    flush, remove_watches, tcp_chr_update_read_handler, tcp_chr_watch_fd, tcp_chr_write, Rights,
+    Watches,
 };
 use server::Clients;
+use stream::Stream;
 
-use super::address::{connected_filename, connection_ends, disconnected_filename, Ends};
+use super::address::{
+    connected_filename, connection_ends, disconnected_filename, socket_address_to_string, Ends,
+};
 use super::be::qemu_chr_be_event;
-use super::codec::telnet::{TelnetDecoder, TELNET_OPENING, TN3270_OPENING};
-use super::codec::tls::{self, TlsCreds};
+use super::codec::telnet::TelnetDecoder;
+use super::codec::tls::TlsCreds;
 use super::config::{SocketAddress, SocketConfig};
+use super::exposure::is_exposed;
 use super::host::{ChardevHost, ChardevReport};
 use super::manage::object_unparent;
 use super::net::{self, UnixPath};
-use super::scm_rights::Receiver;
 use super::table::{ChardevClass, ChardevId, ChrEvent};
 use crate::main_loop::{ClockType, Condition, Flow, SharedFd, TimerId, Watch, WatchId};
 use crate::qapi::Error;
 use crate::sys::accept;
 use crate::trace_event;
-
-pub(super) use server::{char_socket_server_class, check_max};
 
 /// How long a server pauses when the process has no descriptor left for a new
 /// client. The listener stays readable meanwhile and would make the loop spin.
@@ -128,14 +132,6 @@ impl SocketChardev {
             server: None,
         }
     }
-
-    fn connection(&self) -> Option<&Connection> {
-        self.connection.as_ref()
-    }
-
-    fn tls(&self) -> Option<&Tls> {
-        self.connection.as_ref()?.tls.as_ref()
-    }
 }
 
 struct Listener {
@@ -149,36 +145,38 @@ struct Listener {
 pub(super) struct Connection {
     fd: Rc<OwnedFd>,
     filename: String,
-    /// The front end was told "Opened". Not yet in a handshake.
-    open: bool,
-    tls: Option<Tls>,
-    websock: Option<Websock>,
-    /// The rest of what the kernel had no room for, if it must not be cut off:
-    /// a frame or a record.
-    pub(super) unsent: Vec<u8>,
-    read_watch: Option<WatchId>,
-    hup_watch: Option<WatchId>,
-    flush_watch: Option<WatchId>,
-    /// For what TLS has decrypted and the front end could not yet take.
-    plain_watch: Option<WatchId>,
+    /// The protocols on it; none if bytes go as they are.
+    pub(super) stream: Option<Box<Stream>>,
+    /// On unix sockets, over which descriptors may come.
+    rights: Option<Rights>,
+    watches: Watches,
     /// Runs while the peer is gone and its last input is being read.
     hup_timer: Option<TimerId>,
     /// How often input was read.
     reads: u32,
     /// Whether a front end was given the descriptor to watch.
     watched_by_frontend: bool,
-    /// For unix sockets, over which descriptors may come.
-    receiver: Option<Receiver>,
-    msgfd: Option<OwnedFd>,
+}
+
+impl Connection {
+    /// Whether handshakes are over: the front end was told "Opened".
+    fn is_open(&self) -> bool {
+        self.stream.as_ref().is_none_or(|stream| stream.is_open())
+    }
 }
 
 /// The class of socket chardevs.
 pub(super) fn char_socket_class<H: ChardevHost>() -> ChardevClass<H> {
     ChardevClass {
+        keeps_writes_apart: |state| {
+            let s: Option<&SocketChardev> = state.downcast_ref();
+            s.is_some_and(|s| s.config.websocket)
+        },
+        exposed_at: tcp_chr_exposed_at,
         chr_write: tcp_chr_write,
         chr_watch_fd: tcp_chr_watch_fd,
         chr_update_read_handler: |h, id, _| tcp_chr_update_read_handler(h, id),
-        chr_get_msgfd: |h, id| connection(h, id)?.msgfd.take(),
+        chr_get_msgfd: |h, id| connection(h, id)?.rights.as_mut()?.msgfd.take(),
         chr_filename: |state| state.downcast_ref().map(tcp_chr_filename),
         finalize: char_socket_finalize,
         ..ChardevClass::new("socket")
@@ -200,7 +198,7 @@ pub(super) fn qmp_chardev_open_socket<H: ChardevHost>(
     config: &SocketConfig,
 ) -> Result<(), Error> {
     config.validate()?;
-    let tls_creds = tls::creds_for(h, config)?;
+    let tls_creds = creds_for(h, config)?;
     let mut state = SocketChardev::new(config, &config.addr, tls_creds);
     if !config.server {
         h.chardevs_mut().set_state(id, Box::new(state));
@@ -235,9 +233,10 @@ fn tcp_chr_wait_connected<H: ChardevHost>(h: &mut H, id: ChardevId) -> Result<()
         let mut flags = PollFlags::POLLIN;
         // In a handshake it is the client who is waited for.
         let (fd, step): (_, fn(&mut H, ChardevId)) = match (&s.connection, &s.listener) {
-            (Some(c), _) if c.open => return Ok(()),
+            (Some(c), _) if c.is_open() => return Ok(()),
             (Some(c), _) => {
-                flags.set(PollFlags::POLLOUT, !c.unsent.is_empty());
+                let unsent = c.stream.as_ref().is_some_and(|s| !s.wire().is_empty());
+                flags.set(PollFlags::POLLOUT, unsent);
                 (c.fd.clone(), tcp_chr_handshake)
             }
             (None, Some(listener)) => (listener.fd.clone(), tcp_chr_accept),
@@ -356,53 +355,42 @@ fn tcp_chr_new_client<H: ChardevHost>(h: &mut H, id: ChardevId, fd: Rc<OwnedFd>)
     if matches!(&s.addr, SocketAddress::Inet(addr) if addr.keep_alive && !s.config.server) {
         let _ = socket::setsockopt(&fd, sockopt::KeepAlive, &true);
     }
-    let websocket = s.config.websocket;
-    let encrypted = s.tls_creds.is_some();
+    let filename = connected_filename(&s.config, &ends);
+    let stream = match protocols(s) {
+        Ok(stream) => stream,
+        Err(e) => {
+            report(h, id, &filename, &e.to_string());
+            return tcp_chr_disconnect(h, id);
+        }
+    };
+    let wrapped = s.config.websocket || s.tls_creds.is_some();
     s.connection = Some(Connection {
         fd,
-        filename: connected_filename(&s.config, &ends),
-        open: false,
-        tls: None,
-        websock: websocket.then(Websock::default),
-        unsent: Vec::new(),
-        read_watch: None,
-        hup_watch: None,
-        flush_watch: None,
-        plain_watch: None,
+        filename,
+        stream,
+        rights: (!inet && !wrapped).then(Rights::new),
+        watches: Watches::default(),
         hup_timer: None,
         reads: 0,
         watched_by_frontend: false,
-        receiver: (!inet && !websocket && !encrypted).then(Receiver::new),
-        msgfd: None,
     });
-    if encrypted {
-        tcp_chr_tls_init(h, id);
-    } else if websocket {
-        tcp_chr_update_read_handler(h, id);
-    } else {
+    // What the stream says first. If the peer is gone already, the loop is about
+    // to say so.
+    let _ = flush(h, id);
+    if connection(h, id).is_some_and(|c| c.is_open()) {
         tcp_chr_connect(h, id);
+    } else {
+        tcp_chr_update_read_handler(h, id);
     }
 }
 
-/// The chardev is open, after a telnet server has said its opening: its
-/// connection is watched from now on.
+/// The chardev is open: its connection is watched from now on.
 fn tcp_chr_connect<H: ChardevHost>(h: &mut H, id: ChardevId) {
     let Some(s) = state(h, id) else { return };
-    let opening = match s.telnet {
-        None => &[][..],
-        Some(_) if s.config.tn3270 => TN3270_OPENING,
-        Some(_) => TELNET_OPENING,
-    };
     s.client.reported = false;
-    let Some(c) = &mut s.connection else { return };
-    c.open = true;
+    let Some(c) = &s.connection else { return };
     let fd = c.fd.as_raw_fd();
     trace_event!(tcp_chr_connect, "fd {fd} is {}", c.filename);
-    // The buffer of a new connection has room for it. If the client is gone
-    // already, the loop is about to say so.
-    if !opening.is_empty() {
-        let _ = tcp_chr_write(h, id, opening);
-    }
     tcp_chr_update_read_handler(h, id);
     qemu_chr_be_event(h, id, ChrEvent::Opened);
 }
@@ -423,17 +411,22 @@ fn tcp_chr_disconnect<H: ChardevHost>(h: &mut H, id: ChardevId) {
 
 /// Lets go of the connection; true if there was one and it was open.
 fn tcp_chr_free_connection<H: ChardevHost>(h: &mut H, id: ChardevId) -> bool {
-    tcp_chr_close_tls(h, id);
+    if let Some(stream) = connection(h, id).and_then(|c| c.stream.as_mut()) {
+        // The peer is told that the connection ends.
+        stream.close();
+        let _ = flush(h, id);
+    }
     let Some(s) = state(h, id) else { return false };
     let inherited = matches!(s.config.addr, SocketAddress::Fd(_)) && !s.config.server;
     let Some(c) = s.connection.take() else {
         return false;
     };
     trace_event!(tcp_chr_disconnect, "fd {}", c.fd.as_raw_fd());
-    let watches = [c.read_watch, c.hup_watch, c.flush_watch, c.plain_watch];
-    for watch in watches.into_iter().flatten() {
-        h.main_loop_mut().remove_watch(watch);
+    let was_open = c.is_open();
+    if let Some(stream) = c.stream {
+        s.telnet = stream.into_telnet();
     }
+    remove_watches(h, &c.watches);
     if let Some(timer) = c.hup_timer {
         h.main_loop_mut().timer_free(timer);
     }
@@ -442,7 +435,7 @@ fn tcp_chr_free_connection<H: ChardevHost>(h: &mut H, id: ChardevId) -> bool {
         // hear of the end, and so shall the peer.
         let _ = socket::shutdown(c.fd.as_raw_fd(), Shutdown::Both);
     }
-    c.open
+    was_open
 }
 
 /// The address that a socket chardev listens at or connects to, with the port
@@ -452,10 +445,11 @@ pub fn char_socket_get_addr<H: ChardevHost>(h: &H, id: ChardevId) -> Option<&Soc
     Some(&s.addr)
 }
 
-/// Whether a chardev speaks websocket.
-pub(super) fn is_websocket<H: ChardevHost>(h: &H, id: ChardevId) -> bool {
-    let state: Option<&SocketChardev> = h.chardevs().state(id);
-    state.is_some_and(|s| s.config.websocket)
+/// Where strangers can reach it, unless TLS verifies their certificates.
+fn tcp_chr_exposed_at<H: ChardevHost>(h: &H, id: ChardevId) -> Option<String> {
+    let s: &SocketChardev = h.chardevs().state(id)?;
+    let verifies_peer = s.tls_creds.as_ref().is_some_and(TlsCreds::verify_peer);
+    (is_exposed(&s.addr) && !verifies_peer).then(|| socket_address_to_string(&s.addr))
 }
 
 /// Whether a chardev can be yanked: sockets can.
@@ -481,7 +475,7 @@ fn char_socket_finalize<H: ChardevHost>(h: &mut H, id: ChardevId) {
 
 fn tcp_chr_filename(s: &SocketChardev) -> String {
     match &s.connection {
-        Some(c) if c.open => c.filename.clone(),
+        Some(c) if c.is_open() => c.filename.clone(),
         _ => disconnected_filename(&s.config, &s.addr),
     }
 }

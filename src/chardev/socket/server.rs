@@ -31,10 +31,6 @@ use crate::chardev::be::qemu_chr_be_new_client;
 use crate::chardev::host::ChardevHost;
 use crate::chardev::manage::{object_unparent, qemu_chardev_insert};
 use crate::chardev::table::{ChardevClass, ChardevId};
-use crate::qapi::Error;
-
-/// The most clients that a server can be told to serve.
-const MAX_CLIENTS: u64 = 1 << 20;
 
 /// The clients of a server.
 pub(super) struct Clients {
@@ -62,16 +58,6 @@ impl Clients {
     /// Whether one more would be taken in.
     pub(super) fn has_room(&self) -> bool {
         self.attached && self.ids.len() < self.max
-    }
-}
-
-/// Whether a server can be told to serve that many.
-pub(in crate::chardev) fn check_max(max: u64) -> Result<(), Error> {
-    match (1..=MAX_CLIENTS).contains(&max) {
-        true => Ok(()),
-        false => Err(Error::new(format!(
-            "Parameter 'max-clients' expects a number from 1 to {MAX_CLIENTS}"
-        ))),
     }
 }
 

@@ -13,9 +13,9 @@ use qmonitor::chardev::{
 use qmonitor::monitor::MonitorOptions;
 use qmonitor::qapi::visit::keyval_parse;
 use qmonitor::qapi::{Error, QDict, QObject};
-use qmonitor_machine::cli::{self, Opt};
 use qmonitor_machine::commands::{device_from_cli, netdev_from_cli, object_from_cli};
-use qmonitor_machine::settings::Settings;
+use qmonitor_machine::system::cli::{self, Opt};
+use qmonitor_machine::system::settings::Settings;
 use qmonitor_machine::Uuid;
 
 use super::harmless;

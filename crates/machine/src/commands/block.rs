@@ -1,7 +1,7 @@
 //! Disks: `block.json`, `blockdev.json`, `block-stats.json`, and the option
 //! `-blockdev`.
 
-use crate::block::{BlockNode, Drive, IoLimits};
+use crate::model::block::{BlockNode, Drive, IoLimits};
 use crate::schema::{
     BlockCommands, BlockDeviceInfo, BlockDeviceIoStatus, BlockDeviceStats, BlockIOThrottle,
     BlockInfo, BlockStats, BlockStatsCommands, BlockStatsSpecific, BlockStatsSpecificFile,

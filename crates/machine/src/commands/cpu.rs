@@ -1,8 +1,8 @@
 //! Processors: `cpu.json`.
 
-use crate::board::Place;
-use crate::cpu::expand_model;
-use crate::cpu::models::{all_models, CpuModel};
+use crate::model::board::Place;
+use crate::model::cpu::expand_model;
+use crate::model::cpu::models::{all_models, CpuModel};
 use crate::schema::{
     CpuCommands, CpuDefinitionInfo, CpuInfoFast, CpuInfoFastBranch, CpuInstanceProperties,
     CpuModelExpansionInfo, CpuModelExpansionType, CpuModelInfo, HotpluggableCPU,
@@ -13,7 +13,7 @@ use qmonitor::Runtime;
 
 impl CpuCommands for Machine {
     fn qmp_query_cpus_fast(rt: &mut Runtime<Self>) -> Result<Vec<CpuInfoFast>, Error> {
-        let info = |cpu: crate::cpu::CpuInfo| CpuInfoFast {
+        let info = |cpu: crate::model::cpu::CpuInfo| CpuInfoFast {
             cpu_index: cpu.index as i64,
             qom_path: cpu.path,
             thread_id: cpu.thread_id,
@@ -24,7 +24,7 @@ impl CpuCommands for Machine {
     }
 
     fn qmp_query_hotpluggable_cpus(rt: &mut Runtime<Self>) -> Result<Vec<HotpluggableCPU>, Error> {
-        let info = |slot: crate::board::CpuSlot| HotpluggableCPU {
+        let info = |slot: crate::model::board::CpuSlot| HotpluggableCPU {
             r#type: slot.typename.to_owned(),
             vcpus_count: 1,
             props: instance_properties(&slot.place),

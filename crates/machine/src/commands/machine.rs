@@ -1,6 +1,6 @@
 //! What the machine is: `machine.json`.
 
-use crate::board::{all_classes, MachineClass};
+use crate::model::board::{all_classes, MachineClass};
 use crate::schema::{
     CurrentMachineParams, HostMemPolicy, HumanReadableText, IOThreadInfo, KvmInfo, MachineCommands,
     MachineInfo, Memdev, MemoryInfo, NameInfo, SysEmuTarget, TargetInfo, UuidInfo,
@@ -39,7 +39,7 @@ impl MachineCommands for Machine {
     }
 
     fn qmp_query_iothreads(rt: &mut Runtime<Self>) -> Result<Vec<IOThreadInfo>, Error> {
-        let info = |params: crate::objects::IothreadParams| IOThreadInfo {
+        let info = |params: crate::model::backends::IothreadParams| IOThreadInfo {
             id: params.id,
             thread_id: params.thread_id,
             poll_max_ns: params.poll_max_ns,
@@ -51,7 +51,7 @@ impl MachineCommands for Machine {
     }
 
     fn qmp_query_memdev(rt: &mut Runtime<Self>) -> Result<Vec<Memdev>, Error> {
-        let info = |params: crate::objects::MemdevParams| Memdev {
+        let info = |params: crate::model::backends::MemdevParams| Memdev {
             id: Some(params.id),
             size: params.size,
             merge: params.merge,

@@ -8,6 +8,16 @@
 mod absent;
 mod block;
 mod cpu;
+mod hmp_absent;
+mod hmp_cmds;
+mod hmp_info;
+pub(crate) mod hmp_log;
+mod hmp_mem;
+mod hmp_migrate;
+mod hmp_net;
+mod hmp_qom;
+mod hmp_services;
+mod hmp_ui;
 mod machine;
 mod migration;
 mod net;
@@ -27,12 +37,12 @@ pub use qdev::device_from_cli;
 pub use qom::chardev_nodes;
 pub use ui::no_console;
 
-use super::runstate::{shutdown_caused_by_guest, MachineEvent};
-use super::schema::{
+use crate::model::runstate::{shutdown_caused_by_guest, MachineEvent};
+use crate::schema::{
     self, qapi_event_send_powerdown, qapi_event_send_reset, qapi_event_send_resume,
     qapi_event_send_shutdown, qapi_event_send_stop, ShutdownCause,
 };
-use super::{hmp_cmds, Machine};
+use crate::Machine;
 use qmonitor::monitor::TlsLookup;
 use qmonitor::Runtime;
 

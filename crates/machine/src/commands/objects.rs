@@ -1,7 +1,7 @@
 //! Making and deleting objects: from a client, from a command line, from a
 //! person, all by way of `ObjectOptions`; and lending them chardevs.
 
-use crate::qom::ObjectId;
+use crate::model::qom::ObjectId;
 use crate::schema::{ObjectOptions, ObjectType};
 use crate::Machine;
 use qmonitor::chardev::{

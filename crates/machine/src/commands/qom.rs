@@ -1,8 +1,8 @@
 //! The tree of objects: `qom.json`.
 
 use super::objects;
-use crate::objects::find_type;
-use crate::qom::{
+use crate::model::backends::find_type;
+use crate::model::qom::{
     qom_list_properties, qom_list_types, ChardevNode, PropertyInput, PropertyListing,
 };
 use crate::schema::{
@@ -49,7 +49,7 @@ impl QomCommands for Machine {
         r#abstract: Option<bool>,
     ) -> Result<Vec<ObjectTypeInfo>, Error> {
         let list = qom_list_types(implements.as_deref(), r#abstract.unwrap_or(false));
-        let info = |t: crate::qom::TypeListing| ObjectTypeInfo {
+        let info = |t: crate::model::qom::TypeListing| ObjectTypeInfo {
             name: t.name.to_owned(),
             r#abstract: t.is_abstract.then_some(true),
             parent: t.parent.map(str::to_owned),

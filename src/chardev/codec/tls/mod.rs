@@ -20,7 +20,7 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `mod` | what credentials are, and which a socket accepts |
+//! | `mod` | what credentials are |
 //! | `load` | from a directory of PEM files to a configuration of rustls |
 //! | `check` | what a certificate must be before it is used; names in certificates |
 //! | `channel` | the codec |
@@ -41,8 +41,6 @@ pub(in crate::chardev) mod testing;
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::chardev::config::{SocketAddress, SocketConfig};
-use crate::chardev::host::ChardevHost;
 use crate::qapi::Error;
 
 #[cfg(not(feature = "tls"))]
@@ -147,6 +145,11 @@ pub struct TlsCreds {
 }
 
 impl TlsCreds {
+    /// Which side they are for.
+    pub(in crate::chardev) fn endpoint(&self) -> TlsEndpoint {
+        self.endpoint
+    }
+
     /// Whether the peer must have a certificate.
     pub fn verify_peer(&self) -> bool {
         self.verify_peer
@@ -171,50 +174,6 @@ pub fn no_tls_credentials(id: &str) -> Error {
 /// The error of an authorization that is not there.
 pub fn no_authz(id: &str) -> Error {
     Error::new(format!("Cannot find QAuthZ object ID {id}"))
-}
-
-/// The credentials that a socket asks for, if it does.
-///
-/// # Errors
-///
-/// There are none of that id, or they do not fit the socket.
-pub(in crate::chardev) fn creds_for<H: ChardevHost>(
-    h: &H,
-    config: &SocketConfig,
-) -> Result<Option<TlsCreds>, Error> {
-    let Some(id) = &config.tls_creds else {
-        return Ok(None);
-    };
-    let creds = h.tls_creds(id)?;
-    let endpoint = match config.server {
-        true => TlsEndpoint::Server,
-        false => TlsEndpoint::Client,
-    };
-    if creds.endpoint != endpoint {
-        let name = endpoint.name();
-        return Err(Error::new(format!(
-            "Expected TLS credentials for a {name} endpoint"
-        )));
-    }
-    let kind = match &config.addr {
-        SocketAddress::Inet(_) => None,
-        SocketAddress::Fd(_) if config.server => None,
-        SocketAddress::Fd(_) => Some("'fd' address type as client"),
-        SocketAddress::Unix(_) => Some("'unix' address type"),
-        SocketAddress::Vsock { .. } => Some("'vsock' address type"),
-    };
-    if let Some(kind) = kind {
-        return Err(Error::new(format!(
-            "'tls_creds' option is incompatible with {kind}"
-        )));
-    }
-    // QEMU lets everybody in then, which nobody can have meant.
-    if config.tls_authz.is_some() && !creds.verify_peer {
-        return Err(Error::new(
-            "'tls_authz' option requires TLS credentials with verify-peer=on",
-        ));
-    }
-    Ok(Some(creds))
 }
 
 #[cfg(test)]

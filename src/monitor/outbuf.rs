@@ -1,12 +1,12 @@
 //! What a monitor has to say and its client has not taken yet.
 
-/// What a session's buffer may keep while it is empty. There can be thousands of
-/// sessions that do nothing.
-const KEEP: usize = 4096;
+/// Memory that a session's buffer may keep while it is empty. There can be
+/// thousands of idle sessions.
+const IDLE_CAPACITY: usize = 4096;
 
 /// Empties a buffer, and gives its memory back if it had grown.
 pub(crate) fn clear_buffer(buffer: &mut Vec<u8>) {
-    match buffer.capacity() > KEEP {
+    match buffer.capacity() > IDLE_CAPACITY {
         true => *buffer = Vec::new(),
         false => buffer.clear(),
     }

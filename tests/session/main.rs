@@ -1,9 +1,9 @@
 //! QMP sessions in one process and in simulated time: the queue, deferred
 //! commands, events, output, leaving, and all of it at random.
 //!
-//! Clients are scripted chardevs in memory, the program is a small state with
-//! commands of its own (`world.rs`). Nothing here waits or depends on what
-//! else the machine does.
+//! Clients are scripted chardevs in memory, and the program is a small state
+//! with its own commands (`world.rs`). No test here waits, or depends on the
+//! load of the machine.
 
 mod churn;
 mod deferred;
@@ -11,6 +11,7 @@ mod events;
 #[path = "../common/fd_guard.rs"]
 mod fd_guard;
 mod fds;
+mod hygiene;
 mod leaving;
 mod listener;
 mod model;

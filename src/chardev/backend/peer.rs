@@ -9,17 +9,10 @@
 //! ```
 //! use qmonitor::chardev::MemoryPeer;
 //! # use qmonitor::chardev::*;
-//! # use qmonitor::main_loop::{Host, MainLoop, TimeSource};
+//! # use qmonitor::main_loop::{MainLoop, TimeSource};
 //! # use std::time::Duration;
 //! # struct App { main_loop: MainLoop<App>, chardevs: Chardevs<App> }
-//! # impl Host for App {
-//! #     fn main_loop(&self) -> &MainLoop<Self> { &self.main_loop }
-//! #     fn main_loop_mut(&mut self) -> &mut MainLoop<Self> { &mut self.main_loop }
-//! # }
-//! # impl ChardevHost for App {
-//! #     fn chardevs(&self) -> &Chardevs<Self> { &self.chardevs }
-//! #     fn chardevs_mut(&mut self) -> &mut Chardevs<Self> { &mut self.chardevs }
-//! # }
+//! # qmonitor::impl_host!(App, main_loop, chardevs);
 //! # let mut app = App {
 //! #     main_loop: MainLoop::with_time(TimeSource::simulated()).unwrap(),
 //! #     chardevs: Chardevs::new(),

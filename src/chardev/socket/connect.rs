@@ -8,6 +8,7 @@
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::time::Duration;
 
 use nix::sys::socket::SockFlag;
 
@@ -22,7 +23,7 @@ use crate::qapi::Error;
 /// What a client needs besides a connection.
 pub(super) struct Client {
     /// Nanoseconds between attempts; none without `reconnect`.
-    reconnect_ns: Option<i64>,
+    reconnect: Option<Duration>,
     timer: Option<TimerId>,
     /// An attempt under way.
     attempt: Option<Attempt>,
@@ -42,7 +43,7 @@ impl Client {
         let ms = config.reconnect_ms.unwrap_or(0);
         let ms = config.reconnect.map_or(ms, |s| s.saturating_mul(1000));
         Client {
-            reconnect_ns: (ms > 0 && !config.server).then(|| ms.saturating_mul(1_000_000)),
+            reconnect: (ms > 0 && !config.server).then(|| Duration::from_millis(ms.unsigned_abs())),
             timer: None,
             attempt: None,
             reported: false,
@@ -56,7 +57,7 @@ pub(super) fn qmp_chardev_open_socket_client<H: ChardevHost>(
     id: ChardevId,
 ) -> Result<(), Error> {
     let Some(s) = state(h, id) else { return Ok(()) };
-    if s.client.reconnect_ns.is_some() {
+    if s.client.reconnect.is_some() {
         tcp_chr_connect_client_async(h, id);
         return Ok(());
     }
@@ -134,7 +135,7 @@ fn check_report_connect_error<H: ChardevHost>(h: &mut H, id: ChardevId, e: &Erro
 /// (`qemu_chr_socket_restart_timer`).
 pub(super) fn restart_timer<H: ChardevHost>(h: &mut H, id: ChardevId) {
     let Some(s) = state(h, id) else { return };
-    let Some(interval) = s.client.reconnect_ns else {
+    let Some(interval) = s.client.reconnect else {
         return;
     };
     let timer = s.client.timer;
@@ -146,8 +147,7 @@ pub(super) fn restart_timer<H: ChardevHost>(h: &mut H, id: ChardevId) {
             move |h: &mut H| tcp_chr_connect_client_async(h, id),
         )
     });
-    let now = main_loop.clock_get_ns(ClockType::Realtime);
-    main_loop.timer_mod(timer, now.saturating_add(interval));
+    main_loop.timer_mod_in(timer, interval);
     if let Some(s) = state(h, id) {
         s.client.timer = Some(timer);
     }

@@ -25,6 +25,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::time::Duration;
 
 use nix::sys::socket::{recv, send, MsgFlags};
 
@@ -302,7 +303,7 @@ fn tcp_chr_hup<H: ChardevHost>(h: &mut H, id: ChardevId) {
 }
 
 /// How long a front end may take nothing of what a peer has left behind.
-const HUP_PATIENCE_NS: i64 = 20_000_000;
+const HUP_PATIENCE: Duration = Duration::from_millis(20);
 
 /// Ends the connection unless more has been read by then.
 fn wait_for_reads<H: ChardevHost>(h: &mut H, id: ChardevId, mut reads: u32) {
@@ -316,12 +317,10 @@ fn wait_for_reads<H: ChardevHost>(h: &mut H, id: ChardevId, mut reads: u32) {
             }
             reads = c.reads;
             if let Some(timer) = c.hup_timer {
-                let now = h.main_loop().clock_get_ns(ClockType::Realtime);
-                h.main_loop_mut().timer_mod(timer, now + HUP_PATIENCE_NS);
+                h.main_loop_mut().timer_mod_in(timer, HUP_PATIENCE);
             }
         });
-    let now = h.main_loop().clock_get_ns(ClockType::Realtime);
-    h.main_loop_mut().timer_mod(timer, now + HUP_PATIENCE_NS);
+    h.main_loop_mut().timer_mod_in(timer, HUP_PATIENCE);
     if let Some(c) = connection(h, id) {
         c.hup_timer = Some(timer);
     }

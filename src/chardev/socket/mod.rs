@@ -332,8 +332,7 @@ fn accept_backoff<H: ChardevHost>(h: &mut H, id: ChardevId) {
             tcp_chr_listen(h, id);
         },
     );
-    let now = main_loop.clock_get_ns(ClockType::Realtime);
-    main_loop.timer_mod(timer, now + ACCEPT_BACKOFF.as_nanos() as i64);
+    main_loop.timer_mod_in(timer, ACCEPT_BACKOFF);
     if let Some(listener) = state(h, id).and_then(|s| s.listener.as_mut()) {
         listener.backoff = Some(timer);
     }

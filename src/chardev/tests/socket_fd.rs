@@ -16,7 +16,7 @@ fn send_fds(client: &UnixStream, bytes: &[u8], fds: &[i32]) {
 }
 
 fn name_of(fd: &OwnedFd) -> String {
-    let link = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    let link = format!("/proc/thread-self/fd/{}", fd.as_raw_fd());
     std::fs::read_link(link).unwrap().display().to_string()
 }
 

@@ -1,5 +1,5 @@
 //! Properties of the whole text; what it does is tested where it is compiled
-//! (`tests/qapi_generated.rs`).
+//! (`tests/qapi/generated.rs`).
 
 use std::io::Write;
 use std::path::Path;

@@ -35,10 +35,9 @@ use super::{char_socket_yank, connection, tcp_chr_disconnect, Connection, Socket
 use crate::chardev::be::{
     qemu_chr_be_can_write, qemu_chr_be_drained, qemu_chr_be_event, qemu_chr_be_write,
 };
-use crate::chardev::fe::PeerEnd;
+use crate::chardev::class::{ChardevId, ChrEvent, PeerEnd};
 use crate::chardev::host::ChardevHost;
 use crate::chardev::scm_rights::Receiver;
-use crate::chardev::table::{ChardevId, ChrEvent};
 use crate::chardev::CHR_READ_BUF_LEN;
 use crate::main_loop::{ClockType, Condition, Flow, SharedFd, Watch, WatchId};
 use crate::trace_event;

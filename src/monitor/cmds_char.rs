@@ -50,7 +50,7 @@ impl<S: 'static> CharCommands for S {
             DataFormat::Utf8 => utf8_bytes(&data),
             DataFormat::Base64 => match base64::decode(&data) {
                 Ok(bytes) => bytes,
-                // What is wrong with the device is said first.
+                // An error about the device comes first.
                 Err(e) => return chardev::ringbuf_write(rt, &device, &[]).and(Err(e)),
             },
         };
@@ -198,11 +198,11 @@ fn registered_arguments<S: 'static>(
     Ok((id, config))
 }
 
-/// How often a FIFO is asked whether somebody reads it by now.
+/// How often a FIFO is asked whether it has a reader.
 const FIFO_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Calls `then` as soon as the backend's output can be opened. That is at once
-/// but for a FIFO that nobody reads: there QEMU blocks in open(2), and here the
+/// unless it is a FIFO without a reader: QEMU blocks in open(2) then, here the
 /// command is answered later while the loop goes on.
 fn when_openable<S>(
     rt: &mut Runtime<S>,
@@ -277,8 +277,8 @@ impl<S: 'static> YankCommands for S {
     }
 }
 
-/// A string as QEMU holds it: U+0000 is stored as C0 80, so that a zero byte
-/// can end the string.
+/// Encodes a string as QEMU holds it: U+0000 is C0 80, so that a zero byte can
+/// end the string.
 fn utf8_bytes(text: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
     for b in text.bytes() {

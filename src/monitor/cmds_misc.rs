@@ -1,5 +1,4 @@
-//! Commands that belong to no other file: lines for the human monitor, and
-//! what the program's command line accepts.
+//! `human-monitor-command` and `query-command-line-options`.
 
 use super::hmp::run::run_line_for;
 use super::runtime::Runtime;

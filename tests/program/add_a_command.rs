@@ -158,10 +158,8 @@ fn the_steps_make_the_command() {
     assert_eq!(errors.count(), 1, "{said}");
 
     // Step 2, and step 3 works.
-    let fields = added("2", "crates/machine/src/lib.rs");
-    let [state, init] = &fields[..] else {
-        panic!("a field and its value: {fields:?}");
-    };
+    let state = &added("2", "crates/machine/src/model/machine.rs").concat();
+    let init = &added("2", "crates/machine/src/model/options.rs").concat();
     let command = added("2", "crates/machine/src/commands/machine.rs").concat();
     let step_2 = package("add-a-command-2", &program(state, init, &command, "", ""));
     step_2.build().unwrap_or_else(|e| panic!("{e}"));
@@ -174,7 +172,7 @@ fn the_steps_make_the_command() {
     assert_eq!(said, "unknown command: 'qmp-test'\n", "step 4 is missing");
 
     // Step 4.
-    let twin = added("4", "crates/machine/src/commands/hmp_cmds.rs");
+    let twin = added("4", "crates/machine/src/commands/machine.rs");
     let [pair, twin] = &twin[..] else {
         panic!("a row with its function's name, and the function: {twin:?}");
     };

@@ -9,8 +9,7 @@
 use std::io::Write;
 
 use super::cli::Opt;
-use super::report::{Location, Reporter};
-use super::vl::{Failure, Pending};
+use super::report::{Failure, Location, Pending, Reporter};
 use crate::Machine;
 use qmonitor::chardev::{
     chardev_add, print_stderr, qemu_chr_check_one_client, qemu_chr_find, qemu_chr_parse_compat,

@@ -1,7 +1,8 @@
 //! Drives: the devices that have a node, and what they tell of it.
 
-use crate::model::qom::ObjectId;
-use crate::Machine;
+use super::IoLimits;
+use crate::model::qom::{ObjectId, Set};
+use crate::model::Machine;
 use qmonitor::qapi::Error;
 
 /// A device with a drive, or a place for one.
@@ -17,23 +18,47 @@ pub struct Drive {
     pub limits: IoLimits,
 }
 
-/// How fast a drive may be; zero is without limit.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct IoLimits {
-    /// Bytes a second, in all, read and written.
-    pub bps: [i64; 3],
-    /// Operations a second, in all, read and written.
-    pub iops: [i64; 3],
-}
-
-impl IoLimits {
-    /// Whether there are none.
-    pub fn is_unlimited(&self) -> bool {
-        *self == IoLimits::default()
+/// Sets a device's drive: the name of a node that nobody else uses.
+pub(crate) fn set_drive(set: Set<'_>) -> Result<(), Error> {
+    let name = set.input.string()?;
+    let (m, id) = (&*set.machine, set.id);
+    let class = set.class_name();
+    if m.is_realized(id) {
+        return Err(Error::new(format!(
+            "Property '{class}.drive' cannot be changed any more"
+        )));
     }
+    if m.blocks.node(&name).is_none() {
+        return Err(Error::new(format!(
+            "Property '{class}.drive' can't find value '{name}'"
+        )));
+    }
+    m.blocks.check_free(&name)?;
+    if let Some(other) = m.drive_user(&name) {
+        let other = m.device_id(other).unwrap_or_default();
+        let own = m.object(id).map_or("", |o| o.name());
+        return Err(Error::new(format!(
+            "Permission conflict on node '{name}': permissions 'write' are both required by \
+             block device '{other}' (uses node '{name}' as 'root' child) and unshared by block \
+             device '{own}' (uses node '{name}' as 'root' child)."
+        )));
+    }
+    set.store(name)
 }
 
 impl Machine {
+    /// Closes a node (`blockdev-del`).
+    ///
+    /// # Errors
+    ///
+    /// There is none of that name, or something uses it.
+    pub fn blockdev_del(&mut self, name: &str) -> Result<(), Error> {
+        match self.drive_user(name) {
+            Some(_) => Err(Error::new(format!("Node {name} is in use"))),
+            None => self.blocks.remove(name),
+        }
+    }
+
     /// All devices that can have a drive, in the order of making.
     fn drive_devices(&self) -> Vec<ObjectId> {
         let containers = ["peripheral", "peripheral-anon"];
@@ -43,7 +68,7 @@ impl Machine {
             .flat_map(|container| self.children(container).map(|(_, id)| id))
             .filter(|id| self.has_drive_property(*id))
             .collect();
-        devices.sort_unstable();
+        devices.sort_unstable_by_key(|id| self.age(*id));
         devices
     }
 
@@ -53,7 +78,7 @@ impl Machine {
     }
 
     /// The device that a node is the drive of.
-    pub(super) fn drive_user(&self, node: &str) -> Option<ObjectId> {
+    fn drive_user(&self, node: &str) -> Option<ObjectId> {
         let devices = self.drive_devices();
         devices
             .into_iter()

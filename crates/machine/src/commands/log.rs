@@ -1,28 +1,9 @@
-//! HMP commands about the log.
+//! The log: HMP only.
 
+use super::hmp::Cx;
 use crate::Machine;
 use qmonitor::monitor::hmp::ArgKind::*;
-use qmonitor::monitor::hmp::{CompletionKind, Hmp, HmpArg, HmpArgs, HmpPair, HmpRow};
-
-type Cx<'a, 'b> = &'a mut Hmp<'b, Machine>;
-
-/// The commands.
-pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
-    (
-        HmpRow::new(
-            "log",
-            "item1[,...]",
-            "activate logging of the specified items",
-        )
-        .args(&[HmpArg::new("items", Str).completes_in_full(CompletionKind::LogItems)]),
-        hmp_log,
-    ),
-    (
-        HmpRow::new("logfile", "filename", "output logs to 'filename'")
-            .args(&[HmpArg::new("filename", File)]),
-        hmp_logfile,
-    ),
-];
+use qmonitor::monitor::hmp::{CompletionKind, HmpArg, HmpArgs, HmpPair, HmpRow};
 
 /// The items that QEMU logs. None of them exists in this machine but the trace
 /// events; the names are accepted, so that scripts work.
@@ -70,6 +51,24 @@ const LOG_ITEMS: &[(&str, &str)] = &[
     ),
     ("vpu", "include VPU registers in the 'cpu' logging"),
     ("invalid_mem", "log invalid memory accesses"),
+];
+
+/// The HMP commands.
+pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
+    (
+        HmpRow::new(
+            "log",
+            "item1[,...]",
+            "activate logging of the specified items",
+        )
+        .args(&[HmpArg::new("items", Str).completes_in_full(CompletionKind::LogItems)]),
+        hmp_log,
+    ),
+    (
+        HmpRow::new("logfile", "filename", "output logs to 'filename'")
+            .args(&[HmpArg::new("filename", File)]),
+        hmp_logfile,
+    ),
 ];
 
 /// What `help log` prints, and `-d help`, where the option is called `-d`.
@@ -124,67 +123,5 @@ fn hmp_logfile(hmp: Cx, args: &HmpArgs) {
 fn say(hmp: Cx, result: Result<(), String>) {
     if let Err(text) = result {
         hmp.print(text + "\n");
-    }
-}
-
-/// The file that the log goes to. A name that cannot be opened sticks if a log
-/// file has been open before: then each further `log` tries it again.
-#[derive(Debug, Default)]
-pub(crate) struct LogFile {
-    name: Option<String>,
-    open: bool,
-}
-
-impl LogFile {
-    /// Sends the log to a file of this name.
-    ///
-    /// # Errors
-    ///
-    /// The text to print. The log goes to standard error then.
-    pub(crate) fn set_name(&mut self, name: &str) -> Result<(), String> {
-        let opened = std::fs::File::create(name);
-        self.open = opened.is_ok();
-        if self.open || self.name.is_some() {
-            self.name = Some(name.to_owned());
-        }
-        match opened {
-            Ok(file) => {
-                qmonitor::trace::set_output(Some(Box::new(file)));
-                Ok(())
-            }
-            Err(e) => {
-                qmonitor::trace::set_output(None);
-                let reason = qmonitor::qapi::error::strerror(&e);
-                Err(format!("Error opening logfile {name}: {reason}"))
-            }
-        }
-    }
-
-    /// Tries once more to open a file that could not be.
-    fn reopen(&mut self) -> Result<(), String> {
-        match self.name.clone() {
-            Some(name) if !self.open => self.set_name(&name),
-            _ => Ok(()),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_bad_name_sticks_once_a_file_was_open() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
-        let bad = path("no/such");
-        let text = format!("Error opening logfile {bad}: No such file or directory");
-        let mut log = LogFile::default();
-        assert_eq!(log.set_name(&bad), Err(text.clone()));
-        assert_eq!(log.reopen(), Ok(()));
-        assert_eq!(log.set_name(&path("log")), Ok(()));
-        assert_eq!(log.reopen(), Ok(()));
-        assert_eq!(log.set_name(&bad), Err(text.clone()));
-        assert_eq!(log.reopen(), Err(text));
     }
 }

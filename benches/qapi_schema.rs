@@ -1,4 +1,4 @@
-//! How long the schema compiler takes for a schema of QEMU's size.
+//! The time of the schema compiler for a schema of QEMU's size.
 //!
 //! ```text
 //! cargo bench --bench qapi_schema              # timed
@@ -13,9 +13,10 @@
 
 #[path = "../tests/common/places.rs"]
 mod places;
-#[allow(dead_code)] // one direction is enough here
 #[path = "../tests/recorded_schema/mod.rs"]
 mod recorded_schema;
+#[path = "../tests/common/recordings.rs"]
+mod recordings;
 
 use qmonitor_qapi::codegen;
 use qmonitor_qapi::schema::{self, dump, introspect, manual};
@@ -60,11 +61,11 @@ fn main() {
     report("own schemas", &|| own(&options));
 }
 
-/// All that is done with this repository's schemas, from file to text.
+/// All work on this repository's schemas, from file to text.
 fn own(options: &introspect::Options) {
     let root = places::root();
     let mut dirs = schema::SchemaDirs::default();
-    dirs.add("qmonitor", root.join("src/monitor/schema"));
+    dirs.add("qmonitor", root.join("src"));
     for file in [
         "src/monitor/schema/monitor.json",
         "crates/schema/machine/machine.json",
@@ -88,7 +89,7 @@ fn best(rounds: usize, work: &dyn Fn()) -> Duration {
 
 /// One definition to a line.
 fn undocumented() -> String {
-    let base = places::conformance();
+    let base = recordings::conformance();
     let recording = base.join("qapi/qemu-10.0.2-none-schema.json");
     match std::fs::read(&recording) {
         Ok(bytes) => {

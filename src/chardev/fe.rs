@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 
 use super::be::send_event;
 use super::host::ChardevHost;
-use super::table::{ChardevId, ChrEvent, FrontendSlot};
+use super::table::{Chardev, ChardevId, ChrEvent, FrontendSlot};
 use crate::main_loop::{Condition, Flow, SharedFd, Watch, WatchId};
 use crate::qapi::Error;
 use crate::trace_event;
@@ -297,7 +297,7 @@ pub(super) fn qemu_chr_write<H: ChardevHost>(
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => 0,
             Err(_) => buf.len(),
         };
-        super::files::write_log(log, &buf[..logged]);
+        super::net::open::write_log(log, &buf[..logged]);
     }
     written
 }
@@ -366,23 +366,30 @@ pub fn qemu_chr_fe_accept_input<H: ChardevHost>(h: &mut H, fe: CharFrontend) {
 /// Whether the peer sees where one write ends and the next begins: datagrams
 /// and websocket frames. A front end then should not join its writes.
 pub fn qemu_chr_fe_keeps_writes_apart<H: ChardevHost>(h: &H, fe: CharFrontend) -> bool {
-    let kind = h.chardevs().get(fe.chr).map(|chr| chr.kind());
-    kind == Some("udp") || super::socket::is_websocket(h, fe.chr)
+    let chr = h.chardevs().get(fe.chr);
+    chr.is_some_and(Chardev::keeps_writes_apart)
 }
 
 /// Whether a person sits at the terminal that the program was started from, and
 /// at the other end of this front end: on standard input and output, by way of a
 /// mux too.
 pub fn qemu_chr_fe_is_terminal<H: ChardevHost>(h: &H, fe: CharFrontend) -> bool {
-    let mut id = fe.chr;
-    while let Some(base) = super::mux::mux_base(h, id) {
-        id = base;
-    }
-    let is_stdio = h
-        .chardevs()
-        .get(id)
-        .is_some_and(|chr| chr.kind() == "stdio");
-    is_stdio && super::stdio::stdio_is_terminal()
+    chr_is_terminal(h, fe.chr)
+}
+
+pub(super) fn chr_is_terminal<H: ChardevHost>(h: &H, id: ChardevId) -> bool {
+    let chr = h.chardevs().get(id);
+    chr.is_some_and(|chr| (chr.class.is_terminal)(h, id))
+}
+
+/// The address through which other hosts can reach the front end of a chardev
+/// without showing who they are; `None` if none can. For a mux or hub it is that
+/// of a chardev it is on.
+///
+/// That is TCP at any address but a loopback one, whether the chardev listens
+/// there or connects to it, unless TLS verifies the peer's certificate.
+pub fn qemu_chr_exposed_at<H: ChardevHost>(h: &H, id: ChardevId) -> Option<String> {
+    (h.chardevs().get(id)?.class.exposed_at)(h, id)
 }
 
 /// Whether the backend is open (`qemu_chr_fe_backend_open`).

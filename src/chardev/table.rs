@@ -6,9 +6,9 @@ use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
 
-use super::config::CHARDEV_BACKENDS;
 use super::fe::{BackendChange, CharFrontend, CharHandlers};
 use super::host::ChardevHost;
+use super::kind::Kind;
 use super::watch::Watches;
 use crate::main_loop::SharedFd;
 use crate::slots::{Key, Slots};
@@ -83,11 +83,25 @@ pub struct ChardevClass<H> {
     pub kind: &'static str,
     /// Whether the backend is open from the start.
     pub opens_at_once: bool,
+    /// Whether its opening waits while [`suspend_mux_open`](super::suspend_mux_open) is in
+    /// force.
+    pub opening_can_be_suspended: bool,
     /// How many front ends may use it at the same time; four at most.
     pub max_frontends: usize,
     /// Whether it has no peer of its own, but makes a chardev for each client
     /// that comes ([`qemu_chr_be_new_client`](super::qemu_chr_be_new_client)).
     pub serves_clients: bool,
+    /// Whether it is made of other chardevs: then it cannot be changed, be part of a hub,
+    /// or belong to one client.
+    pub combines_chardevs: bool,
+    /// Whether the peer sees where one write ends and the next begins, by the state.
+    pub keeps_writes_apart: fn(&dyn Any) -> bool,
+    /// Whether a person sits at the terminal that the program was started from, and at the
+    /// other end of this chardev.
+    pub is_terminal: fn(&H, ChardevId) -> bool,
+    /// The address through which other hosts can reach the front end without showing who
+    /// they are; `None` if none can.
+    pub exposed_at: fn(&H, ChardevId) -> Option<String>,
     /// Takes output, as much as can be had without blocking.
     pub chr_write: fn(&mut H, ChardevId, &[u8]) -> io::Result<usize>,
     /// The descriptor to watch for writability after `chr_write` took less
@@ -128,8 +142,13 @@ impl<H: ChardevHost> ChardevClass<H> {
         ChardevClass {
             kind,
             opens_at_once: false,
+            opening_can_be_suspended: false,
             max_frontends: 1,
             serves_clients: false,
+            combines_chardevs: false,
+            keeps_writes_apart: |_| false,
+            is_terminal: |_, _| false,
+            exposed_at: |_, _| None,
             chr_write: |_, _, buf| Ok(buf.len()),
             chr_watch_fd: |_, _| None,
             chr_update_read_handler: |_, _, _| {},
@@ -209,6 +228,16 @@ impl<H> Chardev<H> {
         self.class.serves_clients
     }
 
+    /// Whether it is a mux or a hub, or another that is made of chardevs.
+    pub fn combines_chardevs(&self) -> bool {
+        self.class.combines_chardevs
+    }
+
+    /// Whether the peer sees where one write ends and the next begins.
+    pub(super) fn keeps_writes_apart(&self) -> bool {
+        (self.class.keeps_writes_apart)(&*self.state)
+    }
+
     /// Whether any front end has attached handlers.
     pub(super) fn has_handlers(&self) -> bool {
         self.frontends
@@ -230,11 +259,9 @@ impl<H> Chardev<H> {
     }
 }
 
-/// What a read buffer is longer than its round length. Large buffers that are made one
-/// after the other would else begin at nearly the same offset of a page, and copying
-/// from one to such another, as into a ring buffer, takes ten times as long where a
-/// processor tells loads and stores apart by the low twelve bits of their addresses.
-const APART: usize = 512;
+/// Extra bytes per read buffer. Buffers of a round size start at the same page
+/// offset, and copying between two such is ten times slower (4K aliasing).
+const READ_BUF_SKEW: usize = 512;
 
 /// All chardevs of a host.
 pub struct Chardevs<H> {
@@ -244,9 +271,10 @@ pub struct Chardevs<H> {
     pub(super) mux_open_suspended: bool,
     /// See [`set_term_escape_char`](super::set_term_escape_char).
     pub(super) term_escape_char: u8,
-    /// The kinds of back ends that can be made; see
-    /// [`set_backends`](Self::set_backends).
-    backends: &'static [&'static str],
+    /// See [`set_backends`](Self::set_backends).
+    chosen_backends: Option<&'static [&'static str]>,
+    /// See [`register`](Self::register).
+    kinds: Vec<Kind<H>>,
     inherited_fds: InheritedFds,
     read_buf: Vec<u8>,
 }
@@ -265,23 +293,31 @@ impl<H> Chardevs<H> {
             by_label: HashMap::new(),
             mux_open_suspended: false,
             term_escape_char: 1,
-            backends: CHARDEV_BACKENDS,
+            chosen_backends: None,
+            kinds: Vec::new(),
             inherited_fds: InheritedFds::default(),
             read_buf: Vec::new(),
         }
     }
 
-    /// The kinds of back ends that can be made: [`CHARDEV_BACKENDS`] unless
-    /// [`set_backends`](Self::set_backends) chose some.
-    pub fn backends(&self) -> &'static [&'static str] {
-        self.backends
-    }
-
-    /// Lets only these kinds of back ends be made, whoever asks, and clients
+    /// Lets only these kinds of this library's backends be made, whoever asks, and clients
     /// be told of these only. Others are `not a valid char driver name`, as those
     /// that a QEMU was built without.
     pub fn set_backends(&mut self, backends: &'static [&'static str]) {
-        self.backends = backends;
+        self.chosen_backends = Some(backends);
+    }
+
+    pub(super) fn chosen_backends(&self) -> Option<&'static [&'static str]> {
+        self.chosen_backends
+    }
+
+    /// The kinds that the program has added.
+    pub(super) fn kinds(&self) -> &[Kind<H>] {
+        &self.kinds
+    }
+
+    pub(super) fn push_kind(&mut self, kind: Kind<H>) {
+        self.kinds.push(kind);
     }
 
     /// The inherited descriptors that may still be taken by number.
@@ -340,7 +376,8 @@ impl<H> Chardevs<H> {
         self.get_mut(id)?.state.downcast_mut()
     }
 
-    pub(super) fn set_state(&mut self, id: ChardevId, state: Box<dyn Any>) {
+    /// Gives a chardev its state, in place of the one that it has.
+    pub fn set_state(&mut self, id: ChardevId, state: Box<dyn Any>) {
         if let Some(chr) = self.get_mut(id) {
             chr.state = state;
         }
@@ -398,7 +435,7 @@ impl<H> Chardevs<H> {
     pub(super) fn take_read_buf(&mut self, len: usize) -> Vec<u8> {
         let mut buf = std::mem::take(&mut self.read_buf);
         if buf.len() < len {
-            buf.resize(len + APART, 0);
+            buf.resize(len + READ_BUF_SKEW, 0);
         }
         buf
     }

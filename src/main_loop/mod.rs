@@ -4,28 +4,22 @@
 //! Everything in a monitor happens in callbacks of this loop. It knows nothing of
 //! character devices or monitors; it is generic over a *host*, the one value
 //! that owns the loop and all else, and each callback is given `&mut` host. So
-//! a callback can do anything: remove itself, replace itself, remove what is
+//! a callback can do anything: remove itself, put another in its place, remove what is
 //! about to run after it, delete the object it was called for. The loop is
 //! built so that none of this needs a thought on the caller's side.
 //!
 //! ```
 //! use std::time::Duration;
 //!
-//! use qmonitor::main_loop::{main_loop_wait, ClockType, Host, MainLoop};
+//! use qmonitor::impl_host;
+//! use qmonitor::main_loop::{main_loop_wait, ClockType, MainLoop};
 //!
 //! struct App {
 //!     main_loop: MainLoop<App>,
 //!     ticks: u32,
 //! }
 //!
-//! impl Host for App {
-//!     fn main_loop(&self) -> &MainLoop<Self> {
-//!         &self.main_loop
-//!     }
-//!     fn main_loop_mut(&mut self) -> &mut MainLoop<Self> {
-//!         &mut self.main_loop
-//!     }
-//! }
+//! impl_host!(App, main_loop);
 //!
 //! # fn main() -> std::io::Result<()> {
 //! let mut app = App { main_loop: MainLoop::new()?, ticks: 0 };
@@ -61,21 +55,18 @@
 //!        │
 //!   one look: which watches are ready, which timers are due
 //!        │
-//!   ready watches of the lowest priority number, in order of addition,
-//!        │     those that only hang up last
-//!   due timers: realtime, virtual, host; by deadline, then order of arming
+//!   ready watches, in order of addition, those that only hang up last
 //!        │
-//!   idle bottom halves scheduled before the turn
+//!   due timers: realtime, virtual, host; by deadline, then order of arming
 //! ```
 //!
 //! What is scheduled, added, armed or made ready during a turn waits for the
 //! next one, so no callback can keep the turn from ending. What was found ready
-//! does *not* run if before its place in the turn it was removed, replaced,
-//! cancelled, put off, or its gate closed or its clock stopped.
+//! does *not* run if before its place in the turn it was removed or put off, or its
+//! gate closed or its clock stopped.
 //!
 //! Watches are level-triggered: what is not dealt with is reported again in the
-//! next turn. Only one priority class runs in a turn, as in GLib, so a watch
-//! with a higher number runs when nothing more urgent is ready.
+//! next turn.
 //!
 //! # A callback and its slot
 //!
@@ -83,7 +74,7 @@
 //!            add                  ready
 //!   (nothing) ──▶ in its slot ───────────▶ taken out, running
 //!                  ▲   │                        │
-//!                  │   │ remove, replace        │ returns
+//!                  │   │ remove                 │ returns
 //!                  │   ▼                        ▼
 //!                  │ dropped ◀── no ── slot still its own, and Keep?
 //!                  │                            │
@@ -146,10 +137,8 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
-use std::cell::Cell;
 use std::io;
 use std::os::fd::RawFd;
-use std::rc::Rc;
 
 pub use bh::{BhHandle, BhId};
 pub use clock::{ClockType, TimeSource};
@@ -220,9 +209,8 @@ pub struct MainLoop<H> {
     trace: Option<Trace>,
     counters: Counters,
     scratch: Scratch,
-    /// Shared with the guard of the turn, which clears it even if a callback
-    /// panics.
-    in_turn: Rc<Cell<bool>>,
+    /// A turn is under way.
+    in_turn: bool,
     /// The last turn ran nothing, so no gate can have changed in it.
     settled: bool,
     /// Whether the last turn looked at the fds; one of bottom halves alone does
@@ -264,7 +252,7 @@ impl<H> MainLoop<H> {
             trace: None,
             counters: Counters::default(),
             scratch: Scratch::default(),
-            in_turn: Rc::default(),
+            in_turn: false,
             settled: false,
             looked: true,
         })
@@ -294,7 +282,7 @@ impl<H> MainLoop<H> {
         self.fdmon.kind()
     }
 
-    /// With a seed, has ready watches of one priority run in an order that
+    /// With a seed, has ready watches run in an order that
     /// depends on the seed alone, to find code that relies on one; hang-ups
     /// still come last. None restores the order of addition.
     pub fn set_shuffle(&mut self, seed: Option<u64>) {

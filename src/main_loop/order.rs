@@ -9,7 +9,6 @@ pub(super) struct ReadyWatch {
     pub(super) id: Key,
     /// Tells the order of addition.
     pub(super) number: u64,
-    pub(super) priority: i32,
     pub(super) condition: Condition,
     /// Its fd is not open: it runs this once and is removed.
     pub(super) invalid: bool,
@@ -24,15 +23,13 @@ impl ReadyWatch {
     }
 }
 
-/// Leaves the first class of `ready`, in the order of addition with the
-/// hang-ups last, or shuffled around that same division.
+/// Puts `ready` in the order of addition with the hang-ups last, or shuffled
+/// around that same division.
 pub(super) fn arrange(ready: &mut Vec<ReadyWatch>, shuffle: Option<&mut XorShift>) {
     if ready.len() < 2 {
         return;
     }
-    ready.sort_unstable_by_key(|watch| (watch.priority, watch.is_end(), watch.number));
-    let first = ready[0].priority;
-    ready.truncate(ready.partition_point(|watch| watch.priority == first));
+    ready.sort_unstable_by_key(|watch| (watch.is_end(), watch.number));
     if let Some(random) = shuffle {
         let ends = ready.partition_point(|watch| !watch.is_end());
         random.shuffle(&mut ready[..ends]);
@@ -74,14 +71,13 @@ mod tests {
     use super::*;
     use crate::slots::Slots;
 
-    fn watches(of: &[(i32, Condition)]) -> Vec<ReadyWatch> {
+    fn watches(of: &[Condition]) -> Vec<ReadyWatch> {
         let mut slots = Slots::new();
         of.iter()
             .zip(0..)
-            .map(|((priority, condition), number)| ReadyWatch {
+            .map(|(condition, number)| ReadyWatch {
                 id: slots.insert(()),
                 number,
-                priority: *priority,
                 condition: *condition,
                 invalid: false,
             })
@@ -93,16 +89,15 @@ mod tests {
     }
 
     #[test]
-    fn only_the_first_class_runs_in_order_of_addition_with_hang_ups_last() {
+    fn ready_watches_run_in_order_of_addition_with_hang_ups_last() {
         let mut ready = watches(&[
-            (1, Condition::IN),
-            (0, Condition::HUP),
-            (0, Condition::OUT),
-            (0, Condition::IN | Condition::ERR),
+            Condition::HUP,
+            Condition::OUT,
+            Condition::IN | Condition::ERR,
         ]);
         ready.reverse();
         arrange(&mut ready, None);
-        assert_eq!(numbers_of(&ready), [2, 3, 1]);
+        assert_eq!(numbers_of(&ready), [1, 2, 0]);
     }
 
     #[test]
@@ -111,8 +106,8 @@ mod tests {
             let mut random = XorShift::new(seed);
             let mut orders = Vec::new();
             for _ in 0..8 {
-                let mut ready = watches(&[(0, Condition::IN); 6]);
-                ready.extend(watches(&[(0, Condition::HUP); 2]));
+                let mut ready = watches(&[Condition::IN; 6]);
+                ready.extend(watches(&[Condition::HUP; 2]));
                 arrange(&mut ready, Some(&mut random));
                 assert!(ready[..6].iter().all(|watch| !watch.is_end()));
                 orders.push(numbers_of(&ready));

@@ -1,29 +1,25 @@
 //! One turn of the loop. The order of the steps is the module page's diagram.
 
-use std::cell::Cell;
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::RawFd;
-use std::rc::Rc;
 use std::time::Duration;
 
-use super::bh::{BhCallback, Ticket};
+use super::bh::BhCallback;
 use super::condition::Condition;
 use super::fdmon_poll::Ready;
 use super::fds::ALWAYS;
 use super::order::{arrange, ReadyWatch};
-use super::timer::Due;
-use super::watch::Flow;
+use super::timer::{Due, TimerCallback};
+use super::watch::{Flow, WatchCallback};
 use super::{Host, LoopEvent, MainLoop, WatchId};
 use crate::slots::Key;
-
-/// How long an idle bottom half waits at most, as in QEMU.
-const IDLE_BH_DELAY: Duration = Duration::from_millis(10);
 
 /// The lists of a turn, kept for their memory: in the long run a turn allocates
 /// nothing.
 #[derive(Default)]
 pub(super) struct Scratch {
-    bhs: Vec<Ticket>,
+    bhs: VecDeque<Key>,
     flipped: Vec<Key>,
     ready_fds: Vec<Ready>,
     ready: Vec<ReadyWatch>,
@@ -53,77 +49,195 @@ pub(super) struct Scratch {
 ///
 /// In a debug build, if called from inside a callback of the same loop. In a
 /// release build that is an error of kind [`io::ErrorKind::Deadlock`].
+///
+/// If a callback panics and the panic is caught outside, the loop can go on: the
+/// callback stays where it was, as if it had returned [`Flow::Keep`], and what
+/// did not have its turn runs in the next.
 pub fn main_loop_wait<H: Host>(host: &mut H, timeout: Option<Duration>) -> io::Result<bool> {
-    let main_loop = host.main_loop_mut();
-    let _guard = InTurn::begin(&main_loop.in_turn)?;
-    let mut scratch = std::mem::take(&mut main_loop.scratch);
-    let outcome = turn(host, timeout, &mut scratch);
-    let main_loop = host.main_loop_mut();
-    main_loop.scratch = scratch;
-    main_loop.settled = matches!(outcome, Ok(false));
+    let mut turn = Turn::begin(host)?;
+    let outcome = turn.run(timeout);
+    turn.host.main_loop_mut().settled = matches!(outcome, Ok(false));
     outcome
 }
 
-/// Set while a turn is made.
-struct InTurn(Rc<Cell<bool>>);
+/// A turn under way. Dropping it ends the turn, after a panic as well: nothing
+/// that was to run, and no callback that runs, is lost then.
+struct Turn<'h, H: Host> {
+    host: &'h mut H,
+    scratch: Scratch,
+    /// The callback that runs, to be put back.
+    watch: Option<(Key, WatchCallback<H>)>,
+    timer: Option<(Key, TimerCallback<H>)>,
+    bh: Option<(Key, BhCallback<H>)>,
+}
 
-impl InTurn {
-    fn begin(flag: &Rc<Cell<bool>>) -> io::Result<Self> {
+impl<'h, H: Host> Turn<'h, H> {
+    fn begin(host: &'h mut H) -> io::Result<Self> {
         const RE_ENTERED: &str = "main_loop_wait() called from inside a callback of the same loop";
-        if flag.replace(true) {
+        let main_loop = host.main_loop_mut();
+        if main_loop.in_turn {
             debug_assert!(false, "{RE_ENTERED}");
             return Err(io::Error::new(io::ErrorKind::Deadlock, RE_ENTERED));
         }
-        Ok(Self(flag.clone()))
+        main_loop.in_turn = true;
+        main_loop.settled = false;
+        let scratch = std::mem::take(&mut main_loop.scratch);
+        Ok(Self {
+            host,
+            scratch,
+            watch: None,
+            timer: None,
+            bh: None,
+        })
+    }
+
+    fn run(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
+        let main_loop = self.host.main_loop_mut();
+        main_loop.counters.turns += 1;
+        if main_loop.bhs.is_signalled() {
+            main_loop.take_in_wakeup();
+        }
+        main_loop.bhs.take_scheduled(&mut self.scratch.bhs);
+        let mut ran = self.run_bhs();
+        // A turn that had bottom halves to run does not look at fds as well: nearly
+        // always nothing is there, and the look is a system call. But never two
+        // turns in a row, so that bottom halves cannot starve them.
+        let main_loop = self.host.main_loop_mut();
+        main_loop.looked = !(ran && main_loop.looked);
+        if !main_loop.looked {
+            return Ok(true);
+        }
+        self.look(timeout, ran)?;
+        ran |= self.run_watches();
+        ran |= self.run_timers();
+        Ok(ran)
+    }
+
+    /// Waits, and lists what is to run.
+    fn look(&mut self, timeout: Option<Duration>, ran: bool) -> io::Result<()> {
+        let Turn { host, scratch, .. } = self;
+        ask_listed_gates(*host, &mut scratch.flipped);
+        let main_loop = host.main_loop_mut();
+        main_loop.apply_flips(&mut scratch.flipped);
+        let limit = main_loop.wait_limit(timeout, ran);
+        let woken = main_loop.wait(limit, &mut scratch.ready_fds)?;
+        ask_ready_gates(*host, &scratch.ready_fds, &mut scratch.flipped);
+        let main_loop = host.main_loop_mut();
+        main_loop.apply_flips(&mut scratch.flipped);
+        main_loop.list_what_runs(limit.filter(|_| !woken), scratch);
+        Ok(())
+    }
+
+    fn run_bhs(&mut self) -> bool {
+        let mut ran = false;
+        while let Some(id) = self.scratch.bhs.pop_front() {
+            let main_loop = self.host.main_loop_mut();
+            let Some((name, callback)) = main_loop.bhs.take(id) else {
+                continue;
+            };
+            main_loop.counters.bhs += 1;
+            main_loop.note(LoopEvent::BhRuns, name);
+            ran = true;
+            match callback {
+                BhCallback::Once(callback) => callback(self.host),
+                many @ BhCallback::Many(_) => {
+                    let (_, running) = self.bh.insert((id, many));
+                    if let BhCallback::Many(callback) = running {
+                        callback(self.host);
+                    }
+                    self.put_back_bh();
+                }
+            }
+        }
+        ran
+    }
+
+    fn run_watches(&mut self) -> bool {
+        let mut ran = false;
+        for at in 0..self.scratch.ready.len() {
+            let one = self.scratch.ready[at];
+            // A callback that ran before may have closed the gate.
+            let watch = self.host.main_loop().watches.get(one.id);
+            let Some(watch) = watch else { continue };
+            let gate = watch.gate.as_ref();
+            if gate.is_some_and(|gate| !(gate.is_open)(self.host)) {
+                continue;
+            }
+            let main_loop = self.host.main_loop_mut();
+            let Some(watch) = main_loop.watches.get_mut(one.id) else {
+                continue;
+            };
+            let (name, fd) = (watch.name, watch.fd);
+            let Some(callback) = watch.callback.take() else {
+                continue;
+            };
+            let (_, callback) = self.watch.insert((one.id, callback));
+            main_loop.counters.watches += 1;
+            main_loop.note_watch(LoopEvent::WatchRuns, fd, name);
+            ran = true;
+            let flow = callback(self.host, one.condition);
+            self.put_back_watch();
+            if flow == Flow::Remove || one.invalid {
+                self.host.main_loop_mut().remove_watch(WatchId(one.id));
+            }
+        }
+        ran
+    }
+
+    fn run_timers(&mut self) -> bool {
+        let mut ran = false;
+        for at in 0..self.scratch.due.len() {
+            let one = self.scratch.due[at];
+            let main_loop = self.host.main_loop_mut();
+            let Some((name, callback)) = main_loop.timers.take_due(&main_loop.clocks, one) else {
+                continue;
+            };
+            let (_, callback) = self.timer.insert((one.id, callback));
+            main_loop.counters.timers += 1;
+            main_loop.note(LoopEvent::TimerRuns, name);
+            ran = true;
+            callback(self.host);
+            self.put_back_timer();
+        }
+        ran
+    }
+
+    fn put_back_bh(&mut self) {
+        if let Some((id, callback)) = self.bh.take() {
+            self.host.main_loop_mut().bhs.put_back(id, callback);
+        }
+    }
+
+    fn put_back_watch(&mut self) {
+        if let Some((id, callback)) = self.watch.take() {
+            if let Some(watch) = self.host.main_loop_mut().watches.get_mut(id) {
+                watch.callback = Some(callback);
+            }
+        }
+    }
+
+    fn put_back_timer(&mut self) {
+        if let Some((id, callback)) = self.timer.take() {
+            if let Some(timer) = self.host.main_loop_mut().timers.get_mut(id) {
+                timer.callback = Some(callback);
+            }
+        }
     }
 }
 
-impl Drop for InTurn {
+impl<H: Host> Drop for Turn<'_, H> {
     fn drop(&mut self) {
-        self.0.set(false);
+        // Only after a panic is there anything to put back. The fds and timers
+        // that did not have their turn are found again by the next one.
+        self.put_back_bh();
+        self.put_back_watch();
+        self.put_back_timer();
+        self.scratch.flipped.clear();
+        let main_loop = self.host.main_loop_mut();
+        main_loop.bhs.put_back_scheduled(&mut self.scratch.bhs);
+        main_loop.scratch = std::mem::take(&mut self.scratch);
+        main_loop.in_turn = false;
     }
-}
-
-fn turn<H: Host>(
-    host: &mut H,
-    timeout: Option<Duration>,
-    scratch: &mut Scratch,
-) -> io::Result<bool> {
-    let main_loop = host.main_loop_mut();
-    main_loop.counters.turns += 1;
-    if main_loop.bhs.is_signalled() {
-        main_loop.take_in_wakeup();
-    }
-    let before = main_loop.bhs.take_scheduled(&mut scratch.bhs);
-    let mut ran = run_bhs(host, &mut scratch.bhs);
-    // A turn that had bottom halves to run does not look at fds as well: nearly
-    // always nothing is there, and the look is a system call. But never two
-    // turns in a row, so that bottom halves cannot starve them.
-    let main_loop = host.main_loop_mut();
-    main_loop.looked = !(ran && main_loop.looked);
-    if !main_loop.looked {
-        return Ok(true);
-    }
-
-    ask_listed_gates(host, &mut scratch.flipped);
-    let main_loop = host.main_loop_mut();
-    main_loop.apply_flips(&mut scratch.flipped);
-    let limit = main_loop.wait_limit(timeout, ran);
-    let woken = main_loop.wait(limit, &mut scratch.ready_fds)?;
-    ask_ready_gates(host, &scratch.ready_fds, &mut scratch.flipped);
-    let main_loop = host.main_loop_mut();
-    main_loop.apply_flips(&mut scratch.flipped);
-    main_loop.list_what_runs(limit.filter(|_| !woken), scratch);
-
-    ran |= run_watches(host, &mut scratch.ready);
-    ran |= run_timers(host, &mut scratch.due);
-
-    let bhs = &mut host.main_loop_mut().bhs;
-    if bhs.has_idle() {
-        bhs.take_idle(before, &mut scratch.bhs);
-        ran |= run_bhs(host, &mut scratch.bhs);
-    }
-    Ok(ran)
 }
 
 /// Lists the watches whose gate was closed and is open now, and those without
@@ -151,79 +265,6 @@ fn has_flipped<H: Host>(host: &H, id: Key) -> bool {
         Some(gate) => (gate.is_open)(host) != watch.open,
         None => false,
     })
-}
-
-fn run_bhs<H: Host>(host: &mut H, tickets: &mut Vec<Ticket>) -> bool {
-    let mut ran = false;
-    for ticket in tickets.drain(..) {
-        let main_loop = host.main_loop_mut();
-        let Some((name, id, callback)) = main_loop.bhs.take(ticket) else {
-            continue;
-        };
-        main_loop.counters.bhs += 1;
-        main_loop.note(LoopEvent::BhRuns, name);
-        ran = true;
-        match callback {
-            BhCallback::Once(callback) => callback(host),
-            BhCallback::Many(mut callback) => {
-                callback(host);
-                let bhs = &mut host.main_loop_mut().bhs;
-                bhs.put_back(id, BhCallback::Many(callback));
-            }
-        }
-    }
-    ran
-}
-
-fn run_watches<H: Host>(host: &mut H, ready: &mut Vec<ReadyWatch>) -> bool {
-    let mut ran = false;
-    for one in ready.drain(..) {
-        // A callback that ran before may have closed the gate.
-        let watch = host.main_loop().watches.get(one.id);
-        let Some(watch) = watch else { continue };
-        let gate = watch.gate.as_ref();
-        if gate.is_some_and(|gate| !(gate.is_open)(host)) {
-            continue;
-        }
-        let main_loop = host.main_loop_mut();
-        let Some(watch) = main_loop.watches.get_mut(one.id) else {
-            continue;
-        };
-        let (name, fd) = (watch.name, watch.fd);
-        let Some(mut callback) = watch.callback.take() else {
-            continue;
-        };
-        main_loop.counters.watches += 1;
-        main_loop.note_watch(LoopEvent::WatchRuns, fd, name);
-        ran = true;
-        let flow = callback(host, one.condition);
-        let main_loop = host.main_loop_mut();
-        if let Some(watch) = main_loop.watches.get_mut(one.id) {
-            watch.callback = Some(callback);
-            if flow == Flow::Remove || one.invalid {
-                main_loop.remove_watch(WatchId(one.id));
-            }
-        }
-    }
-    ran
-}
-
-fn run_timers<H: Host>(host: &mut H, due: &mut Vec<Due>) -> bool {
-    let mut ran = false;
-    for one in due.drain(..) {
-        let main_loop = host.main_loop_mut();
-        let Some((name, mut callback)) = main_loop.timers.take_due(&main_loop.clocks, one) else {
-            continue;
-        };
-        main_loop.counters.timers += 1;
-        main_loop.note(LoopEvent::TimerRuns, name);
-        ran = true;
-        callback(host);
-        if let Some(timer) = host.main_loop_mut().timers.get_mut(one.id) {
-            timer.callback = Some(callback);
-        }
-    }
-    ran
 }
 
 impl<H> MainLoop<H> {
@@ -314,7 +355,6 @@ impl<H> MainLoop<H> {
                 list.push(ReadyWatch {
                     id: *id,
                     number,
-                    priority: watch.priority,
                     condition: watch.condition,
                     invalid: false,
                 });
@@ -344,7 +384,6 @@ impl<H> MainLoop<H> {
                 list.push(ReadyWatch {
                     id,
                     number,
-                    priority: watch.priority,
                     condition,
                     invalid: ready.invalid,
                 });
@@ -378,8 +417,7 @@ impl<H> MainLoop<H> {
             return Some(Duration::ZERO);
         }
         let deadline = self.timers.ns_to_next(&self.clocks);
-        let idle = self.bhs.has_idle().then_some(IDLE_BH_DELAY);
-        [timeout, deadline.map(Duration::from_nanos), idle]
+        [timeout, deadline.map(Duration::from_nanos)]
             .into_iter()
             .flatten()
             .min()

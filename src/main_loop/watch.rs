@@ -38,13 +38,12 @@ pub struct Watch<H> {
     pub(super) name: &'static str,
     pub(super) fd: Option<SharedFd>,
     pub(super) condition: Condition,
-    pub(super) priority: i32,
     pub(super) gate: Option<GateFn<H>>,
     pub(super) callback: WatchCallback<H>,
 }
 
 impl<H> Watch<H> {
-    /// A watch of priority 0 without a gate. The `name` says in a trace which
+    /// A watch without a gate. The `name` says in a trace which
     /// function runs ("tcp_chr_read"). `HUP` and `ERR` need not be asked for.
     pub fn new(
         name: &'static str,
@@ -56,7 +55,6 @@ impl<H> Watch<H> {
             name,
             fd: Some(fd),
             condition,
-            priority: 0,
             gate: None,
             callback: Box::new(callback),
         }
@@ -75,7 +73,6 @@ impl<H> Watch<H> {
             name,
             fd: None,
             condition: Condition::IN,
-            priority: 0,
             gate: Some(Box::new(gate)),
             callback: Box::new(move |host, _| callback(host)),
         }
@@ -90,13 +87,6 @@ impl<H> Watch<H> {
         self.gate = Some(Box::new(gate));
         self
     }
-
-    /// Sets the class, GLib's source priority: lower runs first, and a class
-    /// runs only in a turn in which no lower one is ready. 0 by default.
-    pub fn priority(mut self, priority: i32) -> Self {
-        self.priority = priority;
-        self
-    }
 }
 
 impl<H> fmt::Debug for Watch<H> {
@@ -105,7 +95,6 @@ impl<H> fmt::Debug for Watch<H> {
             .field("name", &self.name)
             .field("fd", &self.fd.as_ref().map(|fd| fd.as_fd()))
             .field("condition", &self.condition)
-            .field("priority", &self.priority)
             .field("gated", &self.gate.is_some())
             .finish_non_exhaustive()
     }
@@ -125,7 +114,6 @@ pub(super) struct WatchEntry<H> {
     /// gate alone decides.
     pub(super) fd: Option<usize>,
     pub(super) condition: Condition,
-    pub(super) priority: i32,
     pub(super) gate: Option<Gate<H>>,
     /// The gate's last answer; always true without a gate.
     pub(super) open: bool,
@@ -146,7 +134,6 @@ impl<H> MainLoop<H> {
             name: watch.name,
             fd: None,
             condition: watch.condition,
-            priority: watch.priority,
             gate,
             open,
             callback: Some(watch.callback),
@@ -219,19 +206,6 @@ impl<H> MainLoop<H> {
                 other.at = at;
             }
         }
-    }
-
-    /// Puts a new watch in the place of another, which is removed. Nothing
-    /// happens if that one is gone already. The new one can run from the next
-    /// turn on, and its place in the order is that of one just added.
-    pub fn replace_watch(&mut self, id: WatchId, watch: Watch<H>) -> Option<WatchId> {
-        if !self.has_watch(id) {
-            return None;
-        }
-        // Added first: if it is on the same fd, that stays known to the kernel.
-        let new = self.add_watch(watch);
-        self.remove_watch(id);
-        Some(new)
     }
 
     /// True until the watch is removed.

@@ -1,6 +1,6 @@
-//! Where this repository and the recordings of QEMU are.
+//! Where this repository is.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The root of this repository. A test belongs to a package at the root or below.
 pub fn root() -> &'static Path {
@@ -9,14 +9,4 @@ pub fn root() -> &'static Path {
         .ancestors()
         .find(|dir| dir.join("Cargo.lock").is_file());
     root.unwrap_or(package)
-}
-
-/// What was recorded from QEMU: `$QMONITOR_CONFORMANCE`, or where it lies beside
-/// this repository. It need not exist.
-#[allow(dead_code)] // not all tests that need the root compare with recordings
-pub fn conformance() -> PathBuf {
-    match std::env::var_os("QMONITOR_CONFORMANCE") {
-        Some(base) => PathBuf::from(base),
-        None => root().join("../shared/conformance"),
-    }
 }

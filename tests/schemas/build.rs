@@ -1,5 +1,5 @@
-//! Compiles the schemas of `qapi_generated.rs`, which brings its own context, and
-//! of `runtime_in_process.rs`.
+//! Compiles the schemas of tests/qapi: those of `generated.rs`, which has a context
+//! of its own, and that of `runtime_in_process.rs`.
 
 use qmonitor_qapi::build::{compile, compile_with};
 use qmonitor_qapi::codegen::rust::{Conditions, Options};
@@ -8,9 +8,9 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     compile("../../examples/embed/embed.json");
     let mut options = Options {
-        context: "crate::Context".into(),
-        event_emit: "crate::event_emit".into(),
-        compat_policy: "crate::compat_policy".into(),
+        context: "crate::generated::Context".into(),
+        event_emit: "crate::generated::event_emit".into(),
+        compat_policy: "crate::generated::compat_policy".into(),
         ..Options::default()
     };
     compile_with("../qapi/arguments.json", "test-arguments", &options);

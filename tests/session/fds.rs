@@ -3,20 +3,20 @@
 use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use qmonitor::chardev::memory::MemoryPeer;
 use qmonitor::chardev::ChardevHost;
+use qmonitor::chardev::MemoryPeer;
 use qmonitor::qapi::QmpCommandOptions;
 
 use crate::world::*;
 
-/// Has the command `claim`, which notes the file that a name stands for.
+/// Adds the command `claim`, which notes the file behind a name.
 fn world() -> World {
     let mut w = World::new();
     immediate(&mut w.rt, "claim", QmpCommandOptions::NONE, |rt, call| {
         let args = call.take_args();
         let name = args.get_str("tag").unwrap();
         let fd = rt.monitor_get_fd(name).expect("a monitor is served")?;
-        let file = std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).unwrap();
+        let file = std::fs::read_link(format!("/proc/thread-self/fd/{}", fd.as_raw_fd())).unwrap();
         rt.state.notes.push(file.display().to_string());
         Ok(())
     });
@@ -41,7 +41,7 @@ fn claim(name: &str, id: i64) -> String {
 
 const NONE: &str = "No file descriptor supplied via SCM_RIGHTS";
 
-/// Has one request read, and the descriptor with it.
+/// Has the session read one request with its descriptor.
 fn send_with(w: &mut World, peer: MemoryPeer, request: &str, fd: OwnedFd) {
     peer.send_fd(&mut w.rt, fd);
     w.send(peer, request);

@@ -22,7 +22,7 @@ use nix::sys::socket::SockFlag;
 use super::{state, tcp_chr_new_client};
 use crate::chardev::config::SocketConfig;
 use crate::chardev::host::{ChardevHost, ChardevReport};
-use crate::chardev::net::{self, Connecting};
+use crate::chardev::net::listen_connect::{self, Connecting};
 use crate::chardev::table::ChardevId;
 use crate::chardev::watch::{chr_set_watch, WatchSlot};
 use crate::main_loop::{ClockType, Condition, Flow, SharedFd, TimerId, Watch};
@@ -50,7 +50,7 @@ impl Client {
         let ms = config.reconnect_ms.unwrap_or(0);
         let ms = config.reconnect.map_or(ms, |s| s.saturating_mul(1000));
         Client {
-            reconnect: (ms > 0 && !config.server).then(|| Duration::from_millis(ms as u64)),
+            reconnect: (ms > 0 && !config.server).then(|| Duration::from_millis(ms.unsigned_abs())),
             timer: None,
             attempt: None,
             reported: false,
@@ -69,7 +69,7 @@ pub(super) fn qmp_chardev_open_socket_client<H: ChardevHost>(
         return Ok(());
     }
     let addr = s.addr.clone();
-    let fd = net::socket_connect(h, &addr)?;
+    let fd = listen_connect::socket_connect(h, &addr)?;
     tcp_chr_new_client(h, id, Rc::new(fd));
     Ok(())
 }
@@ -79,7 +79,7 @@ fn tcp_chr_connect_client_async<H: ChardevHost>(h: &mut H, id: ChardevId) {
     let Some(addr) = state(h, id).map(|s| s.addr.clone()) else {
         return;
     };
-    let started = net::socket_connect_async(h, &addr);
+    let started = listen_connect::socket_connect_async(h, &addr);
     go_on(h, id, started);
 }
 
@@ -114,11 +114,11 @@ fn qemu_chr_socket_connected<H: ChardevHost>(h: &mut H, id: ChardevId) {
     };
     let addr = s.addr.clone();
     chr_set_watch(h, id, WatchSlot::Connect, None);
-    match net::connect_result(&addr, &attempt.fd) {
+    match listen_connect::connect_result(&addr, &attempt.fd) {
         Ok(()) => tcp_chr_new_client(h, id, attempt.fd),
         Err(e) if attempt.rest.is_empty() => go_on(h, id, Err(e)),
         Err(_) => {
-            let next = net::connect_next(&addr, attempt.rest, SockFlag::SOCK_NONBLOCK);
+            let next = listen_connect::connect_next(&addr, attempt.rest, SockFlag::SOCK_NONBLOCK);
             go_on(h, id, next);
         }
     }

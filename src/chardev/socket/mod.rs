@@ -60,10 +60,12 @@
 //! | [`handshake`] | from a new connection to an open one |
 //! | [`io`] | watching, reading and writing |
 //! | [`stream`] | the protocols on a connection, without a socket |
+//! | `options` | its options on the command line and in QMP |
 
 mod connect;
 mod handshake;
 mod io;
+mod options;
 mod server;
 mod stream;
 
@@ -80,22 +82,23 @@ use io::{flush, tcp_chr_update_read_handler, tcp_chr_watch_fd, tcp_chr_write, Ri
 use server::Clients;
 use stream::Stream;
 
-use super::address::{connected_filename, connection_ends, disconnected_filename, Ends};
 use super::be::qemu_chr_be_event;
 use super::codec::telnet::TelnetDecoder;
 use super::codec::tls::TlsCreds;
 use super::config::{SocketAddress, SocketConfig};
 use super::host::{ChardevHost, ChardevReport};
 use super::manage::object_unparent;
-use super::net::{self, UnixPath};
 use super::table::{ChardevClass, ChardevId, ChrEvent};
 use super::watch::{chr_free_watches, chr_has_watch, chr_set_watch, WatchSlot};
+use crate::chardev::net::exposure::is_exposed;
+use crate::chardev::net::filename::{
+    connected_filename, connection_ends, disconnected_filename, socket_address_to_string, Ends,
+};
+use crate::chardev::net::listen_connect::{self, UnixPath};
 use crate::main_loop::{ClockType, Condition, Flow, SharedFd, TimerId, Watch};
 use crate::qapi::Error;
 use crate::sys::accept;
 use crate::trace_event;
-
-pub(super) use server::{char_socket_server_class, check_max};
 
 /// How long a server pauses when the process has no descriptor left for a new
 /// client. The listener stays readable meanwhile and would make the loop spin.
@@ -168,6 +171,11 @@ impl Connection {
 /// The class of socket chardevs.
 pub(super) fn char_socket_class<H: ChardevHost>() -> ChardevClass<H> {
     ChardevClass {
+        keeps_writes_apart: |state| {
+            let s: Option<&SocketChardev> = state.downcast_ref();
+            s.is_some_and(|s| s.config.websocket)
+        },
+        exposed_at: tcp_chr_exposed_at,
         chr_write: tcp_chr_write,
         chr_watch_fd: tcp_chr_watch_fd,
         chr_update_read_handler: |h, id, _| tcp_chr_update_read_handler(h, id),
@@ -199,7 +207,7 @@ pub(super) fn qmp_chardev_open_socket<H: ChardevHost>(
         h.chardevs_mut().set_state(id, Box::new(state));
         return connect::qmp_chardev_open_socket_client(h, id);
     }
-    let listening = net::socket_listen(h, &config.addr, config.max_clients)?;
+    let listening = listen_connect::socket_listen(h, &config.addr, config.max_clients)?;
     state.clients = Clients::new(config.max_clients);
     state.addr = listening.addr;
     state.listener = Some(Listener {
@@ -436,10 +444,11 @@ pub fn char_socket_get_addr<H: ChardevHost>(h: &H, id: ChardevId) -> Option<&Soc
     Some(&s.addr)
 }
 
-/// Whether a chardev speaks websocket.
-pub(super) fn is_websocket<H: ChardevHost>(h: &H, id: ChardevId) -> bool {
-    let state: Option<&SocketChardev> = h.chardevs().state(id);
-    state.is_some_and(|s| s.config.websocket)
+/// Where strangers can reach it, unless TLS verifies their certificates.
+fn tcp_chr_exposed_at<H: ChardevHost>(h: &H, id: ChardevId) -> Option<String> {
+    let s: &SocketChardev = h.chardevs().state(id)?;
+    let verifies_peer = s.tls_creds.as_ref().is_some_and(TlsCreds::verify_peer);
+    (is_exposed(&s.addr) && !verifies_peer).then(|| socket_address_to_string(&s.addr))
 }
 
 /// Whether a chardev can be yanked: sockets can.

@@ -30,10 +30,6 @@ use crate::chardev::be::qemu_chr_be_new_client;
 use crate::chardev::host::ChardevHost;
 use crate::chardev::manage::{object_unparent, qemu_chardev_insert};
 use crate::chardev::table::{ChardevClass, ChardevId};
-use crate::qapi::Error;
-
-/// The most clients that a server can be told to serve.
-const MAX_CLIENTS: u64 = 1 << 20;
 
 /// The clients of a server.
 pub(super) struct Clients {
@@ -62,16 +58,6 @@ impl Clients {
     pub(super) fn has_room(&self) -> bool {
         self.attached && self.ids.len() < self.max
     }
-}
-
-/// Refuses numbers of clients that a server cannot be told to serve.
-pub(in crate::chardev) fn check_max(max: u64) -> Result<(), Error> {
-    if (1..=MAX_CLIENTS).contains(&max) {
-        return Ok(());
-    }
-    Err(Error::new(format!(
-        "Parameter 'max-clients' expects a number from 1 to {MAX_CLIENTS}"
-    )))
 }
 
 /// The class of servers with several clients.

@@ -15,6 +15,7 @@ use nix::sys::resource::{getrlimit, setrlimit, Resource};
 use nix::sys::termios::{tcgetattr, LocalFlags, OutputFlags, Termios};
 
 use super::*;
+use crate::fd_guard::open_fds;
 
 const CHILD: &str = "QMONITOR_TEST_CHILD";
 
@@ -110,6 +111,7 @@ fn a_terminal_is_raw_meanwhile_and_restored_however_it_ends() {
     if let Some(mode) = child_mode() {
         return echo_on_stdio(&mode);
     }
+    let _fds = FdGuard::new();
     for mode in ["drop", "exit", "panic", "nosignal"] {
         let test = "a_terminal_is_raw_meanwhile_and_restored_however_it_ends";
         let mut tty = Terminal::start(test, mode);
@@ -136,6 +138,7 @@ fn pipes_files_and_nothing_as_standard_input() {
     if let Some(mode) = child_mode() {
         return echo_on_stdio(&mode);
     }
+    let _fds = FdGuard::new();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("in");
     std::fs::write(&path, "from a file").unwrap();
@@ -160,12 +163,9 @@ fn pipes_files_and_nothing_as_standard_input() {
     }
 }
 
-fn open_fds() -> usize {
-    std::fs::read_dir("/proc/self/fd").unwrap().count()
-}
-
 #[test]
 fn nothing_leaks_and_no_descriptor_left_is_survived() {
+    let _fds = FdGuard::new();
     if child_mode().is_none() {
         let test = "nothing_leaks_and_no_descriptor_left_is_survived";
         let status = child(test, "1").stdout(Stdio::null()).status().unwrap();

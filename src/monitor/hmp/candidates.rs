@@ -26,8 +26,8 @@ fn names_of_kind<S>(rt: &Runtime<S>, kind: CompletionKind, completion: &Completi
         CompletionKind::ChardevIds => labels(&|_| true),
         CompletionKind::Ringbufs => labels(&|kind| matches!(kind, "ringbuf" | "memory")),
         CompletionKind::ChardevTypes => {
-            let backends = rt.chardevs.backends().iter();
-            backends.map(|name| name.to_string()).collect()
+            let backends = rt.chardevs.backends().into_iter();
+            backends.map(str::to_owned).collect()
         }
         CompletionKind::QmpCommands => {
             let all = rt.commands.iter();

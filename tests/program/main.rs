@@ -1,0 +1,31 @@
+//! The programs, seen from outside, and the pages that speak of them.
+
+mod add_a_command;
+#[path = "../recorded_schema/canonical.rs"]
+mod canonical;
+mod chardev_options;
+mod client;
+mod command_line;
+#[path = "../common/mod.rs"]
+mod common;
+mod embed;
+mod faults;
+#[path = "../common/fd_guard.rs"]
+mod fd_guard;
+mod fd_passing;
+mod hmp_conformance;
+mod hmp_session;
+mod load;
+mod monitor_policy;
+mod monitors;
+mod package;
+mod pages;
+mod qapi_schema_of_qemu;
+mod qmp_session;
+mod slow_readers;
+mod storage_daemon;
+mod terminal;
+#[cfg(feature = "tls")]
+mod tls;
+mod trace;
+mod virsh;

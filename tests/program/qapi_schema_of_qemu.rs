@@ -1,0 +1,160 @@
+//! The running program describes its commands and events as QEMU 10.0.2 does,
+//! except for the names of types, which mean nothing.
+//!
+//! QEMU's reply to `query-qmp-schema` lives outside the repository, in
+//! `$QMONITOR_CONFORMANCE/qapi` or `../shared/conformance/qapi`. A digest of
+//! each command and event with all its types is kept here, so a clone without
+//! the recording notices a difference too, but not where it is.
+
+use std::collections::BTreeMap;
+
+use qmonitor_qapi::schema;
+use serde_json::Value;
+
+use crate::canonical::canonical;
+use crate::common::places::root;
+use crate::common::recordings::conformance;
+use crate::common::Server;
+
+/// Additions of this program.
+const OWN: &[&str] = &["qmp-test"];
+
+/// Commands that offer less than QEMU's; their documentation says so.
+const LESS: &[&str] = &["blockdev-add", "netdev_add"];
+
+/// `NAME DIGEST` for all commands and events of QEMU.
+const DIGESTS: &str = include_str!("../recorded_schema/qemu-10.0.2.digests");
+
+fn recording() -> Option<Vec<Value>> {
+    let base = conformance();
+    let path = base.join("qapi/qemu-10.0.2-none-schema.json");
+    let Ok(text) = std::fs::read(&path) else {
+        eprintln!("skipped: no {}", path.display());
+        return None;
+    };
+    let reply: Value = serde_json::from_slice(&text).expect("a recording is JSON");
+    Some(reply["return"].as_array().expect("an array").clone())
+}
+
+fn our_reply() -> Vec<Value> {
+    let server = Server::start(&[]);
+    let reply = server.qmp().ask("query-qmp-schema");
+    reply.as_array().expect("an array").clone()
+}
+
+fn is_root(entry: &Value) -> bool {
+    matches!(entry["meta-type"].as_str(), Some("command" | "event"))
+}
+
+/// Each command and event with the types it refers to, numbered in the order
+/// in which it does so.
+fn written_out(entries: &[Value]) -> BTreeMap<String, Vec<Value>> {
+    let (roots, types): (Vec<Value>, Vec<Value>) = entries.iter().cloned().partition(is_root);
+    let alone = |root: Value| {
+        let name = root["name"].as_str().expect("a name").to_owned();
+        let mut entries = types.clone();
+        entries.push(root);
+        (name, canonical(&entries))
+    };
+    roots.into_iter().map(alone).collect()
+}
+
+/// FNV-1a of the JSON text, whose members are sorted.
+fn digest(entries: &[Value]) -> String {
+    let text = serde_json::to_string(entries).expect("JSON can be written");
+    let step = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325, step);
+    format!("{hash:016x}")
+}
+
+#[test]
+fn every_command_and_event_is_that_of_qemu() {
+    let Some(recorded) = recording() else {
+        return;
+    };
+    let (ours, qemus) = (written_out(&our_reply()), written_out(&recorded));
+    let mut different = Vec::new();
+    let mut compared = 0;
+    for (name, our) in &ours {
+        let Some(qemu) = qemus.get(name) else {
+            assert!(OWN.contains(&name.as_str()), "{name} is not in QEMU");
+            continue;
+        };
+        compared += 1;
+        if LESS.contains(&name.as_str()) {
+            assert_ne!(our, qemu, "{name} need not be excused any more");
+            continue;
+        }
+        if let Some(n) = (0..our.len().max(qemu.len())).find(|n| our.get(*n) != qemu.get(*n)) {
+            let show = |entry: Option<&Value>| entry.map(Value::to_string).unwrap_or_default();
+            let (our, qemu) = (show(our.get(n)), show(qemu.get(n)));
+            different.push(format!("{name}:\n  ours   {our}\n  QEMU's {qemu}"));
+        }
+    }
+    assert!(different.is_empty(), "{}", different.join("\n"));
+    println!("{compared} commands and events compared");
+    assert!(compared > 70, "only {compared} are there");
+}
+
+#[test]
+fn every_command_and_event_has_the_digest_of_qemus() {
+    let digests: BTreeMap<&str, &str> = DIGESTS
+        .lines()
+        .map(|line| line.split_once(' ').expect("a name and a digest"))
+        .collect();
+    for (name, entries) in written_out(&our_reply()) {
+        match digests.get(name.as_str()) {
+            Some(recorded) if LESS.contains(&name.as_str()) => {
+                assert_ne!(digest(&entries), *recorded, "{name}");
+            }
+            Some(recorded) => assert_eq!(digest(&entries), *recorded, "{name}"),
+            None => assert!(OWN.contains(&name.as_str()), "{name} is not in QEMU"),
+        }
+    }
+}
+
+#[test]
+fn what_offers_less_says_so() {
+    let mut dirs = schema::SchemaDirs::default();
+    dirs.add("qmonitor", root().join("src"));
+    let schema = root().join("crates/schema/machine/machine.json");
+    let schema = schema::load_in(&schema, &dirs).unwrap_or_else(|e| panic!("{e}"));
+    for name in LESS {
+        let entity = schema.lookup(name).expect("it is in the schema");
+        let doc = entity.doc.and_then(|id| schema.docs.get(id.0));
+        let body = doc.map_or("", |doc| doc.body.as_str());
+        assert!(body.contains("offers less than QEMU's"), "{name}: {body}");
+    }
+}
+
+#[test]
+fn the_digests_are_those_of_the_recording() {
+    let Some(recorded) = recording() else {
+        return;
+    };
+    let line = |(name, entries): (String, Vec<Value>)| format!("{name} {}\n", digest(&entries));
+    let digests: String = written_out(&recorded).into_iter().map(line).collect();
+    assert_eq!(digests, DIGESTS);
+}
+
+#[test]
+fn a_difference_changes_the_digest() {
+    let entries: Vec<Value> = serde_json::from_str(
+        r#"[{"name": "c", "meta-type": "command", "arg-type": "7", "ret-type": "7"},
+            {"name": "7", "meta-type": "object",
+             "members": [{"name": "a", "type": "int", "default": null}]},
+            {"name": "int", "meta-type": "builtin", "json-type": "int"}]"#,
+    )
+    .expect("JSON");
+    let of = |entries: &[Value]| digest(&written_out(entries)["c"]);
+    let before = of(&entries);
+    let mut renamed = entries.clone();
+    for (index, key) in [(0, "arg-type"), (0, "ret-type"), (1, "name")] {
+        renamed[index][key] = "12".into();
+    }
+    assert_eq!(of(&renamed), before);
+    let mut required = entries;
+    let member = required[1]["members"][0].as_object_mut();
+    member.expect("a member").remove("default");
+    assert_ne!(of(&required), before);
+}

@@ -54,7 +54,11 @@ impl Disks {
     fn refused(&mut self, text: &str, desc: &str) {
         let before = self.m.blocks.nodes().count();
         assert_eq!(self.node(text).unwrap_err().desc(), desc, "{text}");
-        assert_eq!(self.m.blocks.nodes().count(), before, "{text} leaves a node");
+        assert_eq!(
+            self.m.blocks.nodes().count(),
+            before,
+            "{text} leaves a node"
+        );
     }
 }
 

@@ -11,6 +11,7 @@ pub mod qapi;
 pub mod slots;
 mod sys;
 pub mod trace;
+pub mod util;
 
 pub use monitor::Runtime;
 pub use sys::InheritedFds;

@@ -1,10 +1,10 @@
-//! What the clients of one monitor may do: the options `read-only` and `allow`.
+//! The commands that the clients of one monitor may use: the options `read-only`
+//! and `allow`.
 //!
 //! # What is read-only
 //!
-//! A read-only monitor carries out commands that change nothing, neither in
-//! the program nor on its host. There is one rule for each kind of command, and it is
-//! here:
+//! A read-only monitor carries out commands that change nothing in the program or
+//! on its host. There is one rule for each kind of command:
 //!
 //! * a QMP command is read-only if it is called `query-*` or `x-query-*`, or if
 //!   it was declared so when it was registered ([`READ_ONLY`],
@@ -14,28 +14,28 @@
 //!
 //! # No way around it
 //!
-//! Both kinds are checked in the same place for all ways that lead to them. A line
-//! given to `human-monitor-command` is run for the QMP monitor that it came
-//! in by, so it must be allowed to that monitor; and HMP's `qmp NAME`
-//! checks `NAME` as well. Out-of-band commands are checked like others.
+//! Each kind is checked in one place. A line given to `human-monitor-command` runs
+//! for the QMP monitor that received it, so that monitor must allow the line's
+//! command. HMP's `qmp NAME` checks `NAME` as well. Out-of-band commands are
+//! checked like others.
 
 use super::hmp::HmpRow;
 use super::schema::MonitorAccessOptions;
 use crate::qapi::Error;
 
-/// Read-only commands that are not called `query-*`. Those that run others are
-/// among them, since these are checked in their turn.
+/// Read-only commands that are not called `query-*`. Commands that run others are
+/// among them, because the others are checked too.
 const READ_ONLY: &[&str] = &[
     "qmp_capabilities",
     "human-monitor-command",
     "trace-event-get-state",
 ];
 
-/// What the clients of a monitor may do.
+/// The commands that the clients of a monitor may use.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct CommandPolicy {
     read_only: bool,
-    /// Patterns of names; none of them given means all names.
+    /// Patterns of names; `None` allows all names.
     allow: Option<Vec<String>>,
 }
 
@@ -56,8 +56,9 @@ impl CommandPolicy {
     /// Refuses a QMP command unless it is allowed and, on a read-only monitor,
     /// changes nothing. `read_only` has the commands that were declared so.
     pub(super) fn check_qmp(&self, name: &str, read_only: &[&str]) -> Result<(), Error> {
-        // Without it there would be no session at all.
-        if name == "qmp_capabilities" {
+        // Most monitors restrict nothing. Without `qmp_capabilities` there would be no
+        // session at all.
+        if (!self.read_only && self.allow.is_none()) || name == "qmp_capabilities" {
             return Ok(());
         }
         self.check(&[name], || {
@@ -98,7 +99,7 @@ impl CommandPolicy {
     }
 }
 
-/// Whether the text is what the pattern says, in which `*` stands for any text.
+/// Whether the text matches the pattern, in which `*` stands for any text.
 fn matches(pattern: &[u8], text: &[u8]) -> bool {
     let Some(star) = pattern.iter().position(|b| *b == b'*') else {
         return pattern == text;

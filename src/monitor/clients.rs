@@ -1,9 +1,8 @@
-//! Monitors whose clients come and go: how a session is made for each client
-//! of a chardev that serves several, and what becomes of a monitor when its
-//! client leaves.
+//! Monitors whose clients come and go. A chardev that serves several clients gets
+//! a session for each of them; a monitor may be removed when its client leaves.
 //!
 //! ```text
-//!   chardev q, max-clients=8          monitor on q: made by the user, speaks to nobody
+//!   chardev q, max-clients=8          monitor on q: made by the user, has no client
 //!       │ new_client                      │ copied
 //!       ▼                                 ▼
 //!   chardev q.0  ◀── front end ──  session: a monitor like any other
@@ -12,9 +11,9 @@
 //!   both are removed; the monitor on q stays
 //! ```
 //!
-//! A session is removed with its client in any case; a monitor with
-//! `close-action=delete` is too, and takes its chardev along. Removing the monitor
-//! on `q` ends all its sessions.
+//! A session is always removed with its client. A monitor with
+//! `close-action=delete` is removed too, and its chardev with it. Removing the
+//! monitor on `q` ends all its sessions.
 
 use super::removal::monitor_remove_with;
 use super::runtime::Runtime;
@@ -22,7 +21,7 @@ use super::schema::MonitorCloseAction;
 use super::table::{MonitorId, MonitorKind, NewMonitor};
 use crate::chardev::{qemu_chr_fe_init, ChardevId, PeerEnd};
 
-/// A client has come to the chardev of a monitor: the session to be made for it.
+/// Describes the session for a client that has come to the chardev of a monitor.
 pub(crate) fn new_client<S>(
     rt: &mut Runtime<S>,
     opaque: u64,
@@ -38,8 +37,8 @@ pub(crate) fn new_client<S>(
     })
 }
 
-/// The client of a monitor has left, and all that it left behind was cleared:
-/// removes the monitor if it goes with its client.
+/// Removes a monitor that goes with its client. Called when the client has left
+/// and its input and output are cleared.
 pub(crate) fn monitor_client_left<S>(rt: &mut Runtime<S>, id: MonitorId) {
     let Some(monitor) = rt.monitors.get(id) else {
         return;
@@ -50,12 +49,11 @@ pub(crate) fn monitor_client_left<S>(rt: &mut Runtime<S>, id: MonitorId) {
     }
 }
 
-/// Whether a monitor has done what it owes a client whose input has ended, so
-/// that the connection may be ended.
+/// Whether a connection may be ended whose input has ended.
 ///
-/// A client that can still read gets all its answers. One that is gone does not,
-/// and what it has queued is dropped, as in QEMU; with `drain-on-close` all of it
-/// is carried out, and always what a person or a script has typed.
+/// A client that can still read gets all its answers first. If it is gone, its
+/// queued QMP requests are dropped, as in QEMU, unless the monitor has
+/// `drain-on-close`. Lines typed at a prompt are always carried out.
 pub(crate) fn monitor_drained<S>(rt: &Runtime<S>, opaque: u64, end: PeerEnd) -> bool {
     let id = MonitorId::from_opaque(opaque);
     let Some(monitor) = rt.monitors.get(id) else {
@@ -69,7 +67,7 @@ pub(crate) fn monitor_drained<S>(rt: &Runtime<S>, opaque: u64, end: PeerEnd) -> 
         // Without the focus of its mux it cannot go on, and may never get it again.
         MonitorKind::Hmp(hmp) => (hmp.has_read_all(end) || hmp.holds_output(), true),
     };
-    // Once the program is about to end, nothing more is carried out.
+    // A program that ends carries out nothing more.
     let all_done = idle || rt.exit_requested().is_some();
     match end {
         PeerEnd::HalfClosed => all_done && !monitor.owes_output(),

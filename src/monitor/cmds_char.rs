@@ -13,12 +13,13 @@ use super::schema::{
 };
 use crate::chardev::backends::{chardev_config, visit_registered};
 use crate::chardev::{
-    self, base64, chardev_change, chardev_remove, chardev_send_break, fifo_reader, qemu_chr_find,
+    self, chardev_change, chardev_remove, chardev_send_break, fifo_reader, qemu_chr_find,
     ChardevConfig, FifoReader,
 };
 use crate::main_loop::ClockType;
 use crate::qapi::dispatch::{Call, QmpCommandFunc, QmpCommandList};
 use crate::qapi::{Error, ErrorClass, RawResponder, Responder};
+use crate::util::base64;
 
 impl<S: 'static> CharCommands for S {
     fn qmp_query_chardev(rt: &mut Runtime<Self>) -> Result<Vec<ChardevInfo>, Error> {
@@ -49,7 +50,7 @@ impl<S: 'static> CharCommands for S {
             DataFormat::Utf8 => utf8_bytes(&data),
             DataFormat::Base64 => match base64::decode(&data) {
                 Ok(bytes) => bytes,
-                // What is wrong with the device is said first.
+                // An error about the device comes first.
                 Err(e) => return chardev::ringbuf_write(rt, &device, &[]).and(Err(e)),
             },
         };
@@ -98,7 +99,7 @@ impl<S: 'static> CharCommands for S {
 
 type ChardevResponder = Responder<ChardevReturn>;
 
-fn add<S: 'static>(
+fn add<S>(
     rt: &mut Runtime<S>,
     id: String,
     config: Result<ChardevConfig, Error>,
@@ -122,7 +123,7 @@ fn add<S: 'static>(
     }
 }
 
-fn change<S: 'static>(
+fn change<S>(
     rt: &mut Runtime<S>,
     id: String,
     config: Result<ChardevConfig, Error>,
@@ -139,7 +140,7 @@ fn change<S: 'static>(
 
 /// Has `chardev-add` and `chardev-change` look for the kinds of backends that the program
 /// has registered, before the schema's are looked at: the schema does not know them.
-pub(crate) fn accept_registered_backends<S: 'static>(commands: &mut QmpCommandList<Runtime<S>>) {
+pub(crate) fn accept_registered_backends<S>(commands: &mut QmpCommandList<Runtime<S>>) {
     let add_func =
         |rt: &mut Runtime<S>, call: &mut Call<'_>, responder: RawResponder| match registered_kind(
             rt, call,
@@ -159,14 +160,14 @@ pub(crate) fn accept_registered_backends<S: 'static>(commands: &mut QmpCommandLi
 }
 
 /// The registered kind that the arguments ask for, if it is one.
-fn registered_kind<S: 'static>(rt: &Runtime<S>, call: &Call<'_>) -> Option<String> {
+fn registered_kind<S>(rt: &Runtime<S>, call: &Call<'_>) -> Option<String> {
     let backend = call.args().get("backend")?;
     let kind = backend.as_dict()?.get_str("type")?;
     rt.chardevs.is_registered(kind).then(|| kind.to_owned())
 }
 
 /// Reads the arguments of a registered kind and goes on with `then`.
-fn with_registered<S: 'static>(
+fn with_registered<S>(
     rt: &mut Runtime<S>,
     call: &mut Call<'_>,
     kind: &str,
@@ -182,7 +183,7 @@ fn with_registered<S: 'static>(
 
 /// What generated code does for the other kinds. The outer error is one of the arguments'
 /// form, the inner one of what they ask for.
-fn registered_arguments<S: 'static>(
+fn registered_arguments<S>(
     rt: &Runtime<S>,
     call: &mut Call<'_>,
     kind: &str,
@@ -197,11 +198,11 @@ fn registered_arguments<S: 'static>(
     Ok((id, config))
 }
 
-/// How often a FIFO is asked whether somebody reads it by now.
+/// How often a FIFO is asked whether it has a reader.
 const FIFO_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Calls `then` as soon as the backend's output can be opened. That is at once
-/// but for a FIFO that nobody reads: there QEMU blocks in open(2), and here the
+/// unless it is a FIFO without a reader: QEMU blocks in open(2) then, here the
 /// command is answered later while the loop goes on.
 fn when_openable<S>(
     rt: &mut Runtime<S>,
@@ -276,8 +277,8 @@ impl<S: 'static> YankCommands for S {
     }
 }
 
-/// A string as QEMU holds it: U+0000 is stored as C0 80, so that a zero byte
-/// can end the string.
+/// Encodes a string as QEMU holds it: U+0000 is C0 80, so that a zero byte can
+/// end the string.
 fn utf8_bytes(text: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
     for b in text.bytes() {

@@ -1,13 +1,12 @@
-//! Commands that belong to no other file: lines for the human monitor, and
-//! what the program's command line accepts.
+//! `human-monitor-command` and `query-command-line-options`.
 
 use super::hmp::run::run_line_for;
 use super::runtime::Runtime;
 use super::schema::{
     CommandLineOptionInfo, CommandLineParameterInfo, CommandLineParameterType, MiscCommands,
 };
-use crate::chardev::opts::QemuOptType;
 use crate::qapi::{Error, Responder};
+use crate::util::qemu_opts::QemuOptType;
 
 impl<S: 'static> MiscCommands for S {
     fn qmp_human_monitor_command(

@@ -1,4 +1,4 @@
-//! Commands that were started and have not been answered: what is owed to whom.
+//! Commands that were started and have not been answered.
 //!
 //! A deferred command is given a responder, which may be used at once, later, or
 //! on another thread. Its answer arrives here, and a bottom half takes it to its

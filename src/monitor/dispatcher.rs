@@ -8,8 +8,8 @@
 //! way the dispatcher serves no session, as in QEMU; out-of-band commands do not
 //! pass through it and go on.
 //!
-//! The rules of a session are its own ([`QmpSession`](super::session::QmpSession)):
-//! after each call that may change them the dispatcher asks it what comes next.
+//! The session itself knows its rules ([`QmpSession`](super::session::QmpSession)).
+//! After each call that may change its state the dispatcher asks what comes next.
 
 use std::collections::VecDeque;
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -81,8 +81,7 @@ fn enlist<S>(rt: &mut Runtime<S>, id: MonitorId) {
     }
 }
 
-/// Whether requests are taken up at present. Once exit was asked for they never
-/// are again.
+/// Whether requests are taken up at present. After a request to exit none is.
 fn may_serve<S>(rt: &Runtime<S>) -> bool {
     let d = &rt.dispatcher;
     !d.busy && !d.stopped && rt.exit_requested().is_none()
@@ -136,7 +135,7 @@ fn request_taken_up<S>(rt: &mut Runtime<S>, id: MonitorId, answered: bool) {
     }
 }
 
-/// Works off what a session has, until it is suspended or its client has too much
+/// Works off a session's input, until it is suspended or its client has too much
 /// to read: out-of-band requests are answered right here, and a small piece of
 /// input can hold many of them.
 pub(super) fn go_on<S>(rt: &mut Runtime<S>, id: MonitorId) {
@@ -198,7 +197,7 @@ fn request_text(request: Option<&Request>) -> String {
     }
 }
 
-/// What a request comes to.
+/// The outcome of a request.
 enum Outcome {
     /// A reply that repeats the id. If it is `Ok`, the return value stands in the writer.
     Reply(Option<QObject>, Result<(), Error>),
@@ -333,14 +332,14 @@ fn do_qmp_dispatch<S>(
             rt.dispatcher.busy |= !oob;
             let mut call = Call::new(req.args, rt.policy, w);
             let run = || func(rt, &mut call, responder);
-            // The responder is dropped by a panic and answers.
+            // A panic drops the responder, which answers.
             let _ = catch_unwind(AssertUnwindSafe(run));
             answered_already(rt, token, w)
         }
     }
 }
 
-/// What a deferred command comes to whose function has returned.
+/// The outcome of a deferred command whose function has returned.
 fn answered_already<S>(rt: &mut Runtime<S>, token: u64, w: &mut JsonWriter) -> Outcome {
     let Some(answer) = rt.deferred.take_answer(token) else {
         return Outcome::Deferred;
@@ -372,6 +371,7 @@ fn panicked(name: &str) -> Error {
 }
 
 /// Begins the reply of a success; the return value goes behind it.
+#[inline]
 fn begin_return(w: &mut JsonWriter) {
     w.begin_object();
     w.schema_key("return");

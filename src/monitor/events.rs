@@ -1,10 +1,6 @@
-//! Events: to every QMP session past its negotiation, some of them at most
-//! once a second.
-//!
-//! The first event of a rate-limited kind goes out at once and starts its
-//! second. Of those that arise within the second only the last is kept; it is
-//! sent when the second ends, and starts another. The timestamp is always that
-//! of the moment when the event arose.
+//! Events go to every QMP session past its negotiation, some of them at most
+//! once a second ([`throttle`](super::throttle)). An event that was held back has
+//! the timestamp of the moment when it arose.
 
 use std::time::Duration;
 
@@ -25,8 +21,8 @@ pub fn compat_policy<S>(rt: &Runtime<S>) -> CompatPolicy {
 }
 
 /// Sends an event, or keeps it for later if its kind is rate limited
-/// (`qapi_event_emit`, `monitor_qapi_event_queue`). Generated emitters call
-/// this; so may an embedder who has the data as a dictionary.
+/// (`qapi_event_emit`, `monitor_qapi_event_queue`). Generated emitters call this.
+/// An embedder may call it with data in a dictionary.
 pub fn qapi_event_emit<S>(rt: &mut Runtime<S>, event: &'static EventInfo, data: QDict) {
     let hide = CompatPolicyOutput::Hide;
     if (event.features.deprecated && rt.policy.deprecated_output == hide)
@@ -79,7 +75,7 @@ fn monitor_qapi_event_emit<S>(
     data: &QDict,
     time_ns: i64,
 ) {
-    // Rendered at most once per layout, however many sessions there are.
+    // Each layout is rendered at most once, for any number of sessions.
     let mut rendered: [Option<JsonWriter>; 2] = [None, None];
     let listeners: Vec<(MonitorId, bool)> = rt
         .monitors

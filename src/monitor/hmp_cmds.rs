@@ -1,5 +1,5 @@
-//! HMP commands that every monitor has, whatever it monitors. Each calls its
-//! QMP twin and prints the result.
+//! HMP commands that every monitor has. Each calls its QMP twin and prints the
+//! result.
 
 use super::hmp::run::print_stdout;
 use super::hmp::ArgKind::*;
@@ -7,9 +7,9 @@ use super::hmp::{CompletionKind, Hmp, HmpArg, HmpArgs, HmpPair, HmpRow, HmpTable
 use super::schema::{
     CharCommands, ControlCommands, DataFormat, FdsCommands, TraceCommands, TraceEventState,
 };
-use crate::chardev::opts::QemuOpts;
 use crate::chardev::{self, ChardevAdded, QEMU_CHARDEV_OPTS};
 use crate::qapi::Error;
+use crate::util::qemu_opts::QemuOpts;
 
 /// `info` without a word behind it lists its sub-commands.
 const INFO: HmpRow = HmpRow::new(
@@ -177,8 +177,8 @@ fn hmp_quit<S>(hmp: &mut Hmp<'_, S>, _args: &HmpArgs) {
     hmp.handle_error(result);
 }
 
-/// Parses chardev options the way a monitor does: what is wrong with the list
-/// itself is printed plainly, and the command then fails with a text of its own.
+/// Parses chardev options the way a monitor does: an error in the list itself is
+/// printed plainly, and the command then fails with a text of its own.
 fn parse_chardev_args<S>(hmp: &mut Hmp<'_, S>, text: &str) -> Option<QemuOpts> {
     let mut warnings = Vec::new();
     let opts = hmp.rt.chardevs.split_opts(text, &mut warnings);
@@ -197,7 +197,7 @@ fn parse_chardev_args<S>(hmp: &mut Hmp<'_, S>, text: &str) -> Option<QemuOpts> {
 
 fn hmp_chardev_add<S>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
     if let Some(text) = QEMU_CHARDEV_OPTS.help_wanted(args.str("args")) {
-        // Not to the monitor: it is the option parser that prints it.
+        // The option parser prints it, so it does not go to the monitor.
         print_stdout(text.as_bytes());
         hmp.handle_error(Err::<(), _>(Error::new("Parsing chardev args failed")));
         return;
@@ -246,7 +246,7 @@ fn hmp_chardev_change<S>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
     let result = if opts.id().is_some() {
         Err(Error::new("Unexpected 'id' parameter"))
     } else if opts.get("backend").is_none() {
-        // The options have no id yet where QEMU notices.
+        // QEMU finds the fault before the options have an id.
         Err(Error::new("chardev: \"(null)\" missing backend"))
     } else {
         hmp.rt

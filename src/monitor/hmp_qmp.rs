@@ -1,13 +1,12 @@
-//! `qmp NAME key=value...`: any QMP command from the human monitor. QEMU has no
-//! such command; everything a client can do a person can then do as well,
-//! without an HMP command written for it.
+//! `qmp NAME key=value...` runs any QMP command from the human monitor, so that
+//! a person needs no HMP command written for it. QEMU has no such command.
 //!
 //! Arguments are written as `key=value`, with dots in a key for members of
-//! members. As on the command line a value is text, and what the schema declares
-//! decides how it is read: `80` is a number for an argument that is one, and a name
-//! for another. A value with blanks in it must be quoted. Lists and whole objects are
-//! written as in JSON: `fdset-ids=[1,2]`. Or all arguments are one JSON object, which
-//! is then read as QMP reads it.
+//! members. As on the command line a value is text, and the schema decides how it
+//! is read: `80` is a number for a number argument and a name for a string
+//! argument. A value with blanks must be quoted. Lists and whole objects are
+//! written as in JSON: `fdset-ids=[1,2]`. All arguments may instead be one JSON
+//! object, which is read as QMP reads it.
 //!
 //! TAB completes the command, its arguments and their values, from the schema.
 //!
@@ -25,8 +24,8 @@ use crate::qapi::dispatch::{qmp_find_command, Call, DispatchEnv, QmpCommandFunc}
 use crate::qapi::json::{qobject_from_json, qobject_to_json, JsonWriter};
 use crate::qapi::{Error, QDict, QObject};
 
-/// The command's row. It changes nothing itself; what it executes is checked by
-/// that command's name.
+/// The command's row. It changes nothing itself; the QMP command is checked under
+/// its own name.
 pub(crate) const QMP: HmpRow = HmpRow::new(
     "qmp",
     "command [key=value ...]",
@@ -75,8 +74,8 @@ fn execute<S>(hmp: &mut Hmp<'_, S>, name: &str, arguments: &str) -> Result<(), E
     match command.func {
         QmpCommandFunc::Immediate(func) => {
             func(hmp.rt, &mut call)?;
-            // The writer ends lines as they go over the wire; the monitor will
-            // do so itself. Within strings such bytes are escaped.
+            // The writer ends lines with CR LF, which the monitor adds itself.
+            // Within strings such bytes are escaped.
             let text = String::from_utf8_lossy(out.as_bytes()).replace("\r\n", "\n");
             print_value(hmp, &text);
         }
@@ -107,7 +106,7 @@ fn parse_json(text: &str) -> Result<QDict, Error> {
     }
 }
 
-/// Reads `key=value ...` into what a keyval visitor reads.
+/// Reads `key=value ...` into a dictionary for the keyval visitor.
 fn parse_keyval(text: &str) -> Result<QDict, Error> {
     let mut args = QDict::new();
     for word in words(text) {
@@ -153,7 +152,7 @@ fn parse_value(text: &str) -> Result<QObject, Error> {
     Ok(text.into())
 }
 
-/// Makes text of what a keyval visitor expects to be text.
+/// Turns scalars into text, as the keyval visitor expects them.
 fn scalars_to_text(value: QObject) -> QObject {
     match value {
         QObject::Dict(dict) => {

@@ -2,29 +2,43 @@
 //! owns it all.
 //!
 //! ```text
-//!   chardev ──read──▶ qmp.rs ──queue──▶ dispatcher.rs ──▶ qapi::dispatch ──▶ cmd.func
-//!      ▲                                     │                                  │
-//!      └──── table.rs: monitor_flush ◀── reply, events.rs ◀─────────────────────┘
+//!   chardev ──read──▶ qmp.rs ──feed──▶ session.rs
+//!      ▲                                 │ next, take
+//!      │                                 ▼
+//!      │                            dispatcher.rs ──▶ qapi::dispatch ──▶ cmd.func
+//!      │                                 │                                  │
+//!      └──── output.rs: monitor_flush ◀── reply, events.rs ◀────────────────┘
 //!
-//!   chardev ──read──▶ hmp/session.rs ──line──▶ hmp/context.rs ──▶ the row's function
+//!   chardev ──read──▶ hmp/driver.rs ──feed──▶ hmp/session.rs
+//!                          │ line
+//!                          ▼
+//!                     hmp/run.rs ──▶ the row's function
 //! ```
 //!
 //! | file | what |
 //! |---|---|
-//! | `runtime` | [`Runtime`], the owner of everything |
-//! | `table`, `outbuf` | the monitors, and how their output leaves |
-//! | `qmp` | the QMP session |
-//! | `dispatcher` | who is served when; deferred commands |
-//! | `events` | events and their rate limits |
+//! | `runtime`, `start` | [`Runtime`], the owner of everything; how its parts are joined |
+//! | `table` | the monitors |
+//! | `session` | a QMP session as a pure machine |
+//! | `qmp` | QMP monitors on their chardevs |
+//! | `dispatcher` | carries requests out, in turn |
+//! | `deferred`, `answers` | commands that answer later |
+//! | `output`, `outbuf` | how output leaves |
+//! | `removal` | how monitors go |
+//! | `events`, `throttle` | events and their rate limits |
 //! | [`hmp`] | the human monitor: editor, table, session |
 //! | `fds` | descriptors that clients pass |
 //! | `hash_order` | the order of QEMU's listings |
 //! | `options`, `config` | `-qmp`, `-monitor`, `-mon` |
 //! | `clients` | sessions and monitors that come and go with their clients |
-//! | `policy` | what the clients of a monitor may do |
+//! | `access` | the commands that a monitor's clients may use |
 //! | `terminal` | `^Z` and `fg` |
 //! | `tls` | credentials by id, for sockets |
 //! | `schema`, `cmds_*`, `hmp_cmds`, `hmp_qmp*` | the commands that every monitor has |
+//!
+//! Imports run from `start` down to `table` and the pure files. The exception is the
+//! owner: `runtime` holds the state of `tls`, `dispatcher`, `deferred`, `output` and
+//! the HMP tables, and their functions are given the runtime.
 
 mod access;
 mod answers;

@@ -1,10 +1,9 @@
 //! How the output of monitors leaves.
 //!
-//! Whatever a monitor says is appended to its buffer. The buffer is handed to
-//! the chardev once per turn: at the end of the dispatcher's run, or from a
-//! bottom half when something else spoke (an event, a deferred reply). Only
-//! when the chardev refuses is writability watched for, and that watch ends
-//! with its first call.
+//! Output is appended to the monitor's buffer. The buffer is handed to the chardev
+//! once per turn: at the end of the dispatcher's run, or from a bottom half for
+//! other output (an event, a deferred reply). Writability is watched for only when
+//! the chardev refuses, and that watch ends with its first call.
 
 use super::runtime::Runtime;
 use super::table::{MonitorId, MonitorKind};
@@ -13,7 +12,7 @@ use crate::main_loop::{BhId, Condition, Flow};
 use crate::qapi::json::JsonWriter;
 use crate::trace_event;
 
-/// What output needs to know of the rest.
+/// The state of output, and its links to the rest.
 pub(crate) struct Output<S: 'static> {
     /// Flushes the monitors that are marked.
     pub(super) bh: BhId,
@@ -23,7 +22,7 @@ pub(crate) struct Output<S: 'static> {
     pub(super) go_on: fn(&mut Runtime<S>, MonitorId),
 }
 
-/// What a trace calls a monitor: the label of its chardev.
+/// The name of a monitor in traces: the label of its chardev.
 pub(crate) fn label<S>(rt: &Runtime<S>, id: MonitorId) -> &str {
     let mon = rt.monitors.get(id);
     let chr = mon.and_then(|mon| rt.chardevs.get(mon.fe.chardev()));
@@ -47,8 +46,8 @@ pub(crate) fn send_response<S>(rt: &mut Runtime<S>, id: MonitorId, w: &mut JsonW
     w.clear();
 }
 
-/// Marks a monitor as having something to say. The end of the dispatcher's run
-/// or a bottom half flushes it.
+/// Marks a monitor that has output. The end of the dispatcher's run or a bottom
+/// half flushes it.
 pub(crate) fn mark_dirty<S>(rt: &mut Runtime<S>, id: MonitorId) {
     let Some(mon) = rt.monitors.get_mut(id) else {
         return;
@@ -63,10 +62,10 @@ pub(crate) fn mark_dirty<S>(rt: &mut Runtime<S>, id: MonitorId) {
     }
 }
 
-/// Hands what monitors have said to their chardevs.
+/// Hands the output of marked monitors to their chardevs.
 pub(crate) fn flush_dirty<S>(rt: &mut Runtime<S>) {
-    // Those that flushing marks have their turn in the next run: monitors that
-    // are wired to each other could go on for ever here.
+    // Monitors that flushing marks have their turn in the next run: monitors wired
+    // to each other could go on for ever here.
     let mut list = std::mem::take(&mut rt.monitors.dirty);
     for id in list.drain(..) {
         monitor_flush(rt, id);
@@ -89,8 +88,8 @@ pub(crate) fn monitor_flush<S>(rt: &mut Runtime<S>, id: MonitorId) {
     }
     let held_back = mon.over_budget();
     let fe = mon.fe;
-    // Taken out, because writing may come back to this monitor: chardevs can
-    // be wired to one another. What it says meanwhile goes behind.
+    // Taken out, because writing may come back to this monitor: chardevs can be
+    // wired to one another. New output goes behind this.
     let mut out = std::mem::take(&mut mon.out);
     mon.flushing = true;
     let len = out.unsent().len();
@@ -134,7 +133,7 @@ pub(crate) fn monitor_flush<S>(rt: &mut Runtime<S>, id: MonitorId) {
     }
 }
 
-/// Goes on with a monitor that was held back by its output, if that has left.
+/// Goes on with a monitor that its output held back, if that has left.
 fn output_drained<S>(rt: &mut Runtime<S>, id: MonitorId) {
     if rt.monitors.get(id).is_some_and(|mon| !mon.over_budget()) {
         (rt.output.go_on)(rt, id);
@@ -142,8 +141,8 @@ fn output_drained<S>(rt: &mut Runtime<S>, id: MonitorId) {
     }
 }
 
-/// Tells the chardev that the monitor takes input again. Those that are polled
-/// find out themselves; a mux has to be told.
+/// Tells the chardev that the monitor takes input again. A polled chardev finds out
+/// itself; a mux has to be told.
 pub(crate) fn accept_input<S>(rt: &mut Runtime<S>, id: MonitorId) {
     if let Some(fe) = rt.monitors.get(id).map(|mon| mon.fe) {
         qemu_chr_fe_accept_input(rt, fe);

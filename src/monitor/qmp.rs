@@ -13,20 +13,19 @@
 //!
 //! # A client that does not read
 //!
-//! Replies are bounded without losing any: a session with more than
-//! 64 KiB of unsent output takes no further request, and its
-//! client can send no more than the kernel's buffers hold.
+//! Replies are bounded and never lost: a session with more than 64 KiB of unsent
+//! output takes no further request, and its client can send no more than the
+//! kernel's buffers hold.
 //!
-//! Events come whether the client likes it or not. They are never dropped one
-//! by one, because a client could not know that it has missed any. Once more
-//! than 1 MiB of them waits and the chardev takes no more, the
-//! session is given up as a whole, which is reported and which the client
-//! cannot miss: a socket is shut down, and listens again; on a chardev
-//! that cannot be (a terminal, a pipe) the events that were kept are followed
-//! by a new greeting, and the session is back at its negotiation.
+//! Events come unasked. Single events are never dropped, because a client could not
+//! know that it has missed one. Once more than 1 MiB of them waits and the chardev
+//! takes no more, the session is given up as a whole. That is reported, and the
+//! client cannot miss it: a socket is shut down, and listens again; on a chardev
+//! that cannot be shut down (a terminal, a pipe) a new greeting follows the events
+//! that were kept, and the session is back at its negotiation.
 //!
-//! What becomes of a client's requests when it leaves is in
-//! [`clients`](super::clients).
+//! [`clients`](super::clients) describes what happens to the requests of a client
+//! that leaves.
 
 use super::clients::{monitor_backlog, monitor_client_left, monitor_drained, new_client};
 use super::dispatcher::go_on;

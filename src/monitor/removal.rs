@@ -10,9 +10,9 @@ use crate::main_loop::{main_loop_wait, ClockType};
 
 /// Takes a monitor down and leaves its chardev to others (`monitor_data_destroy`).
 ///
-/// What it has said so far is still written as far as the chardev takes it. Any
-/// callback may call this, the handler of a command of this very monitor too;
-/// that command is then not answered.
+/// Its output is still written as far as the chardev takes it. Any callback may
+/// call this, even the handler of a command of this very monitor; that command is
+/// then not answered.
 ///
 /// If the chardev serves several clients, removing its monitor ends all their
 /// sessions and connections, and removing a session ends that one.
@@ -46,10 +46,10 @@ fn remove_clients<S>(rt: &mut Runtime<S>, parent: MonitorId, fe: CharFrontend) {
     }
 }
 
-/// How long clients that do not read are waited for at the end.
+/// How long the end waits for clients that do not read.
 const LINGER_NS: i64 = 1_000_000_000;
 
-/// Writes out what is left and takes all monitors down (`monitor_cleanup`).
+/// Writes out the remaining output and takes all monitors down (`monitor_cleanup`).
 pub(crate) fn monitor_cleanup<S>(rt: &mut Runtime<S>) {
     let now = |rt: &Runtime<S>| rt.main_loop.clock_get_ns(ClockType::Realtime);
     let deadline = now(rt) + LINGER_NS;

@@ -15,15 +15,15 @@ use super::output::Output;
 use super::table::{Monitor, MonitorId, MonitorQmp, Monitors};
 use super::throttle::EventThrottles;
 use super::tls::TlsRegistry;
-use crate::chardev::opts::QemuOptsList;
 use crate::chardev::{ChardevHost, ChardevReport, ChardevRequest, Chardevs, TlsCreds};
 use crate::main_loop::{Host, MainLoop, SharedFd};
 use crate::qapi::dispatch::QmpCommandList;
 use crate::qapi::introspect::{query_schema_of, SchemaTable};
 use crate::qapi::policy::CompatPolicy;
 use crate::qapi::{Error, QObject};
+use crate::util::qemu_opts::QemuOptsList;
 
-/// Why the program should end; the exit status is the embedder's to choose.
+/// A request to end the program. The embedder chooses the exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExitRequest {
     /// The status the process should exit with.
@@ -49,11 +49,11 @@ pub struct OptionGroup {
     pub list: &'static QemuOptsList<'static>,
 }
 
-/// Everything one monitored program consists of.
+/// All parts of one monitored program.
 ///
-/// Nothing in here is shared: whoever has the `&mut Runtime<S>` has it all,
-/// and handlers of commands are given just that. Several runtimes can live in
-/// one process.
+/// Nothing in here is shared: a `&mut Runtime<S>` reaches all of it, and the
+/// handlers of commands are given just that. Several runtimes can live in one
+/// process.
 ///
 /// ```no_run
 /// use qmonitor::monitor::MonitorMode;
@@ -76,7 +76,7 @@ pub struct Runtime<S: 'static> {
     /// What a session may call before it has negotiated.
     pub(crate) cap_negotiation_commands: QmpCommandList<Self>,
     pub(super) schemas: Vec<&'static SchemaTable>,
-    /// The reply of `query-qmp-schema`, once somebody has asked.
+    /// The reply of `query-qmp-schema`, kept once it was made.
     pub(super) schema_reply: Option<QObject>,
     pub(crate) hmp: HmpTables<S>,
     pub(crate) policy: CompatPolicy,
@@ -88,7 +88,7 @@ pub struct Runtime<S: 'static> {
     pub(crate) tls: TlsRegistry<S>,
     pub(crate) preconfig: bool,
     pub(crate) options: &'static [OptionGroup],
-    /// Declared by those who registered them.
+    /// See [`add_read_only_commands`](Self::add_read_only_commands).
     pub(crate) read_only_commands: Vec<&'static str>,
     pub(super) report: Report,
     pub(super) monitor_removed_handler: MonitorRemovedHandler<S>,
@@ -150,7 +150,7 @@ impl<S> Runtime<S> {
     ///
     /// # Panics
     ///
-    /// Panics if a command of that name is there already, naming it.
+    /// If a command of the same name exists; the message names it.
     pub fn add_commands(
         &mut self,
         init: fn(&mut QmpCommandList<Self>),
@@ -176,8 +176,8 @@ impl<S> Runtime<S> {
             .get_or_insert_with(|| query_schema_of(schemas, policy, has_command))
     }
 
-    /// The commands known, to look at or to take some away from.
-    /// `query-qmp-schema` tells of those that are left.
+    /// The commands, to look at them or to take some away. `query-qmp-schema`
+    /// describes those that are left.
     pub fn commands_mut(&mut self) -> &mut QmpCommandList<Self> {
         self.schema_reply = None;
         &mut self.commands
@@ -194,7 +194,7 @@ impl<S> Runtime<S> {
         self.policy
     }
 
-    /// The options whose parameters `query-command-line-options` tells.
+    /// Sets the options that `query-command-line-options` lists.
     pub fn set_options(&mut self, options: &'static [OptionGroup]) {
         self.options = options;
     }
@@ -272,14 +272,14 @@ impl<S> Runtime<S> {
         self.preconfig
     }
 
-    /// Where chardevs say what is not the answer to anything, such as a
-    /// reconnection that failed. Standard error without this.
+    /// Sets where chardevs report what answers no command, such as a reconnection
+    /// that failed. The default is standard error.
     pub fn set_report(&mut self, report: impl FnMut(ChardevReport, &str) + 'static) {
         self.report = Box::new(report);
     }
 
-    /// Called whenever a monitor has been removed, by whomever, its client
-    /// included. For programs that keep a list of monitors of their own.
+    /// Sets what is called after a monitor was removed, also when its client left.
+    /// It is for programs that keep a list of monitors of their own.
     pub fn set_monitor_removed_handler(&mut self, handler: MonitorRemovedHandler<S>) {
         self.monitor_removed_handler = handler;
     }
@@ -288,7 +288,7 @@ impl<S> Runtime<S> {
         (self.monitor_removed_handler)(self, id);
     }
 
-    /// What `quit` does, in QMP and in HMP. Without this it asks for exit with
+    /// Sets what `quit` does, in QMP and in HMP. The default asks for exit with
     /// status 0.
     pub fn set_quit_handler(&mut self, handler: QuitHandler<S>) {
         self.quit_handler = handler;
@@ -299,15 +299,15 @@ impl<S> Runtime<S> {
         (self.quit_handler)(self);
     }
 
-    /// Asks [`run`](Self::run) to return after what was asked before has been
-    /// answered. The first request wins.
+    /// Asks [`run`](Self::run) to return once earlier requests are answered. The
+    /// first call wins.
     pub fn request_exit(&mut self, status: i32) {
         self.exit.get_or_insert(ExitRequest { status });
-        // So that a loop that waits takes notice.
+        // Wakes the loop if it waits.
         self.main_loop.bh_schedule_oneshot("exit", |_| {});
     }
 
-    /// What was asked of [`request_exit`](Self::request_exit).
+    /// The request made with [`request_exit`](Self::request_exit).
     pub fn exit_requested(&self) -> Option<ExitRequest> {
         self.exit
     }

@@ -37,7 +37,7 @@ pub(crate) enum Next {
     Nothing,
 }
 
-/// The state of a session. `F` is what may come along with bytes: a descriptor.
+/// The state of a session. `F` is the descriptor that may come along with bytes.
 #[derive(Debug)]
 pub(crate) struct QmpSession<F> {
     /// False until `qmp_capabilities`; forgotten with each connection.
@@ -92,7 +92,7 @@ impl<F> QmpSession<F> {
         self.deaf = false;
     }
 
-    /// Drops all there is and hears nothing more, until the next reset.
+    /// Drops everything and ignores further input, until the next reset.
     pub(crate) fn give_up(&mut self) {
         self.reset();
         self.deaf = true;
@@ -203,9 +203,9 @@ impl<F> QmpSession<F> {
         Some(request)
     }
 
-    /// The request that was taken last was carried out; `answered` is false if
-    /// its answer comes later, and this is then called again. Returns whether the
-    /// session is suspended no longer.
+    /// Notes that the request taken last was carried out. `answered` is false if its
+    /// answer comes later; this is called again then. Returns whether the session
+    /// resumes.
     pub(crate) fn taken_up(&mut self, answered: bool) -> bool {
         let resumes =
             self.suspended && (answered || self.oob) && self.queue.len() < QMP_REQ_QUEUE_LEN_MAX;
@@ -218,3 +218,7 @@ impl<F> QmpSession<F> {
         self.in_hand.take()
     }
 }
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

@@ -1,5 +1,5 @@
-//! How a runtime starts, runs and ends. Here the parts are joined: what the loop
-//! calls, what goes on when output has left, and the commands of every monitor.
+//! How a runtime starts, runs and ends. The parts are joined here: the functions
+//! that the loop calls, and the commands of every monitor.
 
 use std::io;
 use std::time::Duration;
@@ -26,7 +26,7 @@ use crate::trace_event;
 /// How long the kernel is given to find memory again.
 const OOM_RETRY_DELAY: Duration = Duration::from_millis(10);
 
-/// Feeds what the loop tells, which knows no trace events, to them.
+/// Turns what the loop reports into trace events, which the loop does not know.
 fn trace_main_loop(event: LoopEvent, name: &'static str) {
     match event {
         LoopEvent::WatchAdded(Some(fd)) => trace_event!(watch_add, "fd {fd} for {name}"),
@@ -121,7 +121,7 @@ impl<S> Runtime<S> {
     ///
     /// # Errors
     ///
-    /// The loop cannot wait, and not for want of memory: that passes.
+    /// The loop cannot wait. Want of memory is no error here: it is tried again.
     pub fn run(&mut self) -> io::Result<i32> {
         let status = loop {
             if let Some(exit) = self.exit {
@@ -138,10 +138,10 @@ impl<S> Runtime<S> {
         Ok(status)
     }
 
-    /// Writes out what clients are still owed, waiting up to a second for
-    /// those that do not read, and takes down all monitors and chardevs, so
-    /// that socket files go and terminals are restored (`monitor_cleanup`,
-    /// `qemu_chr_cleanup`). Called by [`run`](Self::run).
+    /// Writes out pending output, waiting up to a second for clients that do not
+    /// read, and takes down all monitors and chardevs, so that socket files go and
+    /// terminals are restored (`monitor_cleanup`, `qemu_chr_cleanup`). Called by
+    /// [`run`](Self::run).
     pub fn shut_down(&mut self) {
         monitor_cleanup(self);
         qemu_chr_cleanup(self);

@@ -1,4 +1,4 @@
-//! The table of monitors. It holds what they are and calls none of them.
+//! The table of monitors. It holds their state and calls none of them.
 
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -36,7 +36,7 @@ pub(crate) struct NewMonitor {
     pub(crate) parent: Option<MonitorId>,
 }
 
-/// A monitor: what QMP and HMP sessions have in common (QEMU's `Monitor`).
+/// A monitor, with what QMP and HMP have in common (QEMU's `Monitor`).
 pub struct Monitor {
     pub(crate) fe: CharFrontend,
     pub(crate) out: OutBuf,
@@ -48,7 +48,7 @@ pub struct Monitor {
     pub(super) flushing: bool,
     pub(crate) fds: MonitorFds,
     pub(crate) config: Rc<MonitorConfig>,
-    /// For the session of a client, the monitor that the client came to.
+    /// For the session of a client, the monitor on the listening chardev.
     pub(crate) parent: Option<MonitorId>,
     pub(crate) kind: MonitorKind,
 }
@@ -66,7 +66,7 @@ pub enum MonitorKind {
 /// A QMP monitor (QEMU's `MonitorQMP`).
 pub struct MonitorQmp {
     pub(crate) session: QmpSession<OwnedFd>,
-    /// Bytes of events since the output was last empty, as far as unsent.
+    /// Unsent bytes of events since the output was last empty.
     pub(crate) unsent_events: usize,
     /// The dispatcher has it on its list.
     pub(crate) listed: bool,
@@ -84,8 +84,8 @@ impl Monitor {
         !self.holds_output() && !self.out.unsent().is_empty()
     }
 
-    /// Whether so much output waits that nothing more is read or carried out: a
-    /// client that does not read is not read.
+    /// Whether so much output waits that no input is read and no request carried out.
+    /// A client that does not read is not read.
     pub(crate) fn over_budget(&self) -> bool {
         self.out.unsent().len() > OUTPUT_BUDGET
     }

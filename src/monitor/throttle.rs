@@ -1,4 +1,4 @@
-//! What the rate limits of events remember. It knows no clock and no monitor.
+//! The rate limits of events. They know no clock and no monitor.
 //!
 //! An event of a limited kind that goes out starts its interval. Of those that
 //! arise within the interval only the last is held; when the interval ends it goes
@@ -9,8 +9,8 @@ use std::collections::HashMap;
 use crate::main_loop::TimerId;
 use crate::qapi::QDict;
 
-/// What is limited on its own: the event's name, and for some kinds a part of its
-/// data.
+/// A kind of event that has its own limit: the event's name, and for some a part of
+/// its data.
 pub(super) type Key = (&'static str, Option<String>);
 
 /// An event held back.
@@ -25,11 +25,11 @@ struct Throttle {
     held: Option<Held>,
 }
 
-/// What becomes of a limited kind when its interval ends.
+/// The end of a kind's interval.
 pub(super) enum IntervalEnd {
     /// This goes out, and the timer is started again.
     Sends(Held, TimerId),
-    /// Nothing was held: the kind is not limited any more, and the timer is freed.
+    /// No event was held: the kind is not limited any more, and the timer is freed.
     Idle(TimerId),
 }
 

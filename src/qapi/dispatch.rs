@@ -275,6 +275,7 @@ impl<'a> Call<'a> {
     }
 
     /// Writes the return value by visiting it.
+    #[inline]
     pub fn ret_with(&mut self, visit: &dyn Fn(&mut dyn OutputVisitor)) {
         visit(&mut JsonOutputVisitor::new(self.out, self.policy));
     }

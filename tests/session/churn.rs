@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use qmonitor::chardev::memory::MemoryPeer;
+use qmonitor::chardev::MemoryPeer;
 use qmonitor::chardev::{qemu_chr_be_can_write, qemu_chr_be_event, ChrEvent};
 use qmonitor::main_loop::Host;
 

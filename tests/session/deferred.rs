@@ -249,7 +249,7 @@ fn an_answer_never_reaches_the_next_client_whose_requests_wait_for_it() {
 
 /// The client leaves while the session does not read. (The session notices the
 /// close of a peer in memory only when it reads, as with a half-closed socket.)
-fn hang_up(w: &mut World, peer: qmonitor::chardev::memory::MemoryPeer) {
+fn hang_up(w: &mut World, peer: qmonitor::chardev::MemoryPeer) {
     use qmonitor::chardev::{qemu_chr_be_event, ChrEvent};
     qemu_chr_be_event(&mut w.rt, peer.chardev(), ChrEvent::Closed);
 }
@@ -336,7 +336,7 @@ fn one_deferred_command_after_another() {
 
 /// Every client still gets its replies.
 #[track_caller]
-fn expect_sane(w: &mut World, peers: &[qmonitor::chardev::memory::MemoryPeer]) {
+fn expect_sane(w: &mut World, peers: &[qmonitor::chardev::MemoryPeer]) {
     for (peer, id) in peers.iter().zip(100..) {
         w.send(*peer, req("hold", id) + &note_req("n", id + 1000));
         w.settle();

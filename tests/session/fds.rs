@@ -3,8 +3,8 @@
 use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use qmonitor::chardev::memory::MemoryPeer;
 use qmonitor::chardev::ChardevHost;
+use qmonitor::chardev::MemoryPeer;
 use qmonitor::qapi::QmpCommandOptions;
 
 use crate::world::*;

@@ -1,8 +1,8 @@
 //! Commands that a monitor allows and refuses, on every way to them, and
 //! requests that are too large.
 
-use qmonitor::chardev::memory::MemoryPeer;
 use qmonitor::chardev::ChardevHost;
+use qmonitor::chardev::MemoryPeer;
 use qmonitor::monitor::{MonitorMode, MonitorOptions, MonitorReadline};
 
 use crate::world::*;

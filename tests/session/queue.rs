@@ -306,7 +306,7 @@ fn requests_that_wait_go_with_their_client() {
 impl World {
     /// Connects and asks for negotiation, which has to wait.
     #[track_caller]
-    fn connect_blocked(&mut self, peer: qmonitor::chardev::memory::MemoryPeer) {
+    fn connect_blocked(&mut self, peer: qmonitor::chardev::MemoryPeer) {
         peer.open(&mut self.rt);
         self.send(peer, "{'execute': 'qmp_capabilities'}");
         self.expect(peer, &[GREETING]);

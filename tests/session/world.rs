@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use qmonitor::chardev::memory::MemoryPeer;
+use qmonitor::chardev::MemoryPeer;
 use qmonitor::chardev::{label, CharFrontend, ChardevHost, ChardevReport};
 use qmonitor::main_loop::{ClockType, Host, TimeSource};
 use qmonitor::monitor::{
@@ -11,7 +11,7 @@ use qmonitor::monitor::{
 };
 use qmonitor::qapi::{
     Call, Error, EventInfo, QDict, QNum, QObject, QmpCommand, QmpCommandFunc, QmpCommandOptions,
-    RawResponder, SpecialFeatures,
+    RawResponder, Responder, SpecialFeatures,
 };
 
 use crate::fd_guard::FdGuard;
@@ -24,6 +24,8 @@ pub struct Bench {
     pub notes: Vec<String>,
     /// Responders of the commands `hold` under way, the oldest first.
     pub held: VecDeque<RawResponder>,
+    /// Responders of the HMP command `sum` under way.
+    pub typed: VecDeque<Responder<i64>>,
     /// The monitor that the command `leave` removes.
     pub leaver: Option<MonitorId>,
     /// Where the command `say` writes.

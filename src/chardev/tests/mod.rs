@@ -4,6 +4,7 @@ mod backends;
 mod bad_input;
 mod change;
 mod events;
+mod kinds;
 mod model;
 mod mux;
 mod process;

@@ -1,4 +1,4 @@
-//! What an HMP command's function is given: the runtime, and a place to print.
+//! The context of an HMP command's function: the runtime, and a place to print.
 
 use super::{HmpArgs, HmpRow};
 use crate::monitor::deferred::{Answer, UnderWay};
@@ -10,18 +10,18 @@ use crate::qapi::{CompatPolicy, Error, RawResponder, Responder};
 /// The function of a command.
 pub type HmpHandler<S> = fn(&mut Hmp<'_, S>, &HmpArgs);
 
-/// A command: what is declared of it, and its function.
+/// A command: its declaration and its function.
 pub type HmpPair<S> = (HmpRow, HmpHandler<S>);
 
 /// An HMP command at work (QEMU passes a `Monitor`).
 pub struct Hmp<'a, S: 'static> {
-    /// Everything.
+    /// The runtime.
     pub rt: &'a mut Runtime<S>,
     /// The session that the line came from; `None` for `human-monitor-command`.
     pub monitor: Option<MonitorId>,
     out: Vec<u8>,
     row: HmpRow,
-    /// What the command goes on as.
+    /// The command's token, if it finishes later.
     under_way: Option<u64>,
 }
 
@@ -109,7 +109,7 @@ impl<S> Hmp<'_, S> {
         responder
     }
 
-    /// What goes on with the command, if its answer is there already.
+    /// Takes the rest of the command, if its answer is there already.
     fn take_answer(&mut self) -> Option<(Then<S>, Answer)> {
         let token = self.under_way?;
         let answer = self.rt.deferred.take_answer(token)?;
@@ -121,7 +121,7 @@ impl<S> Hmp<'_, S> {
     }
 }
 
-/// What goes on with a command once its answer is there.
+/// The rest of a command, to be run with its answer.
 pub(super) type Then<S> = Box<dyn FnOnce(&mut Hmp<'_, S>, Answer)>;
 
 /// A line whose command has not finished.
@@ -130,7 +130,7 @@ pub(crate) struct HmpUnderWay<S: 'static> {
     pub(super) current: Option<MonitorId>,
     pub(super) row: HmpRow,
     pub(super) then: Then<S>,
-    /// Of `human-monitor-command`: what was printed so far, and what takes all.
+    /// For `human-monitor-command`: the output so far, and the responder.
     pub(super) reply: Option<(Vec<u8>, Responder<String>)>,
 }
 
@@ -144,17 +144,16 @@ pub(super) fn push_with_cr_lf(out: &mut Vec<u8>, text: &[u8]) {
     }
 }
 
-/// What a line has come to.
+/// The outcome of a line.
 #[derive(Default)]
 pub(crate) struct LineOutcome {
-    /// What it has printed.
+    /// Its output.
     pub(crate) output: Vec<u8>,
     /// Set if its command has not finished.
     pub(crate) under_way: Option<u64>,
 }
 
-/// Runs a piece of a command, and what goes on at once because its answer is there
-/// already.
+/// Runs a piece of a command, and the rest of it if its answer is there already.
 pub(super) fn with_hmp<S>(
     rt: &mut Runtime<S>,
     monitor: Option<MonitorId>,

@@ -98,12 +98,12 @@ pub(crate) fn go_on<S>(rt: &mut Runtime<S>, id: MonitorId) {
     mark_dirty(rt, id);
 }
 
-/// Carries out what a client has sent that has gone before it read all answers.
+/// Carries out the input of a client that left before it read all answers.
 fn finish_input<S>(rt: &mut Runtime<S>, id: MonitorId) {
     let mut left = usize::MAX;
     while let Some(hmp) = rt.monitors.hmp_mut(id) {
         let now_left = hmp.input_left();
-        // None is taken when the program is about to end, or a command is under way.
+        // Input stays when the program ends or a command is under way.
         if hmp.holds_output() || now_left == 0 || now_left == left {
             return;
         }
@@ -124,7 +124,7 @@ fn handle_hmp_command<S>(rt: &mut Runtime<S>, id: MonitorId, line: &[u8]) {
     show_outcome(rt, id, outcome);
 }
 
-/// Shows what a line has printed, and the prompt unless its command goes on.
+/// Shows the output of a line, and the prompt unless its command goes on.
 fn show_outcome<S>(rt: &mut Runtime<S>, id: MonitorId, outcome: LineOutcome) {
     if let (Some(token), Some(hmp)) = (outcome.under_way, rt.monitors.hmp_mut(id)) {
         hmp.begin(token);
@@ -141,9 +141,8 @@ fn show_outcome<S>(rt: &mut Runtime<S>, id: MonitorId, outcome: LineOutcome) {
     }
 }
 
-/// The command with this token has gone on: shows what it has printed since, and
-/// takes further input once it has finished. What it prints for a client that has
-/// left is dropped.
+/// Shows the further output of the command with this token, and takes further
+/// input once it has finished. Output for a client that has left is dropped.
 pub(crate) fn line_goes_on<S>(
     rt: &mut Runtime<S>,
     id: MonitorId,
@@ -270,7 +269,7 @@ fn closed<S>(rt: &mut Runtime<S>, id: MonitorId) {
         return;
     };
     hmp.closed();
-    // What waits for the focus is not for this client alone.
+    // Output that waits for the focus is not for this client alone.
     if !hmp.holds_output() {
         discard_output(rt, id);
     }

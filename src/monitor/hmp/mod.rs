@@ -7,8 +7,8 @@
 //! without the editor.
 //!
 //! Texts are bytes, as in QEMU: a terminal may send Latin-1, and messages
-//! repeat what was typed. What the editor draws is ready to send; everything
-//! else has plain newlines, which the monitor's output turns into CR LF.
+//! repeat what was typed. The editor's output is ready to send; all other text
+//! has plain newlines, which the monitor's output turns into CR LF.
 //!
 //! | file | what |
 //! |---|---|
@@ -54,11 +54,9 @@ pub use completion::{
     find_completion, Completion, CompletionKind, CompletionScope, CompletionSource,
 };
 pub use context::{Hmp, HmpHandler, HmpPair};
-pub use dump::{bsd_sum, memory_dump};
-pub use expr::{evaluate, ExprError, RegisterFn};
-pub use format::{format_char, format_ioport, format_value, Format, FormatArg, FormatState};
+pub use dump::memory_dump;
+pub use format::{format_ioport, format_value, Format, FormatArg, FormatState};
 pub use history::{History, READLINE_MAX_CMDS};
-pub use keys::{Key, KeyDecoder};
 pub use line::{EditLine, READLINE_CMD_BUF_SIZE};
 pub use parse::{parse_command, HmpEnv, LineError, ParsedCommand};
 pub use readline::{Readline, ReadlineEvent};

@@ -1,4 +1,4 @@
-//! Lines at work: from the text to what it prints, at once or later.
+//! Runs lines, whose commands finish at once or later.
 
 use std::io::Write;
 
@@ -33,15 +33,15 @@ impl<S> HmpEnv for Env<'_, S> {
     }
 }
 
-/// Prints what QEMU prints on its standard output, where nobody at the monitor
-/// sees it. There is nobody to complain to if that is closed.
+/// Prints what QEMU prints on its standard output, where the person at the
+/// monitor does not see it. A closed standard output is ignored.
 pub(crate) fn print_stdout(text: &[u8]) {
     let mut stdout = std::io::stdout().lock();
     let _ = stdout.write_all(text).and_then(|()| stdout.flush());
 }
 
-/// Reports an error on standard error: in a session in the program's own form,
-/// otherwise, since a monitor is then in charge, without a name in front.
+/// Reports an error on standard error. For a session it has the program's own
+/// form; for `human-monitor-command` it has no name in front, as in QEMU.
 fn report<S>(rt: &mut Runtime<S>, monitor: Option<MonitorId>, text: &str) {
     match monitor {
         Some(_) => rt.chardev_report(ChardevReport::Error, text),
@@ -109,8 +109,8 @@ fn finish_reply<S>(
     }
 }
 
-/// Goes on with a line whose command was answered. Returns what a session has to
-/// show; the reply to `human-monitor-command` is seen to here.
+/// Goes on with a line whose command was answered. Returns the outcome for a
+/// session to show; `human-monitor-command` is answered here.
 pub(crate) fn answer_line<S>(
     rt: &mut Runtime<S>,
     line: HmpUnderWay<S>,

@@ -1,16 +1,17 @@
-//! The HMP commands of a runtime, and what else their lines depend on.
+//! The HMP commands of a runtime, and the functions that read and complete their
+//! arguments.
 
 use super::context::HmpHandler;
 use super::{Completion, CompletionKind, FormatState, HmpTable};
 use crate::monitor::runtime::Runtime;
 use crate::qapi::{Error, QDict};
 
-/// Names that complete an argument of some kind; `None` if this function does
-/// not know the kind. What was typed is in the [`Completion`]; names that do not
-/// start with its word are left out later.
+/// Returns names that complete an argument of some kind; `None` if this function
+/// does not know the kind. The typed words are in the [`Completion`]. Names that
+/// do not start with its word are left out later.
 pub type CompletionFn<S> = fn(&Runtime<S>, CompletionKind, &Completion) -> Option<Vec<String>>;
 
-/// What `help` prints for some topic.
+/// Returns the text that `help` prints for a topic.
 pub type HelpFn = fn() -> String;
 
 /// Reads the `key=value,...` of an argument, as `device_add` has it.
@@ -18,8 +19,8 @@ pub type OptionsFn<S> = fn(&Runtime<S>, group: &'static str, text: &str) -> Resu
 
 /// The HMP commands of a runtime and what parsing remembers.
 ///
-/// A command of one's own is a row and a function. All that a person sees of it
-/// comes from the row: what is accepted, `help`, and what TAB offers.
+/// A command of one's own is a row and a function. The row decides which arguments
+/// are accepted, and what `help` and TAB show.
 ///
 /// ```
 /// use qmonitor::monitor::hmp::{ArgKind, CompletionKind, Hmp, HmpArg, HmpArgs, HmpRow};
@@ -89,7 +90,7 @@ impl<S> HmpTables<S> {
         self.help_topics.push((topic, text));
     }
 
-    /// What `help` prints for a topic, or the line for standard output.
+    /// The text that `help` prints for a topic, or the line for standard output.
     pub(crate) fn help(&self, topic: &[u8], preconfig: bool) -> Result<Vec<u8>, Vec<u8>> {
         let mut own = self.help_topics.iter();
         match own.find(|(name, _)| name.as_bytes() == topic) {

@@ -4,13 +4,14 @@
 
 use std::sync::OnceLock;
 
-use qmonitor::chardev::{opts::QemuOpts, qemu_chr_parse_opts};
+use qmonitor::chardev::qemu_chr_parse_opts;
 use qmonitor::chardev::{ChardevConfig, QEMU_CHARDEV_OPTS};
 use qmonitor::main_loop::TimeSource;
 use qmonitor::monitor::hmp::{Hmp, HmpArgs, HmpCommand, HmpHandler, HmpRow, HmpTable};
 use qmonitor::qapi::json::qobject_from_json;
 use qmonitor::qapi::visit::keyval_parse;
 use qmonitor::qapi::{QDict, QObject};
+use qmonitor::util::qemu_opts::QemuOpts;
 use qmonitor::Runtime;
 use qmonitor_machine::commands;
 use qmonitor_machine::{Machine, MachineOptions};

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use qmonitor::chardev::memory::MemoryPeer;
+use qmonitor::chardev::MemoryPeer;
 use qmonitor::main_loop::Host;
 use qmonitor::monitor::hmp::{
     find_completion, CompletionScope, CompletionSource, HmpTable, Readline, ReadlineEvent,
@@ -40,9 +40,8 @@ fn edit(script: &[u8], full: bool) {
     for step in script::read(script) {
         match step {
             Step::Send(bytes) => bytes.iter().for_each(|b| key(&mut rl, *b, &table, full)),
-            // A password prompt, and a new client.
-            Step::Switch => rl.start("Password: ", true),
-            _ => rl.start(PROMPT, false),
+            // A client comes anew.
+            _ => rl.restart(),
         }
     }
 }

@@ -6,13 +6,13 @@
 
 use std::str::FromStr;
 
-use qmonitor::chardev::opts::{QemuOptType, QemuOpts, QemuOptsList};
 use qmonitor::chardev::{
     chardev_add, filename, qemu_chr_find, qemu_chr_parse_cli, qemu_chr_parse_compat, ParsedCompat,
 };
 use qmonitor::monitor::MonitorOptions;
 use qmonitor::qapi::visit::keyval_parse;
 use qmonitor::qapi::{Error, QDict, QObject};
+use qmonitor::util::qemu_opts::{QemuOptType, QemuOpts, QemuOptsList};
 use qmonitor_machine::commands::{device_from_cli, netdev_from_cli, object_from_cli};
 use qmonitor_machine::system::cli::{self, Opt};
 use qmonitor_machine::system::settings::Settings;

@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use qmonitor::chardev::memory::MemoryPeer;
+use qmonitor::chardev::MemoryPeer;
 use qmonitor::main_loop::{Host, TimeSource};
 use qmonitor::monitor::{qapi_event_emit, MonitorMode, MonitorOptions};
 use qmonitor::qapi::json::{qobject_to_json, JsonMessageParser};

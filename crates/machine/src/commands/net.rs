@@ -3,12 +3,12 @@
 use super::hmp::{fail, nothing, Cx};
 use crate::schema::{NetClientDriver, NetCommands, Netdev, NetdevBranch, NetdevHubPortOptions};
 use crate::Machine;
-use qmonitor::chardev::opts::{id_wellformed, QemuOpts, QemuOptsList};
 use qmonitor::monitor::hmp::ArgKind::*;
 use qmonitor::monitor::hmp::{CompletionKind, HmpArg, HmpArgs, HmpPair, HmpRow};
 use qmonitor::qapi::json::qobject_from_json;
 use qmonitor::qapi::visit::from_qobject;
 use qmonitor::qapi::{Error, QDict, QObject};
+use qmonitor::util::qemu_opts::{id_wellformed, QemuOpts, QemuOptsList};
 use qmonitor::Runtime;
 
 /// The parameters of `-netdev` and HMP's `netdev_add` (`qemu_netdev_opts`).

@@ -12,13 +12,13 @@ use crate::model::types::device_list_properties;
 use crate::model::Deletion;
 use crate::schema::{qapi_event_send_device_deleted, ObjectPropertyInfo, QdevCommands};
 use crate::Machine;
-use qmonitor::chardev::opts::{QemuOpts, QemuOptsList};
 use qmonitor::chardev::{qemu_chr_fe_deinit, qemu_chr_fe_set_open, qemu_chr_find};
 use qmonitor::main_loop::{ClockType, Host};
 use qmonitor::monitor::hmp::ArgKind::*;
 use qmonitor::monitor::hmp::{CompletionKind, HmpArg, HmpArgs, HmpPair, HmpRow};
 use qmonitor::qapi::json::qobject_from_json;
 use qmonitor::qapi::{Error, ErrorClass, QDict, QObject};
+use qmonitor::util::qemu_opts::{QemuOpts, QemuOptsList};
 use qmonitor::Runtime;
 
 /// The parameters of `-device` and HMP's `device_add` (`qemu_device_opts`): any, since each model has its own.

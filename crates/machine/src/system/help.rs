@@ -4,9 +4,9 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use super::cli::{self, Opt};
-use qmonitor::chardev::opts::QemuOpts;
 use qmonitor::chardev::QEMU_CHARDEV_OPTS;
 use qmonitor::monitor::version;
+use qmonitor::util::qemu_opts::QemuOpts;
 
 const EMULATOR: &str = "QEMU emulator";
 

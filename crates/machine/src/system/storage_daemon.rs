@@ -17,11 +17,11 @@ use super::report::{Failure, Location, Pending, Reporter};
 use super::vl::{self, Start};
 use super::{host, settings};
 use crate::{Machine, MachineOptions};
-use qmonitor::chardev::opts::QemuOpts;
 use qmonitor::chardev::{qemu_chr_find, ChardevHost, QEMU_CHARDEV_OPTS};
 use qmonitor::monitor::{MonitorMode, MonitorOptions};
 use qmonitor::qapi::visit::{InputVisitor, QapiType};
 use qmonitor::qapi::Error;
+use qmonitor::util::qemu_opts::QemuOpts;
 use qmonitor::{InheritedFds, Runtime};
 
 /// The machine's commands that QEMU's storage daemon has too.

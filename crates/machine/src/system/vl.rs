@@ -19,12 +19,12 @@ use super::settings::{Settings, OPTION_GROUPS};
 use crate::model::types::user_creatable_types;
 use crate::{Machine, MachineOptions};
 use qmonitor::chardev;
-use qmonitor::chardev::opts::QemuOpts;
 use qmonitor::chardev::{ChardevHost, CHARDEV_BACKENDS};
 use qmonitor::main_loop::{Host, Signal};
 use qmonitor::monitor::MonitorMode;
 use qmonitor::qapi::Error;
 use qmonitor::trace_event;
+use qmonitor::util::qemu_opts::QemuOpts;
 use qmonitor::{InheritedFds, Runtime};
 
 /// Runs the program with these words, the first being its name, and returns

@@ -34,8 +34,8 @@ mod tests;
 use crate::model::qom::{ObjectId, ObjectType, PropertyInput};
 use crate::model::types::find_type;
 use crate::model::Machine;
-use qmonitor::chardev::opts::id_wellformed;
 use qmonitor::qapi::{CompatPolicy, Error, QDict};
+use qmonitor::util::qemu_opts::id_wellformed;
 
 pub use iothread::IothreadParams;
 pub use memdev::MemdevParams;

@@ -8,8 +8,8 @@ use crate::schema::{
     BlockdevCacheOptions, BlockdevDetectZeroesOptions, BlockdevDriver, BlockdevOptions,
     BlockdevOptionsBranch, BlockdevRef,
 };
-use qmonitor::chardev::opts::id_wellformed;
 use qmonitor::qapi::Error;
+use qmonitor::util::qemu_opts::id_wellformed;
 
 /// Longest name of a node that can be given.
 const NODE_NAME_MAX: usize = 31;

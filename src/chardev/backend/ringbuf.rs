@@ -3,12 +3,13 @@
 
 use std::collections::VecDeque;
 
-use super::host::ChardevHost;
-use super::kind::{Backend, BackendOptions};
-use super::opts::QemuOpts;
-use super::schema as q;
-use super::table::{ChardevClass, ChardevId};
+use super::Backend;
+use crate::chardev::class::{ChardevClass, ChardevId};
+use crate::chardev::host::ChardevHost;
+use crate::chardev::kind::BackendOptions;
+use crate::chardev::schema as q;
 use crate::qapi::Error;
+use crate::util::qemu_opts::QemuOpts;
 
 /// What it holds if no size is asked for.
 const DEFAULT_SIZE: u64 = 65536;

@@ -25,13 +25,14 @@ use nix::sys::termios::{
 use nix::unistd::{getpgrp, tcgetpgrp};
 
 use super::fd::{char_fd_class, FdChardev};
-use super::host::ChardevHost;
-use super::kind::{Backend, BackendOptions};
-use super::opts::QemuOpts;
-use super::schema as q;
-use super::table::{ChardevClass, ChardevId};
+use super::Backend;
+use crate::chardev::class::{ChardevClass, ChardevId};
+use crate::chardev::host::ChardevHost;
+use crate::chardev::kind::BackendOptions;
+use crate::chardev::schema as q;
 use crate::main_loop::SharedFd;
 use crate::qapi::Error;
+use crate::util::qemu_opts::QemuOpts;
 
 /// What standard input and output were like before, while a chardev uses
 /// them. There is one of them in a process, whatever the number of hosts.
@@ -139,7 +140,7 @@ impl Saved {
         for fd in [stdin.as_fd(), stdout.as_fd()] {
             // Regular files do not mind; a closed descriptor is found out when it
             // is used.
-            let _ = super::net::set_nonblocking(fd);
+            let _ = crate::chardev::net::listen_connect::set_nonblocking(fd);
         }
     }
 

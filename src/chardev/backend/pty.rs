@@ -23,17 +23,20 @@ use nix::sys::stat::Mode;
 use nix::sys::termios::{cfmakeraw, tcgetattr, tcsetattr, SetArg};
 use nix::unistd::{read, write};
 
-use super::be::{qemu_chr_be_can_write, qemu_chr_be_event, qemu_chr_be_write};
-use super::host::ChardevHost;
-use super::kind::{Backend, BackendOptions};
-use super::opts::QemuOpts;
-use super::schema as q;
-use super::table::{ChardevClass, ChardevId, ChrEvent};
-use super::watch::{chr_set_watch, WatchSlot};
-use super::CHR_READ_BUF_LEN;
+use super::Backend;
+use crate::chardev::be::{
+    chr_set_watch, qemu_chr_be_can_write, qemu_chr_be_event, qemu_chr_be_write,
+};
+use crate::chardev::class::{ChardevClass, ChardevId, ChrEvent};
+use crate::chardev::host::ChardevHost;
+use crate::chardev::kind::BackendOptions;
+use crate::chardev::schema as q;
+use crate::chardev::watch::WatchSlot;
+use crate::chardev::CHR_READ_BUF_LEN;
 use crate::main_loop::{ClockType, Condition, Flow, SharedFd, TimerId, Watch};
 use crate::qapi::Error;
 use crate::trace_event;
+use crate::util::qemu_opts::QemuOpts;
 
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 

@@ -4,11 +4,11 @@
 //! Here are only the checks that belong to the command line. What
 //! `chardev-add` checks as well is checked where the backend is opened.
 
-use super::backends::{not_a_driver, ChardevBackend, ChardevConfig};
-use super::host::ChardevHost;
-use super::opts::{QemuOptType, QemuOpts, QemuOptsList};
-use super::table::Chardevs;
+use crate::chardev::backends::{not_a_driver, ChardevBackend, ChardevConfig};
+use crate::chardev::host::ChardevHost;
+use crate::chardev::table::Chardevs;
 use crate::qapi::Error;
+use crate::util::qemu_opts::{QemuOptType, QemuOpts, QemuOptsList};
 
 use QemuOptType::{Bool, Number, Size, String as Str};
 
@@ -163,8 +163,10 @@ fn with_common_opts(backend: ChardevBackend, opts: &QemuOpts) -> ChardevConfig {
 
 #[cfg(test)]
 mod tests {
-    use super::super::config::{InetSocketAddress, SocketAddress, SocketConfig, UnixSocketAddress};
     use super::*;
+    use crate::chardev::config::{
+        InetSocketAddress, SocketAddress, SocketConfig, UnixSocketAddress,
+    };
 
     fn parse(text: &str) -> Result<(String, ChardevConfig), Error> {
         qemu_chr_parse_cli(text, &mut Vec::new())

@@ -64,7 +64,7 @@ impl QemuOptsList<'_> {
 /// A parsed list (QEMU's `QemuOpts`).
 ///
 /// ```
-/// use qmonitor::chardev::opts::{QemuOptType::*, QemuOpts, QemuOptsList};
+/// use qmonitor::util::qemu_opts::{QemuOptType::*, QemuOpts, QemuOptsList};
 ///
 /// static LIST: QemuOptsList = QemuOptsList {
 ///     name: "thing",
@@ -374,7 +374,7 @@ impl QemuOpts {
     }
 
     /// The text of an option that must be there; `missing` says that it is not.
-    pub(super) fn require(&self, name: &str, missing: &'static str) -> Result<String, Error> {
+    pub(crate) fn require(&self, name: &str, missing: &'static str) -> Result<String, Error> {
         let text = self.get(name).map(str::to_owned);
         text.ok_or_else(|| Error::new(missing))
     }
@@ -402,5 +402,5 @@ impl QemuOpts {
 }
 
 #[cfg(test)]
-#[path = "opts_tests.rs"]
+#[path = "qemu_opts_tests.rs"]
 mod tests;

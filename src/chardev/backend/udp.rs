@@ -12,19 +12,20 @@ use std::rc::Rc;
 
 use nix::sys::socket::{recv, send, MsgFlags};
 
-use super::be::{qemu_chr_be_can_write, qemu_chr_be_write};
-use super::config::{InetSocketAddress, SocketAddress};
-use super::host::ChardevHost;
-use super::kind::{Backend, BackendOptions};
-use super::net::socket_dgram;
-use super::opts::QemuOpts;
-use super::schema as q;
-use super::table::{ChardevClass, ChardevId};
-use super::watch::{chr_set_watch, WatchSlot};
-use super::CHR_READ_BUF_LEN;
+use super::Backend;
+use crate::chardev::be::{chr_set_watch, qemu_chr_be_can_write, qemu_chr_be_write};
+use crate::chardev::class::{ChardevClass, ChardevId};
+use crate::chardev::config::{InetSocketAddress, SocketAddress};
+use crate::chardev::host::ChardevHost;
+use crate::chardev::kind::BackendOptions;
+use crate::chardev::net::listen_connect::socket_dgram;
+use crate::chardev::schema as q;
+use crate::chardev::watch::WatchSlot;
+use crate::chardev::CHR_READ_BUF_LEN;
 use crate::main_loop::{Condition, Flow, SharedFd, Watch};
 use crate::qapi::Error;
 use crate::trace_event;
+use crate::util::qemu_opts::QemuOpts;
 
 struct UdpChardev {
     fd: Rc<OwnedFd>,

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
-use super::config::InetSocketAddress;
+use crate::chardev::config::InetSocketAddress;
 use crate::qapi::error::strerror;
 use crate::qapi::Error;
 

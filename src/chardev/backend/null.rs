@@ -1,12 +1,13 @@
 //! `null`: takes everything, gives nothing and is never open. A monitor on it
 //! has no banner and no prompt.
 
-use super::host::ChardevHost;
-use super::kind::{Backend, BackendOptions};
-use super::opts::QemuOpts;
-use super::schema as q;
-use super::table::{ChardevClass, ChardevId};
+use super::Backend;
+use crate::chardev::class::{ChardevClass, ChardevId};
+use crate::chardev::host::ChardevHost;
+use crate::chardev::kind::BackendOptions;
+use crate::chardev::schema as q;
 use crate::qapi::Error;
+use crate::util::qemu_opts::QemuOpts;
 
 /// It has no options.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -2,12 +2,13 @@
 //! status `2 * number + 1`; any other byte ends a number without effect. It has
 //! no input.
 
-use super::host::{ChardevHost, ChardevRequest};
-use super::kind::{Backend, BackendOptions};
-use super::opts::QemuOpts;
-use super::schema as q;
-use super::table::{ChardevClass, ChardevId};
+use super::Backend;
+use crate::chardev::class::{ChardevClass, ChardevId};
+use crate::chardev::host::{ChardevHost, ChardevRequest};
+use crate::chardev::kind::BackendOptions;
+use crate::chardev::schema as q;
 use crate::qapi::Error;
+use crate::util::qemu_opts::QemuOpts;
 
 #[derive(Default)]
 struct TestdevChardev {

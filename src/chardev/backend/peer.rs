@@ -7,7 +7,7 @@
 //! front end cut its writes.
 //!
 //! ```
-//! use qmonitor::chardev::memory::MemoryPeer;
+//! use qmonitor::chardev::MemoryPeer;
 //! # use qmonitor::chardev::*;
 //! # use qmonitor::main_loop::{MainLoop, TimeSource};
 //! # use std::time::Duration;
@@ -54,13 +54,14 @@ use std::time::Duration;
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use super::be::{qemu_chr_be_can_write, qemu_chr_be_drained, qemu_chr_be_event, qemu_chr_be_write};
-use super::fe::PeerEnd;
-use super::host::ChardevHost;
-use super::manage::qemu_chardev_new;
-use super::table::{ChardevClass, ChardevId, ChrEvent};
-use super::watch::{chr_set_watch, WatchSlot};
-use super::CHR_READ_BUF_LEN;
+use crate::chardev::be::{
+    chr_set_watch, qemu_chr_be_can_write, qemu_chr_be_drained, qemu_chr_be_event, qemu_chr_be_write,
+};
+use crate::chardev::class::{ChardevClass, ChardevId, ChrEvent, PeerEnd};
+use crate::chardev::host::ChardevHost;
+use crate::chardev::object::qemu_chardev_new;
+use crate::chardev::watch::WatchSlot;
+use crate::chardev::CHR_READ_BUF_LEN;
 use crate::main_loop::{main_loop_wait, ClockType, Condition, Flow, SharedFd, Watch};
 use crate::qapi::Error;
 
@@ -71,7 +72,7 @@ pub struct MemoryPeer {
     chr: ChardevId,
 }
 
-struct MemoryChardev {
+struct PeerChardev {
     input: VecDeque<u8>,
     piece: usize,
     /// To close once the input is read and the front end has done what it owes.
@@ -97,15 +98,15 @@ fn event_fd() -> Result<Rc<EventFd>, Error> {
 
 fn class<H: ChardevHost>() -> ChardevClass<H> {
     ChardevClass {
-        chr_write: memory_chr_write,
-        chr_watch_fd: memory_chr_watch_fd,
-        chr_update_read_handler: |h, id, _| memory_chr_update_read_handler(h, id),
+        chr_write: peer_chr_write,
+        chr_watch_fd: peer_chr_watch_fd,
+        chr_update_read_handler: |h, id, _| peer_chr_update_read_handler(h, id),
         chr_get_msgfd: |h, id| state(h, id)?.msgfd.take(),
-        ..ChardevClass::new("memory")
+        ..ChardevClass::new("peer")
     }
 }
 
-fn state<H: ChardevHost>(h: &mut H, id: ChardevId) -> Option<&mut MemoryChardev> {
+fn state<H: ChardevHost>(h: &mut H, id: ChardevId) -> Option<&mut PeerChardev> {
     h.chardevs_mut().state_mut(id)
 }
 
@@ -116,7 +117,7 @@ impl MemoryPeer {
     ///
     /// The label is in use, or the process is out of descriptors.
     pub fn new<H: ChardevHost>(h: &mut H, label: &str) -> Result<Self, Error> {
-        let state = MemoryChardev {
+        let state = PeerChardev {
             input: VecDeque::new(),
             piece: usize::MAX,
             closing: None,
@@ -171,7 +172,7 @@ impl MemoryPeer {
     /// simulated time in no time at all.
     pub fn delay<H: ChardevHost>(self, h: &mut H, duration: Duration) {
         let clock = ClockType::Realtime;
-        let timer = h.main_loop_mut().timer_new(clock, "memory_delay", |_| {});
+        let timer = h.main_loop_mut().timer_new(clock, "peer_delay", |_| {});
         h.main_loop_mut().timer_mod_in(timer, duration);
         while h.main_loop().timer_pending(timer) {
             if main_loop_wait(h, None).is_err() {
@@ -247,7 +248,7 @@ impl MemoryPeer {
     }
 }
 
-fn memory_chr_write<H: ChardevHost>(h: &mut H, id: ChardevId, buf: &[u8]) -> io::Result<usize> {
+fn peer_chr_write<H: ChardevHost>(h: &mut H, id: ChardevId, buf: &[u8]) -> io::Result<usize> {
     let is_open = h.chardevs().get(id).is_some_and(|chr| chr.is_open());
     let Some(s) = state(h, id).filter(|_| is_open) else {
         return Ok(buf.len());
@@ -261,7 +262,7 @@ fn memory_chr_write<H: ChardevHost>(h: &mut H, id: ChardevId, buf: &[u8]) -> io:
     Ok(n)
 }
 
-fn memory_chr_watch_fd<H: ChardevHost>(h: &mut H, id: ChardevId) -> Option<SharedFd> {
+fn peer_chr_watch_fd<H: ChardevHost>(h: &mut H, id: ChardevId) -> Option<SharedFd> {
     let s = state(h, id)?;
     if s.room.is_none() {
         s.room = Some(event_fd().ok()?);
@@ -272,7 +273,7 @@ fn memory_chr_watch_fd<H: ChardevHost>(h: &mut H, id: ChardevId) -> Option<Share
 }
 
 /// Makes the descriptor that is watched for room say the truth.
-fn note_room(s: &mut MemoryChardev) {
+fn note_room(s: &mut PeerChardev) {
     if let Some(room) = &s.room {
         let _ = room.read();
         if s.output.len() >= s.capacity {
@@ -281,12 +282,12 @@ fn note_room(s: &mut MemoryChardev) {
     }
 }
 
-fn memory_chr_update_read_handler<H: ChardevHost>(h: &mut H, id: ChardevId) {
+fn peer_chr_update_read_handler<H: ChardevHost>(h: &mut H, id: ChardevId) {
     let attached = h.chardevs().has_handlers(id);
     let watch = state(h, id).filter(|_| attached).map(|s| {
         let fd: SharedFd = s.ready.clone();
-        let watch = Watch::new("memory_chr_read", fd, Condition::IN, move |h, _| {
-            memory_chr_read(h, id);
+        let watch = Watch::new("peer_chr_read", fd, Condition::IN, move |h, _| {
+            peer_chr_read(h, id);
             Flow::Keep
         });
         watch.gate(move |h| may_read(h, id))
@@ -296,14 +297,14 @@ fn memory_chr_update_read_handler<H: ChardevHost>(h: &mut H, id: ChardevId) {
 
 /// Whether the front end takes input or, if there is no more, the end of it.
 fn may_read<H: ChardevHost>(h: &H, id: ChardevId) -> bool {
-    let s = h.chardevs().state::<MemoryChardev>(id);
+    let s = h.chardevs().state::<PeerChardev>(id);
     match s.filter(|s| s.input.is_empty()).and_then(|s| s.closing) {
         Some(end) => qemu_chr_be_drained(h, id, end),
         None => qemu_chr_be_can_write(h, id) > 0,
     }
 }
 
-fn memory_chr_read<H: ChardevHost>(h: &mut H, id: ChardevId) {
+fn peer_chr_read<H: ChardevHost>(h: &mut H, id: ChardevId) {
     let len = qemu_chr_be_can_write(h, id).min(CHR_READ_BUF_LEN);
     let Some(s) = state(h, id) else {
         return;

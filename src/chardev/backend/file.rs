@@ -7,15 +7,16 @@ use nix::sys::termios::{
 };
 
 use super::fd::{char_fd_class, FdChardev};
-use super::files::open_or_error;
-use super::host::ChardevHost;
-use super::kind::{Backend, BackendOptions};
-use super::net::set_nonblocking;
-use super::opts::QemuOpts;
-use super::schema as q;
-use super::table::{ChardevClass, ChardevId};
+use super::Backend;
+use crate::chardev::class::{ChardevClass, ChardevId};
+use crate::chardev::host::ChardevHost;
+use crate::chardev::kind::BackendOptions;
+use crate::chardev::net::listen_connect::set_nonblocking;
+use crate::chardev::net::open::open_or_error;
+use crate::chardev::schema as q;
 use crate::main_loop::SharedFd;
 use crate::qapi::Error;
+use crate::util::qemu_opts::QemuOpts;
 
 /// Options of the file backend (QEMU's `ChardevFile`).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -6,8 +6,8 @@
 //! at the first colon, so `tcp:[::1]:0` is host `[` and port `:1]:0`.
 
 use super::cli::QEMU_CHARDEV_OPTS;
-use super::opts::{QemuOpts, QemuOptsList};
 use crate::qapi::Error;
+use crate::util::qemu_opts::{QemuOpts, QemuOptsList};
 
 /// What a short form stands for.
 #[derive(Debug, Clone)]
@@ -20,7 +20,7 @@ pub enum ParsedCompat {
     /// A chardev to make.
     New {
         /// What to make, under the label that the caller gave; for
-        /// [`qemu_chr_parse_opts`](super::qemu_chr_parse_opts).
+        /// [`qemu_chr_parse_opts`](crate::chardev::qemu_chr_parse_opts).
         opts: QemuOpts,
         /// Whether a human monitor is to be attached as well (`mon:`); the
         /// options then ask for a mux.
@@ -192,10 +192,10 @@ fn host_port<'a>(text: &'a str, ends: &[char]) -> Option<(&'a str, &'a str, &'a 
 
 #[cfg(test)]
 mod tests {
-    use super::super::backends::{ChardevBackend, ChardevConfig};
     use super::super::cli::qemu_chr_parse_opts;
-    use super::super::config::SocketAddress;
     use super::*;
+    use crate::chardev::backends::{ChardevBackend, ChardevConfig};
+    use crate::chardev::config::SocketAddress;
 
     /// What a form becomes, and whether with a monitor.
     fn parse(form: &str) -> Result<(ChardevConfig, bool), Error> {

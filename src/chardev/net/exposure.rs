@@ -2,11 +2,11 @@
 
 use std::net::IpAddr;
 
-use super::config::SocketAddress;
+use crate::chardev::config::SocketAddress;
 
 /// Whether other hosts can reach what is at this address, or are reached there: TCP at any
 /// address but a loopback one.
-pub(super) fn is_exposed(addr: &SocketAddress) -> bool {
+pub(in crate::chardev) fn is_exposed(addr: &SocketAddress) -> bool {
     matches!(addr, SocketAddress::Inet(inet) if !is_loopback(&inet.host))
 }
 

@@ -8,8 +8,8 @@ use nix::fcntl::{open, OFlag};
 use nix::sys::stat::Mode;
 use nix::unistd::write;
 
-use super::host::ChardevHost;
-use super::net::set_nonblocking;
+use super::listen_connect::set_nonblocking;
+use crate::chardev::host::ChardevHost;
 use crate::main_loop::SharedFd;
 use crate::qapi::Error;
 
@@ -21,7 +21,7 @@ fn fdset_id(path: &str) -> Option<Option<i64>> {
 }
 
 /// Opens a file, or takes a descriptor out of a set (`qemu_open`).
-pub(super) fn qemu_open<H: ChardevHost>(
+pub(in crate::chardev) fn qemu_open<H: ChardevHost>(
     h: &mut H,
     path: &str,
     flags: OFlag,
@@ -68,7 +68,7 @@ pub fn fifo_reader(path: &str) -> FifoReader {
 }
 
 /// `Could not open 'PATH': REASON`.
-pub(super) fn open_or_error<H: ChardevHost>(
+pub(in crate::chardev) fn open_or_error<H: ChardevHost>(
     h: &mut H,
     path: &str,
     flags: OFlag,
@@ -77,7 +77,7 @@ pub(super) fn open_or_error<H: ChardevHost>(
 }
 
 /// Opens a log file; the words for what goes wrong are different here.
-pub(super) fn open_log<H: ChardevHost>(
+pub(in crate::chardev) fn open_log<H: ChardevHost>(
     h: &mut H,
     path: &str,
     append: bool,
@@ -101,7 +101,7 @@ pub(super) fn open_log<H: ChardevHost>(
 }
 
 /// Writes all of it; a log that fails has nobody to tell.
-pub(super) fn write_log(log: &SharedFd, mut buf: &[u8]) {
+pub(in crate::chardev) fn write_log(log: &SharedFd, mut buf: &[u8]) {
     while !buf.is_empty() {
         match write(log.as_fd(), buf) {
             Ok(n @ 1..) => buf = &buf[n..],

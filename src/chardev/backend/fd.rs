@@ -17,12 +17,13 @@ use std::os::fd::AsFd;
 use nix::errno::Errno;
 use nix::unistd::{read, write};
 
-use super::be::{qemu_chr_be_can_write, qemu_chr_be_drained, qemu_chr_be_event, qemu_chr_be_write};
-use super::fe::PeerEnd;
-use super::host::ChardevHost;
-use super::table::{ChardevClass, ChardevId, ChrEvent};
-use super::watch::{chr_set_watch, WatchSlot};
-use super::CHR_READ_BUF_LEN;
+use crate::chardev::be::{
+    chr_set_watch, qemu_chr_be_can_write, qemu_chr_be_drained, qemu_chr_be_event, qemu_chr_be_write,
+};
+use crate::chardev::class::{ChardevClass, ChardevId, ChrEvent, PeerEnd};
+use crate::chardev::host::ChardevHost;
+use crate::chardev::watch::WatchSlot;
+use crate::chardev::CHR_READ_BUF_LEN;
 use crate::main_loop::{Condition, Flow, SharedFd, Watch};
 use crate::trace_event;
 
@@ -98,7 +99,11 @@ fn fd_chr_read<H: ChardevHost>(h: &mut H, id: ChardevId) -> Flow {
     let mut buf = h.chardevs_mut().take_read_buf(len);
     let got = read(fd.as_fd(), &mut buf[..len]);
     if let Ok(n @ 1..) = got {
-        trace_event!(chr_read, "{} got {n} bytes", super::table::label(h, id));
+        trace_event!(
+            chr_read,
+            "{} got {n} bytes",
+            crate::chardev::host::label(h, id)
+        );
         qemu_chr_be_write(h, id, &buf[..n]);
     }
     h.chardevs_mut().put_read_buf(buf);

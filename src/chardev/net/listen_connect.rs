@@ -15,17 +15,17 @@ use nix::sys::socket::{
     UnixAddr, VsockAddr,
 };
 
-use super::address::{local_address, socket_address_to_string};
-use super::config::{InetSocketAddress, SocketAddress, UnixSocketAddress};
-use super::host::ChardevHost;
+use super::filename::{local_address, socket_address_to_string};
 use super::resolve::{inet_resolve, Families};
+use crate::chardev::config::{InetSocketAddress, SocketAddress, UnixSocketAddress};
+use crate::chardev::host::ChardevHost;
 use crate::qapi::Error;
 use crate::trace_event;
 
 /// The file of a unix socket, removed when the listener goes, unless another one has
 /// taken its place: a chardev that is changed binds the path before the old one goes.
 #[derive(Debug)]
-pub(super) struct UnixPath {
+pub(in crate::chardev) struct UnixPath {
     path: PathBuf,
     file: Option<(u64, u64)>,
 }
@@ -53,7 +53,7 @@ impl Drop for UnixPath {
 
 /// A listening socket.
 #[derive(Debug)]
-pub(super) struct Listening {
+pub(in crate::chardev) struct Listening {
     pub fd: OwnedFd,
     /// The address in full, with the port that was found.
     pub addr: SocketAddress,
@@ -63,7 +63,7 @@ pub(super) struct Listening {
 /// Makes a socket that listens at the address (`socket_listen`) for that many
 /// clients at the same time: so many may wait in the kernel's queue too. For
 /// QEMU's servers that is one.
-pub(super) fn socket_listen<H: ChardevHost>(
+pub(in crate::chardev) fn socket_listen<H: ChardevHost>(
     h: &mut H,
     addr: &SocketAddress,
     clients: u64,
@@ -225,7 +225,7 @@ fn fd_listen(fd: OwnedFd, queue: Backlog) -> Result<Listening, Error> {
 }
 
 /// Sets `O_NONBLOCK`.
-pub(super) fn set_nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
+pub(in crate::chardev) fn set_nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
     use nix::fcntl::{fcntl, FcntlArg, OFlag};
     let flags = OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL)?);
     if !flags.contains(OFlag::O_NONBLOCK) {
@@ -240,7 +240,10 @@ pub(super) fn set_nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
 /// number, and is used up even if it turns out not to be a socket. Where there
 /// is no monitor it is the number of a descriptor that the parent process left
 /// open, which is taken only if it is a socket.
-pub(super) fn socket_get_fd<H: ChardevHost>(h: &mut H, name: &str) -> Result<OwnedFd, Error> {
+pub(in crate::chardev) fn socket_get_fd<H: ChardevHost>(
+    h: &mut H,
+    name: &str,
+) -> Result<OwnedFd, Error> {
     let not_a_socket = || Error::new(format!("File descriptor '{name}' is not a socket"));
     if let Some(fd) = h.monitor_get_fd(name) {
         let fd = fd?;
@@ -299,7 +302,7 @@ fn vsock_listen(
 
 /// Makes a datagram socket that talks to one remote and, with a local address,
 /// listens there (`socket_dgram`).
-pub(super) fn socket_dgram(
+pub(in crate::chardev) fn socket_dgram(
     remote: &InetSocketAddress,
     local: Option<&InetSocketAddress>,
 ) -> Result<OwnedFd, Error> {
@@ -352,7 +355,7 @@ fn dgram_to(
 }
 
 /// A connection that is made or being made.
-pub(super) enum Connecting {
+pub(in crate::chardev) enum Connecting {
     /// It is there.
     Done(OwnedFd),
     /// Wait until it is writable, then ask [`connect_result`]; if it failed,
@@ -361,7 +364,7 @@ pub(super) enum Connecting {
 }
 
 /// Connects, blocking (`socket_connect`).
-pub(super) fn socket_connect<H: ChardevHost>(
+pub(in crate::chardev) fn socket_connect<H: ChardevHost>(
     h: &mut H,
     addr: &SocketAddress,
 ) -> Result<OwnedFd, Error> {
@@ -374,7 +377,7 @@ pub(super) fn socket_connect<H: ChardevHost>(
 }
 
 /// Begins to connect without blocking.
-pub(super) fn socket_connect_async<H: ChardevHost>(
+pub(in crate::chardev) fn socket_connect_async<H: ChardevHost>(
     h: &mut H,
     addr: &SocketAddress,
 ) -> Result<Connecting, Error> {
@@ -409,7 +412,7 @@ fn socket_connect_start<H: ChardevHost>(
 }
 
 /// Tries candidates until one connects or begins to.
-pub(super) fn connect_next(
+pub(in crate::chardev) fn connect_next(
     addr: &SocketAddress,
     candidates: Vec<SocketAddr>,
     flags: SockFlag,
@@ -444,7 +447,7 @@ fn connect_to(
 }
 
 /// How a connection that was under way has ended.
-pub(super) fn connect_result(addr: &SocketAddress, fd: &OwnedFd) -> Result<(), Error> {
+pub(in crate::chardev) fn connect_result(addr: &SocketAddress, fd: &OwnedFd) -> Result<(), Error> {
     match socket::getsockopt(fd, sockopt::SocketError) {
         Ok(0) => Ok(()),
         Ok(code) => Err(connect_error(addr, &io::Error::from_raw_os_error(code))),

@@ -5,10 +5,10 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use nix::sys::socket::{getpeername, getsockname, SockaddrStorage, UnixAddr};
 
-use super::config::{InetSocketAddress, SocketAddress, SocketConfig, UnixSocketAddress};
+use crate::chardev::config::{InetSocketAddress, SocketAddress, SocketConfig, UnixSocketAddress};
 
 /// The address that a socket is bound to.
-pub(super) fn local_address(fd: BorrowedFd<'_>) -> SocketAddress {
+pub(in crate::chardev) fn local_address(fd: BorrowedFd<'_>) -> SocketAddress {
     let name = getsockname::<SockaddrStorage>(fd.as_raw_fd());
     let name = name.ok();
     if let Some(inet) = name.as_ref().and_then(inet_of) {
@@ -38,7 +38,7 @@ fn inet_of(addr: &SockaddrStorage) -> Option<SocketAddr> {
 }
 
 /// `tcp:HOST:PORT`, `unix:PATH`, ... without what the chardev adds.
-pub(super) fn socket_address_to_string(addr: &SocketAddress) -> String {
+pub(in crate::chardev) fn socket_address_to_string(addr: &SocketAddress) -> String {
     match addr {
         // No brackets around an IPv6 address, as in QEMU.
         SocketAddress::Inet(inet) => format!("tcp:{}:{}", inet.host, inet.port),
@@ -56,7 +56,7 @@ pub(super) fn socket_address_to_string(addr: &SocketAddress) -> String {
 }
 
 /// What a connection looks like from here.
-pub(super) enum Ends {
+pub(in crate::chardev) enum Ends {
     /// A unix socket and the path it has at this end or, for a client, at the
     /// other; empty without one.
     Unix(String),
@@ -67,7 +67,7 @@ pub(super) enum Ends {
 }
 
 /// Looks at both ends of a connection.
-pub(super) fn connection_ends(fd: BorrowedFd<'_>, server: bool) -> Ends {
+pub(in crate::chardev) fn connection_ends(fd: BorrowedFd<'_>, server: bool) -> Ends {
     let local = getsockname::<SockaddrStorage>(fd.as_raw_fd()).ok();
     let peer = getpeername::<SockaddrStorage>(fd.as_raw_fd()).ok();
     let inet = |addr: &Option<SockaddrStorage>| addr.as_ref().and_then(inet_of);
@@ -86,7 +86,10 @@ pub(super) fn connection_ends(fd: BorrowedFd<'_>, server: bool) -> Ends {
 }
 
 /// What `query-chardev` shows of a socket without a peer.
-pub(super) fn disconnected_filename(config: &SocketConfig, addr: &SocketAddress) -> String {
+pub(in crate::chardev) fn disconnected_filename(
+    config: &SocketConfig,
+    addr: &SocketAddress,
+) -> String {
     let words = socket_address_to_string(addr);
     let words = match words.strip_prefix("tcp:") {
         Some(rest) => format!("{}:{rest}", protocol_name(config)),
@@ -96,7 +99,7 @@ pub(super) fn disconnected_filename(config: &SocketConfig, addr: &SocketAddress)
 }
 
 /// What `query-chardev` shows of a socket with a peer.
-pub(super) fn connected_filename(config: &SocketConfig, ends: &Ends) -> String {
+pub(in crate::chardev) fn connected_filename(config: &SocketConfig, ends: &Ends) -> String {
     let suffix = server_suffix(config);
     match ends {
         Ends::Unix(path) => format!("unix:{path}{suffix}"),

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use qmonitor_qapi::schema::{self, manual, SchemaDirs};
+
 use crate::common::places::root;
 use crate::common::{Client, Server};
 use crate::package::{files_below, Package};
@@ -12,12 +14,27 @@ const PAGE: &str = include_str!("../../docs/add-a-command.md");
 /// only additions.
 struct Hunk {
     file: String,
-    /// The text afterwards: context and additions.
-    after: String,
-    /// The text before: the context.
-    before: String,
+    /// The context above the additions.
+    above: String,
     /// The additions.
     added: String,
+    /// The context below them.
+    below: String,
+}
+
+impl Hunk {
+    /// The text without the additions. The context only says where they go: other
+    /// commands may have been added between.
+    #[track_caller]
+    fn take_out(&self, text: &str) -> String {
+        let Hunk { file, added, .. } = self;
+        let found = text.matches(added.as_str()).count();
+        assert_eq!(found, 1, "{file}:\n{added}");
+        let (above, below) = text.split_once(added.as_str()).expect("the additions");
+        assert!(above.contains(&self.above), "{file}, above:\n{added}");
+        assert!(below.contains(&self.below), "{file}, below:\n{added}");
+        above.to_owned() + below
+    }
 }
 
 /// The code blocks of a section of the page, whose heading starts with
@@ -46,18 +63,19 @@ fn hunks(step: &str) -> Vec<Hunk> {
         for part in parts {
             let mut hunk = Hunk {
                 file: file.to_owned(),
-                after: String::new(),
-                before: String::new(),
+                above: String::new(),
                 added: String::new(),
+                below: String::new(),
             };
             for line in part.lines() {
                 let (sign, text) = line.split_at(1);
-                hunk.after += &format!("{text}\n");
-                match sign {
-                    "+" => hunk.added += &format!("{text}\n"),
-                    " " => hunk.before += &format!("{text}\n"),
+                let place = match sign {
+                    "+" if hunk.below.is_empty() => &mut hunk.added,
+                    " " if hunk.added.is_empty() => &mut hunk.above,
+                    " " => &mut hunk.below,
                     _ => panic!("neither context nor addition: {line}"),
-                }
+                };
+                *place += &format!("{text}\n");
             }
             hunks.push(hunk);
         }
@@ -81,9 +99,7 @@ fn the_steps_are_all_there_is_of_the_command_in_the_tree() {
         let name = path.strip_prefix(root).expect("below the root");
         for hunk in &steps {
             if Path::new(&hunk.file) == name {
-                let found = text.matches(&hunk.after).count();
-                assert_eq!(found, 1, "{}:\n{}", hunk.file, hunk.after);
-                text = text.replace(&hunk.after, &hunk.before);
+                text = hunk.take_out(&text);
             }
         }
         steps.retain(|hunk| Path::new(&hunk.file) != name);
@@ -95,6 +111,24 @@ fn the_steps_are_all_there_is_of_the_command_in_the_tree() {
     }
     let unknown: Vec<_> = steps.iter().map(|hunk| &hunk.file).collect();
     assert!(unknown.is_empty(), "{unknown:?}");
+}
+
+#[test]
+fn the_reference_is_what_step_5_prints() {
+    let line = blocks("5", "sh").concat();
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let [.., "--", "doc", file, "-I", dir, ">", page] = words[..] else {
+        panic!("{line}");
+    };
+    let (name, src) = dir.split_once('=').expect("NAME=DIR");
+    let mut dirs = SchemaDirs::default();
+    dirs.add(name, root().join(src));
+    let schema = schema::load_in(&root().join(file), &dirs).unwrap_or_else(|e| panic!("{e}"));
+    let page = std::fs::read_to_string(root().join(page)).expect("the page");
+    // From the root, an included file has a path; from elsewhere, the name by which
+    // it is included.
+    let page = page.replace(&format!("`../../../{src}/"), &format!("`{name}/"));
+    assert!(manual::manual(&schema) == page, "run this: {line}");
 }
 
 /// The program in which the test follows the steps: their surroundings in the

@@ -1,134 +1,9 @@
-//! What a chardev is to be: plain data, whoever asks for it.
+//! Addresses, and the options of sockets: plain data, whoever asks for it.
 //!
-//! The command line ([`cli`](super::cli)), the short forms
-//! ([`compat`](super::compat)) and `chardev-add` all end here, so a backend is
-//! opened in one way only. The types follow QEMU's `ChardevBackend` union in
-//! `qapi/char.json`, with the defaults already decided: those of the command
-//! line and those of QMP differ.
+//! The types follow QEMU's in `qapi/sockets.json` and `qapi/char.json`, with the defaults
+//! already decided: those of the command line and those of QMP differ.
 
 use crate::qapi::Error;
-
-/// A backend and what all backends have in common (QEMU's `ChardevBackend`
-/// plus `ChardevCommon`).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ChardevConfig {
-    /// Which backend, and its own options.
-    pub backend: ChardevBackend,
-    /// A file that gets a copy of everything the front end writes.
-    pub logfile: Option<String>,
-    /// Whether the log file is kept and written on, not truncated.
-    pub logappend: bool,
-    /// Whether a mux is put in front: the device is then called `ID-base` and
-    /// `ID` is the mux. Only the command line has this; `chardev-add` makes
-    /// a mux as a chardev of its own.
-    pub mux: bool,
-}
-
-impl ChardevConfig {
-    /// A backend without log file and without mux.
-    ///
-    /// ```
-    /// use qmonitor::chardev::{ChardevBackend, ChardevConfig};
-    /// let config = ChardevConfig::new(ChardevBackend::Null);
-    /// assert_eq!(config.backend.kind(), "null");
-    /// assert!(!config.mux);
-    /// ```
-    pub fn new(backend: ChardevBackend) -> Self {
-        ChardevConfig {
-            backend,
-            logfile: None,
-            logappend: false,
-            mux: false,
-        }
-    }
-}
-
-impl From<ChardevBackend> for ChardevConfig {
-    fn from(backend: ChardevBackend) -> Self {
-        Self::new(backend)
-    }
-}
-
-/// The backends, each with its options (QEMU's `ChardevBackendKind`).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ChardevBackend {
-    /// Swallows output, has no input, is never open.
-    Null,
-    /// A stream socket, as server or client.
-    Socket(SocketConfig),
-    /// Standard input and output of the process.
-    Stdio(StdioConfig),
-    /// A regular file for output, perhaps another one for input.
-    File(FileConfig),
-    /// A pair of fifos, `PATH.in` and `PATH.out`, or one file for both.
-    Pipe {
-        /// The path without `.in` and `.out`.
-        path: String,
-    },
-    /// A serial line of the host.
-    Serial {
-        /// The path of the device.
-        path: String,
-    },
-    /// A parallel port of the host.
-    Parallel {
-        /// The path of the device.
-        path: String,
-    },
-    /// A new pseudo terminal.
-    Pty {
-        /// A symbolic link to make to the terminal.
-        path: Option<String>,
-    },
-    /// Datagrams.
-    Udp(UdpConfig),
-    /// A buffer in memory that keeps the last bytes written.
-    Ringbuf(RingbufConfig),
-    /// The older name of the ring buffer; only the name differs.
-    Memory(RingbufConfig),
-    /// Several front ends on one chardev.
-    Mux {
-        /// The label of the chardev they share.
-        chardev: String,
-    },
-    /// Several chardevs behind one front end.
-    Hub {
-        /// Their labels.
-        chardevs: Vec<String>,
-    },
-    /// Output that ends the program with a chosen status.
-    Testdev,
-}
-
-impl ChardevBackend {
-    /// The backend's name, as in `-chardev NAME,...` and, where a backend has
-    /// nothing better, in `filename` of `query-chardev`.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            ChardevBackend::Null => "null",
-            ChardevBackend::Socket(_) => "socket",
-            ChardevBackend::Stdio(_) => "stdio",
-            ChardevBackend::File(_) => "file",
-            ChardevBackend::Pipe { .. } => "pipe",
-            ChardevBackend::Serial { .. } => "serial",
-            ChardevBackend::Parallel { .. } => "parallel",
-            ChardevBackend::Pty { .. } => "pty",
-            ChardevBackend::Udp(_) => "udp",
-            ChardevBackend::Ringbuf(_) => "ringbuf",
-            ChardevBackend::Memory(_) => "memory",
-            ChardevBackend::Mux { .. } => "mux",
-            ChardevBackend::Hub { .. } => "hub",
-            ChardevBackend::Testdev => "testdev",
-        }
-    }
-}
-
-/// The names of all backends, for `query-chardev-backends` and
-/// `-chardev help`.
-pub const CHARDEV_BACKENDS: &[&str] = &[
-    "stdio", "ringbuf", "mux", "pipe", "pty", "hub", "null", "socket", "parallel", "memory", "udp",
-    "file", "serial", "testdev",
-];
 
 /// Where a socket listens or connects to (QEMU's `SocketAddressLegacy`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -210,6 +85,9 @@ impl UnixSocketAddress {
         self.tight != Some(false)
     }
 }
+
+/// The most clients that a server can be told to serve.
+const MAX_CLIENTS: u64 = 1 << 20;
 
 /// Options of the socket backend (QEMU's `ChardevSocket`).
 ///
@@ -298,40 +176,11 @@ impl SocketConfig {
                 "'max-clients' option is incompatible with socket in client connect mode",
             );
         }
-        super::socket::check_max(self.max_clients)
+        if !(1..=MAX_CLIENTS).contains(&self.max_clients) {
+            return Err(Error::new(format!(
+                "Parameter 'max-clients' expects a number from 1 to {MAX_CLIENTS}"
+            )));
+        }
+        Ok(())
     }
-}
-
-/// Options of the stdio backend (QEMU's `ChardevStdio`).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct StdioConfig {
-    /// Whether the terminal's interrupt and suspend keys stay in force.
-    pub signal: Option<bool>,
-}
-
-/// Options of the file backend (QEMU's `ChardevFile`).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct FileConfig {
-    /// The file that takes the output.
-    pub out: String,
-    /// The file that gives the input.
-    pub input: Option<String>,
-    /// Whether output is appended; otherwise the file is truncated.
-    pub append: bool,
-}
-
-/// Options of the udp backend (QEMU's `ChardevUdp`).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct UdpConfig {
-    /// Where datagrams go to.
-    pub remote: InetSocketAddress,
-    /// Where they come in.
-    pub local: Option<InetSocketAddress>,
-}
-
-/// Options of the ring buffer (QEMU's `ChardevRingbuf`).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RingbufConfig {
-    /// Its size in bytes, a power of two; `None` is 64 KiB.
-    pub size: Option<u64>,
 }

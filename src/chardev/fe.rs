@@ -4,111 +4,13 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use super::be::send_event;
+use super::class::{BackendChange, CharFrontend, CharHandlers, ChardevId, ChrEvent, MAX_FRONTENDS};
 use super::host::ChardevHost;
-use super::table::{ChardevId, ChrEvent, FrontendSlot};
+use super::object::object_unparent;
+use super::table::{Chardev, FrontendSlot};
 use crate::main_loop::{Condition, Flow, SharedFd, Watch, WatchId};
 use crate::qapi::Error;
 use crate::trace_event;
-
-/// What a front end has called when something comes in (QEMU's
-/// `IOCanReadHandler`, `IOReadHandler`, `IOEventHandler`).
-///
-/// Plain functions: they find what they belong to by the opaque number that was
-/// given along with them.
-pub struct CharHandlers<H> {
-    /// How many bytes it would take now. Asked when there is input; with 0 the
-    /// descriptor is not even polled.
-    pub can_read: fn(&H, u64) -> usize,
-    /// Input, at most as much as `can_read` said.
-    pub read: fn(&mut H, u64, &[u8]),
-    /// Something happened.
-    pub event: fn(&mut H, u64, ChrEvent),
-    /// On a chardev that serves several clients: one has come, and this is its
-    /// chardev, closed as yet. To take the client in, attach a front end to that
-    /// chardev before returning; otherwise the client is turned away.
-    ///
-    /// The client's chardev opens once and closes once, and is removed when
-    /// the front end has been told [`ChrEvent::Closed`], whether or not it
-    /// was ever open.
-    pub new_client: Option<fn(&mut H, u64, ChardevId)>,
-    /// The peer's input has ended: whether the front end has done all that it
-    /// owes the peer, so that the connection can be ended. Without, it always
-    /// has. Asked anew in each turn until it says so.
-    pub drained: Option<fn(&H, u64, PeerEnd) -> bool>,
-    /// Whether it has not worked off yet what it has taken. A front end that has this
-    /// takes all its input in time, and calls [`qemu_chr_fe_accept_input`] when the
-    /// answer changes: the keys of a mux wait for it, so that they do not overtake the
-    /// input before them. A front end without it, such as a serial port of a guest that
-    /// may never read, takes its input when it likes: the keys do not wait.
-    pub backlog: Option<fn(&H, u64) -> bool>,
-}
-
-/// How a peer ended its input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PeerEnd {
-    /// It sends no more, and may still read.
-    HalfClosed,
-    /// It is gone.
-    Gone,
-}
-
-impl<H> CharHandlers<H> {
-    /// A front end for one peer, whose connection may be ended as soon as its input
-    /// is read.
-    pub const fn new(
-        can_read: fn(&H, u64) -> usize,
-        read: fn(&mut H, u64, &[u8]),
-        event: fn(&mut H, u64, ChrEvent),
-    ) -> Self {
-        CharHandlers {
-            can_read,
-            read,
-            event,
-            new_client: None,
-            drained: None,
-            backlog: None,
-        }
-    }
-}
-
-impl<H> Clone for CharHandlers<H> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<H> Copy for CharHandlers<H> {}
-
-/// A front end's hold on its chardev (QEMU's `CharBackend`): the chardev, and
-/// which of its users this is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct CharFrontend {
-    pub(super) chr: ChardevId,
-    pub(super) tag: usize,
-}
-
-impl CharFrontend {
-    /// The chardev.
-    pub fn chardev(self) -> ChardevId {
-        self.chr
-    }
-
-    /// The front end as a number, for handlers that need to know nothing else.
-    pub fn to_opaque(self) -> u64 {
-        self.chr.to_opaque() << TAG_BITS | self.tag as u64
-    }
-
-    /// The front end that [`to_opaque`](Self::to_opaque) made a number of.
-    pub fn from_opaque(opaque: u64) -> Self {
-        CharFrontend {
-            chr: ChardevId::from_opaque(opaque >> TAG_BITS),
-            tag: (opaque & ((1 << TAG_BITS) - 1)) as usize,
-        }
-    }
-}
-
-/// Low bits of a front end's number: which of a mux's users.
-const TAG_BITS: u32 = 2;
 
 /// Takes a chardev into use (`qemu_chr_fe_init`). To be given back with
 /// [`qemu_chr_fe_deinit`].
@@ -153,7 +55,7 @@ pub fn qemu_chr_fe_init_server<H: ChardevHost>(
     let Some(chardev) = h.chardevs_mut().get_mut(chr) else {
         return Err(Error::new("chardev not found"));
     };
-    let max = chardev.class.max_frontends;
+    let max = chardev.class.max_frontends.min(MAX_FRONTENDS);
     let slot = FrontendSlot::new();
     if let Some(tag) = chardev.frontends.iter().position(Option::is_none) {
         chardev.frontends[tag] = Some(slot);
@@ -191,14 +93,6 @@ pub fn qemu_chr_fe_set_handlers<H: ChardevHost>(
         send_event(h, fe.chr, fe.tag, ChrEvent::Opened);
     }
 }
-
-/// Takes another chardev into use in place of the one that the front end has (QEMU's
-/// `BackendChangeHandler`). It is given its opaque value and its hold on the new chardev,
-/// which it keeps in place of the old, and attaches its handlers there. What it has of its
-/// own, such as half a line, stays with it.
-///
-/// With an error the change is called off, and the front end has the old chardev as before.
-pub type BackendChange<H> = fn(&mut H, u64, CharFrontend) -> Result<(), Error>;
 
 /// Allows `chardev-change` while this front end uses the chardev, or forbids it again with
 /// `None`. The function is given the opaque value of the handlers.
@@ -241,7 +135,7 @@ pub fn qemu_chr_fe_deinit<H: ChardevHost>(h: &mut H, fe: CharFrontend, delete: b
             *slot = None;
         }
         if delete && !chr.is_busy() {
-            super::manage::object_unparent(h, fe.chr);
+            object_unparent(h, fe.chr);
         }
     }
 }
@@ -296,7 +190,7 @@ pub(super) fn qemu_chr_write<H: ChardevHost>(
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => 0,
             Err(_) => buf.len(),
         };
-        super::files::write_log(log, &buf[..logged]);
+        super::net::open::write_log(log, &buf[..logged]);
     }
     written
 }
@@ -365,23 +259,30 @@ pub fn qemu_chr_fe_accept_input<H: ChardevHost>(h: &mut H, fe: CharFrontend) {
 /// Whether the peer sees where one write ends and the next begins: datagrams
 /// and websocket frames. A front end then should not join its writes.
 pub fn qemu_chr_fe_keeps_writes_apart<H: ChardevHost>(h: &H, fe: CharFrontend) -> bool {
-    let kind = h.chardevs().get(fe.chr).map(|chr| chr.kind());
-    kind == Some("udp") || super::socket::is_websocket(h, fe.chr)
+    let chr = h.chardevs().get(fe.chr);
+    chr.is_some_and(Chardev::keeps_writes_apart)
 }
 
 /// Whether a person sits at the terminal that the program was started from, and
 /// at the other end of this front end: on standard input and output, by way of a
 /// mux too.
 pub fn qemu_chr_fe_is_terminal<H: ChardevHost>(h: &H, fe: CharFrontend) -> bool {
-    let mut id = fe.chr;
-    while let Some(base) = super::mux::mux_base(h, id) {
-        id = base;
-    }
-    let is_stdio = h
-        .chardevs()
-        .get(id)
-        .is_some_and(|chr| chr.kind() == "stdio");
-    is_stdio && super::stdio::stdio_is_terminal()
+    chr_is_terminal(h, fe.chr)
+}
+
+pub(super) fn chr_is_terminal<H: ChardevHost>(h: &H, id: ChardevId) -> bool {
+    let chr = h.chardevs().get(id);
+    chr.is_some_and(|chr| (chr.class.is_terminal)(h, id))
+}
+
+/// The address through which other hosts can reach the front end of a chardev
+/// without showing who they are; `None` if none can. For a mux or hub it is that
+/// of a chardev it is on.
+///
+/// That is TCP at any address but a loopback one, whether the chardev listens
+/// there or connects to it, unless TLS verifies the peer's certificate.
+pub fn qemu_chr_exposed_at<H: ChardevHost>(h: &H, id: ChardevId) -> Option<String> {
+    (h.chardevs().get(id)?.class.exposed_at)(h, id)
 }
 
 /// Whether the backend is open (`qemu_chr_fe_backend_open`).

@@ -5,8 +5,9 @@ use std::os::fd::OwnedFd;
 
 use nix::fcntl::OFlag;
 
+use super::class::ChardevId;
 use super::codec::tls::{no_authz, no_tls_credentials, TlsCreds};
-use super::table::Chardevs;
+use super::table::{Chardev, Chardevs};
 use crate::main_loop::{Host, SharedFd};
 use crate::qapi::Error;
 
@@ -28,6 +29,16 @@ pub fn print_stderr(text: &str) {
     let _ = io::stderr().write_all(text.as_bytes());
 }
 
+/// Reports to standard error, as `info: TEXT`, `warning: TEXT` or plainly `TEXT`.
+pub(crate) fn print_report(report: ChardevReport, text: &str) {
+    let prefix = match report {
+        ChardevReport::Info => "info: ",
+        ChardevReport::Warning => "warning: ",
+        ChardevReport::Error => "",
+    };
+    print_stderr(&format!("{prefix}{text}\n"));
+}
+
 /// What a chardev may ask the program to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChardevRequest {
@@ -35,6 +46,49 @@ pub enum ChardevRequest {
     Exit(i32),
     /// Write disk changes back (a mux's `C-a s`).
     CommitAll,
+}
+
+/// Implements [`Host`] for a struct, given the field that has the loop, and
+/// with a second field also [`ChardevHost`], with its defaults.
+///
+/// [`Runtime`](crate::Runtime) is a host already. This is for a program, or a
+/// test, that has no monitors.
+///
+/// ```
+/// use qmonitor::chardev::Chardevs;
+/// use qmonitor::impl_host;
+/// use qmonitor::main_loop::MainLoop;
+///
+/// struct App {
+///     main_loop: MainLoop<App>,
+///     chardevs: Chardevs<App>,
+/// }
+///
+/// impl_host!(App, main_loop, chardevs);
+/// ```
+#[macro_export]
+macro_rules! impl_host {
+    ($host:ty, $main_loop:ident) => {
+        impl $crate::main_loop::Host for $host {
+            fn main_loop(&self) -> &$crate::main_loop::MainLoop<Self> {
+                &self.$main_loop
+            }
+            fn main_loop_mut(&mut self) -> &mut $crate::main_loop::MainLoop<Self> {
+                &mut self.$main_loop
+            }
+        }
+    };
+    ($host:ty, $main_loop:ident, $chardevs:ident) => {
+        $crate::impl_host!($host, $main_loop);
+        impl $crate::chardev::ChardevHost for $host {
+            fn chardevs(&self) -> &$crate::chardev::Chardevs<Self> {
+                &self.$chardevs
+            }
+            fn chardevs_mut(&mut self) -> &mut $crate::chardev::Chardevs<Self> {
+                &mut self.$chardevs
+            }
+        }
+    };
 }
 
 /// A [`Host`] that has chardevs.
@@ -95,15 +149,33 @@ pub trait ChardevHost: Host {
     /// Tells the person at the terminal something. By default it goes to
     /// standard error, as `info: TEXT`, `warning: TEXT` or plainly `TEXT`.
     fn chardev_report(&mut self, report: ChardevReport, text: &str) {
-        match report {
-            ChardevReport::Info => print_stderr(&format!("info: {text}\n")),
-            ChardevReport::Warning => print_stderr(&format!("warning: {text}\n")),
-            ChardevReport::Error => print_stderr(&format!("{text}\n")),
-        }
+        print_report(report, text);
     }
 
     /// Does what a chardev asks for. By default nothing.
     fn chardev_request(&mut self, request: ChardevRequest) {
         let _ = request;
     }
+}
+
+/// The chardev of that label (`qemu_chr_find`).
+pub fn qemu_chr_find<H: ChardevHost>(h: &H, label: &str) -> Option<ChardevId> {
+    h.chardevs().find(label)
+}
+
+/// A chardev's label; empty if it is gone.
+pub fn label<H: ChardevHost>(h: &H, id: ChardevId) -> &str {
+    h.chardevs().get(id).map_or("", |chr| chr.label.as_str())
+}
+
+/// What `query-chardev` shows as `filename`; empty if the chardev is gone.
+pub fn filename<H: ChardevHost>(h: &H, id: ChardevId) -> String {
+    let chr = h.chardevs().get(id);
+    chr.map_or_else(String::new, Chardev::filename)
+}
+
+/// What `query-chardev` shows as `frontend-open`.
+pub fn frontend_open<H: ChardevHost>(h: &H, id: ChardevId) -> bool {
+    let chr = h.chardevs().get(id);
+    chr.is_some_and(Chardev::frontend_open)
 }

@@ -1,15 +1,14 @@
 //! Adding, changing and removing chardevs.
 
-use std::any::Any;
-
+use super::backend::mux::MuxConfig;
+use super::backends::{not_a_driver, ChardevBackend, ChardevConfig};
 use super::be::qemu_chr_be_event;
-use super::config::{ChardevBackend, ChardevConfig};
-use super::fe::{attach_quietly, qemu_chr_fe_init, BackendChange, CharFrontend};
-use super::host::ChardevHost;
-use super::table::{Chardev, ChardevClass, ChardevId, ChrEvent};
-use super::watch::chr_free_watches;
+use super::class::{BackendChange, CharFrontend, ChardevId, ChrEvent};
+use super::fe::{attach_quietly, qemu_chr_fe_init};
+use super::host::{label, ChardevHost};
+use super::object::{check_label, object_unparent, qemu_chardev_insert};
+use super::table::Chardev;
 use crate::qapi::Error;
-use crate::trace_event;
 
 /// What [`chardev_add`] made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,52 +25,9 @@ impl ChardevAdded {
     /// What a person is told about a pseudo terminal, who could not find it
     /// otherwise: `char device redirected to NAME (label LABEL)`.
     pub fn redirected<H: ChardevHost>(&self, h: &H) -> Option<String> {
-        let (pty, label) = (self.pty.as_ref()?, super::table::label(h, self.device));
+        let (pty, label) = (self.pty.as_ref()?, label(h, self.device));
         Some(format!("char device redirected to {pty} (label {label})"))
     }
-}
-
-/// Puts a backend of one's own into the table (`qemu_chardev_new`). `state` is
-/// found again with [`Chardevs::state`](super::Chardevs::state).
-///
-/// If the class opens at once, it is open when this returns.
-///
-/// # Errors
-///
-/// `attempt to add duplicate property 'LABEL' to object (type 'container')`.
-pub fn qemu_chardev_new<H: ChardevHost>(
-    h: &mut H,
-    label: &str,
-    class: ChardevClass<H>,
-    state: Box<dyn Any>,
-) -> Result<ChardevId, Error> {
-    let id = qemu_chardev_insert(h, label, class, state, None)?;
-    if class.opens_at_once {
-        qemu_chr_be_event(h, id, ChrEvent::Opened);
-    }
-    Ok(id)
-}
-
-fn check_label<H: ChardevHost>(h: &H, label: &str) -> Result<(), Error> {
-    match h.chardevs().find(label) {
-        None => Ok(()),
-        Some(_) => Err(Error::new(format!(
-            "attempt to add duplicate property '{label}' to object (type 'container')"
-        ))),
-    }
-}
-
-pub(super) fn qemu_chardev_insert<H: ChardevHost>(
-    h: &mut H,
-    label: &str,
-    class: ChardevClass<H>,
-    state: Box<dyn Any>,
-    log: Option<crate::main_loop::SharedFd>,
-) -> Result<ChardevId, Error> {
-    check_label(h, label)?;
-    trace_event!(chardev_new, "{label} is a {}", class.kind);
-    let table = h.chardevs_mut();
-    Ok(table.insert(label.to_owned(), class, state, log))
 }
 
 /// Makes a chardev (`qemu_chardev_new` and the backend's `open`).
@@ -89,7 +45,7 @@ pub fn chardev_add<H: ChardevHost>(
     }
     let base = format!("{label}-base");
     let added = chardev_add_one(h, &base, &config)?;
-    let mux = ChardevConfig::new(ChardevBackend::Mux { chardev: base });
+    let mux = ChardevConfig::new(ChardevBackend::Mux(MuxConfig { chardev: base }));
     match chardev_add_one(h, label, &mux) {
         Ok(mux) => Ok(ChardevAdded {
             id: mux.id,
@@ -108,21 +64,19 @@ fn chardev_add_one<H: ChardevHost>(
     config: &ChardevConfig,
 ) -> Result<ChardevAdded, Error> {
     let kind = config.backend.kind();
-    if !h.chardevs().backends().contains(&kind) {
-        return Err(Error::new(format!(
-            "'{kind}' is not a valid char driver name"
-        )));
-    }
+    let class = config.backend.class(h);
+    let class = class.filter(|_| h.chardevs().backends().contains(&kind));
+    let class = class.ok_or_else(|| not_a_driver(kind))?;
     check_label(h, label)?;
     let log = match &config.logfile {
-        Some(path) => Some(super::files::open_log(h, path, config.logappend)?),
+        Some(path) => Some(super::net::open::open_log(h, path, config.logappend)?),
         None => None,
     };
-    let class = backend_class(&config.backend);
     let id = qemu_chardev_insert(h, label, class, Box::new(()), log)?;
-    match backend_open(h, id, &config.backend) {
+    match config.backend.open(h, id) {
         Ok(pty) => {
-            if class.opens_at_once && !super::mux::is_suspended(h, id) {
+            let suspended = class.opening_can_be_suspended && h.chardevs().mux_open_suspended;
+            if class.opens_at_once && !suspended {
                 qemu_chr_be_event(h, id, ChrEvent::Opened);
             }
             let device = id;
@@ -133,68 +87,6 @@ fn chardev_add_one<H: ChardevHost>(
             Err(e)
         }
     }
-}
-
-fn backend_class<H: ChardevHost>(backend: &ChardevBackend) -> ChardevClass<H> {
-    match backend {
-        ChardevBackend::Null => super::null::char_null_class(),
-        ChardevBackend::Socket(config) if config.max_clients > 1 => {
-            super::socket::char_socket_server_class()
-        }
-        ChardevBackend::Socket(_) => super::socket::char_socket_class(),
-        ChardevBackend::Stdio(_) => super::stdio::char_stdio_class(),
-        ChardevBackend::File(_)
-        | ChardevBackend::Pipe { .. }
-        | ChardevBackend::Serial { .. }
-        | ChardevBackend::Parallel { .. } => super::fd::char_fd_class(backend.kind()),
-        ChardevBackend::Pty { .. } => super::pty::char_pty_class(),
-        ChardevBackend::Udp(_) => super::udp::char_udp_class(),
-        ChardevBackend::Ringbuf(_) | ChardevBackend::Memory(_) => {
-            super::ringbuf::char_ringbuf_class(backend.kind())
-        }
-        ChardevBackend::Mux { .. } => super::mux::char_mux_class(),
-        ChardevBackend::Hub { .. } => super::hub::char_hub_class(),
-        ChardevBackend::Testdev => super::testdev::char_testdev_class(),
-    }
-}
-
-/// Opens the backend; a pty tells its name.
-fn backend_open<H: ChardevHost>(
-    h: &mut H,
-    id: ChardevId,
-    backend: &ChardevBackend,
-) -> Result<Option<String>, Error> {
-    match backend {
-        ChardevBackend::Null => {}
-        ChardevBackend::Socket(config) => super::socket::qmp_chardev_open_socket(h, id, config)?,
-        ChardevBackend::Stdio(config) => super::stdio::qemu_chr_open_stdio(h, id, config)?,
-        ChardevBackend::File(config) => super::file::qmp_chardev_open_file(h, id, config)?,
-        ChardevBackend::Pipe { path } => super::file::qemu_chr_open_pipe(h, id, path)?,
-        ChardevBackend::Serial { path } => super::file::qmp_chardev_open_serial(h, id, path)?,
-        ChardevBackend::Parallel { path } => super::file::qmp_chardev_open_parallel(h, path)?,
-        ChardevBackend::Pty { path } => {
-            return super::pty::char_pty_open(h, id, path.as_deref()).map(Some)
-        }
-        ChardevBackend::Udp(config) => super::udp::qmp_chardev_open_udp(h, id, config)?,
-        ChardevBackend::Ringbuf(config) | ChardevBackend::Memory(config) => {
-            super::ringbuf::qemu_chr_open_ringbuf(h, id, config)?;
-        }
-        ChardevBackend::Mux { chardev } => super::mux::qemu_chr_open_mux(h, id, chardev)?,
-        ChardevBackend::Hub { chardevs } => super::hub::qemu_chr_open_hub(h, id, chardevs)?,
-        ChardevBackend::Testdev => super::testdev::open(h, id),
-    }
-    Ok(None)
-}
-
-/// Removes a chardev without asking (`object_unparent`).
-pub(super) fn object_unparent<H: ChardevHost>(h: &mut H, id: ChardevId) {
-    let Some(chr) = h.chardevs().get(id) else {
-        return;
-    };
-    trace_event!(chardev_finalize, "{}", chr.label);
-    (chr.class.finalize)(h, id);
-    chr_free_watches(h, id);
-    h.chardevs_mut().remove(id);
 }
 
 /// `chardev-remove`: removes a chardev that nobody uses.
@@ -236,7 +128,7 @@ pub fn chardev_change<H: ChardevHost>(
     let Some((id, chr)) = found.and_then(|id| Some((id, h.chardevs().get(id)?))) else {
         return Err(Error::new(format!("Chardev '{label}' does not exist")));
     };
-    if matches!(chr.class.kind, "mux" | "hub") {
+    if chr.combines_chardevs() {
         return Err(Error::new(
             "For mux or hub device hotswap is not supported yet",
         ));

@@ -33,88 +33,91 @@
 //!
 //! # A backend
 //!
-//! is one file here: a state, which lives in the table as [`std::any::Any`], and a
-//! [`ChardevClass`], a record of functions each with a default, as in QEMU.
-//! Programs can bring their own with [`qemu_chardev_new`].
+//! is one file: its options ([`BackendOptions`]), how they are opened ([`Backend`]), a
+//! state, which lives in the table as [`std::any::Any`], and a [`ChardevClass`], a record
+//! of functions each with a default, as in QEMU. `docs/add-a-backend.md` tells how to add
+//! one, here or in a program.
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `config`, `opts`, `cli`, `compat` | what a chardev is to be, and how the command line says it |
-//! | `table` | [`Chardevs`], [`ChardevClass`] |
+//! | `config` | addresses and the options of sockets |
+//! | `class` | [`ChardevClass`], [`CharHandlers`]: what backends and front ends are made of |
+//! | `table` | [`Chardevs`] |
+//! | `object` | entering chardevs into the table, and taking them out |
+//! | `kind`, `backends` | what a kind of backend is made of; the list of kinds |
 //! | `fe` | what a front end calls: `qemu_chr_fe_*` |
-//! | `be` | what a backend calls: `qemu_chr_be_*` |
-//! | `watch` | what a chardev waits for: [`chr_set_watch`] |
+//! | `be` | what a backend calls: `qemu_chr_be_*`, [`chr_set_watch`] |
 //! | `manage` | adding, changing and removing |
-//! | `net`, `resolve`, `address`, `files` | sockets and files, with QEMU's error texts |
-//! | `socket` | the socket backend: life, bytes, connecting, serving several, TLS |
-//! | `exposure` | whether strangers can reach it |
-//! | `codec` | protocols on a socket, telnet, websocket and TLS, as pure codecs |
-//! | `fd` | what all backends on plain descriptors share |
-//! | the others | a backend each |
+//! | `options` | `-chardev`, and the short forms of `-serial` and `-monitor` |
+//! | `net` | sockets and files, with QEMU's error texts |
+//! | `backend` | a backend each; `backend/fd.rs` is what those on plain descriptors share |
+//! | `socket` | the socket backend: life, protocols, bytes, connecting, serving several |
+//! | `codec` | telnet, websocket and TLS, as pure codecs |
 
-mod address;
-pub(crate) mod base64;
+mod backend;
+pub(crate) mod backends;
 mod be;
-pub mod cli;
+mod class;
 mod codec;
-pub mod compat;
 mod config;
-mod exposure;
-mod fd;
 mod fe;
-mod file;
-mod files;
 mod host;
-mod hub;
+mod kind;
 mod manage;
-pub mod memory;
-mod mux;
-mod mux_stamp;
 mod net;
-mod null;
-pub mod opts;
-mod pty;
-mod resolve;
-mod ringbuf;
+mod object;
+mod options;
+pub mod schema;
 mod scm_rights;
 mod socket;
-pub mod stdio;
 mod table;
-mod testdev;
-mod udp;
 mod watch;
 
+pub use backend::file::{FileConfig, ParallelConfig, PipeConfig, SerialConfig};
+pub use backend::hub::HubConfig;
+pub use backend::mux::{resume_mux_open, set_term_escape_char, suspend_mux_open, MuxConfig};
+pub use backend::null::NullConfig;
+pub use backend::peer::MemoryPeer;
+pub use backend::pty::PtyConfig;
+pub use backend::ringbuf::{ringbuf_read, ringbuf_write, RingbufConfig};
+pub use backend::stdio::{self, StdioConfig};
+pub use backend::testdev::TestdevConfig;
+pub use backend::udp::UdpConfig;
+pub use backend::Backend;
+pub use backends::{ChardevBackend, ChardevConfig, CHARDEV_BACKENDS};
 pub use be::{
-    qemu_chr_be_can_write, qemu_chr_be_drained, qemu_chr_be_event, qemu_chr_be_new_client,
-    qemu_chr_be_write,
+    chr_has_watch, chr_set_watch, qemu_chr_be_can_write, qemu_chr_be_drained, qemu_chr_be_event,
+    qemu_chr_be_new_client, qemu_chr_be_write,
 };
-pub use cli::{qemu_chr_parse_cli, qemu_chr_parse_opts, QEMU_CHARDEV_OPTS};
+pub use class::{
+    BackendChange, CharFrontend, CharHandlers, ChardevClass, ChardevId, ChrEvent, PeerEnd,
+};
 pub use codec::tls::{no_authz, no_tls_credentials, TlsCreds, TlsCredsX509, TlsEndpoint};
 pub use codec::{telnet, websocket};
-pub use compat::{invalid_char_driver, qemu_chr_parse_compat, ParsedCompat};
 pub use config::*;
-pub use exposure::qemu_chr_exposed_at;
 pub use fe::{
-    qemu_chr_check_one_client, qemu_chr_fe_accept_input, qemu_chr_fe_add_watch,
-    qemu_chr_fe_backend_open, qemu_chr_fe_deinit, qemu_chr_fe_get_msgfd, qemu_chr_fe_init,
-    qemu_chr_fe_init_server, qemu_chr_fe_is_terminal, qemu_chr_fe_keeps_writes_apart,
-    qemu_chr_fe_set_be_change, qemu_chr_fe_set_echo, qemu_chr_fe_set_handlers,
-    qemu_chr_fe_set_open, qemu_chr_fe_write, BackendChange, CharFrontend, CharHandlers, PeerEnd,
+    qemu_chr_check_one_client, qemu_chr_exposed_at, qemu_chr_fe_accept_input,
+    qemu_chr_fe_add_watch, qemu_chr_fe_backend_open, qemu_chr_fe_deinit, qemu_chr_fe_get_msgfd,
+    qemu_chr_fe_init, qemu_chr_fe_init_server, qemu_chr_fe_is_terminal,
+    qemu_chr_fe_keeps_writes_apart, qemu_chr_fe_set_be_change, qemu_chr_fe_set_echo,
+    qemu_chr_fe_set_handlers, qemu_chr_fe_set_open, qemu_chr_fe_write,
 };
-pub use files::{fifo_reader, FifoReader};
-pub use host::{print_stderr, ChardevHost, ChardevReport, ChardevRequest};
+pub(crate) use host::print_report;
+pub use host::{
+    filename, frontend_open, label, print_stderr, qemu_chr_find, ChardevHost, ChardevReport,
+    ChardevRequest,
+};
+pub use kind::{BackendOptions, RegisteredBackend};
 pub use manage::{
-    chardev_add, chardev_change, chardev_remove, chardev_send_break, qemu_chardev_new,
-    qemu_chr_cleanup, ChardevAdded,
+    chardev_add, chardev_change, chardev_remove, chardev_send_break, qemu_chr_cleanup, ChardevAdded,
 };
-pub use mux::{resume_mux_open, set_term_escape_char, suspend_mux_open};
-pub use ringbuf::{ringbuf_read, ringbuf_write};
+pub use net::open::{fifo_reader, FifoReader};
+pub use object::qemu_chardev_new;
+pub use options::cli::{qemu_chr_parse_cli, qemu_chr_parse_opts, QEMU_CHARDEV_OPTS};
+pub use options::compat::{invalid_char_driver, qemu_chr_parse_compat, ParsedCompat};
 pub use socket::{can_yank, char_socket_get_addr, char_socket_yank};
-pub use table::{
-    filename, frontend_open, label, qemu_chr_find, Chardev, ChardevClass, ChardevId, Chardevs,
-    ChrEvent,
-};
-pub use watch::{chr_has_watch, chr_set_watch, WatchSlot};
+pub use table::{Chardev, Chardevs};
+pub use watch::WatchSlot;
 
 /// The most bytes a backend reads and hands over in one go.
 pub const CHR_READ_BUF_LEN: usize = 64 * 1024;

@@ -1,167 +1,15 @@
-//! The table of chardevs, and what a chardev is made of.
+//! The table of chardevs.
 
 use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
-use std::io;
-use std::os::fd::OwnedFd;
 
-use slab::Slab;
-
-use super::config::CHARDEV_BACKENDS;
-use super::fe::{BackendChange, CharFrontend, CharHandlers};
-use super::host::ChardevHost;
+use super::class::{BackendChange, CharFrontend, CharHandlers, ChardevClass, ChardevId};
+use super::kind::Kind;
 use super::watch::Watches;
 use crate::main_loop::SharedFd;
+use crate::slots::Slots;
 use crate::sys::InheritedFds;
-
-/// What a front end is told about its chardev (QEMU's `QEMUChrEvent`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ChrEvent {
-    /// A break was received.
-    Break,
-    /// A new connection.
-    Opened,
-    /// The mux that this front end shares gave it the focus.
-    MuxIn,
-    /// The mux took the focus away.
-    MuxOut,
-    /// The connection ended.
-    Closed,
-}
-
-impl ChrEvent {
-    /// QEMU's name.
-    pub fn name(self) -> &'static str {
-        match self {
-            ChrEvent::Break => "CHR_EVENT_BREAK",
-            ChrEvent::Opened => "CHR_EVENT_OPENED",
-            ChrEvent::MuxIn => "CHR_EVENT_MUX_IN",
-            ChrEvent::MuxOut => "CHR_EVENT_MUX_OUT",
-            ChrEvent::Closed => "CHR_EVENT_CLOSED",
-        }
-    }
-}
-
-/// Names a chardev. The number of a chardev that is gone is never given to
-/// another, so a stale id finds nothing.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ChardevId(u64);
-
-/// Low bits of an id: the slot. The others are a serial number, so ids compare
-/// in the order of creation.
-const SLOT_BITS: u32 = 22;
-
-impl ChardevId {
-    fn new(serial: u64, slot: usize) -> Self {
-        ChardevId(serial << SLOT_BITS | slot as u64)
-    }
-
-    fn slot(self) -> usize {
-        (self.0 & ((1 << SLOT_BITS) - 1)) as usize
-    }
-
-    /// The id as a number, to be a front end's opaque value: a mux is the
-    /// front end of another chardev.
-    pub fn to_opaque(self) -> u64 {
-        self.0
-    }
-
-    /// The id that [`to_opaque`](Self::to_opaque) made a number of.
-    pub fn from_opaque(opaque: u64) -> Self {
-        ChardevId(opaque)
-    }
-}
-
-impl fmt::Debug for ChardevId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ChardevId({}@{})", self.0 >> SLOT_BITS, self.slot())
-    }
-}
-
-/// The functions of a backend (QEMU's `ChardevClass`). Each has a default, so a
-/// backend names what it has:
-///
-/// ```
-/// use qmonitor::chardev::{ChardevClass, ChardevHost};
-///
-/// fn sink<H: ChardevHost>() -> ChardevClass<H> {
-///     ChardevClass {
-///         opens_at_once: true,
-///         chr_write: |_host, _id, bytes| Ok(bytes.len()),
-///         ..ChardevClass::new("sink")
-///     }
-/// }
-/// ```
-///
-/// The functions are given the host and the chardev's id and find their state
-/// with [`Chardevs::state`]. They may be called while the chardev is on
-/// its way out; then the state is not found and there is nothing to do.
-pub struct ChardevClass<H> {
-    /// The backend's name; also its file name if it has none better.
-    pub kind: &'static str,
-    /// Whether the backend is open from the start.
-    pub opens_at_once: bool,
-    /// How many front ends may use it at the same time.
-    pub max_frontends: usize,
-    /// Whether it has no peer of its own, but makes a chardev for each client
-    /// that comes ([`qemu_chr_be_new_client`](super::qemu_chr_be_new_client)).
-    pub serves_clients: bool,
-    /// Takes output, as much as can be had without blocking.
-    pub chr_write: fn(&mut H, ChardevId, &[u8]) -> io::Result<usize>,
-    /// The descriptor to watch for writability after `chr_write` took less
-    /// than all; `None` if that cannot be watched.
-    pub chr_watch_fd: fn(&mut H, ChardevId) -> Option<SharedFd>,
-    /// A front end attached or detached its handlers (`tag` says which).
-    pub chr_update_read_handler: fn(&mut H, ChardevId, tag: usize),
-    /// The front end can take more input. What reads from a watched
-    /// descriptor needs to do nothing: the gate is asked again each turn.
-    pub chr_accept_input: fn(&mut H, ChardevId),
-    /// Something happened on the backend; the default tells the front end.
-    pub chr_be_event: fn(&mut H, ChardevId, ChrEvent),
-    /// The first descriptor that came with the last message.
-    pub chr_get_msgfd: fn(&mut H, ChardevId) -> Option<OwnedFd>,
-    /// Whether input is echoed (terminals).
-    pub chr_set_echo: fn(&mut H, ChardevId, bool),
-    /// The front end says that it is open or closed (`qemu_chr_fe_set_open`).
-    pub chr_set_fe_open: fn(&mut H, ChardevId, bool),
-    /// `filename` in `query-chardev`, made from the state; `None` is `kind`.
-    pub chr_filename: fn(&dyn Any) -> Option<String>,
-    /// The chardev is being removed: take timers out of the loop and let go of
-    /// chardevs it uses. No front end is told any more. Its
-    /// [watches](super::chr_set_watch) go by themselves.
-    pub finalize: fn(&mut H, ChardevId),
-}
-
-impl<H> Clone for ChardevClass<H> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<H> Copy for ChardevClass<H> {}
-
-impl<H: ChardevHost> ChardevClass<H> {
-    /// A backend that swallows output, has no input and never opens.
-    pub fn new(kind: &'static str) -> Self {
-        ChardevClass {
-            kind,
-            opens_at_once: false,
-            max_frontends: 1,
-            serves_clients: false,
-            chr_write: |_, _, buf| Ok(buf.len()),
-            chr_watch_fd: |_, _| None,
-            chr_update_read_handler: |_, _, _| {},
-            chr_accept_input: |_, _| {},
-            chr_be_event: super::be::chr_be_event,
-            chr_get_msgfd: |_, _| None,
-            chr_set_echo: |_, _, _| {},
-            chr_set_fe_open: |_, _, _| {},
-            chr_filename: |_| None,
-            finalize: |_, _| {},
-        }
-    }
-}
 
 /// A front end as its chardev knows it.
 pub(super) struct FrontendSlot<H> {
@@ -185,7 +33,6 @@ impl<H> FrontendSlot<H> {
 
 /// A chardev in the table.
 pub struct Chardev<H> {
-    pub(super) id: ChardevId,
     pub(super) label: String,
     pub(super) class: ChardevClass<H>,
     pub(super) be_open: bool,
@@ -197,11 +44,6 @@ pub struct Chardev<H> {
 }
 
 impl<H> Chardev<H> {
-    /// Its id.
-    pub fn id(&self) -> ChardevId {
-        self.id
-    }
-
     /// Its label, the `id` of the command line and of QMP.
     pub fn label(&self) -> &str {
         &self.label
@@ -234,6 +76,16 @@ impl<H> Chardev<H> {
         self.class.serves_clients
     }
 
+    /// Whether it is a mux or a hub, or another that is made of chardevs.
+    pub fn combines_chardevs(&self) -> bool {
+        self.class.combines_chardevs
+    }
+
+    /// Whether the peer sees where one write ends and the next begins.
+    pub(super) fn keeps_writes_apart(&self) -> bool {
+        (self.class.keeps_writes_apart)(&*self.state)
+    }
+
     /// Whether any front end has attached handlers.
     pub(super) fn has_handlers(&self) -> bool {
         self.frontends
@@ -255,24 +107,22 @@ impl<H> Chardev<H> {
     }
 }
 
-/// What a read buffer is longer than its round length. Large buffers that are made one
-/// after the other would else begin at nearly the same offset of a page, and copying
-/// from one to such another, as into a ring buffer, takes ten times as long where a
-/// processor tells loads and stores apart by the low twelve bits of their addresses.
-const APART: usize = 512;
+/// Extra bytes per read buffer. Buffers of a round size start at the same page
+/// offset, and copying between two such is ten times slower (4K aliasing).
+const READ_BUF_SKEW: usize = 512;
 
 /// All chardevs of a host.
 pub struct Chardevs<H> {
-    slots: Slab<Chardev<H>>,
+    slots: Slots<Chardev<H>>,
     by_label: HashMap<String, ChardevId>,
-    next_serial: u64,
     /// See [`suspend_mux_open`](super::suspend_mux_open).
     pub(super) mux_open_suspended: bool,
     /// See [`set_term_escape_char`](super::set_term_escape_char).
     pub(super) term_escape_char: u8,
-    /// The kinds of back ends that can be made; see
-    /// [`set_backends`](Self::set_backends).
-    backends: &'static [&'static str],
+    /// See [`set_backends`](Self::set_backends).
+    chosen_backends: Option<&'static [&'static str]>,
+    /// See [`register`](Self::register).
+    kinds: Vec<Kind<H>>,
     inherited_fds: InheritedFds,
     read_buf: Vec<u8>,
 }
@@ -287,28 +137,35 @@ impl<H> Chardevs<H> {
     /// An empty table.
     pub fn new() -> Self {
         Chardevs {
-            slots: Slab::new(),
+            slots: Slots::new(),
             by_label: HashMap::new(),
-            next_serial: 0,
             mux_open_suspended: false,
             term_escape_char: 1,
-            backends: CHARDEV_BACKENDS,
+            chosen_backends: None,
+            kinds: Vec::new(),
             inherited_fds: InheritedFds::default(),
             read_buf: Vec::new(),
         }
     }
 
-    /// The kinds of back ends that can be made: [`CHARDEV_BACKENDS`] unless
-    /// [`set_backends`](Self::set_backends) chose some.
-    pub fn backends(&self) -> &'static [&'static str] {
-        self.backends
-    }
-
-    /// Lets only these kinds of back ends be made, whoever asks, and clients
+    /// Lets only these kinds of this library's backends be made, whoever asks, and clients
     /// be told of these only. Others are `not a valid char driver name`, as those
     /// that a QEMU was built without.
     pub fn set_backends(&mut self, backends: &'static [&'static str]) {
-        self.backends = backends;
+        self.chosen_backends = Some(backends);
+    }
+
+    pub(super) fn chosen_backends(&self) -> Option<&'static [&'static str]> {
+        self.chosen_backends
+    }
+
+    /// The kinds that the program has added.
+    pub(super) fn kinds(&self) -> &[Kind<H>] {
+        &self.kinds
+    }
+
+    pub(super) fn push_kind(&mut self, kind: Kind<H>) {
+        self.kinds.push(kind);
     }
 
     /// The inherited descriptors that may still be taken by number.
@@ -334,11 +191,11 @@ impl<H> Chardevs<H> {
 
     /// A chardev, unless it is gone.
     pub fn get(&self, id: ChardevId) -> Option<&Chardev<H>> {
-        self.slots.get(id.slot()).filter(|chr| chr.id == id)
+        self.slots.get(id.0)
     }
 
     pub(super) fn get_mut(&mut self, id: ChardevId) -> Option<&mut Chardev<H>> {
-        self.slots.get_mut(id.slot()).filter(|chr| chr.id == id)
+        self.slots.get_mut(id.0)
     }
 
     /// The chardev of that label.
@@ -353,9 +210,8 @@ impl<H> Chardevs<H> {
 
     /// All chardevs, in the order of creation.
     pub fn iter(&self) -> impl Iterator<Item = (ChardevId, &Chardev<H>)> {
-        let mut all: Vec<_> = self.slots.iter().map(|(_, chr)| (chr.id, chr)).collect();
-        all.sort_unstable_by_key(|(id, _)| *id);
-        all.into_iter()
+        let all = self.slots.iter_in_order();
+        all.map(|(key, chr)| (ChardevId(key), chr))
     }
 
     /// A backend's state, if the chardev exists and its state is a `T`.
@@ -368,7 +224,8 @@ impl<H> Chardevs<H> {
         self.get_mut(id)?.state.downcast_mut()
     }
 
-    pub(super) fn set_state(&mut self, id: ChardevId, state: Box<dyn Any>) {
+    /// Gives a chardev its state, in place of the one that it has.
+    pub fn set_state(&mut self, id: ChardevId, state: Box<dyn Any>) {
         if let Some(chr) = self.get_mut(id) {
             chr.state = state;
         }
@@ -382,11 +239,7 @@ impl<H> Chardevs<H> {
         state: Box<dyn Any>,
         log: Option<SharedFd>,
     ) -> ChardevId {
-        let entry = self.slots.vacant_entry();
-        let id = ChardevId::new(self.next_serial, entry.key());
-        self.next_serial += 1;
-        entry.insert(Chardev {
-            id,
+        let key = self.slots.insert(Chardev {
             label: label.clone(),
             class,
             be_open: false,
@@ -395,6 +248,7 @@ impl<H> Chardevs<H> {
             watches: Watches::default(),
             state,
         });
+        let id = ChardevId(key);
         self.by_label.insert(label, id);
         id
     }
@@ -403,7 +257,7 @@ impl<H> Chardevs<H> {
     pub(super) fn remove(&mut self, id: ChardevId) {
         if self.get(id).is_some() {
             self.give_up_label(id);
-            self.slots.remove(id.slot());
+            self.slots.remove(id.0);
         }
     }
 
@@ -429,7 +283,7 @@ impl<H> Chardevs<H> {
     pub(super) fn take_read_buf(&mut self, len: usize) -> Vec<u8> {
         let mut buf = std::mem::take(&mut self.read_buf);
         if buf.len() < len {
-            buf.resize(len + APART, 0);
+            buf.resize(len + READ_BUF_SKEW, 0);
         }
         buf
     }
@@ -449,26 +303,4 @@ impl<H> fmt::Debug for Chardevs<H> {
             .map(|(_, chr)| (&chr.label, chr.class.kind));
         f.debug_map().entries(entries).finish()
     }
-}
-
-/// The chardev of that label (`qemu_chr_find`).
-pub fn qemu_chr_find<H: ChardevHost>(h: &H, label: &str) -> Option<ChardevId> {
-    h.chardevs().find(label)
-}
-
-/// A chardev's label; empty if it is gone.
-pub fn label<H: ChardevHost>(h: &H, id: ChardevId) -> &str {
-    h.chardevs().get(id).map_or("", |chr| chr.label.as_str())
-}
-
-/// What `query-chardev` shows as `filename`; empty if the chardev is gone.
-pub fn filename<H: ChardevHost>(h: &H, id: ChardevId) -> String {
-    let chr = h.chardevs().get(id);
-    chr.map_or_else(String::new, Chardev::filename)
-}
-
-/// What `query-chardev` shows as `frontend-open`.
-pub fn frontend_open<H: ChardevHost>(h: &H, id: ChardevId) -> bool {
-    let chr = h.chardevs().get(id);
-    chr.is_some_and(Chardev::frontend_open)
 }

@@ -2,10 +2,10 @@
 //!
 //! A turn first takes the whole queue and then runs what it took, so a bottom
 //! half that schedules another, or itself, does not keep the turn from
-//! reaching its fds. Each scheduling has a number; an entry taken off the queue
-//! runs only if the bottom half is still scheduled under that number, which is
-//! how one bottom half may cancel another that the turn has already taken.
+//! reaching its fds. What was taken off the queue runs only if it still exists:
+//! one bottom half may delete another that the turn has already taken.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,173 +13,115 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use super::slots::{Id, Slots};
 use super::MainLoop;
+use crate::slots::{Key, Slots};
 
 /// Names a bottom half. Never reused: the id of a deleted one finds nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct BhId(pub(super) Id);
+pub struct BhId(pub(super) Key);
 
 pub(super) enum BhCallback<H> {
     Many(Box<dyn FnMut(&mut H)>),
     Once(Box<dyn FnOnce(&mut H)>),
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Scheduled {
-    No,
-    Idle,
-    Yes,
-}
-
 struct BhEntry<H> {
     name: &'static str,
     /// None exactly while it runs.
     callback: Option<BhCallback<H>>,
-    scheduled: Scheduled,
-    /// The number of the last scheduling.
-    number: u64,
+    /// It is in the queue, or in what a turn took off it.
+    scheduled: bool,
     /// Set while another thread's scheduling waits to be taken in.
     pending: Option<Arc<AtomicBool>>,
 }
 
-/// One scheduling of a bottom half.
-#[derive(Clone, Copy)]
-pub(super) struct Ticket {
-    id: Id,
-    number: u64,
-}
-
 pub(super) struct Bhs<H> {
     slots: Slots<BhEntry<H>>,
-    queue: Vec<Ticket>,
-    idle: Vec<Ticket>,
-    schedulings: u64,
+    queue: VecDeque<Key>,
     wake: Arc<Wake>,
     /// Scratch of [`take_in`](Self::take_in).
-    woken: Vec<Id>,
+    woken: Vec<Key>,
 }
 
 impl<H> Bhs<H> {
     pub(super) fn new() -> io::Result<Self> {
         Ok(Self {
             slots: Slots::new(),
-            queue: Vec::new(),
-            idle: Vec::new(),
-            schedulings: 0,
+            queue: VecDeque::new(),
             wake: Arc::new(Wake::new()?),
             woken: Vec::new(),
         })
     }
 
-    pub(super) fn insert(&mut self, name: &'static str, callback: BhCallback<H>) -> Id {
+    pub(super) fn insert(&mut self, name: &'static str, callback: BhCallback<H>) -> Key {
         self.slots.insert(BhEntry {
             name,
             callback: Some(callback),
-            scheduled: Scheduled::No,
-            number: 0,
+            scheduled: false,
             pending: None,
         })
     }
 
-    pub(super) fn schedule(&mut self, id: Id) -> bool {
-        self.set_scheduled(id, Scheduled::Yes)
-    }
-
-    pub(super) fn schedule_idle(&mut self, id: Id) -> bool {
-        self.set_scheduled(id, Scheduled::Idle)
-    }
-
-    fn set_scheduled(&mut self, id: Id, how: Scheduled) -> bool {
+    pub(super) fn schedule(&mut self, id: Key) -> bool {
         let Some(bh) = self.slots.get_mut(id) else {
             return false;
         };
-        match (bh.scheduled, how) {
-            (Scheduled::No, _) => {}
-            (Scheduled::Idle, Scheduled::Yes) => self.idle.retain(|ticket| ticket.id != id),
-            _ => return true,
-        }
-        self.schedulings += 1;
-        bh.scheduled = how;
-        bh.number = self.schedulings;
-        let ticket = Ticket {
-            id,
-            number: bh.number,
-        };
-        match how {
-            Scheduled::Idle => self.idle.push(ticket),
-            _ => self.queue.push(ticket),
+        if !bh.scheduled {
+            bh.scheduled = true;
+            self.queue.push_back(id);
         }
         true
     }
 
-    pub(super) fn cancel(&mut self, id: Id) -> bool {
-        let Some(bh) = self.slots.get_mut(id) else {
+    pub(super) fn delete(&mut self, id: Key) -> bool {
+        let Some(bh) = self.slots.remove(id) else {
             return false;
         };
-        match bh.scheduled {
-            Scheduled::No => return false,
-            Scheduled::Idle => self.idle.retain(|ticket| ticket.id != id),
-            Scheduled::Yes => self.queue.retain(|ticket| ticket.id != id),
+        if bh.scheduled {
+            self.queue.retain(|other| *other != id);
         }
-        bh.scheduled = Scheduled::No;
         true
     }
 
-    pub(super) fn delete(&mut self, id: Id) -> bool {
-        self.cancel(id);
-        self.slots.remove(id).is_some()
-    }
-
-    pub(super) fn is_scheduled(&self, id: Id) -> bool {
-        self.slots
-            .get(id)
-            .is_some_and(|bh| bh.scheduled != Scheduled::No)
+    pub(super) fn is_scheduled(&self, id: Key) -> bool {
+        self.slots.get(id).is_some_and(|bh| bh.scheduled)
     }
 
     pub(super) fn has_scheduled(&self) -> bool {
         !self.queue.is_empty()
     }
 
-    pub(super) fn has_idle(&self) -> bool {
-        !self.idle.is_empty()
+    /// Moves what is scheduled into an empty queue.
+    pub(super) fn take_scheduled(&mut self, taken: &mut VecDeque<Key>) {
+        std::mem::swap(&mut self.queue, taken);
     }
 
-    /// Moves what is scheduled into an empty vector. Returns the number of the
-    /// last scheduling so far, to tell later what came before this.
-    pub(super) fn take_scheduled(&mut self, tickets: &mut Vec<Ticket>) -> u64 {
-        std::mem::swap(&mut self.queue, tickets);
-        self.schedulings
-    }
-
-    /// Moves the idle ones that were scheduled up to `number` into `tickets`.
-    pub(super) fn take_idle(&mut self, number: u64, tickets: &mut Vec<Ticket>) {
-        let count = self.idle.partition_point(|ticket| ticket.number <= number);
-        tickets.extend(self.idle.drain(..count));
-    }
-
-    /// Takes a callback out to be run, unless its scheduling was cancelled or
-    /// superseded. A one-shot bottom half leaves the table here.
-    pub(super) fn take(&mut self, ticket: Ticket) -> Option<(&'static str, Id, BhCallback<H>)> {
-        let bh = self.slots.get_mut(ticket.id)?;
-        if bh.scheduled == Scheduled::No || bh.number != ticket.number {
-            return None;
+    /// Puts what was taken and did not run in front of what came since.
+    pub(super) fn put_back_scheduled(&mut self, taken: &mut VecDeque<Key>) {
+        while let Some(id) = taken.pop_back() {
+            self.queue.push_front(id);
         }
-        bh.scheduled = Scheduled::No;
-        let taken = (bh.name, ticket.id, bh.callback.take()?);
-        if matches!(taken.2, BhCallback::Once(_)) {
-            self.slots.remove(ticket.id);
+    }
+
+    /// Takes a callback out to be run, unless it was deleted since it was taken
+    /// off the queue. A one-shot bottom half leaves the table here.
+    pub(super) fn take(&mut self, id: Key) -> Option<(&'static str, BhCallback<H>)> {
+        let bh = self.slots.get_mut(id)?;
+        bh.scheduled = false;
+        let taken = (bh.name, bh.callback.take()?);
+        if matches!(taken.1, BhCallback::Once(_)) {
+            self.slots.remove(id);
         }
         Some(taken)
     }
 
-    pub(super) fn put_back(&mut self, id: Id, callback: BhCallback<H>) {
+    pub(super) fn put_back(&mut self, id: Key, callback: BhCallback<H>) {
         if let Some(bh) = self.slots.get_mut(id) {
             bh.callback = Some(callback);
         }
     }
 
-    pub(super) fn handle(&mut self, id: Id) -> BhHandle {
+    pub(super) fn handle(&mut self, id: Key) -> BhHandle {
         let pending = match self.slots.get_mut(id) {
             Some(bh) => bh.pending.get_or_insert_default().clone(),
             None => Arc::default(),
@@ -224,7 +166,7 @@ impl<H> Bhs<H> {
 /// ends the loop's wait.
 pub(super) struct Wake {
     eventfd: EventFd,
-    queue: Mutex<Vec<Id>>,
+    queue: Mutex<Vec<Key>>,
     /// Set from the first request until the loop takes the queue; only the
     /// request that sets it writes to the eventfd.
     signalled: AtomicBool,
@@ -244,17 +186,18 @@ impl Wake {
         &self.eventfd
     }
 
-    fn request(&self, id: Id) {
+    fn request(&self, id: Key) {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         queue.push(id);
         drop(queue);
         if !self.signalled.swap(true, Ordering::SeqCst) {
-            // Can fail only when the counter is full, and then it is readable.
+            // Fails only if the counter is full, and then the eventfd is
+            // readable.
             let _ = self.eventfd.write(1);
         }
     }
 
-    fn drain(&self, into: &mut Vec<Id>) {
+    fn drain(&self, into: &mut Vec<Key>) {
         // In this order: a request that finds the flag set and so writes
         // nothing has pushed its id before the flag is cleared, and the queue
         // is taken after. Clearing first would let the read swallow the write of
@@ -273,12 +216,9 @@ impl Wake {
 /// handle may outlive the bottom half and the loop; it then does nothing.
 ///
 /// ```
-/// # use qmonitor::main_loop::{main_loop_wait, Host, MainLoop};
+/// # use qmonitor::main_loop::{main_loop_wait, MainLoop};
 /// # struct App { main_loop: MainLoop<App>, done: bool }
-/// # impl Host for App {
-/// #     fn main_loop(&self) -> &MainLoop<Self> { &self.main_loop }
-/// #     fn main_loop_mut(&mut self) -> &mut MainLoop<Self> { &mut self.main_loop }
-/// # }
+/// # qmonitor::impl_host!(App, main_loop);
 /// # fn main() -> std::io::Result<()> {
 /// # let mut app = App { main_loop: MainLoop::new()?, done: false };
 /// let bh = app.main_loop.bh_new("done", |app: &mut App| app.done = true);
@@ -293,13 +233,13 @@ impl Wake {
 /// ```
 #[derive(Clone)]
 pub struct BhHandle {
-    id: Id,
+    id: Key,
     pending: Arc<AtomicBool>,
     wake: Arc<Wake>,
 }
 
 impl BhHandle {
-    /// Has the bottom half run in the loop's next turn.
+    /// Schedules the bottom half for the loop's next turn.
     pub fn schedule(&self) {
         if !self.pending.swap(true, Ordering::SeqCst) {
             self.wake.request(self.id);
@@ -320,22 +260,10 @@ impl<H> MainLoop<H> {
         BhId(self.bhs.insert(name, BhCallback::Many(Box::new(callback))))
     }
 
-    /// Has a bottom half run at the start of the next turn, once, however
-    /// often this is called before.
+    /// Schedules a bottom half. It runs once, at the start of the next turn,
+    /// however often this is called before.
     pub fn bh_schedule(&mut self, id: BhId) -> bool {
         self.bhs.schedule(id.0)
-    }
-
-    /// Has a bottom half run at the end of the next turn, which waits for other
-    /// things up to 10 ms first. Does nothing if it is scheduled already;
-    /// [`bh_schedule`](Self::bh_schedule) overrides it.
-    pub fn bh_schedule_idle(&mut self, id: BhId) -> bool {
-        self.bhs.schedule_idle(id.0)
-    }
-
-    /// Takes a scheduling back. False if there was none.
-    pub fn bh_cancel(&mut self, id: BhId) -> bool {
-        self.bhs.cancel(id.0)
     }
 
     /// Forgets a bottom half, scheduled or not.
@@ -343,8 +271,8 @@ impl<H> MainLoop<H> {
         self.bhs.delete(id.0)
     }
 
-    /// True if it is scheduled, idle or not. It is not while its callback runs,
-    /// unless that schedules it again.
+    /// True if it is scheduled. It is not while its callback runs, unless that
+    /// schedules it again.
     pub fn bh_scheduled(&self, id: BhId) -> bool {
         self.bhs.is_scheduled(id.0)
     }

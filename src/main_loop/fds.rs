@@ -1,10 +1,10 @@
 //! The table of watched fds.
 //!
 //! Several watches may share one fd (a chardev reads, writes and waits for
-//! hang-up on the same socket), while epoll knows an fd once. So what the open
-//! watches of an fd want is merged here, under the fd's number, and both ways
-//! of waiting work from this table. An entry whose watches or gates changed is
-//! put on a list, and only those are looked at again before the next wait.
+//! hang-up on the same socket), while epoll knows an fd once. So this table
+//! merges what the open watches of an fd want, under the fd's number, and both
+//! ways of waiting work from it. An entry whose watches or gates changed is put
+//! on a list, and only those are looked at again before the next wait.
 //!
 //! The entry keeps a share of the fd until its last watch goes. It must be taken
 //! out of the kernel's set *before* that share is dropped: epoll forgets a
@@ -18,11 +18,12 @@ use slab::Slab;
 
 use super::condition::Condition;
 use super::watch::SharedFd;
+use crate::slots::Key;
 
-/// Who waits for an fd when epoll is in use.
+/// Which system call waits for an fd when epoll is in use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Seat {
-    /// Nobody yet, or nothing is wanted of it.
+    /// None yet, or no watch wants anything of it.
     None,
     /// epoll, registered for this condition.
     Epoll(Condition),
@@ -33,8 +34,8 @@ pub(super) enum Seat {
 pub(super) struct FdEntry {
     fd: SharedFd,
     number: RawFd,
-    /// Slots of the watches on it.
-    pub(super) watches: Vec<usize>,
+    /// The watches on it.
+    pub(super) watches: Vec<Key>,
     /// The union of what its open watches want; empty if none is open.
     pub(super) interest: Condition,
     pub(super) seat: Seat,
@@ -74,7 +75,7 @@ impl FdTable {
     }
 
     /// Adds a watch to the entry of its fd. Returns the entry's slot.
-    pub(super) fn attach(&mut self, fd: SharedFd, watch: usize) -> usize {
+    pub(super) fn attach(&mut self, fd: SharedFd, watch: Key) -> usize {
         let number = fd.as_fd().as_raw_fd();
         let entries = &mut self.entries;
         let slot = *self.by_number.entry(number).or_insert_with(|| {
@@ -93,8 +94,9 @@ impl FdTable {
     }
 
     /// Takes a watch off the entry of its fd. Returns the entry if that was its
-    /// last: the caller takes it out of the kernel's set, then drops it.
-    pub(super) fn detach(&mut self, slot: usize, watch: usize) -> Option<FdEntry> {
+    /// last watch: the caller takes the fd out of the kernel's set, then drops
+    /// the entry.
+    pub(super) fn detach(&mut self, slot: usize, watch: Key) -> Option<FdEntry> {
         let entry = self.entries.get_mut(slot)?;
         entry.watches.retain(|other| *other != watch);
         if !entry.watches.is_empty() {
@@ -123,11 +125,12 @@ impl FdTable {
         !self.changed.is_empty()
     }
 
-    /// Merges anew what is wanted of the changed entries. `wanted` tells what a
-    /// watch wants, nothing if it is not open. The slots go to `settled`.
+    /// Computes the interest of the changed entries again. `wanted` returns
+    /// what a watch waits for, or None if it is not open. The slots of the
+    /// entries go to `settled`.
     pub(super) fn settle(
         &mut self,
-        wanted: impl Fn(usize) -> Option<Condition>,
+        wanted: impl Fn(Key) -> Option<Condition>,
         settled: &mut Vec<usize>,
     ) {
         for slot in self.changed.drain(..) {
@@ -162,11 +165,11 @@ impl FdTable {
         self.entries.iter_mut()
     }
 
-    /// How many fds are to be waited for.
+    /// The number of fds to wait for.
     pub(super) fn polled(&self) -> usize {
         self.polled
     }
 }
 
-/// Reported whether asked for or not, as the kernel does.
+/// Reported even if not asked for, as the kernel does.
 pub(super) const ALWAYS: Condition = Condition::HUP.with(Condition::ERR);

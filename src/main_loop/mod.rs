@@ -1,31 +1,25 @@
 //! The main loop: watches on fds, timers, bottom halves and signals, on one
 //! thread.
 //!
-//! Everything in a monitor happens in callbacks of this loop. It knows nothing of
-//! character devices or monitors; it is generic over a *host*, the one value
-//! that owns the loop and all else, and each callback is given `&mut` host. So
-//! a callback can do anything: remove itself, replace itself, remove what is
-//! about to run after it, delete the object it was called for. The loop is
-//! built so that none of this needs a thought on the caller's side.
+//! Everything in a monitor happens in callbacks of this loop. It knows nothing
+//! of character devices or monitors. It is generic over a *host*, the one value
+//! that owns the loop and all else, and each callback gets `&mut` host. So a
+//! callback can do anything: remove itself, put another in its place, remove
+//! what is about to run after it, delete the object it was called for. Callers
+//! need not think about any of this.
 //!
 //! ```
 //! use std::time::Duration;
 //!
-//! use qmonitor::main_loop::{main_loop_wait, ClockType, Host, MainLoop};
+//! use qmonitor::impl_host;
+//! use qmonitor::main_loop::{main_loop_wait, ClockType, MainLoop};
 //!
 //! struct App {
 //!     main_loop: MainLoop<App>,
 //!     ticks: u32,
 //! }
 //!
-//! impl Host for App {
-//!     fn main_loop(&self) -> &MainLoop<Self> {
-//!         &self.main_loop
-//!     }
-//!     fn main_loop_mut(&mut self) -> &mut MainLoop<Self> {
-//!         &mut self.main_loop
-//!     }
-//! }
+//! impl_host!(App, main_loop);
 //!
 //! # fn main() -> std::io::Result<()> {
 //! let mut app = App { main_loop: MainLoop::new()?, ticks: 0 };
@@ -61,21 +55,18 @@
 //!        │
 //!   one look: which watches are ready, which timers are due
 //!        │
-//!   ready watches of the lowest priority number, in order of addition,
-//!        │     those that only hang up last
-//!   due timers: realtime, virtual, host; by deadline, then order of arming
+//!   ready watches, in order of addition, those that only hang up last
 //!        │
-//!   idle bottom halves scheduled before the turn
+//!   due timers: realtime, virtual, host; by deadline, then order of arming
 //! ```
 //!
-//! What is scheduled, added, armed or made ready during a turn waits for the
-//! next one, so no callback can keep the turn from ending. What was found ready
-//! does *not* run if before its place in the turn it was removed, replaced,
-//! cancelled, put off, or its gate closed or its clock stopped.
+//! No callback can keep the turn from ending: whatever it schedules, adds, arms
+//! or makes ready waits for the next turn. A watch or timer that was found
+//! ready does *not* run if it is removed or put off, if its gate closes or if
+//! its clock stops before its place in the turn.
 //!
-//! Watches are level-triggered: what is not dealt with is reported again in the
-//! next turn. Only one priority class runs in a turn, as in GLib, so a watch
-//! with a higher number runs when nothing more urgent is ready.
+//! Watches are level-triggered: a condition that no callback deals with is
+//! reported again in the next turn.
 //!
 //! # A callback and its slot
 //!
@@ -83,7 +74,7 @@
 //!            add                  ready
 //!   (nothing) ──▶ in its slot ───────────▶ taken out, running
 //!                  ▲   │                        │
-//!                  │   │ remove, replace        │ returns
+//!                  │   │ remove                 │ returns
 //!                  │   ▼                        ▼
 //!                  │ dropped ◀── no ── slot still its own, and Keep?
 //!                  │                            │
@@ -91,29 +82,30 @@
 //! ```
 //!
 //! While it runs, a callback is not in the table, so it can be neither dropped
-//! nor called a second time under its own feet; its id stays good. Ids carry a
-//! serial that is never reused, so "still its own" is one comparison, and a
-//! stale id finds nothing for ever.
+//! nor called a second time under its own feet; its id stays good. An id is never
+//! given out twice, so "still its own" is one comparison, and a stale id finds
+//! nothing for ever.
 //!
-//! For the same reason [`main_loop_wait`] is not to be called from a callback:
-//! whoever has to wait for something returns, and goes on from another callback.
+//! For the same reason a callback must not call [`main_loop_wait`]. Code that
+//! has to wait for something returns, and another callback goes on. A callback
+//! that panics is put back too, as if it had returned [`Keep`](Flow::Keep).
 //!
 //! # Hang-up after the last data
 //!
-//! The kernel reports a hang-up as soon as the peer is gone, even if what it
-//! sent last has not been read. Here, as long as an open watch of the fd asks
-//! for [`IN`](Condition::IN) and there is something to read, no watch of the fd is
-//! told [`HUP`](Condition::HUP). So the reader gets `IN` until it has everything; then
-//! a pipe or terminal gives `HUP` alone, while a socket goes on giving `IN` and
-//! reads return 0. Where nobody reads, because the gate is closed or only
-//! hang-up was asked for, `HUP` is told at once. [`ERR`](Condition::ERR) is never held
-//! back.
+//! The kernel reports a hang-up as soon as the peer is gone, even if its last
+//! data has not been read. Here, as long as an open watch of the fd asks for
+//! [`IN`](Condition::IN) and there is something to read, no watch of the fd is
+//! told [`HUP`](Condition::HUP). So the reader gets `IN` until it has
+//! everything; then a pipe or terminal gives `HUP` alone, while a socket goes
+//! on giving `IN` and reads return 0. If no watch reads, because the gate is
+//! closed or only hang-up was asked for, the watches are told `HUP` at once.
+//! [`ERR`](Condition::ERR) is never held back.
 //!
 //! # Fds that are not what they should be
 //!
-//! Regular files and `/dev/null` are always ready, whichever way of waiting is
-//! in use. An fd that is not open gives `HUP|ERR` once, and its watch is removed
-//! even if the callback says [`Keep`](Flow::Keep): nothing can come from it, and the
+//! Regular files and `/dev/null` are always ready, in either way of waiting. An
+//! fd that is not open gives `HUP|ERR` once, and its watch is removed even if
+//! the callback says [`Keep`](Flow::Keep): nothing can come from it, and the
 //! loop would spin.
 //!
 //! # Time
@@ -139,7 +131,6 @@ mod fds;
 mod order;
 mod outer;
 mod signal;
-mod slots;
 mod timer;
 mod turn;
 mod watch;
@@ -147,10 +138,8 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
-use std::cell::Cell;
 use std::io;
 use std::os::fd::RawFd;
-use std::rc::Rc;
 
 pub use bh::{BhHandle, BhId};
 pub use clock::{ClockType, TimeSource};
@@ -162,19 +151,20 @@ pub use timer::TimerId;
 pub use turn::main_loop_wait;
 pub use watch::{Flow, SharedFd, Watch, WatchId};
 
+use crate::slots::{Key, Slots};
+
 use bh::Bhs;
 use clock::Clocks;
 use fdmon::Fdmon;
 use fds::FdTable;
 use order::XorShift;
-use slots::Slots;
 use timer::Timers;
 use turn::Scratch;
 use watch::WatchEntry;
 
 /// The value that owns a main loop and everything its callbacks work on.
 ///
-/// Both functions must always give the same loop.
+/// Both functions must always return the same loop.
 pub trait Host: Sized + 'static {
     /// The host's loop.
     fn main_loop(&self) -> &MainLoop<Self>;
@@ -182,7 +172,7 @@ pub trait Host: Sized + 'static {
     fn main_loop_mut(&mut self) -> &mut MainLoop<Self>;
 }
 
-/// What a [trace](MainLoop::set_trace) tells of.
+/// A step that a [trace](MainLoop::set_trace) reports.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LoopEvent {
     /// A watch on this fd was added; none if it has only a gate.
@@ -201,15 +191,15 @@ type Trace = Box<dyn FnMut(LoopEvent, &'static str)>;
 
 /// The main loop of a host `H`; see the [module page](self).
 ///
-/// Where a function takes an id and returns a bool, it is false if there is no
-/// such thing any more, which is never an error.
+/// A function that takes an id and returns a bool returns false if the id names
+/// nothing any more. That is never an error.
 pub struct MainLoop<H> {
     // First, to be dropped before the fds that are registered in it.
     fdmon: Fdmon,
     watches: Slots<WatchEntry<H>>,
-    /// Slots of the watches whose gate is asked before each wait: it was closed
+    /// The watches whose gate is asked before each wait: it was closed
     /// when last asked, or there is no fd.
-    asked: Vec<usize>,
+    asked: Vec<Key>,
     /// How many watches without an fd have an open gate, as far as known.
     ready_unpolled: usize,
     fds: FdTable,
@@ -220,9 +210,8 @@ pub struct MainLoop<H> {
     trace: Option<Trace>,
     counters: Counters,
     scratch: Scratch,
-    /// Shared with the guard of the turn, which clears it even if a callback
-    /// panics.
-    in_turn: Rc<Cell<bool>>,
+    /// A turn is under way.
+    in_turn: bool,
     /// The last turn ran nothing, so no gate can have changed in it.
     settled: bool,
     /// Whether the last turn looked at the fds; one of bottom halves alone does
@@ -234,12 +223,12 @@ pub struct MainLoop<H> {
 impl<H> MainLoop<H> {
     /// A loop in the system's time.
     ///
-    /// The first one made in a process also sees to it that `SIGPIPE` does not
-    /// kill: it is ignored if it has its default action.
+    /// The first loop of a process also keeps `SIGPIPE` from killing it: the
+    /// signal is ignored if it has its default action.
     ///
     /// # Errors
     ///
-    /// What eventfd(2) fails with, `EMFILE` mostly.
+    /// Fails as eventfd(2) does, mostly with `EMFILE`.
     pub fn new() -> io::Result<Self> {
         Self::with_time(TimeSource::system())
     }
@@ -264,7 +253,7 @@ impl<H> MainLoop<H> {
             trace: None,
             counters: Counters::default(),
             scratch: Scratch::default(),
-            in_turn: Rc::default(),
+            in_turn: false,
             settled: false,
             looked: true,
         })
@@ -278,8 +267,8 @@ impl<H> MainLoop<H> {
         self.counters
     }
 
-    /// Has `trace` called with the name of each watch that is added or removed
-    /// and of each callback before it runs; None ends it.
+    /// Calls `trace` with the name of each watch that is added or removed, and
+    /// of each callback before it runs. None ends the trace.
     pub fn set_trace(&mut self, trace: Option<Box<dyn FnMut(LoopEvent, &'static str)>>) {
         self.trace = trace;
     }
@@ -294,8 +283,8 @@ impl<H> MainLoop<H> {
         self.fdmon.kind()
     }
 
-    /// With a seed, has ready watches of one priority run in an order that
-    /// depends on the seed alone, to find code that relies on one; hang-ups
+    /// With a seed, runs ready watches in an order that depends on the seed
+    /// alone. This finds code that relies on the order of addition. Hang-ups
     /// still come last. None restores the order of addition.
     pub fn set_shuffle(&mut self, seed: Option<u64>) {
         self.shuffle = seed.map(XorShift::new);

@@ -1,20 +1,21 @@
 //! The order in which the ready watches of a turn run.
 
 use super::condition::Condition;
-use super::slots::Id;
+use crate::slots::Key;
 
 /// A watch that is ready, as the wait found it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ReadyWatch {
-    pub(super) id: Id,
-    pub(super) priority: i32,
+    pub(super) id: Key,
+    /// Tells the order of addition.
+    pub(super) number: u64,
     pub(super) condition: Condition,
     /// Its fd is not open: it runs this once and is removed.
     pub(super) invalid: bool,
 }
 
 impl ReadyWatch {
-    /// True if there is nothing to do but to notice the end.
+    /// True if there is only the end to report: hang-up, error.
     fn is_end(&self) -> bool {
         !self
             .condition
@@ -22,15 +23,13 @@ impl ReadyWatch {
     }
 }
 
-/// Leaves the first class of `ready`, in the order of addition with the
-/// hang-ups last, or shuffled around that same division.
+/// Puts `ready` in the order of addition with the hang-ups last, or shuffled
+/// around that same division.
 pub(super) fn arrange(ready: &mut Vec<ReadyWatch>, shuffle: Option<&mut XorShift>) {
     if ready.len() < 2 {
         return;
     }
-    ready.sort_unstable_by_key(|watch| (watch.priority, watch.is_end(), watch.id.serial));
-    let first = ready[0].priority;
-    ready.truncate(ready.partition_point(|watch| watch.priority == first));
+    ready.sort_unstable_by_key(|watch| (watch.is_end(), watch.number));
     if let Some(random) = shuffle {
         let ends = ready.partition_point(|watch| !watch.is_end());
         random.shuffle(&mut ready[..ends]);
@@ -58,7 +57,8 @@ impl XorShift {
         self.0
     }
 
-    /// Fisher and Yates. The bias of the remainder is 2^-40 and of no matter.
+    /// Fisher and Yates. The bias of the remainder is 2^-40, which does not
+    /// matter here.
     fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             let other = self.next() % (last as u64 + 1);
@@ -69,36 +69,36 @@ impl XorShift {
 
 #[cfg(test)]
 mod tests {
-    use super::super::slots::Slots;
     use super::*;
+    use crate::slots::Slots;
 
-    fn watches(of: &[(i32, Condition)]) -> Vec<ReadyWatch> {
+    fn watches(of: &[Condition]) -> Vec<ReadyWatch> {
         let mut slots = Slots::new();
         of.iter()
-            .map(|(priority, condition)| ReadyWatch {
+            .zip(0..)
+            .map(|(condition, number)| ReadyWatch {
                 id: slots.insert(()),
-                priority: *priority,
+                number,
                 condition: *condition,
                 invalid: false,
             })
             .collect()
     }
 
-    fn slots_of(ready: &[ReadyWatch]) -> Vec<usize> {
-        ready.iter().map(|watch| watch.id.slot).collect()
+    fn numbers_of(ready: &[ReadyWatch]) -> Vec<u64> {
+        ready.iter().map(|watch| watch.number).collect()
     }
 
     #[test]
-    fn only_the_first_class_runs_in_order_of_addition_with_hang_ups_last() {
+    fn ready_watches_run_in_order_of_addition_with_hang_ups_last() {
         let mut ready = watches(&[
-            (1, Condition::IN),
-            (0, Condition::HUP),
-            (0, Condition::OUT),
-            (0, Condition::IN | Condition::ERR),
+            Condition::HUP,
+            Condition::OUT,
+            Condition::IN | Condition::ERR,
         ]);
         ready.reverse();
         arrange(&mut ready, None);
-        assert_eq!(slots_of(&ready), [2, 3, 1]);
+        assert_eq!(numbers_of(&ready), [1, 2, 0]);
     }
 
     #[test]
@@ -107,11 +107,11 @@ mod tests {
             let mut random = XorShift::new(seed);
             let mut orders = Vec::new();
             for _ in 0..8 {
-                let mut ready = watches(&[(0, Condition::IN); 6]);
-                ready.extend(watches(&[(0, Condition::HUP); 2]));
+                let mut ready = watches(&[Condition::IN; 6]);
+                ready.extend(watches(&[Condition::HUP; 2]));
                 arrange(&mut ready, Some(&mut random));
                 assert!(ready[..6].iter().all(|watch| !watch.is_end()));
-                orders.push(slots_of(&ready));
+                orders.push(numbers_of(&ready));
             }
             orders
         };

@@ -9,12 +9,12 @@
 use std::time::Duration;
 
 use super::clock::{saturating_ns, ClockType, Clocks};
-use super::slots::{Id, Slots};
 use super::MainLoop;
+use crate::slots::{Key, Slots};
 
 /// Names a timer. Never reused: the id of a freed timer finds nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct TimerId(pub(super) Id);
+pub struct TimerId(pub(super) Key);
 
 pub(super) type TimerCallback<H> = Box<dyn FnMut(&mut H)>;
 
@@ -37,14 +37,14 @@ pub(super) struct TimerEntry<H> {
 /// was then: what a callback armed anew meanwhile waits for the next turn.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Due {
-    pub(super) id: Id,
+    pub(super) id: Key,
     arming: u64,
 }
 
 pub(super) struct Timers<H> {
     slots: Slots<TimerEntry<H>>,
     /// By clock; earliest last.
-    armed: [Vec<(Arming, Id)>; 3],
+    armed: [Vec<(Arming, Key)>; 3],
     armings: u64,
 }
 
@@ -62,7 +62,7 @@ impl<H> Timers<H> {
         clock: ClockType,
         name: &'static str,
         callback: TimerCallback<H>,
-    ) -> Id {
+    ) -> Key {
         self.slots.insert(TimerEntry {
             name,
             clock,
@@ -71,17 +71,17 @@ impl<H> Timers<H> {
         })
     }
 
-    pub(super) fn get_mut(&mut self, id: Id) -> Option<&mut TimerEntry<H>> {
+    pub(super) fn get_mut(&mut self, id: Key) -> Option<&mut TimerEntry<H>> {
         self.slots.get_mut(id)
     }
 
-    pub(super) fn is_armed(&self, id: Id) -> bool {
+    pub(super) fn is_armed(&self, id: Key) -> bool {
         self.slots
             .get(id)
             .is_some_and(|timer| timer.armed.is_some())
     }
 
-    pub(super) fn arm(&mut self, id: Id, deadline: i64) -> bool {
+    pub(super) fn arm(&mut self, id: Key, deadline: i64) -> bool {
         self.disarm(id);
         let Some(timer) = self.slots.get_mut(id) else {
             return false;
@@ -98,7 +98,7 @@ impl<H> Timers<H> {
         true
     }
 
-    pub(super) fn arm_in(&mut self, id: Id, delay: Duration, clocks: &Clocks) -> bool {
+    pub(super) fn arm_in(&mut self, id: Key, delay: Duration, clocks: &Clocks) -> bool {
         let Some(timer) = self.slots.get(id) else {
             return false;
         };
@@ -106,7 +106,7 @@ impl<H> Timers<H> {
         self.arm(id, now.saturating_add(saturating_ns(delay)))
     }
 
-    pub(super) fn disarm(&mut self, id: Id) -> bool {
+    pub(super) fn disarm(&mut self, id: Key) -> bool {
         let Some(timer) = self.slots.get_mut(id) else {
             return false;
         };
@@ -120,7 +120,7 @@ impl<H> Timers<H> {
         true
     }
 
-    pub(super) fn remove(&mut self, id: Id) -> bool {
+    pub(super) fn remove(&mut self, id: Key) -> bool {
         self.disarm(id);
         self.slots.remove(id).is_some()
     }
@@ -252,7 +252,7 @@ mod tests {
         (Timers::new(), Clocks::new(TimeSource::simulated()))
     }
 
-    fn due_ids(timers: &Timers<()>, clocks: &Clocks) -> Vec<Id> {
+    fn due_ids(timers: &Timers<()>, clocks: &Clocks) -> Vec<Key> {
         let mut due = Vec::new();
         timers.list_due(clocks, &mut due);
         due.iter().map(|due| due.id).collect()
@@ -261,7 +261,7 @@ mod tests {
     #[test]
     fn due_timers_come_by_deadline_then_by_arming() {
         let (mut timers, mut clocks) = fixture();
-        let ids: Vec<Id> = (0..4)
+        let ids: Vec<Key> = (0..4)
             .map(|_| timers.insert(ClockType::Realtime, "t", Box::new(|_| ())))
             .collect();
         timers.arm(ids[0], 20);

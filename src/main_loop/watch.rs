@@ -5,8 +5,8 @@ use std::os::fd::AsFd;
 use std::rc::Rc;
 
 use super::condition::Condition;
-use super::slots::Id;
 use super::{LoopEvent, MainLoop};
+use crate::slots::Key;
 
 /// A share of an open file. A watch holds one, so the fd's number cannot be
 /// reused while something still watches it.
@@ -14,7 +14,7 @@ pub type SharedFd = Rc<dyn AsFd>;
 
 /// Names a watch. Never reused: the id of a removed watch finds nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct WatchId(pub(super) Id);
+pub struct WatchId(pub(super) Key);
 
 /// What becomes of a watch after its callback, QEMU's `G_SOURCE_CONTINUE` and
 /// `G_SOURCE_REMOVE`.
@@ -29,7 +29,7 @@ pub enum Flow {
 pub(super) type WatchCallback<H> = Box<dyn FnMut(&mut H, Condition) -> Flow>;
 type GateFn<H> = Box<dyn Fn(&H) -> bool>;
 
-/// A watch on an fd, to be handed to [`MainLoop::add_watch`]; QEMU's
+/// A watch on an fd, for [`MainLoop::add_watch`]; QEMU's
 /// `qio_channel_add_watch()` and, with a [gate](Self::gate),
 /// `io_add_watch_poll()`.
 ///
@@ -38,14 +38,13 @@ pub struct Watch<H> {
     pub(super) name: &'static str,
     pub(super) fd: Option<SharedFd>,
     pub(super) condition: Condition,
-    pub(super) priority: i32,
     pub(super) gate: Option<GateFn<H>>,
     pub(super) callback: WatchCallback<H>,
 }
 
 impl<H> Watch<H> {
-    /// A watch of priority 0 without a gate. The `name` says in a trace which
-    /// function runs ("tcp_chr_read"). `HUP` and `ERR` need not be asked for.
+    /// A watch without a gate. A trace shows `name`, which tells the function
+    /// that runs ("tcp_chr_read"). `HUP` and `ERR` need not be asked for.
     pub fn new(
         name: &'static str,
         fd: SharedFd,
@@ -56,7 +55,6 @@ impl<H> Watch<H> {
             name,
             fd: Some(fd),
             condition,
-            priority: 0,
             gate: None,
             callback: Box::new(callback),
         }
@@ -75,26 +73,18 @@ impl<H> Watch<H> {
             name,
             fd: None,
             condition: Condition::IN,
-            priority: 0,
             gate: Some(Box::new(gate)),
             callback: Box::new(move |host, _| callback(host)),
         }
     }
 
     /// Sets the gate, QEMU's `fd_can_read`. While it is closed the fd is not
-    /// polled, not even for hang-up. A closed gate is asked anew in each turn, an
-    /// open one when the fd is ready and once more just before the callback; so it
-    /// must depend on nothing but the host, and thousands of idle watches with
-    /// open gates cost a turn nothing.
+    /// polled, not even for hang-up. A closed gate is asked anew in each turn,
+    /// an open one when the fd is ready and once more just before the callback;
+    /// so it must depend on nothing but the host. Thousands of idle watches
+    /// with open gates cost a turn nothing.
     pub fn gate(mut self, gate: impl Fn(&H) -> bool + 'static) -> Self {
         self.gate = Some(Box::new(gate));
-        self
-    }
-
-    /// Sets the class, GLib's source priority: lower runs first, and a class
-    /// runs only in a turn in which no lower one is ready. 0 by default.
-    pub fn priority(mut self, priority: i32) -> Self {
-        self.priority = priority;
         self
     }
 }
@@ -105,7 +95,6 @@ impl<H> fmt::Debug for Watch<H> {
             .field("name", &self.name)
             .field("fd", &self.fd.as_ref().map(|fd| fd.as_fd()))
             .field("condition", &self.condition)
-            .field("priority", &self.priority)
             .field("gated", &self.gate.is_some())
             .finish_non_exhaustive()
     }
@@ -125,7 +114,6 @@ pub(super) struct WatchEntry<H> {
     /// gate alone decides.
     pub(super) fd: Option<usize>,
     pub(super) condition: Condition,
-    pub(super) priority: i32,
     pub(super) gate: Option<Gate<H>>,
     /// The gate's last answer; always true without a gate.
     pub(super) open: bool,
@@ -146,15 +134,14 @@ impl<H> MainLoop<H> {
             name: watch.name,
             fd: None,
             condition: watch.condition,
-            priority: watch.priority,
             gate,
             open,
             callback: Some(watch.callback),
         });
         if !open {
-            self.asked.push(id.slot);
+            self.asked.push(id);
         }
-        let fd = watch.fd.map(|fd| self.fds.attach(fd, id.slot));
+        let fd = watch.fd.map(|fd| self.fds.attach(fd, id));
         // A new fd tells an outer loop to make a turn; a gate alone must be asked.
         self.settled &= fd.is_some();
         self.note_watch(LoopEvent::WatchAdded, fd, watch.name);
@@ -164,9 +151,9 @@ impl<H> MainLoop<H> {
         WatchId(id)
     }
 
-    /// Removes a watch, at once: it does not run any more, not even if it was
-    /// found ready in this turn, and its share of the fd is gone when this
-    /// returns. A running callback ends undisturbed and is dropped then.
+    /// Removes a watch at once. It does not run any more, not even if this turn
+    /// found it ready, and its share of the fd is dropped before this returns.
+    /// If its callback is running, that ends undisturbed and is dropped then.
     pub fn remove_watch(&mut self, id: WatchId) -> bool {
         let Some(watch) = self.watches.remove(id.0) else {
             return false;
@@ -179,15 +166,15 @@ impl<H> MainLoop<H> {
             self.ready_unpolled -= usize::from(watch.open);
             return true;
         };
-        if let Some(entry) = self.fds.detach(fd, id.0.slot) {
+        if let Some(entry) = self.fds.detach(fd, id.0) {
             self.fdmon.forget(fd, &entry, &mut self.counters);
         }
         true
     }
 
     /// Notes that a watch's gate has opened or closed.
-    pub(super) fn flip_gate(&mut self, slot: usize) {
-        let Some(watch) = self.watches.at_mut(slot) else {
+    pub(super) fn flip_gate(&mut self, id: Key) {
+        let Some(watch) = self.watches.get_mut(id) else {
             return;
         };
         watch.open = !watch.open;
@@ -207,31 +194,18 @@ impl<H> MainLoop<H> {
             self.unlist_asked(at);
         } else {
             gate.at = self.asked.len();
-            self.asked.push(slot);
+            self.asked.push(id);
         }
     }
 
     fn unlist_asked(&mut self, at: usize) {
         self.asked.swap_remove(at);
         if let Some(moved) = self.asked.get(at) {
-            let moved = self.watches.at_mut(*moved);
+            let moved = self.watches.get_mut(*moved);
             if let Some(other) = moved.and_then(|watch| watch.gate.as_mut()) {
                 other.at = at;
             }
         }
-    }
-
-    /// Puts a new watch in the place of another, which is removed. Nothing
-    /// happens if that one is gone already. The new one can run from the next
-    /// turn on, and its place in the order is that of one just added.
-    pub fn replace_watch(&mut self, id: WatchId, watch: Watch<H>) -> Option<WatchId> {
-        if !self.has_watch(id) {
-            return None;
-        }
-        // Added first: if it is on the same fd, that stays known to the kernel.
-        let new = self.add_watch(watch);
-        self.remove_watch(id);
-        Some(new)
     }
 
     /// True until the watch is removed.

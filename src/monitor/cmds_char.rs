@@ -4,19 +4,22 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::char_config::chardev_config;
 use super::hash_order::hash_order;
 use super::runtime::Runtime;
 use super::schema::{
-    CharCommands, ChardevBackend, ChardevBackendInfo, ChardevInfo, ChardevReturn, DataFormat,
-    YankCommands, YankInstance, YankInstanceChardev,
+    qmp_marshal_chardev_add, qmp_marshal_chardev_change, CharCommands, ChardevBackend,
+    ChardevBackendInfo, ChardevInfo, ChardevReturn, DataFormat, YankCommands, YankInstance,
+    YankInstanceChardev,
 };
+use crate::chardev::backends::{chardev_config, visit_registered};
 use crate::chardev::{
-    self, base64, chardev_change, chardev_remove, chardev_send_break, fifo_reader, qemu_chr_find,
+    self, chardev_change, chardev_remove, chardev_send_break, fifo_reader, qemu_chr_find,
     ChardevConfig, FifoReader,
 };
 use crate::main_loop::ClockType;
-use crate::qapi::{Error, ErrorClass, Responder};
+use crate::qapi::dispatch::{Call, QmpCommandFunc, QmpCommandList};
+use crate::qapi::{Error, ErrorClass, RawResponder, Responder};
+use crate::util::base64;
 
 impl<S: 'static> CharCommands for S {
     fn qmp_query_chardev(rt: &mut Runtime<Self>) -> Result<Vec<ChardevInfo>, Error> {
@@ -31,10 +34,10 @@ impl<S: 'static> CharCommands for S {
     fn qmp_query_chardev_backends(
         rt: &mut Runtime<Self>,
     ) -> Result<Vec<ChardevBackendInfo>, Error> {
-        let info = |name: &&str| ChardevBackendInfo {
-            name: (*name).to_owned(),
+        let info = |name: &str| ChardevBackendInfo {
+            name: name.to_owned(),
         };
-        Ok(rt.chardevs.backends().iter().map(info).collect())
+        Ok(rt.chardevs.backends().into_iter().map(info).collect())
     }
 
     fn qmp_ringbuf_write(
@@ -47,7 +50,7 @@ impl<S: 'static> CharCommands for S {
             DataFormat::Utf8 => utf8_bytes(&data),
             DataFormat::Base64 => match base64::decode(&data) {
                 Ok(bytes) => bytes,
-                // What is wrong with the device is said first.
+                // An error about the device comes first.
                 Err(e) => return chardev::ringbuf_write(rt, &device, &[]).and(Err(e)),
             },
         };
@@ -73,22 +76,7 @@ impl<S: 'static> CharCommands for S {
         backend: ChardevBackend,
         responder: Responder<ChardevReturn>,
     ) {
-        if qemu_chr_find(rt, &id).is_some() {
-            let e = Error::new(format!("Chardev with id '{id}' already exists"));
-            return responder.respond(Err(e));
-        }
-        let failed =
-            |id: &str, e: Error| Err(e.prepend(format_args!("Failed to add chardev '{id}': ")));
-        match chardev_config(backend) {
-            Err(e) => responder.respond(failed(&id, e)),
-            Ok(config) => when_openable(rt, config, move |rt, config| {
-                let added = chardev::chardev_add(rt, &id, config);
-                responder.respond(match added {
-                    Ok(added) => Ok(ChardevReturn { pty: added.pty }),
-                    Err(e) => failed(&id, e),
-                });
-            }),
-        }
+        add(rt, id, chardev_config(backend), responder);
     }
 
     fn qmp_chardev_change(
@@ -97,13 +85,7 @@ impl<S: 'static> CharCommands for S {
         backend: ChardevBackend,
         responder: Responder<ChardevReturn>,
     ) {
-        match chardev_config(backend) {
-            Err(e) => responder.respond(Err(e)),
-            Ok(config) => when_openable(rt, config, move |rt, config| {
-                let changed = chardev_change(rt, &id, config);
-                responder.respond(changed.map(|changed| ChardevReturn { pty: changed.pty }));
-            }),
-        }
+        change(rt, id, chardev_config(backend), responder);
     }
 
     fn qmp_chardev_remove(rt: &mut Runtime<Self>, id: String) -> Result<(), Error> {
@@ -115,20 +97,120 @@ impl<S: 'static> CharCommands for S {
     }
 }
 
-/// How often a FIFO is asked whether somebody reads it by now.
+type ChardevResponder = Responder<ChardevReturn>;
+
+fn add<S>(
+    rt: &mut Runtime<S>,
+    id: String,
+    config: Result<ChardevConfig, Error>,
+    responder: ChardevResponder,
+) {
+    if qemu_chr_find(rt, &id).is_some() {
+        let e = Error::new(format!("Chardev with id '{id}' already exists"));
+        return responder.respond(Err(e));
+    }
+    let failed =
+        |id: &str, e: Error| Err(e.prepend(format_args!("Failed to add chardev '{id}': ")));
+    match config {
+        Err(e) => responder.respond(failed(&id, e)),
+        Ok(config) => when_openable(rt, config, move |rt, config| {
+            let added = chardev::chardev_add(rt, &id, config);
+            responder.respond(match added {
+                Ok(added) => Ok(ChardevReturn { pty: added.pty }),
+                Err(e) => failed(&id, e),
+            });
+        }),
+    }
+}
+
+fn change<S>(
+    rt: &mut Runtime<S>,
+    id: String,
+    config: Result<ChardevConfig, Error>,
+    responder: ChardevResponder,
+) {
+    match config {
+        Err(e) => responder.respond(Err(e)),
+        Ok(config) => when_openable(rt, config, move |rt, config| {
+            let changed = chardev_change(rt, &id, config);
+            responder.respond(changed.map(|changed| ChardevReturn { pty: changed.pty }));
+        }),
+    }
+}
+
+/// Has `chardev-add` and `chardev-change` look for the kinds of backends that the program
+/// has registered, before the schema's are looked at: the schema does not know them.
+pub(crate) fn accept_registered_backends<S>(commands: &mut QmpCommandList<Runtime<S>>) {
+    let add_func =
+        |rt: &mut Runtime<S>, call: &mut Call<'_>, responder: RawResponder| match registered_kind(
+            rt, call,
+        ) {
+            None => qmp_marshal_chardev_add(rt, call, responder),
+            Some(kind) => with_registered(rt, call, &kind, responder, add),
+        };
+    let change_func =
+        |rt: &mut Runtime<S>, call: &mut Call<'_>, responder: RawResponder| match registered_kind(
+            rt, call,
+        ) {
+            None => qmp_marshal_chardev_change(rt, call, responder),
+            Some(kind) => with_registered(rt, call, &kind, responder, change),
+        };
+    commands.set_func("chardev-add", QmpCommandFunc::Deferred(add_func));
+    commands.set_func("chardev-change", QmpCommandFunc::Deferred(change_func));
+}
+
+/// The registered kind that the arguments ask for, if it is one.
+fn registered_kind<S>(rt: &Runtime<S>, call: &Call<'_>) -> Option<String> {
+    let backend = call.args().get("backend")?;
+    let kind = backend.as_dict()?.get_str("type")?;
+    rt.chardevs.is_registered(kind).then(|| kind.to_owned())
+}
+
+/// Reads the arguments of a registered kind and goes on with `then`.
+fn with_registered<S>(
+    rt: &mut Runtime<S>,
+    call: &mut Call<'_>,
+    kind: &str,
+    responder: RawResponder,
+    then: fn(&mut Runtime<S>, String, Result<ChardevConfig, Error>, ChardevResponder),
+) {
+    let policy = call.policy();
+    match registered_arguments(rt, call, kind) {
+        Ok((id, config)) => then(rt, id, config, Responder::new(responder, policy)),
+        Err(e) => responder.respond(Err(e)),
+    }
+}
+
+/// What generated code does for the other kinds. The outer error is one of the arguments'
+/// form, the inner one of what they ask for.
+fn registered_arguments<S>(
+    rt: &Runtime<S>,
+    call: &mut Call<'_>,
+    kind: &str,
+) -> Result<(String, Result<ChardevConfig, Error>), Error> {
+    let mut v = call.start_args()?;
+    let id = v.member("id")?;
+    v.start_struct("backend")?;
+    let _: String = v.member("type")?;
+    let config = visit_registered(rt, kind, &mut v)?;
+    v.end_struct()?;
+    v.end_struct()?;
+    Ok((id, config))
+}
+
+/// How often a FIFO is asked whether it has a reader.
 const FIFO_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Calls `then` as soon as the backend's output can be opened. That is at once
-/// but for a FIFO that nobody reads: there QEMU blocks in open(2), and here the
+/// unless it is a FIFO without a reader: QEMU blocks in open(2) then, here the
 /// command is answered later while the loop goes on.
-fn when_openable<S: 'static>(
+fn when_openable<S>(
     rt: &mut Runtime<S>,
     config: ChardevConfig,
     then: impl FnOnce(&mut Runtime<S>, ChardevConfig) + 'static,
 ) {
-    let path = match &config.backend {
-        chardev::ChardevBackend::File(file) => file.out.clone(),
-        _ => return then(rt, config),
+    let Some(path) = config.backend.waits_for_reader().map(str::to_owned) else {
+        return then(rt, config);
     };
     match fifo_reader(&path) {
         FifoReader::Missing => {}
@@ -195,8 +277,8 @@ impl<S: 'static> YankCommands for S {
     }
 }
 
-/// A string as QEMU holds it: U+0000 is stored as C0 80, so that a zero byte
-/// can end the string.
+/// Encodes a string as QEMU holds it: U+0000 is C0 80, so that a zero byte can
+/// end the string.
 fn utf8_bytes(text: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
     for b in text.bytes() {

@@ -12,7 +12,10 @@ impl<S: 'static> ControlCommands for S {
         rt: &mut Runtime<Self>,
         enable: Option<Vec<QMPCapability>>,
     ) -> Result<(), Error> {
-        if rt.current_qmp().is_some_and(|session| session.negotiated) {
+        if rt
+            .current_qmp()
+            .is_some_and(|qmp| qmp.session.is_negotiated())
+        {
             return Err(Error::with_class(
                 ErrorClass::CommandNotFound,
                 "Capabilities negotiation is already complete, command ignored",
@@ -21,9 +24,8 @@ impl<S: 'static> ControlCommands for S {
         // Every session offers `oob`, the only capability there is, so none
         // that the schema accepts can be refused.
         let oob = enable.is_some_and(|list| list.contains(&QMPCapability::Oob));
-        if let Some(session) = rt.current_qmp() {
-            session.negotiated = true;
-            session.oob = oob;
+        if let Some(qmp) = rt.current_qmp() {
+            qmp.session.negotiated(oob);
         }
         Ok(())
     }

@@ -9,11 +9,11 @@ use super::schema::{AddfdInfo, FdsCommands, FdsetFdInfo, FdsetInfo};
 use crate::chardev::qemu_chr_fe_get_msgfd;
 use crate::qapi::Error;
 
-/// The descriptor that came last over the current monitor, as far as its
-/// requests have been carried out.
-fn take_msgfd<S: 'static>(rt: &mut Runtime<S>) -> Result<OwnedFd, Error> {
+/// Takes the descriptor that came with the request under way, or with an earlier
+/// one that did not take it.
+fn take_msgfd<S>(rt: &mut Runtime<S>) -> Result<OwnedFd, Error> {
     let fd = match rt.current_qmp() {
-        Some(qmp) => qmp.msgfd.take(),
+        Some(qmp) => qmp.session.take_fd(),
         None => {
             let fe = rt.current_monitor().map(|m| m.fe);
             fe.and_then(|fe| qemu_chr_fe_get_msgfd(rt, fe))
@@ -62,7 +62,7 @@ impl<S: 'static> FdsCommands for S {
         _skipauth: Option<bool>,
         _tls: Option<bool>,
     ) -> Result<(), Error> {
-        // Taken first: whatever becomes of it, the name is used up.
+        // Taken first: the name is used up even if the command fails.
         let missing = || {
             Error::new(format!(
                 "File descriptor named '{fdname}' has not been found"

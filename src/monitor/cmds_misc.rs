@@ -1,26 +1,26 @@
-//! Commands that belong to no other file: lines for the human monitor, and
-//! what the program's command line accepts.
+//! `human-monitor-command` and `query-command-line-options`.
 
-use super::hmp::context::run_line;
+use super::hmp::run::run_line_for;
 use super::runtime::Runtime;
 use super::schema::{
     CommandLineOptionInfo, CommandLineParameterInfo, CommandLineParameterType, MiscCommands,
 };
-use crate::chardev::opts::QemuOptType;
-use crate::qapi::Error;
+use crate::qapi::{Error, Responder};
+use crate::util::qemu_opts::QemuOptType;
 
 impl<S: 'static> MiscCommands for S {
     fn qmp_human_monitor_command(
         rt: &mut Runtime<Self>,
         command_line: String,
         cpu_index: Option<i64>,
-    ) -> Result<String, Error> {
+        responder: Responder<String>,
+    ) {
         // There is no CPU, so none can be chosen.
         if cpu_index.is_some() {
-            return Err(Error::new("Parameter 'cpu-index' expects a CPU number"));
+            let e = Error::new("Parameter 'cpu-index' expects a CPU number");
+            return responder.respond(Err(e));
         }
-        let output = run_line(rt, None, command_line.as_bytes());
-        Ok(String::from_utf8_lossy(&output).into_owned())
+        run_line_for(rt, command_line.as_bytes(), responder);
     }
 
     fn qmp_query_command_line_options(

@@ -21,9 +21,10 @@ impl<S: 'static> TraceCommands for S {
     ) -> Result<Vec<TraceEventInfo>, Error> {
         let info = |event: &TraceEvent| TraceEventInfo {
             name: event.name.to_owned(),
-            state: match event.is_enabled() {
-                true => TraceEventState::Enabled,
-                false => TraceEventState::Disabled,
+            state: if event.is_enabled() {
+                TraceEventState::Enabled
+            } else {
+                TraceEventState::Disabled
             },
         };
         Ok(look_up(&name)?.into_iter().map(info).collect())

@@ -1,7 +1,7 @@
-//! What a monitor was told when it was made, in the form in which it is
-//! needed. The sessions of one listening socket share theirs.
+//! The options of a monitor, checked and in the form in which they are used. The
+//! sessions of one listening socket share them.
 
-use super::policy::CommandPolicy;
+use super::access::CommandPolicy;
 use super::schema::{
     MonitorAccessOptions, MonitorCloseAction, MonitorMode, MonitorOptions, MonitorReadline,
 };
@@ -24,7 +24,7 @@ pub(crate) struct MonitorConfig {
 impl MonitorConfig {
     /// # Errors
     ///
-    /// An option does not go with the kind of monitor, or a limit is none.
+    /// An option does not go with the kind of monitor, or a limit is out of range.
     pub(super) fn new(options: &MonitorOptions) -> Result<Self, Error> {
         let mode = options.mode.unwrap_or(MonitorMode::Readline);
         let pretty = options.pretty.unwrap_or(false);

@@ -1,144 +1,95 @@
-//! The dispatcher of in-band requests: one for all QMP sessions, a bottom half
-//! that serves those with waiting requests in turn
-//! (`monitor_qmp_dispatcher_co`).
+//! The dispatcher of QMP requests. Requests that are in band pass through one
+//! queue for all sessions: a bottom half serves those with waiting requests in
+//! turn (`monitor_qmp_dispatcher_co`). Requests out of band are carried out as
+//! soon as they are pulled out of the input.
 //!
 //! A command is immediate and answered when its function returns, or deferred
 //! and answered when its responder is used. While a deferred command is under
-//! way the dispatcher serves nobody, as in QEMU; out-of-band commands do not
+//! way the dispatcher serves no session, as in QEMU; out-of-band commands do not
 //! pass through it and go on.
+//!
+//! The session itself knows its rules ([`QmpSession`](super::session::QmpSession)).
+//! After each call that may change its state the dispatcher asks what comes next.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::sync::{Arc, Mutex};
 
-use super::qmp::{self, Request};
+use super::deferred::{Answer, QmpUnderWay, UnderWay};
+use super::output::{accept_input, flush_dirty, label, send_response};
 use super::runtime::Runtime;
-use super::table::{flush_dirty, label, MonitorId};
-use crate::main_loop::{BhHandle, BhId, MainLoop};
+use super::session::{Next, Request};
+use super::table::{MonitorId, MonitorKind, MonitorQmp};
+use crate::main_loop::BhId;
 use crate::qapi::dispatch::{
     qmp_find_command, qmp_request_check, Call, DispatchEnv, QmpCommand, QmpCommandFunc, QmpRequest,
 };
-use crate::qapi::json::JsonWriter;
-use crate::qapi::{Error, QObject, RawResponder, ReplyPort};
+use crate::qapi::json::{qobject_to_json, JsonWriter};
+use crate::qapi::{Error, QObject};
 use crate::trace_event;
 
 /// Requests served in one run before fds and timers get their turn.
 const BUDGET: usize = 256;
 
-/// What became of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Dispatched {
-    /// It was answered, or needs no answer.
-    Answered,
-    /// Its answer comes later.
-    Deferred,
-}
-
-/// A deferred command that has not been answered.
-struct Pending {
-    monitor: MonitorId,
-    connection: u64,
-    id: Option<QObject>,
-    in_band: bool,
-    /// Success is not answered.
-    no_success_response: bool,
-    name: &'static str,
-}
-
-type Answer = Result<QObject, Error>;
-
-/// Where responders put their answers, from whichever thread.
-struct Port {
-    answers: Mutex<Vec<(u64, Answer)>>,
-    bh: BhHandle,
-}
-
-impl ReplyPort for Port {
-    fn deliver(&self, token: u64, answer: Answer) {
-        let mut answers = self.answers.lock().unwrap_or_else(|e| e.into_inner());
-        answers.push((token, answer));
-        drop(answers);
-        self.bh.schedule();
-    }
-}
-
 /// State of the dispatcher.
-pub struct Dispatcher {
+pub(crate) struct Dispatcher {
     bh: BhId,
-    flush_bh: BhId,
     /// Sessions with waiting requests, each once.
     ready: VecDeque<MonitorId>,
-    running: bool,
     stopped: bool,
-    /// The in-band command that is under way.
-    busy: Option<u64>,
-    pending: HashMap<u64, Pending>,
-    next_token: u64,
-    port: Arc<Port>,
+    /// An in-band command is under way.
+    busy: bool,
     /// Kept for its memory; `None` while a reply is being written.
     writer: Option<Box<JsonWriter>>,
-    pub(crate) current: Option<MonitorId>,
+    /// The monitor that the command under way came from.
+    pub(super) current: Option<MonitorId>,
 }
 
 impl Dispatcher {
-    pub(crate) fn new<S: 'static>(main_loop: &mut MainLoop<Runtime<S>>) -> Self {
-        let answers_bh = main_loop.bh_new("monitor_qmp_deferred", deliver_answers);
+    /// One whose bottom half is `bh`.
+    pub(super) fn new(bh: BhId) -> Self {
         Dispatcher {
-            bh: main_loop.bh_new("monitor_qmp_bh_dispatcher", monitor_qmp_bh_dispatcher),
-            flush_bh: main_loop.bh_new("monitor_flush", flush_dirty),
+            bh,
             ready: VecDeque::new(),
-            running: false,
             stopped: false,
-            busy: None,
-            pending: HashMap::new(),
-            next_token: 0,
-            port: Arc::new(Port {
-                answers: Mutex::default(),
-                bh: main_loop.bh_handle(answers_bh),
-            }),
+            busy: false,
             writer: None,
             current: None,
         }
     }
 
-    /// Whether the dispatcher runs just now and will flush at its end.
-    pub(crate) fn is_running(&self) -> bool {
-        self.running
-    }
-
-    pub(crate) fn flush_bh(&self) -> BhId {
-        self.flush_bh
-    }
-
-    /// Whether a command of this monitor's connection is under way.
-    pub(crate) fn has_pending(&self, monitor: MonitorId, connection: u64) -> bool {
-        let mut pending = self.pending.values();
-        pending.any(|pending| pending.monitor == monitor && pending.connection == connection)
-    }
-
     /// No request is taken up any more; the program is about to end.
-    pub(crate) fn stop(&mut self) {
+    pub(super) fn stop(&mut self) {
         self.stopped = true;
     }
 }
 
-/// Puts a session on the list of those to be served.
-pub(crate) fn enlist<S>(rt: &mut Runtime<S>, id: MonitorId) {
-    rt.dispatcher.ready.push_back(id);
-    if !rt.dispatcher.running {
-        rt.main_loop.bh_schedule(rt.dispatcher.bh);
+/// Puts a session on the list of those to be served if it is ready and has room
+/// for the answer.
+fn enlist<S>(rt: &mut Runtime<S>, id: MonitorId) {
+    let Some(mon) = rt.monitors.get_mut(id) else {
+        return;
+    };
+    let room = !mon.over_budget();
+    if let MonitorKind::Qmp(qmp) = &mut mon.kind {
+        if room && !qmp.listed && qmp.session.is_ready() {
+            qmp.listed = true;
+            rt.dispatcher.ready.push_back(id);
+            if !rt.output.dispatcher_runs {
+                rt.main_loop.bh_schedule(rt.dispatcher.bh);
+            }
+        }
     }
 }
 
-/// Whether requests are taken up at present. Once exit was asked for they never
-/// are again.
+/// Whether requests are taken up at present. After a request to exit none is.
 fn may_serve<S>(rt: &Runtime<S>) -> bool {
     let d = &rt.dispatcher;
-    d.busy.is_none() && !d.stopped && rt.exit_requested().is_none()
+    !d.busy && !d.stopped && rt.exit_requested().is_none()
 }
 
-fn monitor_qmp_bh_dispatcher<S>(rt: &mut Runtime<S>) {
-    rt.dispatcher.running = true;
+/// Serves waiting requests, one of each session in turn.
+pub(super) fn monitor_qmp_bh_dispatcher<S>(rt: &mut Runtime<S>) {
+    rt.output.dispatcher_runs = true;
     for _ in 0..BUDGET {
         if !may_serve(rt) {
             break;
@@ -146,21 +97,107 @@ fn monitor_qmp_bh_dispatcher<S>(rt: &mut Runtime<S>) {
         let Some(id) = rt.dispatcher.ready.pop_front() else {
             break;
         };
-        let Some(request) = qmp::pop_request(rt, id) else {
+        let Some(request) = take_request(rt, id) else {
             continue;
         };
         trace_event!(monitor_qmp_bh_dispatcher, "serves {}", label(rt, id));
-        let done = monitor_qmp_dispatch(rt, id, request, false);
-        qmp::request_taken(rt, id, done == Dispatched::Answered);
+        let answered = monitor_qmp_dispatch(rt, id, request, false);
+        request_taken_up(rt, id, answered);
     }
-    rt.dispatcher.running = false;
+    rt.output.dispatcher_runs = false;
     if may_serve(rt) && !rt.dispatcher.ready.is_empty() {
         rt.main_loop.bh_schedule(rt.dispatcher.bh);
     }
     flush_dirty(rt);
 }
 
-/// What a request comes to.
+/// The next request of a session that was taken off the list.
+fn take_request<S>(rt: &mut Runtime<S>, id: MonitorId) -> Option<Request> {
+    let qmp = rt.monitors.qmp_mut(id)?;
+    qmp.listed = false;
+    qmp.session.take()
+}
+
+/// Goes on with a session after a request was taken up. `answered` is false
+/// while its command is under way.
+fn request_taken_up<S>(rt: &mut Runtime<S>, id: MonitorId, answered: bool) {
+    let Some(qmp) = rt.monitors.qmp_mut(id) else {
+        return;
+    };
+    if qmp.session.taken_up(answered) {
+        trace_event!(monitor_resume, "{}", label(rt, id));
+    }
+    go_on(rt, id);
+    // A suspended session takes no more, but what waits behind its input may go on.
+    let goes_on = |qmp: &MonitorQmp| qmp.session.wants_input() || qmp.session.has_read_all();
+    if rt.monitors.qmp(id).is_some_and(goes_on) {
+        accept_input(rt, id);
+    }
+}
+
+/// Works off a session's input, until it is suspended or its client has too much
+/// to read: out-of-band requests are answered right here, and a small piece of
+/// input can hold many of them.
+pub(super) fn go_on<S>(rt: &mut Runtime<S>, id: MonitorId) {
+    enlist(rt, id);
+    while rt.exit_requested().is_none() {
+        let Some(mon) = rt.monitors.get_mut(id) else {
+            return;
+        };
+        let full = mon.over_budget();
+        let MonitorKind::Qmp(qmp) = &mut mon.kind else {
+            return;
+        };
+        if full {
+            return;
+        }
+        match qmp.session.next() {
+            Next::Nothing => return,
+            message => handle_qmp_command(rt, id, message),
+        }
+    }
+}
+
+/// Handles a message, or the error it provoked: carries it out at once if it is
+/// out of band, else sees to it that the session is served.
+fn handle_qmp_command<S>(rt: &mut Runtime<S>, id: MonitorId, message: Next) {
+    trace_event!(
+        handle_qmp_command,
+        "{} {}",
+        label(rt, id),
+        match &message {
+            Next::OutOfBand(request) => request_text(Some(request)),
+            _ => request_text(rt.monitors.qmp(id).and_then(|qmp| qmp.session.newest())),
+        }
+    );
+    if let Next::OutOfBand(request) = message {
+        trace_event!(monitor_qmp_cmd_out_of_band, "{}", label(rt, id));
+        monitor_qmp_dispatch(rt, id, request, true);
+        return;
+    }
+    trace_event!(
+        monitor_qmp_cmd_in_band,
+        "{} has {} waiting",
+        label(rt, id),
+        rt.monitors.qmp(id).map_or(0, |qmp| qmp.session.waiting())
+    );
+    let qmp = rt.monitors.qmp(id);
+    if qmp.is_some_and(|qmp| qmp.session.is_suspended()) {
+        trace_event!(monitor_suspend, "{}", label(rt, id));
+    }
+    enlist(rt, id);
+}
+
+/// A request as a trace shows it.
+fn request_text(request: Option<&Request>) -> String {
+    match request {
+        Some(Ok(request)) => qobject_to_json(request, false),
+        Some(Err(e)) => e.to_string(),
+        None => String::new(),
+    }
+}
+
+/// The outcome of a request.
 enum Outcome {
     /// A reply that repeats the id. If it is `Ok`, the return value stands in the writer.
     Reply(Option<QObject>, Result<(), Error>),
@@ -170,17 +207,21 @@ enum Outcome {
     Deferred,
 }
 
-/// Carries a request out and answers it (`monitor_qmp_dispatch`).
-pub(crate) fn monitor_qmp_dispatch<S>(
+/// Carries a request out and answers it (`monitor_qmp_dispatch`). Returns false
+/// if the answer comes later.
+fn monitor_qmp_dispatch<S>(
     rt: &mut Runtime<S>,
     mon: MonitorId,
     request: Request,
     oob: bool,
-) -> Dispatched {
-    let Some(session) = rt.monitors.qmp_mut(mon) else {
-        return Dispatched::Answered;
+) -> bool {
+    let Some(monitor) = rt.monitors.get(mon) else {
+        return true;
     };
-    let (pretty, connection) = (session.pretty, session.connection);
+    let MonitorKind::Qmp(qmp) = &monitor.kind else {
+        return true;
+    };
+    let (pretty, connection) = (monitor.config.pretty, qmp.session.connection());
     let kept = rt.dispatcher.writer.take();
     let mut w = kept.unwrap_or_else(|| Box::new(JsonWriter::new(false)));
     w.clear();
@@ -188,28 +229,21 @@ pub(crate) fn monitor_qmp_dispatch<S>(
     let outer = rt.dispatcher.current.replace(mon);
     let outcome = qmp_dispatch(rt, mon, request, oob, &mut w);
     if let Outcome::Reply(id, result) = &outcome {
-        match result {
-            Ok(()) => {
-                if let Some(id) = id {
-                    w.key("id");
-                    w.qobject(id);
-                }
-                w.end_object();
-            }
-            Err(e) => qmp::write_error(&mut w, id.as_ref(), e),
-        }
         // The client may have left, or left and come back, while the command ran.
-        let same = |q: &mut qmp::MonitorQmp| q.connection == connection;
-        if rt.monitors.qmp_mut(mon).is_some_and(same) {
-            qmp::send(rt, mon, &mut w);
+        if is_connected(rt, mon, connection) {
+            write_reply(&mut w, id.as_ref(), result);
+            send_response(rt, mon, &mut w);
         }
     }
     rt.dispatcher.writer = Some(w);
     rt.dispatcher.current = outer;
-    match outcome {
-        Outcome::Reply(..) | Outcome::Silent => Dispatched::Answered,
-        Outcome::Deferred => Dispatched::Deferred,
-    }
+    !matches!(outcome, Outcome::Deferred)
+}
+
+/// Whether the client of this connection is still there.
+fn is_connected<S>(rt: &Runtime<S>, mon: MonitorId, connection: u64) -> bool {
+    let qmp = rt.monitors.qmp(mon);
+    qmp.is_some_and(|qmp| qmp.session.connection() == connection)
 }
 
 /// Checks a request and finds its command (`qmp_dispatch`).
@@ -220,10 +254,11 @@ fn qmp_dispatch<S>(
     oob: bool,
     w: &mut JsonWriter,
 ) -> Outcome {
-    let Some(session) = rt.monitors.qmp_mut(mon) else {
+    let Some(qmp) = rt.monitors.qmp(mon) else {
         return Outcome::Silent;
     };
-    let (negotiating, oob_enabled) = (!session.negotiated, session.oob);
+    let negotiating = !qmp.session.is_negotiated();
+    let oob_enabled = qmp.session.has_oob();
     let message = match request {
         Ok(message) => message,
         Err(e) => return Outcome::Reply(None, Err(e)),
@@ -243,9 +278,10 @@ fn qmp_dispatch<S>(
         preconfig: rt.preconfig,
         policy: rt.policy,
     };
-    let list = match negotiating {
-        true => &rt.cap_negotiation_commands,
-        false => &rt.commands,
+    let list = if negotiating {
+        &rt.cap_negotiation_commands
+    } else {
+        &rt.commands
     };
     let permitted = |cmd: QmpCommand<_>| rt.check_qmp_command(cmd.name).map(|()| cmd);
     match qmp_find_command(list, &req.command, &env).and_then(permitted) {
@@ -264,18 +300,16 @@ fn do_qmp_dispatch<S>(
     w: &mut JsonWriter,
 ) -> Outcome {
     trace_event!(do_qmp_dispatch, "{}: cmd->fn", cmd.name);
-    let no_success_response = cmd.options.no_success_response;
     match cmd.func {
         QmpCommandFunc::Immediate(func) => {
-            w.begin_object();
-            w.schema_key("return");
+            begin_return(w);
             let empty = w.as_bytes().len();
             let mut call = Call::new(req.args, rt.policy, w);
             let run = || func(rt, &mut call);
             let result =
                 catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err(panicked(cmd.name)));
             trace_event!(qmp_dispatch_done, "{}: {}", cmd.name, verdict(&result));
-            if no_success_response && result.is_ok() {
+            if cmd.options.no_success_response && result.is_ok() {
                 return Outcome::Silent;
             }
             if w.as_bytes().len() == empty {
@@ -285,30 +319,43 @@ fn do_qmp_dispatch<S>(
             Outcome::Reply(req.id, result)
         }
         QmpCommandFunc::Deferred(func) => {
-            let connection = rt.monitors.qmp_mut(mon).map_or(0, |q| q.connection);
-            let d = &mut rt.dispatcher;
-            d.next_token += 1;
-            let token = d.next_token;
-            let pending = Pending {
+            let qmp = rt.monitors.qmp(mon);
+            let command = QmpUnderWay {
                 monitor: mon,
-                connection,
+                connection: qmp.map_or(0, |qmp| qmp.session.connection()),
                 id: req.id,
                 in_band: !oob,
-                no_success_response,
+                no_success_response: cmd.options.no_success_response,
                 name: cmd.name,
             };
-            d.pending.insert(token, pending);
-            if !oob {
-                d.busy = Some(token);
-            }
-            let responder = RawResponder::new(d.port.clone(), token);
+            let (token, responder) = rt.deferred.begin(UnderWay::Qmp(command));
+            rt.dispatcher.busy |= !oob;
             let mut call = Call::new(req.args, rt.policy, w);
             let run = || func(rt, &mut call, responder);
-            // The responder is dropped by a panic and answers.
+            // A panic drops the responder, which answers.
             let _ = catch_unwind(AssertUnwindSafe(run));
-            Outcome::Deferred
+            answered_already(rt, token, w)
         }
     }
+}
+
+/// The outcome of a deferred command whose function has returned.
+fn answered_already<S>(rt: &mut Runtime<S>, token: u64, w: &mut JsonWriter) -> Outcome {
+    let Some(answer) = rt.deferred.take_answer(token) else {
+        return Outcome::Deferred;
+    };
+    let Some(UnderWay::Qmp(command)) = rt.deferred.finish(token) else {
+        return Outcome::Silent;
+    };
+    if command.in_band {
+        rt.dispatcher.busy = false;
+    }
+    let result = write_return(w, answer);
+    trace_event!(qmp_dispatch_done, "{}: {}", command.name, verdict(&result));
+    if command.no_success_response && result.is_ok() {
+        return Outcome::Silent;
+    }
+    Outcome::Reply(command.id, result)
 }
 
 fn verdict(result: &Result<(), Error>) -> &str {
@@ -323,48 +370,67 @@ fn panicked(name: &str) -> Error {
     Error::new(format!("Command '{name}' failed: its handler panicked"))
 }
 
-/// Takes the answers of deferred commands to their clients. An answer whose
-/// client has left is dropped: it must not reach the next one.
-fn deliver_answers<S>(rt: &mut Runtime<S>) {
-    let mut answers = {
-        let port = &rt.dispatcher.port;
-        let mut answers = port.answers.lock().unwrap_or_else(|e| e.into_inner());
-        std::mem::take(&mut *answers)
+/// Begins the reply of a success; the return value goes behind it.
+#[inline]
+fn begin_return(w: &mut JsonWriter) {
+    w.begin_object();
+    w.schema_key("return");
+}
+
+/// Writes what a deferred command returned, if it succeeded.
+fn write_return(w: &mut JsonWriter, answer: Answer) -> Result<(), Error> {
+    let value = answer?;
+    begin_return(w);
+    w.qobject(&value);
+    Ok(())
+}
+
+/// Completes the reply to a request. The return value of a success stands in the
+/// writer already.
+fn write_reply(w: &mut JsonWriter, id: Option<&QObject>, result: &Result<(), Error>) {
+    let write_id = |w: &mut JsonWriter| {
+        if let Some(id) = id {
+            w.key("id");
+            w.qobject(id);
+        }
     };
-    for (token, answer) in answers.drain(..) {
-        let Some(pending) = rt.dispatcher.pending.remove(&token) else {
-            continue;
-        };
-        trace_event!(qmp_dispatch_done, "{}: answered", pending.name);
-        let connection = pending.connection;
-        let pretty = match rt.monitors.qmp_mut(pending.monitor) {
-            Some(q) if q.connection == connection => Some(q.pretty),
-            _ => None,
-        };
-        let silent = pending.no_success_response && answer.is_ok();
-        if let Some(pretty) = pretty.filter(|_| !silent) {
-            let mut w = JsonWriter::new(pretty);
-            match answer {
-                Ok(value) => {
-                    w.begin_object();
-                    w.key("return");
-                    w.qobject(&value);
-                    if let Some(id) = &pending.id {
-                        w.key("id");
-                        w.qobject(id);
-                    }
-                    w.end_object();
-                }
-                Err(e) => qmp::write_error(&mut w, pending.id.as_ref(), &e),
-            }
-            qmp::send(rt, pending.monitor, &mut w);
+    match result {
+        Ok(()) => write_id(w),
+        Err(error) => {
+            w.clear();
+            w.begin_object();
+            write_id(w);
+            w.key("error");
+            w.begin_object();
+            w.key("class");
+            w.string(error.class().as_str());
+            w.key("desc");
+            w.string(error.desc());
+            w.end_object();
         }
-        if pending.in_band {
-            rt.dispatcher.busy = None;
-            if pretty.is_some() {
-                qmp::request_taken(rt, pending.monitor, true);
-            }
-            rt.main_loop.bh_schedule(rt.dispatcher.bh);
+    }
+    w.end_object();
+}
+
+/// Sends the answer of a deferred command. An answer whose client has left is
+/// dropped: it must not reach the next one.
+pub(super) fn answer<S>(rt: &mut Runtime<S>, command: QmpUnderWay, answer: Answer) {
+    trace_event!(qmp_dispatch_done, "{}: answered", command.name);
+    let mon = command.monitor;
+    let connected = is_connected(rt, mon, command.connection);
+    let silent = command.no_success_response && answer.is_ok();
+    if connected && !silent {
+        let pretty = rt.monitors.get(mon).is_some_and(|mon| mon.config.pretty);
+        let mut w = JsonWriter::new(pretty);
+        let result = write_return(&mut w, answer);
+        write_reply(&mut w, command.id.as_ref(), &result);
+        send_response(rt, mon, &mut w);
+    }
+    if command.in_band {
+        rt.dispatcher.busy = false;
+        if connected {
+            request_taken_up(rt, mon, true);
         }
+        rt.main_loop.bh_schedule(rt.dispatcher.bh);
     }
 }

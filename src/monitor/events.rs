@@ -1,42 +1,19 @@
-//! Events: to every QMP session past its negotiation, some of them at most
-//! once a second.
-//!
-//! The first event of a rate-limited kind goes out at once and starts its
-//! second. Of those that arise within the second only the last is kept; it is
-//! sent when the second ends, and starts another. The timestamp is always that
-//! of the moment when the event arose.
+//! Events go to every QMP session past its negotiation, some of them at most
+//! once a second ([`throttle`](super::throttle)). An event that was held back has
+//! the timestamp of the moment when it arose.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use super::qmp;
 use super::runtime::Runtime;
 use super::table::{MonitorId, MonitorKind};
-use crate::main_loop::{ClockType, TimerId};
+use super::throttle::{Held, IntervalEnd, Key};
+use crate::main_loop::ClockType;
 use crate::qapi::events::{event_rate_limit, EventInfo};
 use crate::qapi::json::{qobject_to_json, JsonWriter};
 use crate::qapi::policy::{CompatPolicy, CompatPolicyOutput};
 use crate::qapi::QDict;
 use crate::trace_event;
-
-/// An event held back, with the time it arose.
-struct Held {
-    data: QDict,
-    time_ns: i64,
-}
-
-struct Throttle {
-    timer: TimerId,
-    held: Option<Held>,
-}
-
-type Key = (&'static str, Option<String>);
-
-/// What the rate limits remember.
-#[derive(Default)]
-pub struct EventState {
-    throttles: HashMap<Key, Throttle>,
-}
 
 /// The `-compat` policy in force, for generated emitters.
 pub fn compat_policy<S>(rt: &Runtime<S>) -> CompatPolicy {
@@ -44,9 +21,9 @@ pub fn compat_policy<S>(rt: &Runtime<S>) -> CompatPolicy {
 }
 
 /// Sends an event, or keeps it for later if its kind is rate limited
-/// (`qapi_event_emit`, `monitor_qapi_event_queue`). Generated emitters call
-/// this; so may an embedder who has the data as a dictionary.
-pub fn qapi_event_emit<S: 'static>(rt: &mut Runtime<S>, event: &'static EventInfo, data: QDict) {
+/// (`qapi_event_emit`, `monitor_qapi_event_queue`). Generated emitters call this.
+/// An embedder may call it with data in a dictionary.
+pub fn qapi_event_emit<S>(rt: &mut Runtime<S>, event: &'static EventInfo, data: QDict) {
     let hide = CompatPolicyOutput::Hide;
     if (event.features.deprecated && rt.policy.deprecated_output == hide)
         || (event.features.unstable && rt.policy.unstable_output == hide)
@@ -62,61 +39,49 @@ pub fn qapi_event_emit<S: 'static>(rt: &mut Runtime<S>, event: &'static EventInf
         .and_then(|m| data.get(m))
         .map(|value| qobject_to_json(value, false));
     let key = (event.name, part);
-    if let Some(throttle) = rt.events.throttles.get_mut(&key) {
+    let Some(Held { data, time_ns }) = rt.throttles.hold(&key, Held { data, time_ns }) else {
         trace_event!(monitor_qapi_event_queue, "{} held back", event.name);
-        throttle.held = Some(Held { data, time_ns });
         return;
-    }
+    };
     monitor_qapi_event_emit(rt, event, &data, time_ns);
     let interval = limit.interval;
     let on_timer = {
         let key = key.clone();
-        move |rt: &mut Runtime<S>| second_is_over(rt, event, &key, interval)
+        move |rt: &mut Runtime<S>| interval_ends(rt, event, &key, interval)
     };
     let timer = rt
         .main_loop
         .timer_new(ClockType::Realtime, "event_throttle", on_timer);
-    rt.events
-        .throttles
-        .insert(key, Throttle { timer, held: None });
+    rt.throttles.begin(key, timer);
     rt.main_loop.timer_mod_in(timer, interval);
 }
 
-fn second_is_over<S: 'static>(
-    rt: &mut Runtime<S>,
-    event: &'static EventInfo,
-    key: &Key,
-    interval: Duration,
-) {
-    let Some(throttle) = rt.events.throttles.get_mut(key) else {
-        return;
-    };
-    let timer = throttle.timer;
-    match throttle.held.take() {
-        Some(held) => {
+fn interval_ends<S>(rt: &mut Runtime<S>, event: &'static EventInfo, key: &Key, interval: Duration) {
+    match rt.throttles.interval_ends(key) {
+        None => {}
+        Some(IntervalEnd::Idle(timer)) => {
+            rt.main_loop.timer_free(timer);
+        }
+        Some(IntervalEnd::Sends(held, timer)) => {
             monitor_qapi_event_emit(rt, event, &held.data, held.time_ns);
             rt.main_loop.timer_mod_in(timer, interval);
-        }
-        None => {
-            rt.events.throttles.remove(key);
-            rt.main_loop.timer_free(timer);
         }
     }
 }
 
-fn monitor_qapi_event_emit<S: 'static>(
+fn monitor_qapi_event_emit<S>(
     rt: &mut Runtime<S>,
     event: &'static EventInfo,
     data: &QDict,
     time_ns: i64,
 ) {
-    // Rendered at most once per layout, however many sessions there are.
+    // Each layout is rendered at most once, for any number of sessions.
     let mut rendered: [Option<JsonWriter>; 2] = [None, None];
     let listeners: Vec<(MonitorId, bool)> = rt
         .monitors
         .iter()
         .filter_map(|(id, m)| match &m.kind {
-            MonitorKind::Qmp(q) if q.negotiated => Some((id, q.pretty)),
+            MonitorKind::Qmp(q) if q.session.is_negotiated() => Some((id, m.config.pretty)),
             _ => None,
         })
         .collect();

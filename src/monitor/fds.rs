@@ -1,6 +1,6 @@
-//! File descriptors in a monitor's keeping: named ones (`getfd`), which belong
-//! to one monitor, and sets of them (`add-fd`), which belong to all and are
-//! opened as `/dev/fdset/N`.
+//! File descriptors that monitors keep. Named ones (`getfd`) belong to one
+//! monitor. Sets of them (`add-fd`) belong to all monitors and are opened as
+//! `/dev/fdset/N`.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -19,8 +19,8 @@ pub struct MonitorFds {
 }
 
 impl MonitorFds {
-    /// Keeps a descriptor under a name; one that had the name is closed
-    /// (`qmp_getfd`).
+    /// Keeps a descriptor under a name (`qmp_getfd`). A former one of that name is
+    /// closed.
     ///
     /// # Errors
     ///
@@ -86,7 +86,7 @@ pub struct Fdset {
 }
 
 impl Fdset {
-    /// Forgets users that have gone; whether anything is left.
+    /// Forgets users that have gone. Returns whether anything is left.
     fn is_in_use(&mut self) -> bool {
         self.users.retain(|user| user.strong_count() > 0);
         !self.fds.is_empty() || !self.users.is_empty()
@@ -161,8 +161,8 @@ impl Fdsets {
         Ok(())
     }
 
-    /// Forgets sets that nobody can reach any more. A user goes without telling,
-    /// so this comes before every look.
+    /// Drops sets without descriptors and users. A user goes without a call, so
+    /// each method calls this first.
     fn cleanup(&mut self) {
         self.sets.retain(|_, set| set.is_in_use());
     }

@@ -5,9 +5,9 @@
 //! the table backwards. The table is GLib's: open addressing with a step that
 //! grows by one, the start being the hash times 11 modulo a prime, and the
 //! hash Bernstein's `h * 33 + c`. It depends on nothing but the names and the
-//! order in which they came, so a list of those is enough to tell the order,
-//! exactly so as long as nothing was removed in between. It looks arbitrary,
-//! but people compare listings with those they have.
+//! order of insertion, so a list of names is enough to compute it, exactly so as
+//! long as nothing was removed in between. The order looks arbitrary, but people
+//! compare listings with older ones.
 
 /// The least table: 8 slots.
 const MIN_SHIFT: usize = 3;
@@ -48,8 +48,7 @@ const PRIMES: [u32; 32] = [
     2_147_483_647,
 ];
 
-/// Sorts items, given in the order in which they came into being, as QEMU
-/// lists them.
+/// Sorts items, given in the order of their creation, as QEMU lists them.
 pub fn hash_order<T>(items: Vec<T>, name: impl Fn(&T) -> &str) -> Vec<T> {
     let hashes: Vec<u32> = items.iter().map(|item| str_hash(name(item))).collect();
     let mut table = Table::new(MIN_SHIFT);

@@ -1,15 +1,15 @@
-//! HMP commands that every monitor has, whatever it monitors. Each calls its
-//! QMP twin and prints the result.
+//! HMP commands that every monitor has. Each calls its QMP twin and prints the
+//! result.
 
-use super::hmp::context::{print_stdout, HmpTables};
+use super::hmp::run::print_stdout;
 use super::hmp::ArgKind::*;
-use super::hmp::{CompletionKind, Hmp, HmpArg, HmpArgs, HmpPair, HmpRow, HmpTable};
+use super::hmp::{CompletionKind, Hmp, HmpArg, HmpArgs, HmpPair, HmpRow, HmpTable, HmpTables};
 use super::schema::{
     CharCommands, ControlCommands, DataFormat, FdsCommands, TraceCommands, TraceEventState,
 };
-use crate::chardev::opts::QemuOpts;
-use crate::chardev::{self, qemu_chr_parse_opts, ChardevAdded, QEMU_CHARDEV_OPTS};
+use crate::chardev::{self, ChardevAdded, QEMU_CHARDEV_OPTS};
 use crate::qapi::Error;
+use crate::util::qemu_opts::QemuOpts;
 
 /// `info` without a word behind it lists its sub-commands.
 const INFO: HmpRow = HmpRow::new(
@@ -157,31 +157,31 @@ impl<S> HmpTables<S> {
     }
 }
 
-fn print_help<S: 'static>(hmp: &mut Hmp<'_, S>, topic: &[u8]) {
+fn print_help<S>(hmp: &mut Hmp<'_, S>, topic: &[u8]) {
     match hmp.rt.hmp.help(topic, hmp.rt.preconfig()) {
         Ok(text) => hmp.print(text),
         Err(stdout) => print_stdout(&stdout),
     }
 }
 
-fn hmp_help<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
+fn hmp_help<S>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
     print_help(hmp, args.try_bytes("cmd").unwrap_or_default());
 }
 
-fn hmp_info_help<S: 'static>(hmp: &mut Hmp<'_, S>, _args: &HmpArgs) {
+fn hmp_info_help<S>(hmp: &mut Hmp<'_, S>, _args: &HmpArgs) {
     print_help(hmp, b"info");
 }
 
-fn hmp_quit<S: 'static>(hmp: &mut Hmp<'_, S>, _args: &HmpArgs) {
+fn hmp_quit<S>(hmp: &mut Hmp<'_, S>, _args: &HmpArgs) {
     let result = S::qmp_quit(hmp.rt);
     hmp.handle_error(result);
 }
 
-/// Parses chardev options the way a monitor does: what is wrong with the list
-/// itself is printed plainly, and the command then fails with a text of its own.
-fn parse_chardev_args<S: 'static>(hmp: &mut Hmp<'_, S>, text: &str) -> Option<QemuOpts> {
+/// Parses chardev options the way a monitor does: an error in the list itself is
+/// printed plainly, and the command then fails with a text of its own.
+fn parse_chardev_args<S>(hmp: &mut Hmp<'_, S>, text: &str) -> Option<QemuOpts> {
     let mut warnings = Vec::new();
-    let opts = QemuOpts::parse(&QEMU_CHARDEV_OPTS, text, &mut warnings);
+    let opts = hmp.rt.chardevs.split_opts(text, &mut warnings);
     for w in warnings {
         hmp.print(format!("warning: {}\n{}", w.desc(), w.hint()));
     }
@@ -195,9 +195,9 @@ fn parse_chardev_args<S: 'static>(hmp: &mut Hmp<'_, S>, text: &str) -> Option<Qe
     }
 }
 
-fn hmp_chardev_add<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
+fn hmp_chardev_add<S>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
     if let Some(text) = QEMU_CHARDEV_OPTS.help_wanted(args.str("args")) {
-        // Not to the monitor: it is the option parser that prints it.
+        // The option parser prints it, so it does not go to the monitor.
         print_stdout(text.as_bytes());
         hmp.handle_error(Err::<(), _>(Error::new("Parsing chardev args failed")));
         return;
@@ -211,19 +211,23 @@ fn hmp_chardev_add<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
         hmp.print("Available chardev backend types: \n");
         return hmp.print(types.collect::<String>());
     }
-    let result = qemu_chr_parse_opts(&opts).and_then(|(label, config)| {
-        if chardev::qemu_chr_find(hmp.rt, &label).is_some() {
-            return Err(Error::new(format!(
-                "attempt to add duplicate property '{label}' to object (type 'container')"
-            )));
-        }
-        chardev::chardev_add(hmp.rt, &label, config)
-    });
+    let result = hmp
+        .rt
+        .chardevs
+        .parse_opts(&opts)
+        .and_then(|(label, config)| {
+            if chardev::qemu_chr_find(hmp.rt, &label).is_some() {
+                return Err(Error::new(format!(
+                    "attempt to add duplicate property '{label}' to object (type 'container')"
+                )));
+            }
+            chardev::chardev_add(hmp.rt, &label, config)
+        });
     finish_chardev(hmp, result);
 }
 
 /// Says where a new pseudo terminal is, or why there is no chardev.
-fn finish_chardev<S: 'static>(hmp: &mut Hmp<'_, S>, result: Result<ChardevAdded, Error>) {
+fn finish_chardev<S>(hmp: &mut Hmp<'_, S>, result: Result<ChardevAdded, Error>) {
     if let Some(text) = result
         .as_ref()
         .ok()
@@ -234,7 +238,7 @@ fn finish_chardev<S: 'static>(hmp: &mut Hmp<'_, S>, result: Result<ChardevAdded,
     hmp.handle_error(result);
 }
 
-fn hmp_chardev_change<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
+fn hmp_chardev_change<S>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
     let id = args.str("id");
     let Some(opts) = parse_chardev_args(hmp, args.str("args")) else {
         return;
@@ -242,33 +246,35 @@ fn hmp_chardev_change<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
     let result = if opts.id().is_some() {
         Err(Error::new("Unexpected 'id' parameter"))
     } else if opts.get("backend").is_none() {
-        // The options have no id yet where QEMU notices.
+        // QEMU finds the fault before the options have an id.
         Err(Error::new("chardev: \"(null)\" missing backend"))
     } else {
-        qemu_chr_parse_opts(&opts.under_id(id))
+        hmp.rt
+            .chardevs
+            .parse_opts(&opts.under_id(id))
             .and_then(|(_, config)| chardev::chardev_change(hmp.rt, id, config))
     };
     finish_chardev(hmp, result);
 }
 
-fn hmp_chardev_remove<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
+fn hmp_chardev_remove<S>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
     let result = S::qmp_chardev_remove(hmp.rt, args.str("id").to_owned());
     hmp.handle_error(result);
 }
 
-fn hmp_chardev_send_break<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
+fn hmp_chardev_send_break<S>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
     let result = S::qmp_chardev_send_break(hmp.rt, args.str("id").to_owned());
     hmp.handle_error(result);
 }
 
-fn hmp_ringbuf_write<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
+fn hmp_ringbuf_write<S>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
     let device = args.str("device").to_owned();
     let data = args.str("data").to_owned();
     let result = S::qmp_ringbuf_write(hmp.rt, device, data, None);
     hmp.handle_error(result);
 }
 
-fn hmp_ringbuf_read<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
+fn hmp_ringbuf_read<S>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
     let device = args.str("device").to_owned();
     let format = Some(DataFormat::Utf8);
     let result = S::qmp_ringbuf_read(hmp.rt, device, args.int("size"), format);
@@ -288,17 +294,17 @@ fn hmp_ringbuf_read<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
     }
 }
 
-fn hmp_getfd<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
+fn hmp_getfd<S>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
     let result = S::qmp_getfd(hmp.rt, args.str("name").to_owned());
     hmp.handle_error(result);
 }
 
-fn hmp_closefd<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
+fn hmp_closefd<S>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
     let result = S::qmp_closefd(hmp.rt, args.str("name").to_owned());
     hmp.handle_error(result);
 }
 
-fn hmp_trace_event<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
+fn hmp_trace_event<S>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
     let name = args.str("name").to_owned();
     let result = S::qmp_trace_event_set_state(hmp.rt, name, args.bool("state"), Some(true));
     if let Err(e) = result {
@@ -306,7 +312,7 @@ fn hmp_trace_event<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
     }
 }
 
-fn hmp_info_trace_events<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
+fn hmp_info_trace_events<S>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
     let name = args.try_str("name").unwrap_or("*").to_owned();
     match S::qmp_trace_event_get_state(hmp.rt, name) {
         Ok(events) => {
@@ -319,14 +325,14 @@ fn hmp_info_trace_events<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
     }
 }
 
-fn hmp_info_chardev<S: 'static>(hmp: &mut Hmp<'_, S>, _args: &HmpArgs) {
+fn hmp_info_chardev<S>(hmp: &mut Hmp<'_, S>, _args: &HmpArgs) {
     let result = S::qmp_query_chardev(hmp.rt);
     for info in hmp.handle_error(result).unwrap_or_default() {
         hmp.print(format!("{}: filename={}\n", info.label, info.filename));
     }
 }
 
-fn hmp_info_history<S: 'static>(hmp: &mut Hmp<'_, S>, _args: &HmpArgs) {
+fn hmp_info_history<S>(hmp: &mut Hmp<'_, S>, _args: &HmpArgs) {
     let session = hmp.monitor.and_then(|id| hmp.rt.monitors.hmp_mut(id));
     let lines = session.map(|s| s.history()).unwrap_or_default();
     for (i, line) in lines.iter().enumerate() {
@@ -336,7 +342,7 @@ fn hmp_info_history<S: 'static>(hmp: &mut Hmp<'_, S>, _args: &HmpArgs) {
     }
 }
 
-fn hmp_info_version<S: 'static>(hmp: &mut Hmp<'_, S>, _args: &HmpArgs) {
+fn hmp_info_version<S>(hmp: &mut Hmp<'_, S>, _args: &HmpArgs) {
     let result = S::qmp_query_version(hmp.rt);
     if let Some(info) = hmp.handle_error(result) {
         let q = info.qemu;

@@ -1,13 +1,12 @@
-//! `qmp NAME key=value...`: any QMP command from the human monitor. QEMU has no
-//! such command; everything a client can do a person can then do as well,
-//! without an HMP command written for it.
+//! `qmp NAME key=value...` runs any QMP command from the human monitor, so that
+//! a person needs no HMP command written for it. QEMU has no such command.
 //!
 //! Arguments are written as `key=value`, with dots in a key for members of
-//! members. As on the command line a value is text, and what the schema declares
-//! decides how it is read: `80` is a number for an argument that is one, and a name
-//! for another. A value with blanks in it must be quoted. Lists and whole objects are
-//! written as in JSON: `fdset-ids=[1,2]`. Or all arguments are one JSON object, which
-//! is then read as QMP reads it.
+//! members. As on the command line a value is text, and the schema decides how it
+//! is read: `80` is a number for a number argument and a name for a string
+//! argument. A value with blanks must be quoted. Lists and whole objects are
+//! written as in JSON: `fdset-ids=[1,2]`. All arguments may instead be one JSON
+//! object, which is read as QMP reads it.
 //!
 //! TAB completes the command, its arguments and their values, from the schema.
 //!
@@ -20,15 +19,13 @@
 //! }
 //! ```
 
-use std::sync::{Arc, Mutex};
-
 use super::hmp::{ArgKind, CompletionKind, Hmp, HmpArg, HmpArgs, HmpRow};
 use crate::qapi::dispatch::{qmp_find_command, Call, DispatchEnv, QmpCommandFunc};
 use crate::qapi::json::{qobject_from_json, qobject_to_json, JsonWriter};
-use crate::qapi::{Error, QDict, QObject, RawResponder, ReplyPort};
+use crate::qapi::{Error, QDict, QObject};
 
-/// The command's row. It changes nothing itself; what it executes is checked by
-/// that command's name.
+/// The command's row. It changes nothing itself; the QMP command is checked under
+/// its own name.
 pub(crate) const QMP: HmpRow = HmpRow::new(
     "qmp",
     "command [key=value ...]",
@@ -41,32 +38,21 @@ pub(crate) const QMP: HmpRow = HmpRow::new(
         .completes(CompletionKind::QmpArguments),
 ])
 .preconfig()
+.coroutine()
 .read_only();
 
 /// The deepest nesting of a key; entering one and dropping it recurse.
 const MAX_FRAGMENTS: usize = 256;
 
-/// Keeps the answer of a command that may answer later.
-#[derive(Default)]
-struct Answer(Mutex<Option<Result<QObject, Error>>>);
-
-impl ReplyPort for Answer {
-    fn deliver(&self, _token: u64, reply: Result<QObject, Error>) {
-        *self.0.lock().unwrap_or_else(|e| e.into_inner()) = Some(reply);
-    }
-}
-
 /// Runs the command.
-pub(crate) fn hmp_qmp<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
+pub(crate) fn hmp_qmp<S>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
     let arguments = args.try_str("arguments").unwrap_or_default();
     let result = execute(hmp, args.str("command"), arguments);
-    if let Some(text) = hmp.handle_error(result) {
-        hmp.print(text);
-    }
+    hmp.handle_error(result);
 }
 
-/// What the command prints.
-fn execute<S: 'static>(hmp: &mut Hmp<'_, S>, name: &str, arguments: &str) -> Result<String, Error> {
+/// Executes the command and prints what it returns, maybe later.
+fn execute<S>(hmp: &mut Hmp<'_, S>, name: &str, arguments: &str) -> Result<(), Error> {
     let env = DispatchEnv {
         preconfig: hmp.rt.preconfig,
         policy: hmp.rt.policy,
@@ -75,9 +61,10 @@ fn execute<S: 'static>(hmp: &mut Hmp<'_, S>, name: &str, arguments: &str) -> Res
     let command = qmp_find_command(&hmp.rt.commands, name, &env)?;
     hmp.rt.check_qmp_command(command.name)?;
     let is_json = arguments.trim_start().starts_with('{');
-    let args = match is_json {
-        true => parse_json(arguments)?,
-        false => parse_keyval(arguments)?,
+    let args = if is_json {
+        parse_json(arguments)?
+    } else {
+        parse_keyval(arguments)?
     };
     let mut out = JsonWriter::new(true);
     let mut call = Call::new(args, env.policy, &mut out);
@@ -87,27 +74,27 @@ fn execute<S: 'static>(hmp: &mut Hmp<'_, S>, name: &str, arguments: &str) -> Res
     match command.func {
         QmpCommandFunc::Immediate(func) => {
             func(hmp.rt, &mut call)?;
-            // The writer ends lines as they go over the wire; the monitor will
-            // do so itself. Within strings such bytes are escaped.
+            // The writer ends lines with CR LF, which the monitor adds itself.
+            // Within strings such bytes are escaped.
             let text = String::from_utf8_lossy(out.as_bytes()).replace("\r\n", "\n");
-            Ok(match text.as_str() {
-                "" | "{\n}" => String::new(),
-                text => format!("{text}\n"),
-            })
+            print_value(hmp, &text);
         }
         QmpCommandFunc::Deferred(func) => {
-            let answer = Arc::new(Answer::default());
-            func(hmp.rt, &mut call, RawResponder::new(answer.clone(), 0));
-            let reply = answer.0.lock().unwrap_or_else(|e| e.into_inner()).take();
-            match reply {
-                None => Ok(format!(
-                    "{name} is under way, its answer will not be shown\n"
-                )),
-                Some(Ok(QObject::Dict(empty))) if empty.is_empty() => Ok(String::new()),
-                Some(Ok(value)) => Ok(format!("{}\n", qobject_to_json(&value, true))),
-                Some(Err(e)) => Err(e),
-            }
+            let responder = hmp.defer_raw(|hmp, answer| {
+                if let Some(value) = hmp.handle_error(answer) {
+                    print_value(hmp, &qobject_to_json(&value, true));
+                }
+            });
+            func(hmp.rt, &mut call, responder);
         }
+    }
+    Ok(())
+}
+
+/// Prints a value, if it is not empty.
+fn print_value<S>(hmp: &mut Hmp<'_, S>, text: &str) {
+    if !matches!(text, "" | "{\n}" | "{}") {
+        hmp.print(format!("{text}\n"));
     }
 }
 
@@ -119,7 +106,7 @@ fn parse_json(text: &str) -> Result<QDict, Error> {
     }
 }
 
-/// Reads `key=value ...` into what a keyval visitor reads.
+/// Reads `key=value ...` into a dictionary for the keyval visitor.
 fn parse_keyval(text: &str) -> Result<QDict, Error> {
     let mut args = QDict::new();
     for word in words(text) {
@@ -165,7 +152,7 @@ fn parse_value(text: &str) -> Result<QObject, Error> {
     Ok(text.into())
 }
 
-/// Makes text of what a keyval visitor expects to be text.
+/// Turns scalars into text, as the keyval visitor expects them.
 fn scalars_to_text(value: QObject) -> QObject {
     match value {
         QObject::Dict(dict) => {

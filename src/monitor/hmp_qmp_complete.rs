@@ -1,5 +1,5 @@
 //! What TAB offers behind `qmp NAME`: the arguments that the schema declares,
-//! and for enumerations and truth values what they can be.
+//! and the values of enumerations and booleans.
 
 use crate::qapi::introspect::{SchemaEntity, SchemaKind, SchemaMember, SchemaTable};
 
@@ -98,7 +98,7 @@ impl Schema<'_> {
         members.find(|member| member.name == name)
     }
 
-    /// What a value of this type can be, if that can be listed.
+    /// The possible values of a type, if they can be listed.
     fn values(&self, typ: &str) -> Vec<&'static str> {
         match self.find(typ.as_bytes()).map(|entity| &entity.kind) {
             Some(SchemaKind::Enum(values)) => {

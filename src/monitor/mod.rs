@@ -2,31 +2,46 @@
 //! owns it all.
 //!
 //! ```text
-//!   chardev ──read──▶ qmp.rs ──queue──▶ dispatcher.rs ──▶ qapi::dispatch ──▶ cmd.func
-//!      ▲                                     │                                  │
-//!      └──── table.rs: monitor_flush ◀── reply, events.rs ◀─────────────────────┘
+//!   chardev ──read──▶ qmp.rs ──feed──▶ session.rs
+//!      ▲                                 │ next, take
+//!      │                                 ▼
+//!      │                            dispatcher.rs ──▶ qapi::dispatch ──▶ cmd.func
+//!      │                                 │                                  │
+//!      └──── output.rs: monitor_flush ◀── reply, events.rs ◀────────────────┘
 //!
-//!   chardev ──read──▶ hmp/session.rs ──line──▶ hmp/context.rs ──▶ the row's function
+//!   chardev ──read──▶ hmp/driver.rs ──feed──▶ hmp/session.rs
+//!                          │ line
+//!                          ▼
+//!                     hmp/run.rs ──▶ the row's function
 //! ```
 //!
 //! | file | what |
 //! |---|---|
-//! | `runtime` | [`Runtime`], the owner of everything |
-//! | `table`, `outbuf` | the monitors, and how their output leaves |
-//! | `qmp` | the QMP session |
-//! | `dispatcher` | who is served when; deferred commands |
-//! | `events` | events and their rate limits |
+//! | `runtime`, `start` | [`Runtime`], the owner of everything; how its parts are joined |
+//! | `table` | the monitors |
+//! | `session` | a QMP session as a pure machine |
+//! | `qmp` | QMP monitors on their chardevs |
+//! | `dispatcher` | carries requests out, in turn |
+//! | `deferred`, `answers` | commands that answer later |
+//! | `output`, `outbuf` | how output leaves |
+//! | `removal` | how monitors go |
+//! | `events`, `throttle` | events and their rate limits |
 //! | [`hmp`] | the human monitor: editor, table, session |
 //! | `fds` | descriptors that clients pass |
 //! | `hash_order` | the order of QEMU's listings |
 //! | `options`, `config` | `-qmp`, `-monitor`, `-mon` |
 //! | `clients` | sessions and monitors that come and go with their clients |
-//! | `policy` | what the clients of a monitor may do |
+//! | `access` | the commands that a monitor's clients may use |
 //! | `terminal` | `^Z` and `fg` |
 //! | `tls` | credentials by id, for sockets |
 //! | `schema`, `cmds_*`, `hmp_cmds`, `hmp_qmp*` | the commands that every monitor has |
+//!
+//! Imports run from `start` down to `table` and the pure files. The exception is the
+//! owner: `runtime` holds the state of `tls`, `dispatcher`, `deferred`, `output` and
+//! the HMP tables, and their functions are given the runtime.
 
-mod char_config;
+mod access;
+mod answers;
 mod clients;
 mod cmds_char;
 mod cmds_control;
@@ -34,6 +49,7 @@ mod cmds_fd;
 mod cmds_misc;
 mod cmds_trace;
 mod config;
+mod deferred;
 mod dispatcher;
 mod events;
 mod fds;
@@ -44,12 +60,16 @@ mod hmp_qmp;
 mod hmp_qmp_complete;
 mod options;
 mod outbuf;
-mod policy;
+mod output;
 mod qmp;
+mod removal;
 mod runtime;
 pub mod schema;
+mod session;
+mod start;
 mod table;
 mod terminal;
+mod throttle;
 mod tls;
 pub mod version;
 
@@ -57,8 +77,9 @@ pub use events::{compat_policy, qapi_event_emit};
 pub use fds::{Fdset, FdsetFd, Fdsets, MonitorFds};
 pub use options::{
     monitor_parse_compat, MonitorCloseAction, MonitorMode, MonitorOptions, MonitorReadline,
-    OptionGroup, QEMU_MON_OPTS,
+    QEMU_MON_OPTS,
 };
-pub use runtime::{ExitRequest, MonitorRemovedHandler, QuitHandler, Runtime};
-pub use table::{monitor_remove, Monitor, MonitorId};
+pub use removal::monitor_remove;
+pub use runtime::{ExitRequest, MonitorRemovedHandler, OptionGroup, QuitHandler, Runtime};
+pub use table::{Monitor, MonitorId};
 pub use tls::TlsLookup;

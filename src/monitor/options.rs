@@ -2,12 +2,12 @@
 
 use std::rc::Rc;
 
-use super::clients::{monitor_new, NewMonitor};
 use super::config::MonitorConfig;
+use super::hmp::driver::monitor_init_hmp;
+use super::qmp::monitor_init_qmp;
 use super::runtime::Runtime;
 pub use super::schema::{MonitorCloseAction, MonitorMode, MonitorOptions, MonitorReadline};
-use super::table::MonitorId;
-use crate::chardev::opts::{QemuOptType, QemuOpts, QemuOptsList};
+use super::table::{MonitorId, NewMonitor};
 use crate::chardev::{
     chardev_add, invalid_char_driver, label, qemu_chr_exposed_at, qemu_chr_fe_init_server,
     qemu_chr_find, qemu_chr_parse_compat, qemu_chr_parse_opts, ChardevHost, ChardevId,
@@ -16,16 +16,7 @@ use crate::chardev::{
 use crate::qapi::visit::{InputVisitor, QapiType};
 use crate::qapi::{CompatPolicy, Error};
 use crate::trace_event;
-
-/// An option of the program's command line and its parameters, for
-/// `query-command-line-options`.
-#[derive(Debug)]
-pub struct OptionGroup {
-    /// The option's name without the dash.
-    pub name: &'static str,
-    /// Its parameters.
-    pub list: &'static QemuOptsList,
-}
+use crate::util::qemu_opts::{QemuOptType, QemuOpts, QemuOptsList};
 
 /// The parameters of `-mon` (`qemu_mon_opts`).
 pub static QEMU_MON_OPTS: QemuOptsList = QemuOptsList {
@@ -49,8 +40,8 @@ pub static QEMU_MON_OPTS: QemuOptsList = QemuOptsList {
 };
 
 impl MonitorOptions {
-    /// A monitor of the default kind on a chardev. What is to be otherwise is
-    /// written before `..`:
+    /// A monitor of the default kind on a chardev. Set other fields with struct
+    /// update syntax:
     ///
     /// ```
     /// use qmonitor::monitor::{MonitorMode, MonitorOptions};
@@ -83,9 +74,8 @@ impl MonitorOptions {
     /// Parses the value of `-mon`. Deprecated short forms are added to
     /// `warnings`.
     ///
-    /// As in QEMU it is read twice: as the options that any option list has, so
-    /// that short forms work, and then by the visitor of the schema's type
-    /// (`monitor_init_opts`).
+    /// As in QEMU the text is read twice: as an option list, so that short forms
+    /// work, and then by the visitor of the schema's type (`monitor_init_opts`).
     ///
     /// # Errors
     ///
@@ -94,7 +84,7 @@ impl MonitorOptions {
         Self::from_opts(&QemuOpts::parse(&QEMU_MON_OPTS, params, warnings)?)
     }
 
-    /// The second of the two readings.
+    /// Builds the options from an already parsed list.
     ///
     /// # Errors
     ///
@@ -105,14 +95,14 @@ impl MonitorOptions {
     }
 }
 
-/// What a short form like `unix:/tmp/qmp,server=on,wait=off` stands for behind `-qmp`,
-/// `-qmp-pretty` and `-monitor`: a chardev of that label, unless the form is
-/// `chardev:ID`, and a monitor on it. As in QEMU the monitor's id is the chardev's.
+/// Expands a short form like `unix:/tmp/qmp,server=on,wait=off` of `-qmp`,
+/// `-qmp-pretty` and `-monitor` into a chardev of that label and a monitor on it.
+/// `chardev:ID` makes no chardev. As in QEMU the monitor's id is the chardev's.
 ///
 /// # Errors
 ///
-/// The form is wrong. A description may be empty: then `parse error: FORM` is
-/// all there is to say.
+/// The form is wrong. The description may be empty; print `parse error: FORM`
+/// then.
 pub fn monitor_parse_compat(
     label: &str,
     form: &str,
@@ -134,29 +124,37 @@ pub fn monitor_parse_compat(
     Ok((chardev, options))
 }
 
-impl<S: 'static> Runtime<S> {
+impl<S> Runtime<S> {
     /// Starts a monitor on a chardev (`monitor_init`).
     ///
     /// # Errors
     ///
-    /// The chardev does not exist or is used by somebody else, or the options do
-    /// not go together.
+    /// The chardev does not exist or is in use, or the options do not go together.
     pub fn monitor_init(&mut self, options: &MonitorOptions) -> Result<MonitorId, Error> {
         let label = &options.chardev;
         let chr = qemu_chr_find(self, label)
             .ok_or_else(|| Error::new(format!("chardev \"{label}\" not found")))?;
         let config = Rc::new(MonitorConfig::new(options)?);
-        let kind = self.chardevs.get(chr).map_or("", |chr| chr.kind());
-        if config.close_action == MonitorCloseAction::Delete && matches!(kind, "mux" | "hub") {
-            // It is not the client's alone.
+        let shared = self.chardevs.get(chr).filter(|chr| chr.combines_chardevs());
+        if let (MonitorCloseAction::Delete, Some(chr)) = (config.close_action, shared) {
+            // Others use it too.
+            let kind = chr.kind();
             return Err(Error::new(format!(
                 "'close-action=delete' is not compatible with {kind} chardev '{label}'"
             )));
         }
         let fe = qemu_chr_fe_init_server(self, chr)?;
         self.warn_if_exposed(chr, config.mode);
-        let parent = None;
-        Ok(monitor_new(self, NewMonitor { fe, config, parent }))
+        let mode = config.mode;
+        let new = NewMonitor {
+            fe,
+            config,
+            parent: None,
+        };
+        Ok(match mode {
+            MonitorMode::Control => monitor_init_qmp(self, new),
+            MonitorMode::Readline => monitor_init_hmp(self, new),
+        })
     }
 
     /// Warns of a monitor that strangers can reach.
@@ -184,8 +182,8 @@ impl<S: 'static> Runtime<S> {
     ///
     /// # Errors
     ///
-    /// The form is wrong or the chardev cannot be made. A description may be
-    /// empty: then `parse error: FORM` is all there is to say.
+    /// The form is wrong or the chardev cannot be made. The description may be
+    /// empty; print `parse error: FORM` then.
     pub fn monitor_parse(
         &mut self,
         form: &str,

@@ -1,14 +1,15 @@
-//! What a monitor has to say and its client has not taken yet.
+//! Output that a monitor's client has not taken yet.
 
-/// What a session's buffer may keep while it is empty. There can be thousands of
-/// sessions that do nothing.
-const KEEP: usize = 4096;
+/// The capacity that an empty buffer may keep. There can be thousands of idle
+/// sessions.
+const IDLE_CAPACITY: usize = 4096;
 
 /// Empties a buffer, and gives its memory back if it had grown.
 pub(crate) fn clear_buffer(buffer: &mut Vec<u8>) {
-    match buffer.capacity() > KEEP {
-        true => *buffer = Vec::new(),
-        false => buffer.clear(),
+    if buffer.capacity() > IDLE_CAPACITY {
+        *buffer = Vec::new();
+    } else {
+        buffer.clear();
     }
 }
 

@@ -3,38 +3,32 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::time::Duration;
 
-use super::dispatcher::Dispatcher;
-use super::events::EventState;
-use super::fds::Fdsets;
-use super::hmp::context::HmpTables;
-use super::hmp_qmp;
-use super::options::OptionGroup;
-use super::qmp::MonitorQmp;
-use super::table::{Monitor, MonitorId, Monitors};
-use super::tls::TlsRegistry;
 use nix::fcntl::OFlag;
 
-use crate::chardev::{
-    print_stderr, ChardevHost, ChardevReport, ChardevRequest, Chardevs, TlsCreds,
-};
-use crate::main_loop::{main_loop_wait, Host, LoopEvent, MainLoop, SharedFd, TimeSource};
+use super::access::CommandPolicy;
+use super::deferred::Deferred;
+use super::dispatcher::Dispatcher;
+use super::fds::Fdsets;
+use super::hmp::{HmpRow, HmpTables};
+use super::output::Output;
+use super::table::{Monitor, MonitorId, MonitorQmp, Monitors};
+use super::throttle::EventThrottles;
+use super::tls::TlsRegistry;
+use crate::chardev::{ChardevHost, ChardevReport, ChardevRequest, Chardevs, TlsCreds};
+use crate::main_loop::{Host, MainLoop, SharedFd};
 use crate::qapi::dispatch::QmpCommandList;
 use crate::qapi::introspect::{query_schema_of, SchemaTable};
 use crate::qapi::policy::CompatPolicy;
 use crate::qapi::{Error, QObject};
-use crate::trace_event;
+use crate::util::qemu_opts::QemuOptsList;
 
-/// Why the program should end; the exit status is the embedder's to choose.
+/// A request to end the program. The embedder chooses the exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExitRequest {
     /// The status the process should exit with.
     pub status: i32,
 }
-
-/// How long the kernel is given to find memory again.
-const BREATH: Duration = Duration::from_millis(10);
 
 type Report = Box<dyn FnMut(ChardevReport, &str)>;
 
@@ -45,11 +39,21 @@ pub type QuitHandler<S> = fn(&mut Runtime<S>);
 /// [`Runtime::set_monitor_removed_handler`].
 pub type MonitorRemovedHandler<S> = fn(&mut Runtime<S>, MonitorId);
 
-/// Everything one monitored program consists of.
+/// An option of the program's command line and its parameters, for
+/// `query-command-line-options`.
+#[derive(Debug)]
+pub struct OptionGroup {
+    /// The option's name without the dash.
+    pub name: &'static str,
+    /// Its parameters.
+    pub list: &'static QemuOptsList<'static>,
+}
+
+/// All parts of one monitored program.
 ///
-/// Nothing in here is shared: whoever has the `&mut Runtime<S>` has it all,
-/// and handlers of commands are given just that. Several runtimes can live in
-/// one process.
+/// Nothing in here is shared: a `&mut Runtime<S>` reaches all of it, and the
+/// handlers of commands are given just that. Several runtimes can live in one
+/// process.
 ///
 /// ```no_run
 /// use qmonitor::monitor::MonitorMode;
@@ -71,26 +75,28 @@ pub struct Runtime<S: 'static> {
     pub(crate) commands: QmpCommandList<Self>,
     /// What a session may call before it has negotiated.
     pub(crate) cap_negotiation_commands: QmpCommandList<Self>,
-    schemas: Vec<&'static SchemaTable>,
-    /// The reply of `query-qmp-schema`, once somebody has asked.
-    schema_reply: Option<QObject>,
+    pub(super) schemas: Vec<&'static SchemaTable>,
+    /// The reply of `query-qmp-schema`, kept once it was made.
+    pub(super) schema_reply: Option<QObject>,
     pub(crate) hmp: HmpTables<S>,
     pub(crate) policy: CompatPolicy,
     pub(crate) dispatcher: Dispatcher,
-    pub(crate) events: EventState,
+    pub(crate) deferred: Deferred<S>,
+    pub(crate) output: Output<S>,
+    pub(crate) throttles: EventThrottles,
     pub(crate) fdsets: Fdsets,
     pub(crate) tls: TlsRegistry<S>,
     pub(crate) preconfig: bool,
     pub(crate) options: &'static [OptionGroup],
-    /// Declared by those who registered them.
+    /// See [`add_read_only_commands`](Self::add_read_only_commands).
     pub(crate) read_only_commands: Vec<&'static str>,
-    report: Report,
-    monitor_removed_handler: MonitorRemovedHandler<S>,
-    quit_handler: QuitHandler<S>,
-    exit: Option<ExitRequest>,
+    pub(super) report: Report,
+    pub(super) monitor_removed_handler: MonitorRemovedHandler<S>,
+    pub(super) quit_handler: QuitHandler<S>,
+    pub(super) exit: Option<ExitRequest>,
 }
 
-impl<S: 'static> Host for Runtime<S> {
+impl<S> Host for Runtime<S> {
     fn main_loop(&self) -> &MainLoop<Self> {
         &self.main_loop
     }
@@ -100,7 +106,7 @@ impl<S: 'static> Host for Runtime<S> {
     }
 }
 
-impl<S: 'static> ChardevHost for Runtime<S> {
+impl<S> ChardevHost for Runtime<S> {
     fn chardevs(&self) -> &Chardevs<Self> {
         &self.chardevs
     }
@@ -138,80 +144,13 @@ impl<S: 'static> ChardevHost for Runtime<S> {
     }
 }
 
-/// Feeds what the loop tells, which knows no trace events, to them.
-fn trace_main_loop(event: LoopEvent, name: &'static str) {
-    match event {
-        LoopEvent::WatchAdded(Some(fd)) => trace_event!(watch_add, "fd {fd} for {name}"),
-        LoopEvent::WatchAdded(None) => trace_event!(watch_add, "no fd for {name}"),
-        LoopEvent::WatchRemoved(Some(fd)) => trace_event!(watch_remove, "fd {fd} for {name}"),
-        LoopEvent::WatchRemoved(None) => trace_event!(watch_remove, "no fd for {name}"),
-        LoopEvent::WatchRuns(Some(fd)) => trace_event!(watch_dispatch, "fd {fd} to {name}"),
-        LoopEvent::WatchRuns(None) => trace_event!(watch_dispatch, "no fd to {name}"),
-        LoopEvent::TimerRuns => trace_event!(timer_dispatch, "{name}"),
-        LoopEvent::BhRuns => trace_event!(bh_dispatch, "{name}"),
-    }
-}
-
-impl<S: 'static> Runtime<S> {
-    /// A runtime on the system's clocks, with the library's own commands
-    /// (`query-commands`, `chardev-add`, `quit`, ...) and nothing to monitor
-    /// but `state`.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the loop's wake-up descriptor cannot be made.
-    pub fn new(state: S) -> io::Result<Self> {
-        Self::with_time(state, TimeSource::system())
-    }
-
-    /// The same on another source of time: a simulated one makes tests
-    /// deterministic.
-    pub fn with_time(state: S, time: TimeSource) -> io::Result<Self> {
-        let mut main_loop = MainLoop::with_time(time)?;
-        main_loop.set_trace(Some(Box::new(trace_main_loop)));
-        let dispatcher = Dispatcher::new(&mut main_loop);
-        let mut rt = Runtime {
-            state,
-            main_loop,
-            chardevs: Chardevs::new(),
-            monitors: Monitors::default(),
-            commands: QmpCommandList::new(),
-            cap_negotiation_commands: QmpCommandList::new(),
-            schemas: Vec::new(),
-            schema_reply: None,
-            hmp: HmpTables::new(),
-            policy: CompatPolicy::default(),
-            dispatcher,
-            events: EventState::default(),
-            fdsets: Fdsets::default(),
-            tls: TlsRegistry::default(),
-            preconfig: false,
-            options: &[],
-            read_only_commands: Vec::new(),
-            report: Box::new(|report, text| match report {
-                ChardevReport::Warning => print_stderr(&format!("warning: {text}\n")),
-                ChardevReport::Info | ChardevReport::Error => print_stderr(&format!("{text}\n")),
-            }),
-            monitor_removed_handler: |_, _| {},
-            quit_handler: |rt| rt.request_exit(0),
-            exit: None,
-        };
-        super::schema::qmp_init_marshal(&mut rt.commands);
-        if let Some(command) = rt.commands.get("qmp_capabilities") {
-            rt.cap_negotiation_commands.register(command);
-        }
-        rt.add_schema(&super::schema::QAPI_SCHEMA);
-        rt.hmp.add_common_commands();
-        rt.hmp.table.add(hmp_qmp::QMP, hmp_qmp::hmp_qmp);
-        Ok(rt)
-    }
-
+impl<S> Runtime<S> {
     /// Adds commands: pass the `qmp_init_marshal` that the compiler generated
     /// from your schema, and its `QAPI_SCHEMA`.
     ///
     /// # Panics
     ///
-    /// Panics if a command of that name is there already, naming it.
+    /// If a command of the same name exists; the message names it.
     pub fn add_commands(
         &mut self,
         init: fn(&mut QmpCommandList<Self>),
@@ -237,8 +176,8 @@ impl<S: 'static> Runtime<S> {
             .get_or_insert_with(|| query_schema_of(schemas, policy, has_command))
     }
 
-    /// The commands known, to look at or to take some away from.
-    /// `query-qmp-schema` tells of those that are left.
+    /// The commands, to look at them or to take some away. `query-qmp-schema`
+    /// describes those that are left.
     pub fn commands_mut(&mut self) -> &mut QmpCommandList<Self> {
         self.schema_reply = None;
         &mut self.commands
@@ -255,7 +194,7 @@ impl<S: 'static> Runtime<S> {
         self.policy
     }
 
-    /// The options whose parameters `query-command-line-options` tells.
+    /// Sets the options that `query-command-line-options` lists.
     pub fn set_options(&mut self, options: &'static [OptionGroup]) {
         self.options = options;
     }
@@ -295,6 +234,33 @@ impl<S: 'static> Runtime<S> {
         self.monitors.qmp_mut(self.dispatcher.current?)
     }
 
+    /// Declares QMP commands that change nothing, so that a read-only monitor
+    /// carries them out. Those that are called `query-*` need not be declared.
+    pub fn add_read_only_commands(&mut self, names: &[&'static str]) {
+        self.read_only_commands.extend_from_slice(names);
+    }
+
+    /// Whether the monitor being served, if any, may execute a QMP command.
+    pub(crate) fn check_qmp_command(&self, name: &str) -> Result<(), Error> {
+        self.current_policy().map_or(Ok(()), |policy| {
+            policy.check_qmp(name, &self.read_only_commands)
+        })
+    }
+
+    /// Whether the monitor being served, if any, may run an HMP command.
+    pub(crate) fn check_hmp_command(
+        &self,
+        group: Option<HmpRow>,
+        row: HmpRow,
+    ) -> Result<(), Error> {
+        self.current_policy()
+            .map_or(Ok(()), |policy| policy.check_hmp(group, row))
+    }
+
+    fn current_policy(&self) -> Option<&CommandPolicy> {
+        Some(&self.current_monitor()?.config.policy)
+    }
+
     /// While set, only commands declared with `allow-preconfig` run
     /// (`--preconfig`).
     pub fn set_preconfig(&mut self, preconfig: bool) {
@@ -306,14 +272,14 @@ impl<S: 'static> Runtime<S> {
         self.preconfig
     }
 
-    /// Where chardevs say what is not the answer to anything, such as a
-    /// reconnection that failed. Standard error without this.
+    /// Sets where chardevs report what answers no command, such as a reconnection
+    /// that failed. The default is standard error.
     pub fn set_report(&mut self, report: impl FnMut(ChardevReport, &str) + 'static) {
         self.report = Box::new(report);
     }
 
-    /// Called whenever a monitor has been removed, by whomever, its client
-    /// included. For programs that keep a list of monitors of their own.
+    /// Sets what is called after a monitor was removed, also when its client left.
+    /// It is for programs that keep a list of monitors of their own.
     pub fn set_monitor_removed_handler(&mut self, handler: MonitorRemovedHandler<S>) {
         self.monitor_removed_handler = handler;
     }
@@ -322,7 +288,7 @@ impl<S: 'static> Runtime<S> {
         (self.monitor_removed_handler)(self, id);
     }
 
-    /// What `quit` does, in QMP and in HMP. Without this it asks for exit with
+    /// Sets what `quit` does, in QMP and in HMP. The default asks for exit with
     /// status 0.
     pub fn set_quit_handler(&mut self, handler: QuitHandler<S>) {
         self.quit_handler = handler;
@@ -333,52 +299,16 @@ impl<S: 'static> Runtime<S> {
         (self.quit_handler)(self);
     }
 
-    /// Asks [`run`](Self::run) to return after what was asked before has been
-    /// answered. The first request wins.
+    /// Asks [`run`](Self::run) to return once earlier requests are answered. The
+    /// first call wins.
     pub fn request_exit(&mut self, status: i32) {
         self.exit.get_or_insert(ExitRequest { status });
-        // So that a loop that waits takes notice.
+        // Wakes the loop if it waits.
         self.main_loop.bh_schedule_oneshot("exit", |_| {});
     }
 
-    /// What was asked of [`request_exit`](Self::request_exit).
+    /// The request made with [`request_exit`](Self::request_exit).
     pub fn exit_requested(&self) -> Option<ExitRequest> {
         self.exit
-    }
-
-    /// One turn of the loop, waiting at most `timeout` (`main_loop_wait`).
-    /// Returns whether anything was dispatched.
-    pub fn turn(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
-        main_loop_wait(self, timeout)
-    }
-
-    /// Turns the loop until somebody asks for exit, then writes what is still
-    /// to be written, takes monitors and chardevs down and returns the exit
-    /// status (`qemu_main_loop`).
-    ///
-    /// # Errors
-    ///
-    /// The loop cannot wait, and not for want of memory: that passes.
-    pub fn run(&mut self) -> io::Result<i32> {
-        let status = loop {
-            if let Some(exit) = self.exit {
-                break exit.status;
-            }
-            match self.turn(None) {
-                Err(e) if e.kind() == io::ErrorKind::OutOfMemory => std::thread::sleep(BREATH),
-                turned => drop(turned?),
-            }
-        };
-        self.shut_down();
-        Ok(status)
-    }
-
-    /// Writes out what clients are still owed, waiting up to a second for
-    /// those who do not read, and takes down all monitors and chardevs, so
-    /// that socket files go and terminals are restored (`monitor_cleanup`,
-    /// `qemu_chr_cleanup`). Called by [`run`](Self::run).
-    pub fn shut_down(&mut self) {
-        super::table::monitor_cleanup(self);
-        crate::chardev::qemu_chr_cleanup(self);
     }
 }

@@ -1,7 +1,7 @@
 //! TLS credentials and authorizations by id, for sockets that name them.
 //!
-//! A program either registers them here, or has objects of its own and says
-//! how to find them there ([`TlsLookup`]). What is registered comes first.
+//! A program either registers them here, or has objects of its own and a
+//! [`TlsLookup`] that finds them. Registered ones come first.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::chardev::{no_authz, no_tls_credentials, TlsCreds};
 use crate::qapi::Error;
 use crate::Runtime;
 
-/// How to find what was not registered, in the embedder's state.
+/// Finds in the embedder's state what was not registered.
 pub struct TlsLookup<S> {
     /// As [`ChardevHost::tls_creds`](crate::chardev::ChardevHost::tls_creds).
     pub creds: fn(&S, &str) -> Result<TlsCreds, Error>,
@@ -17,7 +17,7 @@ pub struct TlsLookup<S> {
     pub authz: fn(&S, &str, &str) -> Result<bool, Error>,
 }
 
-/// Whether the peer of that name is let in.
+/// Whether a peer of this name is let in.
 type Authz<S> = Box<dyn Fn(&S, &str) -> bool>;
 
 pub(crate) struct TlsRegistry<S> {
@@ -55,9 +55,9 @@ impl<S> TlsRegistry<S> {
     }
 }
 
-impl<S: 'static> Runtime<S> {
-    /// Registers credentials under an id, for `tls-creds=ID`. Others of that id are
-    /// replaced for connections to come; those there are keep theirs.
+impl<S> Runtime<S> {
+    /// Registers credentials under an id, for `tls-creds=ID`. They replace others of
+    /// that id for new connections; existing connections keep theirs.
     ///
     /// ```no_run
     /// use qmonitor::chardev::{TlsCredsX509, TlsEndpoint};
@@ -81,8 +81,9 @@ impl<S: 'static> Runtime<S> {
         self.tls.creds.insert(id.into(), creds);
     }
 
-    /// Registers under an id who may come in, for `tls-authz=ID`: given the
-    /// state and the name in the client's certificate, `C=GB,O=Example,CN=client`.
+    /// Registers an authorization under an id, for `tls-authz=ID`. It is asked with
+    /// the state and the name in the client's certificate,
+    /// `C=GB,O=Example,CN=client`.
     pub fn add_authz(
         &mut self,
         id: impl Into<String>,
@@ -91,7 +92,7 @@ impl<S: 'static> Runtime<S> {
         self.tls.authz.insert(id.into(), Box::new(is_allowed));
     }
 
-    /// Says how to find what was not registered.
+    /// Sets what finds credentials that were not registered.
     pub fn set_tls_lookup(&mut self, lookup: TlsLookup<S>) {
         self.tls.lookup = lookup;
     }

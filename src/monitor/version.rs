@@ -1,15 +1,14 @@
-//! The version that the monitor speaks for.
+//! The version that the monitor reports.
 
 use crate::qapi::json::JsonWriter;
 
-/// QEMU's version whose monitor this is, as `major.minor.micro`.
+/// The version of QEMU that this monitor behaves like, as `major.minor.micro`.
 pub const QEMU_VERSION: &str = "10.0.2";
 pub(crate) const MAJOR: i64 = 10;
 pub(crate) const MINOR: i64 = 0;
 pub(crate) const MICRO: i64 = 2;
 
-/// The package: this crate and its version, in the place where QEMU has the
-/// distribution's.
+/// This crate and its version. QEMU reports the distribution's package here.
 pub const PACKAGE: &str = concat!("qmonitor-", env!("CARGO_PKG_VERSION"));
 
 /// Writes a `VersionInfo`.

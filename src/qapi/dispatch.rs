@@ -164,6 +164,13 @@ impl<C> QmpCommandList<C> {
         self.commands.push(command);
     }
 
+    /// Has a command that is there executed by another function.
+    pub(crate) fn set_func(&mut self, name: &str, func: QmpCommandFunc<C>) {
+        if let Some(i) = self.by_name.get(name) {
+            self.commands[*i].func = func;
+        }
+    }
+
     /// Takes away the commands that `keep` says no to; to clients they do not
     /// exist.
     ///
@@ -219,6 +226,11 @@ impl<'a> Call<'a> {
         self
     }
 
+    /// The arguments as they are, not looked at yet.
+    pub fn args(&self) -> &QDict {
+        &self.args
+    }
+
     /// Takes the arguments out as they are, for commands with `gen: false`.
     pub fn take_args(&mut self) -> QDict {
         std::mem::take(&mut self.args)
@@ -263,6 +275,7 @@ impl<'a> Call<'a> {
     }
 
     /// Writes the return value by visiting it.
+    #[inline]
     pub fn ret_with(&mut self, visit: &dyn Fn(&mut dyn OutputVisitor)) {
         visit(&mut JsonOutputVisitor::new(self.out, self.policy));
     }

@@ -1,6 +1,8 @@
-//! docs/add-a-command.md, held against the tree and carried out.
+//! Compares docs/add-a-command.md with the tree, and follows its steps.
 
 use std::path::Path;
+
+use qmonitor_qapi::schema::{self, manual, SchemaDirs};
 
 use crate::common::places::root;
 use crate::common::{Client, Server};
@@ -8,16 +10,31 @@ use crate::package::{files_below, Package};
 
 const PAGE: &str = include_str!("../../docs/add-a-command.md");
 
-/// A place in a file that a step of the page changes. Of the page's diffs only
-/// additions are needed.
+/// A place in a file that a step of the page changes. The page's diffs have
+/// only additions.
 struct Hunk {
     file: String,
-    /// What is there afterwards, context and additions.
-    after: String,
-    /// What was there before: the context.
-    before: String,
+    /// The context above the additions.
+    above: String,
     /// The additions.
     added: String,
+    /// The context below them.
+    below: String,
+}
+
+impl Hunk {
+    /// The text without the additions. The context only says where they go: other
+    /// commands may have been added between.
+    #[track_caller]
+    fn take_out(&self, text: &str) -> String {
+        let Hunk { file, added, .. } = self;
+        let found = text.matches(added.as_str()).count();
+        assert_eq!(found, 1, "{file}:\n{added}");
+        let (above, below) = text.split_once(added.as_str()).expect("the additions");
+        assert!(above.contains(&self.above), "{file}, above:\n{added}");
+        assert!(below.contains(&self.below), "{file}, below:\n{added}");
+        above.to_owned() + below
+    }
 }
 
 /// The code blocks of a section of the page, whose heading starts with
@@ -46,18 +63,19 @@ fn hunks(step: &str) -> Vec<Hunk> {
         for part in parts {
             let mut hunk = Hunk {
                 file: file.to_owned(),
-                after: String::new(),
-                before: String::new(),
+                above: String::new(),
                 added: String::new(),
+                below: String::new(),
             };
             for line in part.lines() {
                 let (sign, text) = line.split_at(1);
-                hunk.after += &format!("{text}\n");
-                match sign {
-                    "+" => hunk.added += &format!("{text}\n"),
-                    " " => hunk.before += &format!("{text}\n"),
+                let place = match sign {
+                    "+" if hunk.below.is_empty() => &mut hunk.added,
+                    " " if hunk.added.is_empty() => &mut hunk.above,
+                    " " => &mut hunk.below,
                     _ => panic!("neither context nor addition: {line}"),
-                }
+                };
+                *place += &format!("{text}\n");
             }
             hunks.push(hunk);
         }
@@ -81,14 +99,12 @@ fn the_steps_are_all_there_is_of_the_command_in_the_tree() {
         let name = path.strip_prefix(root).expect("below the root");
         for hunk in &steps {
             if Path::new(&hunk.file) == name {
-                let found = text.matches(&hunk.after).count();
-                assert_eq!(found, 1, "{}:\n{}", hunk.file, hunk.after);
-                text = text.replace(&hunk.after, &hunk.before);
+                text = hunk.take_out(&text);
             }
         }
         steps.retain(|hunk| Path::new(&hunk.file) != name);
         for word in ["qmp-test", "qmp_test", "QMP_TEST", "test_value"] {
-            // A socket may be called so in an example.
+            // An example may give a socket this name.
             let left = text.replace("/tmp/qmp-test", "").contains(word);
             assert!(!left, "{}: {word} is in no step", name.display());
         }
@@ -97,7 +113,25 @@ fn the_steps_are_all_there_is_of_the_command_in_the_tree() {
     assert!(unknown.is_empty(), "{unknown:?}");
 }
 
-/// The program that the steps are carried out in: what surrounds them in the
+#[test]
+fn the_reference_is_what_step_5_prints() {
+    let line = blocks("5", "sh").concat();
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let [.., "--", "doc", file, "-I", dir, ">", page] = words[..] else {
+        panic!("{line}");
+    };
+    let (name, src) = dir.split_once('=').expect("NAME=DIR");
+    let mut dirs = SchemaDirs::default();
+    dirs.add(name, root().join(src));
+    let schema = schema::load_in(&root().join(file), &dirs).unwrap_or_else(|e| panic!("{e}"));
+    let page = std::fs::read_to_string(root().join(page)).expect("the page");
+    // From the root, an included file has a path; from elsewhere, the name by which
+    // it is included.
+    let page = page.replace(&format!("`../../../{src}/"), &format!("`{name}/"));
+    assert!(manual::manual(&schema) == page, "run this: {line}");
+}
+
+/// The program in which the test follows the steps: their surroundings in the
 /// tree, and as little else as possible.
 fn program(state: &str, init: &str, command: &str, pair: &str, twin: &str) -> String {
     format!(
@@ -141,7 +175,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {{
 
 #[test]
 fn the_steps_make_the_command() {
-    // Step 1, and nothing else: the build says what is missing.
+    // Step 1 alone: the build names what is missing.
     let schema = added("1", "crates/schema/machine/machine.json").concat();
     let schema = format!("##\n# = The machine\n##\n{schema}");
     let package = |name, program: &str| {
@@ -158,10 +192,8 @@ fn the_steps_make_the_command() {
     assert_eq!(errors.count(), 1, "{said}");
 
     // Step 2, and step 3 works.
-    let fields = added("2", "crates/machine/src/lib.rs");
-    let [state, init] = &fields[..] else {
-        panic!("a field and its value: {fields:?}");
-    };
+    let state = &added("2", "crates/machine/src/model/machine.rs").concat();
+    let init = &added("2", "crates/machine/src/model/options.rs").concat();
     let command = added("2", "crates/machine/src/commands/machine.rs").concat();
     let step_2 = package("add-a-command-2", &program(state, init, &command, "", ""));
     step_2.build().unwrap_or_else(|e| panic!("{e}"));
@@ -174,7 +206,7 @@ fn the_steps_make_the_command() {
     assert_eq!(said, "unknown command: 'qmp-test'\n", "step 4 is missing");
 
     // Step 4.
-    let twin = added("4", "crates/machine/src/hmp_cmds.rs");
+    let twin = added("4", "crates/machine/src/commands/machine.rs");
     let [pair, twin] = &twin[..] else {
         panic!("a row with its function's name, and the function: {twin:?}");
     };
@@ -193,7 +225,7 @@ fn the_program_does_what_the_page_shows() {
     play_hmp(&mut human(&server));
 }
 
-/// Plays step 3: what a person types is what starts with `{"exec`.
+/// Plays step 3: a person types the lines that start with `{"exec`.
 #[track_caller]
 fn play_qmp(client: &mut Client) {
     let block = blocks("3", "console").concat();
@@ -226,7 +258,7 @@ fn human(server: &Server) -> Client {
     client
 }
 
-/// What the human monitor prints when a line is typed.
+/// The output of the human monitor for a typed line.
 #[track_caller]
 fn answer(client: &mut Client, line: &str) -> String {
     client.send(format!("{line}\n"));

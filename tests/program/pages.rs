@@ -1,13 +1,14 @@
-//! What the pages point to is there, and the README's session goes as it says.
+//! Links of the pages lead somewhere, and sessions go as the pages show.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::common::places::root;
 use crate::common::Server;
+use qmonitor_qapi::codegen::rust;
 
-/// The targets of the links in a text that are neither addresses nor places
-/// on the same page.
+/// The targets of the links in a text, without web addresses and places on the
+/// same page.
 fn links(text: &str) -> impl Iterator<Item = &str> {
     let targets = text.split("](").skip(1);
     targets.filter_map(|rest| {
@@ -16,10 +17,17 @@ fn links(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+const TOP_PAGES: [&str; 4] = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "fuzz/README.md",
+];
+
 fn pages() -> Vec<PathBuf> {
     let docs = std::fs::read_dir(root().join("docs")).expect("docs");
     docs.map(|entry| entry.expect("an entry").path())
-        .chain([root().join("README.md")])
+        .chain(TOP_PAGES.map(|page| root().join(page)))
         .collect()
 }
 
@@ -35,37 +43,103 @@ fn links_lead_somewhere() {
     }
 }
 
+/// Whether code defines something of this name.
+fn defines(code: &str, name: &str) -> bool {
+    let continues = |c: char| c.is_alphanumeric() || c == '_';
+    ["fn ", "struct ", "const "].iter().any(|kind| {
+        let declaration = format!("{kind}{name}");
+        let mut places = code.split(&declaration).skip(1);
+        places.any(|rest| !rest.starts_with(continues))
+    })
+}
+
+/// The code of a file; of a schema, what the compiler makes of it.
+fn code_of(path: &Path) -> String {
+    if path.extension().is_some_and(|ext| ext == "json") {
+        let schema = qmonitor_qapi::schema::load(path).expect("a schema");
+        return rust::generate(&schema, &rust::Options::default());
+    }
+    std::fs::read_to_string(path).expect("a file of code")
+}
+
+/// The columns of the map's rows.
+fn rows(map: &str) -> impl Iterator<Item = Vec<&str>> {
+    let rows = map.lines().filter(|line| line.starts_with("| "));
+    rows.skip(1).map(|row| row.split(" | ").collect())
+}
+
+/// The names in a text, without what they belong to.
+fn names(text: &str) -> impl Iterator<Item = &str> {
+    let quoted = text.split('`').skip(1).step_by(2);
+    quoted.map(|name| name.rsplit("::").next().unwrap_or(name))
+}
+
+fn the_map() -> String {
+    std::fs::read_to_string(root().join("docs/book-map.md")).expect("the map")
+}
+
 #[test]
 fn functions_of_the_book_are_where_the_map_says() {
-    let map = std::fs::read_to_string(root().join("docs/book-map.md")).expect("the map");
-    let rows = map.lines().filter(|line| line.starts_with("| "));
+    let map = the_map();
     let mut checked = 0;
-    for row in rows.skip(1) {
-        let here = row.split(" | ").nth(1).expect("the second column");
+    for row in rows(&map) {
         // Names come first, then the file that has them.
-        let mut names: Vec<&str> = Vec::new();
-        for (i, part) in here.split('`').enumerate() {
+        let mut waiting: Vec<&str> = Vec::new();
+        for (i, part) in row[1].split('`').enumerate() {
             if i % 2 == 1 {
-                names.push(part.rsplit("::").next().unwrap_or(part));
+                waiting.push(part.rsplit("::").next().unwrap_or(part));
                 continue;
             }
             for target in links(part) {
-                let file = root().join("docs").join(target);
-                let code = std::fs::read_to_string(&file).expect("a file of code");
-                for name in names.drain(..) {
-                    let kinds = ["fn ", "struct ", "const "];
-                    let declared = kinds.iter().any(|kind| {
-                        let declaration = format!("{kind}{name}");
-                        let mut places = code.split(&declaration).skip(1);
-                        places.any(|rest| !rest.starts_with(|c: char| c.is_alphanumeric()))
-                    });
-                    assert!(declared, "{target} has no {name}");
+                if waiting.is_empty() {
+                    continue;
+                }
+                let code = code_of(&root().join("docs").join(target));
+                for name in waiting.drain(..) {
+                    assert!(defines(&code, name), "{target} has no {name}");
                     checked += 1;
                 }
             }
         }
+        // A pattern stands for several files.
+        waiting.retain(|name| !name.contains('*'));
+        assert!(waiting.is_empty(), "{waiting:?}: in which file?");
     }
-    assert!(checked > 25, "only {checked} names were looked for");
+    assert!(checked >= 40, "only {checked} names were looked for");
+}
+
+/// A function of the book's that is here under its own name must be shown under it.
+#[test]
+fn the_map_does_not_send_readers_past_a_function_of_the_same_name() {
+    let mut code = String::new();
+    for room in ["src", "crates/machine/src"] {
+        let mut files = Vec::new();
+        files_below(&root().join(room), &mut files);
+        for file in files {
+            code += &std::fs::read_to_string(file).expect("text");
+        }
+    }
+    let map = the_map();
+    for row in rows(&map) {
+        for name in names(row[0]) {
+            let is_name = name.chars().all(|c| c.is_alphanumeric() || c == '_');
+            if is_name && defines(&code, name) {
+                let shown = names(row[1]).any(|other| other == name);
+                assert!(shown, "{name} is here, and its row leads elsewhere");
+            }
+        }
+    }
+}
+
+fn files_below(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            files_below(&path, files);
+        } else if path.extension().is_some_and(|ext| ext == "rs") {
+            files.push(path);
+        }
+    }
 }
 
 /// The same JSON line, whatever the time.
@@ -106,7 +180,8 @@ fn the_session_of_the_readme_goes_as_it_says() {
     assert!(server.finish().status.success());
 }
 
-/// Prompts with what was typed there, and what came then: all sessions of a page.
+/// All sessions of a page: the lines typed at prompts, and the output after
+/// each.
 fn human_sessions(page: &str) -> Vec<(String, String)> {
     let text = std::fs::read_to_string(root().join(page)).expect("the page");
     let mut steps: Vec<(String, String)> = Vec::new();
@@ -151,8 +226,8 @@ fn people_see_what_the_pages_show() {
             if typed == "quit" {
                 break;
             }
-            // A line that the next one goes on with was ended by TAB. What completion
-            // leaves behind is not seen on the page.
+            // If the next line continues a line, TAB ended that. The page does
+            // not show blanks that completion leaves.
             let (keys, end) = match typed.ends_with('-') {
                 true => (format!("{typed}\t"), format!("{prompt}{typed}\x1b[K")),
                 false => (format!("{typed}\n"), format!("\r\n{prompt}")),

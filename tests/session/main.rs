@@ -1,9 +1,10 @@
 //! QMP sessions in one process and in simulated time: the queue, deferred
-//! commands, events, output, leaving, and all of it at random.
+//! commands, events, output, leaving, and all of it at random; and the human
+//! monitor as far as its commands finish later.
 //!
-//! Clients are scripted chardevs in memory, the program is a small state with
-//! commands of its own (`world.rs`). Nothing here waits or depends on what
-//! else the machine does.
+//! Clients are scripted chardevs in memory, and the program is a small state
+//! with its own commands (`world.rs`). No test here waits, or depends on the
+//! load of the machine.
 
 mod churn;
 mod deferred;
@@ -18,6 +19,7 @@ mod model;
 mod nested;
 mod output;
 mod policy;
+mod prompt;
 mod queue;
 mod wire;
 mod world;

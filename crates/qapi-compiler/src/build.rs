@@ -38,7 +38,7 @@ fn announced_dirs() -> SchemaDirs {
     for (key, dir) in std::env::vars_os() {
         let links = links_of(&key);
         if let Some(links) = links {
-            println!("cargo::rerun-if-env-changed={}", key.display());
+            println!("cargo::rerun-if-env-changed={}", key.to_string_lossy());
             dirs.add(&links, dir);
         }
     }

@@ -1,38 +1,47 @@
 //! The side of a socket chardev that connects, and connects again.
 //!
-//! Without `reconnect` the connection is made before the chardev is, and once
-//! lost never comes back. With it, all is done in the background: the first
-//! attempt at once, every further one a fixed time after a failure or a loss.
-//! Of a row of failures only the first is reported.
+//! ```text
+//!   attempt ──▶ in progress ──▶ connected ──▶ (lost)
+//!     ▲  │ fails     │ fails: the next address, then │
+//!     │  ▼           ▼                               ▼
+//!     └────────────────── reconnect timer ◀──────────┘
+//! ```
+//!
+//! Without `reconnect` the connection is made before the chardev is, and once lost never
+//! comes back. With it, all is done in the background: the first attempt at once, each
+//! further one a fixed time after a failure or a loss. Only the first of several failures
+//! in a row is reported.
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::time::Duration;
 
 use nix::sys::socket::SockFlag;
 
 use super::{state, tcp_chr_new_client};
+use crate::chardev::be::chr_set_watch;
+use crate::chardev::class::ChardevId;
 use crate::chardev::config::SocketConfig;
 use crate::chardev::host::{ChardevHost, ChardevReport};
-use crate::chardev::net::{self, Connecting};
-use crate::chardev::table::ChardevId;
-use crate::main_loop::{ClockType, Condition, Flow, SharedFd, TimerId, Watch, WatchId};
+use crate::chardev::net::listen_connect::{self, Connecting};
+use crate::chardev::watch::WatchSlot;
+use crate::main_loop::{ClockType, Condition, Flow, SharedFd, TimerId, Watch};
 use crate::qapi::Error;
 
-/// What a client needs besides a connection.
+/// The state of a client between connections.
 pub(super) struct Client {
-    /// Nanoseconds between attempts; none without `reconnect`.
-    reconnect_ns: Option<i64>,
+    /// From a failure or a loss to the next attempt; none without `reconnect`.
+    reconnect: Option<Duration>,
     timer: Option<TimerId>,
     /// An attempt under way.
     attempt: Option<Attempt>,
-    /// A failure was reported, and there was no connection since.
+    /// A failure was reported since the last connection.
     pub(super) reported: bool,
 }
 
 struct Attempt {
     fd: Rc<OwnedFd>,
-    watch: WatchId,
     /// Further addresses to try.
     rest: Vec<SocketAddr>,
 }
@@ -42,7 +51,7 @@ impl Client {
         let ms = config.reconnect_ms.unwrap_or(0);
         let ms = config.reconnect.map_or(ms, |s| s.saturating_mul(1000));
         Client {
-            reconnect_ns: (ms > 0 && !config.server).then(|| ms.saturating_mul(1_000_000)),
+            reconnect: (ms > 0 && !config.server).then(|| Duration::from_millis(ms.unsigned_abs())),
             timer: None,
             attempt: None,
             reported: false,
@@ -50,34 +59,34 @@ impl Client {
     }
 }
 
-/// Makes the connection, or begins to.
+/// Makes the connection, or starts to in the background.
 pub(super) fn qmp_chardev_open_socket_client<H: ChardevHost>(
     h: &mut H,
     id: ChardevId,
 ) -> Result<(), Error> {
     let Some(s) = state(h, id) else { return Ok(()) };
-    if s.client.reconnect_ns.is_some() {
+    if s.client.reconnect.is_some() {
         tcp_chr_connect_client_async(h, id);
         return Ok(());
     }
     let addr = s.addr.clone();
-    let fd = net::socket_connect(h, &addr)?;
+    let fd = listen_connect::socket_connect(h, &addr)?;
     tcp_chr_new_client(h, id, Rc::new(fd));
     Ok(())
 }
 
-/// An attempt in the background.
+/// Starts an attempt in the background.
 fn tcp_chr_connect_client_async<H: ChardevHost>(h: &mut H, id: ChardevId) {
     let Some(addr) = state(h, id).map(|s| s.addr.clone()) else {
         return;
     };
-    let started = net::socket_connect_async(h, &addr);
+    let started = listen_connect::socket_connect_async(h, &addr);
     go_on(h, id, started);
 }
 
 fn go_on<H: ChardevHost>(h: &mut H, id: ChardevId, connecting: Result<Connecting, Error>) {
     match connecting {
-        Ok(Connecting::Done(fd)) => connected(h, id, Rc::new(fd)),
+        Ok(Connecting::Done(fd)) => tcp_chr_new_client(h, id, Rc::new(fd)),
         Ok(Connecting::InProgress(fd, rest)) => {
             let fd = Rc::new(fd);
             let shared: SharedFd = fd.clone();
@@ -86,10 +95,10 @@ fn go_on<H: ChardevHost>(h: &mut H, id: ChardevId, connecting: Result<Connecting
                 qemu_chr_socket_connected(h, id);
                 Flow::Remove
             });
-            let watch = h.main_loop_mut().add_watch(watch);
             if let Some(s) = state(h, id) {
-                s.client.attempt = Some(Attempt { fd, watch, rest });
+                s.client.attempt = Some(Attempt { fd, rest });
             }
+            chr_set_watch(h, id, WatchSlot::Connect, Some(watch));
         }
         Err(e) => {
             check_report_connect_error(h, id, &e);
@@ -98,26 +107,22 @@ fn go_on<H: ChardevHost>(h: &mut H, id: ChardevId, connecting: Result<Connecting
     }
 }
 
-/// An attempt has come to its end.
+/// Takes the result of an attempt.
 fn qemu_chr_socket_connected<H: ChardevHost>(h: &mut H, id: ChardevId) {
     let Some(s) = state(h, id) else { return };
     let Some(attempt) = s.client.attempt.take() else {
         return;
     };
     let addr = s.addr.clone();
-    h.main_loop_mut().remove_watch(attempt.watch);
-    match net::connect_result(&addr, &attempt.fd) {
-        Ok(()) => connected(h, id, attempt.fd),
+    chr_set_watch(h, id, WatchSlot::Connect, None);
+    match listen_connect::connect_result(&addr, &attempt.fd) {
+        Ok(()) => tcp_chr_new_client(h, id, attempt.fd),
         Err(e) if attempt.rest.is_empty() => go_on(h, id, Err(e)),
         Err(_) => {
-            let next = net::connect_next(&addr, attempt.rest, SockFlag::SOCK_NONBLOCK);
+            let next = listen_connect::connect_next(&addr, attempt.rest, SockFlag::SOCK_NONBLOCK);
             go_on(h, id, next);
         }
     }
-}
-
-fn connected<H: ChardevHost>(h: &mut H, id: ChardevId, fd: Rc<OwnedFd>) {
-    tcp_chr_new_client(h, id, fd);
 }
 
 fn check_report_connect_error<H: ChardevHost>(h: &mut H, id: ChardevId, e: &Error) {
@@ -125,16 +130,16 @@ fn check_report_connect_error<H: ChardevHost>(h: &mut H, id: ChardevId, e: &Erro
         return;
     };
     s.client.reported = true;
-    let label = crate::chardev::table::label(h, id);
+    let label = crate::chardev::host::label(h, id);
     let text = format!("Unable to connect character device {label}: {e}");
     h.chardev_report(ChardevReport::Error, &text);
 }
 
-/// Has the next attempt made in due time, if this is a client that reconnects
+/// Arms the timer of the next attempt, if this is a client that reconnects
 /// (`qemu_chr_socket_restart_timer`).
 pub(super) fn restart_timer<H: ChardevHost>(h: &mut H, id: ChardevId) {
     let Some(s) = state(h, id) else { return };
-    let Some(interval) = s.client.reconnect_ns else {
+    let Some(delay) = s.client.reconnect else {
         return;
     };
     let timer = s.client.timer;
@@ -146,21 +151,18 @@ pub(super) fn restart_timer<H: ChardevHost>(h: &mut H, id: ChardevId) {
             move |h: &mut H| tcp_chr_connect_client_async(h, id),
         )
     });
-    let now = main_loop.clock_get_ns(ClockType::Realtime);
-    main_loop.timer_mod(timer, now.saturating_add(interval));
+    main_loop.timer_mod_in(timer, delay);
     if let Some(s) = state(h, id) {
         s.client.timer = Some(timer);
     }
 }
 
-/// Gives up connecting.
+/// Stops connecting.
 pub(super) fn cancel<H: ChardevHost>(h: &mut H, id: ChardevId) {
+    chr_set_watch(h, id, WatchSlot::Connect, None);
     let Some(s) = state(h, id) else { return };
-    let (timer, attempt) = (s.client.timer.take(), s.client.attempt.take());
-    if let Some(timer) = timer {
+    s.client.attempt = None;
+    if let Some(timer) = s.client.timer.take() {
         h.main_loop_mut().timer_free(timer);
-    }
-    if let Some(attempt) = attempt {
-        h.main_loop_mut().remove_watch(attempt.watch);
     }
 }

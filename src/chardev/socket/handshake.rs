@@ -1,164 +1,138 @@
-//! TLS on a socket chardev: the handshake, who may come in, and reading.
+//! From a new connection to an open one: which protocols it has, the steps of
+//! their handshakes, and whether the peer may come in.
 //!
 //! ```text
-//!   tcp_chr_new_client ─▶ tcp_chr_tls_init ─▶ tcp_chr_tls_handshake ─▶ authz ─▶ websocket
-//!                                              │ each time bytes come   │       request, or
-//!                                              ▼                        ▼       tcp_chr_connect
-//!                                         reported, tcp_chr_disconnect ◀┘
+//!   tcp_chr_new_client ─▶ tcp_chr_handshake ─▶ advance ─▶ Opened:    tcp_chr_connect
+//!                           ▲ when bytes come    │   ├──▶ Authorize: check_authz, again
+//!                           └────── NeedMore ◀───┘   └──▶ Closed:    tcp_chr_disconnect
 //! ```
 //!
-//! The handshake runs in the loop, a step for whatever has come, so a peer that
-//! is slow or stops keeps nobody waiting but the next client of the same chardev.
-//!
-//! # Why there is a second watch
-//!
-//! Only whole records can be decrypted, so there may be more plain bytes than
-//! the front end can take, and nothing left in the socket that would make the loop
-//! read again. What is left is handed over by a watch of a descriptor that is
-//! always ready, `/dev/null`, behind a gate that is open while there are plain
-//! bytes and the front end can take some.
+//! The handshakes run in the loop, a step for each piece that comes. So a peer that is slow
+//! or stops holds up only the next client of the same chardev.
 
-use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
-use std::rc::Rc;
 
-use nix::sys::socket::{recv, MsgFlags};
-
-use super::io::{flush, tcp_chr_handshake, tcp_chr_update_read_handler};
+use super::io::{fill, flush, passes};
+use super::stream::{Step, Stream};
 use super::{connection, state, tcp_chr_connect, tcp_chr_disconnect, SocketChardev};
-use crate::chardev::codec::tls::TlsChannel;
-use crate::chardev::config::SocketAddress;
-use crate::chardev::host::{ChardevHost, ChardevReport};
-use crate::chardev::table::ChardevId;
-use crate::main_loop::SharedFd;
+use crate::chardev::class::ChardevId;
+use crate::chardev::codec::tls::{TlsChannel, TlsCreds, TlsEndpoint};
+use crate::chardev::config::{SocketAddress, SocketConfig};
+use crate::chardev::host::{label, ChardevHost, ChardevReport};
+use crate::main_loop::ClockType;
 use crate::qapi::error::strerror;
 use crate::qapi::Error;
 use crate::trace_event;
 
-/// The most bytes of one write that are encrypted before the kernel has taken
-/// what came of those before.
-pub(super) const MAX_WRITE: usize = 64 * 1024;
-
-/// What a connection that speaks TLS has besides.
-pub(super) struct Tls {
-    pub(super) channel: TlsChannel,
-    /// What was decrypted and not yet taken.
-    pub(super) plain: Vec<u8>,
-    pub(super) always_ready: SharedFd,
-    /// The handshake is done and the peer may come in.
-    pub(super) known: bool,
+/// The credentials that a socket asks for, if it does.
+///
+/// # Errors
+///
+/// There are none of that id, or they do not fit the socket.
+pub(super) fn creds_for<H: ChardevHost>(
+    h: &H,
+    config: &SocketConfig,
+) -> Result<Option<TlsCreds>, Error> {
+    let Some(id) = &config.tls_creds else {
+        return Ok(None);
+    };
+    let creds = h.tls_creds(id)?;
+    let endpoint = if config.server {
+        TlsEndpoint::Server
+    } else {
+        TlsEndpoint::Client
+    };
+    if creds.endpoint() != endpoint {
+        let name = endpoint.name();
+        return Err(Error::new(format!(
+            "Expected TLS credentials for a {name} endpoint"
+        )));
+    }
+    let kind = match &config.addr {
+        SocketAddress::Inet(_) => None,
+        SocketAddress::Fd(_) if config.server => None,
+        SocketAddress::Fd(_) => Some("'fd' address type as client"),
+        SocketAddress::Unix(_) => Some("'unix' address type"),
+        SocketAddress::Vsock { .. } => Some("'vsock' address type"),
+    };
+    if let Some(kind) = kind {
+        return Err(Error::new(format!(
+            "'tls_creds' option is incompatible with {kind}"
+        )));
+    }
+    // QEMU lets everybody in then, which cannot be what its user meant.
+    if config.tls_authz.is_some() && !creds.verify_peer() {
+        return Err(Error::new(
+            "'tls_authz' option requires TLS credentials with verify-peer=on",
+        ));
+    }
+    Ok(Some(creds))
 }
 
-impl Tls {
-    fn new(s: &SocketChardev) -> Result<Option<Self>, Error> {
-        let Some(creds) = &s.tls_creds else {
-            return Ok(None);
-        };
-        let hostname = match &s.config.addr {
-            SocketAddress::Inet(inet) if !s.config.server => Some(inet.host.as_str()),
-            _ => None,
-        };
-        let channel = TlsChannel::new(creds, hostname)?;
-        let null = File::open("/dev/null").map_err(|e| Error::from_io("/dev/null", &e))?;
-        Ok(Some(Tls {
-            channel,
-            plain: Vec::new(),
-            always_ready: Rc::new(null),
-            known: false,
-        }))
+/// The protocols of a new connection; none on a plain socket.
+///
+/// # Errors
+///
+/// A client's server has a name that no certificate can have.
+pub(super) fn protocols(s: &SocketChardev) -> Result<Option<Box<Stream>>, Error> {
+    if s.tls_creds.is_none() && !s.config.websocket && s.telnet.is_none() {
+        return Ok(None);
     }
-
-    /// Decrypts what the socket has if nothing else is left; false at the end.
-    fn fill(&mut self, fd: RawFd) -> io::Result<bool> {
-        if !self.plain.is_empty() {
-            return Ok(true);
-        }
-        if self.channel.has_ended() {
-            return Ok(false);
-        }
-        let mut wire = [0; 16 * 1024];
-        let n = recv(fd, &mut wire, MsgFlags::empty())?;
-        let received = self.channel.receive(&wire[..n], &mut self.plain);
-        received.map_err(|reason| io::Error::new(io::ErrorKind::InvalidData, reason))?;
-        Ok(n > 0 && !(self.channel.has_ended() && self.plain.is_empty()))
-    }
-
-    /// Looks at plain bytes without taking them; 0 is the end of the stream.
-    ///
-    /// # Errors
-    ///
-    /// `WouldBlock` also if a record is not yet complete.
-    pub(super) fn peek(&mut self, fd: RawFd, buf: &mut [u8]) -> io::Result<usize> {
-        if !self.fill(fd)? {
-            return Ok(0);
-        }
-        if self.plain.is_empty() {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        let n = self.plain.len().min(buf.len());
-        buf[..n].copy_from_slice(&self.plain[..n]);
-        Ok(n)
-    }
-
-    /// Takes plain bytes, as `recv` would.
-    pub(super) fn receive(&mut self, fd: RawFd, buf: &mut [u8]) -> io::Result<usize> {
-        let n = self.peek(fd, buf)?;
-        self.plain.drain(..n);
-        Ok(n)
-    }
+    let hostname = match &s.config.addr {
+        SocketAddress::Inet(inet) if !s.config.server => Some(inet.host.as_str()),
+        _ => None,
+    };
+    let tls = s.tls_creds.as_ref();
+    let tls = tls.map(|creds| TlsChannel::new(creds, hostname));
+    let stream = Stream::new(tls.transpose()?, s.config.websocket, s.telnet.clone());
+    Ok(Some(Box::new(stream)))
 }
 
-/// Whether there are bytes, or an end, that the socket does not have any more.
-pub(super) fn has_plain<H: ChardevHost>(h: &H, id: ChardevId) -> bool {
-    let s: Option<&SocketChardev> = h.chardevs().state(id);
-    let tls = s.and_then(SocketChardev::tls);
-    tls.is_some_and(|tls| !tls.plain.is_empty() || tls.channel.has_ended())
-}
-
-/// Begins with TLS on a new connection; a client says its hello.
-pub(super) fn tcp_chr_tls_init<H: ChardevHost>(h: &mut H, id: ChardevId) {
-    let Some(s) = state(h, id) else { return };
-    let tls = Tls::new(s);
+/// Bytes came on a connection that is not open yet.
+pub(super) fn tcp_chr_handshake<H: ChardevHost>(h: &mut H, id: ChardevId) {
     let Some(c) = connection(h, id) else { return };
-    match tls {
-        Ok(tls) => c.tls = tls,
-        Err(e) => return refuse(h, id, &e.to_string()),
+    match fill(c) {
+        Ok(()) => advance(h, id),
+        Err(e) => fail(h, id, &e),
     }
-    tcp_chr_update_read_handler(h, id);
-    // If it cannot be sent, the loop is about to say that the peer is gone.
-    let _ = flush(h, id);
 }
 
-/// Part of the handshake.
-pub(super) fn tcp_chr_tls_handshake<H: ChardevHost>(h: &mut H, id: ChardevId) {
-    let Some(c) = connection(h, id) else { return };
-    let fd = c.fd.as_raw_fd();
-    let Some(tls) = &mut c.tls else { return };
-    let filled = tls.fill(fd);
-    let handshaking = tls.channel.is_handshaking();
+fn advance<H: ChardevHost>(h: &mut H, id: ChardevId) {
+    let now = h.main_loop().clock_get_ns(ClockType::Host) / 1_000_000_000;
+    let Some(stream) = stream(h, id) else { return };
+    let step = stream.advance(now);
     let _ = flush(h, id);
-    match filled {
-        Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-        Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-        Err(e) => return refuse(h, id, &strerror(&e)),
-        Ok(false) if handshaking => return refuse(h, id, "the peer went away"),
-        Ok(_) => {}
+    match step {
+        Ok(Step::NeedMore) => {}
+        Ok(Step::Authorize) => match check_authz(h, id) {
+            Ok(()) => {
+                if let Some(stream) = self::stream(h, id) {
+                    stream.admit();
+                    // The next layer's bytes may have come with the last of this one.
+                    advance(h, id);
+                }
+            }
+            Err(reason) => refuse(h, id, &reason),
+        },
+        Ok(Step::Opened) => tcp_chr_connect(h, id),
+        Ok(Step::Closed) => tcp_chr_disconnect(h, id),
+        Err(reason) => refuse(h, id, &reason),
     }
-    if handshaking {
+}
+
+fn stream<H: ChardevHost>(h: &mut H, id: ChardevId) -> Option<&mut Stream> {
+    connection(h, id)?.stream.as_deref_mut()
+}
+
+/// Reading failed, or TLS could not read what came.
+fn fail<H: ChardevHost>(h: &mut H, id: ChardevId, e: &io::Error) {
+    if passes(e) {
         return;
     }
-    if let Err(reason) = check_authz(h, id) {
-        return refuse(h, id, &reason);
-    }
-    let Some(c) = connection(h, id) else { return };
-    if let Some(tls) = &mut c.tls {
-        tls.known = true;
-    }
-    match c.websock.is_some() {
-        // The request may have come with the end of the handshake.
-        true => tcp_chr_handshake(h, id),
-        false => tcp_chr_connect(h, id),
+    if stream(h, id).is_some_and(|stream| stream.knows_peer()) {
+        tcp_chr_disconnect(h, id);
+    } else {
+        give_up(h, id, e);
     }
 }
 
@@ -168,7 +142,7 @@ fn check_authz<H: ChardevHost>(h: &mut H, id: ChardevId) -> Result<(), String> {
     let Some(authz) = s.config.tls_authz.clone() else {
         return Ok(());
     };
-    let name = s.tls().and_then(|tls| tls.channel.peer_name());
+    let name = stream(h, id).and_then(|stream| stream.peer_name());
     let name = name.ok_or("the name in the peer's certificate cannot be read")?;
     trace_event!(tcp_chr_tls_authz, "{authz} is asked about {name}");
     match h.authz_is_allowed(&authz, &name) {
@@ -178,7 +152,7 @@ fn check_authz<H: ChardevHost>(h: &mut H, id: ChardevId) -> Result<(), String> {
     }
 }
 
-/// Ends a connection on which something came that TLS could not read.
+/// Ends a connection on which TLS cannot go on.
 pub(super) fn give_up<H: ChardevHost>(h: &mut H, id: ChardevId, e: &io::Error) {
     // The alert, so that the peer knows.
     let _ = flush(h, id);
@@ -186,26 +160,20 @@ pub(super) fn give_up<H: ChardevHost>(h: &mut H, id: ChardevId, e: &io::Error) {
 }
 
 fn refuse<H: ChardevHost>(h: &mut H, id: ChardevId, reason: &str) {
-    report(h, id, reason);
+    if let Some(peer) = connection(h, id).map(|c| c.filename.clone()) {
+        report(h, id, &peer, reason);
+    }
     tcp_chr_disconnect(h, id);
 }
 
-/// One line; of a client's row of failures only the first.
-fn report<H: ChardevHost>(h: &mut H, id: ChardevId, reason: &str) {
+/// Reports that TLS failed, in one line; of a client's row of failures only the
+/// first.
+pub(super) fn report<H: ChardevHost>(h: &mut H, id: ChardevId, peer: &str, reason: &str) {
     let Some(s) = state(h, id) else { return };
     if !s.config.server && std::mem::replace(&mut s.client.reported, true) {
         return;
     }
-    let peer = connection(h, id).map_or(String::new(), |c| c.filename.clone());
-    let label = crate::chardev::table::label(h, id);
+    let label = label(h, id);
     let text = format!("TLS failed on character device {label} ({peer}): {reason}");
     h.chardev_report(ChardevReport::Error, &text);
-}
-
-/// Tells the peer that the connection ends.
-pub(super) fn tcp_chr_close_tls<H: ChardevHost>(h: &mut H, id: ChardevId) {
-    let Some(c) = connection(h, id) else { return };
-    let Some(tls) = &mut c.tls else { return };
-    tls.channel.close();
-    let _ = flush(h, id);
 }

@@ -17,15 +17,15 @@
 //! ```
 //!
 //! The front end hears "Opened" on the way into *connected* and "Closed" on the way out.
-//! A client without `reconnect` has no timer: it stays disconnected, and a first failure is
-//! the end of the chardev. `tests/model.rs` plays random lives against this picture.
+//! A client without `reconnect` has no timer: it stays disconnected, and if its first
+//! attempt fails, the chardev is not made. `tests/model.rs` plays random lives against
+//! this picture.
 //!
 //! # Functions
 //!
-//! A server serves one client at a time, unless it has `max-clients`
-//! ([`server`](server)). While one is connected the listening
-//! socket is not watched, so further clients wait in the kernel's queue; when
-//! the client leaves, the oldest of them is taken.
+//! A server serves one client at a time, unless it has `max-clients` ([`server`]). While
+//! one is connected the listening socket is not watched, so further clients wait in the
+//! kernel's queue; when the client leaves, the oldest of them is taken.
 //!
 //! ```text
 //!                socket_listen
@@ -35,7 +35,7 @@
 //!   │                 │ accept4                     │      ▲         │ fails │ works
 //!   │                 ▼                             │      └─────────┘       │
 //!   │        tcp_chr_new_client  ◀──────────────────┼────────────────────────┘
-//!   │                 │ listener no longer watched; telnet opening is said
+//!   │                 │ listener no longer watched; telnet's opening is sent
 //!   │                 ▼                             │
 //!   │         tcp_chr_connect                       │
 //!   │                 │ watching the connection:    │
@@ -47,18 +47,27 @@
 //!   └──────── tcp_chr_disconnect ───────────────────┘   "Closed"
 //! ```
 //!
-//! TLS makes itself known and a websocket says its request between
-//! `tcp_chr_new_client` and `tcp_chr_connect`; until then the chardev counts as
-//! disconnected, and the next client waits.
+//! TLS and websocket shake hands between `tcp_chr_new_client` and `tcp_chr_connect`; until
+//! that is done the chardev counts as disconnected, and the next client waits.
 //!
-//! How bytes are read and written meanwhile is in `io`; how a client
-//! connects, in `connect`; how a server serves several clients, in
-//! `server`.
+//! # Files
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `mod` | the life of the chardev: the pictures above |
+//! | [`connect`] | the side that connects, and connects again |
+//! | [`server`] | a server of several clients |
+//! | [`handshake`] | from a new connection to an open one |
+//! | [`io`] | watching, reading and writing |
+//! | [`stream`] | the protocols on a connection, without a socket |
+//! | `options` | its options on the command line and in QMP |
 
 mod connect;
 mod handshake;
 mod io;
+mod options;
 mod server;
+mod stream;
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::rc::Rc;
@@ -68,28 +77,28 @@ use nix::errno::Errno;
 use nix::sys::socket::{self, sockopt, Shutdown};
 
 use connect::Client;
-use handshake::{tcp_chr_close_tls, tcp_chr_tls_init, Tls};
-use io::{
-    tcp_chr_handshake, tcp_chr_update_read_handler, tcp_chr_watch_fd, tcp_chr_write, Websock,
-};
+use handshake::{creds_for, protocols, report, tcp_chr_handshake};
+use io::{flush, tcp_chr_update_read_handler, tcp_chr_watch_fd, tcp_chr_write, Rights};
 use server::Clients;
+use stream::Stream;
 
-use super::address::{connected_filename, connection_ends, disconnected_filename, Ends};
-use super::be::qemu_chr_be_event;
-use super::codec::telnet::{TelnetDecoder, TELNET_OPENING, TN3270_OPENING};
-use super::codec::tls::{self, TlsCreds};
+use super::be::{chr_free_watches, chr_has_watch, chr_set_watch, qemu_chr_be_event};
+use super::class::{ChardevClass, ChardevId, ChrEvent};
+use super::codec::telnet::TelnetDecoder;
+use super::codec::tls::TlsCreds;
 use super::config::{SocketAddress, SocketConfig};
 use super::host::{ChardevHost, ChardevReport};
-use super::manage::object_unparent;
-use super::net::{self, UnixPath};
-use super::scm_rights::Receiver;
-use super::table::{ChardevClass, ChardevId, ChrEvent};
-use crate::main_loop::{ClockType, Condition, Flow, SharedFd, TimerId, Watch, WatchId};
+use super::object::object_unparent;
+use super::watch::WatchSlot;
+use crate::chardev::net::exposure::is_exposed;
+use crate::chardev::net::filename::{
+    connected_filename, connection_ends, disconnected_filename, socket_address_to_string, Ends,
+};
+use crate::chardev::net::listen_connect::{self, UnixPath};
+use crate::main_loop::{ClockType, Condition, Flow, SharedFd, TimerId, Watch};
 use crate::qapi::Error;
 use crate::sys::accept;
 use crate::trace_event;
-
-pub(super) use server::{char_socket_server_class, check_max};
 
 /// How long a server pauses when the process has no descriptor left for a new
 /// client. The listener stays readable meanwhile and would make the loop spin.
@@ -103,12 +112,12 @@ pub(super) struct SocketChardev {
     listener: Option<Listener>,
     connection: Option<Connection>,
     client: Client,
-    /// Outlives connections, in the state the last one left it in, as in QEMU.
+    /// Each connection goes on in the state that the last one left it in, as in QEMU.
     telnet: Option<TelnetDecoder>,
     pub(super) tls_creds: Option<TlsCreds>,
     /// The clients of a server that serves several.
     clients: Option<Clients>,
-    /// Of such a client's chardev: the server's.
+    /// The chardev of the server, if this one belongs to one of its clients.
     server: Option<ChardevId>,
 }
 
@@ -128,19 +137,10 @@ impl SocketChardev {
             server: None,
         }
     }
-
-    fn connection(&self) -> Option<&Connection> {
-        self.connection.as_ref()
-    }
-
-    fn tls(&self) -> Option<&Tls> {
-        self.connection.as_ref()?.tls.as_ref()
-    }
 }
 
 struct Listener {
     fd: Rc<OwnedFd>,
-    watch: Option<WatchId>,
     backoff: Option<TimerId>,
     _path: Option<UnixPath>,
 }
@@ -149,36 +149,37 @@ struct Listener {
 pub(super) struct Connection {
     fd: Rc<OwnedFd>,
     filename: String,
-    /// The front end was told "Opened". Not yet in a handshake.
-    open: bool,
-    tls: Option<Tls>,
-    websock: Option<Websock>,
-    /// The rest of what the kernel had no room for, if it must not be cut off:
-    /// a frame or a record.
-    pub(super) unsent: Vec<u8>,
-    read_watch: Option<WatchId>,
-    hup_watch: Option<WatchId>,
-    flush_watch: Option<WatchId>,
-    /// For what TLS has decrypted and the front end could not yet take.
-    plain_watch: Option<WatchId>,
+    /// The protocols on it; none if bytes go as they are.
+    pub(super) stream: Option<Box<Stream>>,
+    /// Receives descriptors; on unix sockets only.
+    rights: Option<Rights>,
     /// Runs while the peer is gone and its last input is being read.
     hup_timer: Option<TimerId>,
     /// How often input was read.
     reads: u32,
     /// Whether a front end was given the descriptor to watch.
     watched_by_frontend: bool,
-    /// For unix sockets, over which descriptors may come.
-    receiver: Option<Receiver>,
-    msgfd: Option<OwnedFd>,
+}
+
+impl Connection {
+    /// Whether handshakes are over: the front end was told "Opened".
+    fn is_open(&self) -> bool {
+        self.stream.as_ref().is_none_or(|stream| stream.is_open())
+    }
 }
 
 /// The class of socket chardevs.
 pub(super) fn char_socket_class<H: ChardevHost>() -> ChardevClass<H> {
     ChardevClass {
+        keeps_writes_apart: |state| {
+            let s: Option<&SocketChardev> = state.downcast_ref();
+            s.is_some_and(|s| s.config.websocket)
+        },
+        exposed_at: tcp_chr_exposed_at,
         chr_write: tcp_chr_write,
         chr_watch_fd: tcp_chr_watch_fd,
         chr_update_read_handler: |h, id, _| tcp_chr_update_read_handler(h, id),
-        chr_get_msgfd: |h, id| connection(h, id)?.msgfd.take(),
+        chr_get_msgfd: |h, id| connection(h, id)?.rights.as_mut()?.msgfd.take(),
         chr_filename: |state| state.downcast_ref().map(tcp_chr_filename),
         finalize: char_socket_finalize,
         ..ChardevClass::new("socket")
@@ -200,18 +201,17 @@ pub(super) fn qmp_chardev_open_socket<H: ChardevHost>(
     config: &SocketConfig,
 ) -> Result<(), Error> {
     config.validate()?;
-    let tls_creds = tls::creds_for(h, config)?;
+    let tls_creds = creds_for(h, config)?;
     let mut state = SocketChardev::new(config, &config.addr, tls_creds);
     if !config.server {
         h.chardevs_mut().set_state(id, Box::new(state));
         return connect::qmp_chardev_open_socket_client(h, id);
     }
-    let listening = net::socket_listen(h, &config.addr, config.max_clients)?;
+    let listening = listen_connect::socket_listen(h, &config.addr, config.max_clients)?;
     state.clients = Clients::new(config.max_clients);
     state.addr = listening.addr;
     state.listener = Some(Listener {
         fd: Rc::new(listening.fd),
-        watch: None,
         backoff: None,
         _path: listening.path,
     });
@@ -227,17 +227,18 @@ pub(super) fn qmp_chardev_open_socket<H: ChardevHost>(
 fn tcp_chr_wait_connected<H: ChardevHost>(h: &mut H, id: ChardevId) -> Result<(), Error> {
     use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 
-    let filename = crate::chardev::table::filename(h, id);
+    let filename = crate::chardev::host::filename(h, id);
     let text = format!("QEMU waiting for connection on: {filename}");
     h.chardev_report(ChardevReport::Info, &text);
     loop {
         let Some(s) = state(h, id) else { return Ok(()) };
         let mut flags = PollFlags::POLLIN;
-        // In a handshake it is the client who is waited for.
+        // A handshake waits for the client.
         let (fd, step): (_, fn(&mut H, ChardevId)) = match (&s.connection, &s.listener) {
-            (Some(c), _) if c.open => return Ok(()),
+            (Some(c), _) if c.is_open() => return Ok(()),
             (Some(c), _) => {
-                flags.set(PollFlags::POLLOUT, !c.unsent.is_empty());
+                let unsent = c.stream.as_ref().is_some_and(|s| !s.wire().is_empty());
+                flags.set(PollFlags::POLLOUT, unsent);
                 (c.fd.clone(), tcp_chr_handshake)
             }
             (None, Some(listener)) => (listener.fd.clone(), tcp_chr_accept),
@@ -246,7 +247,7 @@ fn tcp_chr_wait_connected<H: ChardevHost>(h: &mut H, id: ChardevId) -> Result<()
         let serves_clients = s.clients.is_some();
         let mut fds = [PollFd::new(fd.as_fd(), flags)];
         match poll(&mut fds, PollTimeout::NONE) {
-            // It is taken in once there is a front end.
+            // The front end takes the client in, and there is none yet.
             Ok(_) if serves_clients => return Ok(()),
             Ok(_) | Err(Errno::EINTR) => step(h, id),
             Err(e) => return Err(Error::from_io("Failed to wait for a client", &e.into())),
@@ -254,7 +255,7 @@ fn tcp_chr_wait_connected<H: ChardevHost>(h: &mut H, id: ChardevId) -> Result<()
     }
 }
 
-/// Watches the listener, unless there is none or no client can be taken.
+/// Watches the listener, if there is one and the chardev has room for a client.
 fn tcp_chr_listen<H: ChardevHost>(h: &mut H, id: ChardevId) {
     let free = |s: &&mut SocketChardev| match &s.clients {
         Some(clients) => clients.has_room(),
@@ -263,7 +264,7 @@ fn tcp_chr_listen<H: ChardevHost>(h: &mut H, id: ChardevId) {
     let Some(s) = state(h, id).filter(free) else {
         return;
     };
-    let Some(listener) = s.listener.as_ref().filter(|l| l.watch.is_none()) else {
+    let Some(listener) = &s.listener else {
         return;
     };
     let fd: SharedFd = listener.fd.clone();
@@ -271,27 +272,21 @@ fn tcp_chr_listen<H: ChardevHost>(h: &mut H, id: ChardevId) {
         tcp_chr_accept(h, id);
         Flow::Keep
     });
-    let watch = h.main_loop_mut().add_watch(watch);
-    if let Some(listener) = state(h, id).and_then(|s| s.listener.as_mut()) {
-        listener.watch = Some(watch);
+    if !chr_has_watch(h, id, WatchSlot::Accept) {
+        chr_set_watch(h, id, WatchSlot::Accept, Some(watch));
     }
 }
 
 /// Stops watching the listener.
 fn tcp_chr_unlisten<H: ChardevHost>(h: &mut H, id: ChardevId) {
-    let Some(listener) = state(h, id).and_then(|s| s.listener.as_mut()) else {
-        return;
-    };
-    let (watch, backoff) = (listener.watch.take(), listener.backoff.take());
-    if let Some(watch) = watch {
-        h.main_loop_mut().remove_watch(watch);
-    }
-    if let Some(timer) = backoff {
+    chr_set_watch(h, id, WatchSlot::Accept, None);
+    let listener = state(h, id).and_then(|s| s.listener.as_mut());
+    if let Some(timer) = listener.and_then(|listener| listener.backoff.take()) {
         h.main_loop_mut().timer_free(timer);
     }
 }
 
-/// A client is at the door.
+/// Accepts a client.
 fn tcp_chr_accept<H: ChardevHost>(h: &mut H, id: ChardevId) {
     let Some(s) = state(h, id) else { return };
     let serves_clients = s.clients.is_some();
@@ -314,7 +309,7 @@ fn tcp_chr_accept<H: ChardevHost>(h: &mut H, id: ChardevId) {
             }
         }
         Err(e) => match e.raw_os_error().map(Errno::from_raw) {
-            // It went away again, or it was a false alarm.
+            // The client went away again, or there was none.
             Some(Errno::EAGAIN | Errno::EINTR | Errno::ECONNABORTED) => {}
             _ => accept_backoff(h, id),
         },
@@ -333,8 +328,7 @@ fn accept_backoff<H: ChardevHost>(h: &mut H, id: ChardevId) {
             tcp_chr_listen(h, id);
         },
     );
-    let now = main_loop.clock_get_ns(ClockType::Realtime);
-    main_loop.timer_mod(timer, now + ACCEPT_BACKOFF.as_nanos() as i64);
+    main_loop.timer_mod_in(timer, ACCEPT_BACKOFF);
     if let Some(listener) = state(h, id).and_then(|s| s.listener.as_mut()) {
         listener.backoff = Some(timer);
     }
@@ -350,59 +344,51 @@ fn tcp_chr_new_client<H: ChardevHost>(h: &mut H, id: ChardevId, fd: Rc<OwnedFd>)
     let ends = connection_ends(fd.as_fd(), s.config.server);
     let inet = matches!(ends, Ends::Inet(..));
     if s.config.nodelay && inet {
-        // Only a matter of speed: not worth losing the client.
+        // It is only slower without.
         let _ = socket::setsockopt(&fd, sockopt::TcpNoDelay, &true);
     }
     if matches!(&s.addr, SocketAddress::Inet(addr) if addr.keep_alive && !s.config.server) {
         let _ = socket::setsockopt(&fd, sockopt::KeepAlive, &true);
     }
-    let websocket = s.config.websocket;
-    let encrypted = s.tls_creds.is_some();
-    s.connection = Some(Connection {
+    let filename = connected_filename(&s.config, &ends);
+    let stream = match protocols(s) {
+        Ok(stream) => stream,
+        Err(e) => {
+            report(h, id, &filename, &e.to_string());
+            return tcp_chr_disconnect(h, id);
+        }
+    };
+    let wrapped = s.config.websocket || s.tls_creds.is_some();
+    let has_stream = stream.is_some();
+    let connection = s.connection.insert(Connection {
         fd,
-        filename: connected_filename(&s.config, &ends),
-        open: false,
-        tls: None,
-        websock: websocket.then(Websock::default),
-        unsent: Vec::new(),
-        read_watch: None,
-        hup_watch: None,
-        flush_watch: None,
-        plain_watch: None,
+        filename,
+        stream,
+        rights: (!inet && !wrapped).then(Rights::new),
         hup_timer: None,
         reads: 0,
         watched_by_frontend: false,
-        receiver: (!inet && !websocket && !encrypted).then(Receiver::new),
-        msgfd: None,
     });
-    if encrypted {
-        tcp_chr_tls_init(h, id);
-    } else if websocket {
-        tcp_chr_update_read_handler(h, id);
-    } else {
+    let is_open = connection.is_open();
+    if has_stream {
+        // The first words are the stream's. If the peer is gone already, the loop
+        // reports that next.
+        let _ = flush(h, id);
+    }
+    if is_open {
         tcp_chr_connect(h, id);
+    } else {
+        tcp_chr_update_read_handler(h, id);
     }
 }
 
-/// The chardev is open, after a telnet server has said its opening: its
-/// connection is watched from now on.
+/// The chardev is open: its connection is watched from now on.
 fn tcp_chr_connect<H: ChardevHost>(h: &mut H, id: ChardevId) {
     let Some(s) = state(h, id) else { return };
-    let opening = match s.telnet {
-        None => &[][..],
-        Some(_) if s.config.tn3270 => TN3270_OPENING,
-        Some(_) => TELNET_OPENING,
-    };
     s.client.reported = false;
-    let Some(c) = &mut s.connection else { return };
-    c.open = true;
+    let Some(c) = &s.connection else { return };
     let fd = c.fd.as_raw_fd();
     trace_event!(tcp_chr_connect, "fd {fd} is {}", c.filename);
-    // The buffer of a new connection has room for it. If the client is gone
-    // already, the loop is about to say so.
-    if !opening.is_empty() {
-        let _ = tcp_chr_write(h, id, opening);
-    }
     tcp_chr_update_read_handler(h, id);
     qemu_chr_be_event(h, id, ChrEvent::Opened);
 }
@@ -423,26 +409,32 @@ fn tcp_chr_disconnect<H: ChardevHost>(h: &mut H, id: ChardevId) {
 
 /// Lets go of the connection; true if there was one and it was open.
 fn tcp_chr_free_connection<H: ChardevHost>(h: &mut H, id: ChardevId) -> bool {
-    tcp_chr_close_tls(h, id);
+    if let Some(stream) = connection(h, id).and_then(|c| c.stream.as_mut()) {
+        // The peer is told that the connection ends.
+        stream.close();
+        let _ = flush(h, id);
+    }
     let Some(s) = state(h, id) else { return false };
     let inherited = matches!(s.config.addr, SocketAddress::Fd(_)) && !s.config.server;
     let Some(c) = s.connection.take() else {
         return false;
     };
     trace_event!(tcp_chr_disconnect, "fd {}", c.fd.as_raw_fd());
-    let watches = [c.read_watch, c.hup_watch, c.flush_watch, c.plain_watch];
-    for watch in watches.into_iter().flatten() {
-        h.main_loop_mut().remove_watch(watch);
+    let was_open = c.is_open();
+    if let Some(stream) = c.stream {
+        s.telnet = stream.into_telnet();
     }
+    // While there is a connection, all watches are for it.
+    chr_free_watches(h, id);
     if let Some(timer) = c.hup_timer {
         h.main_loop_mut().timer_free(timer);
     }
     if c.watched_by_frontend && !inherited {
-        // The front end's watch may hold a share of the descriptor. It shall
-        // hear of the end, and so shall the peer.
+        // The front end's watch may keep the descriptor open. This tells the watch
+        // and the peer of the end.
         let _ = socket::shutdown(c.fd.as_raw_fd(), Shutdown::Both);
     }
-    c.open
+    was_open
 }
 
 /// The address that a socket chardev listens at or connects to, with the port
@@ -452,10 +444,11 @@ pub fn char_socket_get_addr<H: ChardevHost>(h: &H, id: ChardevId) -> Option<&Soc
     Some(&s.addr)
 }
 
-/// Whether a chardev speaks websocket.
-pub(super) fn is_websocket<H: ChardevHost>(h: &H, id: ChardevId) -> bool {
-    let state: Option<&SocketChardev> = h.chardevs().state(id);
-    state.is_some_and(|s| s.config.websocket)
+/// Where strangers can reach it, unless TLS verifies their certificates.
+fn tcp_chr_exposed_at<H: ChardevHost>(h: &H, id: ChardevId) -> Option<String> {
+    let s: &SocketChardev = h.chardevs().state(id)?;
+    let verifies_peer = s.tls_creds.as_ref().is_some_and(TlsCreds::verify_peer);
+    (is_exposed(&s.addr) && !verifies_peer).then(|| socket_address_to_string(&s.addr))
 }
 
 /// Whether a chardev can be yanked: sockets can.
@@ -481,7 +474,7 @@ fn char_socket_finalize<H: ChardevHost>(h: &mut H, id: ChardevId) {
 
 fn tcp_chr_filename(s: &SocketChardev) -> String {
     match &s.connection {
-        Some(c) if c.open => c.filename.clone(),
+        Some(c) if c.is_open() => c.filename.clone(),
         _ => disconnected_filename(&s.config, &s.addr),
     }
 }

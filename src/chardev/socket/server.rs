@@ -1,26 +1,24 @@
 //! A server that serves several clients at once (`max-clients`), which QEMU's
 //! does not.
 //!
-//! The chardev `ID` only listens. Each client that comes gets a chardev of its
-//! own, `ID.0`, `ID.1`, and so on, which is a connected socket like any other,
-//! but lives as long as the connection:
+//! The chardev `ID` only listens. Each client gets a chardev of its own, `ID.0`, `ID.1`,
+//! and so on, which is a connected socket like any other but lives as long as the
+//! connection:
 //!
 //! ```text
-//!   accept4 ──▶ ID.N is made ──▶ front end of ID: new_client ──▶ nobody on ID.N? ──▶ removed
-//!                                                                      │ somebody
-//!                              removed ◀── "Closed" ◀── connected ◀────┘ "Opened"
+//!   accept4 ──▶ ID.N is made ──▶ front end of ID: new_client ──▶ ID.N in use? ── no ──▶ removed
+//!                                                                   │ yes
+//!                              removed ◀── "Closed" ◀── connected ◀─┘ "Opened"
 //! ```
 //!
-//! The front end of the server attaches another one to the client's chardev,
-//! before that opens; from then on the two know nothing of each other. So what a
-//! client does, takes and leaves behind is never another's.
+//! The front end of the server attaches another one to the client's chardev before that
+//! opens; from then on the two know nothing of each other. So nothing that one client does,
+//! takes or leaves behind affects another.
 //!
-//! The listener is watched while there is a front end and fewer clients than
-//! allowed; others wait in the kernel's queue, as with a server of one client.
-//! A client counts from accept to the removal of its chardev, whoever removes
-//! it. Removing the server removes its clients.
+//! The listener is watched while there is a front end and fewer clients than allowed; others
+//! wait in the kernel's queue, as with a server of one client. A client counts from accept
+//! until its chardev is removed, for whatever reason. Removing the server removes its clients.
 
-use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
@@ -29,22 +27,19 @@ use super::{
     tcp_chr_unlisten, SocketChardev,
 };
 use crate::chardev::be::qemu_chr_be_new_client;
+use crate::chardev::class::{ChardevClass, ChardevId};
 use crate::chardev::host::ChardevHost;
-use crate::chardev::manage::{object_unparent, qemu_chardev_insert};
-use crate::chardev::table::{ChardevClass, ChardevId};
-use crate::qapi::Error;
-
-/// The most clients that a server can be told to serve.
-const MAX_CLIENTS: u64 = 1 << 20;
+use crate::chardev::object::{object_unparent, qemu_chardev_insert};
 
 /// The clients of a server.
 pub(super) struct Clients {
     max: usize,
-    /// Somebody is there to take them in.
+    /// A front end takes them in.
     attached: bool,
-    ids: BTreeSet<ChardevId>,
-    /// Number of the next one. Numbers are not used again, so that a label never
-    /// means another client than the one it was read for.
+    /// In the order in which they came.
+    ids: Vec<ChardevId>,
+    /// Number of the next one. Numbers are not used again: a label that was read for
+    /// one client never names another.
     next: u64,
 }
 
@@ -54,24 +49,14 @@ impl Clients {
         (max > 1).then(|| Clients {
             max: usize::try_from(max).unwrap_or(usize::MAX),
             attached: false,
-            ids: BTreeSet::new(),
+            ids: Vec::new(),
             next: 0,
         })
     }
 
-    /// Whether one more would be taken in.
+    /// Whether one more may come.
     pub(super) fn has_room(&self) -> bool {
         self.attached && self.ids.len() < self.max
-    }
-}
-
-/// Whether a server can be told to serve that many.
-pub(in crate::chardev) fn check_max(max: u64) -> Result<(), Error> {
-    match (1..=MAX_CLIENTS).contains(&max) {
-        true => Ok(()),
-        false => Err(Error::new(format!(
-            "Parameter 'max-clients' expects a number from 1 to {MAX_CLIENTS}"
-        ))),
     }
 }
 
@@ -88,13 +73,9 @@ fn clients<H: ChardevHost>(h: &mut H, server: ChardevId) -> Option<&mut Clients>
     state(h, server)?.clients.as_mut()
 }
 
-/// A front end attached or detached. Detached, it leaves its clients to
-/// themselves.
+/// A front end attached or detached. If it detached, its clients stay.
 fn update_handlers<H: ChardevHost>(h: &mut H, server: ChardevId) {
-    let attached = h
-        .chardevs()
-        .get(server)
-        .is_some_and(|chr| chr.has_handlers());
+    let attached = h.chardevs().has_handlers(server);
     if let Some(clients) = clients(h, server) {
         clients.attached = attached;
     }
@@ -102,14 +83,15 @@ fn update_handlers<H: ChardevHost>(h: &mut H, server: ChardevId) {
 }
 
 fn update_listener<H: ChardevHost>(h: &mut H, server: ChardevId) {
-    match clients(h, server).is_some_and(|clients| clients.has_room()) {
-        true => tcp_chr_listen(h, server),
-        false => tcp_chr_unlisten(h, server),
+    if clients(h, server).is_some_and(|clients| clients.has_room()) {
+        tcp_chr_listen(h, server);
+    } else {
+        tcp_chr_unlisten(h, server);
     }
 }
 
-/// A client was accepted: makes its chardev, and turns it away if nobody takes
-/// it in.
+/// Makes the chardev of an accepted client, and turns the client away unless the front
+/// end takes it in.
 pub(super) fn add<H: ChardevHost>(h: &mut H, server: ChardevId, fd: Rc<OwnedFd>) {
     let Some(label) = free_label(h, server) else {
         return;
@@ -123,21 +105,18 @@ pub(super) fn add<H: ChardevHost>(h: &mut H, server: ChardevId, fd: Rc<OwnedFd>)
         return;
     };
     if let Some(clients) = clients(h, server) {
-        clients.ids.insert(client);
+        clients.ids.push(client);
     }
     update_listener(h, server);
     qemu_chr_be_new_client(h, server, client);
-    match h
-        .chardevs()
-        .get(client)
-        .is_some_and(|chr| chr.has_handlers())
-    {
-        true => tcp_chr_new_client(h, client, fd),
-        false => object_unparent(h, client),
+    if h.chardevs().has_handlers(client) {
+        tcp_chr_new_client(h, client, fd);
+    } else {
+        object_unparent(h, client);
     }
 }
 
-/// The next label that nobody has given to another chardev.
+/// The next label that no other chardev has.
 fn free_label<H: ChardevHost>(h: &mut H, server: ChardevId) -> Option<String> {
     let id = h.chardevs().get(server)?.label().to_owned();
     loop {
@@ -150,13 +129,13 @@ fn free_label<H: ChardevHost>(h: &mut H, server: ChardevId) -> Option<String> {
     }
 }
 
-/// The chardev is being removed: if it is a client's, its server has room
-/// again; if it is a server, its clients go as if they had left.
+/// A chardev is being removed. A client's makes room in its server; a server's clients go
+/// as if they had left.
 pub(super) fn left<H: ChardevHost>(h: &mut H, id: ChardevId) {
     let Some(s) = state(h, id) else { return };
     let (server, own) = (s.server, s.clients.take());
     if let Some(clients) = server.and_then(|server| clients(h, server)) {
-        clients.ids.remove(&id);
+        clients.ids.retain(|client| *client != id);
     }
     if let Some(server) = server {
         update_listener(h, server);

@@ -1,7 +1,7 @@
 //! Muxes and hubs.
 
-use super::super::memory::MemoryPeer;
 use super::*;
+use crate::chardev::backend::peer::MemoryPeer;
 
 use ChrEvent::*;
 
@@ -478,7 +478,7 @@ fn five_are_too_many_for_a_hub() {
     for name in &chardevs {
         app.add(&format!("null,id={name}"));
     }
-    let hub = ChardevConfig::new(ChardevBackend::Hub { chardevs });
+    let hub = ChardevConfig::new(ChardevBackend::Hub(HubConfig { chardevs }));
     let e = chardev_add(&mut app, "h", hub).unwrap_err();
     assert_eq!(
         e.desc(),

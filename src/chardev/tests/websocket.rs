@@ -159,7 +159,8 @@ fn who_pings_and_does_not_read_gets_no_more_answers() {
         send(&client, &pings);
         s.app.turn();
     }
-    let unsent = connection(&mut s.app, s.chr).unwrap().unsent.len();
+    let stream = &connection(&mut s.app, s.chr).unwrap().stream;
+    let unsent = stream.as_ref().unwrap().wire().len();
     assert!(unsent < 256 * 1024, "{unsent}");
     // All that was said is read nevertheless, and the answers are whole.
     send(&client, b"\x82\x82ABCD)+");

@@ -58,7 +58,7 @@ fn bottom_halves_run_before_fds_and_those_of_fds_in_the_next_turn() {
 }
 
 #[test]
-fn bottom_halves_without_end_do_not_starve_fds_timers_and_idle_ones() {
+fn bottom_halves_without_end_do_not_starve_fds_and_timers() {
     let mut app = App::simulated();
     let pipe = Pipe::full();
     app.logger("fd", pipe.fd(), IN);
@@ -68,8 +68,6 @@ fn bottom_halves_without_end_do_not_starve_fds_timers_and_idle_ones() {
             app.say("timer");
         });
     app.main_loop.timer_mod(timer, 0);
-    let idle = bh(&mut app, "idle");
-    app.main_loop.bh_schedule_idle(idle);
     let own_id = Rc::new(Cell::new(None));
     let id = own_id.clone();
     let endless = app.main_loop.bh_new("bh", move |app: &mut App| {
@@ -79,7 +77,7 @@ fn bottom_halves_without_end_do_not_starve_fds_timers_and_idle_ones() {
     own_id.set(Some(endless));
     app.main_loop.bh_schedule(endless);
     app.expect(&["bh"]);
-    app.expect(&["bh", "fd IN", "timer", "idle"]);
+    app.expect(&["bh", "fd IN", "timer"]);
     app.expect(&["bh"]);
     app.expect(&["bh", "fd IN"]);
     let counters = app.main_loop.counters();
@@ -87,43 +85,19 @@ fn bottom_halves_without_end_do_not_starve_fds_timers_and_idle_ones() {
 }
 
 #[test]
-fn a_bottom_half_cancels_and_deletes_others_of_the_same_turn() {
+fn a_bottom_half_deletes_another_of_the_same_turn() {
     let mut app = App::simulated();
-    let (kept, cancelled, deleted) = (
-        bh(&mut app, "kept"),
-        bh(&mut app, "cancelled"),
-        bh(&mut app, "deleted"),
-    );
+    let (kept, deleted) = (bh(&mut app, "kept"), bh(&mut app, "deleted"));
     let killer = app.main_loop.bh_new("killer", move |app: &mut App| {
         app.say("killer");
-        assert!(app.main_loop.bh_cancel(cancelled));
-        assert!(!app.main_loop.bh_cancel(cancelled));
         assert!(app.main_loop.bh_delete(deleted));
         assert!(!app.main_loop.bh_delete(deleted));
         assert!(!app.main_loop.bh_schedule(deleted));
     });
-    for id in [killer, cancelled, deleted, kept] {
+    for id in [killer, deleted, kept] {
         app.main_loop.bh_schedule(id);
     }
     app.expect(&["killer", "kept"]);
-    app.main_loop.bh_schedule(cancelled);
-    app.expect(&["cancelled"]);
-}
-
-#[test]
-fn one_cancelled_and_scheduled_again_in_the_same_turn_waits_for_the_next() {
-    let mut app = App::simulated();
-    let other = bh(&mut app, "other");
-    let first = app.main_loop.bh_new("first", move |app: &mut App| {
-        app.say("first");
-        app.main_loop.bh_cancel(other);
-        app.main_loop.bh_schedule(other);
-    });
-    app.main_loop.bh_schedule(first);
-    app.main_loop.bh_schedule(other);
-    app.expect(&["first"]);
-    app.expect(&["other"]);
-    app.expect(&[]);
 }
 
 #[test]
@@ -139,49 +113,6 @@ fn a_bottom_half_deletes_itself() {
     app.main_loop.bh_schedule(bh);
     app.expect(&["self"]);
     assert!(!app.main_loop.bh_schedule(bh));
-    app.expect(&[]);
-}
-
-#[test]
-fn an_idle_bottom_half_waits_ten_milliseconds_for_something_better() {
-    let mut app = App::simulated();
-    let idle = bh(&mut app, "idle");
-    app.main_loop.bh_schedule_idle(idle);
-    app.expect_wait(&["idle"]);
-    assert_eq!(app.main_loop.clock_get_ns(ClockType::Realtime), 10_000_000);
-    app.main_loop.bh_schedule_idle(idle);
-    let pipe = Pipe::full();
-    app.logger("fd", pipe.fd(), IN);
-    app.expect_wait(&["fd IN", "idle"]);
-    assert_eq!(app.main_loop.clock_get_ns(ClockType::Realtime), 10_000_000);
-}
-
-#[test]
-fn an_idle_bottom_half_that_is_scheduled_runs_at_once() {
-    let mut app = App::simulated();
-    let idle = bh(&mut app, "idle");
-    app.main_loop.bh_schedule_idle(idle);
-    app.main_loop.bh_schedule(idle);
-    app.main_loop.bh_schedule_idle(idle); // does not put it off again
-    app.expect_wait(&["idle"]);
-    assert_eq!(app.main_loop.clock_get_ns(ClockType::Realtime), 0);
-    app.expect(&[]);
-}
-
-#[test]
-fn an_idle_bottom_half_that_schedules_itself_idle_does_not_hold_up_the_turn() {
-    let mut app = App::simulated();
-    let own_id = Rc::new(Cell::new(None));
-    let id = own_id.clone();
-    let bh = app.main_loop.bh_new("idle", move |app: &mut App| {
-        app.say("idle");
-        app.main_loop.bh_schedule_idle(id.get().unwrap());
-    });
-    own_id.set(Some(bh));
-    app.main_loop.bh_schedule_idle(bh);
-    app.expect(&["idle"]);
-    app.expect(&["idle"]);
-    app.main_loop.bh_cancel(bh);
     app.expect(&[]);
 }
 

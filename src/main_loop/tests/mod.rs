@@ -12,6 +12,7 @@ mod waiting;
 mod watches;
 mod world;
 
+use std::cell::Cell;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::time::Duration;
@@ -21,6 +22,7 @@ use slab::Slab;
 
 use super::*;
 use crate::fd_guard::FdGuard;
+use crate::impl_host;
 
 /// A host with a log, and with objects that own a watch as chardevs do.
 struct App {
@@ -37,14 +39,7 @@ struct ToyChardev {
     fd: Rc<OwnedFd>,
 }
 
-impl Host for App {
-    fn main_loop(&self) -> &MainLoop<Self> {
-        &self.main_loop
-    }
-    fn main_loop_mut(&mut self) -> &mut MainLoop<Self> {
-        &mut self.main_loop
-    }
-}
+impl_host!(App, main_loop);
 
 impl App {
     fn new(policy: FdmonPolicy, time: TimeSource) -> Self {
@@ -94,6 +89,18 @@ impl App {
 
     fn say(&mut self, what: impl Into<String>) {
         self.log.push(what.into());
+    }
+
+    /// Puts a new watch in the place of another. Nothing happens if that one is
+    /// gone already.
+    fn replace_watch(&mut self, id: WatchId, watch: Watch<App>) -> Option<WatchId> {
+        if !self.main_loop.has_watch(id) {
+            return None;
+        }
+        // Added first: if it is on the same fd, that stays known to the kernel.
+        let new = self.main_loop.add_watch(watch);
+        self.main_loop.remove_watch(id);
+        Some(new)
     }
 
     /// A watch that logs its name and leaves its fd as it is.

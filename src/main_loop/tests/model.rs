@@ -24,20 +24,15 @@ struct MWatch {
     gate_was_open: bool,
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum Scheduled {
-    Bh(u64),
-    Idle(u64),
-}
-
 pub(super) struct Model {
     core: Core,
     watches: BTreeMap<usize, MWatch>,
     gates: [bool; GATES],
     files: BTreeMap<FileId, File>,
     opened: [usize; CHANNELS],
-    /// Bottom halves; one-shot ones are numbered from a million.
-    bhs: BTreeMap<usize, Option<Scheduled>>,
+    /// Bottom halves, and the order of their schedulings; one-shot ones are
+    /// numbered from a million.
+    bhs: BTreeMap<usize, Option<u64>>,
     called: Vec<usize>,
     call_pending: BTreeSet<usize>,
     timers: BTreeMap<usize, (ClockType, Option<(i64, u64)>)>,
@@ -106,11 +101,11 @@ impl Model {
     }
 
     /// Runs bottom halves that are still scheduled as they were.
-    fn run_bhs(&mut self, mut list: Vec<(u64, usize, Scheduled)>) -> bool {
+    fn run_bhs(&mut self, mut list: Vec<(u64, usize)>) -> bool {
         let mut ran = false;
-        list.sort_by_key(|(order, ..)| *order);
-        for (_, bh, scheduled) in list {
-            if self.bhs.get(&bh) != Some(&Some(scheduled)) {
+        list.sort_unstable();
+        for (order, bh) in list {
+            if self.bhs.get(&bh) != Some(&Some(order)) {
                 continue;
             }
             ran = true;
@@ -150,7 +145,7 @@ impl Model {
         is & wanted
     }
 
-    fn ready_watches(&self) -> Vec<(i32, bool, usize, Condition)> {
+    fn ready_watches(&self) -> Vec<(bool, usize, Condition)> {
         let mut ready = Vec::new();
         for (number, watch) in &self.watches {
             let file = self.file_condition(watch.file, watch.duplicate);
@@ -162,10 +157,10 @@ impl Model {
                 got = IN;
             }
             if watch.gate_was_open && !got.is_empty() {
-                ready.push((watch.spec.priority, got == HUP, *number, got));
+                ready.push((got == HUP, *number, got));
             }
         }
-        ready.sort_by_key(|(priority, end, number, _)| (*priority, *end, *number));
+        ready.sort_by_key(|(end, number, _)| (*end, *number));
         ready
     }
 
@@ -188,18 +183,11 @@ impl Model {
 
     /// How far time may go, if a turn has nothing to do at once.
     fn time_limit(&self) -> Option<i64> {
-        let idle = self
-            .bhs
-            .values()
-            .any(|bh| matches!(bh, Some(Scheduled::Idle(_))))
-            .then_some(10_000_000);
-        let deadline = self
-            .timers
+        self.timers
             .values()
             .filter(|(clock, _)| self.is_enabled(*clock))
             .filter_map(|(clock, armed)| Some((armed.as_ref()?.0 - self.clock(*clock)).max(0)))
-            .min();
-        [idle, deadline].into_iter().flatten().min()
+            .min()
     }
 }
 
@@ -272,23 +260,8 @@ impl World for Model {
         let Some(scheduled) = self.bhs.get_mut(&bh) else {
             return false;
         };
-        if !matches!(scheduled, Some(Scheduled::Bh(_))) {
-            *scheduled = Some(Scheduled::Bh(order));
-        }
+        scheduled.get_or_insert(order);
         true
-    }
-
-    fn bh_schedule_idle(&mut self, bh: usize) -> bool {
-        let order = self.next_order();
-        let Some(scheduled) = self.bhs.get_mut(&bh) else {
-            return false;
-        };
-        scheduled.get_or_insert(Scheduled::Idle(order));
-        true
-    }
-
-    fn bh_cancel(&mut self, bh: usize) -> bool {
-        self.bhs.get_mut(&bh).is_some_and(|bh| bh.take().is_some())
     }
 
     fn bh_delete(&mut self, bh: usize) -> bool {
@@ -305,7 +278,7 @@ impl World for Model {
         let order = self.next_order();
         let bh = ONESHOT + self.core.oneshots;
         self.core.oneshots += 1;
-        self.bhs.insert(bh, Some(Scheduled::Bh(order)));
+        self.bhs.insert(bh, Some(order));
     }
 
     fn timer_new(&mut self, clock: ClockType) {
@@ -342,14 +315,8 @@ impl World for Model {
 
     fn turn(&mut self, pass: bool) -> bool {
         self.take_in_calls();
-        let before = self.order;
-        let scheduled = self
-            .bhs
-            .iter()
-            .filter_map(|(bh, scheduled)| match scheduled {
-                Some(Scheduled::Bh(order)) => Some((*order, *bh, Scheduled::Bh(*order))),
-                _ => None,
-            });
+        let scheduled = self.bhs.iter();
+        let scheduled = scheduled.filter_map(|(bh, order)| Some(((*order)?, *bh)));
         let scheduled = scheduled.collect();
         let mut ran = self.run_bhs(scheduled);
         self.ended_early = ran && !self.ended_early;
@@ -365,10 +332,7 @@ impl World for Model {
         for (number, open) in open {
             self.watches.get_mut(&number).unwrap().gate_was_open = open;
         }
-        let more_bhs = self
-            .bhs
-            .values()
-            .any(|bh| matches!(bh, Some(Scheduled::Bh(_))));
+        let more_bhs = self.bhs.values().any(Option::is_some);
         let at_once = ran || more_bhs || !self.called.is_empty();
         self.take_in_calls();
         let ready = self.ready_watches();
@@ -381,12 +345,11 @@ impl World for Model {
         }
         let due = self.due_timers();
 
-        let class = ready.first().map(|(priority, ..)| *priority);
-        for (priority, _, number, got) in ready {
+        for (_, number, got) in ready {
             let Some(watch) = self.watches.get(&number) else {
                 continue;
             };
-            if Some(priority) != class || !self.gate_is_open(&watch.spec) {
+            if !self.gate_is_open(&watch.spec) {
                 continue;
             }
             ran = true;
@@ -408,17 +371,6 @@ impl World for Model {
             ran = true;
             act(self, Who::Timer(number));
         }
-        let idle = self
-            .bhs
-            .iter()
-            .filter_map(|(bh, scheduled)| match scheduled {
-                Some(Scheduled::Idle(order)) if *order <= before => {
-                    Some((*order, *bh, Scheduled::Idle(*order)))
-                }
-                _ => None,
-            });
-        let idle = idle.collect();
-        ran |= self.run_bhs(idle);
         ran
     }
 }

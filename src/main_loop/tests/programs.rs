@@ -41,14 +41,7 @@ struct Real {
     gates: [bool; GATES],
 }
 
-impl Host for Real {
-    fn main_loop(&self) -> &MainLoop<Self> {
-        &self.main_loop
-    }
-    fn main_loop_mut(&mut self) -> &mut MainLoop<Self> {
-        &mut self.main_loop
-    }
-}
+impl_host!(Real, main_loop);
 
 impl Real {
     fn new(seed: u64, policy: FdmonPolicy, shuffle: Option<u64>) -> Self {
@@ -75,7 +68,7 @@ impl Real {
         };
         let callback = move |real: &mut Real, got| act(real, Who::Watch(number, got));
         let new = |fd| Watch::new("watch", fd, spec.condition, callback);
-        let watch = match spec.gate {
+        match spec.gate {
             Some(gate) if spec.without_fd => Watch::gate_only(
                 "watch",
                 move |real: &Real| real.gates[gate],
@@ -83,8 +76,7 @@ impl Real {
             ),
             Some(gate) => new(fd).gate(move |real: &Real| real.gates[gate]),
             None => new(fd),
-        };
-        watch.priority(spec.priority)
+        }
     }
 }
 
@@ -105,11 +97,13 @@ impl World for Real {
     }
 
     fn replace_watch(&mut self, watch: usize, spec: Spec) -> bool {
-        let new = self.watch(spec);
-        let new = self.main_loop.replace_watch(self.watches[watch], new);
-        self.core.watches += usize::from(new.is_some());
-        self.watches.extend(new);
-        new.is_some()
+        let old = self.watches[watch];
+        let there = self.main_loop.has_watch(old);
+        if there {
+            self.add_watch(spec);
+            self.main_loop.remove_watch(old);
+        }
+        there
     }
 
     fn flip_gate(&mut self, gate: usize) {
@@ -149,14 +143,6 @@ impl World for Real {
 
     fn bh_schedule(&mut self, bh: usize) -> bool {
         self.main_loop.bh_schedule(self.bhs[bh].0)
-    }
-
-    fn bh_schedule_idle(&mut self, bh: usize) -> bool {
-        self.main_loop.bh_schedule_idle(self.bhs[bh].0)
-    }
-
-    fn bh_cancel(&mut self, bh: usize) -> bool {
-        self.main_loop.bh_cancel(self.bhs[bh].0)
     }
 
     fn bh_delete(&mut self, bh: usize) -> bool {
@@ -289,7 +275,6 @@ fn programs_change_the_way_of_waiting_at_run_time() {
         channel,
         duplicate: false,
         condition: IN,
-        priority: 0,
         gate: Some(0),
         without_fd: false,
     };

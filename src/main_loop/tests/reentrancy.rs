@@ -81,12 +81,9 @@ fn a_watch_is_replaced_while_it_runs() {
         let watch = Watch::new("accept", pipe.fd(), IN, move |app: &mut App, _| {
             app.say("accept");
             let old = id.get().unwrap();
-            let new = app
-                .main_loop
-                .replace_watch(old, logger("read", fd.clone(), IN));
+            let new = app.replace_watch(old, logger("read", fd.clone(), IN));
             assert!(new.is_some());
             assert!(app
-                .main_loop
                 .replace_watch(old, logger("lost", fd.clone(), IN))
                 .is_none());
             app.say("still running"); // its captures are still there
@@ -109,7 +106,7 @@ fn a_watch_replaced_while_ready_runs_in_the_next_turn() {
         let watch = Watch::new("first", first.fd(), IN, move |app: &mut App, _| {
             app.say("first");
             let new = logger("new", fd.clone(), IN);
-            app.main_loop.replace_watch(id.get().unwrap(), new);
+            app.replace_watch(id.get().unwrap(), new);
             Flow::Remove
         });
         app.main_loop.add_watch(watch);
@@ -235,7 +232,7 @@ fn a_nested_dispatch_replaces_the_watch_at_the_bottom_of_the_stack() {
         app.say("a_disconnect");
         let (old, fd) = (app.chardevs[a].watch, app.chardevs[a].fd.clone());
         let accept = logger("a_accept", fd, IN);
-        let new = app.main_loop.replace_watch(old, accept).unwrap();
+        let new = app.replace_watch(old, accept).unwrap();
         app.chardevs[a].watch = new;
     }
     each_way(|mut app| {
@@ -287,15 +284,103 @@ fn a_turn_within_a_turn_is_refused() {
     app.expect(&["refused"]);
 }
 
+/// Makes a turn in which a callback panics, and catches that outside the loop.
+#[track_caller]
+fn expect_panic(app: &mut App, expected: &[&str]) {
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| app.turn()));
+    assert!(outcome.is_err());
+    assert_eq!(std::mem::take(&mut app.log), expected);
+}
+
+/// Says its name and, while the gate of the host is open, panics.
+fn panics(name: &'static str) -> impl FnMut(&mut App) {
+    move |app| {
+        app.say(name);
+        if app.open {
+            // Without the hook, which would print.
+            std::panic::resume_unwind(Box::new(()));
+        }
+    }
+}
+
 #[test]
 fn the_loop_goes_on_after_a_callback_panicked() {
     let mut app = App::simulated();
-    app.main_loop.bh_schedule_oneshot("panics", |_: &mut App| {
-        std::panic::resume_unwind(Box::new(()))
-    });
-    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| app.turn()));
-    assert!(outcome.is_err());
+    app.main_loop.bh_schedule_oneshot("panics", panics("once"));
+    expect_panic(&mut app, &["once"]);
     app.main_loop
         .bh_schedule_oneshot("after", |app: &mut App| app.say("after"));
     app.expect(&["after"]);
+}
+
+#[test]
+fn a_watch_that_panicked_stays_with_its_callback() {
+    each_way(|mut app| {
+        let (first, second) = (Pipe::full(), Pipe::full());
+        let mut callback = panics("watch");
+        let watch = Watch::new("watch", first.fd(), IN, move |app: &mut App, _| {
+            callback(app);
+            Flow::Remove
+        });
+        let watch = app.main_loop.add_watch(watch);
+        app.logger("other", second.fd(), IN);
+        expect_panic(&mut app, &["watch"]);
+        assert!(app.main_loop.has_watch(watch));
+        app.open = false;
+        app.expect(&["watch", "other IN"]);
+        app.expect(&["other IN"]);
+    });
+}
+
+#[test]
+fn a_timer_that_panicked_can_be_armed_again_and_those_after_it_run() {
+    let mut app = App::simulated();
+    let realtime = ClockType::Realtime;
+    let first = app.main_loop.timer_new(realtime, "t", panics("first"));
+    let second = app
+        .main_loop
+        .timer_new(realtime, "t", |app: &mut App| app.say("second"));
+    app.main_loop.timer_mod(first, 0);
+    app.main_loop.timer_mod(second, 0);
+    expect_panic(&mut app, &["first"]);
+    app.expect(&["second"]);
+    app.open = false;
+    app.main_loop.timer_mod(first, 0);
+    app.expect(&["first"]);
+}
+
+#[test]
+fn bottom_halves_after_one_that_panicked_run_in_their_order() {
+    let mut app = App::simulated();
+    let first = app.main_loop.bh_new("first", panics("first"));
+    let second = app.main_loop.bh_new("second", |app: &mut App| {
+        app.say("second");
+    });
+    for id in [first, second] {
+        app.main_loop.bh_schedule(id);
+    }
+    app.main_loop
+        .bh_schedule_oneshot("third", |app: &mut App| app.say("third"));
+    expect_panic(&mut app, &["first"]);
+    assert!(app.main_loop.bh_scheduled(second));
+    app.open = false;
+    app.main_loop.bh_schedule(first);
+    app.main_loop.bh_schedule(second);
+    app.expect(&["second", "third", "first"]);
+}
+
+#[test]
+fn a_watch_removed_before_its_callback_panicked_stays_removed() {
+    let mut app = App::simulated();
+    let pipe = Pipe::full();
+    let own_id = Rc::new(Cell::new(None));
+    let id = own_id.clone();
+    let watch = Watch::new("watch", pipe.fd(), IN, move |app: &mut App, _| {
+        app.main_loop.remove_watch(id.get().unwrap());
+        std::panic::resume_unwind(Box::new(()))
+    });
+    own_id.set(Some(app.main_loop.add_watch(watch)));
+    expect_panic(&mut app, &[]);
+    app.expect(&[]);
+    assert_eq!(Rc::strong_count(&own_id), 1, "the callback was dropped");
 }

@@ -1,4 +1,4 @@
-//! Gates, priorities, order, hang-up, and what is not a proper fd.
+//! Gates, order, hang-up, and what is not a proper fd.
 
 use super::*;
 use std::os::unix::net::UnixStream;
@@ -16,21 +16,6 @@ fn watches_run_in_order_of_addition_whatever_their_slots_and_numbers() {
         app.logger("c", pipes[1].fd(), IN);
         app.logger("d", pipes[3].fd(), IN); // the fd of "a"
         app.expect(&["a IN", "b IN", "c IN", "d IN"]);
-    });
-}
-
-#[test]
-fn only_the_lowest_priority_runs_in_a_turn() {
-    each_way(|mut app| {
-        let (low, high) = (Pipe::full(), Pipe::full());
-        app.main_loop
-            .add_watch(logger("later", low.fd(), IN).priority(10));
-        app.main_loop
-            .add_watch(logger("sooner", high.fd(), IN).priority(-10));
-        app.expect(&["sooner IN"]);
-        app.expect(&["sooner IN"]);
-        read_byte(&high.reader);
-        app.expect(&["later IN"]);
     });
 }
 
@@ -129,7 +114,7 @@ fn a_watch_without_an_fd_runs_while_its_gate_is_open() {
 }
 
 #[test]
-fn a_watch_without_an_fd_has_a_class_and_heeds_its_gate_to_the_last() {
+fn a_watch_without_an_fd_heeds_its_gate_to_the_last() {
     each_way(|mut app| {
         let watch = Watch::gate_only(
             "closes",
@@ -140,14 +125,13 @@ fn a_watch_without_an_fd_has_a_class_and_heeds_its_gate_to_the_last() {
                 Flow::Remove
             },
         );
-        app.main_loop.add_watch(gate_only("later").priority(1));
         app.main_loop.add_watch(watch);
         app.main_loop.add_watch(gate_only("gate"));
         app.expect(&["closes"]);
         app.expect(&[]);
         app.open = true;
         app.expect(&["gate"]);
-        assert_eq!(app.main_loop.watch_count(), 2);
+        assert_eq!(app.main_loop.watch_count(), 1);
     });
 }
 
@@ -378,7 +362,7 @@ fn an_fd_that_is_not_open_may_be_given_up_or_replaced_in_its_callback() {
         let watch = Watch::new("stdin", Rc::new(ClosedFd), IN, move |app: &mut App, got| {
             app.say(format!("stdin {got:?}"));
             let new = logger("new", fd.clone(), IN);
-            app.main_loop.replace_watch(id.get().unwrap(), new).unwrap();
+            app.replace_watch(id.get().unwrap(), new).unwrap();
             Flow::Keep
         });
         own_id.set(Some(app.main_loop.add_watch(watch)));

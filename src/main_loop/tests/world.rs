@@ -47,7 +47,6 @@ pub(super) struct Spec {
     /// Watches a duplicate of the channel's fd, which is another number.
     pub(super) duplicate: bool,
     pub(super) condition: Condition,
-    pub(super) priority: i32,
     pub(super) gate: Option<usize>,
 }
 
@@ -121,7 +120,6 @@ impl Core {
             channel: self.below(CHANNELS),
             duplicate: self.one_in(4),
             condition: conditions[self.below(conditions.len())],
-            priority: [0, 0, 0, 1, -1][self.below(5)],
             gate,
             without_fd: gate.is_some() && self.one_in(6),
         }
@@ -133,7 +131,7 @@ pub(super) trait World: Sized + 'static {
     fn core(&mut self) -> &mut Core;
     fn add_watch(&mut self, spec: Spec);
     fn remove_watch(&mut self, watch: usize) -> bool;
-    /// Also counts the new watch, if there is one.
+    /// Adds a watch and removes another, if that is there. Counts the new one.
     fn replace_watch(&mut self, watch: usize, spec: Spec) -> bool;
     fn flip_gate(&mut self, gate: usize);
     fn feed(&mut self, channel: usize);
@@ -142,8 +140,6 @@ pub(super) trait World: Sized + 'static {
     fn reopen(&mut self, channel: usize);
     fn bh_new(&mut self);
     fn bh_schedule(&mut self, bh: usize) -> bool;
-    fn bh_schedule_idle(&mut self, bh: usize) -> bool;
-    fn bh_cancel(&mut self, bh: usize) -> bool;
     fn bh_delete(&mut self, bh: usize) -> bool;
     /// Schedules as another thread does.
     fn bh_call(&mut self, bh: usize);
@@ -218,9 +214,7 @@ fn operate<W: World>(world: &mut W) {
             world.bh_new();
             true
         }
-        21..=22 => bhs > 0 && world.bh_schedule(bh),
-        23 => bhs > 0 && world.bh_schedule_idle(bh),
-        24 => bhs > 0 && world.bh_cancel(bh),
+        21..=24 => bhs > 0 && world.bh_schedule(bh),
         25 if world.core().one_in(2) => bhs > 0 && world.bh_delete(bh),
         25 => {
             world.oneshot();

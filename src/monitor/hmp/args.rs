@@ -19,9 +19,9 @@
 //! ```
 //!
 //! Arguments are read in this order, each once. A flag stands before the
-//! arguments that follow it in the table; one that comes too late is
-//! unknown to the flags that still may come, and otherwise becomes the next
-//! argument's problem.
+//! arguments that follow it in the table. A flag that comes too late is an
+//! unknown option if other flags may still come, else it is read as the next
+//! argument.
 
 use super::completion::CompletionKind;
 use super::cursor::{is_blank, Cursor, StringError};
@@ -111,8 +111,8 @@ impl HmpArg {
         self
     }
 
-    /// The same argument with candidates that QEMU does not offer, and that only
-    /// the full editor does therefore.
+    /// The same argument with candidates that QEMU does not offer, so only the full
+    /// editor does.
     pub const fn completes_in_full(mut self, completion: CompletionKind) -> Self {
         self.full_completion = completion;
         self
@@ -251,8 +251,7 @@ impl ArgParser<'_, '_> {
         let letter = self.cursor.peek_second();
         if letter != arg.flag() {
             return match letter {
-                // The turn of this one will come; one whose turn is over is
-                // not known any more.
+                // Only flags that may still come are known here.
                 Some(_) if self.args.iter().any(|arg| arg.flag() == letter) => Ok(None),
                 Some(letter) => {
                     let mut text = format!("{}: unsupported option -", self.name).into_bytes();

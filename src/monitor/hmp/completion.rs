@@ -1,9 +1,8 @@
 //! What TAB offers.
 //!
 //! The text before the cursor is split into words like arguments, and the last
-//! word is completed: to a command, a sub-command, or whatever the table row
-//! says of that argument. Ids, types and files are the session's business;
-//! for them only the kind is found here.
+//! word is completed: to a command, a sub-command, or the kind of name that the
+//! table row gives for that argument. The caller looks up ids, types and files.
 
 use super::args::HmpArg;
 use super::cursor::split_words_for_completion;
@@ -85,16 +84,16 @@ pub struct Completion {
     pub args: Vec<Vec<u8>>,
     /// The candidates.
     pub source: CompletionSource,
-    /// What QEMU writes to the server's standard output (an open quote); or nothing.
+    /// QEMU's output on the server's standard output (an open quote), maybe empty.
     pub stdout: Vec<u8>,
 }
 
-/// What decides on candidates beside the line.
+/// Conditions for candidates beside the line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CompletionScope {
     /// The machine does not exist yet.
     pub preconfig: bool,
-    /// What only the full editor offers is wanted too.
+    /// Candidates of the full editor are wanted too.
     pub full: bool,
 }
 
@@ -165,11 +164,11 @@ fn find_by_table<'w, F: Copy>(
     (source, args)
 }
 
-/// The kind of the word behind a command and these words. In QEMU's way they are
-/// matched one to one with the arguments that are no flags, so that a flag that was
-/// typed shifts the rest; the full editor knows better. Behind the last argument
-/// of a command line, a file or a block device, more of the same are offered; where a
-/// command has ids or types of its own, nothing is.
+/// The kind of the word behind a command and these words. As in QEMU they are
+/// matched one to one with the arguments that are no flags, so that a typed flag
+/// shifts the rest; the full editor skips flags. Behind a last argument that is a
+/// command line, a file or a block device, more of the same are offered; behind
+/// other last arguments, nothing.
 fn argument_kind(row: &HmpRow, typed: &[Vec<u8>], full: bool) -> CompletionKind {
     use CompletionKind::{BlockDevices, Commands, Files, Nothing, QmpArguments};
     let is_flag = |word: &[u8]| match word {

@@ -1,6 +1,6 @@
-//! A command line and a position in it: what argument parsers share.
+//! A command line and a position in it, which argument parsers share.
 
-/// Longest string argument in bytes; what is beyond is cut off, as in QEMU.
+/// Longest string argument in bytes; the rest is cut off, as in QEMU.
 const STRING_MAX: usize = 1023;
 
 /// Words a line may have where it is split into words.
@@ -47,7 +47,7 @@ impl<'a> Cursor<'a> {
         self.pos
     }
 
-    /// What is left.
+    /// The rest of the line.
     pub(super) fn rest(&self) -> &'a [u8] {
         &self.line[self.pos..]
     }
@@ -86,7 +86,7 @@ impl<'a> Cursor<'a> {
         self.pos == self.line.len()
     }
 
-    /// Takes everything that is left.
+    /// Takes the rest of the line.
     pub(super) fn take_rest(&mut self) -> &'a [u8] {
         let rest = self.rest();
         self.pos = self.line.len();
@@ -151,7 +151,7 @@ pub(super) fn split_words(line: &[u8]) -> Result<Vec<Vec<u8>>, Vec<u8>> {
 }
 
 /// Like [`split_words`], with one more, empty word when the line ends in a
-/// blank or holds no word: what completion completes is always the last one.
+/// blank or holds no word: completion works on the last word.
 pub(super) fn split_words_for_completion(line: &[u8]) -> Result<Vec<Vec<u8>>, Vec<u8>> {
     let mut words = split_words(line)?;
     if line.last().is_none_or(|&byte| is_blank(byte)) {

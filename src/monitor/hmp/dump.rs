@@ -1,4 +1,4 @@
-//! Memory dumps (`x`, `xp`) and the checksum of `sum`.
+//! Memory dumps (`x`, `xp`).
 
 use std::io::Write as _;
 
@@ -69,13 +69,6 @@ fn format_item(format: Format, item: &[u8]) -> String {
         Format::Decimal | Format::Instruction => format!("{:decimal$}", value as i64),
         Format::Char => format_char(i32::from(item[0])),
     }
-}
-
-/// The BSD checksum `sum` prints (`%05d`): rotate right by one, add the byte.
-pub fn bsd_sum(sum: u16, bytes: &[u8]) -> u16 {
-    bytes.iter().fold(sum, |sum, &byte| {
-        sum.rotate_right(1).wrapping_add(u16::from(byte))
-    })
 }
 
 #[cfg(test)]
@@ -266,12 +259,5 @@ mod tests {
             lines.push(line[..16].to_vec());
         });
         assert_eq!(lines, [b"fffffffffffffff8", b"0000000000000000"]);
-    }
-
-    #[test]
-    fn checksums() {
-        for (range, sum) in [(0..16, 51965), (0..1, 17), (1..8, 238), (0..0, 0)] {
-            assert_eq!(bsd_sum(0, &RAM[range]), sum);
-        }
     }
 }

@@ -34,26 +34,6 @@ fn precedence(op: u8) -> u8 {
     }
 }
 
-/// Evaluates the whole text (QEMU's `get_expr` on a line of its own), for
-/// embedders and tests; arguments are parsed by the command parser.
-///
-/// ```
-/// use qmonitor::monitor::hmp::evaluate;
-/// assert_eq!(evaluate(b"1 + 2&3", &|_| Err("unknown register".into())), Ok(3));
-/// ```
-///
-/// # Errors
-/// The texts QEMU prints; `extraneous characters` for what follows an expression.
-pub fn evaluate(text: &[u8], register: RegisterFn<'_>) -> Result<i64, ExprError> {
-    let mut cursor = Cursor::new(text);
-    let value = expression(&mut cursor, register)?;
-    if cursor.at_end() {
-        Ok(value)
-    } else {
-        Err(b"extraneous characters".to_vec())
-    }
-}
-
 /// Reads an expression. Afterwards the cursor is behind it and the blanks
 /// that follow it.
 pub(super) fn expression(
@@ -219,6 +199,17 @@ pub(super) fn whole_number(digits: &[u8], base: u32) -> Option<u64> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    /// Evaluates the whole text.
+    fn evaluate(text: &[u8], register: RegisterFn<'_>) -> Result<i64, ExprError> {
+        let mut cursor = Cursor::new(text);
+        let value = expression(&mut cursor, register)?;
+        if cursor.at_end() {
+            Ok(value)
+        } else {
+            Err(b"extraneous characters".to_vec())
+        }
+    }
 
     fn eval(text: &str) -> Result<i64, String> {
         evaluate(text.as_bytes(), &|name| match name {

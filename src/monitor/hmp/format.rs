@@ -1,5 +1,5 @@
-//! `/fmt` and what it makes of numbers: the remembered format, the value
-//! `print` prints and the line of an I/O port.
+//! `/fmt` and its effect on numbers: the remembered format, the value that
+//! `print` shows, and the line of an I/O port.
 
 use std::io::Write as _;
 
@@ -56,8 +56,8 @@ pub struct FormatArg {
 }
 
 impl FormatArg {
-    /// Reads `/fmt` if it is there, and remembers what it says. A command that fails
-    /// later on does not take that back. The error is printed without a newline.
+    /// Reads `/fmt` if it is there, and remembers it, even if the command fails later
+    /// on. The error is printed without a newline.
     pub(super) fn parse(cursor: &mut Cursor<'_>, state: &mut FormatState) -> Result<Self, Vec<u8>> {
         cursor.skip_blanks();
         let (mut count, mut format, mut size) = (1, None, None);

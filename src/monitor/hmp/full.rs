@@ -1,6 +1,6 @@
-//! Full mode: what people expect of a line editor today and QEMU's lacks.
+//! Full mode: features that people expect of a line editor today and QEMU's lacks.
 //!
-//! An extension, off unless asked for, since it changes bytes on the wire:
+//! It is an extension and off by default, since it changes bytes on the wire:
 //!
 //! * ^K, ^B, ^F, ESC b, ESC f, ESC d, Home, End and Delete in all their
 //!   encodings, Ctrl and Alt with the arrows;
@@ -260,7 +260,7 @@ impl Full {
         None
     }
 
-    /// What to show instead of the line during a search, and the cursor in it.
+    /// The text shown instead of the line during a search, and the cursor in it.
     pub(super) fn search_view(&self) -> Option<(Vec<u8>, usize)> {
         let search = self.search.as_ref()?;
         let mut text = Vec::new();

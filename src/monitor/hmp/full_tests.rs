@@ -122,14 +122,3 @@ fn enter_runs_the_hit() {
     );
     assert_eq!(Screen::replay_utf8(&out).lines(), ["info status"]);
 }
-
-#[test]
-fn a_password_cannot_be_searched_for() {
-    let mut rl = full_readline();
-    type_at(&mut rl, b"stop\n", &mut Vec::new());
-    rl.start("Password: ", true);
-    type_at(&mut rl, b"a\x12s\n", &mut Vec::new());
-    assert_eq!(rl.history().entries().len(), 1);
-    type_at(&mut rl, b"\x12", &mut Vec::new());
-    assert_eq!(rl.line().text(), b"");
-}

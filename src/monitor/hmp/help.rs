@@ -4,13 +4,13 @@ use super::cursor::split_words;
 use super::table::{HmpCommand, HmpTable};
 
 impl<F: Copy> HmpTable<F> {
-    /// What `help` prints for `topic`, the rest of its line (QEMU's
-    /// `help_cmd`): every command for an empty one, the sub-commands of a
-    /// command that has some, or one line. `preconfig` is true while the
-    /// machine does not exist yet; commands that need one are then unknown.
+    /// The text that `help` prints for `topic`, the rest of its line (QEMU's
+    /// `help_cmd`): all commands for an empty topic, the sub-commands of a command
+    /// that has some, or one line. `preconfig` is true while the machine does not
+    /// exist yet; commands that need one are then unknown.
     ///
-    /// QEMU answers the exact topic `log` with the list of log items; that is
-    /// for the handler to do. Bare `info` prints `help(b"info", ...)`.
+    /// QEMU answers the exact topic `log` with the list of log items; the handler
+    /// does that. Bare `info` prints `help(b"info", ...)`.
     ///
     /// # Errors
     /// When the topic cannot be split into words nothing is printed; the

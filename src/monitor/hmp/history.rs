@@ -1,10 +1,9 @@
 //! The command history, with its odd corners.
 //!
-//! Entries are unique: running a line again moves it to the end. What is less
-//! obvious is when the place reached with Up survives Enter. It does
+//! Entries are unique: running a line again moves it to the end. The place reached
+//! with Up survives Enter
 //!
 //! * when the line was empty (Up, ^U, Enter, Up goes one further back),
-//! * when nothing is stored at all (a password),
 //! * when the line equals the last entry of a full history.
 //!
 //! In every other case Enter forgets the place and the next Up starts from the

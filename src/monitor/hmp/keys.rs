@@ -7,7 +7,7 @@
 //! the tail of some UTF-8 letters) starts a sequence without clearing the number
 //! the last one left behind.
 
-/// What a byte, or the last byte of an escape sequence, asks for.
+/// The meaning of a byte, or of the last byte of an escape sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key {
     /// Insert this byte at the cursor.
@@ -127,7 +127,7 @@ impl KeyDecoder {
                 self.state = EscState::Csi;
                 None
             }
-            // F and E move in the history: QEMU's, not any terminal's, idea.
+            // F and E move in the history, as in QEMU; no terminal sends them for that.
             b'A' | b'F' => Some(Key::Up),
             b'B' | b'E' => Some(Key::Down),
             b'C' => Some(Key::Right),

@@ -22,7 +22,7 @@ impl EditLine {
         self.cursor
     }
 
-    /// The line up to the cursor: what completion looks at.
+    /// The line up to the cursor, which completion looks at.
     pub fn before_cursor(&self) -> &[u8] {
         &self.text[..self.cursor]
     }

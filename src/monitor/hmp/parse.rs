@@ -1,4 +1,4 @@
-//! From a line to a handler and its arguments, or to the text that says why not.
+//! From a line to a handler and its arguments, or to an error text.
 
 use super::args::parse_arguments;
 use super::cursor::{is_blank, Cursor};
@@ -7,10 +7,10 @@ use super::table::{HmpRow, HmpTable};
 use super::values::HmpArgs;
 use crate::qapi::QDict;
 
-/// What parsing has to ask its surroundings.
+/// The surroundings of the parser.
 pub trait HmpEnv {
-    /// The format and size that `/fmt` arguments leave behind. QEMU has one
-    /// for all monitors.
+    /// The format and size of the last `/fmt` argument. QEMU has one for all
+    /// monitors.
     fn format(&mut self) -> &mut FormatState;
 
     /// Whether the machine does not exist yet (`--preconfig`): only commands
@@ -44,9 +44,9 @@ pub struct ParsedCommand<F: Copy> {
     pub row: HmpRow,
     /// The declaration of the command whose sub-command it is: `info`.
     pub group: Option<HmpRow>,
-    /// What to call.
+    /// The function to call.
     pub handler: F,
-    /// What to call it with.
+    /// Its arguments.
     pub args: HmpArgs,
 }
 
@@ -54,11 +54,11 @@ pub struct ParsedCommand<F: Copy> {
 /// them CR LF.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LineError {
-    /// What to print on the monitor, newlines included.
+    /// The text for the monitor, newlines included.
     pub text: Vec<u8>,
-    /// What QEMU writes to the server's standard output, newline included; or nothing.
+    /// The text for the server's standard output, newline included; or nothing.
     pub stdout: Vec<u8>,
-    /// What QEMU reports on the server's standard error; or nothing.
+    /// The report on the server's standard error; or nothing.
     pub stderr: Option<String>,
 }
 

@@ -19,11 +19,6 @@
 //! wrapped line looks broken; both are QEMU's, and clients that match on the
 //! echo see the same bytes.
 //!
-//! # Passwords
-//!
-//! At a password prompt every byte is drawn as `*`, and Enter does not store the line.
-//! The rest, history and completion included, works as usual.
-//!
 //! # Full mode
 //!
 //! [`Readline::set_full`] switches an extension on that QEMU lacks; see `full.rs`.
@@ -39,7 +34,7 @@ const READLINE_MAX_COMPLETIONS: usize = 256;
 /// Columns a listing of candidates fills.
 const LISTING_COLUMNS: usize = 80;
 
-/// What the caller has to do after a byte.
+/// The caller's task after a byte.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReadlineEvent {
     /// Nothing; go on with the next byte.
@@ -52,7 +47,7 @@ pub enum ReadlineEvent {
     Complete,
 }
 
-/// What the terminal shows of the line.
+/// The line as the terminal shows it.
 #[derive(Clone, Debug, Default)]
 struct Drawn {
     text: Vec<u8>,
@@ -75,7 +70,6 @@ struct Drawn {
 #[derive(Clone, Debug)]
 pub struct Readline {
     prompt: Vec<u8>,
-    read_password: bool,
     line: EditLine,
     drawn: Drawn,
     keys: KeyDecoder,
@@ -85,25 +79,16 @@ pub struct Readline {
 
 impl Readline {
     /// An editor with an empty history. Draws nothing; call
-    /// [`show_prompt`](Self::show_prompt) when somebody is there to see it.
+    /// [`show_prompt`](Self::show_prompt) once a client is there to see it.
     pub fn new(prompt: &str) -> Self {
         Self {
             prompt: prompt.as_bytes().to_vec(),
-            read_password: false,
             line: EditLine::default(),
             drawn: Drawn::default(),
             keys: KeyDecoder::new(),
             history: History::new(),
             full: None,
         }
-    }
-
-    /// Starts to read a line under another prompt, as a password if
-    /// `read_password` (QEMU's `readline_start`). A line being typed is dropped.
-    pub fn start(&mut self, prompt: &str, read_password: bool) {
-        self.prompt = prompt.as_bytes().to_vec();
-        self.read_password = read_password;
-        self.restart();
     }
 
     /// Drops the line being typed and a half read escape sequence, as on a new
@@ -151,7 +136,7 @@ impl Readline {
         self.drawn = Drawn::default();
     }
 
-    /// Draws prompt and line again where they are, after somebody else has written
+    /// Draws prompt and line again where they are, after another program has written
     /// to the terminal.
     pub fn redraw(&mut self, out: &mut Vec<u8>) {
         out.push(b'\r');
@@ -180,9 +165,6 @@ impl Readline {
         let Some(key) = full.feed(byte) else {
             return ReadlineEvent::None;
         };
-        if self.read_password && key == Key::Search {
-            return ReadlineEvent::None;
-        }
         match full.filter(key, &mut self.line, &self.history) {
             Some(key) => {
                 // The search line must be gone before Enter ends the line.
@@ -238,9 +220,7 @@ impl Readline {
 
     fn enter(&mut self, out: &mut Vec<u8>) -> ReadlineEvent {
         let line = self.line.take();
-        if !self.read_password {
-            self.history.add(&line);
-        }
+        self.history.add(&line);
         out.extend_from_slice(b"\r\n");
         self.drawn = Drawn::default();
         ReadlineEvent::Line(line)
@@ -334,11 +314,7 @@ impl Readline {
         if text != self.drawn.text {
             repeat(b"\x1b[D", self.drawn.column, out);
             let columns = self.columns(text);
-            if self.read_password {
-                repeat(b"*", columns, out);
-            } else {
-                out.extend_from_slice(text);
-            }
+            out.extend_from_slice(text);
             out.extend_from_slice(b"\x1b[K");
             self.drawn = Drawn {
                 text: text.to_vec(),

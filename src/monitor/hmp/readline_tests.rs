@@ -148,32 +148,6 @@ fn only_256_candidates_count() {
 }
 
 #[test]
-fn passwords_are_stars_and_not_stored() {
-    let mut rl = Readline::new("(qemu) ");
-    rl.start("Password: ", true);
-    let mut out = Vec::new();
-    rl.show_prompt(&mut out);
-    type_at(&mut rl, b"ab", &mut out);
-    assert_eq!(out, b"Password: *\x1b[K\x1b[D**\x1b[K");
-    out.clear();
-    assert_eq!(
-        rl.handle_byte(b'\n', &mut out),
-        ReadlineEvent::Line(b"ab".to_vec())
-    );
-    assert_eq!(rl.history().entries().len(), 0);
-}
-
-#[test]
-fn a_password_fetches_history_as_stars() {
-    let mut rl = Readline::new("");
-    type_at(&mut rl, b"one\n", &mut Vec::new());
-    rl.start("", true);
-    let mut out = Vec::new();
-    type_at(&mut rl, b"\x1b[A", &mut out);
-    assert_eq!(out, b"***\x1b[K");
-}
-
-#[test]
 fn restart_drops_the_line_and_a_half_read_sequence_but_no_history() {
     let mut rl = Readline::new("");
     type_at(&mut rl, b"one\ntwo\nthree\n\x1b[A\x1b[", &mut Vec::new());

@@ -20,7 +20,8 @@ pub struct HmpRow {
     pub help: &'static str,
     /// Whether it can be used before the machine exists.
     pub preconfig: bool,
-    /// Whether it may finish later: no further line is taken up meanwhile.
+    /// Whether it may finish later ([`Hmp::defer`](super::Hmp::defer)): no further
+    /// line is taken up meanwhile.
     pub coroutine: bool,
     /// Whether it changes nothing, so that a read-only monitor runs it; its
     /// sub-commands then change nothing either.
@@ -53,7 +54,8 @@ impl HmpRow {
         self
     }
 
-    /// The same command, which may finish later.
+    /// The same command, which may finish later; see
+    /// [`Hmp::defer`](super::Hmp::defer).
     pub const fn coroutine(mut self) -> Self {
         self.coroutine = true;
         self

@@ -1,4 +1,4 @@
-//! What the tests of this room share: a tiny terminal and ways to type at it.
+//! Shared by the tests of this room: a tiny terminal and ways to type at it.
 
 use super::{FormatState, HmpEnv, Readline, ReadlineEvent};
 use crate::qapi::QDict;

@@ -1,9 +1,8 @@
 //! The commands that the tests of this room work on: those of every monitor, and
 //! some that a machine would add, with every kind of argument among them.
 
-use super::context::HmpTables;
 use super::ArgKind::*;
-use super::{CompletionKind, HmpArg, HmpRow, HmpTable};
+use super::{CompletionKind, HmpArg, HmpRow, HmpTable, HmpTables};
 
 const QOM_PATH: HmpArg = HmpArg::new("path", Str).completes_in_full(CompletionKind::QomPaths);
 const QOM_PROPERTY: HmpArg =

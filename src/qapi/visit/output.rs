@@ -75,6 +75,7 @@ impl<'w> JsonOutputVisitor<'w> {
         JsonOutputVisitor { writer, policy }
     }
 
+    #[inline]
     fn at(&mut self, name: &str) -> &mut JsonWriter {
         if !name.is_empty() {
             self.writer.schema_key(name);
@@ -84,50 +85,62 @@ impl<'w> JsonOutputVisitor<'w> {
 }
 
 impl OutputVisitor for JsonOutputVisitor<'_> {
+    #[inline]
     fn start_struct(&mut self, name: &str) {
         self.at(name).begin_object();
     }
 
+    #[inline]
     fn end_struct(&mut self) {
         self.writer.end_object();
     }
 
+    #[inline]
     fn start_list(&mut self, name: &str) {
         self.at(name).begin_array();
     }
 
+    #[inline]
     fn end_list(&mut self) {
         self.writer.end_array();
     }
 
+    #[inline]
     fn type_int64(&mut self, name: &str, value: i64) {
         self.at(name).i64(value);
     }
 
+    #[inline]
     fn type_uint64(&mut self, name: &str, value: u64) {
         self.at(name).u64(value);
     }
 
+    #[inline]
     fn type_bool(&mut self, name: &str, value: bool) {
         self.at(name).bool(value);
     }
 
+    #[inline]
     fn type_str(&mut self, name: &str, value: &str) {
         self.at(name).string(value);
     }
 
+    #[inline]
     fn type_number(&mut self, name: &str, value: f64) {
         self.at(name).f64(value);
     }
 
+    #[inline]
     fn type_any(&mut self, name: &str, value: &QObject) {
         self.at(name).qobject(value);
     }
 
+    #[inline]
     fn type_null(&mut self, name: &str) {
         self.at(name).null();
     }
 
+    #[inline]
     fn policy(&self) -> CompatPolicy {
         self.policy
     }

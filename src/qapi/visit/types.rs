@@ -52,6 +52,7 @@ macro_rules! qapi_object {
                 Ok(value)
             }
 
+            #[inline]
             fn visit_out(&self, v: &mut dyn $crate::qapi::visit::OutputVisitor, name: &str) {
                 v.start_struct(name);
                 $crate::qapi::visit::QapiObject::visit_members_out(self, v);
@@ -68,6 +69,7 @@ macro_rules! builtin {
                 v.$in(name)
             }
 
+            #[inline]
             fn visit_out(&self, v: &mut dyn OutputVisitor, name: &str) {
                 let $value = self;
                 v.$out(name, $convert);

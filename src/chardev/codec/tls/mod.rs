@@ -1,9 +1,9 @@
 //! TLS on a socket: credentials, and the protocol as a codec.
 //!
 //! A monitor can do anything to its machine, so one that listens on a network must
-//! know whom it talks to. As in QEMU that takes two things, both named by id:
+//! know its peer. As in QEMU that takes two things, both named by id:
 //! *credentials*, certificates in a directory, and perhaps an *authorization*
-//! that says which of those with a valid certificate may come in.
+//! that lets in only some peers with a valid certificate.
 //!
 //! ```text
 //!   ChardevHost::tls_creds(id) ──▶ TlsCreds ──▶ TlsChannel
@@ -14,15 +14,15 @@
 //!                                              plain bytes
 //! ```
 //!
-//! The channel knows no socket: bytes in, bytes out. All that speaks TLS is
-//! the crate rustls, behind the Cargo feature `tls`; without the feature
-//! credentials cannot be loaded, so there is never a channel.
+//! The channel knows no socket: bytes in, bytes out. The crate rustls does the
+//! work, behind the Cargo feature `tls`; without the feature credentials cannot
+//! be loaded, so there is never a channel.
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `mod` | what credentials are, and which a socket accepts |
+//! | `mod` | credentials, and their options |
 //! | `load` | from a directory of PEM files to a configuration of rustls |
-//! | `check` | what a certificate must be before it is used; names in certificates |
+//! | `check` | checks of a certificate before it is used; names in certificates |
 //! | `channel` | the codec |
 
 #[cfg(feature = "tls")]
@@ -41,8 +41,6 @@ pub(in crate::chardev) mod testing;
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::chardev::config::{SocketAddress, SocketConfig};
-use crate::chardev::host::ChardevHost;
 use crate::qapi::Error;
 
 #[cfg(not(feature = "tls"))]
@@ -72,15 +70,15 @@ impl TlsEndpoint {
     }
 }
 
-/// What QEMU's object `tls-creds-x509` says: certificates in PEM files of fixed
+/// The options of QEMU's object `tls-creds-x509`: certificates in PEM files of fixed
 /// names in one directory.
 ///
 /// | file | needed by |
 /// |---|---|
-/// | `ca-cert.pem` | both: whom to believe |
-/// | `ca-crl.pem` | nobody; certificates that were revoked |
+/// | `ca-cert.pem` | both: the CAs to believe |
+/// | `ca-crl.pem` | neither; certificates that were revoked |
 /// | `server-cert.pem`, `server-key.pem` | a server |
-/// | `client-cert.pem`, `client-key.pem` | a client whose server wants to know it |
+/// | `client-cert.pem`, `client-key.pem` | a client whose server asks for it |
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsCredsX509 {
     /// Where the files are.
@@ -89,12 +87,11 @@ pub struct TlsCredsX509 {
     pub endpoint: TlsEndpoint,
     /// Whether the peer must have a certificate of a CA in `ca-cert.pem`.
     pub verify_peer: bool,
-    /// Whether the files are looked at for what would only fail later: that nothing
-    /// has expired, and that certificates are for what they are used for.
+    /// Whether files are refused that would only fail later: certificates that have
+    /// expired, or are for another use.
     pub sanity_check: bool,
-    /// A GnuTLS priority string, of which only `NORMAL` and the choice of
-    /// versions are understood (`NORMAL:-VERS-TLS1.2`); empty for the default,
-    /// TLS 1.2 and 1.3.
+    /// A GnuTLS priority string. Only `NORMAL` and the choice of versions are
+    /// understood (`NORMAL:-VERS-TLS1.2`); empty for the default, TLS 1.2 and 1.3.
     pub priority: String,
 }
 
@@ -110,7 +107,7 @@ impl TlsCredsX509 {
         }
     }
 
-    /// Reads the files. What is in them later does not matter any more.
+    /// Reads the files. Later changes to them have no effect.
     ///
     /// # Errors
     ///
@@ -147,6 +144,11 @@ pub struct TlsCreds {
 }
 
 impl TlsCreds {
+    /// Which side they are for.
+    pub(in crate::chardev) fn endpoint(&self) -> TlsEndpoint {
+        self.endpoint
+    }
+
     /// Whether the peer must have a certificate.
     pub fn verify_peer(&self) -> bool {
         self.verify_peer
@@ -171,50 +173,6 @@ pub fn no_tls_credentials(id: &str) -> Error {
 /// The error of an authorization that is not there.
 pub fn no_authz(id: &str) -> Error {
     Error::new(format!("Cannot find QAuthZ object ID {id}"))
-}
-
-/// The credentials that a socket asks for, if it does.
-///
-/// # Errors
-///
-/// There are none of that id, or they do not fit the socket.
-pub(in crate::chardev) fn creds_for<H: ChardevHost>(
-    h: &H,
-    config: &SocketConfig,
-) -> Result<Option<TlsCreds>, Error> {
-    let Some(id) = &config.tls_creds else {
-        return Ok(None);
-    };
-    let creds = h.tls_creds(id)?;
-    let endpoint = match config.server {
-        true => TlsEndpoint::Server,
-        false => TlsEndpoint::Client,
-    };
-    if creds.endpoint != endpoint {
-        let name = endpoint.name();
-        return Err(Error::new(format!(
-            "Expected TLS credentials for a {name} endpoint"
-        )));
-    }
-    let kind = match &config.addr {
-        SocketAddress::Inet(_) => None,
-        SocketAddress::Fd(_) if config.server => None,
-        SocketAddress::Fd(_) => Some("'fd' address type as client"),
-        SocketAddress::Unix(_) => Some("'unix' address type"),
-        SocketAddress::Vsock { .. } => Some("'vsock' address type"),
-    };
-    if let Some(kind) = kind {
-        return Err(Error::new(format!(
-            "'tls_creds' option is incompatible with {kind}"
-        )));
-    }
-    // QEMU lets everybody in then, which nobody can have meant.
-    if config.tls_authz.is_some() && !creds.verify_peer {
-        return Err(Error::new(
-            "'tls_authz' option requires TLS credentials with verify-peer=on",
-        ));
-    }
-    Ok(Some(creds))
 }
 
 #[cfg(test)]

@@ -74,6 +74,10 @@ pub struct Options {
     /// Emit the trait `QmpCommands`, by which a client calls the commands, and
     /// the enum `Event` of what it may be told.
     pub client: bool,
+    /// Schema files whose types are there already, made from the same files: the name of
+    /// each as an include of the main file has it, and the path of the Rust module that
+    /// has its types. They are re-exported.
+    pub imported: Vec<(String, String)>,
 }
 
 /// A server, with paths into this library; conditions become `cfg`, so that one text serves
@@ -88,6 +92,7 @@ impl Default for Options {
             conditions: Conditions::Cfg,
             server: true,
             client: false,
+            imported: Vec::new(),
         }
     }
 }
@@ -130,6 +135,15 @@ pub fn generate(schema: &Schema, options: &Options) -> String {
         true => out.line(&format!("use {};", options.qapi)),
         false => out.line(&format!("use {} as qapi;", options.qapi)),
     }
+    let paths: BTreeSet<&str> = options.imported.iter().map(|(_, path)| &**path).collect();
+    for path in paths {
+        out.line(&format!("pub use {path}::*;"));
+    }
+    let version = env!("CARGO_PKG_VERSION");
+    out.blank();
+    out.line("// Stops the build here if the library is of another version.");
+    out.line(&format!("const _: () = qapi::generated_by(\"{version}\");"));
+    out.blank();
     for module in &schema.modules {
         let entities: Vec<EntityId> = module
             .items
@@ -140,7 +154,13 @@ pub fn generate(schema: &Schema, options: &Options) -> String {
             })
             .filter(|id| cx.holds(&schema.entity(*id).ifcond))
             .collect();
-        types::emit(&cx, &mut out, &entities);
+        if !options
+            .imported
+            .iter()
+            .any(|(file, _)| *file == module.name)
+        {
+            types::emit(&cx, &mut out, &entities);
+        }
         if options.server {
             commands::emit_module(&cx, &mut out, &module.name, &entities);
             events::emit(&cx, &mut out, &entities);

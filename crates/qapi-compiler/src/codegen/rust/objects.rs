@@ -271,6 +271,7 @@ impl<'c, 's> Object<'c, 's> {
             return out
                 .line("fn visit_members_out(&self, _v: &mut dyn qapi::visit::OutputVisitor) {}");
         }
+        out.line("#[inline]");
         out.begin("fn visit_members_out(&self, v: &mut dyn qapi::visit::OutputVisitor) {");
         for (member, ident) in &self.members {
             let is_tag = self.union.as_ref().is_some_and(|u| u.tag == member.name);

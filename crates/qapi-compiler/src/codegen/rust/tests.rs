@@ -11,7 +11,7 @@ use crate::schema::{load_in, load_text, SchemaDirs};
 fn schemas() -> Vec<(String, super::Schema)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut dirs = SchemaDirs::default();
-    dirs.add("qmonitor", root.join("src/monitor/schema"));
+    dirs.add("qmonitor", root.join("src"));
     let files = [
         "tests/qapi/kinds.json",
         "tests/qapi/arguments.json",

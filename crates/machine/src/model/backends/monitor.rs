@@ -1,0 +1,103 @@
+//! Monitors as objects, as QEMU has them since version 11.1: `monitor-qmp` and
+//! `monitor-hmp`.
+//!
+//! Users see the object: the monitor's name, and its options, which are fixed once
+//! it is made. The monitor itself belongs to the library; the caller of
+//! `object_add` starts it (`commands::objects`).
+
+use crate::model::qom::{
+    no_longer_set, set_bool, set_size, set_str, set_uint64, set_value, Getter, ObjectId,
+    ObjectType, Property, Setter, OBJECT,
+};
+use crate::model::Machine;
+use crate::schema::MonitorCloseAction;
+use qmonitor::monitor::{MonitorMode, MonitorOptions, MonitorReadline};
+use qmonitor::qapi::json::JsonLimits;
+use qmonitor::qapi::visit::{InputVisitor, QapiType};
+use qmonitor::qapi::{CompatPolicy, Error, QDict, QObject};
+
+pub(crate) static TYPES: &[&ObjectType] = &[&MONITOR, &MONITOR_QMP, &MONITOR_HMP];
+
+const fn property(
+    name: &'static str,
+    type_name: &'static str,
+    get: Getter,
+    set: Setter,
+) -> Property {
+    Property::new(name, type_name, get, Some(set)).frozen(no_longer_set)
+}
+
+static MONITOR: ObjectType = ObjectType::new_abstract(
+    "monitor",
+    &OBJECT,
+    &[
+        property("chardev", "string", Getter::Str(""), set_str),
+        property("read-only", "bool", Getter::Bool(false), set_bool),
+        property("allow", "string", Getter::Str("*"), set_str),
+    ],
+);
+
+static MONITOR_QMP: ObjectType = ObjectType::new_user_creatable(
+    "monitor-qmp",
+    &MONITOR,
+    &[
+        property("pretty", "bool", Getter::Bool(false), set_bool),
+        property(
+            "close-action",
+            "MonitorCloseAction",
+            Getter::Str("none"),
+            set_value::<MonitorCloseAction>,
+        ),
+        property("drain-on-close", "bool", Getter::Bool(false), set_bool),
+        property(
+            "json-max-size",
+            "size",
+            Getter::Int(LIMITS.token_size as i64),
+            set_size,
+        ),
+        property(
+            "json-max-tokens",
+            "uint64",
+            Getter::Int(LIMITS.token_count as i64),
+            set_uint64,
+        ),
+        property(
+            "json-max-depth",
+            "uint64",
+            Getter::Int(LIMITS.nesting as i64),
+            set_uint64,
+        ),
+    ],
+);
+
+static MONITOR_HMP: ObjectType = ObjectType::new_user_creatable(
+    "monitor-hmp",
+    &MONITOR,
+    &[property("readline", "bool", Getter::Bool(true), set_bool)],
+);
+
+const LIMITS: JsonLimits = JsonLimits::QEMU;
+
+impl Machine {
+    /// Options of the monitor this object stands for; `None` if it is no monitor.
+    pub fn monitor_wanted(&self, id: ObjectId) -> Option<Result<MonitorOptions, Error>> {
+        let class = self.object(id)?.class();
+        if !class.is_a("monitor") {
+            return None;
+        }
+        let mode = match class.is_a("monitor-qmp") {
+            true => MonitorMode::Control,
+            false => MonitorMode::Readline,
+        };
+        let set = class.all_properties().into_iter();
+        let set = set.filter_map(|p| Some((p.name, self.cell(id, p.name)?)));
+        let mut options: QDict = set.collect();
+        options.insert("mode", mode.as_str());
+        // The object only says whether lines can be edited, not how.
+        if let Some(QObject::Bool(false)) = options.remove("readline") {
+            options.insert("readline", MonitorReadline::Off.as_str());
+        }
+        let mut v = InputVisitor::new(options.into(), CompatPolicy::default());
+        Some(MonitorOptions::visit_in(&mut v, ""))
+    }
+}

@@ -1,0 +1,74 @@
+//! Makes the objects of a board: memory, processors, devices that carry buses.
+
+use super::{Family, Place, Topology};
+use crate::model::cpu::models::find_model;
+use crate::model::cpu::CpuOption;
+use crate::model::Machine;
+use qmonitor::qapi::Error;
+
+/// A place for a processor (`HotpluggableCPU`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CpuSlot {
+    /// The type of the processor that goes there.
+    pub typename: &'static str,
+    /// Where it is.
+    pub place: Place,
+    /// Path of the processor that is there.
+    pub path: Option<String>,
+}
+
+impl Machine {
+    /// Makes the board's processors, and its devices that carry buses.
+    ///
+    /// # Errors
+    ///
+    /// A processor cannot be made.
+    pub fn init_board(
+        &mut self,
+        cpu: Option<CpuOption>,
+        warnings: &mut Vec<Error>,
+    ) -> Result<(), Error> {
+        let default = self.class.default_cpu_model().and_then(find_model);
+        let Some(cpu) = cpu.or(default.map(CpuOption::new)) else {
+            return Ok(());
+        };
+        let count = self.topology.cpus as usize;
+        for index in 0..count {
+            self.cpu_create(&cpu, index, warnings)?;
+            if index == 0 && self.class.is_pc() {
+                self.add_kvmvapic();
+            }
+        }
+        self.cpu_type = Some(cpu.model.object.name);
+        match self.class.family {
+            Family::Empty => {}
+            Family::I440fx => self.wire_i440fx(),
+            Family::Q35 => self.wire_q35(),
+        }
+        Ok(())
+    }
+
+    /// How the processors are arranged.
+    pub fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    /// The places for processors, the last one first, as QEMU lists them.
+    ///
+    /// # Errors
+    ///
+    /// Processors cannot be plugged into the machine.
+    pub fn cpu_slots(&self) -> Result<Vec<CpuSlot>, Error> {
+        let typename = self
+            .cpu_type
+            .filter(|_| self.class.family != Family::Empty)
+            .ok_or_else(|| Error::new("machine does not support hot-plugging CPUs"))?;
+        let slots = (0..self.topology.max_cpus as usize).rev();
+        let slot = |index| CpuSlot {
+            typename,
+            place: self.topology.place(index),
+            path: self.cpus.get(&index).map(|id| self.canonical_path(*id)),
+        };
+        Ok(slots.map(slot).collect())
+    }
+}

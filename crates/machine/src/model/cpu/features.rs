@@ -1,0 +1,161 @@
+//! Features of processors: those there are, and those the emulator offers.
+//!
+//! A feature is a bit in the results of the instruction `CPUID`, and a boolean
+//! property of every processor. Models have features that an emulator cannot offer
+//! without help from the host; these are switched off, and warnings name them with
+//! the place of their bits.
+//!
+//! Features in the architectural MSRs (`rdctl-no` and the like) are left out: they
+//! describe flaws that an emulated processor does not have.
+
+use crate::model::qdev::{property, DEVICE};
+use crate::model::qom::{Getter, ObjectType, Property};
+
+/// A feature that the emulator does not offer.
+pub struct MissingFeature {
+    /// Its name.
+    pub name: &'static str,
+    /// The register that has its bit, as in `CPUID.01H:ECX`.
+    register: &'static str,
+    /// The number of its bit.
+    bit: u8,
+}
+
+impl MissingFeature {
+    /// The warning when it is asked for.
+    pub fn warning(&self) -> String {
+        format!(
+            "TCG doesn't support requested feature: {}.{} [bit {}]",
+            self.register, self.name, self.bit
+        )
+    }
+}
+
+static CPU: ObjectType = ObjectType::new_abstract("cpu", &DEVICE, &[]);
+
+/// The type that those of all models are derived from.
+pub(crate) static X86_CPU: ObjectType = ObjectType::new_abstract("x86_64-cpu", &CPU, PROPERTIES);
+
+pub(crate) static TYPES: &[&ObjectType] = &[&CPU, &X86_CPU];
+
+const fn feature(name: &'static str) -> Property {
+    property(name, "bool", Getter::Bool(false))
+}
+
+macro_rules! features {
+    (supported: $($supported:literal),* missing: $($register:literal: $($name:literal $bit:literal),*;)*) => {
+        /// The features that an emulated processor can have.
+        pub static SUPPORTED: &[&str] = &[$($supported),*];
+
+        /// Those that it cannot have, in the order of the registers.
+        pub static MISSING: &[MissingFeature] = &[$($(MissingFeature {
+            name: $name,
+            register: $register,
+            bit: $bit,
+        }),*),*];
+
+        /// The properties of processors: identity, place, the handling of missing
+        /// features, and one for each feature.
+        pub(super) static PROPERTIES: &[Property] = &[
+            property("vendor", "string", Getter::Str("")),
+            property("family", "int", Getter::Int(0)),
+            property("model", "int", Getter::Int(0)),
+            property("stepping", "int", Getter::Int(0)),
+            property("level", "uint32", Getter::Int(0)),
+            property("xlevel", "uint32", Getter::Int(0)),
+            property("model-id", "string", Getter::Str("")),
+            property("node-id", "int32", Getter::Int(-1)),
+            property("socket-id", "int32", Getter::Int(-1)),
+            property("die-id", "int32", Getter::Int(-1)),
+            property("module-id", "int32", Getter::Int(-1)),
+            property("core-id", "int32", Getter::Int(-1)),
+            property("thread-id", "int32", Getter::Int(-1)),
+            property("check", "bool", Getter::Bool(true)),
+            property("enforce", "bool", Getter::Bool(false)),
+            Property::new("unavailable-features", "strList", Getter::EmptyList, None),
+            $(feature($supported),)*
+            $($(feature($name),)*)*
+        ];
+    };
+}
+
+features! {
+    supported:
+        "3dnow", "3dnowext", "3dnowprefetch", "abm", "acpi", "adx", "aes", "apic", "arat",
+        "avx", "avx2", "bmi1", "bmi2", "clflush", "clflushopt", "clwb", "cmov",
+        "cmp-legacy", "cmpccxadd", "cr8legacy", "cx16", "cx8", "de", "erms", "f16c", "fma",
+        "fpu", "fsgsbase", "fsrc", "fsrm", "fsrs", "fxsr", "fzrm", "hypervisor", "la57",
+        "lahf-lm", "lm", "mca", "mce", "mmx", "mmxext", "monitor", "movbe", "mpx", "msr",
+        "mtrr", "npt", "nx", "pae", "pat", "pclmulqdq", "pdpe1gb", "pge", "pks", "pku",
+        "pni", "popcnt", "pse", "pse36", "rdpid", "rdrand", "rdseed", "rdtscp", "sep",
+        "sha-ni", "smap", "smep", "ss", "sse", "sse2", "sse4.1", "sse4.2", "sse4a", "ssse3",
+        "svm", "svme-addr-chk", "syscall", "tsc", "umip", "vaes", "vgif", "wbnoinvd",
+        "x2apic", "xgetbv1", "xsave", "xsaveerptr", "xsaveopt"
+    missing:
+        "CPUID.01H:ECX":
+            "vmx" 5, "pcid" 17, "tsc-deadline" 24;
+        "CPUID.07H:EBX":
+            "tsc-adjust" 1, "hle" 4, "invpcid" 10, "rtm" 11, "avx512f" 16, "avx512dq" 17,
+            "avx512ifma" 21, "avx512pf" 26, "avx512er" 27, "avx512cd" 28, "avx512bw" 30,
+            "avx512vl" 31;
+        "CPUID.07H:ECX":
+            "avx512vbmi" 1, "avx512vbmi2" 6, "gfni" 8, "vpclmulqdq" 10, "avx512vnni" 11,
+            "avx512bitalg" 12, "avx512-vpopcntdq" 14, "bus-lock-detect" 24, "cldemote" 25,
+            "movdiri" 27, "movdir64b" 28;
+        "CPUID.07H:EDX":
+            "avx512-4vnniw" 2, "avx512-4fmaps" 3, "serialize" 14, "tsx-ldtrk" 16, "amx-bf16"
+            22, "avx512-fp16" 23, "amx-tile" 24, "amx-int8" 25, "spec-ctrl" 26, "stibp" 27,
+            "arch-capabilities" 29, "core-capability" 30, "ssbd" 31;
+        "CPUID.07H:EAX":
+            "sha512" 0, "sm3" 1, "sm4" 2, "avx-vnni" 4, "avx512-bf16" 5, "amx-fp16" 21,
+            "avx-ifma" 23, "lam" 26;
+        "CPUID.80000001H:EDX":
+            "fxsr-opt" 25;
+        "CPUID.80000001H:ECX":
+            "misalignsse" 7, "osvw" 9, "xop" 11, "fma4" 16, "tbm" 21, "topoext" 22,
+            "perfctr-core" 23;
+        "CPUID.80000007H:EDX":
+            "invtsc" 8;
+        "CPUID.80000008H:EBX":
+            "clzero" 0, "ibpb" 12, "ibrs" 14, "amd-stibp" 15, "stibp-always-on" 17,
+            "amd-ssbd" 24, "amd-psfd" 28;
+        "CPUID.80000021H:EAX":
+            "no-nested-data-bp" 0, "lfence-always-serializing" 2, "null-sel-clr-base" 6,
+            "auto-ibrs" 8;
+        "CPUID.8000000AH:EDX":
+            "nrip-save" 3, "vnmi" 25;
+        "CPUID.0DH:EAX":
+            "xsavec" 1, "xsaves" 3, "xfd" 4;
+        "CPUID.07H:EDX":
+            "avx-vnni-int8" 4, "avx-ne-convert" 5, "avx-vnni-int16" 10, "prefetchiti" 14,
+            "intel-psfd" 0, "ipred-ctrl" 1, "rrsba-ctrl" 2, "ddpd-u" 3, "bhi-ctrl" 4,
+            "mcdt-no" 5;
+        "CPUID.C0000001H:EDX":
+            "xstore" 2, "xstore-en" 3, "xcrypt" 6, "xcrypt-en" 7, "ace2" 8, "phe" 10,
+            "phe-en" 11, "pmm" 12, "pmm-en" 13;
+        "MSR(CFH)":
+            "split-lock-detect" 5;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warning_tells_where_the_bit_is() {
+        let rtm = MISSING.iter().find(|f| f.name == "rtm").unwrap();
+        assert_eq!(
+            rtm.warning(),
+            "TCG doesn't support requested feature: CPUID.07H:EBX.rtm [bit 11]"
+        );
+    }
+
+    #[test]
+    fn no_feature_is_there_twice() {
+        let mut names: Vec<_> = PROPERTIES.iter().map(|p| p.name).collect();
+        names.sort_unstable();
+        let count = names.len();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+}

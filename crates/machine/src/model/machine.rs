@@ -1,0 +1,76 @@
+//! The parts of the machine. [`options`](super::options) makes one; each other file of
+//! this room adds the functions about one part.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::block::{Blocks, IoLimits};
+use super::board::{MachineClass, Topology};
+use super::log::LogFile;
+use super::migration::Migration;
+use super::net::Network;
+use super::qom::{ObjectId, Objects};
+use super::runstate::RunStates;
+use super::uuid::Uuid;
+use qmonitor::chardev::CharFrontend;
+use qmonitor::main_loop::TimerId;
+use qmonitor::monitor::MonitorId;
+
+/// The machine.
+pub struct Machine {
+    /// Its type.
+    pub class: &'static MachineClass,
+    /// Its name; empty if it has none.
+    pub name: String,
+    /// Its identifier; zero if it has none.
+    pub uuid: Uuid,
+    /// The types of objects that users can make; `None` for all there are
+    /// ([`user_creatable_types`](super::types::user_creatable_types)).
+    pub user_types: Option<&'static [&'static str]>,
+    /// Its run state.
+    pub run: RunStates,
+    /// The last argument of `qmp-test`.
+    pub test_value: Option<i64>,
+    /// Where the log goes.
+    pub(crate) log: LogFile,
+    /// Its network back ends.
+    pub net: Network,
+    /// The settings of migration.
+    pub migration: Migration,
+    pub(super) topology: Topology,
+    /// The processors, by number, and the type that all have.
+    pub(super) cpus: BTreeMap<usize, ObjectId>,
+    pub(super) cpu_type: Option<&'static str>,
+    pub(super) debug_threads: bool,
+    /// Numbers of the next device of the board, and of the next without an id.
+    pub(super) devices_unattached: usize,
+    pub(super) devices_anonymous: usize,
+    /// Devices that were unplugged and wait for the guest's consent.
+    pub(super) unplug_pending: HashSet<ObjectId>,
+    /// Devices that are gone, until the event is sent.
+    pub(crate) deletions: Vec<Deletion>,
+    pub(crate) deletion_timer: Option<TimerId>,
+    pub(super) balloon: Option<ObjectId>,
+    /// Block nodes, and the limits of the disks made of them.
+    pub blocks: Blocks,
+    pub(super) io_limits: HashMap<ObjectId, IoLimits>,
+    /// Whether `sync-profile` is on. There is only one thread, so it never
+    /// finds anything.
+    pub(crate) sync_profile: bool,
+    /// The chardevs that objects use.
+    pub(crate) frontends: HashMap<ObjectId, CharFrontend>,
+    /// The monitors that objects stand for.
+    pub(crate) monitors: HashMap<ObjectId, MonitorId>,
+    pub(super) objects: Objects,
+    pub(super) root: ObjectId,
+    pub(super) machine_object: ObjectId,
+    pub(super) objects_container: ObjectId,
+    pub(super) chardevs_container: ObjectId,
+}
+
+/// A device that is gone; its event is still to be sent.
+pub(crate) struct Deletion {
+    /// Its id.
+    pub(crate) name: Option<String>,
+    /// Where it was.
+    pub(crate) path: String,
+}

@@ -1,0 +1,219 @@
+//! Physical memory, as far as a monitor looks at it.
+//!
+//! The machine has at most one piece of memory, at address zero. It can only be
+//! read: nothing runs here that would write.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+
+use super::qom::ObjectId;
+use crate::model::Machine;
+use qmonitor::qapi::Error;
+
+/// Bytes read at once while copying or adding up.
+const CHUNK: usize = 64 * 1024;
+
+/// The contents of a piece of memory.
+pub struct Ram {
+    size: u64,
+    /// Where the contents are; without, all is zero.
+    file: Option<(File, u64)>,
+}
+
+impl Ram {
+    /// Memory of that many bytes that was never written to.
+    pub fn zero(size: u64) -> Self {
+        Ram { size, file: None }
+    }
+
+    /// Memory that is `size` bytes of a file, from `offset` on. Beyond the end
+    /// of the file it reads as zero.
+    pub fn file(file: File, offset: u64, size: u64) -> Self {
+        Ram {
+            size,
+            file: Some((file, offset)),
+        }
+    }
+
+    /// Its size in bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Reads what is at `address`; false if not all of it is inside.
+    pub fn read(&self, address: u64, buffer: &mut [u8]) -> bool {
+        let end = address.checked_add(buffer.len() as u64);
+        if end.is_none_or(|end| end > self.size) {
+            return false;
+        }
+        buffer.fill(0);
+        let mut done = 0;
+        while let (Some((file, offset)), true) = (&self.file, done < buffer.len()) {
+            match file.read_at(&mut buffer[done..], offset + address + done as u64) {
+                Ok(0) => break,
+                Ok(n) => done += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return false,
+            }
+        }
+        true
+    }
+}
+
+impl Machine {
+    /// The object that holds the machine's memory.
+    pub(crate) fn main_memory(&self) -> Option<ObjectId> {
+        self.link(self.machine_object, "memory-backend")
+    }
+
+    fn ram(&self) -> Option<&Ram> {
+        self.payload(self.main_memory()?)
+    }
+
+    /// How much memory the machine has, in bytes.
+    pub fn ram_size(&self) -> u64 {
+        self.ram().map_or(0, Ram::size)
+    }
+
+    /// The name of the object that is the machine's memory.
+    pub fn ram_name(&self) -> Option<&str> {
+        self.object(self.main_memory()?).map(|object| object.name())
+    }
+
+    /// Reads physical memory; false if some of the addresses have none
+    /// (`address_space_read`).
+    pub fn physical_memory_read(&self, address: u64, buffer: &mut [u8]) -> bool {
+        self.ram().is_some_and(|ram| ram.read(address, buffer))
+    }
+
+    /// How many of `size` bytes from `address` on are memory.
+    fn mapped(&self, address: u64, size: u64) -> u64 {
+        self.ram_size().saturating_sub(address).min(size)
+    }
+
+    /// Reads `size` bytes in pieces, as far as they are memory.
+    fn for_each_chunk(&self, address: u64, size: u64, mut f: impl FnMut(&[u8]) -> bool) {
+        let end = address + self.mapped(address, size);
+        let mut at = address;
+        let mut buffer = vec![0; CHUNK];
+        while at < end {
+            let length = usize::try_from(end - at).map_or(CHUNK, |left| left.min(CHUNK));
+            let piece = &mut buffer[..length];
+            if !self.physical_memory_read(at, piece) {
+                piece.fill(0);
+            }
+            if !f(piece) {
+                return;
+            }
+            at += length as u64;
+        }
+    }
+
+    /// The checksum that BSD's `sum` prints (HMP `sum`). Where there is no
+    /// memory, bytes are zero.
+    pub fn checksum(&self, address: u64, size: u32) -> u16 {
+        let size = u64::from(size);
+        let mut sum = 0u16;
+        self.for_each_chunk(address, size, |piece| {
+            for byte in piece {
+                sum = sum.rotate_right(1).wrapping_add(u16::from(*byte));
+            }
+            true
+        });
+        // Zero bytes only rotate.
+        let missing = size - self.mapped(address, size);
+        sum.rotate_right((missing % 16) as u32)
+    }
+
+    /// Writes physical memory to a file (`pmemsave`). Where there is no memory
+    /// the file has zeros.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be made or written.
+    pub fn pmemsave(&self, address: u64, size: u64, filename: &str) -> Result<(), Error> {
+        let mut file = File::create(filename)
+            .map_err(|e| Error::from_io(format!("Could not open '{filename}'"), &e))?;
+        let mut result = Ok(());
+        self.for_each_chunk(address, size, |piece| {
+            result = file.write_all(piece);
+            result.is_ok()
+        });
+        // Missing memory is a hole in the file, which costs no space.
+        if result.is_ok() && self.mapped(address, size) < size {
+            result = file.set_len(size);
+        }
+        result.map_err(|_| Error::new(format!("writing memory to '{filename}' failed")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::MachineOptions;
+    use qmonitor::qapi::{CompatPolicy, QDict, QObject};
+
+    /// Where the last 16 bytes of the memory are, which is one page.
+    const LAST: u64 = 4096 - 16;
+
+    fn machine_with(contents: &[u8; 16]) -> (Machine, tempfile::TempDir) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ram");
+        std::fs::write(&path, [&[0; LAST as usize][..], contents].concat()).unwrap();
+        let mut m = Machine::new(MachineOptions::default());
+        let options: QDict = [
+            ("qom-type", QObject::from("memory-backend-file")),
+            ("id", "ram".into()),
+            ("size", 4096u64.into()),
+            ("mem-path", path.to_str().unwrap().into()),
+        ]
+        .into_iter()
+        .collect();
+        m.object_add(options, CompatPolicy::default()).unwrap();
+        m.init_memory(None, Some("ram")).unwrap();
+        (m, dir)
+    }
+
+    #[test]
+    fn memory_ends_where_it_ends() {
+        let (m, _dir) = machine_with(b"0123456789abcdef");
+        let mut four = [0; 4];
+        assert!(m.physical_memory_read(LAST + 12, &mut four));
+        assert_eq!(&four, b"cdef");
+        assert!(!m.physical_memory_read(LAST + 13, &mut four));
+        assert!(!m.physical_memory_read(u64::MAX - 1, &mut four));
+        assert!(m.physical_memory_read(LAST + 16, &mut []));
+    }
+
+    #[test]
+    fn checksums_take_missing_memory_for_zero() {
+        let bytes = b"\x11\"3DUfw\x88\x00\x01\x7f\x80\xff\xfe'\\";
+        let (m, _dir) = machine_with(bytes);
+        assert_eq!(m.checksum(LAST, 16), 51965);
+        assert_eq!(m.checksum(LAST, 1), 17);
+        assert_eq!(m.checksum(LAST, 0), 0);
+        assert_eq!(m.checksum(0x20000, 4), 0);
+        assert_eq!(m.checksum(LAST, 17), m.checksum(LAST, 16).rotate_right(1));
+    }
+
+    #[test]
+    fn pmemsave_pads_with_zeros() {
+        let (m, dir) = machine_with(b"0123456789abcdef");
+        let out = dir.path().join("out");
+        m.pmemsave(LAST + 10, 10, out.to_str().unwrap()).unwrap();
+        assert_eq!(std::fs::read(&out).unwrap(), b"abcdef\0\0\0\0");
+        let error = m.pmemsave(0, 1, "/nosuch/x").unwrap_err();
+        assert_eq!(
+            error.desc(),
+            "Could not open '/nosuch/x': No such file or directory"
+        );
+    }
+
+    #[test]
+    fn memory_in_use_cannot_be_deleted() {
+        let (mut m, _dir) = machine_with(&[0; 16]);
+        let error = m.object_del("ram").unwrap_err();
+        assert_eq!(error.desc(), "object 'ram' is in use, can not be deleted");
+    }
+}

@@ -1,0 +1,26 @@
+//! The monitored machine: objects, devices, disks, networks, processors.
+//!
+//! Nothing in here knows the monitor: functions return results, and lists of events.
+
+pub mod backends;
+pub mod balloon;
+pub mod block;
+pub mod board;
+pub mod cpu;
+pub(crate) mod log;
+mod machine;
+pub mod memory;
+pub mod migration;
+pub mod net;
+mod options;
+pub(crate) mod qdev;
+pub mod qom;
+pub mod runstate;
+mod thread;
+pub mod types;
+mod uuid;
+
+pub(crate) use machine::Deletion;
+pub use machine::Machine;
+pub use options::MachineOptions;
+pub use uuid::{ParseUuidError, Uuid};

@@ -1,0 +1,230 @@
+//! Making devices, and taking them away.
+
+use super::{bus, DeviceClass, DEVICE};
+use crate::model::cpu::models::model_of_type;
+use crate::model::qom::{ObjectId, PropertyInput};
+use crate::model::types::find_type;
+use crate::model::Machine;
+use qmonitor::qapi::{CompatPolicy, Error, QDict, QObject};
+
+/// The options of `device_add` and `-device`.
+pub(crate) struct DeviceOptions {
+    driver: String,
+    id: Option<String>,
+    bus: Option<String>,
+    /// Names and values of properties, in order.
+    properties: Vec<(String, QObject)>,
+    /// Values are text that is converted.
+    text: bool,
+}
+
+/// The outcome of unplugging a device.
+pub(crate) enum Unplugged {
+    /// It is gone; this was its path.
+    Gone(String),
+    /// The system in the machine is asked first.
+    Asked,
+}
+
+impl DeviceOptions {
+    /// Takes the options apart; `text` says that values are text to be converted,
+    /// and not of JSON's types.
+    ///
+    /// # Errors
+    ///
+    /// There is no driver, or `id` or `bus` is no text.
+    pub(crate) fn new(options: QDict, text: bool) -> Result<Self, Error> {
+        let mut driver = None;
+        let mut id = None;
+        let mut bus = None;
+        let mut properties = Vec::new();
+        for (name, value) in options {
+            let place = match name.as_str() {
+                "driver" => &mut driver,
+                "id" => &mut id,
+                "bus" => &mut bus,
+                _ => {
+                    properties.push((name, value));
+                    continue;
+                }
+            };
+            *place = Some(PropertyInput::json(&name, value, CompatPolicy::default()).string());
+        }
+        // A driver that is no text counts as missing.
+        let driver = driver.and_then(Result::ok);
+        Ok(DeviceOptions {
+            driver: driver.ok_or_else(|| Error::new("Parameter 'driver' is missing"))?,
+            id: id.transpose()?,
+            bus: bus.transpose()?,
+            properties,
+            text,
+        })
+    }
+}
+
+impl Machine {
+    /// Makes a device (`qdev_device_add`). Nothing is left if that fails.
+    ///
+    /// # Errors
+    ///
+    /// There is no such model, no bus takes it, or an option is wrong.
+    pub(crate) fn device_add(
+        &mut self,
+        options: &DeviceOptions,
+        hotplugged: bool,
+        policy: CompatPolicy,
+    ) -> Result<ObjectId, Error> {
+        let driver = options.driver.as_str();
+        let class = find_type(driver)
+            .filter(|class| class.is_a(DEVICE.name))
+            .ok_or_else(|| Error::new(format!("'{driver}' is not a valid device model name")))?;
+        let expects = |what| Error::new(format!("Parameter 'driver' expects a {what} device type"));
+        if class.is_abstract {
+            return Err(expects("non-abstract"));
+        }
+        if let Some(model) = model_of_type(driver) {
+            return self.cpu_plug(model, options, policy);
+        }
+        let device: &DeviceClass = class.class().ok_or_else(|| expects("pluggable"))?;
+        let bus = self.choose_bus(device, driver, options.bus.as_deref())?;
+        if hotplugged {
+            self.check_hotplug(bus)?;
+            if !device.hotpluggable {
+                let desc = format!("Device '{driver}' does not support hotplugging");
+                return Err(Error::new(desc));
+            }
+        }
+        let id = self.object_new(class);
+        let result = self.device_setup(id, device, bus, options, hotplugged, policy);
+        if result.is_err() {
+            self.unparent(id);
+        }
+        result.map(|()| id)
+    }
+
+    fn check_hotplug(&self, bus: ObjectId) -> Result<(), Error> {
+        let object = self.object(bus);
+        let fixed = object.is_some_and(|o| bus::is_fixed(o.class()));
+        match fixed {
+            true => Err(Error::new(format!(
+                "Bus '{}' does not support hotplugging",
+                object.map_or("", |o| o.name())
+            ))),
+            false => Ok(()),
+        }
+    }
+
+    fn device_setup(
+        &mut self,
+        id: ObjectId,
+        device: &DeviceClass,
+        bus: ObjectId,
+        options: &DeviceOptions,
+        hotplugged: bool,
+        policy: CompatPolicy,
+    ) -> Result<(), Error> {
+        self.name_device(id, options)?;
+        self.set_device_properties(id, options, policy)?;
+        for (name, message) in device.required {
+            if !self.is_set(id, name) {
+                return Err(Error::new(*message));
+            }
+        }
+        self.device_realize(id, device, bus, hotplugged)
+    }
+
+    /// Puts a device into the tree, under its id if it has one.
+    pub(crate) fn name_device(
+        &mut self,
+        id: ObjectId,
+        options: &DeviceOptions,
+    ) -> Result<(), Error> {
+        let (container, name) = match &options.id {
+            Some(name) => ("peripheral", name.clone()),
+            None => {
+                self.devices_anonymous += 1;
+                let number = self.devices_anonymous - 1;
+                ("peripheral-anon", format!("device[{number}]"))
+            }
+        };
+        let container = self.child(self.machine_object, container);
+        match container.is_some_and(|container| self.add_child(container, &name, id)) {
+            true => Ok(()),
+            false => Err(Error::new(format!("Duplicate device ID '{name}'"))),
+        }
+    }
+
+    /// Sets the properties in the options.
+    pub(crate) fn set_device_properties(
+        &mut self,
+        id: ObjectId,
+        options: &DeviceOptions,
+        policy: CompatPolicy,
+    ) -> Result<(), Error> {
+        for (name, value) in &options.properties {
+            let input = match value {
+                QObject::String(text) if options.text => PropertyInput::text(name, text),
+                value => PropertyInput::json(name, value.clone(), policy),
+            };
+            self.property_set(id, name, &input)?;
+        }
+        Ok(())
+    }
+
+    /// Puts a device on its bus and completes it.
+    pub(super) fn device_realize(
+        &mut self,
+        id: ObjectId,
+        device: &DeviceClass,
+        bus: ObjectId,
+        hotplugged: bool,
+    ) -> Result<(), Error> {
+        if self
+            .object(bus)
+            .is_some_and(|o| o.class().is_a(bus::PCI.name))
+        {
+            self.pci_register(id, bus)?;
+        }
+        if let Some(realize) = device.realize {
+            realize(self, id, bus)?;
+        }
+        self.set_parent_bus(id, bus);
+        self.store_by_name(id, "hotplugged", hotplugged);
+        self.provide_buses(id, device);
+        self.set_realized(id);
+        Ok(())
+    }
+
+    /// Takes a device away, or asks for that (`qdev_unplug`).
+    ///
+    /// # Errors
+    ///
+    /// It cannot be unplugged, or has been told to go before.
+    pub(crate) fn device_unplug(&mut self, id: ObjectId) -> Result<Unplugged, Error> {
+        let class = self.object(id).map_or(&DEVICE, |o| o.class());
+        let goes_at_once = match class.class::<DeviceClass>() {
+            Some(device) if device.hotpluggable => device.goes_at_once,
+            None if class.is_a("cpu") => false,
+            _ => {
+                let class = class.name;
+                let desc = format!("Device '{class}' does not support hotplugging");
+                return Err(Error::new(desc));
+            }
+        };
+        if let Some(bus) = self.link(id, "parent_bus") {
+            self.check_hotplug(bus)?;
+        }
+        if goes_at_once {
+            let path = self.canonical_path(id);
+            self.io_limits.remove(&id);
+            self.unparent(id);
+            return Ok(Unplugged::Gone(path));
+        }
+        if !self.unplug_pending.insert(id) {
+            let name = self.object(id).map_or("", |o| o.name());
+            let desc = format!("Device {name} is already in the process of unplug");
+            return Err(Error::new(desc));
+        }
+        Ok(Unplugged::Asked)
+    }
+}

@@ -1,0 +1,110 @@
+//! Buses: where devices sit.
+
+use super::DeviceClass;
+use crate::model::backends::BUS;
+use crate::model::qom::{ObjectId, ObjectType};
+use crate::model::Machine;
+use qmonitor::qapi::Error;
+
+pub(crate) static TYPES: &[&ObjectType] =
+    &[&PCI, &PCIE, &ISA, &IDE, &SCSI, &USB, &VIRTIO_SERIAL, &I2C];
+
+/// PCI, of any kind.
+pub(crate) static PCI: ObjectType = ObjectType::new("PCI", &BUS);
+/// PCI Express.
+pub(crate) static PCIE: ObjectType = ObjectType::new("PCIE", &PCI);
+pub(super) static ISA: ObjectType = ObjectType::new("ISA", &BUS);
+pub(super) static IDE: ObjectType = ObjectType::new("IDE", &BUS);
+pub(super) static SCSI: ObjectType = ObjectType::new("SCSI", &BUS);
+pub(super) static USB: ObjectType = ObjectType::new("usb-bus", &BUS);
+pub(super) static VIRTIO_SERIAL: ObjectType = ObjectType::new("virtio-serial-bus", &BUS);
+pub(super) static I2C: ObjectType = ObjectType::new("i2c-bus", &BUS);
+
+/// Whether devices on such a bus neither come nor go while the machine exists.
+pub(super) fn is_fixed(bus: &ObjectType) -> bool {
+    bus.is_a(ISA.name) || bus.is_a(IDE.name) || bus.is_a(I2C.name)
+}
+
+impl Machine {
+    /// All buses of a type, and of those derived from it, in the order of the tree.
+    fn buses(&self, typename: &str) -> Vec<ObjectId> {
+        let mut found = Vec::new();
+        let mut todo = vec![self.machine_object];
+        while let Some(id) = todo.pop() {
+            if self.object(id).is_some_and(|o| o.class().is_a(typename)) {
+                found.push(id);
+            }
+            let children: Vec<_> = self.children(id).map(|(_, child)| child).collect();
+            todo.extend(children.into_iter().rev());
+        }
+        found
+    }
+
+    /// Chooses the bus of a device: the named one, or else the first of its type.
+    ///
+    /// # Errors
+    ///
+    /// There is no such bus, or it is of another type.
+    pub(super) fn choose_bus(
+        &self,
+        class: &DeviceClass,
+        driver: &str,
+        name: Option<&str>,
+    ) -> Result<ObjectId, Error> {
+        let Some(name) = name else {
+            let bus = self.buses(class.bus).first().copied();
+            return bus.ok_or_else(|| {
+                Error::new(format!(
+                    "No '{}' bus found for device '{driver}'",
+                    class.bus
+                ))
+            });
+        };
+        let named = |id: &ObjectId| self.object(*id).is_some_and(|o| o.name() == name);
+        let bus = self.buses(BUS.name).into_iter().find(named);
+        let bus = bus.ok_or_else(|| Error::new(format!("Bus '{name}' not found")))?;
+        let bus_class = self.object(bus).map_or(&BUS, |o| o.class());
+        match bus_class.is_a(class.bus) {
+            true => Ok(bus),
+            false => Err(Error::new(format!(
+                "Device '{driver}' can't go on {} bus",
+                bus_class.name
+            ))),
+        }
+    }
+
+    /// The devices that sit on a bus.
+    pub(super) fn devices_on(&self, bus: ObjectId) -> Vec<ObjectId> {
+        let mut found = Vec::new();
+        let mut todo = vec![self.machine_object];
+        while let Some(id) = todo.pop() {
+            if self.link(id, "parent_bus") == Some(bus) {
+                found.push(id);
+            }
+            todo.extend(self.children(id).map(|(_, child)| child));
+        }
+        found
+    }
+
+    /// Makes the buses that a device provides, below it or below its backend. They are named after its id, or else after their type.
+    pub(super) fn provide_buses(&mut self, device: ObjectId, class: &DeviceClass) {
+        let owner = match class.backend {
+            Some((name, backend)) => self.new_child(device, name, backend),
+            None => device,
+        };
+        let id = self.device_id(device).map(str::to_owned);
+        for (i, bus) in class.provides.iter().enumerate() {
+            let name = match &id {
+                Some(id) => format!("{id}.{i}"),
+                None => self.automatic_bus_name(bus),
+            };
+            self.new_child(owner, &name, bus);
+        }
+    }
+
+    /// `pci.0`, `ide.1`: the type in lower case and how many there are.
+    fn automatic_bus_name(&self, bus: &ObjectType) -> String {
+        let count = self.buses(bus.name).len();
+        format!("{}.{count}", bus.name.to_ascii_lowercase())
+    }
+}

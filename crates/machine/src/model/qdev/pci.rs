@@ -1,0 +1,164 @@
+//! PCI: slots and functions.
+
+use super::{after_realize, property, DEVICE};
+use crate::model::qom::{Getter, ObjectId, ObjectType, Property, Set};
+use crate::model::Machine;
+use qmonitor::qapi::{Error, QObject};
+
+pub(crate) static TYPES: &[&ObjectType] = &[&PCI_DEVICE, &VIRTIO_PCI];
+
+/// The type that all devices on PCI are derived from.
+pub(crate) static PCI_DEVICE: ObjectType = ObjectType::new_abstract(
+    "pci-device",
+    &DEVICE,
+    &[
+        Property::new("addr", "str", Getter::With(address_text), Some(set_address))
+            .frozen(after_realize),
+        property("romfile", "str", Getter::Str("")),
+        property("romsize", "uint32", Getter::Int(0xffff_ffff)),
+        property("rombar", "int32", Getter::Int(-1)),
+        property("multifunction", "bool", Getter::Bool(false)),
+        property("failover_pair_id", "str", Getter::Str("")),
+        property("acpi-index", "uint32", Getter::Int(0)),
+    ],
+);
+
+/// The type that all virtio devices on PCI are derived from.
+pub(super) static VIRTIO_PCI: ObjectType = ObjectType::new_abstract(
+    "virtio-pci",
+    &PCI_DEVICE,
+    &[
+        property("disable-legacy", "OnOffAuto", Getter::Str("auto")),
+        property("disable-modern", "bool", Getter::Bool(false)),
+        property("ats", "bool", Getter::Bool(false)),
+        property("aer", "bool", Getter::Bool(false)),
+        property("vectors", "uint32", Getter::Int(0xffff_ffff)),
+        property("ioeventfd", "bool", Getter::Bool(true)),
+        property("page-per-vq", "bool", Getter::Bool(false)),
+        property("modern-pio-notify", "bool", Getter::Bool(false)),
+        property("indirect_desc", "bool", Getter::Bool(true)),
+        property("event_idx", "bool", Getter::Bool(true)),
+        property("notify_on_empty", "bool", Getter::Bool(true)),
+        property("any_layout", "bool", Getter::Bool(true)),
+        property("iommu_platform", "bool", Getter::Bool(false)),
+        property("packed", "bool", Getter::Bool(false)),
+        property("queue_reset", "bool", Getter::Bool(true)),
+        property("in_order", "bool", Getter::Bool(false)),
+    ],
+);
+
+/// Slots of a bus, and functions of a slot.
+const SLOTS: i64 = 32;
+const FUNCTIONS: i64 = 8;
+
+/// Slot and function as people write them; before one is chosen, `-1`.
+fn address_text(m: &Machine, id: ObjectId) -> QObject {
+    match m.pci_address(id) {
+        Some(address) => format!("{:02x}.{}", address / FUNCTIONS, address % FUNCTIONS).into(),
+        None => "-1".into(),
+    }
+}
+
+/// `SLOT[.FUNCTION]`, both in hexadecimal; a number is eight times the slot plus
+/// the function.
+fn set_address(set: Set<'_>) -> Result<(), Error> {
+    let valid = -1..SLOTS * FUNCTIONS;
+    let address = if set.input.is_number() {
+        let address = set.input.int()?;
+        if !valid.contains(&address) {
+            return Err(Error::new(
+                "Parameter 'addr' expects a value between -1 and 255",
+            ));
+        }
+        address
+    } else {
+        let text = set.input.string()?;
+        let class = set.class_name();
+        parse_address(&text)
+            .filter(|address| valid.contains(address))
+            .ok_or_else(|| {
+                let desc = format!("Property '{class}.addr' doesn't take value '{text}'");
+                Error::new(desc)
+            })?
+    };
+    set.store(address)
+}
+
+fn parse_address(text: &str) -> Option<i64> {
+    let (slot, function) = text.split_once('.').unwrap_or((text, "0"));
+    let number = |text: &str| {
+        let digits = text.strip_prefix("0x").unwrap_or(text);
+        let number = i64::from_str_radix(digits, 16).ok()?;
+        (!digits.starts_with(['+', '-'])).then_some(number)
+    };
+    let function = number(function).filter(|f| *f < FUNCTIONS)?;
+    Some(number(slot)? * FUNCTIONS + function)
+}
+
+impl Machine {
+    /// The address of a device, if it has one yet.
+    fn pci_address(&self, id: ObjectId) -> Option<i64> {
+        match self.cell(id, "addr") {
+            Some(QObject::Num(qmonitor::qapi::QNum::I64(address))) if address >= 0 => Some(address),
+            _ => None,
+        }
+    }
+
+    /// Gives a device the address it asks for, or a free one
+    /// (`do_pci_register_device`).
+    ///
+    /// # Errors
+    ///
+    /// The address is in use, or none is free.
+    pub(super) fn pci_register(&mut self, id: ObjectId, bus: ObjectId) -> Result<(), Error> {
+        let used: Vec<(i64, ObjectId)> = self
+            .devices_on(bus)
+            .into_iter()
+            .filter(|device| *device != id)
+            .filter_map(|device| Some((self.pci_address(device)?, device)))
+            .collect();
+        let class = self.object(id).map_or("pci-device", |o| o.class().name);
+        let Some(wanted) = self.pci_address(id) else {
+            let slot = |address: i64| address / FUNCTIONS;
+            let free = (0..SLOTS).find(|s| used.iter().all(|(a, _)| slot(*a) != *s));
+            let free = free.ok_or_else(|| {
+                Error::new(format!(
+                    "PCI: no slot/function available for {class}, all in use or reserved"
+                ))
+            })?;
+            self.store_by_name(id, "addr", free * FUNCTIONS);
+            return Ok(());
+        };
+        let Some((_, other)) = used.iter().find(|(a, _)| *a == wanted) else {
+            return Ok(());
+        };
+        let other_class = self.object(*other).map_or("", |o| o.class().name);
+        let other_id = self.device_id(*other).unwrap_or_default();
+        Err(Error::new(format!(
+            "PCI: slot {} function {} not available for {class}, in use by {other_class},id={other_id}",
+            wanted / FUNCTIONS,
+            wanted % FUNCTIONS
+        )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_hexadecimal() {
+        for (text, address) in [
+            ("0x3", Some(24)),
+            ("3", Some(24)),
+            ("1f.7", Some(255)),
+            ("0x1.0x2", Some(10)),
+            ("1.8", None),
+            ("", None),
+            ("+1", None),
+            ("x", None),
+        ] {
+            assert_eq!(parse_address(text), address, "{text}");
+        }
+    }
+}

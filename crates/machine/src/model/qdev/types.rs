@@ -1,0 +1,392 @@
+//! The devices that users can add.
+//!
+//! Properties are those that people use, with QEMU's names, types and defaults.
+
+use super::bus::{SCSI, USB, VIRTIO_SERIAL};
+use super::pci::VIRTIO_PCI;
+use super::{device, property, DeviceClass, DEVICE, PCI_DEVICE};
+use crate::model::block::set_drive;
+use crate::model::qom::{set_link, Getter, ObjectId, ObjectType, Property};
+use crate::model::Machine;
+use qmonitor::qapi::Error;
+
+use Getter::{Bool, Int, Str};
+
+pub(crate) static TYPES: &[&ObjectType] = &[
+    &VIRTIO_DEVICE,
+    &VIRTIO_BLK_DEVICE,
+    &VIRTIO_SCSI_DEVICE,
+    &VIRTIO_SERIAL_DEVICE,
+    &VIRTIO_BALLOON_DEVICE,
+    &VIRTIO_RNG_DEVICE,
+    &VIRTIO_BLK_PCI,
+    &VIRTIO_SCSI_PCI,
+    &VIRTIO_SERIAL_PCI,
+    &VIRTIO_BALLOON_PCI,
+    &VIRTIO_RNG_PCI,
+    &VIRTSERIALPORT,
+    &VIRTCONSOLE,
+    &PIIX3_UHCI,
+    &USB_DEVICE,
+    &USB_TABLET,
+    &USB_MOUSE,
+    &USB_KBD,
+    &VGA,
+    &ISA_DEVICE,
+    &ISA_SERIAL,
+    &SCSI_DEVICE,
+    &SCSI_HD,
+    &SCSI_CD,
+    &IDE_DEVICE,
+    &IDE_HD,
+    &IDE_CD,
+];
+
+static VIRTIO_DEVICE: ObjectType = ObjectType::new_abstract("virtio-device", &DEVICE, &[]);
+
+const fn behind_pci(name: &'static str) -> ObjectType {
+    ObjectType::new(name, &VIRTIO_DEVICE)
+}
+
+static VIRTIO_BLK_DEVICE: ObjectType = behind_pci("virtio-blk-device");
+static VIRTIO_SCSI_DEVICE: ObjectType = behind_pci("virtio-scsi-device");
+static VIRTIO_SERIAL_DEVICE: ObjectType = behind_pci("virtio-serial-device");
+static VIRTIO_BALLOON_DEVICE: ObjectType = behind_pci("virtio-balloon-device");
+static VIRTIO_RNG_DEVICE: ObjectType = behind_pci("virtio-rng-device");
+
+const fn virtio(backend: &'static ObjectType) -> DeviceClass {
+    DeviceClass {
+        backend: Some(("virtio-backend", backend)),
+        ..DeviceClass::on("PCI")
+    }
+}
+
+const DRIVE_NOT_SET: &[(&str, &str)] = &[("drive", "drive property not set")];
+
+/// The properties that all disks have, and some more.
+macro_rules! disk {
+    ($($more:expr),* $(,)?) => {
+        &[
+            Property::new("drive", "str", Str(""), Some(set_drive)),
+            property("serial", "str", Str("")),
+            property("bootindex", "int32", Int(-1)),
+            property("logical_block_size", "size", Int(0)),
+            property("physical_block_size", "size", Int(0)),
+            property("min_io_size", "size", Int(0)),
+            property("opt_io_size", "size", Int(0)),
+            property("discard_granularity", "size", Int(0xffff_ffff)),
+            property("write-cache", "OnOffAuto", Str("auto")),
+            property("share-rw", "bool", Bool(false)),
+            property("rerror", "BlockdevOnError", Str("auto")),
+            property("werror", "BlockdevOnError", Str("auto")),
+            $($more),*
+        ]
+    };
+}
+
+const fn iothread() -> Property {
+    Property::new("iothread", "link<iothread>", Getter::Link, Some(set_link))
+}
+
+static VIRTIO_BLK_PCI: ObjectType = device(
+    "virtio-blk-pci",
+    &VIRTIO_PCI,
+    &DeviceClass {
+        required: DRIVE_NOT_SET,
+        ..virtio(&VIRTIO_BLK_DEVICE)
+    },
+    disk![
+        iothread(),
+        property("num-queues", "uint16", Int(65535)),
+        property("queue-size", "uint16", Int(256)),
+        property("config-wce", "bool", Bool(true)),
+        property("discard", "bool", Bool(true)),
+        property("write-zeroes", "bool", Bool(true)),
+        property("request-merging", "bool", Bool(true)),
+    ],
+);
+
+static VIRTIO_SCSI_PCI: ObjectType = device(
+    "virtio-scsi-pci",
+    &VIRTIO_PCI,
+    &DeviceClass {
+        provides: &[&SCSI],
+        ..virtio(&VIRTIO_SCSI_DEVICE)
+    },
+    &[
+        iothread(),
+        property("num_queues", "uint32", Int(0xffff_ffff)),
+        property("virtqueue_size", "uint32", Int(256)),
+        property("max_sectors", "uint32", Int(65535)),
+        property("cmd_per_lun", "uint32", Int(128)),
+        property("hotplug", "bool", Bool(true)),
+        property("param_change", "bool", Bool(true)),
+    ],
+);
+
+static VIRTIO_SERIAL_PCI: ObjectType = device(
+    "virtio-serial-pci",
+    &VIRTIO_PCI,
+    &DeviceClass {
+        provides: &[&VIRTIO_SERIAL],
+        ..virtio(&VIRTIO_SERIAL_DEVICE)
+    },
+    &[
+        property("max_ports", "uint32", Int(31)),
+        property("emergency-write", "bool", Bool(true)),
+    ],
+);
+
+static VIRTIO_BALLOON_PCI: ObjectType = device(
+    "virtio-balloon-pci",
+    &VIRTIO_PCI,
+    &DeviceClass {
+        realize: Some(crate::model::balloon::realize),
+        ..virtio(&VIRTIO_BALLOON_DEVICE)
+    },
+    crate::model::balloon::PROPERTIES,
+);
+
+static VIRTIO_RNG_PCI: ObjectType = device(
+    "virtio-rng-pci",
+    &VIRTIO_PCI,
+    &virtio(&VIRTIO_RNG_DEVICE),
+    &[
+        Property::new("rng", "link<rng-backend>", Getter::Link, Some(set_link)),
+        property("max-bytes", "uint64", Int(i64::MAX)),
+        property("period", "uint32", Int(65536)),
+    ],
+);
+
+static VIRTSERIALPORT: ObjectType = device(
+    "virtserialport",
+    &DEVICE,
+    &DeviceClass {
+        goes_at_once: true,
+        realize: Some(choose_port),
+        ..DeviceClass::on("virtio-serial-bus")
+    },
+    &[
+        property("nr", "uint32", Int(0xffff_ffff)),
+        property("chardev", "str", Str("")),
+        property("name", "str", Str("")),
+    ],
+);
+static VIRTCONSOLE: ObjectType = ObjectType {
+    class: VIRTSERIALPORT.class,
+    ..ObjectType::new("virtconsole", &VIRTSERIALPORT)
+};
+
+static PIIX3_UHCI: ObjectType = device(
+    "piix3-usb-uhci",
+    &PCI_DEVICE,
+    &DeviceClass {
+        provides: &[&USB],
+        ..DeviceClass::on("PCI")
+    },
+    &[
+        property("bandwidth", "uint32", Int(1280)),
+        property("maxframes", "uint32", Int(128)),
+    ],
+);
+
+static USB_DEVICE: ObjectType = ObjectType::new_abstract(
+    "usb-device",
+    &DEVICE,
+    &[
+        property("port", "str", Str("")),
+        property("serial", "str", Str("")),
+        property("msos-desc", "bool", Bool(true)),
+        property("usb_version", "uint32", Int(2)),
+    ],
+);
+
+const ON_USB: &DeviceClass = &DeviceClass {
+    goes_at_once: true,
+    realize: Some(choose_usb_port),
+    ..DeviceClass::on("usb-bus")
+};
+
+const fn usb(name: &'static str, properties: &'static [Property]) -> ObjectType {
+    device(name, &USB_DEVICE, ON_USB, properties)
+}
+
+static USB_TABLET: ObjectType = usb(
+    "usb-tablet",
+    &[
+        property("display", "str", Str("")),
+        property("head", "uint32", Int(0)),
+    ],
+);
+static USB_MOUSE: ObjectType = usb("usb-mouse", &[]);
+static USB_KBD: ObjectType = usb("usb-kbd", &[property("display", "str", Str(""))]);
+
+static VGA: ObjectType = device(
+    "VGA",
+    &PCI_DEVICE,
+    &DeviceClass {
+        hotpluggable: false,
+        ..DeviceClass::on("PCI")
+    },
+    &[
+        property("vgamem_mb", "uint32", Int(16)),
+        property("mmio", "bool", Bool(true)),
+        property("edid", "bool", Bool(true)),
+        property("xres", "uint32", Int(0)),
+        property("yres", "uint32", Int(0)),
+        property("xmax", "uint32", Int(0)),
+        property("ymax", "uint32", Int(0)),
+        property("refresh_rate", "uint32", Int(0)),
+    ],
+);
+
+static ISA_DEVICE: ObjectType = ObjectType::new_abstract("isa-device", &DEVICE, &[]);
+
+static ISA_SERIAL: ObjectType = device(
+    "isa-serial",
+    &ISA_DEVICE,
+    &DeviceClass {
+        required: &[("chardev", "Can't create serial device, empty char device")],
+        ..DeviceClass::on("ISA")
+    },
+    &[
+        property("chardev", "str", Str("")),
+        property("index", "uint32", Int(0xffff_ffff)),
+        property("iobase", "uint32", Int(0xffff_ffff)),
+        property("irq", "uint32", Int(0xffff_ffff)),
+        property("baudbase", "uint32", Int(115_200)),
+        property("wakeup", "bool", Bool(false)),
+    ],
+);
+
+static SCSI_DEVICE: ObjectType = ObjectType::new_abstract(
+    "scsi-device",
+    &DEVICE,
+    &[
+        property("channel", "uint32", Int(0)),
+        property("scsi-id", "uint32", Int(0xffff_ffff)),
+        property("lun", "uint32", Int(0xffff_ffff)),
+    ],
+);
+
+static SCSI_HD: ObjectType = device(
+    "scsi-hd",
+    &SCSI_DEVICE,
+    &DeviceClass {
+        required: DRIVE_NOT_SET,
+        goes_at_once: true,
+        ..DeviceClass::on("SCSI")
+    },
+    disk![
+        property("device_id", "str", Str("")),
+        property("vendor", "str", Str("")),
+        property("product", "str", Str("")),
+        property("ver", "str", Str("")),
+        property("wwn", "uint64", Int(0)),
+        property("removable", "bool", Bool(false)),
+        property("rotation_rate", "uint16", Int(0)),
+    ],
+);
+
+static SCSI_CD: ObjectType = device(
+    "scsi-cd",
+    &SCSI_DEVICE,
+    &DeviceClass {
+        goes_at_once: true,
+        ..DeviceClass::on("SCSI")
+    },
+    disk![
+        property("device_id", "str", Str("")),
+        property("vendor", "str", Str("")),
+        property("product", "str", Str("")),
+        property("ver", "str", Str("")),
+        property("wwn", "uint64", Int(0)),
+    ],
+);
+
+static IDE_DEVICE: ObjectType = ObjectType::new_abstract(
+    "ide-device",
+    &DEVICE,
+    &[property("unit", "uint32", Int(0xffff_ffff))],
+);
+
+static IDE_HD: ObjectType = device(
+    "ide-hd",
+    &IDE_DEVICE,
+    &DeviceClass {
+        required: DRIVE_NOT_SET,
+        ..DeviceClass::on("IDE")
+    },
+    disk![
+        property("model", "str", Str("")),
+        property("ver", "str", Str("")),
+        property("wwn", "uint64", Int(0)),
+        property("rotation_rate", "uint16", Int(0)),
+    ],
+);
+
+static IDE_CD: ObjectType = device(
+    "ide-cd",
+    &IDE_DEVICE,
+    &DeviceClass::on("IDE"),
+    disk![
+        property("model", "str", Str("")),
+        property("ver", "str", Str("")),
+        property("wwn", "uint64", Int(0)),
+    ],
+);
+
+/// The number of a port of virtio-serial, chosen if it was not given. Port 0 is
+/// kept for consoles.
+fn choose_port(m: &mut Machine, id: ObjectId, bus: ObjectId) -> Result<(), Error> {
+    let used: Vec<i64> = ports(m, id, bus).map(|d| m.int_property(d, "nr")).collect();
+    let wanted = m.is_set(id, "nr").then(|| m.int_property(id, "nr"));
+    let nr = match wanted {
+        Some(nr) if used.contains(&nr) => {
+            let desc = format!("virtio-serial-bus: A port already exists at id {nr}");
+            return Err(Error::new(desc));
+        }
+        Some(nr) => nr,
+        None => (1..).find(|nr| !used.contains(nr)).unwrap_or(1),
+    };
+    let max = m
+        .parent(bus)
+        .and_then(|backend| m.parent(backend))
+        .map_or(31, |controller| m.int_property(controller, "max_ports"));
+    if nr >= max {
+        return Err(Error::new(format!(
+            "virtio-serial-bus: Out-of-range port id specified, max. allowed: {}",
+            max - 1
+        )));
+    }
+    m.store_by_name(id, "nr", nr);
+    Ok(())
+}
+
+/// One of the two ports of a controller.
+fn choose_usb_port(m: &mut Machine, id: ObjectId, bus: ObjectId) -> Result<(), Error> {
+    let used: Vec<String> = ports(m, id, bus)
+        .map(|d| m.str_property(d, "port"))
+        .collect();
+    let free = |port: &&str| !used.iter().any(|used| used == port);
+    let wanted = m.str_property(id, "port");
+    let mut all = ["1", "2"].into_iter();
+    let port = match wanted.is_empty() {
+        true => all.find(free),
+        false => all.find(|port| *port == wanted && free(port)),
+    };
+    let Some(port) = port else {
+        let bus = m.object(bus).map_or("", |o| o.name());
+        return Err(Error::new(match wanted.is_empty() {
+            true => format!("tried to attach usb device to a bus with no free ports (bus {bus})"),
+            false => format!("usb port {wanted} (bus {bus}) not found (in use?)"),
+        }));
+    };
+    m.store_by_name(id, "port", port);
+    Ok(())
+}
+
+/// The other devices on a bus.
+fn ports(m: &Machine, id: ObjectId, bus: ObjectId) -> impl Iterator<Item = ObjectId> {
+    m.devices_on(bus).into_iter().filter(move |d| *d != id)
+}

@@ -1,0 +1,337 @@
+//! QOM: the tree of objects that `qom-list`, `qom-get` and `qom-set` walk.
+//!
+//! ```text
+//! /                      container, made with the machine
+//! ├─ backend             container
+//! ├─ chardevs            container; its children are the program's chardevs
+//! ├─ machine             none-machine
+//! │  ├─ peripheral       container
+//! │  ├─ peripheral-anon  container
+//! │  └─ unattached       container: address spaces, the main bus
+//! └─ objects             container: the results of object-add
+//! ```
+//!
+//! An object has a type ([`ObjectType`], a static table), cells for the
+//! properties that were set, links to other objects, and children. An object may
+//! hold something else (memory, a thread, credentials): its *payload*, whose type
+//! this room does not know. An object is named by an [`ObjectId`], which is
+//! never used twice: once the object is gone, the id finds nothing.
+//!
+//! Character devices belong to the monitor library, not to the machine, and
+//! come and go without the machine being asked. They are not copied into the
+//! tree: each walk gets the list of those that exist at that moment
+//! ([`ChardevNode`]) and shows them below `/chardevs`. So the two cannot drift
+//! apart, and there is no hook to forget.
+//!
+//! Paths are those of QEMU: from the root if they start with a slash, otherwise
+//! a *partial path*, which matches the last parts of an object's path and must
+//! match only one ([`Machine::resolve_path`]).
+
+mod input;
+mod path;
+mod types;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+use std::any::Any;
+use std::collections::BTreeMap;
+
+pub use input::PropertyInput;
+pub(crate) use path::device_not_found;
+pub use path::{ChardevNode, Node, Resolution};
+pub(crate) use types::{never, OBJECT};
+pub use types::{
+    no_longer_set, set_bool, set_int, set_link, set_size, set_str, set_uint64, set_value, Complete,
+    Getter, ObjectType, Property, Set, Setter,
+};
+pub use walk::{PropertyListing, TypeListing};
+
+use crate::model::Machine;
+use qmonitor::qapi::QObject;
+use qmonitor::slots::{Key, Slots};
+
+/// Names an object; never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ObjectId(Key);
+
+/// An object (QEMU's `Object`).
+pub struct Object {
+    /// Its type.
+    pub(crate) class: &'static ObjectType,
+    /// Its name among the children of its parent; empty for the root.
+    pub(crate) name: String,
+    parent: Option<ObjectId>,
+    children: Vec<ObjectId>,
+    cells: BTreeMap<&'static str, QObject>,
+    links: BTreeMap<&'static str, ObjectId>,
+    /// Whether it was made completely; some properties are fixed from then on.
+    complete: bool,
+    /// Something of a room above, dropped with the object.
+    payload: Option<Box<dyn Any>>,
+}
+
+/// All objects.
+#[derive(Default)]
+pub struct Objects(Slots<Object>);
+
+impl Objects {
+    pub(crate) fn make(&mut self, class: &'static ObjectType) -> ObjectId {
+        ObjectId(self.0.insert(Object {
+            class,
+            name: String::new(),
+            parent: None,
+            children: Vec::new(),
+            cells: BTreeMap::new(),
+            links: BTreeMap::new(),
+            complete: false,
+            payload: None,
+        }))
+    }
+}
+
+impl Machine {
+    /// The object with this id, if it still exists.
+    pub fn object(&self, id: ObjectId) -> Option<&Object> {
+        self.objects.0.get(id.0)
+    }
+
+    pub(crate) fn object_mut(&mut self, id: ObjectId) -> Option<&mut Object> {
+        self.objects.0.get_mut(id.0)
+    }
+
+    /// The later of two objects has the higher number.
+    pub(crate) fn age(&self, id: ObjectId) -> u64 {
+        self.objects.0.get_numbered(id.0).map_or(0, |(n, _)| n)
+    }
+
+    /// The object's payload, if that is a `T`.
+    pub(crate) fn payload<T: Any>(&self, id: ObjectId) -> Option<&T> {
+        self.object(id)?.payload.as_ref()?.downcast_ref()
+    }
+
+    /// Gives the object its payload, which is dropped with it.
+    pub(crate) fn set_payload(&mut self, id: ObjectId, payload: impl Any) {
+        if let Some(object) = self.object_mut(id) {
+            object.payload = Some(Box::new(payload));
+        }
+    }
+
+    /// Whether the object was made completely.
+    pub(crate) fn is_complete(&self, id: ObjectId) -> bool {
+        self.object(id).is_some_and(|o| o.complete)
+    }
+
+    /// From now on frozen properties of the object cannot be set.
+    pub(crate) fn set_complete(&mut self, id: ObjectId) {
+        if let Some(object) = self.object_mut(id) {
+            object.complete = true;
+        }
+    }
+
+    /// The name of the object's type; empty if it is gone.
+    pub(crate) fn class_name(&self, id: ObjectId) -> &'static str {
+        self.object(id).map_or("", |o| o.class.name)
+    }
+
+    /// Makes an object outside of the tree (`object_new`).
+    pub(crate) fn object_new(&mut self, class: &'static ObjectType) -> ObjectId {
+        self.objects.make(class)
+    }
+
+    /// The object that this one is a child of.
+    pub(crate) fn parent(&self, id: ObjectId) -> Option<ObjectId> {
+        self.object(id)?.parent
+    }
+
+    /// Puts an object into the tree; false if the name is taken, be it by a
+    /// property (`object_property_try_add_child`).
+    pub(crate) fn add_child(&mut self, parent: ObjectId, name: &str, child: ObjectId) -> bool {
+        let taken = self.child(parent, name).is_some()
+            || self
+                .object(parent)
+                .is_none_or(|p| p.class.property(name).is_some());
+        if taken {
+            return false;
+        }
+        if let Some(object) = self.object_mut(child) {
+            object.name = name.to_owned();
+            object.parent = Some(parent);
+        }
+        if let Some(object) = self.object_mut(parent) {
+            object.children.push(child);
+        }
+        true
+    }
+
+    /// Makes an object and puts it into the tree where nothing else is.
+    pub(crate) fn new_child(
+        &mut self,
+        parent: ObjectId,
+        name: &str,
+        class: &'static ObjectType,
+    ) -> ObjectId {
+        let id = self.object_new(class);
+        self.add_child(parent, name, id);
+        id
+    }
+
+    /// Takes an object and all below it out of the tree and drops them
+    /// (`object_unparent`). Links that led there lead nowhere afterwards.
+    pub(crate) fn unparent(&mut self, id: ObjectId) {
+        let Some(object) = self.objects.0.remove(id.0) else {
+            return;
+        };
+        if let Some(parent) = object.parent.and_then(|p| self.object_mut(p)) {
+            parent.children.retain(|c| *c != id);
+        }
+        for child in object.children {
+            self.unparent(child);
+        }
+    }
+
+    /// The child of that name.
+    pub fn child(&self, parent: ObjectId, name: &str) -> Option<ObjectId> {
+        let mut children = self.children(parent);
+        children.find(|(n, _)| *n == name).map(|(_, id)| id)
+    }
+
+    /// The children by name, in order of making.
+    pub fn children(&self, parent: ObjectId) -> impl Iterator<Item = (&str, ObjectId)> {
+        let children = self.object(parent).map_or(&[][..], |o| &o.children);
+        children
+            .iter()
+            .filter_map(|id| self.object(*id).map(|o| (o.name.as_str(), *id)))
+    }
+
+    /// The object's path from the root (`object_get_canonical_path`).
+    pub fn canonical_path(&self, id: ObjectId) -> String {
+        let mut names = Vec::new();
+        let mut at = self.object(id);
+        while let Some(object) = at {
+            match object.parent {
+                Some(parent) => {
+                    names.push(object.name.as_str());
+                    at = self.object(parent);
+                }
+                None => break,
+            }
+        }
+        match names.is_empty() {
+            true => "/".to_owned(),
+            false => names
+                .iter()
+                .rev()
+                .fold(String::new(), |path, name| path + "/" + name),
+        }
+    }
+
+    /// Puts a value into the cell of a property.
+    pub(crate) fn store(
+        &mut self,
+        id: ObjectId,
+        property: &'static Property,
+        value: impl Into<QObject>,
+    ) {
+        if let Some(object) = self.object_mut(id) {
+            object.cells.insert(property.name, value.into());
+        }
+    }
+
+    /// Puts a value into the cell of a property that the object's type has.
+    pub(crate) fn store_by_name(&mut self, id: ObjectId, name: &str, value: impl Into<QObject>) {
+        let class = self.object(id).map(|o| o.class());
+        if let Some(property) = class.and_then(|c| c.property(name)) {
+            self.store(id, property, value);
+        }
+    }
+
+    pub(crate) fn store_link(
+        &mut self,
+        id: ObjectId,
+        property: &'static Property,
+        target: Option<ObjectId>,
+    ) {
+        if let Some(object) = self.object_mut(id) {
+            match target {
+                Some(target) => object.links.insert(property.name, target),
+                None => object.links.remove(property.name),
+            };
+        }
+    }
+
+    /// The object that a link leads to.
+    pub(crate) fn link(&self, id: ObjectId, name: &str) -> Option<ObjectId> {
+        let target = *self.object(id)?.links.get(name)?;
+        self.object(target).map(|_| target)
+    }
+
+    /// Reads a property; `None` if there is no such property, or it cannot be
+    /// read.
+    pub fn property(&self, id: ObjectId, name: &str) -> Option<QObject> {
+        let object = self.object(id)?;
+        let property = object.class.property(name)?;
+        let default: QObject = match property.get {
+            Getter::Str(s) => s.into(),
+            Getter::Bool(b) => b.into(),
+            Getter::Int(i) => i.into(),
+            Getter::EmptyList => QObject::List(Vec::new()),
+            Getter::EmptyDict => QObject::Dict(Default::default()),
+            Getter::Link => {
+                let target = self.link(id, name);
+                return Some(
+                    target
+                        .map_or(String::new(), |t| self.canonical_path(t))
+                        .into(),
+                );
+            }
+            Getter::With(read) => return Some(read(self, id)),
+            Getter::WriteOnly => return None,
+        };
+        Some(object.cells.get(property.name).cloned().unwrap_or(default))
+    }
+
+    /// The value that a property was set to, if it was set.
+    pub(crate) fn cell(&self, id: ObjectId, name: &str) -> Option<QObject> {
+        self.object(id)?.cells.get(name).cloned()
+    }
+
+    /// Whether a property was ever set.
+    pub(crate) fn is_set(&self, id: ObjectId, name: &str) -> bool {
+        self.object(id).is_some_and(|o| o.cells.contains_key(name))
+    }
+
+    /// Reads a string property; empty if there is none.
+    pub(crate) fn str_property(&self, id: ObjectId, name: &str) -> String {
+        match self.property(id, name) {
+            Some(QObject::String(s)) => s,
+            _ => String::new(),
+        }
+    }
+
+    /// Reads a boolean property; false if there is none.
+    pub(crate) fn bool_property(&self, id: ObjectId, name: &str) -> bool {
+        self.property(id, name) == Some(QObject::Bool(true))
+    }
+
+    /// Reads an integer property; zero if there is none.
+    pub(crate) fn int_property(&self, id: ObjectId, name: &str) -> i64 {
+        match self.property(id, name) {
+            Some(QObject::Num(qmonitor::qapi::QNum::I64(i))) => i,
+            _ => 0,
+        }
+    }
+}
+
+impl Object {
+    /// Its type.
+    pub fn class(&self) -> &'static ObjectType {
+        self.class
+    }
+
+    /// Its name among its siblings.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}

@@ -1,0 +1,117 @@
+//! Threads of the host that stand for parts of the machine: processors and
+//! iothreads.
+//!
+//! Everything the program does is done by the main loop, in one thread. But
+//! management software asks for the thread of each processor and iothread: it
+//! gives them affinities and priorities, puts them into cgroups, and reads how
+//! much time they used. So each has one, which does nothing but
+//! wait until a channel is closed.
+
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use nix::sys::signal::SigSet;
+use nix::time::{clock_gettime, ClockId};
+
+use qmonitor::qapi::Error;
+
+/// A thread, which ends when this is dropped.
+pub struct HostThread {
+    id: i64,
+    /// Dropped first: that ends the thread.
+    lifeline: Option<mpsc::Sender<()>>,
+    handle: Option<JoinHandle<()>>,
+}
+
+impl HostThread {
+    /// Starts a thread, under a name if one is given, and returns when it
+    /// has used `busy` of processor time.
+    ///
+    /// # Errors
+    ///
+    /// There can be no more threads.
+    pub fn start(name: Option<String>, busy: Duration) -> Result<Self, Error> {
+        let (lifeline, end) = mpsc::channel::<()>();
+        let (ready, started) = mpsc::channel();
+        let mut builder = std::thread::Builder::new();
+        if let Some(name) = name {
+            builder = builder.name(name);
+        }
+        let handle = builder
+            .spawn(move || {
+                // Signals are for the main loop.
+                let _ = SigSet::all().thread_block();
+                spend(busy);
+                let _ = ready.send(nix::unistd::gettid());
+                let _ = end.recv();
+            })
+            .map_err(|e| Error::from_io("a thread cannot be started", &e))?;
+        let id = started
+            .recv()
+            .map_err(|_| Error::new("a thread ended too early"))?;
+        Ok(HostThread {
+            id: id.as_raw().into(),
+            lifeline: Some(lifeline),
+            handle: Some(handle),
+        })
+    }
+
+    /// The kernel's number of the thread.
+    pub fn id(&self) -> i64 {
+        self.id
+    }
+}
+
+impl Drop for HostThread {
+    fn drop(&mut self) {
+        self.lifeline = None;
+        if let Some(handle) = self.handle.take() {
+            let _ = handle.join();
+        }
+    }
+}
+
+/// Uses processor time of this thread.
+fn spend(time: Duration) {
+    let used = || clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from);
+    let mut number = 1u64;
+    // A clock that cannot be read ends it too.
+    while used().is_ok_and(|used| used < time) {
+        for _ in 0..10_000 {
+            number = std::hint::black_box(number.wrapping_mul(0x5851_f42d_4c95_7f2d) + 1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exists(id: i64) -> bool {
+        std::path::Path::new(&format!("/proc/self/task/{id}")).exists()
+    }
+
+    #[test]
+    fn a_thread_is_there_under_its_name_until_it_is_dropped() {
+        let thread = HostThread::start(Some("CPU 0/TCG".into()), Duration::ZERO).unwrap();
+        let comm = std::fs::read_to_string(format!("/proc/self/task/{}/comm", thread.id()));
+        assert_eq!(comm.unwrap(), "CPU 0/TCG\n");
+        let id = thread.id();
+        assert_ne!(id, i64::from(nix::unistd::gettid().as_raw()));
+        drop(thread);
+        assert!(!exists(id));
+    }
+
+    #[test]
+    fn time_is_spent_before_the_thread_counts_as_started() {
+        let thread = HostThread::start(None, Duration::from_millis(20)).unwrap();
+        let stat = std::fs::read_to_string(format!("/proc/self/task/{}/schedstat", thread.id()));
+        let Ok(stat) = stat else {
+            eprintln!("skipped: this kernel does not tell what threads used");
+            return;
+        };
+        let nanoseconds: u64 = stat.split(' ').next().unwrap().parse().unwrap();
+        assert!(nanoseconds >= 20_000_000, "{stat}");
+    }
+}

@@ -1,0 +1,246 @@
+//! The options of the command line that make chardevs and monitors.
+//!
+//! They are read in two steps, as in QEMU; of several errors the one of the earlier
+//! step is reported. While options are read, each becomes an option
+//! list with an id: `-monitor FORM` adds one to the list of chardevs and one to that of
+//! monitors. Later all chardevs are made, then the ports, then all monitors, each in
+//! the order of the command line.
+
+use std::io::Write;
+
+use super::cli::Opt;
+use super::report::{Failure, Location, Pending, Reporter};
+use crate::Machine;
+use qmonitor::chardev::{
+    chardev_add, print_stderr, qemu_chr_check_one_client, qemu_chr_find, qemu_chr_parse_compat,
+    ChardevHost, ChardevReport, ParsedCompat, QEMU_CHARDEV_OPTS,
+};
+use qmonitor::monitor::{monitor_parse_compat, MonitorMode, MonitorOptions, QEMU_MON_OPTS};
+use qmonitor::qapi::Error;
+use qmonitor::util::qemu_opts::QemuOpts;
+use qmonitor::Runtime;
+
+/// The chardevs and monitors to make.
+#[derive(Default)]
+pub(super) struct CharOptions {
+    chardevs: Vec<(Option<Location>, QemuOpts)>,
+    mons: Vec<(Option<Location>, Mon)>,
+    /// The number of the next `compat_monitor`.
+    next_compat: usize,
+    /// Whether an option made a monitor, or said `none`.
+    pub monitor_decided: bool,
+    /// `-daemonize`, which leaves no terminal to talk to.
+    pub daemonize: bool,
+}
+
+enum Mon {
+    Options(QemuOpts),
+    Compat(MonitorOptions),
+}
+
+impl Mon {
+    fn id(&self) -> Option<&str> {
+        match self {
+            Mon::Options(opts) => opts.id(),
+            Mon::Compat(options) => options.id.as_deref(),
+        }
+    }
+}
+
+impl CharOptions {
+    /// Takes an option; false if it belongs elsewhere.
+    pub(super) fn take(
+        &mut self,
+        item: &Pending,
+        warnings: &mut Vec<Error>,
+    ) -> Result<bool, Failure> {
+        match item.opt {
+            Opt::Chardev => {
+                let opts = QemuOpts::parse(&QEMU_CHARDEV_OPTS, &item.arg, warnings);
+                opts.and_then(|opts| self.add_chardev(item, opts))
+                    .map_err(|e| item.failed_reading(e))?;
+            }
+            Opt::Mon => {
+                let opts = QemuOpts::parse(&QEMU_MON_OPTS, &item.arg, warnings);
+                opts.and_then(|opts| self.add_mon(item, Mon::Options(opts)))
+                    .map_err(|e| item.failed_reading(e))?;
+            }
+            Opt::Qmp => self.take_compat(item, MonitorMode::Control, false)?,
+            Opt::QmpPretty => self.take_compat(item, MonitorMode::Control, true)?,
+            Opt::Monitor if item.arg == "none" => self.monitor_decided = true,
+            Opt::Monitor => self.take_compat(item, MonitorMode::Readline, false)?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn take_compat(
+        &mut self,
+        item: &Pending,
+        mode: MonitorMode,
+        pretty: bool,
+    ) -> Result<(), Failure> {
+        let malformed = |e| item.failed_twice(e, format!("parse error: {}", item.arg));
+        let label = format!("compat_monitor{}", self.next_compat);
+        self.next_compat += 1;
+        let parsed = monitor_parse_compat(&label, &item.arg, mode, pretty);
+        let (chardev, mon) = parsed.map_err(malformed)?;
+        if let Some(opts) = chardev {
+            self.add_chardev(item, opts).map_err(malformed)?;
+        }
+        if !qmonitor::util::qemu_opts::id_wellformed(&mon.chardev) {
+            let e = Error::new("Parameter 'id' expects an identifier");
+            return Err(item.failed(e));
+        }
+        self.add_mon(item, Mon::Compat(mon))
+            .map_err(|e| item.failed(e))
+    }
+
+    fn add_chardev(&mut self, item: &Pending, opts: QemuOpts) -> Result<(), Error> {
+        self.check_chardev_id(&opts)?;
+        self.chardevs.push((item.location.clone(), opts));
+        Ok(())
+    }
+
+    fn check_chardev_id(&self, opts: &QemuOpts) -> Result<(), Error> {
+        let ids = self.chardevs.iter().map(|(_, opts)| opts.id());
+        check_id("chardev", opts.id(), ids)
+    }
+
+    fn add_mon(&mut self, item: &Pending, mon: Mon) -> Result<(), Error> {
+        check_id("mon", mon.id(), self.mons.iter().map(|(_, mon)| mon.id()))?;
+        self.mons.push((item.location.clone(), mon));
+        self.monitor_decided = true;
+        Ok(())
+    }
+
+    /// Makes the chardevs.
+    pub(super) fn make_chardevs(
+        &self,
+        rt: &mut Runtime<Machine>,
+        reporter: &Reporter,
+    ) -> Result<(), Failure> {
+        for (location, opts) in &self.chardevs {
+            make_chardev(rt, reporter, location.as_ref(), opts, self.daemonize)
+                .map_err(|e| Failure::at(location, e))?;
+        }
+        Ok(())
+    }
+
+    /// Makes the serial or parallel ports: chardevs without a user, since the machine has
+    /// no such devices, or with a monitor if they are `mon:`.
+    pub(super) fn make_ports<'a>(
+        &self,
+        rt: &mut Runtime<Machine>,
+        reporter: &Reporter,
+        kind: &str,
+        ports: impl Iterator<Item = &'a Pending>,
+    ) -> Result<(), Failure> {
+        for (i, item) in ports.enumerate() {
+            let failed = |e| {
+                let arg = &item.arg;
+                let then = format!("could not connect {kind} device to character backend '{arg}'");
+                item.failed_twice(e, then)
+            };
+            let label = format!("{kind}{i}");
+            match qemu_chr_parse_compat(&label, &item.arg).map_err(failed)? {
+                ParsedCompat::None => {}
+                ParsedCompat::Existing(id) => {
+                    // QEMU has no line of its own for this.
+                    let chr = qemu_chr_find(rt, &id).ok_or_else(|| failed(Error::new("")))?;
+                    qemu_chr_check_one_client(rt, chr).map_err(failed)?;
+                }
+                ParsedCompat::New { opts, with_mux_mon } => {
+                    self.check_chardev_id(&opts).map_err(failed)?;
+                    make_chardev(rt, reporter, item.location.as_ref(), &opts, self.daemonize)
+                        .map_err(failed)?;
+                    if let Some(chr) = qemu_chr_find(rt, &label) {
+                        qemu_chr_check_one_client(rt, chr).map_err(failed)?;
+                    }
+                    if with_mux_mon {
+                        rt.monitor_init(&MonitorOptions::new(label))
+                            .map_err(failed)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the monitors.
+    pub(super) fn make_monitors(
+        &self,
+        rt: &mut Runtime<Machine>,
+        reporter: &Reporter,
+    ) -> Result<(), Failure> {
+        for (location, mon) in &self.mons {
+            report_about(rt, reporter, location.as_ref());
+            let made = match mon {
+                Mon::Compat(options) => rt.monitor_init(options),
+                Mon::Options(opts) => {
+                    MonitorOptions::from_opts(opts).and_then(|options| rt.monitor_init(&options))
+                }
+            };
+            made.map_err(|e| Failure::at(location, e))?;
+        }
+        Ok(())
+    }
+}
+
+/// Makes one chardev, and prints its path if it is a pseudo terminal.
+/// `background` is whether the program gives up its terminal.
+pub(super) fn make_chardev(
+    rt: &mut Runtime<Machine>,
+    reporter: &Reporter,
+    location: Option<&Location>,
+    opts: &QemuOpts,
+    background: bool,
+) -> Result<(), Error> {
+    let (label, config) = rt.chardevs().parse_opts(opts)?;
+    if background && config.backend.kind() == "stdio" {
+        return Err(Error::new("cannot use stdio with -daemonize"));
+    }
+    report_about(rt, reporter, location);
+    let added = chardev_add(rt, &label, config);
+    report_about(rt, reporter, None);
+    let added = added?;
+    if let Some(text) = added.redirected(rt) {
+        // A text that cannot be written has no reader.
+        let _ = writeln!(std::io::stdout(), "{text}");
+    }
+    Ok(())
+}
+
+/// From now on messages of chardevs name that option.
+pub(super) fn report_about(
+    rt: &mut Runtime<Machine>,
+    reporter: &Reporter,
+    location: Option<&Location>,
+) {
+    let (reporter, location) = (reporter.clone(), location.cloned());
+    rt.set_report(move |report, text| {
+        let e = Error::new(text.to_owned());
+        match report {
+            ChardevReport::Info => {
+                print_stderr(&reporter.message(location.as_ref(), "info: ", &e));
+            }
+            ChardevReport::Warning => reporter.warning(location.as_ref(), &e),
+            // It comes from the loop, when all options have been carried out.
+            ChardevReport::Error => reporter.error(None, &e),
+        }
+    });
+}
+
+/// `Duplicate ID 'ID' for LIST`.
+fn check_id<'a>(
+    list: &str,
+    id: Option<&str>,
+    mut others: impl Iterator<Item = Option<&'a str>>,
+) -> Result<(), Error> {
+    match id {
+        Some(id) if others.any(|other| other == Some(id)) => {
+            Err(Error::new(format!("Duplicate ID '{id}' for {list}")))
+        }
+        _ => Ok(()),
+    }
+}

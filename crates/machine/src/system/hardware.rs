@@ -1,0 +1,397 @@
+//! The options about the parts of the machine: `-machine`,
+//! `-accel`, `-cpu`, `-smp`, `-m`, `-boot`.
+//!
+//! Except for `-accel` and `-cpu` all of them are properties of the machine:
+//! `-smp 2` is `-machine smp.cpus=2`. So they go into one dictionary, in which a
+//! later option overrides an earlier one, and which is applied once the type of
+//! the machine is known.
+
+use crate::model::board::{find_class, MachineClass, Topology, NONE};
+use crate::model::cpu::CpuOption;
+use crate::schema::{BootConfiguration, SMPConfiguration};
+use qmonitor::qapi::visit::{keyval_parse, to_qobject, InputVisitor, QapiType};
+use qmonitor::qapi::{CompatPolicy, Error, QDict, QObject};
+use qmonitor::util::qemu_opts::{QemuOptType, QemuOpts, QemuOptsList};
+
+use QemuOptType::{Number, Size};
+
+/// The parameters of `-m`.
+pub static MEM_OPTS: QemuOptsList = QemuOptsList {
+    name: "memory",
+    implied_opt_name: Some("size"),
+    desc: &[("size", Size), ("slots", Number), ("maxmem", Size)],
+    extensions: &[],
+};
+
+/// The parameters of `-accel`: any, since each accelerator has its own.
+static ACCEL_OPTS: QemuOptsList = QemuOptsList {
+    name: "accel",
+    implied_opt_name: Some("accel"),
+    desc: &[],
+    extensions: &[],
+};
+
+/// The parts of the machine.
+#[derive(Debug, Clone)]
+pub struct Hardware {
+    /// The machine type.
+    pub class: &'static MachineClass,
+    /// Properties of the machine's object.
+    pub properties: QDict,
+    /// The id of the object that is its memory.
+    pub memory_backend: Option<String>,
+    /// How much memory it has, in bytes.
+    pub ram_size: Option<u64>,
+    /// The processors, if not those that the type has by default.
+    pub cpu: Option<CpuOption>,
+    /// The options of `-smp`, as given.
+    smp: QDict,
+    /// The options of `-boot`, as given.
+    boot: QDict,
+    /// The accelerators to try: from `-machine accel=a:b`, and from `-accel`.
+    machine_accel: Option<String>,
+    accels: Vec<String>,
+}
+
+impl Default for Hardware {
+    fn default() -> Self {
+        Hardware {
+            class: &NONE,
+            properties: QDict::new(),
+            memory_backend: None,
+            ram_size: None,
+            cpu: None,
+            smp: QDict::new(),
+            boot: QDict::new(),
+            machine_accel: None,
+            accels: Vec::new(),
+        }
+    }
+}
+
+impl Hardware {
+    /// Takes the argument of `-machine`.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, or there is no such type.
+    pub fn take_machine(&mut self, arg: &str) -> Result<(), Error> {
+        for (name, value) in keyval_parse(arg, Some("type"))? {
+            match (name.as_str(), value) {
+                ("type", QObject::String(name)) => {
+                    self.class = find_class(&name).ok_or_else(|| {
+                        Error::new(format!("unsupported machine type: \"{name}\""))
+                            .with_hint("Use -machine help to list supported machines\n")
+                    })?;
+                }
+                ("memory-backend", QObject::String(id)) => self.memory_backend = Some(id),
+                ("accel", QObject::String(names)) => self.machine_accel = Some(names),
+                ("smp", QObject::Dict(smp)) => merge(&mut self.smp, smp),
+                ("boot", QObject::Dict(boot)) => merge(&mut self.boot, boot),
+                (_, value) => {
+                    self.properties.insert(name, value);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the argument of `-smp`.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read.
+    pub fn take_smp(&mut self, arg: &str) -> Result<(), Error> {
+        merge(&mut self.smp, keyval_parse(arg, Some("cpus"))?);
+        Ok(())
+    }
+
+    /// Takes the argument of `-boot`.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read.
+    pub fn take_boot(&mut self, arg: &str) -> Result<(), Error> {
+        merge(&mut self.boot, keyval_parse(arg, Some("order"))?);
+        Ok(())
+    }
+
+    /// Takes the argument of `-m`.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, or is too much.
+    pub fn take_memory(&mut self, arg: &str, warnings: &mut Vec<Error>) -> Result<(), Error> {
+        let opts = QemuOpts::parse(&MEM_OPTS, arg, warnings)?;
+        let Some(text) = opts.get("size") else {
+            return Ok(());
+        };
+        if text.is_empty() {
+            return Err(Error::new("missing 'size' option value"));
+        }
+        let size = opts.get_number("size").unwrap_or_default();
+        // A number without a suffix is in MiB here, and only here.
+        let size = match text.ends_with(|c: char| c.is_ascii_digit()) {
+            true => size.checked_mul(1 << 20),
+            false => Some(size),
+        };
+        let size = size.ok_or_else(|| Error::new("ram size too large"))?;
+        self.ram_size = Some(size.div_ceil(8192) * 8192);
+        Ok(())
+    }
+
+    /// Takes the argument of `-accel`.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, or the accelerator has no such property. Whether there
+    /// is such an accelerator is seen later, since another may do.
+    pub fn take_accel(&mut self, arg: &str, warnings: &mut Vec<Error>) -> Result<(), Error> {
+        let opts = QemuOpts::parse(&ACCEL_OPTS, arg, warnings)?;
+        let accel = opts.get("accel").unwrap_or_default().to_owned();
+        if accel == "tcg" {
+            for (name, value) in opts.iter() {
+                match name {
+                    "accel" | "tb-size" | "split-wx" | "one-insn-per-tb" => {}
+                    "thread" if matches!(value, "single" | "multi") => {}
+                    "thread" => {
+                        return Err(Error::new(format!("Invalid 'thread' setting {value}")))
+                    }
+                    _ => {
+                        let desc = format!("Property 'tcg-accel.{name}' not found");
+                        return Err(Error::new(desc));
+                    }
+                }
+            }
+        }
+        self.accels.push(accel);
+        Ok(())
+    }
+
+    /// Chooses the first accelerator that works, which only `tcg` does
+    /// (`configure_accelerators`). What is to be said of those before is added
+    /// to `reports`.
+    ///
+    /// # Errors
+    ///
+    /// None works, or they were named in both ways.
+    pub fn choose_accel(&self, reports: &mut Vec<Error>) -> Result<(), Error> {
+        let names: Vec<(String, &str)> = match &self.machine_accel {
+            Some(_) if !self.accels.is_empty() => {
+                return Err(Error::new(
+                    "The -accel and \"-machine accel=\" options are incompatible",
+                ));
+            }
+            Some(names) => {
+                let names = names.split(':').filter(|name| !name.is_empty());
+                names.map(|name| (String::new(), name)).collect()
+            }
+            None if self.accels.is_empty() => return Ok(()),
+            None => {
+                let names = self.accels.iter().map(String::as_str);
+                names
+                    .map(|name| (format!("-accel {name}: "), name))
+                    .collect()
+            }
+        };
+        for (location, name) in &names {
+            match *name {
+                "tcg" if reports.is_empty() => return Ok(()),
+                "tcg" => {
+                    reports.push(Error::new("falling back to tcg"));
+                    return Ok(());
+                }
+                "kvm" => reports.push(Error::new(format!(
+                    "{location}failed to initialize kvm: Function not implemented"
+                ))),
+                _ => {
+                    let desc = format!("{location}invalid accelerator {name}");
+                    reports.push(Error::new(desc));
+                }
+            }
+        }
+        Err(match reports.pop() {
+            Some(last) => last,
+            None => Error::new("no accelerator found"),
+        })
+    }
+
+    /// How the processors are arranged.
+    ///
+    /// # Errors
+    ///
+    /// As [`Topology::complete`].
+    pub fn topology(&self) -> Result<Topology, Error> {
+        let config: SMPConfiguration = visit("smp", &self.smp)?;
+        Topology::complete(&config, self.class)
+    }
+
+    /// The value of the machine's property `boot`.
+    ///
+    /// # Errors
+    ///
+    /// There is no such device, or one comes twice.
+    pub fn boot(&self) -> Result<QObject, Error> {
+        let mut config: BootConfiguration = visit("boot", &self.boot)?;
+        for order in [&config.order, &config.once].into_iter().flatten() {
+            check_boot_order(order)?;
+        }
+        if self.class.is_pc() && config.order.is_none() {
+            config.order = Some("cad".to_owned());
+        }
+        Ok(to_qobject(&config))
+    }
+}
+
+/// Adds options; a new value replaces an old one.
+fn merge(into: &mut QDict, new: QDict) {
+    for (name, value) in new {
+        into.insert(name, value);
+    }
+}
+
+/// Reads options as a type of the schema; `name` stands in front in messages.
+fn visit<T: QapiType>(name: &str, options: &QDict) -> Result<T, Error> {
+    let dict: QDict = [(name, QObject::Dict(options.clone()))]
+        .into_iter()
+        .collect();
+    let mut v = InputVisitor::new_keyval(dict, CompatPolicy::default());
+    v.start_struct("")?;
+    T::visit_in(&mut v, name)
+}
+
+/// Letters of drives, each at most once (`validate_bootdevices`).
+fn check_boot_order(order: &str) -> Result<(), Error> {
+    for (i, device) in order.char_indices() {
+        if !('a'..='p').contains(&device) {
+            return Err(Error::new(format!("Invalid boot device '{device}'")));
+        }
+        if order[..i].contains(device) {
+            return Err(Error::new(format!(
+                "Boot device '{device}' was given twice"
+            )));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn machine(args: &[&str]) -> Result<Hardware, Error> {
+        let mut hardware = Hardware::default();
+        args.iter().try_for_each(|arg| hardware.take_machine(arg))?;
+        Ok(hardware)
+    }
+
+    #[test]
+    fn memory_is_in_mebibytes_unless_it_says_otherwise() {
+        for (arg, bytes) in [
+            ("1", 1 << 20),
+            ("1k", 8192),
+            ("2M", 2 << 20),
+            ("1G,slots=2,maxmem=2G", 1 << 30),
+        ] {
+            let mut hardware = Hardware::default();
+            hardware.take_memory(arg, &mut Vec::new()).unwrap();
+            assert_eq!(hardware.ram_size, Some(bytes), "{arg}");
+        }
+    }
+
+    #[test]
+    fn options_of_the_machine_add_up_and_later_ones_win() {
+        let mut hardware = machine(&[
+            "pc,acpi=off,smp.cpus=2,boot.menu=on,memory-backend=m",
+            "type=q35,acpi=on",
+        ])
+        .unwrap();
+        assert_eq!(hardware.class.name, "pc-q35-10.0");
+        assert_eq!(hardware.properties.get_str("acpi"), Some("on"));
+        assert_eq!(hardware.memory_backend.as_deref(), Some("m"));
+        hardware.take_smp("sockets=2").unwrap();
+        let topology = hardware.topology().unwrap();
+        assert_eq!((topology.cpus, topology.sockets), (2, 2));
+        hardware.take_boot("d,strict=on").unwrap();
+        let boot = hardware.boot().unwrap();
+        let boot = boot.as_dict().unwrap();
+        assert_eq!(boot.get_str("order"), Some("d"));
+        assert_eq!(boot.get("strict"), Some(&true.into()));
+        assert_eq!(boot.get("menu"), Some(&true.into()));
+    }
+
+    #[test]
+    fn a_pc_boots_from_something_unless_told_otherwise() {
+        let order = |args: &[&str]| machine(args).unwrap().boot().unwrap();
+        let cad: QDict = [("order", "cad")].into_iter().collect();
+        assert_eq!(order(&["pc"]), cad.into());
+        assert_eq!(order(&["none"]), QDict::new().into());
+    }
+
+    #[test]
+    fn errors_name_the_culprit() {
+        let bad = machine(&["foo"]).unwrap_err();
+        assert_eq!(bad.desc(), "unsupported machine type: \"foo\"");
+        for (smp, desc) in [
+            ("2,foo=1", "Parameter 'smp.foo' is unexpected"),
+            ("cpus=x", "Parameter 'smp.cpus' expects integer"),
+        ] {
+            let mut hardware = Hardware::default();
+            hardware.take_smp(smp).unwrap();
+            assert_eq!(hardware.topology().unwrap_err().desc(), desc);
+        }
+        for (boot, desc) in [
+            ("strict=x", "Parameter 'boot.strict' expects 'on' or 'off'"),
+            ("foo=1", "Parameter 'boot.foo' is unexpected"),
+            ("order=xyz", "Invalid boot device 'x'"),
+            ("once=dd", "Boot device 'd' was given twice"),
+        ] {
+            let mut hardware = Hardware::default();
+            hardware.take_boot(boot).unwrap();
+            assert_eq!(hardware.boot().unwrap_err().desc(), desc);
+        }
+        for (accel, desc) in [
+            ("tcg,foo=1", "Property 'tcg-accel.foo' not found"),
+            ("tcg,thread=x", "Invalid 'thread' setting x"),
+        ] {
+            let e = Hardware::default().take_accel(accel, &mut Vec::new());
+            assert_eq!(e.unwrap_err().desc(), desc);
+        }
+    }
+
+    #[test]
+    fn the_first_accelerator_that_works_is_taken() {
+        let chosen = |machine_accel: Option<&str>, accels: &[&str]| {
+            let hardware = Hardware {
+                machine_accel: machine_accel.map(str::to_owned),
+                accels: accels.iter().map(|a| (*a).to_owned()).collect(),
+                ..Hardware::default()
+            };
+            let mut reports = Vec::new();
+            let result = hardware.choose_accel(&mut reports);
+            let mut texts: Vec<_> = reports.iter().map(|e| e.desc().to_owned()).collect();
+            texts.extend(result.err().map(|e| format!("fatal: {}", e.desc())));
+            texts
+        };
+        let none: [&str; 0] = [];
+        assert_eq!(chosen(None, &[]), none);
+        assert_eq!(chosen(Some("tcg"), &[]), none);
+        assert_eq!(
+            chosen(Some("kvm:tcg"), &[]),
+            [
+                "failed to initialize kvm: Function not implemented",
+                "falling back to tcg"
+            ]
+        );
+        assert_eq!(
+            chosen(None, &["foo", "tcg"]),
+            ["-accel foo: invalid accelerator foo", "falling back to tcg"]
+        );
+        assert_eq!(chosen(Some("foo"), &[]), ["fatal: invalid accelerator foo"]);
+        assert_eq!(chosen(Some(""), &[]), ["fatal: no accelerator found"]);
+        assert_eq!(
+            chosen(Some("tcg"), &["tcg"]),
+            ["fatal: The -accel and \"-machine accel=\" options are incompatible"]
+        );
+    }
+}

@@ -1,0 +1,67 @@
+//! The options that only print something: `-help`, `-version`, `-machine help`.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use super::cli::{self, Opt};
+use qmonitor::chardev::QEMU_CHARDEV_OPTS;
+use qmonitor::monitor::version;
+use qmonitor::util::qemu_opts::QemuOpts;
+
+const EMULATOR: &str = "QEMU emulator";
+
+/// Carries out an option that only prints something, and returns the exit status. A
+/// text that cannot be written has no reader.
+pub(super) fn print_and_end(
+    program: &str,
+    opt: Opt,
+    arg: Option<&str>,
+    backends: &[&str],
+    user_types: &[&str],
+) -> Option<ExitCode> {
+    let help = arg.is_some_and(|a| matches!(a, "help" | "?"));
+    let mut status = ExitCode::SUCCESS;
+    let text = match opt {
+        Opt::Help => format!("{}\n{}", version_line(EMULATOR), cli::help(program)),
+        Opt::Version => version_line(EMULATOR),
+        Opt::Chardev => {
+            let options = arg.and_then(|arg| QEMU_CHARDEV_OPTS.help_wanted(arg));
+            // QEMU ends with an error after this help.
+            status = options.as_ref().map_or(status, |_| ExitCode::FAILURE);
+            options.or_else(|| backend_help(arg?, backends))?
+        }
+        Opt::Object if help => list("List of user creatable objects:", user_types),
+        Opt::Machine if help => crate::model::board::machine_help(),
+        Opt::Accel if help => "Accelerators supported in QEMU binary:\ntcg\n".to_owned(),
+        Opt::Cpu if help => crate::model::cpu::models::help(),
+        Opt::Trace if help => {
+            let names = qmonitor::trace::ALL.iter().map(|e| format!("{}\n", e.name));
+            names.collect()
+        }
+        Opt::LogItems if help => crate::commands::log_items("-d"),
+        _ => return None,
+    };
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    Some(status)
+}
+
+/// The text of `-chardev help`.
+fn backend_help(arg: &str, backends: &[&str]) -> Option<String> {
+    let opts = QemuOpts::parse(&QEMU_CHARDEV_OPTS, arg, &mut Vec::new()).ok()?;
+    matches!(opts.get("backend"), Some("help" | "?"))
+        .then(|| list("Available chardev backend types: ", backends))
+}
+
+/// The line that clients look for to learn the version.
+pub(super) fn version_line(name: &str) -> String {
+    format!(
+        "{name} version {} ({})\n",
+        version::QEMU_VERSION,
+        version::PACKAGE
+    )
+}
+
+fn list(title: &str, names: &[&str]) -> String {
+    let lines = names.iter().map(|n| format!("  {n}\n"));
+    format!("{title}\n{}", lines.collect::<String>())
+}

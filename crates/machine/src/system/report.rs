@@ -1,0 +1,215 @@
+//! Messages of the program on standard error, in QEMU's form:
+//! `PROGRAM: -option argument: text`, hints on lines of their own.
+
+use std::fmt::Write as _;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::cli::Opt;
+use qmonitor::chardev::print_stderr;
+use qmonitor::qapi::Error;
+
+/// The option that a message is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Location {
+    /// A word of the command line and its argument, if any: `-chardev null`.
+    CommandLine(String),
+    /// A line of a configuration file; it follows the program's name without a blank.
+    File {
+        /// The file as it was named.
+        path: String,
+        /// The line, the first being 1.
+        line: usize,
+    },
+}
+
+/// How messages look.
+#[derive(Debug, Clone, Default)]
+struct Style {
+    program: String,
+    timestamp: bool,
+    guest_name: Option<String>,
+}
+
+/// Reports errors and warnings about one part of the command line.
+#[derive(Debug, Clone, Default)]
+pub struct Reporter {
+    style: Style,
+}
+
+impl Reporter {
+    /// A reporter for a program of this name; of a path the last part counts.
+    pub fn new(argv0: &str) -> Self {
+        let program = argv0.rsplit('/').next().unwrap_or(argv0).to_owned();
+        Reporter {
+            style: Style {
+                program,
+                ..Style::default()
+            },
+        }
+    }
+
+    /// Puts the time in front of each message (`-msg timestamp=on`).
+    pub fn set_timestamp(&mut self, on: bool) {
+        self.style.timestamp = on;
+    }
+
+    /// Puts the guest's name in front of each message (`-msg guest-name=on`).
+    pub fn set_guest_name(&mut self, name: Option<String>) {
+        self.style.guest_name = name;
+    }
+
+    /// The message for an error, its location (`-option argument`) in front.
+    pub fn message(&self, location: Option<&Location>, level: &str, e: &Error) -> String {
+        let mut text = String::new();
+        if self.style.timestamp {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH);
+            text.push_str(&iso8601(now.unwrap_or_default().as_micros() as u64));
+            text.push(' ');
+        }
+        if let Some(name) = &self.style.guest_name {
+            let _ = write!(text, "{name} ");
+        }
+        let program = &self.style.program;
+        let _ = match location {
+            None => write!(text, "{program}: "),
+            Some(Location::CommandLine(option)) => write!(text, "{program}: {option}: "),
+            Some(Location::File { path, line }) => write!(text, "{program}:{path}:{line}: "),
+        };
+        let _ = write!(text, "{level}{}\n{}", e.desc(), e.hint());
+        text
+    }
+
+    /// Prints an error (`error_report_err`).
+    pub fn error(&self, location: Option<&Location>, e: &Error) {
+        print_stderr(&self.message(location, "", e));
+    }
+
+    /// Prints a warning (`warn_report_err`).
+    pub fn warning(&self, location: Option<&Location>, e: &Error) {
+        print_stderr(&self.message(location, "warning: ", e));
+    }
+}
+
+/// An option of the command line or of a file, not carried out yet.
+pub(super) struct Pending {
+    pub opt: Opt,
+    pub arg: String,
+    /// Named in messages about what the option makes.
+    pub location: Option<Location>,
+    /// Named in messages about the option's text: for an option of a file, the
+    /// option that names the file.
+    pub read_at: Option<Location>,
+}
+
+impl Pending {
+    pub(super) fn failed(&self, e: Error) -> Failure {
+        Failure::at(&self.location, e)
+    }
+
+    /// Its text is wrong.
+    pub(super) fn failed_reading(&self, e: Error) -> Failure {
+        Failure::at(&self.read_at, e)
+    }
+
+    /// Two messages: the error, and what failed because of it.
+    pub(super) fn failed_twice(&self, e: Error, then: String) -> Failure {
+        Failure {
+            location: self.location.clone(),
+            errors: vec![e, Error::new(then)],
+        }
+    }
+
+    /// Prints warnings about the option.
+    pub(super) fn warn(&self, reporter: &Reporter, warnings: &[Error]) {
+        for w in warnings {
+            reporter.warning(self.location.as_ref(), w);
+        }
+    }
+}
+
+/// Why the program cannot start: one or two messages about one option.
+pub(super) struct Failure {
+    location: Option<Location>,
+    errors: Vec<Error>,
+}
+
+impl Failure {
+    pub(super) fn at(location: &Option<Location>, e: Error) -> Self {
+        Failure {
+            location: location.clone(),
+            errors: vec![e],
+        }
+    }
+
+    pub(super) fn report(&self, reporter: &Reporter) {
+        for e in &self.errors {
+            if !e.desc().is_empty() {
+                reporter.error(self.location.as_ref(), e);
+            }
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(e: Error) -> Self {
+        Failure::at(&None, e)
+    }
+}
+
+/// Microseconds since 1970 as `2026-11-22T16:25:11.782451Z`.
+fn iso8601(micros: u64) -> String {
+    let (secs, micros) = (micros / 1_000_000, micros % 1_000_000);
+    let (days, secs) = (secs / 86_400, secs % 86_400);
+    // Days since 0000-03-01, so that the leap day is the year's last.
+    let z = days + 719_468;
+    let era = z / 146_097;
+    let doe = z % 146_097;
+    let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
+    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    let mp = (5 * doy + 2) / 153;
+    let day = doy - (153 * mp + 2) / 5 + 1;
+    let month = if mp < 10 { mp + 3 } else { mp - 9 };
+    let year = yoe + era * 400 + u64::from(month <= 2);
+    format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{micros:06}Z",
+        secs / 3600,
+        secs / 60 % 60,
+        secs % 60
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_name_program_and_option() {
+        let r = Reporter::new("/usr/bin/qmonitor");
+        let e = Error::new("bad").with_hint("Try harder\n");
+        assert_eq!(
+            r.message(
+                Some(&Location::CommandLine("-name x".into())),
+                "warning: ",
+                &e
+            ),
+            "qmonitor: -name x: warning: bad\nTry harder\n"
+        );
+        let (path, line) = ("conf".into(), 7);
+        assert_eq!(
+            r.message(Some(&Location::File { path, line }), "", &e),
+            "qmonitor:conf:7: bad\nTry harder\n"
+        );
+        assert_eq!(r.message(None, "", &e), "qmonitor: bad\nTry harder\n");
+    }
+
+    #[test]
+    fn times_are_calendar_times() {
+        for (micros, text) in [
+            (0, "1970-01-01T00:00:00.000000Z"),
+            (951_782_400_000_001, "2000-02-29T00:00:00.000001Z"),
+            (1_795_364_711_782_451, "2026-11-22T16:25:11.782451Z"),
+        ] {
+            assert_eq!(iso8601(micros), text);
+        }
+    }
+}

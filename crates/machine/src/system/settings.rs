@@ -1,0 +1,483 @@
+//! The options that only set something, read before anything is made.
+
+use std::str::FromStr;
+
+use super::cli::Opt;
+use super::hardware::{self, Hardware};
+use crate::model::cpu::CpuOption;
+use crate::model::runstate::Actions;
+use crate::schema::{RebootAction, ShutdownAction};
+use crate::{MachineOptions, Uuid};
+use qmonitor::monitor::OptionGroup;
+use qmonitor::qapi::json::qobject_from_json;
+use qmonitor::qapi::policy::{CompatPolicy, CompatPolicyInput, CompatPolicyOutput};
+use qmonitor::qapi::visit::keyval_parse;
+use qmonitor::qapi::{Error, QDict, QObject};
+use qmonitor::util::qemu_opts::{QemuOptType, QemuOpts, QemuOptsList};
+
+use QemuOptType::{Bool, Number, String as Str};
+
+const fn list(
+    name: &'static str,
+    implied: Option<&'static str>,
+    desc: &'static [(&'static str, QemuOptType)],
+) -> QemuOptsList<'static> {
+    QemuOptsList {
+        name,
+        implied_opt_name: implied,
+        desc,
+        extensions: &[],
+    }
+}
+
+static NAME_OPTS: QemuOptsList = list(
+    "name",
+    Some("guest"),
+    &[("guest", Str), ("process", Str), ("debug-threads", Bool)],
+);
+static MSG_OPTS: QemuOptsList = list("msg", None, &[("timestamp", Bool), ("guest-name", Bool)]);
+static TRACE_OPTS: QemuOptsList = list(
+    "trace",
+    Some("enable"),
+    &[("enable", Str), ("events", Str), ("file", Str)],
+);
+static ADD_FD_OPTS: QemuOptsList = list(
+    "add-fd",
+    None,
+    &[("fd", Number), ("set", Number), ("opaque", Str)],
+);
+static OVERCOMMIT_OPTS: QemuOptsList =
+    list("overcommit", None, &[("mem-lock", Str), ("cpu-pm", Bool)]);
+static RTC_OPTS: QemuOptsList = list(
+    "rtc",
+    None,
+    &[("base", Str), ("clock", Str), ("driftfix", Str)],
+);
+static SANDBOX_OPTS: QemuOptsList = list(
+    "sandbox",
+    Some("enable"),
+    &[
+        ("enable", Bool),
+        ("obsolete", Str),
+        ("elevateprivileges", Str),
+        ("spawn", Str),
+        ("resourcecontrol", Str),
+    ],
+);
+
+/// The options in `query-command-line-options`.
+pub static OPTION_GROUPS: &[OptionGroup] = &[
+    OptionGroup {
+        name: "add-fd",
+        list: &ADD_FD_OPTS,
+    },
+    OptionGroup {
+        name: "chardev",
+        list: &qmonitor::chardev::QEMU_CHARDEV_OPTS,
+    },
+    OptionGroup {
+        name: "memory",
+        list: &hardware::MEM_OPTS,
+    },
+    OptionGroup {
+        name: "mon",
+        list: &qmonitor::monitor::QEMU_MON_OPTS,
+    },
+    OptionGroup {
+        name: "msg",
+        list: &MSG_OPTS,
+    },
+    OptionGroup {
+        name: "name",
+        list: &NAME_OPTS,
+    },
+    OptionGroup {
+        name: "trace",
+        list: &TRACE_OPTS,
+    },
+];
+
+/// A descriptor that `-add-fd` hands over.
+#[derive(Debug, Clone)]
+pub struct AddFd {
+    /// Its number.
+    pub fd: i32,
+    /// The set it goes to.
+    pub set: i64,
+    /// The text that goes with it.
+    pub opaque: Option<String>,
+}
+
+/// All settings, which do not depend on one another.
+#[derive(Debug, Default)]
+pub struct Settings {
+    /// For the machine.
+    pub machine: MachineOptions,
+    /// The parts of the machine.
+    pub hardware: Hardware,
+    /// For the monitors.
+    pub policy: CompatPolicy,
+    /// `-daemonize`
+    pub daemonize: bool,
+    /// `-overcommit mem-lock=on`
+    pub lock_memory: bool,
+    /// `-nodefaults`
+    pub nodefaults: bool,
+    /// `-nographic`
+    pub nographic: bool,
+    /// `-pidfile`
+    pub pidfile: Option<String>,
+    /// `-D`
+    pub log_file: Option<String>,
+    /// `-msg timestamp=on`
+    pub timestamp: bool,
+    /// `-msg guest-name=on`
+    pub guest_name: bool,
+    /// `-echr`
+    pub echr: Option<u8>,
+    /// `-add-fd`, in order.
+    pub add_fds: Vec<AddFd>,
+}
+
+impl Settings {
+    /// Takes one option; false if it has to be carried out later.
+    ///
+    /// # Errors
+    ///
+    /// The argument is wrong. Deprecated forms only add to `warnings`.
+    pub fn take(&mut self, opt: Opt, arg: &str, warnings: &mut Vec<Error>) -> Result<bool, Error> {
+        match opt {
+            Opt::Machine => self.hardware.take_machine(arg)?,
+            Opt::Accel => self.hardware.take_accel(arg, warnings)?,
+            Opt::Cpu => self.hardware.cpu = Some(CpuOption::parse(arg)?),
+            Opt::Smp => self.hardware.take_smp(arg)?,
+            Opt::M => self.hardware.take_memory(arg, warnings)?,
+            Opt::Boot => self.hardware.take_boot(arg)?,
+            Opt::Overcommit => self.take_overcommit(arg, warnings)?,
+            Opt::Rtc => check_rtc(arg, warnings)?,
+            Opt::Sandbox => check_sandbox(arg, warnings)?,
+            Opt::Audiodev => check_audiodev(arg)?,
+            // There are no configuration files.
+            Opt::NoUserConfig => {}
+            Opt::Name => {
+                let opts = QemuOpts::parse(&NAME_OPTS, arg, warnings)?;
+                self.machine.name = opts.get("guest").unwrap_or_default().to_owned();
+                self.machine.debug_threads = opts.get_bool("debug-threads").unwrap_or(false);
+            }
+            Opt::Uuid => {
+                self.machine.uuid = Uuid::from_str(arg)
+                    .map_err(|_| Error::new("failed to parse UUID string: wrong format"))?;
+            }
+            Opt::Preconfig => self.machine.preconfig = true,
+            Opt::Stopped => self.machine.stopped = true,
+            Opt::NoShutdown => self.actions().shutdown = ShutdownAction::Pause,
+            Opt::NoReboot => self.actions().reboot = RebootAction::Shutdown,
+            Opt::Nodefaults => self.nodefaults = true,
+            Opt::Nographic => self.nographic = true,
+            Opt::Display => {
+                if !matches!(arg, "none" | "type=none") {
+                    return Err(Error::new(format!(
+                        "Parameter 'type' does not accept value '{arg}'"
+                    )));
+                }
+            }
+            Opt::Daemonize => self.daemonize = true,
+            Opt::Pidfile => self.pidfile = Some(arg.to_owned()),
+            Opt::LogFile => self.log_file = Some(arg.to_owned()),
+            Opt::Msg => {
+                let opts = QemuOpts::parse(&MSG_OPTS, arg, warnings)?;
+                self.timestamp = opts.get_bool("timestamp").unwrap_or(false);
+                self.guest_name = opts.get_bool("guest-name").unwrap_or(false);
+            }
+            Opt::Compat => self.take_compat(arg)?,
+            Opt::Echr => match parse_echr(arg) {
+                Some(echr) => self.echr = Some(echr),
+                None => return Err(Error::new("Bad argument to echr")),
+            },
+            Opt::AddFd => self.take_add_fd(arg, warnings)?,
+            Opt::Trace => take_trace(arg, warnings)?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn actions(&mut self) -> &mut Actions {
+        &mut self.machine.actions
+    }
+
+    fn take_compat(&mut self, arg: &str) -> Result<(), Error> {
+        for (key, value) in keyval_parse(arg, None)? {
+            let QObject::String(value) = value else {
+                return Err(Error::new(format!("Parameters '{key}.*' are unexpected")));
+            };
+            let refused =
+                || Error::new(format!("Parameter '{key}' does not accept value '{value}'"));
+            let input = || match value.as_str() {
+                "accept" => Ok(CompatPolicyInput::Accept),
+                "reject" => Ok(CompatPolicyInput::Reject),
+                "crash" => Ok(CompatPolicyInput::Crash),
+                _ => Err(refused()),
+            };
+            let output = || match value.as_str() {
+                "accept" => Ok(CompatPolicyOutput::Accept),
+                "hide" => Ok(CompatPolicyOutput::Hide),
+                _ => Err(refused()),
+            };
+            match key.as_str() {
+                "deprecated-input" => self.policy.deprecated_input = input()?,
+                "deprecated-output" => self.policy.deprecated_output = output()?,
+                "unstable-input" => self.policy.unstable_input = input()?,
+                "unstable-output" => self.policy.unstable_output = output()?,
+                _ => return Err(Error::new(format!("Parameter '{key}' is unexpected"))),
+            }
+        }
+        Ok(())
+    }
+
+    fn take_overcommit(&mut self, arg: &str, warnings: &mut Vec<Error>) -> Result<(), Error> {
+        let opts = QemuOpts::parse(&OVERCOMMIT_OPTS, arg, warnings)?;
+        self.lock_memory = match opts.get("mem-lock") {
+            None | Some("off") => false,
+            // No memory is mapped in advance, so the two are the same.
+            Some("on" | "on-fault") => true,
+            Some(_) => {
+                return Err(Error::new(
+                    "parameter 'mem-lock' expects one of 'on', 'off', 'on-fault'",
+                ))
+            }
+        };
+        Ok(())
+    }
+
+    fn take_add_fd(&mut self, arg: &str, warnings: &mut Vec<Error>) -> Result<(), Error> {
+        let opts = QemuOpts::parse(&ADD_FD_OPTS, arg, warnings)?;
+        let number = |name| opts.get_number(name).map(|n| n as i64);
+        let fd = number("fd")
+            .filter(|fd| *fd >= 0)
+            .ok_or_else(|| Error::new("fd option is required and must be non-negative"))?;
+        if fd <= 2 {
+            return Err(Error::new("fd cannot be a standard I/O stream"));
+        }
+        let set = number("set")
+            .filter(|set| *set >= 0)
+            .ok_or_else(|| Error::new("set option is required and must be non-negative"))?;
+        let missing = || Error::new("fd is not valid or already in use");
+        self.add_fds.push(AddFd {
+            fd: i32::try_from(fd).map_err(|_| missing())?,
+            set,
+            opaque: opts.get("opaque").map(str::to_owned),
+        });
+        Ok(())
+    }
+}
+
+/// The machine has no clock to set, but wrong words are refused.
+fn check_rtc(arg: &str, warnings: &mut Vec<Error>) -> Result<(), Error> {
+    let opts = QemuOpts::parse(&RTC_OPTS, arg, warnings)?;
+    if let Some(base) = opts.get("base") {
+        if !matches!(base, "utc" | "localtime") && !is_datetime(base) {
+            return Err(Error::new("invalid datetime format")
+                .with_hint("valid formats: '2006-06-17T16:01:21' or '2006-06-17'\n"));
+        }
+    }
+    let words = [
+        ("clock", &["host", "rt", "vm"][..]),
+        ("driftfix", &["none", "slew"]),
+    ];
+    for (name, allowed) in words {
+        if let Some(value) = opts.get(name).filter(|value| !allowed.contains(value)) {
+            return Err(Error::new(format!("invalid option value '{value}'")));
+        }
+    }
+    Ok(())
+}
+
+/// Whether the text is a date, perhaps with a time.
+fn is_datetime(text: &str) -> bool {
+    let form = |form: &str| {
+        text.len() == form.len()
+            && text.bytes().zip(form.bytes()).all(|(c, f)| match f {
+                b'0' => c.is_ascii_digit(),
+                f => c == f,
+            })
+    };
+    form("0000-00-00") || form("0000-00-00T00:00:00")
+}
+
+/// There is no filter, so asking for it is an error.
+fn check_sandbox(arg: &str, warnings: &mut Vec<Error>) -> Result<(), Error> {
+    let opts = QemuOpts::parse(&SANDBOX_OPTS, arg, warnings)?;
+    match opts.get_bool("enable") {
+        Some(true) => Err(Error::new(
+            "sandboxing request but seccomp is not compiled into this build",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The only sound device is the one that makes no sound.
+fn check_audiodev(arg: &str) -> Result<(), Error> {
+    let options = match arg.starts_with('{') {
+        true => match qobject_from_json(arg.as_bytes())? {
+            QObject::Dict(options) => options,
+            _ => QDict::new(),
+        },
+        false => keyval_parse(arg, Some("driver"))?,
+    };
+    let required = |name: &str| {
+        let missing = || Error::new(format!("Parameter '{name}' is missing"));
+        options.get_str(name).ok_or_else(missing)
+    };
+    required("id")?;
+    match required("driver")? {
+        "none" => Ok(()),
+        driver => Err(Error::new(format!(
+            "Parameter 'driver' does not accept value '{driver}'"
+        ))),
+    }
+}
+
+/// A decimal, octal or hexadecimal number of a character.
+fn parse_echr(text: &str) -> Option<u8> {
+    let number = match (text.strip_prefix("0x"), text.strip_prefix('0')) {
+        (Some(hex), _) => u64::from_str_radix(hex, 16),
+        (None, Some(octal)) if !octal.is_empty() => u64::from_str_radix(octal, 8),
+        _ => text.parse(),
+    };
+    // Larger numbers lose their upper bits, as in QEMU.
+    number.ok().map(|n| n as u8)
+}
+
+/// Switches trace events on; a name that does not exist is only a warning.
+pub(super) fn take_trace(arg: &str, warnings: &mut Vec<Error>) -> Result<(), Error> {
+    let opts = QemuOpts::parse(&TRACE_OPTS, arg, warnings)?;
+    if let Some(pattern) = opts.get("enable") {
+        if let Err(e) = qmonitor::trace::enable_events(pattern) {
+            warnings.push(e);
+        }
+    }
+    if let Some(path) = opts.get("events") {
+        let text = std::fs::read_to_string(path).map_err(|e| Error::from_io(path, &e))?;
+        for line in text.lines().map(str::trim) {
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            if let Err(e) = qmonitor::trace::enable_events(line) {
+                warnings.push(e);
+            }
+        }
+    }
+    if let Some(path) = opts.get("file") {
+        let file = std::fs::File::create(path).map_err(|e| Error::from_io(path, &e))?;
+        qmonitor::trace::set_output(Some(Box::new(file)));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn take(opt: Opt, arg: &str) -> Result<Settings, Error> {
+        let mut s = Settings::default();
+        s.take(opt, arg, &mut Vec::new()).map(|_| s)
+    }
+
+    #[test]
+    fn errors_name_the_culprit() {
+        for (opt, arg, desc) in [
+            (Opt::Machine, "x", "unsupported machine type: \"x\""),
+            (Opt::Machine, "pc,usb", "Expected '=' after parameter 'usb'"),
+            (Opt::Cpu, "foo", "unable to find CPU model 'foo'"),
+            (Opt::Cpu, "", "-cpu option cannot be empty"),
+            (
+                Opt::Overcommit,
+                "mem-lock=x",
+                "parameter 'mem-lock' expects one of 'on', 'off', 'on-fault'",
+            ),
+            (Opt::Overcommit, "foo=1", "Invalid parameter 'foo'"),
+            (Opt::Rtc, "base=x", "invalid datetime format"),
+            (
+                Opt::Rtc,
+                "base=2006-06-17T16:01:2x",
+                "invalid datetime format",
+            ),
+            (Opt::Rtc, "clock=x", "invalid option value 'x'"),
+            (Opt::Rtc, "driftfix=x", "invalid option value 'x'"),
+            (
+                Opt::Sandbox,
+                "on",
+                "sandboxing request but seccomp is not compiled into this build",
+            ),
+            (Opt::Audiodev, "none", "Parameter 'id' is missing"),
+            (
+                Opt::Audiodev,
+                "foo,id=a",
+                "Parameter 'driver' does not accept value 'foo'",
+            ),
+            (Opt::Compat, "foo=bar", "Parameter 'foo' is unexpected"),
+            (
+                Opt::Compat,
+                "deprecated-input",
+                "Expected '=' after parameter 'deprecated-input'",
+            ),
+            (
+                Opt::Compat,
+                "unstable-output=reject",
+                "Parameter 'unstable-output' does not accept value 'reject'",
+            ),
+            (
+                Opt::AddFd,
+                "set=1",
+                "fd option is required and must be non-negative",
+            ),
+            (
+                Opt::AddFd,
+                "fd=2,set=1",
+                "fd cannot be a standard I/O stream",
+            ),
+            (
+                Opt::AddFd,
+                "fd=9",
+                "set option is required and must be non-negative",
+            ),
+            (Opt::Uuid, "1", "failed to parse UUID string: wrong format"),
+            (
+                Opt::Display,
+                "gtk",
+                "Parameter 'type' does not accept value 'gtk'",
+            ),
+            (Opt::Msg, "foo=on", "Invalid parameter 'foo'"),
+            (Opt::Echr, "x", "Bad argument to echr"),
+        ] {
+            assert_eq!(take(opt, arg).unwrap_err().desc(), desc, "{arg}");
+        }
+    }
+
+    #[test]
+    fn what_management_software_passes_is_taken() {
+        for (opt, arg) in [
+            (Opt::NoUserConfig, ""),
+            (Opt::Overcommit, "mem-lock=off"),
+            (Opt::Rtc, "base=utc"),
+            (Opt::Rtc, "base=2006-06-17,clock=vm,driftfix=slew"),
+            (Opt::Sandbox, "off"),
+            (Opt::Audiodev, "{\"id\":\"audio1\",\"driver\":\"none\"}"),
+        ] {
+            take(opt, arg).unwrap();
+        }
+    }
+
+    #[test]
+    fn escape_characters_in_three_bases() {
+        for (text, value) in [
+            ("1", Some(1)),
+            ("0x14", Some(20)),
+            ("024", Some(20)),
+            ("300", Some(44)),
+            ("", None),
+        ] {
+            assert_eq!(parse_echr(text), value, "{text}");
+        }
+    }
+}

@@ -1,0 +1,398 @@
+//! The program: from a command line to a running loop (QEMU's `system/vl.c`).
+//!
+//! Options are read first and carried out in a fixed order, not that of the command
+//! line: settings, objects, chardevs, network and block
+//! nodes, ports, objects that use chardevs, the board, monitors, devices. So a
+//! monitor may name a chardev that comes later, and one wrong option leaves
+//! nothing behind.
+
+use std::process::ExitCode;
+
+use super::char_options::{report_about, CharOptions};
+use super::cli::{self, Opt};
+use super::hardware::Hardware;
+use super::help::print_and_end;
+use super::host;
+use super::readconfig::{qemu_config_foreach, Group};
+use super::report::{Failure, Location, Pending, Reporter};
+use super::settings::{Settings, OPTION_GROUPS};
+use crate::model::types::user_creatable_types;
+use crate::{Machine, MachineOptions};
+use qmonitor::chardev;
+use qmonitor::chardev::{ChardevHost, CHARDEV_BACKENDS};
+use qmonitor::main_loop::{Host, Signal};
+use qmonitor::monitor::MonitorMode;
+use qmonitor::qapi::Error;
+use qmonitor::trace_event;
+use qmonitor::util::qemu_opts::QemuOpts;
+use qmonitor::{InheritedFds, Runtime};
+
+/// Runs the program with these words, the first being its name, and returns its
+/// exit status. Options may name descriptors that it inherited.
+pub fn main(args: &[String], inherited: InheritedFds) -> ExitCode {
+    let (program, args) = match args.split_first() {
+        Some((program, rest)) => (program.as_str(), rest),
+        None => ("qmonitor", args),
+    };
+    let mut reporter = Reporter::new(program);
+    let started = start(program, args, inherited, &mut reporter);
+    run(started, &reporter)
+}
+
+/// Runs a started program to its end, and returns the exit status.
+pub(super) fn run(started: Result<Start, Failure>, reporter: &Reporter) -> ExitCode {
+    match started {
+        Ok(Start::Run(mut rt, _pidfile)) => match rt.run() {
+            Ok(status) => ExitCode::from(u8::try_from(status).unwrap_or(1)),
+            Err(e) => {
+                reporter.error(None, &Error::from_io("main loop failed", &e));
+                ExitCode::FAILURE
+            }
+        },
+        Ok(Start::Done(status)) => status,
+        Err(failure) => {
+            failure.report(reporter);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+pub(super) enum Start {
+    /// The pid file goes when the program ends.
+    Run(Box<Runtime<Machine>>, host::Pidfile),
+    /// The program has printed something and ends (`-version`).
+    Done(ExitCode),
+}
+
+/// All options, sorted by when they are carried out.
+#[derive(Default)]
+struct Options {
+    settings: Settings,
+    chars: CharOptions,
+    pending: Vec<Pending>,
+}
+
+impl Options {
+    fn take(&mut self, item: Pending, reporter: &Reporter) -> Result<(), Failure> {
+        let mut warnings = Vec::new();
+        let taken = self.chars.take(&item, &mut warnings);
+        item.warn(reporter, &warnings);
+        if taken? {
+            return Ok(());
+        }
+        if item.opt == Opt::Readconfig {
+            return self.read_config(&item, reporter);
+        }
+        let mut warnings = Vec::new();
+        let taken = self.settings.take(item.opt, &item.arg, &mut warnings);
+        item.warn(reporter, &warnings);
+        // In these QEMU complains about the machine and names no option.
+        let taken = match (taken, item.opt) {
+            (Err(e), Opt::Machine | Opt::Cpu | Opt::Smp | Opt::Boot | Opt::Rtc) => {
+                return Err(e.into());
+            }
+            (taken, _) => taken.map_err(|e| item.failed(e))?,
+        };
+        if !taken {
+            self.pending.push(item);
+        }
+        Ok(())
+    }
+
+    /// Takes the options of a file. An error in a parameter names the file, an error in
+    /// a whole group names its line.
+    fn read_config(&mut self, file: &Pending, reporter: &Reporter) -> Result<(), Failure> {
+        let path = &file.arg;
+        let text = read_text(path).map_err(|e| file.failed(e))?;
+        let mut failure = None;
+        let read = qemu_config_foreach(&text, |group| {
+            let (opt, arg) = option_of(&group)?;
+            let location = group.line.map(|line| Location::File {
+                path: path.clone(),
+                line,
+            });
+            let read_at = file.location.clone();
+            let item = Pending {
+                opt,
+                arg,
+                location,
+                read_at,
+            };
+            self.take(item, reporter).map_err(|f| {
+                failure = Some(f);
+                Error::new("")
+            })
+        });
+        match (read, failure) {
+            (Ok(()), _) => Ok(()),
+            (Err(_), Some(failure)) => Err(failure),
+            (Err(e), None) => Err(file.failed(e)),
+        }
+    }
+}
+
+fn read_text(path: &str) -> Result<String, Error> {
+    use std::io::Read;
+    let mut bytes = Vec::new();
+    let mut file = std::fs::File::open(path)
+        .map_err(|e| Error::from_io(format!("Could not open '{path}'"), &e))?;
+    file.read_to_end(&mut bytes)
+        .map_err(|e| Error::from_io("Cannot read config file", &e))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The option that a group of a configuration file stands for, and its argument.
+fn option_of(group: &Group) -> Result<(Opt, String), Error> {
+    let name = group.name.as_str();
+    let Some(opt) = cli::option_of_group(name) else {
+        return Err(Error::new(format!("There is no option group '{name}'")));
+    };
+    let arg = group.to_argument();
+    if let Some(list) = OPTION_GROUPS
+        .iter()
+        .find(|g| g.name == name)
+        .map(|g| g.list)
+    {
+        for (param, _) in &group.params {
+            let mut known = list.desc.iter().chain(list.extensions);
+            if param != "id" && known.all(|(known, _)| known != param) {
+                return Err(Error::new(format!("Invalid parameter '{param}'")));
+            }
+        }
+        // There is one name and one memory, so their groups have no ids.
+        if group.id.is_some() && matches!(opt, Opt::Name | Opt::M) {
+            return Err(Error::new("Invalid parameter 'id'"));
+        }
+        QemuOpts::parse(list, &arg, &mut Vec::new())?;
+    }
+    Ok((opt, arg))
+}
+
+fn start(
+    program: &str,
+    args: &[String],
+    inherited: InheritedFds,
+    reporter: &mut Reporter,
+) -> Result<Start, Failure> {
+    let mut options = Options::default();
+    let mut words = cli::parse(args)?;
+    let types = user_creatable_types();
+    // First, so that the other options can be traced.
+    words.sort_by_key(|(opt, _)| *opt != Opt::Trace);
+    for (opt, arg) in words {
+        if let Some(status) = print_and_end(program, opt, arg.as_deref(), CHARDEV_BACKENDS, &types)
+        {
+            return Ok(Start::Done(status));
+        }
+        let name = cli::name(opt);
+        let location = Some(Location::CommandLine(match &arg {
+            Some(arg) => format!("-{name} {arg}"),
+            None => format!("-{name}"),
+        }));
+        let arg = arg.unwrap_or_default();
+        let read_at = location.clone();
+        let item = Pending {
+            opt,
+            arg,
+            location,
+            read_at,
+        };
+        options.take(item, reporter)?;
+    }
+    let Options {
+        settings,
+        mut chars,
+        pending,
+    } = options;
+    chars.daemonize = settings.daemonize;
+    reporter.set_timestamp(settings.timestamp);
+    qmonitor::trace::set_timestamps(settings.timestamp);
+    if settings.guest_name {
+        reporter.set_guest_name(Some(settings.machine.name.clone()));
+    }
+    let mut accel_reports = Vec::new();
+    let chosen = settings.hardware.choose_accel(&mut accel_reports);
+    for e in &accel_reports {
+        reporter.error(None, e);
+    }
+    chosen?;
+    host::raise_fd_limit();
+    let background = match settings.daemonize {
+        true => Some(host::Background::start()?),
+        false => None,
+    };
+    let pidfile = host::Pidfile::create(settings.pidfile.as_deref())?;
+    let mut rt = make_runtime(&settings, inherited, reporter)?;
+    if let Some(echr) = settings.echr {
+        chardev::set_term_escape_char(&mut rt, echr);
+    }
+    chardev::suspend_mux_open(&mut rt);
+    make_objects(&mut rt, &pending, reporter, Stage::BeforeChardevs)?;
+    chars.make_chardevs(&mut rt, reporter)?;
+    make_netdevs(&mut rt, &pending, reporter)?;
+    make_blockdevs(&mut rt, &pending)?;
+    for (opt, kind) in [(Opt::Serial, "serial"), (Opt::Parallel, "parallel")] {
+        let ports = pending.iter().filter(|p| p.opt == opt);
+        chars.make_ports(&mut rt, reporter, kind, ports)?;
+    }
+    make_objects(&mut rt, &pending, reporter, Stage::AfterChardevs)?;
+    make_board(&mut rt, &settings.hardware, reporter)?;
+    chars.make_monitors(&mut rt, reporter)?;
+    if !chars.monitor_decided && settings.nographic && !settings.nodefaults {
+        rt.monitor_parse("stdio", MonitorMode::Readline, false)?;
+    }
+    report_about(&mut rt, reporter, None);
+    make_devices(&mut rt, &pending, reporter)?;
+    chardev::resume_mux_open(&mut rt);
+    if settings.lock_memory {
+        host::lock_memory()?;
+    }
+    watch_signals(&mut rt, crate::commands::killed)?;
+    if let Some(background) = background {
+        background.finish()?;
+    }
+    crate::commands::start_machine(&mut rt);
+    Ok(Start::Run(Box::new(rt), pidfile))
+}
+
+fn make_runtime(
+    settings: &Settings,
+    inherited: InheritedFds,
+    reporter: &Reporter,
+) -> Result<Runtime<Machine>, Failure> {
+    let hardware = &settings.hardware;
+    let mut machine = Machine::new(MachineOptions {
+        class: hardware.class,
+        topology: hardware.topology()?,
+        ..settings.machine.clone()
+    });
+    machine.set_properties(&hardware.properties, hardware.boot()?)?;
+    if let Some(path) = &settings.log_file {
+        machine.log.set_name(path).map_err(Error::new)?;
+    }
+    let mut rt =
+        Runtime::new(machine).map_err(|e| Error::from_io("the main loop cannot be made", &e))?;
+    report_about(&mut rt, reporter, None);
+    rt.set_compat_policy(settings.policy);
+    rt.chardevs_mut().set_inherited_fds(inherited);
+    rt.set_preconfig(settings.machine.preconfig);
+    rt.set_options(OPTION_GROUPS);
+    crate::commands::register(&mut rt);
+    for add in &settings.add_fds {
+        let option = format!("-add-fd fd={},set={}", add.fd, add.set);
+        let location = Some(Location::CommandLine(option));
+        let failed = |e| Failure::at(&location, e);
+        // The set has a duplicate, as in QEMU; the number that was passed on is
+        // free again.
+        let inherited = rt.chardevs_mut().inherited_fds_mut();
+        let fd = inherited
+            .take(add.fd)
+            .and_then(|inherited| inherited.try_clone())
+            .map_err(|_| failed(Error::new("fd is not valid or already in use")))?;
+        rt.add_fd(add.set, fd, add.opaque.clone()).map_err(failed)?;
+    }
+    Ok(rt)
+}
+
+/// Objects come before chardevs, which may use them; but monitors use chardevs.
+#[derive(PartialEq, Eq)]
+enum Stage {
+    BeforeChardevs,
+    AfterChardevs,
+}
+
+fn make_objects(
+    rt: &mut Runtime<Machine>,
+    pending: &[Pending],
+    reporter: &Reporter,
+    stage: Stage,
+) -> Result<(), Failure> {
+    for item in pending.iter().filter(|p| p.opt == Opt::Object) {
+        let late = crate::commands::is_made_after_chardevs(rt, &item.arg);
+        if late == (stage == Stage::AfterChardevs) {
+            report_about(rt, reporter, item.location.as_ref());
+            let made = match item.location {
+                Some(Location::File { .. }) => crate::commands::object_from_text(rt, &item.arg),
+                _ => crate::commands::object_from_cli(rt, &item.arg),
+            };
+            made.map_err(|e| item.failed(e))?;
+        }
+    }
+    Ok(())
+}
+
+/// Memory and processors.
+fn make_board(
+    rt: &mut Runtime<Machine>,
+    hardware: &Hardware,
+    reporter: &Reporter,
+) -> Result<(), Failure> {
+    let class = hardware.class;
+    if class.deprecated {
+        let text = format!(
+            "Machine type '{}' is deprecated: machines more than 3 years old are subject to \
+             deletion after 6 years",
+            class.name
+        );
+        reporter.warning(None, &Error::new(text));
+    }
+    let backend = hardware.memory_backend.as_deref();
+    rt.state.init_memory(hardware.ram_size, backend)?;
+    let mut warnings = Vec::new();
+    let made = rt.state.init_board(hardware.cpu.clone(), &mut warnings);
+    for w in &warnings {
+        reporter.warning(None, w);
+    }
+    Ok(made?)
+}
+
+fn make_netdevs(
+    rt: &mut Runtime<Machine>,
+    pending: &[Pending],
+    reporter: &Reporter,
+) -> Result<(), Failure> {
+    for item in pending.iter().filter(|p| p.opt == Opt::Netdev) {
+        let mut warnings = Vec::new();
+        let result = crate::commands::netdev_from_cli(rt, &item.arg, &mut warnings);
+        item.warn(reporter, &warnings);
+        result.map_err(|e| item.failed(e))?;
+    }
+    Ok(())
+}
+
+fn make_blockdevs(rt: &mut Runtime<Machine>, pending: &[Pending]) -> Result<(), Failure> {
+    for item in pending.iter().filter(|p| p.opt == Opt::Blockdev) {
+        crate::commands::blockdev_from_cli(rt, &item.arg).map_err(|e| item.failed(e))?;
+    }
+    Ok(())
+}
+
+fn make_devices(
+    rt: &mut Runtime<Machine>,
+    pending: &[Pending],
+    reporter: &Reporter,
+) -> Result<(), Failure> {
+    for item in pending.iter().filter(|p| p.opt == Opt::Device) {
+        let mut warnings = Vec::new();
+        let result = crate::commands::device_from_cli(rt, &item.arg, &mut warnings);
+        item.warn(reporter, &warnings);
+        result.map_err(|e| item.failed(e))?;
+    }
+    Ok(())
+}
+
+/// Has the signals that end a program call `killed`.
+pub(super) fn watch_signals(
+    rt: &mut Runtime<Machine>,
+    killed: fn(&mut Runtime<Machine>),
+) -> Result<(), Error> {
+    let signals = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
+    rt.main_loop_mut()
+        .add_signals(&signals, move |rt, info| {
+            trace_event!(system_signal, "{:?} from pid {}", info.signal, info.pid);
+            killed(rt);
+        })
+        .and_then(|_| rt.watch_job_control())
+        .map(|_| ())
+        .map_err(|e| Error::from_io("signals cannot be watched", &e))
+}

@@ -1,0 +1,116 @@
+//! Commands that were started and have not been answered.
+//!
+//! A deferred command is given a responder, which may be used at once, later, or
+//! on another thread. Its answer arrives here, and a bottom half takes it to its
+//! client ([`answers`](super::answers)). An answer that stands here when the
+//! command's function returns is taken at once.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use super::hmp::context::HmpUnderWay;
+use super::table::MonitorId;
+use crate::main_loop::BhHandle;
+use crate::qapi::{Error, QObject, RawResponder, ReplyPort};
+
+pub(crate) type Answer = Result<QObject, Error>;
+
+/// A command under way.
+pub(crate) enum UnderWay<S: 'static> {
+    /// Of a QMP session.
+    Qmp(QmpUnderWay),
+    /// Of the human monitor.
+    Hmp(HmpUnderWay<S>),
+}
+
+/// What the answer to a QMP command needs.
+pub(crate) struct QmpUnderWay {
+    pub(super) monitor: MonitorId,
+    pub(super) connection: u64,
+    pub(super) id: Option<QObject>,
+    pub(super) in_band: bool,
+    /// Success is not answered.
+    pub(super) no_success_response: bool,
+    pub(super) name: &'static str,
+}
+
+/// Where responders put their answers, from whichever thread.
+struct Port {
+    answers: Mutex<Vec<(u64, Answer)>>,
+    bh: BhHandle,
+}
+
+impl Port {
+    fn answers(&self) -> MutexGuard<'_, Vec<(u64, Answer)>> {
+        self.answers.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
+impl ReplyPort for Port {
+    fn deliver(&self, token: u64, answer: Answer) {
+        self.answers().push((token, answer));
+        self.bh.schedule();
+    }
+}
+
+/// All commands under way.
+pub(crate) struct Deferred<S: 'static> {
+    commands: HashMap<u64, UnderWay<S>>,
+    last_token: u64,
+    port: Arc<Port>,
+}
+
+impl<S> Deferred<S> {
+    /// None; `bh` takes answers to where they belong.
+    pub(super) fn new(bh: BhHandle) -> Self {
+        Deferred {
+            commands: HashMap::new(),
+            last_token: 0,
+            port: Arc::new(Port {
+                answers: Mutex::default(),
+                bh,
+            }),
+        }
+    }
+
+    /// Enters a command. Returns its token, and the duty to answer it.
+    pub(super) fn begin(&mut self, command: UnderWay<S>) -> (u64, RawResponder) {
+        self.last_token += 1;
+        self.commands.insert(self.last_token, command);
+        let responder = RawResponder::new(self.port.clone(), self.last_token);
+        (self.last_token, responder)
+    }
+
+    /// Takes a command out, to answer it.
+    pub(super) fn finish(&mut self, token: u64) -> Option<UnderWay<S>> {
+        self.commands.remove(&token)
+    }
+
+    /// The line of the human monitor with this token.
+    pub(super) fn hmp_mut(&mut self, token: u64) -> Option<&mut HmpUnderWay<S>> {
+        match self.commands.get_mut(&token)? {
+            UnderWay::Hmp(line) => Some(line),
+            UnderWay::Qmp(_) => None,
+        }
+    }
+
+    /// Takes the answers that have arrived, in order.
+    pub(super) fn take_answers(&self) -> Vec<(u64, Answer)> {
+        std::mem::take(&mut *self.port.answers())
+    }
+
+    /// Takes the answer to this command if it has arrived.
+    pub(super) fn take_answer(&self, token: u64) -> Option<Answer> {
+        let mut answers = self.port.answers();
+        let at = answers.iter().position(|(other, _)| *other == token)?;
+        Some(answers.remove(at).1)
+    }
+
+    /// Whether a QMP command of this connection is under way.
+    pub(super) fn has_qmp(&self, monitor: MonitorId, connection: u64) -> bool {
+        self.commands.values().any(|command| match command {
+            UnderWay::Qmp(qmp) => qmp.monitor == monitor && qmp.connection == connection,
+            UnderWay::Hmp(_) => false,
+        })
+    }
+}

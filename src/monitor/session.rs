@@ -1,0 +1,224 @@
+//! A QMP session as a pure machine: bytes in, requests out. It knows no chardev,
+//! no loop and no command, so its rules can be tested against a plain model.
+//!
+//! ```text
+//!   feed ──▶ inbuf ──next──▶ OutOfBand: carry it out at once
+//!                        └─▶ Queued ──▶ queue ──take──▶ carry it out ──▶ taken_up
+//! ```
+//!
+//! Messages are *pulled* out of the input. A suspended session gives none, and
+//! its driver reads no more while it does not want input, so what a client may have
+//! under way is bounded. Without out-of-band execution each request suspends the
+//! session until it is answered; with it, the eighth waiting request does, until
+//! one is taken.
+
+use std::collections::VecDeque;
+
+use super::outbuf::clear_buffer;
+use crate::qapi::dispatch::qmp_is_oob;
+use crate::qapi::json::{JsonLimits, JsonMessageParser};
+use crate::qapi::{Error, QObject};
+
+/// Requests that may wait in a session with out-of-band execution
+/// (`QMP_REQ_QUEUE_LEN_MAX`).
+pub(crate) const QMP_REQ_QUEUE_LEN_MAX: usize = 8;
+
+/// One message, as the parser gave it.
+pub(crate) type Request = Result<QObject, Error>;
+
+/// What [`QmpSession::next`] found in the input.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Next {
+    /// A request to be carried out at once.
+    OutOfBand(Request),
+    /// A request, or an error to be answered in its turn, that was queued.
+    Queued,
+    /// No whole message, or the session is suspended.
+    Nothing,
+}
+
+/// The state of a session. `F` is the descriptor that may come along with bytes.
+#[derive(Debug)]
+pub(crate) struct QmpSession<F> {
+    /// False until `qmp_capabilities`; forgotten with each connection.
+    negotiated: bool,
+    /// Whether the client enabled out-of-band execution.
+    oob: bool,
+    /// Counts connections, so that an answer to a former one is not sent to this.
+    connection: u64,
+    parser: JsonMessageParser,
+    inbuf: Vec<u8>,
+    parsed: usize,
+    /// Each with the descriptor that came with it: while one waits, the next may
+    /// come with its own.
+    queue: VecDeque<(Request, Option<F>)>,
+    /// Came with bytes of a message that is not complete yet.
+    arrived: Option<F>,
+    /// Came with the request under way or an earlier one, and was not taken.
+    in_hand: Option<F>,
+    suspended: bool,
+    /// The connection was given up; further input from it is dropped.
+    deaf: bool,
+}
+
+impl<F> QmpSession<F> {
+    pub(crate) fn new(limits: JsonLimits) -> Self {
+        QmpSession {
+            negotiated: false,
+            oob: false,
+            connection: 0,
+            parser: JsonMessageParser::new(limits),
+            inbuf: Vec::new(),
+            parsed: 0,
+            queue: VecDeque::new(),
+            arrived: None,
+            in_hand: None,
+            suspended: false,
+            deaf: false,
+        }
+    }
+
+    /// Back to a fresh session, as on connecting and on leaving.
+    pub(crate) fn reset(&mut self) {
+        self.renegotiate();
+        self.connection += 1;
+        self.parser.reset();
+        self.inbuf = Vec::new();
+        self.parsed = 0;
+        self.queue.clear();
+        self.arrived = None;
+        self.in_hand = None;
+        self.suspended = false;
+        self.deaf = false;
+    }
+
+    /// Drops everything and ignores further input, until the next reset.
+    pub(crate) fn give_up(&mut self) {
+        self.reset();
+        self.deaf = true;
+    }
+
+    /// Back to negotiation. Input and queue stay: the stream goes on, and may be
+    /// in mid-message.
+    pub(crate) fn renegotiate(&mut self) {
+        self.negotiated = false;
+        self.oob = false;
+    }
+
+    /// Ends the negotiation.
+    pub(crate) fn negotiated(&mut self, oob: bool) {
+        self.negotiated = true;
+        self.oob = oob;
+    }
+
+    /// Whether the negotiation is over.
+    #[inline]
+    pub(crate) fn is_negotiated(&self) -> bool {
+        self.negotiated
+    }
+
+    /// Whether the client enabled out-of-band execution.
+    #[inline]
+    pub(crate) fn has_oob(&self) -> bool {
+        self.oob
+    }
+
+    /// The number of the connection.
+    #[inline]
+    pub(crate) fn connection(&self) -> u64 {
+        self.connection
+    }
+
+    /// Takes bytes, and the descriptor that came with them.
+    pub(crate) fn feed(&mut self, bytes: &[u8], fd: Option<F>) {
+        if !self.deaf {
+            if fd.is_some() {
+                self.arrived = fd;
+            }
+            self.inbuf.extend_from_slice(bytes);
+        }
+    }
+
+    /// Pulls the next message out of the input.
+    pub(crate) fn next(&mut self) -> Next {
+        while !self.suspended && self.parsed < self.inbuf.len() {
+            let (n, message) = self.parser.parse(&self.inbuf[self.parsed..]);
+            self.parsed += n;
+            if self.parsed == self.inbuf.len() {
+                self.parsed = 0;
+                clear_buffer(&mut self.inbuf);
+            }
+            let Some(request) = message else { continue };
+            if request.as_ref().is_ok_and(qmp_is_oob) {
+                if self.arrived.is_some() {
+                    self.in_hand = self.arrived.take();
+                }
+                return Next::OutOfBand(request);
+            }
+            self.queue.push_back((request, self.arrived.take()));
+            self.suspended |= !self.oob || self.queue.len() >= QMP_REQ_QUEUE_LEN_MAX;
+            return Next::Queued;
+        }
+        Next::Nothing
+    }
+
+    /// The request that was queued last.
+    pub(crate) fn newest(&self) -> Option<&Request> {
+        self.queue.back().map(|(request, _)| request)
+    }
+
+    /// How many requests wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Whether no message is pulled at present.
+    pub(crate) fn is_suspended(&self) -> bool {
+        self.suspended
+    }
+
+    /// Whether more input should be read.
+    #[inline]
+    pub(crate) fn wants_input(&self) -> bool {
+        !self.suspended && self.parsed == self.inbuf.len()
+    }
+
+    /// Whether a request waits to be carried out.
+    #[inline]
+    pub(crate) fn is_ready(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// Whether all input was worked off, though perhaps not answered.
+    pub(crate) fn has_read_all(&self) -> bool {
+        self.queue.is_empty() && self.parsed == self.inbuf.len()
+    }
+
+    /// Takes the next request, to carry it out.
+    pub(crate) fn take(&mut self) -> Option<Request> {
+        let (request, fd) = self.queue.pop_front()?;
+        if fd.is_some() {
+            self.in_hand = fd;
+        }
+        Some(request)
+    }
+
+    /// Notes that the request taken last was carried out. `answered` is false if its
+    /// answer comes later; this is called again then. Returns whether the session
+    /// resumes.
+    pub(crate) fn taken_up(&mut self, answered: bool) -> bool {
+        let resumes =
+            self.suspended && (answered || self.oob) && self.queue.len() < QMP_REQ_QUEUE_LEN_MAX;
+        self.suspended &= !resumes;
+        resumes
+    }
+
+    /// Takes the descriptor that came with the request under way or an earlier one.
+    pub(crate) fn take_fd(&mut self) -> Option<F> {
+        self.in_hand.take()
+    }
+}
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

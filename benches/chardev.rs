@@ -1,4 +1,4 @@
-//! What chardevs cost, against the barest loops that do the same, in one run.
+//! The cost of chardevs, against the barest loops that do the same, in one run.
 //!
 //!     cargo bench --bench chardev              # all figures
 //!     cargo bench --bench chardev -- --test    # each once, for CI
@@ -15,7 +15,8 @@ use nix::sys::resource::{getrusage, UsageWho};
 use nix::sys::time::TimeValLike;
 
 use qmonitor::chardev::*;
-use qmonitor::main_loop::{main_loop_wait, Host, MainLoop};
+use qmonitor::impl_host;
+use qmonitor::main_loop::{main_loop_wait, MainLoop};
 
 fn main() {
     let quick = std::env::args().any(|a| a == "--test");
@@ -49,8 +50,8 @@ fn main() {
     );
 }
 
-/// Rounds in turn, so that a machine that drifts does so for both; the best of each,
-/// because noise only ever makes things slower.
+/// Rounds take turns, so that a drifting machine drifts for both. The best of
+/// each counts, because noise only makes things slower.
 fn compare(name: &str, unit: &str, rounds: usize, mut measures: [&mut dyn FnMut() -> f64; 2]) {
     let mut best = [0.0f64; 2];
     for _ in 0..rounds {
@@ -73,14 +74,7 @@ struct App {
     connections: usize,
 }
 
-impl Host for App {
-    fn main_loop(&self) -> &MainLoop<Self> {
-        &self.main_loop
-    }
-    fn main_loop_mut(&mut self) -> &mut MainLoop<Self> {
-        &mut self.main_loop
-    }
-}
+impl_host!(App, main_loop);
 
 impl ChardevHost for App {
     fn chardevs(&self) -> &Chardevs<Self> {
@@ -92,7 +86,7 @@ impl ChardevHost for App {
     fn chardev_report(&mut self, _: ChardevReport, _: &str) {}
 }
 
-/// Hands what comes in on to the ring buffer, and counts.
+/// Passes input on to the ring buffer, and counts.
 const HANDLERS: CharHandlers<App> = CharHandlers::new(
     |_, _| CHR_READ_BUF_LEN,
     |app, _, bytes| {
@@ -183,7 +177,8 @@ fn read_loop(dir: &Path, bytes: usize) -> Duration {
     time
 }
 
-/// Connects, says that it has nothing to say, and waits for the end, again and again.
+/// Connects, shuts down its sending side, and waits for the end, again and
+/// again.
 fn visitor(path: PathBuf, times: usize) -> std::thread::JoinHandle<()> {
     std::thread::spawn(move || {
         for _ in 0..times {
@@ -210,8 +205,8 @@ fn serve_chardev(dir: &Path, clients: usize) -> Duration {
     time
 }
 
-/// The floor: one client at a time, with a poll before each step, as any server has
-/// to that has something else to do.
+/// The floor: one client at a time, with a poll before each step, as a server
+/// needs that has other work.
 fn accept_loop(dir: &Path, clients: usize) -> Duration {
     let path = fresh(dir);
     let listener = UnixListener::bind(&path).expect("a listener");
@@ -231,7 +226,7 @@ fn accept_loop(dir: &Path, clients: usize) -> Duration {
     time
 }
 
-/// What a client costs whose server is not there.
+/// The cost of a client without its server.
 fn absent_server(dir: &Path, duration: Duration) {
     let mut app = App::new();
     let path = fresh(dir);

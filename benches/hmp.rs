@@ -1,9 +1,9 @@
 //! The human monitor over a unix socket: this program, QEMU and a floor, side
 //! by side in one run, as ratios.
 //!
-//! The floor is a bare poll loop that answers a key with the bytes that draw it:
-//! what any editor on a socket has to do at the least. It runs as a process of its
-//! own, which is this bench started again.
+//! The floor is a bare poll loop that answers a key with the bytes that draw
+//! it: the least that an editor on a socket must do. It is a process of its
+//! own: this bench, started again.
 //!
 //!     cargo bench --bench hmp              # all figures
 //!     cargo bench --bench hmp -- --test    # each once, for CI
@@ -39,8 +39,8 @@ fn main() {
         println!("qemu-system-x86_64 is not installed: its column is left out");
     }
     let table = |name: &str, f: &mut dyn FnMut(&Server) -> Option<f64>| {
-        // Rounds in turn, so that a machine that drifts does so for all; the best
-        // of each, because noise only ever makes things slower.
+        // Rounds take turns, so that a drifting machine drifts for all. The
+        // best of each counts, because noise only makes things slower.
         let rounds = if quick { 1 } else { 7 };
         let mut best = vec![f64::INFINITY; servers.len()];
         for _ in 0..rounds {
@@ -189,7 +189,7 @@ fn keystroke(server: &Server, n: usize) -> f64 {
     times[n / 2]
 }
 
-/// Seconds from a line that comes whole to the next prompt, likewise.
+/// Seconds from a whole line to the next prompt, likewise.
 fn command(server: &Server, n: usize) -> f64 {
     let mut client = server.connect();
     let mut times: Vec<f64> = (0..n)

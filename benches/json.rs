@@ -7,10 +7,10 @@
 //! ```
 //!
 //! Both sides take turns in short rounds and the best round of each counts, so
-//! that a noisy machine disturbs both alike. A ratio below 1 means that ours
-//! took less time. serde_json does less work: it neither refuses duplicate
-//! members and noncharacters nor counts tokens, does not round every double
-//! correctly, and writes neither spaces nor `\u` escapes.
+//! that a noisy machine disturbs both alike. A ratio below 1 means that this
+//! parser took less time. serde_json does less work: it neither refuses
+//! duplicate members and noncharacters nor counts tokens, does not round every
+//! double correctly, and writes neither spaces nor `\u` escapes.
 
 use qmonitor::qapi::json::{JsonMessageParser, JsonWriter};
 use qmonitor::qapi::QObject;

@@ -1,8 +1,8 @@
-//! Many sessions, and clients that do not behave: what a session costs, in time
-//! and in memory, on the program `qmonitor`.
+//! Many sessions, and clients that do not behave: the cost of a session, in
+//! time and in memory, on the program `qmonitor`.
 //!
-//! Times are the server's own, as the kernel accounts for them, so the client's
-//! share does not count.
+//! Times are the server's processor time by the kernel's account, without the
+//! client's share.
 //!
 //!     cargo bench --bench load                   # ten sessions against 10 000
 //!     cargo bench --bench load -- --cycles 100000
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::resource::{getrlimit, setrlimit, Resource};
 
-/// How many sessions many are.
+/// The number of sessions that counts as many.
 const MANY: usize = 10_000;
 
 const NEGOTIATION: &[u8] = b"{\"execute\": \"qmp_capabilities\"}\n";
@@ -28,7 +28,7 @@ fn main() {
     let quick = args.iter().any(|a| a == "--test");
     let cycles = args.iter().position(|a| a == "--cycles");
     let cycles = cycles.and_then(|at| args.get(at + 1)?.parse().ok());
-    // Ours too: the other ends of the sockets are in this process.
+    // This process as well: it has the other ends of the sockets.
     if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
@@ -147,10 +147,10 @@ fn all_at_once(clients: &mut [UnixStream], n: usize) {
     }
 }
 
-/// How requests are spread over sessions.
+/// The distribution of requests over sessions.
 type Way = fn(&mut [UnixStream], usize);
 
-/// A request with many sessions open, as against ten; and what they weigh.
+/// A request with many open sessions, compared with ten; and their memory.
 fn sessions(many: usize, quick: bool) {
     let (small, mut few_clients) = Server::with_sessions(10);
     let (big, mut many_clients) = Server::with_sessions(many);
@@ -171,7 +171,7 @@ fn sessions(many: usize, quick: bool) {
             lots / few
         );
     }
-    // A server with ten sessions has all that does not come with each session.
+    // A server with ten sessions has everything that sessions share.
     let weigh = |what: &str| {
         let each = (big.resident() - small.resident()) as f64 / (many - 10) as f64;
         println!("resident a session, {what:<28} {each:.2} kB");
@@ -196,7 +196,7 @@ fn unread(requests: usize) {
     let client = &clients[0];
     let mut writer = client.try_clone().expect("a second handle");
     let sender = std::thread::spawn(move || writer.write_all(&SCHEMA.repeat(requests)));
-    // The server has stopped reading when it does nothing any more.
+    // Once the server does nothing any more, it has stopped reading.
     let mut last = server.cpu();
     loop {
         std::thread::sleep(Duration::from_millis(200));

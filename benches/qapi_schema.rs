@@ -1,4 +1,4 @@
-//! How long the schema compiler takes for a schema of QEMU's size.
+//! The time of the schema compiler for a schema of QEMU's size.
 //!
 //! ```text
 //! cargo bench --bench qapi_schema              # timed
@@ -61,7 +61,7 @@ fn main() {
     report("own schemas", &|| own(&options));
 }
 
-/// All that is done with this repository's schemas, from file to text.
+/// All work on this repository's schemas, from file to text.
 fn own(options: &introspect::Options) {
     let root = places::root();
     let mut dirs = schema::SchemaDirs::default();

@@ -2,8 +2,8 @@
 //! side by side in one run, as ratios.
 //!
 //! The floor is a bare poll loop that answers each line of input with a fixed
-//! line: what any server of this protocol has to do at the least. It runs as a
-//! process of its own, which is this bench started again.
+//! line: the least that a server of this protocol must do. It is a process of
+//! its own: this bench, started again.
 //!
 //!     cargo bench --bench qmp              # all figures
 //!     cargo bench --bench qmp -- --test    # each once, for CI
@@ -37,8 +37,8 @@ fn main() {
     }
     let table =
         |name: &str, unit: &str, higher_is_better: bool, f: &mut dyn FnMut(&Server) -> f64| {
-            // Rounds in turn, so that a machine that drifts does so for all; the
-            // best of each, because noise only ever makes things slower.
+            // Rounds take turns, so that a drifting machine drifts for all. The
+            // best of each counts, because noise only makes things slower.
             let rounds = if quick { 1 } else { 5 };
             let mut best = vec![None::<f64>; servers.len()];
             for _ in 0..rounds {

@@ -1,5 +1,4 @@
-//! QEMU's monitor subsystem: QMP and HMP over character devices on a
-//! single-threaded main loop.
+#![doc = include_str!("../docs/library.md")]
 
 // Generated code names this crate by its absolute path, inside it as well.
 extern crate self as qmonitor;
@@ -12,6 +11,7 @@ pub mod qapi;
 pub mod slots;
 mod sys;
 pub mod trace;
+pub mod util;
 
 pub use monitor::Runtime;
 pub use sys::InheritedFds;

@@ -5,23 +5,23 @@
 //! well), and the type of its options, which implements [`Backend`] in the file of the
 //! backend. How to add one is told in `docs/add-a-backend.md`.
 
+use super::backend::file::{FileConfig, ParallelConfig, PipeConfig, SerialConfig};
+use super::backend::hub::HubConfig;
+use super::backend::mux::MuxConfig;
+use super::backend::null::NullConfig;
+use super::backend::pty::PtyConfig;
+use super::backend::ringbuf::RingbufConfig;
+use super::backend::stdio::StdioConfig;
+use super::backend::testdev::TestdevConfig;
+use super::backend::udp::UdpConfig;
 use super::config::SocketConfig;
-use super::file::{FileConfig, ParallelConfig, PipeConfig, SerialConfig};
 use super::host::ChardevHost;
-use super::hub::HubConfig;
 use super::kind::{Backend, BackendOptions, Common, Kind, RegisteredBackend};
-use super::mux::MuxConfig;
-use super::null::NullConfig;
-use super::opts::{QemuOptType, QemuOpts};
-use super::pty::PtyConfig;
-use super::ringbuf::RingbufConfig;
 use super::schema as q;
-use super::stdio::StdioConfig;
 use super::table::{ChardevClass, ChardevId, Chardevs};
-use super::testdev::TestdevConfig;
-use super::udp::UdpConfig;
 use crate::qapi::visit::InputVisitor;
 use crate::qapi::Error;
+use crate::util::qemu_opts::{QemuOptType, QemuOpts};
 
 /// A backend and what all backends have in common (QEMU's `ChardevBackend`
 /// plus `ChardevCommon`).

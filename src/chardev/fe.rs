@@ -297,7 +297,7 @@ pub(super) fn qemu_chr_write<H: ChardevHost>(
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => 0,
             Err(_) => buf.len(),
         };
-        super::files::write_log(log, &buf[..logged]);
+        super::net::open::write_log(log, &buf[..logged]);
     }
     written
 }

@@ -47,6 +47,49 @@ pub enum ChardevRequest {
     CommitAll,
 }
 
+/// Implements [`Host`] for a struct, given the field that has the loop, and
+/// with a second field also [`ChardevHost`], with its defaults.
+///
+/// [`Runtime`](crate::Runtime) is a host already. This is for a program, or a
+/// test, that has no monitors.
+///
+/// ```
+/// use qmonitor::chardev::Chardevs;
+/// use qmonitor::impl_host;
+/// use qmonitor::main_loop::MainLoop;
+///
+/// struct App {
+///     main_loop: MainLoop<App>,
+///     chardevs: Chardevs<App>,
+/// }
+///
+/// impl_host!(App, main_loop, chardevs);
+/// ```
+#[macro_export]
+macro_rules! impl_host {
+    ($host:ty, $main_loop:ident) => {
+        impl $crate::main_loop::Host for $host {
+            fn main_loop(&self) -> &$crate::main_loop::MainLoop<Self> {
+                &self.$main_loop
+            }
+            fn main_loop_mut(&mut self) -> &mut $crate::main_loop::MainLoop<Self> {
+                &mut self.$main_loop
+            }
+        }
+    };
+    ($host:ty, $main_loop:ident, $chardevs:ident) => {
+        $crate::impl_host!($host, $main_loop);
+        impl $crate::chardev::ChardevHost for $host {
+            fn chardevs(&self) -> &$crate::chardev::Chardevs<Self> {
+                &self.$chardevs
+            }
+            fn chardevs_mut(&mut self) -> &mut $crate::chardev::Chardevs<Self> {
+                &mut self.$chardevs
+            }
+        }
+    };
+}
+
 /// A [`Host`] that has chardevs.
 ///
 /// Only the table is needed; the other functions have defaults for a program

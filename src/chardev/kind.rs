@@ -10,10 +10,10 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::host::ChardevHost;
-use super::opts::{QemuOptType, QemuOpts};
 use super::table::{ChardevClass, ChardevId};
 use crate::qapi::visit::{InputVisitor, QapiObject};
 use crate::qapi::Error;
+use crate::util::qemu_opts::{QemuOptType, QemuOpts};
 
 /// The options of a kind of backend, and where they come from.
 ///

@@ -2,11 +2,11 @@
 
 use std::any::Any;
 
+use super::backend::mux::MuxConfig;
 use super::backends::{not_a_driver, ChardevBackend, ChardevConfig};
 use super::be::qemu_chr_be_event;
 use super::fe::{attach_quietly, qemu_chr_fe_init, BackendChange, CharFrontend};
 use super::host::ChardevHost;
-use super::mux::MuxConfig;
 use super::table::{Chardev, ChardevClass, ChardevId, ChrEvent};
 use super::watch::chr_free_watches;
 use crate::qapi::Error;
@@ -114,7 +114,7 @@ fn chardev_add_one<H: ChardevHost>(
     let class = class.ok_or_else(|| not_a_driver(kind))?;
     check_label(h, label)?;
     let log = match &config.logfile {
-        Some(path) => Some(super::files::open_log(h, path, config.logappend)?),
+        Some(path) => Some(super::net::open::open_log(h, path, config.logappend)?),
         None => None,
     };
     let id = qemu_chardev_insert(h, label, class, Box::new(()), log)?;

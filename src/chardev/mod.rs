@@ -33,69 +33,60 @@
 //!
 //! # A backend
 //!
-//! is one file here: a state, which lives in the table as [`std::any::Any`], and a
-//! [`ChardevClass`], a record of functions each with a default, as in QEMU.
-//! Programs can bring their own with [`qemu_chardev_new`].
+//! is one file: its options ([`BackendOptions`]), how they are opened ([`Backend`]), a
+//! state, which lives in the table as [`std::any::Any`], and a [`ChardevClass`], a record
+//! of functions each with a default, as in QEMU. `docs/add-a-backend.md` tells how to add
+//! one, here or in a program.
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `config`, `opts`, `cli`, `compat` | what a chardev is to be, and how the command line says it |
+//! | `config` | addresses and the options of sockets |
 //! | `table` | [`Chardevs`], [`ChardevClass`] |
+//! | `kind`, `backends` | what a kind of backend is made of; the list of kinds |
 //! | `fe` | what a front end calls: `qemu_chr_fe_*` |
 //! | `be` | what a backend calls: `qemu_chr_be_*` |
 //! | `watch` | what a chardev waits for: [`chr_set_watch`] |
 //! | `manage` | adding, changing and removing |
-//! | `net`, `resolve`, `address`, `files` | sockets and files, with QEMU's error texts |
-//! | `socket` | the socket backend: life, bytes, connecting, serving several, TLS |
-//! | `exposure` | whether strangers can reach it |
-//! | `codec` | protocols on a socket, telnet, websocket and TLS, as pure codecs |
-//! | `fd` | what all backends on plain descriptors share |
-//! | the others | a backend each |
+//! | `options` | `-chardev`, and the short forms of `-serial` and `-monitor` |
+//! | `net` | sockets and files, with QEMU's error texts |
+//! | `backend` | a backend each; `backend/fd.rs` is what those on plain descriptors share |
+//! | `socket` | the socket backend: life, bytes, connecting, serving several |
+//! | `codec` | telnet, websocket and TLS, as pure codecs |
 
-mod address;
+mod backend;
 pub(crate) mod backends;
-pub(crate) mod base64;
 mod be;
-pub mod cli;
 mod codec;
-pub mod compat;
 mod config;
-mod exposure;
-mod fd;
 mod fe;
-mod file;
-mod files;
 mod host;
-mod hub;
 mod kind;
 mod manage;
-pub mod memory;
-mod mux;
-mod mux_stamp;
 mod net;
-mod null;
-pub mod opts;
-mod pty;
-mod resolve;
-mod ringbuf;
+mod options;
 pub(crate) mod schema;
 mod scm_rights;
 mod socket;
-pub mod stdio;
 mod table;
-mod testdev;
-mod udp;
 mod watch;
 
+pub use backend::file::{FileConfig, ParallelConfig, PipeConfig, SerialConfig};
+pub use backend::hub::HubConfig;
+pub use backend::mux::{resume_mux_open, set_term_escape_char, suspend_mux_open, MuxConfig};
+pub use backend::null::NullConfig;
+pub use backend::peer::MemoryPeer;
+pub use backend::pty::PtyConfig;
+pub use backend::ringbuf::{ringbuf_read, ringbuf_write, RingbufConfig};
+pub use backend::stdio::{self, StdioConfig};
+pub use backend::testdev::TestdevConfig;
+pub use backend::udp::UdpConfig;
 pub use backends::{ChardevBackend, ChardevConfig, CHARDEV_BACKENDS};
 pub use be::{
     qemu_chr_be_can_write, qemu_chr_be_drained, qemu_chr_be_event, qemu_chr_be_new_client,
     qemu_chr_be_write,
 };
-pub use cli::{qemu_chr_parse_cli, qemu_chr_parse_opts, QEMU_CHARDEV_OPTS};
 pub use codec::tls::{no_authz, no_tls_credentials, TlsCreds, TlsCredsX509, TlsEndpoint};
 pub use codec::{telnet, websocket};
-pub use compat::{invalid_char_driver, qemu_chr_parse_compat, ParsedCompat};
 pub use config::*;
 pub use fe::{
     qemu_chr_check_one_client, qemu_chr_exposed_at, qemu_chr_fe_accept_input,
@@ -105,28 +96,21 @@ pub use fe::{
     qemu_chr_fe_set_handlers, qemu_chr_fe_set_open, qemu_chr_fe_write, BackendChange, CharFrontend,
     CharHandlers, PeerEnd,
 };
-pub use file::{FileConfig, ParallelConfig, PipeConfig, SerialConfig};
-pub use files::{fifo_reader, FifoReader};
 pub(crate) use host::print_report;
 pub use host::{print_stderr, ChardevHost, ChardevReport, ChardevRequest};
-pub use hub::HubConfig;
 pub use kind::{Backend, BackendOptions, RegisteredBackend};
 pub use manage::{
     chardev_add, chardev_change, chardev_remove, chardev_send_break, qemu_chardev_new,
     qemu_chr_cleanup, ChardevAdded,
 };
-pub use mux::{resume_mux_open, set_term_escape_char, suspend_mux_open, MuxConfig};
-pub use null::NullConfig;
-pub use pty::PtyConfig;
-pub use ringbuf::{ringbuf_read, ringbuf_write, RingbufConfig};
+pub use net::open::{fifo_reader, FifoReader};
+pub use options::cli::{qemu_chr_parse_cli, qemu_chr_parse_opts, QEMU_CHARDEV_OPTS};
+pub use options::compat::{invalid_char_driver, qemu_chr_parse_compat, ParsedCompat};
 pub use socket::{can_yank, char_socket_get_addr, char_socket_yank};
-pub use stdio::StdioConfig;
 pub use table::{
     filename, frontend_open, label, qemu_chr_find, Chardev, ChardevClass, ChardevId, Chardevs,
     ChrEvent,
 };
-pub use testdev::TestdevConfig;
-pub use udp::UdpConfig;
 pub use watch::{chr_has_watch, chr_set_watch, WatchSlot};
 
 /// The most bytes a backend reads and hands over in one go.

@@ -259,11 +259,9 @@ impl<H> Chardev<H> {
     }
 }
 
-/// What a read buffer is longer than its round length. Large buffers that are made one
-/// after the other would else begin at nearly the same offset of a page, and copying
-/// from one to such another, as into a ring buffer, takes ten times as long where a
-/// processor tells loads and stores apart by the low twelve bits of their addresses.
-const APART: usize = 512;
+/// Extra bytes per read buffer. Buffers of a round size start at the same page
+/// offset, and copying between two such is ten times slower (4K aliasing).
+const READ_BUF_SKEW: usize = 512;
 
 /// All chardevs of a host.
 pub struct Chardevs<H> {
@@ -437,7 +435,7 @@ impl<H> Chardevs<H> {
     pub(super) fn take_read_buf(&mut self, len: usize) -> Vec<u8> {
         let mut buf = std::mem::take(&mut self.read_buf);
         if buf.len() < len {
-            buf.resize(len + APART, 0);
+            buf.resize(len + READ_BUF_SKEW, 0);
         }
         buf
     }

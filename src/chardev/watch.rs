@@ -15,6 +15,8 @@ pub enum WatchSlot {
     Read,
     /// The end of the connection.
     Hangup,
+    /// Input that the backend has read and the front end could not take yet.
+    Rest,
     /// Room for output that the backend holds back itself.
     Write,
     /// A client at the door.

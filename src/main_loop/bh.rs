@@ -215,12 +215,9 @@ impl Wake {
 /// handle may outlive the bottom half and the loop; it then does nothing.
 ///
 /// ```
-/// # use qmonitor::main_loop::{main_loop_wait, Host, MainLoop};
+/// # use qmonitor::main_loop::{main_loop_wait, MainLoop};
 /// # struct App { main_loop: MainLoop<App>, done: bool }
-/// # impl Host for App {
-/// #     fn main_loop(&self) -> &MainLoop<Self> { &self.main_loop }
-/// #     fn main_loop_mut(&mut self) -> &mut MainLoop<Self> { &mut self.main_loop }
-/// # }
+/// # qmonitor::impl_host!(App, main_loop);
 /// # fn main() -> std::io::Result<()> {
 /// # let mut app = App { main_loop: MainLoop::new()?, done: false };
 /// let bh = app.main_loop.bh_new("done", |app: &mut App| app.done = true);

@@ -11,21 +11,15 @@
 //! ```
 //! use std::time::Duration;
 //!
-//! use qmonitor::main_loop::{main_loop_wait, ClockType, Host, MainLoop};
+//! use qmonitor::impl_host;
+//! use qmonitor::main_loop::{main_loop_wait, ClockType, MainLoop};
 //!
 //! struct App {
 //!     main_loop: MainLoop<App>,
 //!     ticks: u32,
 //! }
 //!
-//! impl Host for App {
-//!     fn main_loop(&self) -> &MainLoop<Self> {
-//!         &self.main_loop
-//!     }
-//!     fn main_loop_mut(&mut self) -> &mut MainLoop<Self> {
-//!         &mut self.main_loop
-//!     }
-//! }
+//! impl_host!(App, main_loop);
 //!
 //! # fn main() -> std::io::Result<()> {
 //! let mut app = App { main_loop: MainLoop::new()?, ticks: 0 };

@@ -26,12 +26,9 @@ impl<H> MainLoop<H> {
     /// # use std::os::fd::AsFd;
     /// # use std::time::Duration;
     /// # use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
-    /// # use qmonitor::main_loop::{main_loop_wait, ClockType, Host, MainLoop};
+    /// # use qmonitor::main_loop::{main_loop_wait, ClockType, MainLoop};
     /// # struct App { main_loop: MainLoop<App>, ticks: u32 }
-    /// # impl Host for App {
-    /// #     fn main_loop(&self) -> &MainLoop<Self> { &self.main_loop }
-    /// #     fn main_loop_mut(&mut self) -> &mut MainLoop<Self> { &mut self.main_loop }
-    /// # }
+    /// # qmonitor::impl_host!(App, main_loop);
     /// # fn main() -> std::io::Result<()> {
     /// # let mut app = App { main_loop: MainLoop::new()?, ticks: 0 };
     /// # let timer = app.main_loop.timer_new(ClockType::Realtime, "tick", |app: &mut App| app.ticks += 1);

@@ -40,12 +40,9 @@ impl<H> MainLoop<H> {
     ///
     /// ```
     /// use qmonitor::main_loop::Signal;
-    /// # use qmonitor::main_loop::{main_loop_wait, Host, MainLoop};
+    /// # use qmonitor::main_loop::{main_loop_wait, MainLoop};
     /// # struct App { main_loop: MainLoop<App>, killed_by: Option<u32> }
-    /// # impl Host for App {
-    /// #     fn main_loop(&self) -> &MainLoop<Self> { &self.main_loop }
-    /// #     fn main_loop_mut(&mut self) -> &mut MainLoop<Self> { &mut self.main_loop }
-    /// # }
+    /// # qmonitor::impl_host!(App, main_loop);
     /// # fn main() -> std::io::Result<()> {
     /// # let mut app = App { main_loop: MainLoop::new()?, killed_by: None };
     /// let signals = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];

@@ -13,12 +13,13 @@ use super::schema::{
 };
 use crate::chardev::backends::{chardev_config, visit_registered};
 use crate::chardev::{
-    self, base64, chardev_change, chardev_remove, chardev_send_break, fifo_reader, qemu_chr_find,
+    self, chardev_change, chardev_remove, chardev_send_break, fifo_reader, qemu_chr_find,
     ChardevConfig, FifoReader,
 };
 use crate::main_loop::ClockType;
 use crate::qapi::dispatch::{Call, QmpCommandFunc, QmpCommandList};
 use crate::qapi::{Error, ErrorClass, RawResponder, Responder};
+use crate::util::base64;
 
 impl<S: 'static> CharCommands for S {
     fn qmp_query_chardev(rt: &mut Runtime<Self>) -> Result<Vec<ChardevInfo>, Error> {

@@ -5,8 +5,8 @@ use super::runtime::Runtime;
 use super::schema::{
     CommandLineOptionInfo, CommandLineParameterInfo, CommandLineParameterType, MiscCommands,
 };
-use crate::chardev::opts::QemuOptType;
 use crate::qapi::{Error, Responder};
+use crate::util::qemu_opts::QemuOptType;
 
 impl<S: 'static> MiscCommands for S {
     fn qmp_human_monitor_command(

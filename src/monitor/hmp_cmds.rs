@@ -7,9 +7,9 @@ use super::hmp::{CompletionKind, Hmp, HmpArg, HmpArgs, HmpPair, HmpRow, HmpTable
 use super::schema::{
     CharCommands, ControlCommands, DataFormat, FdsCommands, TraceCommands, TraceEventState,
 };
-use crate::chardev::opts::QemuOpts;
 use crate::chardev::{self, ChardevAdded, QEMU_CHARDEV_OPTS};
 use crate::qapi::Error;
+use crate::util::qemu_opts::QemuOpts;
 
 /// `info` without a word behind it lists its sub-commands.
 const INFO: HmpRow = HmpRow::new(

@@ -8,7 +8,6 @@ use super::qmp::monitor_init_qmp;
 use super::runtime::Runtime;
 pub use super::schema::{MonitorCloseAction, MonitorMode, MonitorOptions, MonitorReadline};
 use super::table::{MonitorId, NewMonitor};
-use crate::chardev::opts::{QemuOptType, QemuOpts, QemuOptsList};
 use crate::chardev::{
     chardev_add, invalid_char_driver, label, qemu_chr_exposed_at, qemu_chr_fe_init_server,
     qemu_chr_find, qemu_chr_parse_compat, qemu_chr_parse_opts, ChardevHost, ChardevId,
@@ -17,6 +16,7 @@ use crate::chardev::{
 use crate::qapi::visit::{InputVisitor, QapiType};
 use crate::qapi::{CompatPolicy, Error};
 use crate::trace_event;
+use crate::util::qemu_opts::{QemuOptType, QemuOpts, QemuOptsList};
 
 /// The parameters of `-mon` (`qemu_mon_opts`).
 pub static QEMU_MON_OPTS: QemuOptsList = QemuOptsList {

@@ -15,13 +15,13 @@ use super::output::Output;
 use super::table::{Monitor, MonitorId, MonitorQmp, Monitors};
 use super::throttle::EventThrottles;
 use super::tls::TlsRegistry;
-use crate::chardev::opts::QemuOptsList;
 use crate::chardev::{ChardevHost, ChardevReport, ChardevRequest, Chardevs, TlsCreds};
 use crate::main_loop::{Host, MainLoop, SharedFd};
 use crate::qapi::dispatch::QmpCommandList;
 use crate::qapi::introspect::{query_schema_of, SchemaTable};
 use crate::qapi::policy::CompatPolicy;
 use crate::qapi::{Error, QObject};
+use crate::util::qemu_opts::QemuOptsList;
 
 /// A request to end the program. The embedder chooses the exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -60,7 +60,7 @@ impl Drop for FdGuard {
         if GUARDS.get() > 0 || std::thread::panicking() || !HAS_OWN_TABLE.get() {
             return;
         }
-        // What a test opened before its world, it may have closed meanwhile.
+        // A test may have closed what it opened before its world.
         let (before, now) = (BEFORE.get(), open_fds());
         assert!(now <= before, "descriptors: {before} before, {now} after");
     }

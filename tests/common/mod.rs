@@ -1,4 +1,4 @@
-//! A server process and a client of it, for black-box tests.
+//! A server process and its client, for black-box tests.
 
 pub mod places;
 pub mod recordings;
@@ -119,7 +119,7 @@ impl Server {
         nix::sys::signal::kill(pid, signal).expect("the server lives");
     }
 
-    /// Waits for the process to end; what it printed and its status.
+    /// Waits for the process to end; returns its output and status.
     #[track_caller]
     pub fn finish(mut self) -> Output {
         drop(self.child.stdin.take());
@@ -206,7 +206,7 @@ impl Client {
         assert_eq!(sent.expect("the server reads"), bytes.as_ref().len());
     }
 
-    /// No more will be sent.
+    /// Shuts down the sending side.
     pub fn half_close(&mut self) {
         self.socket()
             .shutdown(Shutdown::Write)
@@ -268,7 +268,7 @@ impl Client {
         self.ask_with(command, serde_json::json!({}))
     }
 
-    /// Sends a command; its return value. Events on the way are passed over.
+    /// Sends a command; its return value. Skips events.
     #[track_caller]
     pub fn ask_with(&mut self, command: &str, arguments: Value) -> Value {
         let reply = self.call(command, arguments);
@@ -309,7 +309,7 @@ impl Client {
         message["data"].clone()
     }
 
-    /// The server closes the connection; what came before that.
+    /// Reads until the server closes the connection; returns all before that.
     #[track_caller]
     pub fn expect_close(&mut self) -> String {
         let mut rest = String::new();

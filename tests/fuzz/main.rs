@@ -1,6 +1,6 @@
-//! The fuzz targets on their kept corpora, `fuzz/corpus/TARGET/*`, and on random
-//! changes of these, on stable Rust and with no fuzzer. `fuzz/README.md` says
-//! how the corpora come about.
+//! The fuzz targets on their kept corpora, `fuzz/corpus/TARGET/*`, and on
+//! random changes of these, on stable Rust and without a fuzzer.
+//! `fuzz/README.md` explains the corpora.
 //!
 //! `QMONITOR_FUZZ=100000` makes that many changes for each target.
 
@@ -37,7 +37,8 @@ fn corpus(target: &str) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// A few bytes gone, changed or doubled, or the rest of another input.
+/// Removes, changes or doubles a few bytes, or appends the rest of another
+/// input.
 fn change(corpus: &[Vec<u8>], rng: &mut Rng) -> Vec<u8> {
     let mut data = corpus[rng.below(corpus.len())].clone();
     for _ in 0..=rng.below(3) {

@@ -4,8 +4,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use nix::sys::resource::{getrlimit, setrlimit, Resource};
+use qmonitor::impl_host;
 use qmonitor::main_loop::{
-    main_loop_wait, Condition, FdmonKind, FdmonPolicy, Flow, Host, MainLoop, Signal, Watch,
+    main_loop_wait, Condition, FdmonKind, FdmonPolicy, Flow, MainLoop, Signal, Watch,
 };
 
 struct App {
@@ -13,14 +14,7 @@ struct App {
     runs: u32,
 }
 
-impl Host for App {
-    fn main_loop(&self) -> &MainLoop<Self> {
-        &self.main_loop
-    }
-    fn main_loop_mut(&mut self) -> &mut MainLoop<Self> {
-        &mut self.main_loop
-    }
-}
+impl_host!(App, main_loop);
 
 const EMFILE: Option<i32> = Some(nix::errno::Errno::EMFILE as i32);
 
@@ -60,13 +54,13 @@ fn run_out_of_fds() {
     let counters = app.main_loop.counters();
     assert_eq!((counters.upgrades, counters.wait_syscalls), (0, 10));
 
-    // Who needs an fd is told.
+    // A caller that needs an fd gets an error.
     assert_eq!(app.main_loop.poll_fd().unwrap_err().raw_os_error(), EMFILE);
     assert_eq!(MainLoop::<App>::new().err().unwrap().raw_os_error(), EMFILE);
     let signals = app.main_loop.add_signals(&[Signal::SIGHUP], |_, _| ());
     assert_eq!(signals.unwrap_err().raw_os_error(), EMFILE);
-    // One fd is enough for the epoll itself and too few for crate `polling`;
-    // nothing of the attempt is left.
+    // One fd suffices for the epoll fd, but the crate `polling` needs more. The
+    // failed attempt leaves nothing open.
     hoard.pop();
     app.main_loop.set_fdmon(FdmonPolicy::Poll);
     app.main_loop.set_fdmon(FdmonPolicy::Epoll);

@@ -8,21 +8,15 @@ use std::sync::mpsc;
 
 use nix::libc::{pthread_kill, SIGUSR1};
 use nix::sys::signal::{signal, SigHandler, Signal};
-use qmonitor::main_loop::{main_loop_wait, BhHandle, FdmonPolicy, Host, MainLoop};
+use qmonitor::impl_host;
+use qmonitor::main_loop::{main_loop_wait, BhHandle, FdmonPolicy, MainLoop};
 
 struct App {
     main_loop: MainLoop<App>,
     done: bool,
 }
 
-impl Host for App {
-    fn main_loop(&self) -> &MainLoop<Self> {
-        &self.main_loop
-    }
-    fn main_loop_mut(&mut self) -> &mut MainLoop<Self> {
-        &mut self.main_loop
-    }
-}
+impl_host!(App, main_loop);
 
 static HANDLED: AtomicU32 = AtomicU32::new(0);
 
@@ -30,7 +24,7 @@ extern "C" fn count(_: i32) {
     HANDLED.fetch_add(1, Ordering::SeqCst);
 }
 
-/// Waits in a loop until the handle that is sent out is used.
+/// Runs a loop until the handle that it sends out is used.
 fn wait_for_handle(policy: FdmonPolicy, handle: &mpsc::Sender<BhHandle>) -> std::io::Result<()> {
     let mut app = App {
         main_loop: MainLoop::new()?,
@@ -54,7 +48,7 @@ fn a_handled_signal_that_interrupts_the_wait_is_harmless() {
 }
 
 fn interrupt_the_wait() {
-    // SAFETY: the handler does nothing but add to an atomic.
+    // SAFETY: the handler only adds to an atomic.
     unsafe { signal(Signal::SIGUSR1, SigHandler::Handler(count)) }.unwrap();
     for policy in [FdmonPolicy::Poll, FdmonPolicy::Epoll] {
         let (sender, receiver) = mpsc::channel();

@@ -5,20 +5,14 @@
 
 use nix::errno::Errno;
 use nix::sys::signal::{signal, SigHandler, Signal};
-use qmonitor::main_loop::{Host, MainLoop};
+use qmonitor::impl_host;
+use qmonitor::main_loop::MainLoop;
 
 struct App {
     main_loop: MainLoop<App>,
 }
 
-impl Host for App {
-    fn main_loop(&self) -> &MainLoop<Self> {
-        &self.main_loop
-    }
-    fn main_loop_mut(&mut self) -> &mut MainLoop<Self> {
-        &mut self.main_loop
-    }
-}
+impl_host!(App, main_loop);
 
 #[test]
 fn a_write_to_a_closed_pipe_fails_and_does_not_kill() {
@@ -27,8 +21,7 @@ fn a_write_to_a_closed_pipe_fails_and_does_not_kill() {
 }
 
 fn write_to_a_closed_pipe() {
-    // As in a program whose start-up code is C's.
-    // SAFETY: SIG_DFL is no handler.
+    // As in a program with C's start-up code. SAFETY: SIG_DFL is no handler.
     unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }.unwrap();
     let _app = App {
         main_loop: MainLoop::new().unwrap(),

@@ -1,4 +1,4 @@
-//! docs/add-a-command.md, held against the tree and carried out.
+//! Compares docs/add-a-command.md with the tree, and follows its steps.
 
 use std::path::Path;
 
@@ -8,13 +8,13 @@ use crate::package::{files_below, Package};
 
 const PAGE: &str = include_str!("../../docs/add-a-command.md");
 
-/// A place in a file that a step of the page changes. Of the page's diffs only
-/// additions are needed.
+/// A place in a file that a step of the page changes. The page's diffs have
+/// only additions.
 struct Hunk {
     file: String,
-    /// What is there afterwards, context and additions.
+    /// The text afterwards: context and additions.
     after: String,
-    /// What was there before: the context.
+    /// The text before: the context.
     before: String,
     /// The additions.
     added: String,
@@ -88,7 +88,7 @@ fn the_steps_are_all_there_is_of_the_command_in_the_tree() {
         }
         steps.retain(|hunk| Path::new(&hunk.file) != name);
         for word in ["qmp-test", "qmp_test", "QMP_TEST", "test_value"] {
-            // A socket may be called so in an example.
+            // An example may give a socket this name.
             let left = text.replace("/tmp/qmp-test", "").contains(word);
             assert!(!left, "{}: {word} is in no step", name.display());
         }
@@ -97,7 +97,7 @@ fn the_steps_are_all_there_is_of_the_command_in_the_tree() {
     assert!(unknown.is_empty(), "{unknown:?}");
 }
 
-/// The program that the steps are carried out in: what surrounds them in the
+/// The program in which the test follows the steps: their surroundings in the
 /// tree, and as little else as possible.
 fn program(state: &str, init: &str, command: &str, pair: &str, twin: &str) -> String {
     format!(
@@ -141,7 +141,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {{
 
 #[test]
 fn the_steps_make_the_command() {
-    // Step 1, and nothing else: the build says what is missing.
+    // Step 1 alone: the build names what is missing.
     let schema = added("1", "crates/schema/machine/machine.json").concat();
     let schema = format!("##\n# = The machine\n##\n{schema}");
     let package = |name, program: &str| {
@@ -158,10 +158,8 @@ fn the_steps_make_the_command() {
     assert_eq!(errors.count(), 1, "{said}");
 
     // Step 2, and step 3 works.
-    let fields = added("2", "crates/machine/src/lib.rs");
-    let [state, init] = &fields[..] else {
-        panic!("a field and its value: {fields:?}");
-    };
+    let state = &added("2", "crates/machine/src/model/machine.rs").concat();
+    let init = &added("2", "crates/machine/src/model/options.rs").concat();
     let command = added("2", "crates/machine/src/commands/machine.rs").concat();
     let step_2 = package("add-a-command-2", &program(state, init, &command, "", ""));
     step_2.build().unwrap_or_else(|e| panic!("{e}"));
@@ -174,7 +172,7 @@ fn the_steps_make_the_command() {
     assert_eq!(said, "unknown command: 'qmp-test'\n", "step 4 is missing");
 
     // Step 4.
-    let twin = added("4", "crates/machine/src/commands/hmp_cmds.rs");
+    let twin = added("4", "crates/machine/src/commands/machine.rs");
     let [pair, twin] = &twin[..] else {
         panic!("a row with its function's name, and the function: {twin:?}");
     };
@@ -193,7 +191,7 @@ fn the_program_does_what_the_page_shows() {
     play_hmp(&mut human(&server));
 }
 
-/// Plays step 3: what a person types is what starts with `{"exec`.
+/// Plays step 3: a person types the lines that start with `{"exec`.
 #[track_caller]
 fn play_qmp(client: &mut Client) {
     let block = blocks("3", "console").concat();
@@ -226,7 +224,7 @@ fn human(server: &Server) -> Client {
     client
 }
 
-/// What the human monitor prints when a line is typed.
+/// The output of the human monitor for a typed line.
 #[track_caller]
 fn answer(client: &mut Client, line: &str) -> String {
     client.send(format!("{line}\n"));

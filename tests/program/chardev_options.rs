@@ -1,4 +1,4 @@
-//! Chardevs and monitors as the command line and configuration files ask for them.
+//! Chardevs and monitors on the command line and in configuration files.
 
 use crate::common::{run, Server};
 use std::process::Output;
@@ -46,7 +46,8 @@ fn what_is_read_first_is_told_first() {
         &["-qmp", "chardev:1a"],
         "PROG: -qmp chardev:1a: Parameter 'id' expects an identifier\n",
     );
-    // A form that can be read but not made has one line, one that cannot has two.
+    // A form that parses but cannot be opened has one line, one that does not
+    // parse has two.
     refused(
         &["-monitor", "con:"],
         "PROG: -monitor con:: 'console' is not a valid char driver name\n",
@@ -103,7 +104,7 @@ fn help_lists_backends_or_options() {
     assert!(stdout.starts_with("chardev options:\n  abstract=<bool (on/off)>\n"));
 }
 
-/// The chardevs that a server lists but for that of its test monitor, sorted.
+/// The chardevs that a server lists, except that of its test monitor, sorted.
 fn chardevs(server: &Server) -> Vec<(String, String, bool)> {
     let list = server.qmp().ask("query-chardev");
     let mut list: Vec<_> = list
@@ -143,7 +144,7 @@ fn a_terminal_is_told_under_the_name_of_its_own_chardev() {
     );
 }
 
-/// A file with that text, and what the program says about it.
+/// Runs the program with a file of this text; returns its errors.
 fn config(text: &str) -> (tempfile::TempDir, String) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("conf");

@@ -1,5 +1,5 @@
-//! The typed client that the library ships, against the program itself and,
-//! where it is installed, against QEMU's storage daemon.
+//! The typed client against the program itself and, where it is installed,
+//! against QEMU's storage daemon.
 
 use std::io;
 use std::os::unix::net::UnixStream;

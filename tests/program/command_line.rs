@@ -132,7 +132,7 @@ fn the_limit_of_descriptors_is_raised_as_far_as_allowed() {
     assert_eq!(words[3..5], ["128", "128"]);
 }
 
-/// As when the terminal's window or the reader of a pipe has gone.
+/// As after the terminal's window or the reader of a pipe has gone.
 #[test]
 fn what_cannot_be_printed_does_no_harm() {
     let sh = |script: &str| {
@@ -143,8 +143,8 @@ fn what_cannot_be_printed_does_no_harm() {
     assert_eq!(out.status.code(), Some(1), "{out:?}");
     let server = sh("exec qmonitor -nodefaults -qmp unix:q,server=on,wait=off \
          -chardev pty,id=p -mon p -chardev socket,id=w,path=w,server=on >/dev/full 2>&1");
-    // Both have said something by now: that a terminal was made, and that a
-    // client is waited for.
+    // Both have printed a line by now: the name of the new terminal, and that
+    // the program waits for a client.
     let _waited_for = Client::connect(&server.path("w"));
     let mut client = server.qmp();
     client.ask("query-version");

@@ -1,9 +1,9 @@
 //! Faults injected into the system calls of a session, with strace: each call
 //! that a session makes, each error it can fail with, each time it is made.
 //!
-//! Whatever fails: the client gets the very transcript that it gets without the
-//! fault, or, where its bytes cannot be had or sent, its connection is closed; the
-//! next client is served; the program lives, does not spin, and ends in order.
+//! Whatever fails: the client gets the same transcript as without the fault,
+//! or, if its bytes cannot be read or sent, the connection closes. The next
+//! client is served. The program lives, does not spin, and ends in order.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use crate::common::Server;
 
-/// What each call of a session may fail with. A call that is made and is not
-/// listed here fails the test.
+/// The errors of each call of a session. A call that is not listed here fails
+/// the test.
 const TABLE: [(&str, &[&str]); 15] = [
     ("ppoll", &["EINTR", "ENOMEM"]),
     (
@@ -58,14 +58,14 @@ const TABLE: [(&str, &[&str]); 15] = [
     ("read", &["EINTR", "EAGAIN"]),
 ];
 
-/// Calls in which nothing is injected: a look at a descriptor that was just
-/// made, and memory, without which Rust ends a program.
+/// Calls without injected faults: a look at a new descriptor, and memory,
+/// without which Rust ends the program.
 const LEFT_OUT: [&str; 6] = ["fcntl", "brk", "mmap", "munmap", "mremap", "madvise"];
 
 /// How a client's session went.
 #[derive(Debug, PartialEq)]
 enum Session {
-    /// All it received.
+    /// Everything it received.
     Whole(String),
     /// Closed by the server, or the server was not there.
     Closed,
@@ -82,7 +82,7 @@ const REQUESTS: [&str; 4] = [
 /// Only a test that fails waits this long.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A client from its coming to its going.
+/// A client's whole session.
 #[track_caller]
 fn session(socket: &Path, what: &str) -> Session {
     let start = Instant::now();
@@ -115,7 +115,7 @@ fn session(socket: &Path, what: &str) -> Session {
     }
 }
 
-/// A server under strace; `inject` is what strace is to do.
+/// A server under strace; `inject` is strace's option.
 struct Traced {
     server: Server,
     log: PathBuf,
@@ -123,7 +123,8 @@ struct Traced {
 
 impl Traced {
     fn start(inject: &[&str], args: &[&str]) -> Traced {
-        // As a grandchild, so that the process we start, and end, is the server.
+        // strace runs as a grandchild, so that the process we start and end is
+        // the server.
         let mut all = vec!["-D", "-qq", "-o", "{dir}/log"];
         all.extend_from_slice(inject);
         all.push(env!("CARGO_BIN_EXE_qmonitor"));
@@ -166,7 +167,7 @@ fn ask_to_quit(socket: &Path) -> std::io::Result<()> {
 }
 
 /// The occurrences of each call in a session, counted from the start of the
-/// process; and what a client receives.
+/// process, and the client's transcript.
 struct Baseline {
     transcript: String,
     occurrences: Vec<(&'static str, &'static [&'static str], Vec<usize>)>,
@@ -219,7 +220,7 @@ impl Case {
         format!("{} {} {}", self.call, self.error, self.when)
     }
 
-    /// Whether it takes the connection's bytes with it.
+    /// Whether it loses bytes of the connection.
     fn may_close(&self) -> bool {
         ["recvmsg", "recvfrom", "sendto"].contains(&self.call)
             && !["EINTR", "EAGAIN"].contains(&self.error)
@@ -329,8 +330,8 @@ fn a_session_among_many_descriptors_survives_or_is_closed() {
     run_all(&args.iter().map(String::as_str).collect::<Vec<_>>());
 }
 
-/// A read may give any part of what was sent, and a write take any part of what
-/// is to go.
+/// A read may return any part of the sent bytes, and a write may take any part
+/// of its bytes.
 #[test]
 fn short_reads_and_short_writes_change_nothing() {
     let server = Server::start(&[]);
@@ -346,7 +347,7 @@ fn short_reads_and_short_writes_change_nothing() {
     for line in &expected {
         assert_eq!(client.line(), *line);
     }
-    // Far more answers than the kernel holds for one who does not read.
+    // Far more answers than the kernel holds for a client that does not read.
     const TIMES: usize = 40;
     client.send(REQUESTS[2].repeat(TIMES));
     for line in expected.iter().cycle().take(2 * TIMES) {

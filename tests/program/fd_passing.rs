@@ -1,5 +1,6 @@
-//! Descriptors from the outside. Over the monitor's socket: which request gets
-//! which, and that none is left over. And those that the program inherits.
+//! Descriptors from outside: which request gets which descriptor of those that
+//! come over the monitor's socket, and that none is left over; and the
+//! descriptors that the program inherits.
 
 use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -11,12 +12,12 @@ use crate::fd_guard::FdGuard;
 use nix::fcntl::{fcntl, FcntlArg, FdFlag};
 use serde_json::json;
 
-/// A server, a client of it, and files to pass.
+/// A server, its client, and files to pass.
 struct World {
     server: Server,
     client: Client,
     files: Vec<File>,
-    /// What the server had open at the start.
+    /// How many descriptors the server had open at the start.
     fds: usize,
 }
 
@@ -35,7 +36,7 @@ impl World {
         }
     }
 
-    /// Sends messages, each with these of the files.
+    /// Sends messages, each with the numbered files.
     fn send(&mut self, messages: &[(&str, &[usize])]) {
         for (text, files) in messages {
             let files: Vec<&File> = files.iter().map(|n| &self.files[*n]).collect();
@@ -111,7 +112,7 @@ fn a_descriptor_may_come_in_the_middle_of_its_request_or_before_it() {
     let (start, rest) = ADD.split_at(20);
     w.send(&[(start, &[]), (rest, &[0]), (" ", &[1]), (ADD, &[])]);
     w.expect(&["a", "b"]);
-    // What began without it ends before it.
+    // A message that began before the descriptor came ends without it.
     let (end, next) = ([rest, start].concat(), rest);
     w.send(&[(start, &[]), (&end, &[2]), (next, &[])]);
     w.expect(&["c", NONE]);
@@ -146,7 +147,7 @@ fn without_room_for_more_a_descriptor_does_not_come_and_none_is_lost() {
     let mut w = World::new();
     let pid = w.server.pid().to_string();
     let is_free = |fd: &usize| std::fs::read_link(format!("/proc/{pid}/fd/{fd}")).is_err();
-    // The second free number is the first that may not be used.
+    // The limit excludes the second free number.
     let limit = (0..).filter(is_free).nth(1).unwrap();
     let set = std::process::Command::new("prlimit")
         .args([&format!("--nofile={limit}"), "--pid", &pid])
@@ -155,7 +156,7 @@ fn without_room_for_more_a_descriptor_does_not_come_and_none_is_lost() {
         println!("prlimit is not installed: skipped");
         return;
     }
-    // Of three only one fits, and it is the first.
+    // Only one of three fits: the first.
     w.send(&[(ADD, &[1, 2, 0])]);
     w.expect(&["b"]);
     w.send(&[(ADD, &[0])]);
@@ -167,8 +168,8 @@ fn without_room_for_more_a_descriptor_does_not_come_and_none_is_lost() {
     assert_eq!(w.server.open_fds(), w.fds + 1);
 }
 
-/// A program with this as its standard input, and more descriptors that it
-/// inherits if they are not closed on exec.
+/// A program with this standard input and more descriptors, which it inherits
+/// if they are not closed on exec.
 fn run_with(stdin: impl Into<Stdio>, args: &[&str]) -> Child {
     Command::new(env!("CARGO_BIN_EXE_qmonitor"))
         .args(["-nodefaults", "-display", "none"])

@@ -1,9 +1,9 @@
 //! Plays the conformance cases of the human monitor that need no server.
 //!
-//! A small session stands in for one: editor, parser, help, completion and the
-//! commands that concern nothing but themselves (`print`, `info history`, a
-//! ring buffer, ...). What comes out is compared byte by byte with what QEMU
-//! 10.0.2 was recorded to say. The cases live outside the repository: in
+//! A small session stands in for the server: editor, parser, help, completion
+//! and the commands that need no machine (`print`, `info history`, a ring
+//! buffer, ...). Its output is compared byte by byte with QEMU 10.0.2's
+//! recorded output. The cases live outside the repository: in
 //! `$QMONITOR_CONFORMANCE/hmp` or `../shared/conformance/hmp`; without them
 //! there is nothing to check and the tests say so.
 
@@ -22,7 +22,7 @@ use serde_json::Value;
 
 type Handler = fn(&mut Session, &HmpArgs);
 
-/// Cases of these groups are played, as far as they only use what
+/// The test plays the cases of these groups that only use commands which
 /// [`handler`] knows.
 const GROUPS: &[&str] = &["edit", "hist", "comp", "expr", "help", "parse", "prompt"];
 
@@ -73,11 +73,11 @@ struct Session {
     table: HmpTable<Handler>,
     env: Env,
     ring: VecDeque<u8>,
-    /// What the client receives.
+    /// The bytes that the client receives.
     out: Vec<u8>,
-    /// What commands printed, with plain newlines.
+    /// The output of commands, with plain newlines.
     printed: Vec<u8>,
-    /// A command was run that only a server can answer.
+    /// The case ran a command that only a server can answer.
     beyond: bool,
 }
 
@@ -290,8 +290,8 @@ fn on_terminal(line: &str) -> String {
     shown
 }
 
-/// Whether the lines are the recorded ones. Of very long output only the length and
-/// the end were recorded (and a digest).
+/// Whether the lines equal the recorded ones. A recording of very long output
+/// has only the length, the end and a digest.
 fn agrees(lines: &[String], recorded: &[&str]) -> bool {
     match recorded {
         [summary, end] if summary.contains("bytes, sha256") => {

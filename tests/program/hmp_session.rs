@@ -17,14 +17,14 @@ fn server(args: &[&str]) -> Server {
     Server::start(&all)
 }
 
-/// A human, past the banner.
+/// A client of the human monitor, past the banner.
 fn human(server: &Server) -> Client {
     let mut client = Client::connect(&server.path("h"));
     assert_eq!(client.until(PROMPT), format!("{BANNER}{PROMPT}"));
     client
 }
 
-/// What the terminal's user reads: the echo and its redrawing taken away.
+/// The text that the terminal's user reads: without the echo and its redrawing.
 fn ask(client: &mut Client, line: &str) -> String {
     client.send(format!("{line}\n"));
     output_of(client, line)
@@ -138,7 +138,7 @@ fn commands_sent_with_the_connection_wait_for_the_banner() {
     client.send("print 1\r\nprint 2\n");
     assert_eq!(client.until(PROMPT), format!("{BANNER}{PROMPT}"));
     assert_eq!(output_of(&mut client, "print 1"), "0x1\n");
-    // CR LF is two ends of line.
+    // CR LF counts as two ends of line.
     assert_eq!(client.until(PROMPT), format!("\r\n{PROMPT}"));
     assert_eq!(output_of(&mut client, "print 2"), "0x2\n");
 }
@@ -266,7 +266,7 @@ fn two_monitors_share_the_machine_but_not_the_history() {
         "0: 'info status'\n1: 'info history'\n"
     );
     assert_eq!(ask(&mut one, "print/d 10"), "10\n");
-    // The format is remembered for all.
+    // All later commands remember the format.
     assert_eq!(ask(&mut two, "print 11"), "11\n");
 }
 
@@ -305,7 +305,7 @@ fn the_generic_command_runs_what_qmp_has() {
         ask(&mut client, "qmp qmp-test {\"value\": \"80\"}"),
         "Error: Invalid parameter type for 'value', expected: integer\n"
     );
-    // A name may look like a number; what the schema declares decides.
+    // A name may look like a number; the schema decides.
     assert_eq!(
         ask(&mut client, "qmp closefd fdname=80"),
         "Error: File descriptor named '80' not found\n"
@@ -363,7 +363,7 @@ fn arguments_of_the_generic_command_are_completed() {
         client.send("\x15");
         client.until("\x1b[K");
     }
-    // What was given is not offered again.
+    // Completion does not offer a given argument again.
     client.send("qmp qmp-test value=1 \t!\n");
     client.until("qmp qmp-test value=1 !\x1b[K\r\n");
     assert_eq!(
@@ -404,14 +404,14 @@ impl Gns3 {
         stream
     }
 
-    /// Commands in one go, and away without reading a byte.
+    /// Sends all commands at once and leaves without reading a byte.
     fn control(&self, commands: &str) {
         let mut stream = self.connect();
         stream.write_all(commands.as_bytes()).expect("room");
     }
 
-    /// One command, and then lines up to one that holds one of the words, as
-    /// many as that takes: the banner and the echo are among them.
+    /// Sends one command and reads lines until one contains one of the words.
+    /// The banner and the echo are among the lines.
     fn ask(&self, command: &str, expected: &[&str]) -> String {
         let mut reader = BufReader::new(self.connect());
         let stream = reader.get_mut();
@@ -428,8 +428,8 @@ impl Gns3 {
 }
 
 /// GNS3 connects anew for each command, sends it with LF, and closes the
-/// connection as soon as it has seen what it looks for, or at once if it looks
-/// for nothing. Whatever was sent has to be carried out.
+/// connection as soon as it sees the word it looks for, or at once if it looks
+/// for none. The monitor has to carry out every command.
 #[test]
 fn clients_that_send_and_leave_are_served_as_gns3_needs_it() {
     let vm = Gns3::start();
@@ -445,7 +445,7 @@ fn clients_that_send_and_leave_are_served_as_gns3_needs_it() {
         "Error: no block device can store vmstate for snapshot"
     );
     vm.control("system_powerdown\n");
-    // Its answers fit into no buffer, and nobody reads them.
+    // Its answers fit into no buffer, and the client reads none.
     vm.control(&("help\n".repeat(500) + "stop\n"));
     assert_eq!(vm.ask("info status", &status), "VM status: paused");
     vm.control("quit\n");
@@ -481,8 +481,8 @@ fn a_burst_over_tcp_is_answered_line_by_line() {
     assert_eq!(answers[..expected.len()], expected);
 }
 
-/// Proxmox runs HMP commands through QMP and looks at their output: none is
-/// success, and some errors are told by their text.
+/// Proxmox runs HMP commands through QMP and looks at their output: no output
+/// means success, and it knows some errors by their text.
 #[test]
 fn proxmox_reads_success_and_failure_from_the_output() {
     let server = server(&["-netdev", "hubport,id=net0,hubid=0"]);
@@ -516,7 +516,8 @@ fn proxmox_reads_success_and_failure_from_the_output() {
     );
 }
 
-/// A management program's way: one connection, and up to the prompt each time.
+/// A management program keeps one connection and reads up to the prompt each
+/// time.
 #[test]
 fn an_exchange_as_management_software_has_it() {
     let server = server(&["-netdev", "hubport,id=gns3-0,hubid=0"]);
@@ -542,7 +543,7 @@ fn an_exchange_as_management_software_has_it() {
     assert_eq!(client.expect_close(), "");
 }
 
-/// A server whose monitor has the editor that is asked for.
+/// A server whose monitor has this editor.
 fn server_with_readline(mode: &str) -> Server {
     let mon = format!("chardev=c,mode=readline,readline={mode}");
     let chardev = "socket,id=c,path={dir}/h,server=on,wait=off";

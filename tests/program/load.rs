@@ -5,8 +5,8 @@ use std::os::unix::net::UnixStream;
 
 use crate::common::Server;
 
-/// Resident memory, in kB, by which a server may differ from itself: what an
-/// allocator keeps.
+/// How much a server's resident memory may change, in kB, because an allocator
+/// keeps some.
 const NOISE: i64 = 256;
 
 /// Comes, negotiates and leaves; `QMONITOR_CYCLES` says how often.
@@ -18,7 +18,7 @@ fn clients_that_come_and_go_leave_nothing_behind() {
     for _ in 0..300 {
         server.qmp();
     }
-    // With a client, so that the last one has gone for certain.
+    // One more client, so that the last one has gone for certain.
     let client = server.qmp();
     let (fds, resident) = (server.open_fds(), server.resident());
     drop(client);

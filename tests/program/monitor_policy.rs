@@ -1,5 +1,5 @@
-//! Monitors that allow less than everything, or that strangers can reach: as the
-//! users of the program see it.
+//! Restricted monitors, and monitors that strangers can reach, as the program's
+//! users see them.
 
 use std::io::Read;
 
@@ -64,7 +64,7 @@ fn monitors_can_be_restricted() {
         );
     }
 
-    // Each session of the monitor is held to the same.
+    // The same rules apply to each session of the monitor.
     for _ in 0..2 {
         let mut some = server.qmp_at("some");
         assert_eq!(some.ask("stop"), json!({}));
@@ -109,7 +109,7 @@ fn requests_can_be_kept_small() {
     ] {
         client.send(&input);
         assert_eq!(client.message()["error"]["desc"], desc);
-        // Drops what of it is left, which draws errors of its own.
+        // The rest of the message draws errors of its own: drop them.
         client.send("\u{1}");
         let stray = |message: Value| message["error"]["desc"].to_string().contains("stray");
         while !stray(client.message()) {}
@@ -153,7 +153,7 @@ fn a_monitor_that_strangers_can_reach_is_warned_of_once() {
         .split(',')
         .next()
         .unwrap();
-    // Its clients are not warned of one by one.
+    // There is no warning for each of its clients.
     let visitors = [(); 2].map(|()| {
         let stream = std::net::TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
         (&stream).read_exact(&mut [0; 8]).unwrap();

@@ -1,5 +1,5 @@
-//! Monitors that come and go, serve several clients, and are left by them: as
-//! the users of the program see it.
+//! Monitors that come and go, several clients on one, and clients that leave,
+//! as the program's users see them.
 
 use std::fs::File;
 use std::io::{IoSlice, Read, Write};
@@ -26,7 +26,7 @@ fn chardevs(client: &mut Client) -> Vec<String> {
     labels
 }
 
-/// Asks until it is so, which takes the server no more than a moment.
+/// Asks until the answer is yes; the server needs only a moment.
 #[track_caller]
 fn until(client: &mut Client, mut so: impl FnMut(&mut Client) -> bool) {
     let start = std::time::Instant::now();
@@ -114,7 +114,8 @@ fn monitors_are_objects() {
 
     owner.ask_with("object-del", json!({"id": "m"}));
     assert_eq!(objects(&mut owner), [json!(null); 0]);
-    // The connection is the chardev's, which is another's to use now.
+    // The connection belongs to the chardev, and another monitor may use that
+    // now.
     owner.ask_with(
         "object-add",
         json!({"qom-type": "monitor-qmp", "id": "m", "chardev": "c"}),
@@ -177,7 +178,7 @@ fn close_action_delete_takes_monitor_and_chardev_with_the_client() {
         let add = json!({"qom-type": "monitor-qmp", "id": "m", "chardev": "c",
                          "close-action": "delete"});
         owner.ask_with("object-add", add);
-        // Nobody is there who could leave.
+        // There is no client that could leave.
         assert_eq!(chardevs(&mut owner), ["c", "compat_monitor0"]);
         let mut guest = server.qmp_at("m");
         guest.send("{'execute': 'query-name', 'id': 1}");
@@ -232,7 +233,7 @@ fn each_of_several_clients_has_a_session_of_its_own() {
     others[0].send(request);
     let refusal = others[0].message()["error"]["desc"].clone();
     assert_eq!(refusal, "QMP input member 'exec-oob' is unexpected");
-    // Descriptors are a session's own.
+    // Descriptors belong to a session.
     let null = File::open("/dev/null").unwrap();
     sendmsg::<()>(
         oob.socket().as_raw_fd(),
@@ -280,7 +281,7 @@ fn each_of_several_clients_has_a_session_of_its_own() {
     assert_eq!(ninth.expect_close(), "");
     clients[1].expect_event("SHUTDOWN");
     assert_eq!(clients[1].expect_close(), "");
-    // Those who have not negotiated hear of nothing.
+    // Clients that have not negotiated get no events.
     assert_eq!(clients[2].expect_close(), "");
     let paths = [server.path("q"), server.path("h")];
     assert!(server.finish().status.success());
@@ -335,8 +336,8 @@ fn one_client_is_the_default_and_several_need_a_monitor() {
     );
 }
 
-/// A request that is under way until somebody reads the fifo, and one behind it
-/// whose effect can be seen.
+/// Sends a request that stays under way until the fifo is read, and behind it
+/// one with a visible effect.
 fn blocked_and_behind(dir: &Path) -> String {
     let blocked = json!({"execute": "chardev-add", "arguments": {"id": "blocked",
         "backend": {"type": "file", "data": {"out": dir.join("fifo")}}}});
@@ -377,7 +378,7 @@ fn what_a_client_leaves_behind_is_dropped_or_drained() {
                 true => until(&mut owner, |owner| {
                     chardevs(owner).contains(&"behind".to_owned())
                 }),
-                // Whoever comes next finds nothing of it.
+                // The next client sees nothing of it.
                 false => assert!(server.qmp_at("m").ask("query-name").is_object()),
             }
             assert_eq!(server.qmp_at("m").ask("query-name"), json!({}));
@@ -417,8 +418,8 @@ fn the_end_of_standard_input_cuts_no_answer_short() {
     let script = "{'execute': 'qmp_capabilities'}".to_owned()
         + &"{'execute': 'query-qmp-schema'}".repeat(4)
         + "{'execute': 'query-name', 'id': 'last'}";
-    // Some of the last answer is held back, because the pipe is full, when the
-    // end of the input is met: before each piece that is read, the server has looked
+    // The pipe is full, so part of the last answer is still held back when the
+    // server meets the end of the input: before it reads a piece, it has looked
     // at everything.
     std::io::Write::write_all(&mut server.stdin(), script.as_bytes()).unwrap();
     let (mut text, mut piece) = (Vec::new(), [0; 4096]);
@@ -444,7 +445,7 @@ fn the_end_of_standard_input_cuts_no_answer_short() {
 enum Leaving {
     Closes,
     Resets,
-    /// Says that it sends no more, then reads to the end.
+    /// Shuts down its sending side, then reads to the end.
     HalfCloses,
 }
 

@@ -1,8 +1,8 @@
 //! A package that uses the library from outside, built by cargo.
 //!
 //! It lies in cargo's directory for tests and is a workspace of its own, so
-//! nothing of this repository's manifest reaches it. All such packages share one
-//! target directory, and what they share is compiled once. Files that a test
+//! nothing of this repository's manifest reaches it. All such packages share
+//! one target directory, so shared crates are compiled once. Files that a test
 //! writes as they were keep their time, so cargo builds only what has changed
 //! since the last run.
 
@@ -104,7 +104,8 @@ qmonitor-qapi = {{ path = "../../crates/qapi-compiler" }}
         self.files.insert(path);
     }
 
-    /// Builds the package; what cargo and the compiler say if that fails.
+    /// Builds the package; if that fails, returns the messages of cargo and the
+    /// compiler.
     #[track_caller]
     pub fn build(&self) -> Result<(), String> {
         for file in files_below(&self.dir) {

@@ -1,4 +1,4 @@
-//! What the pages point to is there, and the README's session goes as it says.
+//! Links of the pages lead somewhere, and sessions go as the pages show.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -7,8 +7,8 @@ use crate::common::places::root;
 use crate::common::Server;
 use qmonitor_qapi::codegen::rust;
 
-/// The targets of the links in a text that are neither addresses nor places
-/// on the same page.
+/// The targets of the links in a text, without web addresses and places on the
+/// same page.
 fn links(text: &str) -> impl Iterator<Item = &str> {
     let targets = text.split("](").skip(1);
     targets.filter_map(|rest| {
@@ -180,7 +180,8 @@ fn the_session_of_the_readme_goes_as_it_says() {
     assert!(server.finish().status.success());
 }
 
-/// Prompts with what was typed there, and what came then: all sessions of a page.
+/// All sessions of a page: the lines typed at prompts, and the output after
+/// each.
 fn human_sessions(page: &str) -> Vec<(String, String)> {
     let text = std::fs::read_to_string(root().join(page)).expect("the page");
     let mut steps: Vec<(String, String)> = Vec::new();
@@ -225,8 +226,8 @@ fn people_see_what_the_pages_show() {
             if typed == "quit" {
                 break;
             }
-            // A line that the next one goes on with was ended by TAB. What completion
-            // leaves behind is not seen on the page.
+            // If the next line continues a line, TAB ended that. The page does
+            // not show blanks that completion leaves.
             let (keys, end) = match typed.ends_with('-') {
                 true => (format!("{typed}\t"), format!("{prompt}{typed}\x1b[K")),
                 false => (format!("{typed}\n"), format!("\r\n{prompt}")),

@@ -1,10 +1,10 @@
-//! What the running program says of its commands and events is what QEMU
-//! 10.0.2 says of them, but for the names of types, which are without meaning.
+//! The running program describes its commands and events as QEMU 10.0.2 does,
+//! except for the names of types, which mean nothing.
 //!
 //! QEMU's reply to `query-qmp-schema` lives outside the repository, in
-//! `$QMONITOR_CONFORMANCE/qapi` or `../shared/conformance/qapi`. What is kept
-//! here is a digest of each command and event with all the types it refers to,
-//! so a lone clone notices a difference too, only not where it is.
+//! `$QMONITOR_CONFORMANCE/qapi` or `../shared/conformance/qapi`. A digest of
+//! each command and event with all its types is kept here, so a clone without
+//! the recording notices a difference too, but not where it is.
 
 use std::collections::BTreeMap;
 
@@ -16,10 +16,10 @@ use crate::common::places::root;
 use crate::common::recordings::conformance;
 use crate::common::Server;
 
-/// What this program has and QEMU has not.
+/// Additions of this program.
 const OWN: &[&str] = &["qmp-test"];
 
-/// What offers less than QEMU's, and says so in its documentation.
+/// Commands that offer less than QEMU's; their documentation says so.
 const LESS: &[&str] = &["blockdev-add", "netdev_add"];
 
 /// `NAME DIGEST` for all commands and events of QEMU.

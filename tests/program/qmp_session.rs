@@ -184,16 +184,17 @@ fn a_client_that_does_not_read_is_not_read() {
     let mut sent = 0;
     let mut send_all = || {
         let sent_before = sent;
-        // Whole requests only: a part of one is a part for good.
+        // Whole requests only: the session would wait for the rest of a partial
+        // one.
         while let Ok(n) = std::io::Write::write(&mut client.socket(), request) {
             assert_eq!(n, request.len(), "small writes are not divided");
             sent += 1;
         }
         sent > sent_before
     };
-    // The kernel's buffer is full, which may be because the server has not come
-    // to it yet. To answer somebody else it looks at everybody: what it would
-    // still read it reads then, and there is room again.
+    // The kernel's buffer is full, perhaps because the server has not come to
+    // it yet. Another client's request makes the server look at all clients. It
+    // then reads what it is still willing to read, and there is room again.
     while send_all() {
         other.ask("query-name");
     }

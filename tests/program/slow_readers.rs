@@ -1,5 +1,5 @@
-//! Clients that ask for much and read nothing, on every backend that a monitor
-//! can sit on: the program goes on serving others, does not grow, and loses no
+//! Clients that ask for much and read nothing, on every backend that can carry
+//! a monitor: the program goes on serving others, does not grow, and loses no
 //! answer.
 
 use std::fs::File;
@@ -14,15 +14,15 @@ use nix::fcntl::{open, OFlag};
 use nix::sys::stat::Mode;
 use nix::sys::termios::{cfmakeraw, tcgetattr, tcsetattr, SetArg};
 
-/// Enough to fill whatever the kernel holds, many times.
+/// Enough to fill all buffers of the kernel many times.
 const REQUESTS: usize = 100;
 const REQUEST: &str = "{'execute': 'query-qmp-schema'}\n";
 
-/// What the server may grow by, in kB.
+/// How much the server may grow, in kB.
 const MAY_GROW: i64 = 4096;
 
-/// A client that has said much and reads its answers only when told to; a
-/// terminal or fifo for it is two files.
+/// A client that has asked for much and reads the answers only when told to. On
+/// a terminal or fifo it has two files.
 struct Slow {
     reader: Box<dyn BufRead>,
     writer: std::thread::JoinHandle<()>,
@@ -64,8 +64,8 @@ fn line(reader: &mut impl BufRead, start: &str) {
     assert!(whole, "{}", line[..line.len().min(200)].escape_ascii());
 }
 
-/// The server under test with one more monitor, for the client that is to
-/// notice nothing.
+/// The server under test with one more monitor, whose client must notice
+/// nothing.
 struct World {
     server: Server,
     other: Client,
@@ -87,8 +87,8 @@ impl World {
 
     #[track_caller]
     fn check(mut self, slow: Slow) {
-        // By the time the other one has been served a hundred times, the slow
-        // one has been held back for long.
+        // By the time the other client has been served a hundred times, the
+        // slow one is held back.
         for _ in 0..100 {
             self.other.ask("query-version");
         }

@@ -52,7 +52,7 @@ fn options_are_carried_out_in_their_order() {
         &[chardev, monitor, monitor].concat(),
         "--monitor a: chardev 'a' is already in use",
     );
-    // A word that is no option has its turn, too.
+    // A word that is not an option has its turn, too.
     refused(
         &["--chardev", "null", "word"],
         "--chardev null: chardev: no id specified",

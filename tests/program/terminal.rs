@@ -18,10 +18,10 @@ const PATIENCE: u16 = 20_000;
 
 /// A person's terminal with the program in it.
 struct Terminal {
-    /// What the person sees and types on.
+    /// The person's end of the terminal.
     user: File,
     terminal: OwnedFd,
-    /// The settings before the program came.
+    /// The terminal's settings before the program started.
     before: Termios,
     child: Child,
 }
@@ -39,7 +39,8 @@ impl Terminal {
             .stdin(end())
             .stdout(end())
             .stderr(Stdio::null())
-            // A job of its own, as a shell starts it: only such a one stops.
+            // A job of its own, as from a shell: only such a job can be
+            // stopped.
             .process_group(0)
             .spawn()
             .expect("the program starts");
@@ -53,7 +54,7 @@ impl Terminal {
         terminal
     }
 
-    /// Types keys; what the terminal shows up to and including `text`.
+    /// Types keys; returns what the terminal shows up to and including `text`.
     #[track_caller]
     fn enter(&mut self, keys: &str, text: &str) -> String {
         self.user.write_all(keys.as_bytes()).expect("keys");
@@ -135,7 +136,7 @@ fn the_shell_has_it_while_the_program_is_stopped() {
         assert_eq!(status, WaitStatus::Stopped(terminal.pid(), Signal::SIGTSTP));
         assert_eq!(terminal.settings(), terminal.before);
         terminal.signal(Signal::SIGCONT);
-        // The line that was being typed is there again and can be gone on with.
+        // The unfinished line is there again, and typing goes on.
         let shown = terminal.until("info na\x1b[K");
         assert_eq!(shown, "\r(qemu) info na\x1b[K");
         assert!(terminal.is_raw());
@@ -147,8 +148,8 @@ fn the_shell_has_it_while_the_program_is_stopped() {
     assert_eq!(terminal.settings(), terminal.before);
 }
 
-/// Somebody else may have changed a terminal while the program was stopped by a
-/// signal that cannot be handled.
+/// Another program may have changed the terminal while a signal that cannot be
+/// handled had stopped this one.
 #[test]
 fn it_is_taken_over_again_after_any_stop() {
     let mut terminal = Terminal::start(&["-monitor", "stdio"]);

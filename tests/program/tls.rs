@@ -11,7 +11,7 @@ use rcgen::{
 };
 use serde_json::json;
 
-/// Writes a CA, a server's and a client's certificate, named as QEMU wants it.
+/// Writes a CA, a server's and a client's certificate, under QEMU's names.
 fn make_certificates(dir: &Path) {
     let write = |name: &str, text: String| std::fs::write(dir.join(name), text).unwrap();
     let mut params = CertificateParams::new([]).unwrap();
@@ -97,7 +97,7 @@ fn a_session_with_openssl() {
     make_certificates(dir.path());
     let (server, mut control, port) = start(dir.path());
 
-    // Nobody is on the list yet.
+    // The list is still empty.
     let mut refused = s_client(dir.path(), &port);
     let mut got = String::new();
     let mut out = BufReader::new(refused.stdout.take().unwrap());
@@ -123,7 +123,7 @@ fn a_session_with_openssl() {
         .write_all(b"{\"execute\": \"query-status\", \"id\": 1}\n")
         .unwrap();
     assert_eq!(line()["return"]["status"], "running");
-    // It would stay for what the server has to say.
+    // Else it would wait for the server's output.
     client.kill().unwrap();
     client.wait().unwrap();
 

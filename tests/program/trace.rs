@@ -1,4 +1,5 @@
-//! What `-trace` prints: the session of docs/trace.md, compared with that page.
+//! Plays the session of docs/trace.md and compares the output of `-trace` with
+//! the page.
 
 use std::cell::Cell;
 
@@ -17,8 +18,8 @@ fn blocks(language: &str) -> String {
         .collect()
 }
 
-/// The same lines with descriptors called by the order of their appearance:
-/// what remains is which lines speak of the same one.
+/// The same lines with descriptors numbered by their first appearance, so that
+/// only their identity counts.
 fn name_descriptors(text: &str) -> Vec<String> {
     let mut seen: Vec<String> = Vec::new();
     let name = |line: &str| {
@@ -40,8 +41,8 @@ fn name_descriptors(text: &str) -> Vec<String> {
     text.lines().map(name).collect()
 }
 
-/// The trace of a server's whole life with these arguments, in which one
-/// client plays the page's session and another ends the program.
+/// The trace of a server's whole life with these arguments: one client plays
+/// the page's session, another ends the program.
 #[track_caller]
 fn trace_of_the_session(args: &[&str]) -> String {
     let server = Server::start(args);
@@ -73,7 +74,7 @@ fn the_trace_is_the_page_line_by_line() {
     for (i, line) in documented.iter().enumerate() {
         assert_eq!(traced.get(i), Some(line), "line {}", i + 1);
     }
-    // Then the next client's turn has come, on the same listening socket.
+    // Then it is the next client's turn, on the same listening socket.
     let accepted = documented.iter().find(|l| l.starts_with("tcp_chr_accept"));
     let next = traced.get(documented.len() + 1).map(String::as_str);
     let listening = accepted.and_then(|line| line.split(" accepted").next());

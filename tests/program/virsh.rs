@@ -1,6 +1,6 @@
-//! Management by libvirt 11.3, replayed: the command lines that it starts an
-//! emulator with, its questions in its order, and what it insists on in the
-//! answers. `.ci/virsh` lets the real one do the same.
+//! Management by libvirt 11.3, replayed: its command lines for an emulator, its
+//! questions in its order, and the answers that it insists on. `.ci/virsh` lets
+//! the real libvirt do the same.
 
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixListener;
@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::common::{run, Client, Server};
 use crate::fd_guard::FdGuard;
 
-/// A process that is no child of this one. Killed when dropped.
+/// A process that is not a child of this one. Killed when dropped.
 struct Daemon(Pid);
 
 impl Drop for Daemon {
@@ -69,7 +69,7 @@ fn an_unknown_emulator_is_probed() {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name).display().to_string();
     let qmp = format!("unix:{},server=on,wait=off", path("qmp.monitor"));
-    // It has ended only when it has given up standard output and error.
+    // It has ended only when it has closed standard output and error.
     let out = run(&[
         "-S",
         "-no-user-config",
@@ -116,8 +116,8 @@ fn inherited_listener(path: &std::path::Path) -> UnixListener {
     listener
 }
 
-/// What libvirt passes for a domain with one processor of two, and no devices but
-/// those in `devices`.
+/// libvirt's arguments for a domain with one processor of two and these devices
+/// only.
 fn start_domain(dir: &std::path::Path, devices: &[&str]) -> (Server, Client) {
     let key = dir.join("master-key.aes");
     std::fs::write(&key, [7; 32]).unwrap();
@@ -246,8 +246,8 @@ fn devices_are_plugged_measured_and_unplugged() {
     assert_eq!(length, 16 << 20, "the image was resized");
 }
 
-/// Fields of a thread's `/proc` entry: its name, and how many ticks of the clock
-/// it has used.
+/// Fields of a thread's `/proc` entry: its name and the clock ticks it has
+/// used.
 fn thread_of(server: &Server, id: u64) -> (String, u64) {
     let base = format!("/proc/{}/task/{id}", server.pid());
     let name = std::fs::read_to_string(format!("{base}/comm")).expect("the thread exists");

@@ -1,4 +1,4 @@
-//! Checks the schema compiler against what QEMU 10.0.2's generator says.
+//! Compares the schema compiler with QEMU 10.0.2's generator.
 //!
 //! The cases live outside the repository: in `$QMONITOR_CONFORMANCE/qapi` or
 //! `../shared/conformance/qapi`; without them there is nothing to compare with
@@ -118,7 +118,7 @@ fn what_qemu_answers_can_be_turned_into_a_schema_and_back() {
         let elapsed = start.elapsed();
         let shown: Value = serde_json::from_str(&shown).unwrap();
         assert_eq!(array(&shown), canonical(recorded), "{file}");
-        // Far more than an unoptimised build on a slow machine takes.
+        // Far more than an unoptimised build needs on a slow machine.
         assert!(elapsed < Duration::from_secs(5), "{file}: {elapsed:?}");
     }
 }

@@ -1,7 +1,7 @@
 //! Code generated for a schema of QEMU's size compiles without a warning, as a
 //! package that knows this one from outside: server, client and documentation.
 //!
-//! That takes minutes, so it is done on demand:
+//! That takes minutes, so it runs on demand:
 //!
 //! ```text
 //! QMONITOR_FULL_SCHEMA=1 cargo test --test qapi full_schema -- --nocapture
@@ -69,7 +69,7 @@ fn code_for_a_schema_of_qemus_size_compiles() {
     );
     let directory = tempfile::tempdir().expect("a temporary directory");
     package(directory.path(), &code);
-    // Building the dependencies first keeps them out of the times.
+    // Dependencies are built first, so the times do not include them.
     for args in [
         &["build", "--package", "qmonitor"][..],
         &["build"],

@@ -1,5 +1,5 @@
-//! Generated code, compiled and put to work: what it accepts, what it refuses
-//! in which words, and what it writes.
+//! Generated code, compiled and called: what it accepts, its errors, and its
+//! output.
 //!
 //! The recorded arguments and options live outside the repository: in
 //! `$QMONITOR_CONFORMANCE/qapi` or `../shared/conformance/qapi`; without them
@@ -13,12 +13,12 @@ use qmonitor::qapi::visit::{keyval_parse, InputVisitor, QapiType};
 use qmonitor::qapi::{Call, CompatPolicy, Error, EventInfo, QDict, QObject};
 use qmonitor::qapi::{QmpCommandFunc, QmpCommandList};
 
-/// QEMU's commands that the recorded arguments are about.
+/// QEMU's commands that have recorded arguments.
 mod arguments {
     include!(concat!(env!("OUT_DIR"), "/test-arguments.rs"));
 }
 
-/// What handlers are given.
+/// The context that handlers get.
 pub struct Context<S> {
     state: PhantomData<S>,
     /// The policy in force.
@@ -108,7 +108,7 @@ fn recorded(file: &str) -> Vec<QDict> {
     }
 }
 
-/// The errors of all cases that turned out otherwise than recorded.
+/// The errors of all cases that differ from the recording.
 fn compare(cases: Vec<QDict>, run: impl Fn(&QDict) -> Result<(), Error>) {
     let mut wrong = Vec::new();
     for case in &cases {

@@ -30,7 +30,7 @@ use qmonitor::qapi::client::{ClientError, QmpClient};
 type Rt = Context<Echo>;
 type Answer<T> = Result<T, Error>;
 
-/// Returns what it is given.
+/// Returns its arguments.
 struct Echo;
 
 impl KindsCommands for Echo {
@@ -108,7 +108,7 @@ fn json(text: &str) -> QObject {
     qobject_from_json(text.as_bytes()).unwrap()
 }
 
-/// What the command writes, or the description of its error.
+/// The command's output, or the description of its error.
 fn call_with(policy: CompatPolicy, name: &str, args: &str) -> Result<String, String> {
     let mut commands = QmpCommandList::new();
     qmp_init_marshal::<Echo>(&mut commands);
@@ -440,7 +440,7 @@ fn options_of_commands_are_registered() {
     assert_eq!(commands.iter().next().unwrap().name, "nothing");
 }
 
-/// The run-time reply is that of the schema compiler, entry by entry.
+/// The reply at run time equals the schema compiler's, entry by entry.
 #[track_caller]
 fn assert_introspected(table: &'static SchemaTable, defined: &[&str]) {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -510,7 +510,7 @@ fn introspection_hides_what_is_deprecated() {
     assert_eq!(names.collect::<Vec<_>>(), [Some("soon"), Some("kept")]);
 }
 
-/// A server that says what it was told to say, and remembers what it was told.
+/// A server with scripted output that keeps its input.
 struct Script {
     input: std::io::Cursor<&'static str>,
     output: Vec<u8>,

@@ -69,10 +69,10 @@ impl Guest {
         self.stream.write_all(text.as_bytes()).expect("room for it");
     }
 
-    /// The messages that have arrived whole.
+    /// The complete messages so far.
     #[track_caller]
     fn messages(&mut self) -> Vec<Value> {
-        // At the end there is nothing more to come for now.
+        // The end of the input only means that nothing more has come yet.
         let _ = self.stream.read_to_end(&mut self.got);
         let end = self.got.iter().rposition(|byte| *byte == b'\n');
         let whole: Vec<u8> = self.got.drain(..end.map_or(0, |end| end + 1)).collect();
@@ -154,7 +154,7 @@ fn a_foreign_loop_sleeps_until_there_is_something_to_do() {
             PollFd::new(monitor_fd, PollFlags::POLLIN),
             PollFd::new(guest.stream.as_fd(), PollFlags::POLLIN),
         ];
-        // Without a reason to wake up this would never return.
+        // Without a wake-up this would never return.
         poll(&mut fds, timeout).expect("poll");
         for message in guest.messages() {
             match got.len() {
@@ -175,7 +175,7 @@ fn a_foreign_loop_sleeps_until_there_is_something_to_do() {
     assert_eq!(got.len(), 4, "{got:?}");
     assert_eq!(got[2]["event"], "TARGET_CHANGED");
     assert_eq!(got[3], json!({"return": {}}));
-    // Each message and the timer were slept for, and little more than that.
+    // It slept for each message and the timer, and hardly more often.
     assert!((1..=20).contains(&sleeps), "{sleeps}");
     rt.shut_down();
 }

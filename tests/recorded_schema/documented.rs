@@ -1,5 +1,5 @@
 //! Documentation for a schema that has none: filler with the right names, as
-//! much as QEMU's own has.
+//! much as in QEMU's own.
 
 use std::fmt::Write;
 

@@ -1,8 +1,9 @@
-//! From a reply to `query-qmp-schema` back to a schema that gives this reply.
+//! Makes a schema from a reply to `query-qmp-schema`; the schema gives the same
+//! reply.
 //!
-//! What introspection does not show is made up: masked types get names, unions
-//! get inline bases, all arguments are boxed. That gives a schema of the size
-//! of QEMU's without its sources.
+//! It invents what introspection does not show: masked types get names, unions
+//! get inline bases, all arguments are boxed. So the tests have a schema of
+//! QEMU's size without its sources.
 
 use std::fmt::Write;
 

@@ -1,5 +1,5 @@
-//! The schema compiler as a program: what goes to which stream, and the exit
-//! status.
+//! The schema compiler as a program: standard output, standard error, and the
+//! exit status.
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -1,6 +1,6 @@
 //! No text makes the schema compiler panic, overflow the stack or run forever:
-//! every schema is either taken, and then all back ends can print it, or
-//! refused with an error that names a file.
+//! it either accepts a schema, and then all back ends can print it, or refuses
+//! it with an error that names a file.
 
 use std::io;
 use std::path::Path;
@@ -99,7 +99,8 @@ const PIECES: &[&str] = &[
     "\r",
 ];
 
-/// A change: where (in thousandths of the text), how much goes, what comes.
+/// A change: its place (in thousandths of the text), how much it removes, and
+/// what it inserts.
 type Change = (usize, usize, Vec<usize>);
 
 fn mutate(changes: &[Change]) -> String {

@@ -1,13 +1,13 @@
 //! Everything at once, at random, from a seed: clients come, negotiate, ask,
 //! read or do not, and go, while commands are held and answered and events
-//! arise. A plain model of each client says what it may be told.
+//! arise. A plain model predicts the output of each client.
 //!
-//! `QMONITOR_CHURN=1000000` makes that many steps, `QMONITOR_CHURN_SEED` takes
-//! another seed.
+//! `QMONITOR_CHURN=1000000` makes that many steps, `QMONITOR_CHURN_SEED` sets
+//! the seed.
 
 use std::time::Duration;
 
-use qmonitor::chardev::memory::MemoryPeer;
+use qmonitor::chardev::MemoryPeer;
 use qmonitor::chardev::{qemu_chr_be_can_write, qemu_chr_be_event, ChrEvent};
 use qmonitor::main_loop::Host;
 
@@ -61,7 +61,7 @@ impl Churn {
 
     fn send(&mut self, n: usize, text: String) {
         let peer = self.clients[n].peer;
-        // What is still to happen might stop the session from reading.
+        // Pending work might stop the session from reading.
         self.w.settle();
         let reads = qemu_chr_be_can_write(&self.w.rt, peer.chardev()) > 0;
         peer.send(&mut self.w.rt, text);
@@ -116,7 +116,7 @@ impl Churn {
         self.counts[1] += 1;
     }
 
-    /// The client is cut off, whatever it was waiting for.
+    /// Cuts the client off, whatever it was waiting for.
     fn disconnect(&mut self, n: usize) {
         self.w.settle();
         let peer = self.clients[n].peer;
@@ -129,7 +129,7 @@ impl Churn {
         self.read(n);
         self.counts[2] += u64::from(!self.clients[n].model.is_owed_nothing());
         qemu_chr_be_event(&mut self.w.rt, peer.chardev(), ChrEvent::Closed);
-        // What was said to it is not for the next one.
+        // The next client must not get its output.
         peer.output(&mut self.w.rt);
         self.clients[n] = Client::new(peer);
     }
@@ -161,7 +161,7 @@ impl Churn {
         self.send(n, text);
     }
 
-    /// Something that was held is answered. In band only one is, and by `Ok`.
+    /// Answers a held command, with `Ok`. Only one is held in band.
     fn resolve(&mut self) {
         let held = self.w.rt.state.held.len() as u64;
         if held > 0 {
@@ -172,7 +172,7 @@ impl Churn {
         }
     }
 
-    /// Everybody reads until all is said: nobody may be owed anything then.
+    /// All clients read until nothing more comes; then no reply may be missing.
     fn finish(&mut self) {
         for n in 0..MONITORS {
             self.clients[n].peer.limit(&mut self.w.rt, usize::MAX);

@@ -104,7 +104,7 @@ fn answered_from_a_watch() {
 }
 
 thread_local! {
-    /// The threads that the command `work` started.
+    /// Threads of the command `work`.
     static WORKERS: RefCell<Vec<JoinHandle<()>>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -138,7 +138,7 @@ fn another_thread_ends_the_wait_of_the_loop() {
     w.send(a, req("work", 1));
     let mut got = Vec::new();
     while got.is_empty() {
-        // Without the wake-up this would be for ever.
+        // Without the wake-up this would never end.
         w.rt.turn(None).unwrap();
         got = a.output(&mut w.rt);
     }
@@ -234,7 +234,7 @@ fn an_answer_never_reaches_the_next_client_whose_requests_wait_for_it() {
     w.release();
     w.expect(a, &["{\"return\": {}}", &ok(2)]);
     w.expect(b, &[ok(3)]);
-    // Nor with an `id` that the next client happens to use itself.
+    // Nor with an `id` that the next client happens to use as well.
     w.send(a, req("hold", 9));
     w.settle();
     hang_up(&mut w, a);
@@ -247,9 +247,9 @@ fn an_answer_never_reaches_the_next_client_whose_requests_wait_for_it() {
     w.expect(a, &[ok(9)]);
 }
 
-/// The client goes while the session does not read. (A peer in memory that
-/// closes is noticed only when it is read, like a half-closed socket.)
-fn hang_up(w: &mut World, peer: qmonitor::chardev::memory::MemoryPeer) {
+/// The client leaves while the session does not read. (The session notices the
+/// close of a peer in memory only when it reads, as with a half-closed socket.)
+fn hang_up(w: &mut World, peer: qmonitor::chardev::MemoryPeer) {
     use qmonitor::chardev::{qemu_chr_be_event, ChrEvent};
     qemu_chr_be_event(&mut w.rt, peer.chardev(), ChrEvent::Closed);
 }
@@ -334,9 +334,9 @@ fn one_deferred_command_after_another() {
     }
 }
 
-/// Everybody still gets what is due to them.
+/// Every client still gets its replies.
 #[track_caller]
-fn expect_sane(w: &mut World, peers: &[qmonitor::chardev::memory::MemoryPeer]) {
+fn expect_sane(w: &mut World, peers: &[qmonitor::chardev::MemoryPeer]) {
     for (peer, id) in peers.iter().zip(100..) {
         w.send(*peer, req("hold", id) + &note_req("n", id + 1000));
         w.settle();
@@ -378,7 +378,7 @@ fn a_panic_of_a_deferred_command_is_an_error_and_everybody_lives_on() {
     deferred(&mut w.rt, "burst", OOB, |_, _, _responder| {
         panic!("on purpose");
     });
-    // It may have given the duty to answer to somebody before.
+    // It may have passed the responder on before.
     deferred(&mut w.rt, "hold-burst", OOB, |rt, _, responder| {
         rt.state.held.push_back(responder);
         panic!("on purpose");

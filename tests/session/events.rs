@@ -1,4 +1,4 @@
-//! Who hears of an event, when, and with which time on it.
+//! Which clients get an event, when, and with which time in it.
 
 use qmonitor::qapi::{
     CompatPolicy, CompatPolicyInput, CompatPolicyOutput, EventInfo, SpecialFeatures,
@@ -110,17 +110,17 @@ fn the_first_goes_out_at_once_and_of_its_second_the_last() {
     w.advance(699);
     w.expect::<&str>(a, &[]);
     w.advance(1);
-    // At the end of the second, with the time when it arose.
+    // It goes out at the end of the second, with the time of its origin.
     assert_eq!(w.now_ns(), 6000 * MS);
     w.expect(a, &[line("last", 5300)]);
-    // Which starts a second of its own.
+    // That starts another second.
     w.advance(500);
     w.emit(&EVENT_WATCHDOG, "more");
     w.advance(499);
     w.expect::<&str>(a, &[]);
     w.advance(1);
     w.expect(a, &[line("more", 6500)]);
-    // After a second without any, the next goes out at once.
+    // After a second without an event, the next one goes out at once.
     w.advance(1000);
     w.emit(&EVENT_WATCHDOG, "anew");
     w.expect(a, &[line("anew", 8000)]);
@@ -199,7 +199,7 @@ fn policy_hides_events_of_its_kind_only() {
         w.rt.set_compat_policy(CompatPolicy {
             deprecated_output: output(deprecated),
             unstable_output: output(unstable),
-            // What may be asked for has nothing to do with it.
+            // The policy for input does not matter for events.
             deprecated_input: CompatPolicyInput::Reject,
             unstable_input: CompatPolicyInput::Reject,
         });

@@ -3,13 +3,13 @@
 use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use qmonitor::chardev::memory::MemoryPeer;
 use qmonitor::chardev::ChardevHost;
+use qmonitor::chardev::MemoryPeer;
 use qmonitor::qapi::QmpCommandOptions;
 
 use crate::world::*;
 
-/// Has the command `claim`, which notes the file that a name stands for.
+/// Adds the command `claim`, which notes the file behind a name.
 fn world() -> World {
     let mut w = World::new();
     immediate(&mut w.rt, "claim", QmpCommandOptions::NONE, |rt, call| {
@@ -41,7 +41,7 @@ fn claim(name: &str, id: i64) -> String {
 
 const NONE: &str = "No file descriptor supplied via SCM_RIGHTS";
 
-/// Has one request read, and the descriptor with it.
+/// Has the session read one request with its descriptor.
 fn send_with(w: &mut World, peer: MemoryPeer, request: &str, fd: OwnedFd) {
     peer.send_fd(&mut w.rt, fd);
     w.send(peer, request);

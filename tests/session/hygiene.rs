@@ -1,5 +1,5 @@
-//! Nothing keeps a descriptor: not connections, not what clients passed, not
-//! sets of descriptors, not watches, not whole runtimes.
+//! Nothing keeps a descriptor: no connection, no passed descriptor, no set of
+//! descriptors, no watch, no runtime.
 
 use std::fs::File;
 use std::io::{IoSlice, Read, Write};
@@ -100,7 +100,7 @@ fn every_descriptor_is_given_back() {
     let mut rt = runtime(&path);
     drop(Client::new(&mut rt, &path));
     settle(&mut rt);
-    // Since then nothing stays open but what somebody has.
+    // From here on only used descriptors stay open.
     let idle = open_fds();
     #[track_caller]
     fn expect_idle(rt: &mut Rt, idle: usize) {
@@ -140,7 +140,8 @@ fn every_descriptor_is_given_back() {
     drop(client);
     expect_idle(&mut rt, idle);
 
-    // Descriptors that nobody asked for, one and many, and with a bad request.
+    // Descriptors without a request for them, one and many, and with a bad
+    // request.
     let mut client = Client::new(&mut rt, &path);
     for request in ["{'execute': 'query-version'}", "{'execute':}", "[1]", " "] {
         for count in [1, 3] {
@@ -219,8 +220,9 @@ fn every_descriptor_is_given_back() {
         expect_idle(&mut rt, idle);
     }
 
-    // A listener with several clients, who pass descriptors and leave in all
-    // ways there are; its monitor and it are removed with and without clients.
+    // A listener with several clients, which pass descriptors and leave in
+    // every way. The monitor and the listener are removed with and without
+    // clients.
     for round in 0..20 {
         let many = dir.path().join("many");
         let opts = format!(

@@ -13,7 +13,7 @@ use qmonitor::qapi::QDict;
 
 use crate::world::*;
 
-/// Turns until somebody asks for exit, as `Runtime::run` does.
+/// Turns until exit is requested, as `Runtime::run` does.
 #[track_caller]
 fn until_exit(w: &mut World) {
     for _ in 0..1000 {
@@ -37,7 +37,8 @@ fn quit_is_announced_and_answered_and_what_is_behind_it_not_executed() {
         w.connect(a, capabilities);
         w.send(a, req("quit", 1) + &note_req("behind", 2));
         until_exit(&mut w);
-        // Also what comes while the program waits for others to read.
+        // Also a reply that comes while the program waits for other clients to
+        // read.
         w.send(b, note_req("behind", 3));
         w.send(a, oob("note-oob", 4));
         let event = "{\"timestamp\": {\"seconds\": 0, \"microseconds\": 0}, \"event\": \"PLAIN\"}";
@@ -189,14 +190,14 @@ fn removing_what_is_gone_does_nothing() {
     let mut w = World::new();
     let (a, id) = w.monitor_with("a", false);
     monitor_remove(&mut w.rt, id);
-    // A new one in the same slot is not meant.
+    // A new monitor in the same slot is not affected.
     w.monitor_on(a, false);
     monitor_remove(&mut w.rt, id);
     w.connect(a, "");
 }
 
-/// One request that is held and three behind it, two of which fit in the queue
-/// if there is out-of-band execution.
+/// One held request and three behind it. With out-of-band execution, two of
+/// these fit into the queue.
 fn four_requests() -> String {
     req("hold", 0) + &note_req("a", 1) + &note_req("b", 2) + &note_req("c", 3)
 }
@@ -316,7 +317,7 @@ fn a_monitor_can_go_with_its_client_and_take_its_chardev_along() {
         w.settle();
         a.close(&mut w.rt);
         w.settle();
-        // What it has under way does not keep it.
+        // A command under way does not keep it.
         assert_eq!(qemu_chr_find(&w.rt, "client"), None);
         assert_eq!(w.rt.chardevs().len(), 1);
         w.release();

@@ -1,8 +1,8 @@
 //! Several clients of one listening socket, at random, from a seed and in
 //! simulated time: they come, wait their turn, negotiate, ask, read or do not,
-//! stop sending or vanish, and at times their monitor is taken down under them.
-//! A plain model of each says what it may be told, and the order of arrival says
-//! who is served.
+//! stop sending or vanish, and at times their monitor is removed. A plain model
+//! predicts the output of each, and the order of arrival decides which ones are
+//! served.
 //!
 //! `QMONITOR_CHURN` and `QMONITOR_CHURN_SEED` are as in `churn.rs`.
 
@@ -20,13 +20,13 @@ use crate::fd_guard::FdGuard;
 use crate::model::{Model, Rng};
 use crate::world::*;
 
-/// Clients that are served at the same time; as many more may wait.
+/// Clients that are served at the same time; as many others may wait.
 const MAX_CLIENTS: usize = 4;
 
 struct Visitor {
     /// None once it has vanished.
     stream: Option<UnixStream>,
-    /// It sends no more, and is to get all that it is owed.
+    /// It sends no more, and must get all pending replies.
     half_closed: bool,
     model: Model,
 }
@@ -40,7 +40,7 @@ impl Visitor {
         let mut bytes = Vec::new();
         let ended = match stream.read_to_end(&mut bytes) {
             Ok(_) => true,
-            // What it had sent was not all read.
+            // The server had not read all its input.
             Err(e) if e.kind() == ErrorKind::ConnectionReset => true,
             Err(e) if e.kind() == ErrorKind::WouldBlock => false,
             Err(e) => panic!("{e}"),
@@ -159,18 +159,18 @@ impl Crowd {
         }
     }
 
-    /// All is read, and those who are gone and can be noticed are forgotten: then
-    /// the first ones are served and the others have not heard a word.
+    /// Reads everything and forgets clients that have gone noticeably. Then the
+    /// first ones are served, and the others have got nothing.
     fn tidy(&mut self) {
         loop {
             if self.drain {
-                // Who left something behind stays until that is done.
+                // A client that left requests behind stays until they are done.
                 while !self.w.rt.state.held.is_empty() {
                     self.resolve();
                     self.w.settle();
                 }
             }
-            // Also those who have left input behind that nobody takes.
+            // Also clients that left unread input behind.
             self.w.advance(50);
             let before = self.visitors.len();
             let served = before.min(MAX_CLIENTS);
@@ -196,7 +196,7 @@ impl Crowd {
 
     fn send(&mut self, n: usize, text: &str) {
         let mut stream = self.visitors[n].stream.as_ref().unwrap();
-        // The kernel has room for all that is asked between two looks.
+        // The kernel has room for all requests between two reads.
         stream.write_all(text.as_bytes()).unwrap();
         if self.rng.below(4) > 0 {
             self.w.settle();
@@ -257,7 +257,7 @@ impl Crowd {
 
     fn vanish(&mut self, n: usize) {
         let visitor = &mut self.visitors[n];
-        // Otherwise what was read decides what is owed.
+        // Otherwise it depends on what the session has read.
         if visitor.stream.is_some() && !visitor.read(&mut self.transcript) {
             self.counts[3] += u64::from(!visitor.model.is_owed_nothing());
             visitor.stream = None;
@@ -265,7 +265,8 @@ impl Crowd {
         self.tidy();
     }
 
-    /// The monitor goes, and all sessions with it; who waits can wait on.
+    /// Removes the monitor with all its sessions; waiting clients go on
+    /// waiting.
     fn take_down(&mut self) {
         if self.drain {
             return;
@@ -284,7 +285,7 @@ impl Crowd {
         self.tidy();
     }
 
-    /// All is answered, whoever is still there has nothing to wait for.
+    /// Answers everything; no remaining client waits for a reply.
     fn finish(&mut self) {
         loop {
             self.tidy();
@@ -339,7 +340,7 @@ fn with_drain_on_close_all_that_was_asked_is_carried_out() {
             crowd.finish();
         }
     }
-    // Those who wait have their turn too.
+    // The waiting clients have their turn, too.
     while !crowd.visitors.is_empty() {
         crowd.finish();
         crowd.vanish(0);

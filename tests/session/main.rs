@@ -2,9 +2,9 @@
 //! commands, events, output, leaving, and all of it at random; and the human
 //! monitor as far as its commands finish later.
 //!
-//! Clients are scripted chardevs in memory, the program is a small state with
-//! commands of its own (`world.rs`). Nothing here waits or depends on what
-//! else the machine does.
+//! Clients are scripted chardevs in memory, and the program is a small state
+//! with its own commands (`world.rs`). No test here waits, or depends on the
+//! load of the machine.
 
 mod churn;
 mod deferred;

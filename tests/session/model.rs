@@ -1,6 +1,5 @@
-//! What a client may be told: a plain model of its session, to which all is read
-//! out that the client hears. Asking is done here too, so that the model knows
-//! what to expect.
+//! A plain model of a client's session. It sees all output of the session and
+//! knows which output is right, because it also makes the requests.
 
 use std::collections::VecDeque;
 
@@ -26,7 +25,7 @@ pub enum Reply {
     Error,
 }
 
-/// What a request should be answered with, in band in this order.
+/// Expected answers; those in band come in this order.
 #[derive(Debug)]
 pub struct Asked {
     pub id: i64,
@@ -44,13 +43,13 @@ pub struct Model {
     pub negotiated: bool,
     pub in_band: VecDeque<Asked>,
     pub out_of_band: Vec<i64>,
-    /// Events of its own commands that were seen, until their reply.
+    /// Events of its own commands that have come before their reply.
     seen: Vec<String>,
     partial: Vec<u8>,
 }
 
 impl Model {
-    /// Of a client that has just connected.
+    /// The model of a client that has just connected.
     pub fn connected() -> Self {
         Model {
             connected: true,
@@ -62,7 +61,7 @@ impl Model {
         self.partial.is_empty() && self.in_band.is_empty() && self.out_of_band.is_empty()
     }
 
-    /// Takes output and holds it against the model.
+    /// Takes output and compares it with the model.
     pub fn read(&mut self, bytes: &[u8]) {
         self.partial.extend(bytes);
         while let Some(end) = self.partial.iter().position(|b| *b == b'\n') {
@@ -127,9 +126,9 @@ impl Model {
         format!("{}, 'id': {id}}}", &request[..request.len() - 1])
     }
 
-    /// Asks for something at random.
+    /// Makes a random request.
     pub fn request(&mut self, rng: &mut Rng, id: i64) -> String {
-        // Past negotiation by the time this is executed.
+        // By the time this runs, negotiation is over.
         let ready = self.negotiated || self.negotiation.is_some();
         let mut asked = Asked {
             id,

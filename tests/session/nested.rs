@@ -1,5 +1,5 @@
-//! Monitors that talk to monitors: chardev, monitor, chardev, monitor in one
-//! stack, and round in a circle.
+//! Monitors that talk to monitors: chardev, monitor, chardev, monitor on one
+//! stack, and in a circle.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use qmonitor::qapi::{Call, Error, QmpCommandOptions};
 use crate::wire::wire;
 use crate::world::*;
 
-/// What the ends of wires listen with: they keep what they hear.
+/// Handlers for the ends of wires: they keep their input.
 const LISTEN: CharHandlers<Rt> = CharHandlers::new(
     |_, _| usize::MAX,
     |rt, n, bytes| rt.state.heard[n as usize].extend(bytes),
@@ -92,7 +92,7 @@ fn two_monitors_and_the_first_again_in_one_stack() {
     let back = say_req("exec-oob", a, &innermost, 2);
     let there = say_req("exec-oob", b, &back, 3);
     write(&mut w, a, &there);
-    // All of it has happened before the first write returned.
+    // All of it happened before the first write returned.
     w.expect_notes(&["innermost", "said true", "said true"]);
     w.settle();
     assert_eq!(heard(&mut w, a), [ok(1), ok(3)]);
@@ -180,8 +180,8 @@ fn a_nested_command_removes_the_monitor_that_it_came_through() {
 
 #[test]
 fn an_event_from_inside_a_flush_keeps_the_order() {
-    // Everything that B hears makes it emit an event, which A gets while its
-    // own output is being written piece by piece.
+    // All input makes B emit an event, and A gets it while its own output is
+    // being written piece by piece.
     let mut w = world();
     let (a, _) = wired(&mut w, 3);
     let fe = w.rt.state.ends[a];
@@ -245,7 +245,7 @@ fn a_burst_from_inside_a_flush_keeps_the_order() {
     for (id, line) in lines[1..lines.len() - 1].iter().enumerate() {
         assert_eq!(*line, event_line("PLAIN", &id.to_string(), 0));
     }
-    // Nobody had a chance to read them in between.
+    // No client had a chance to read them in between.
     assert_eq!(lines.last().unwrap(), GREETING);
 }
 
@@ -275,8 +275,9 @@ fn a_client_that_changes_while_it_is_written_to() {
 
 #[test]
 fn a_conversation_without_end_does_not_stop_the_loop() {
-    // Two monitors wired to each other: each takes what the other says for
-    // requests and answers with an error, which the other takes for one.
+    // Two monitors wired to each other: each takes the other's output for
+    // requests and answers with an error, which the other takes for a request
+    // again.
     let mut w = world();
     let [one, two] = wire(&mut w.rt, ["one", "two"], usize::MAX);
     monitor_on(&mut w, one);

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::os::unix::net::UnixStream;
 
-use qmonitor::chardev::memory::MemoryPeer;
+use qmonitor::chardev::MemoryPeer;
 use qmonitor::chardev::{qemu_chr_be_event, ChrEvent};
 use qmonitor::monitor::MonitorMode;
 
@@ -70,10 +70,10 @@ fn a_client_that_does_not_read_is_not_read_and_loses_nothing() {
         w.settle();
         let executed = w.rt.state.notes.len();
         assert!(executed < 10, "{command}: {executed} executed");
-        // The others do not notice.
+        // The other clients do not notice.
         w.send(b, note_req("n", 1));
         w.expect(b, &[ok(1)]);
-        // A little read lets a little more happen.
+        // Reading a little lets the session do a little more.
         a.limit(&mut w.rt, 15_000);
         a.output(&mut w.rt);
         w.settle();
@@ -186,7 +186,7 @@ fn a_session_that_cannot_be_cut_starts_anew_behind_the_events_that_were_kept() {
             "monitor on chardev 'a': {REASON}, the session starts anew"
         )]
     );
-    // Its requests are in negotiation mode again.
+    // Its session is in negotiation mode again.
     w.send(a, note_req("n", 1));
     a.limit(&mut w.rt, usize::MAX);
     let text = String::from_utf8(a.recv(&mut w.rt)).unwrap();
@@ -263,7 +263,7 @@ fn a_socket_is_closed_and_listens_again() {
     );
     w.release();
     w.settle();
-    // The client can see it, and what it does get is in order.
+    // The client can see it, and the events that it gets are in order.
     let mut text = String::new();
     client.read_to_string(&mut text).unwrap();
     let mut lines = text.lines();

@@ -1,8 +1,8 @@
-//! What a monitor allows and what it refuses, by all ways that lead there, and
-//! what it takes for too large.
+//! Commands that a monitor allows and refuses, on every way to them, and
+//! requests that are too large.
 
-use qmonitor::chardev::memory::MemoryPeer;
 use qmonitor::chardev::ChardevHost;
+use qmonitor::chardev::MemoryPeer;
 use qmonitor::monitor::{MonitorMode, MonitorOptions, MonitorReadline};
 
 use crate::world::*;
@@ -43,7 +43,7 @@ fn a_read_only_monitor_refuses_what_changes_something() {
     w.expect(a, &[refused(2, "note-oob")]);
     w.expect_notes(&[]);
     assert!(w.rt.exit_requested().is_none());
-    // What does not exist is no secret.
+    // A missing command is no secret.
     w.send(a, req("nope", 3));
     let missing = "{\"id\": 3, \"error\": {\"class\": \"CommandNotFound\", \
                    \"desc\": \"The command nope has not been found\"}}";
@@ -53,7 +53,7 @@ fn a_read_only_monitor_refuses_what_changes_something() {
         let reply = String::from_utf8(a.recv(&mut w.rt)).unwrap();
         assert!(reply.starts_with("{\"return\""), "{reply}");
     }
-    // Others may still do as they like.
+    // Other monitors still allow everything.
     let b = w.client("b");
     w.send(b, note_req("b", 5));
     w.expect(b, &[ok(5)]);
@@ -203,7 +203,7 @@ fn limits_are_the_monitor_s_own() {
     ] {
         w.send(a, input);
         let replies = String::from_utf8(a.recv(&mut w.rt)).unwrap();
-        // What follows is taken afresh, with errors of its own.
+        // The rest is read as a new message and has errors of its own.
         assert_eq!(replies.lines().next(), Some(&*err("", desc)), "{input}");
         w.send(a, "\u{1}");
         a.recv(&mut w.rt);

@@ -1,6 +1,6 @@
 //! Commands of the human monitor that finish later.
 
-use qmonitor::chardev::memory::MemoryPeer;
+use qmonitor::chardev::MemoryPeer;
 use qmonitor::monitor::hmp::{Hmp, HmpArgs, HmpRow};
 use qmonitor::monitor::{monitor_remove, MonitorId, MonitorMode, MonitorOptions};
 use qmonitor::qapi::{Error, QDict, QObject, QmpCommandOptions, Responder};

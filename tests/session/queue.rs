@@ -1,10 +1,11 @@
-//! Who waits for whom.
+//! Which requests wait for which.
 
 use crate::world::*;
 
 const UNEXPECTED: &str = "QMP input member 'exec-oob' is unexpected";
 
-/// What a client without the capability would be told at once, if it were read.
+/// The answer that a client without the capability would get at once if its
+/// request were read.
 fn canary(id: i64) -> (String, String) {
     (oob("note-oob", id), err(&id.to_string(), UNEXPECTED))
 }
@@ -60,7 +61,7 @@ fn with_oob_the_eighth_suspends_and_taking_one_off_resumes() {
     w.send(a, oob("note-oob", 10));
     w.expect::<&str>(a, &[]);
     w.release();
-    // The second one is taken off, and is not answered either.
+    // The second one leaves the queue without an answer, too.
     w.expect(a, &[ok(1), ok(10)]);
     w.release();
     let rest: Vec<_> = (2..10).map(ok).collect();
@@ -89,7 +90,7 @@ fn errors_count_in_the_queue_and_wait_their_turn() {
         &[
             ok(1),
             ok(2),
-            // Read as soon as the queue had seven.
+            // The session read it as soon as the queue had seven.
             ok(7),
             err("3", "QMP input member 'execute' must be a string"),
             err("", "JSON parse error, expecting value"),
@@ -212,7 +213,7 @@ fn before_negotiation_an_out_of_band_request_is_refused_at_once() {
     w.send(b, capabilities_request("'oob'") + &oob("note-oob", 3));
     w.expect::<&str>(b, &[]);
     w.release();
-    // Negotiation is done by the time the request behind it is read.
+    // By the time the session reads the request behind it, negotiation is over.
     w.expect(b, &["{\"return\": {}}", &ok(3)]);
 }
 
@@ -305,7 +306,7 @@ fn requests_that_wait_go_with_their_client() {
 impl World {
     /// Connects and asks for negotiation, which has to wait.
     #[track_caller]
-    fn connect_blocked(&mut self, peer: qmonitor::chardev::memory::MemoryPeer) {
+    fn connect_blocked(&mut self, peer: qmonitor::chardev::MemoryPeer) {
         peer.open(&mut self.rt);
         self.send(peer, "{'execute': 'qmp_capabilities'}");
         self.expect(peer, &[GREETING]);
@@ -332,7 +333,7 @@ fn the_same_bytes_come_out_however_they_came_in() {
         a.open(&mut w.rt);
         w.send(a, &script);
         let text = String::from_utf8(a.recv(&mut w.rt)).unwrap();
-        // When an out-of-band reply comes depends on what has arrived.
+        // The time of an out-of-band reply depends on the input so far.
         let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
         let at = lines.iter().position(|l| *l == ok(2)).unwrap();
         lines.remove(at);

@@ -1,5 +1,5 @@
-//! Two chardevs back to back: what is written to one comes in at the other
-//! before the write returns, so that monitors can meet in one stack.
+//! Two chardevs back to back: a write to one becomes input of the other before
+//! the write returns, so that monitors meet on one stack.
 
 use std::io;
 use std::rc::Rc;
@@ -14,7 +14,7 @@ use crate::world::Rt;
 
 struct End {
     other: Option<ChardevId>,
-    /// At most so much is taken per write.
+    /// The most bytes that one write takes.
     piece: usize,
     /// Always writable.
     room: Rc<EventFd>,

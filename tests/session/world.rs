@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use qmonitor::chardev::memory::MemoryPeer;
+use qmonitor::chardev::MemoryPeer;
 use qmonitor::chardev::{label, CharFrontend, ChardevHost, ChardevReport};
 use qmonitor::main_loop::{ClockType, Host, TimeSource};
 use qmonitor::monitor::{
@@ -20,17 +20,17 @@ pub type Rt = Runtime<Bench>;
 /// The program's own state.
 #[derive(Default)]
 pub struct Bench {
-    /// What the commands `note` were given, in the order of execution.
+    /// Arguments of the commands `note`, in the order of execution.
     pub notes: Vec<String>,
     /// Responders of the commands `hold` under way, the oldest first.
     pub held: VecDeque<RawResponder>,
     /// Responders of the HMP command `sum` under way.
     pub typed: VecDeque<Responder<i64>>,
-    /// What the command `leave` removes.
+    /// The monitor that the command `leave` removes.
     pub leaver: Option<MonitorId>,
     /// Where the command `say` writes.
     pub ends: Vec<CharFrontend>,
-    /// What came out at the other ends of those.
+    /// Output at the other ends of those.
     pub heard: Vec<Vec<u8>>,
     /// Messages for the person at the terminal.
     pub reports: std::rc::Rc<std::cell::RefCell<Vec<String>>>,
@@ -165,7 +165,7 @@ impl World {
         World { rt, _fds: fds }
     }
 
-    /// A monitor on a chardev in memory that nobody is connected to.
+    /// A monitor on a chardev in memory without a client.
     pub fn monitor(&mut self, label: &str) -> MemoryPeer {
         self.monitor_with(label, false).0
     }
@@ -176,7 +176,7 @@ impl World {
         (peer, id)
     }
 
-    /// A monitor on a chardev that exists.
+    /// A monitor on an existing chardev.
     pub fn monitor_on(&mut self, peer: MemoryPeer, pretty: bool) -> MonitorId {
         let options = MonitorOptions {
             pretty: Some(pretty),
@@ -185,7 +185,7 @@ impl World {
         self.rt.monitor_init(&options).unwrap()
     }
 
-    /// Options of a QMP monitor on a chardev that exists.
+    /// Options of a QMP monitor on an existing chardev.
     pub fn options(&self, peer: MemoryPeer) -> MonitorOptions {
         MonitorOptions {
             mode: Some(MonitorMode::Control),
@@ -193,8 +193,8 @@ impl World {
         }
     }
 
-    /// A client past greeting and negotiation of a monitor with certain
-    /// options, of which the chardev does not count.
+    /// A client, past greeting and negotiation, of a monitor with these
+    /// options; their chardev does not count.
     #[track_caller]
     pub fn client_with(&mut self, capabilities: &str, options: MonitorOptions) -> MemoryPeer {
         let peer = MemoryPeer::new(&mut self.rt, "client").unwrap();
@@ -237,8 +237,8 @@ impl World {
         peer.send(&mut self.rt, bytes);
     }
 
-    /// Turns the loop until nothing happens; these lines must have come, no
-    /// more.
+    /// Turns the loop until nothing happens; exactly these lines must have
+    /// come.
     #[track_caller]
     pub fn expect<L: AsRef<str>>(&mut self, peer: MemoryPeer, lines: &[L]) {
         let got = peer.recv(&mut self.rt);
@@ -262,7 +262,7 @@ impl World {
         while self.rt.turn(Some(Duration::ZERO)).unwrap() {}
     }
 
-    /// Lets time pass and what is due happen.
+    /// Lets time pass and timers run.
     pub fn advance(&mut self, ms: u64) {
         self.rt
             .main_loop_mut()

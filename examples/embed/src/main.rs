@@ -11,7 +11,7 @@ use qmonitor::monitor::MonitorMode;
 use qmonitor::qapi::Error;
 use qmonitor::Runtime;
 
-/// What the compiler made of `embed.json`.
+/// The code that the compiler made of `embed.json`.
 #[allow(missing_docs)]
 mod schema {
     include!(concat!(env!("OUT_DIR"), "/embed.rs"));

@@ -16,7 +16,7 @@
 //! 1000, whatever the client's code was.
 
 #[cfg(feature = "websocket")]
-use crate::chardev::base64;
+use crate::util::base64;
 
 /// A request may have this many bytes and headers.
 pub const MAX_REQUEST: usize = 4096;

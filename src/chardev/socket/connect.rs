@@ -8,21 +8,23 @@
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::time::Duration;
 
 use nix::sys::socket::SockFlag;
 
 use super::{state, tcp_chr_new_client};
 use crate::chardev::config::SocketConfig;
 use crate::chardev::host::{ChardevHost, ChardevReport};
-use crate::chardev::net::{self, Connecting};
+use crate::chardev::net::listen_connect::{self, Connecting};
 use crate::chardev::table::ChardevId;
-use crate::main_loop::{ClockType, Condition, Flow, SharedFd, TimerId, Watch, WatchId};
+use crate::chardev::watch::{chr_set_watch, WatchSlot};
+use crate::main_loop::{ClockType, Condition, Flow, SharedFd, TimerId, Watch};
 use crate::qapi::Error;
 
 /// What a client needs besides a connection.
 pub(super) struct Client {
-    /// Nanoseconds between attempts; none without `reconnect`.
-    reconnect_ns: Option<i64>,
+    /// From a failure or a loss to the next attempt; none without `reconnect`.
+    reconnect: Option<Duration>,
     timer: Option<TimerId>,
     /// An attempt under way.
     attempt: Option<Attempt>,
@@ -32,7 +34,6 @@ pub(super) struct Client {
 
 struct Attempt {
     fd: Rc<OwnedFd>,
-    watch: WatchId,
     /// Further addresses to try.
     rest: Vec<SocketAddr>,
 }
@@ -42,7 +43,7 @@ impl Client {
         let ms = config.reconnect_ms.unwrap_or(0);
         let ms = config.reconnect.map_or(ms, |s| s.saturating_mul(1000));
         Client {
-            reconnect_ns: (ms > 0 && !config.server).then(|| ms.saturating_mul(1_000_000)),
+            reconnect: (ms > 0 && !config.server).then(|| Duration::from_millis(ms.unsigned_abs())),
             timer: None,
             attempt: None,
             reported: false,
@@ -56,12 +57,12 @@ pub(super) fn qmp_chardev_open_socket_client<H: ChardevHost>(
     id: ChardevId,
 ) -> Result<(), Error> {
     let Some(s) = state(h, id) else { return Ok(()) };
-    if s.client.reconnect_ns.is_some() {
+    if s.client.reconnect.is_some() {
         tcp_chr_connect_client_async(h, id);
         return Ok(());
     }
     let addr = s.addr.clone();
-    let fd = net::socket_connect(h, &addr)?;
+    let fd = listen_connect::socket_connect(h, &addr)?;
     tcp_chr_new_client(h, id, Rc::new(fd));
     Ok(())
 }
@@ -71,7 +72,7 @@ fn tcp_chr_connect_client_async<H: ChardevHost>(h: &mut H, id: ChardevId) {
     let Some(addr) = state(h, id).map(|s| s.addr.clone()) else {
         return;
     };
-    let started = net::socket_connect_async(h, &addr);
+    let started = listen_connect::socket_connect_async(h, &addr);
     go_on(h, id, started);
 }
 
@@ -86,10 +87,10 @@ fn go_on<H: ChardevHost>(h: &mut H, id: ChardevId, connecting: Result<Connecting
                 qemu_chr_socket_connected(h, id);
                 Flow::Remove
             });
-            let watch = h.main_loop_mut().add_watch(watch);
             if let Some(s) = state(h, id) {
-                s.client.attempt = Some(Attempt { fd, watch, rest });
+                s.client.attempt = Some(Attempt { fd, rest });
             }
+            chr_set_watch(h, id, WatchSlot::Connect, Some(watch));
         }
         Err(e) => {
             check_report_connect_error(h, id, &e);
@@ -105,12 +106,12 @@ fn qemu_chr_socket_connected<H: ChardevHost>(h: &mut H, id: ChardevId) {
         return;
     };
     let addr = s.addr.clone();
-    h.main_loop_mut().remove_watch(attempt.watch);
-    match net::connect_result(&addr, &attempt.fd) {
+    chr_set_watch(h, id, WatchSlot::Connect, None);
+    match listen_connect::connect_result(&addr, &attempt.fd) {
         Ok(()) => connected(h, id, attempt.fd),
         Err(e) if attempt.rest.is_empty() => go_on(h, id, Err(e)),
         Err(_) => {
-            let next = net::connect_next(&addr, attempt.rest, SockFlag::SOCK_NONBLOCK);
+            let next = listen_connect::connect_next(&addr, attempt.rest, SockFlag::SOCK_NONBLOCK);
             go_on(h, id, next);
         }
     }
@@ -134,7 +135,7 @@ fn check_report_connect_error<H: ChardevHost>(h: &mut H, id: ChardevId, e: &Erro
 /// (`qemu_chr_socket_restart_timer`).
 pub(super) fn restart_timer<H: ChardevHost>(h: &mut H, id: ChardevId) {
     let Some(s) = state(h, id) else { return };
-    let Some(interval) = s.client.reconnect_ns else {
+    let Some(delay) = s.client.reconnect else {
         return;
     };
     let timer = s.client.timer;
@@ -146,8 +147,7 @@ pub(super) fn restart_timer<H: ChardevHost>(h: &mut H, id: ChardevId) {
             move |h: &mut H| tcp_chr_connect_client_async(h, id),
         )
     });
-    let now = main_loop.clock_get_ns(ClockType::Realtime);
-    main_loop.timer_mod(timer, now.saturating_add(interval));
+    main_loop.timer_mod_in(timer, delay);
     if let Some(s) = state(h, id) {
         s.client.timer = Some(timer);
     }
@@ -155,12 +155,10 @@ pub(super) fn restart_timer<H: ChardevHost>(h: &mut H, id: ChardevId) {
 
 /// Gives up connecting.
 pub(super) fn cancel<H: ChardevHost>(h: &mut H, id: ChardevId) {
+    chr_set_watch(h, id, WatchSlot::Connect, None);
     let Some(s) = state(h, id) else { return };
-    let (timer, attempt) = (s.client.timer.take(), s.client.attempt.take());
-    if let Some(timer) = timer {
+    s.client.attempt = None;
+    if let Some(timer) = s.client.timer.take() {
         h.main_loop_mut().timer_free(timer);
-    }
-    if let Some(attempt) = attempt {
-        h.main_loop_mut().remove_watch(attempt.watch);
     }
 }

@@ -25,6 +25,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::time::Duration;
 
 use nix::sys::socket::{recv, send, MsgFlags};
 
@@ -38,8 +39,9 @@ use crate::chardev::fe::PeerEnd;
 use crate::chardev::host::ChardevHost;
 use crate::chardev::scm_rights::Receiver;
 use crate::chardev::table::{ChardevId, ChrEvent};
+use crate::chardev::watch::{chr_has_watch, chr_set_watch, WatchSlot};
 use crate::chardev::CHR_READ_BUF_LEN;
-use crate::main_loop::{ClockType, Condition, Flow, SharedFd, Watch, WatchId};
+use crate::main_loop::{ClockType, Condition, Flow, SharedFd, Watch};
 use crate::trace_event;
 
 /// What one read takes from a socket that speaks a protocol: a whole record of
@@ -62,82 +64,47 @@ impl Rights {
     }
 }
 
-/// The watches of a connection.
-#[derive(Default)]
-pub(super) struct Watches([Option<WatchId>; 4]);
-
-/// What a watch of a connection is for.
-#[derive(Clone, Copy)]
-enum Slot {
-    /// Input in the socket, or the end of it.
-    Read,
-    /// Input that was received and that the front end could not yet take.
-    Rest,
-    /// The peer has gone. There is one until it has.
-    Hup,
-    /// Room for output.
-    Flush,
-}
-
-impl Watches {
-    fn has(&self, slot: Slot) -> bool {
-        self.0[slot as usize].is_some()
-    }
-}
-
-/// Puts a watch in the place of the connection's present one, or of none.
-fn set_watch<H: ChardevHost>(h: &mut H, id: ChardevId, slot: Slot, watch: Option<Watch<H>>) {
-    let old = connection(h, id).and_then(|c| c.watches.0[slot as usize].take());
-    if let Some(old) = old {
-        h.main_loop_mut().remove_watch(old);
-    }
-    let Some(watch) = watch else { return };
-    let new = h.main_loop_mut().add_watch(watch);
-    if let Some(c) = connection(h, id) {
-        c.watches.0[slot as usize] = Some(new);
-    }
-}
-
-/// Takes all watches of a connection out of the loop.
-pub(super) fn remove_watches<H: ChardevHost>(h: &mut H, watches: &Watches) {
-    for watch in watches.0.into_iter().flatten() {
-        h.main_loop_mut().remove_watch(watch);
-    }
-}
-
 /// Watches the connection: for the handshake, or for input if a front end reads
 /// it; and for hang-up in any case.
 pub(super) fn tcp_chr_update_read_handler<H: ChardevHost>(h: &mut H, id: ChardevId) {
-    let attached = h.chardevs().get(id).is_some_and(|chr| chr.has_handlers());
+    let attached = h.chardevs().has_handlers(id);
     let Some(c) = connection(h, id) else { return };
     let fd: SharedFd = c.fd.clone();
-    let (is_open, is_plain) = (c.is_open(), c.stream.is_none());
-    for slot in [Slot::Read, Slot::Rest, Slot::Hup] {
-        set_watch(h, id, slot, None);
+    let (is_open, has_stream) = (c.is_open(), c.stream.is_some());
+    let read_watch = if !is_open {
+        Some(handshake_watch(id, fd.clone()))
+    } else {
+        attached.then(|| read_watch(id, fd.clone()))
+    };
+    chr_set_watch(h, id, WatchSlot::Read, read_watch);
+    if has_stream {
+        let rest_watch = (is_open && attached).then(|| rest_watch(id));
+        chr_set_watch(h, id, WatchSlot::Rest, rest_watch);
     }
-    if !is_open {
-        let name = "tcp_chr_handshake";
-        let watch = Watch::new(name, fd.clone(), Condition::IN, move |h: &mut H, _| {
-            tcp_chr_handshake(h, id);
-            Flow::Keep
-        });
-        set_watch(h, id, Slot::Read, Some(watch));
-    } else if attached {
-        let watch = Watch::new("tcp_chr_read", fd.clone(), Condition::IN, move |h, _| {
-            tcp_chr_read(h, id);
-            Flow::Keep
-        });
-        let watch = watch.gate(move |h| qemu_chr_be_can_write(h, id) > 0);
-        set_watch(h, id, Slot::Read, Some(watch));
-        if !is_plain {
-            set_watch(h, id, Slot::Rest, Some(rest_watch(id)));
-        }
-    }
-    let watch = Watch::new("tcp_chr_hup", fd, Condition::HUP, move |h: &mut H, _| {
-        tcp_chr_hup(h, id);
+    chr_set_watch(h, id, WatchSlot::Hangup, Some(hup_watch(id, fd)));
+}
+
+fn handshake_watch<H: ChardevHost>(id: ChardevId, fd: SharedFd) -> Watch<H> {
+    let name = "tcp_chr_handshake";
+    Watch::new(name, fd, Condition::IN, move |h: &mut H, _| {
+        tcp_chr_handshake(h, id);
+        Flow::Keep
+    })
+}
+
+fn read_watch<H: ChardevHost>(id: ChardevId, fd: SharedFd) -> Watch<H> {
+    let watch = Watch::new("tcp_chr_read", fd, Condition::IN, move |h: &mut H, _| {
+        tcp_chr_read(h, id);
         Flow::Keep
     });
-    set_watch(h, id, Slot::Hup, Some(watch));
+    watch.gate(move |h| qemu_chr_be_can_write(h, id) > 0)
+}
+
+fn hup_watch<H: ChardevHost>(id: ChardevId, fd: SharedFd) -> Watch<H> {
+    Watch::new("tcp_chr_hup", fd, Condition::HUP, move |h: &mut H, _| {
+        tcp_chr_hup(h, id);
+        Flow::Keep
+    })
 }
 
 /// Reads on what was received, or notices its end, without waiting for the socket.
@@ -260,12 +227,11 @@ fn deliver<H: ChardevHost>(h: &mut H, id: ChardevId, text: &[u8], input: Input) 
 
 /// How the peer ended its input, now that it has.
 fn peer_end<H: ChardevHost>(h: &H, id: ChardevId) -> PeerEnd {
-    let s: Option<&SocketChardev> = h.chardevs().state(id);
-    let connection = s.and_then(|s| s.connection.as_ref());
-    if connection.is_some_and(|c| !c.watches.has(Slot::Hup)) {
-        PeerEnd::Gone
-    } else {
+    // The hang-up is watched for until there is one.
+    if chr_has_watch(h, id, WatchSlot::Hangup) {
         PeerEnd::HalfClosed
+    } else {
+        PeerEnd::Gone
     }
 }
 
@@ -274,54 +240,52 @@ fn tcp_chr_end_of_input<H: ChardevHost>(h: &mut H, id: ChardevId) {
     if qemu_chr_be_drained(h, id, peer_end(h, id)) {
         return tcp_chr_disconnect(h, id);
     }
-    set_watch(h, id, Slot::Rest, None);
+    chr_set_watch(h, id, WatchSlot::Rest, None);
     let gate = move |h: &H| qemu_chr_be_drained(h, id, peer_end(h, id));
     let watch = Watch::gate_only("tcp_chr_drained", gate, move |h: &mut H| {
         tcp_chr_disconnect(h, id);
         Flow::Remove
     });
-    set_watch(h, id, Slot::Read, Some(watch));
+    chr_set_watch(h, id, WatchSlot::Read, Some(watch));
 }
 
 /// The peer is gone for good. What it sent before is still read if there is
 /// somebody to read it; `tcp_chr_read` then meets the end.
 fn tcp_chr_hup<H: ChardevHost>(h: &mut H, id: ChardevId) {
+    let is_read = chr_has_watch(h, id, WatchSlot::Read);
     let Some(c) = connection(h, id) else { return };
     let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
     let received = c.stream.as_ref().is_some_and(|stream| stream.has_input());
-    let input_left = c.watches.has(Slot::Read)
-        && (received || matches!(recv(c.fd.as_raw_fd(), &mut [0], flags), Ok(1..)));
+    let input_left =
+        is_read && (received || matches!(recv(c.fd.as_raw_fd(), &mut [0], flags), Ok(1..)));
     let reads = c.reads;
     if !input_left && qemu_chr_be_drained(h, id, PeerEnd::Gone) {
         return tcp_chr_disconnect(h, id);
     }
-    set_watch(h, id, Slot::Hup, None);
+    chr_set_watch(h, id, WatchSlot::Hangup, None);
     if input_left {
         wait_for_reads(h, id, reads);
     }
 }
 
 /// How long a front end may take nothing of what a peer has left behind.
-const HUP_PATIENCE_NS: i64 = 20_000_000;
+const HUP_PATIENCE: Duration = Duration::from_millis(20);
 
 /// Ends the connection unless more has been read by then.
 fn wait_for_reads<H: ChardevHost>(h: &mut H, id: ChardevId, mut reads: u32) {
-    let timer = h
-        .main_loop_mut()
-        .timer_new(ClockType::Realtime, "tcp_chr_hup", move |h| {
-            let drained = qemu_chr_be_drained(h, id, PeerEnd::Gone);
-            let Some(c) = connection(h, id) else { return };
-            if c.reads == reads && drained {
-                return tcp_chr_disconnect(h, id);
-            }
-            reads = c.reads;
-            if let Some(timer) = c.hup_timer {
-                let now = h.main_loop().clock_get_ns(ClockType::Realtime);
-                h.main_loop_mut().timer_mod(timer, now + HUP_PATIENCE_NS);
-            }
-        });
-    let now = h.main_loop().clock_get_ns(ClockType::Realtime);
-    h.main_loop_mut().timer_mod(timer, now + HUP_PATIENCE_NS);
+    let main_loop = h.main_loop_mut();
+    let timer = main_loop.timer_new(ClockType::Realtime, "tcp_chr_hup", move |h: &mut H| {
+        let drained = qemu_chr_be_drained(h, id, PeerEnd::Gone);
+        let Some(c) = connection(h, id) else { return };
+        if c.reads == reads && drained {
+            return tcp_chr_disconnect(h, id);
+        }
+        reads = c.reads;
+        if let Some(timer) = c.hup_timer {
+            h.main_loop_mut().timer_mod_in(timer, HUP_PATIENCE);
+        }
+    });
+    main_loop.timer_mod_in(timer, HUP_PATIENCE);
     if let Some(c) = connection(h, id) {
         c.hup_timer = Some(timer);
     }
@@ -394,9 +358,10 @@ pub(super) fn flush<H: ChardevHost>(h: &mut H, id: ChardevId) -> io::Result<bool
     }
     stream.sent(sent);
     let all = stream.wire().is_empty();
-    if all == c.watches.has(Slot::Flush) {
-        let fd: SharedFd = c.fd.clone();
-        set_watch(h, id, Slot::Flush, (!all).then(|| flush_watch(id, fd)));
+    let fd: SharedFd = c.fd.clone();
+    if all == chr_has_watch(h, id, WatchSlot::Write) {
+        let watch = (!all).then(|| flush_watch(id, fd));
+        chr_set_watch(h, id, WatchSlot::Write, watch);
     }
     Ok(all)
 }

@@ -71,26 +71,24 @@ use nix::sys::socket::{self, sockopt, Shutdown};
 
 use connect::Client;
 use handshake::{creds_for, protocols, report, tcp_chr_handshake};
-use io::{
-    flush, remove_watches, tcp_chr_update_read_handler, tcp_chr_watch_fd, tcp_chr_write, Rights,
-    Watches,
-};
+use io::{flush, tcp_chr_update_read_handler, tcp_chr_watch_fd, tcp_chr_write, Rights};
 use server::Clients;
 use stream::Stream;
 
-use super::address::{
-    connected_filename, connection_ends, disconnected_filename, socket_address_to_string, Ends,
-};
 use super::be::qemu_chr_be_event;
 use super::codec::telnet::TelnetDecoder;
 use super::codec::tls::TlsCreds;
 use super::config::{SocketAddress, SocketConfig};
-use super::exposure::is_exposed;
 use super::host::{ChardevHost, ChardevReport};
 use super::manage::object_unparent;
-use super::net::{self, UnixPath};
 use super::table::{ChardevClass, ChardevId, ChrEvent};
-use crate::main_loop::{ClockType, Condition, Flow, SharedFd, TimerId, Watch, WatchId};
+use super::watch::{chr_has_watch, chr_set_watch, WatchSlot};
+use crate::chardev::net::exposure::is_exposed;
+use crate::chardev::net::filename::{
+    connected_filename, connection_ends, disconnected_filename, socket_address_to_string, Ends,
+};
+use crate::chardev::net::listen_connect::{self, UnixPath};
+use crate::main_loop::{ClockType, Condition, Flow, SharedFd, TimerId, Watch};
 use crate::qapi::Error;
 use crate::sys::accept;
 use crate::trace_event;
@@ -136,7 +134,6 @@ impl SocketChardev {
 
 struct Listener {
     fd: Rc<OwnedFd>,
-    watch: Option<WatchId>,
     backoff: Option<TimerId>,
     _path: Option<UnixPath>,
 }
@@ -149,7 +146,6 @@ pub(super) struct Connection {
     pub(super) stream: Option<Box<Stream>>,
     /// On unix sockets, over which descriptors may come.
     rights: Option<Rights>,
-    watches: Watches,
     /// Runs while the peer is gone and its last input is being read.
     hup_timer: Option<TimerId>,
     /// How often input was read.
@@ -204,12 +200,11 @@ pub(super) fn qmp_chardev_open_socket<H: ChardevHost>(
         h.chardevs_mut().set_state(id, Box::new(state));
         return connect::qmp_chardev_open_socket_client(h, id);
     }
-    let listening = net::socket_listen(h, &config.addr, config.max_clients)?;
+    let listening = listen_connect::socket_listen(h, &config.addr, config.max_clients)?;
     state.clients = Clients::new(config.max_clients);
     state.addr = listening.addr;
     state.listener = Some(Listener {
         fd: Rc::new(listening.fd),
-        watch: None,
         backoff: None,
         _path: listening.path,
     });
@@ -262,7 +257,7 @@ fn tcp_chr_listen<H: ChardevHost>(h: &mut H, id: ChardevId) {
     let Some(s) = state(h, id).filter(free) else {
         return;
     };
-    let Some(listener) = s.listener.as_ref().filter(|l| l.watch.is_none()) else {
+    let Some(listener) = &s.listener else {
         return;
     };
     let fd: SharedFd = listener.fd.clone();
@@ -270,22 +265,16 @@ fn tcp_chr_listen<H: ChardevHost>(h: &mut H, id: ChardevId) {
         tcp_chr_accept(h, id);
         Flow::Keep
     });
-    let watch = h.main_loop_mut().add_watch(watch);
-    if let Some(listener) = state(h, id).and_then(|s| s.listener.as_mut()) {
-        listener.watch = Some(watch);
+    if !chr_has_watch(h, id, WatchSlot::Accept) {
+        chr_set_watch(h, id, WatchSlot::Accept, Some(watch));
     }
 }
 
 /// Stops watching the listener.
 fn tcp_chr_unlisten<H: ChardevHost>(h: &mut H, id: ChardevId) {
-    let Some(listener) = state(h, id).and_then(|s| s.listener.as_mut()) else {
-        return;
-    };
-    let (watch, backoff) = (listener.watch.take(), listener.backoff.take());
-    if let Some(watch) = watch {
-        h.main_loop_mut().remove_watch(watch);
-    }
-    if let Some(timer) = backoff {
+    chr_set_watch(h, id, WatchSlot::Accept, None);
+    let listener = state(h, id).and_then(|s| s.listener.as_mut());
+    if let Some(timer) = listener.and_then(|listener| listener.backoff.take()) {
         h.main_loop_mut().timer_free(timer);
     }
 }
@@ -332,8 +321,7 @@ fn accept_backoff<H: ChardevHost>(h: &mut H, id: ChardevId) {
             tcp_chr_listen(h, id);
         },
     );
-    let now = main_loop.clock_get_ns(ClockType::Realtime);
-    main_loop.timer_mod(timer, now + ACCEPT_BACKOFF.as_nanos() as i64);
+    main_loop.timer_mod_in(timer, ACCEPT_BACKOFF);
     if let Some(listener) = state(h, id).and_then(|s| s.listener.as_mut()) {
         listener.backoff = Some(timer);
     }
@@ -369,7 +357,6 @@ fn tcp_chr_new_client<H: ChardevHost>(h: &mut H, id: ChardevId, fd: Rc<OwnedFd>)
         filename,
         stream,
         rights: (!inet && !wrapped).then(Rights::new),
-        watches: Watches::default(),
         hup_timer: None,
         reads: 0,
         watched_by_frontend: false,
@@ -426,7 +413,14 @@ fn tcp_chr_free_connection<H: ChardevHost>(h: &mut H, id: ChardevId) -> bool {
     if let Some(stream) = c.stream {
         s.telnet = stream.into_telnet();
     }
-    remove_watches(h, &c.watches);
+    for slot in [
+        WatchSlot::Read,
+        WatchSlot::Rest,
+        WatchSlot::Hangup,
+        WatchSlot::Write,
+    ] {
+        chr_set_watch(h, id, slot, None);
+    }
     if let Some(timer) = c.hup_timer {
         h.main_loop_mut().timer_free(timer);
     }

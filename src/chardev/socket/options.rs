@@ -5,10 +5,10 @@ use super::{char_socket_class, qmp_chardev_open_socket};
 use crate::chardev::config::{InetSocketAddress, SocketAddress, SocketConfig, UnixSocketAddress};
 use crate::chardev::host::ChardevHost;
 use crate::chardev::kind::{Backend, BackendOptions};
-use crate::chardev::opts::QemuOpts;
 use crate::chardev::schema as q;
 use crate::chardev::table::{ChardevClass, ChardevId};
 use crate::qapi::Error;
+use crate::util::qemu_opts::QemuOpts;
 
 impl BackendOptions for SocketConfig {
     type Arguments = q::ChardevSocket;

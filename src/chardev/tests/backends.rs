@@ -322,3 +322,13 @@ fn datagram_errors() {
         assert_eq!(e.desc(), text, "{opts}");
     }
 }
+
+#[test]
+fn a_peer_in_memory_is_no_ring_buffer() {
+    let mut app = App::new();
+    let peer = MemoryPeer::new(&mut app, "p").unwrap();
+    let kind = app.chardevs().get(peer.chardev()).map(|chr| chr.kind());
+    assert_eq!(kind, Some("peer"));
+    let e = ringbuf_read(&mut app, "p", 1).unwrap_err();
+    assert_eq!(e.desc(), "p is not a ringbuf device");
+}

@@ -1,7 +1,7 @@
 //! `chardev-change`, with and without a front end that goes along.
 
 use super::*;
-use crate::chardev::memory::MemoryPeer;
+use crate::chardev::backend::peer::MemoryPeer;
 
 use ChrEvent::*;
 

@@ -1,7 +1,7 @@
 //! Front ends, labels and what may happen inside a handler.
 
-use super::super::memory::MemoryPeer;
 use super::*;
+use crate::chardev::backend::peer::MemoryPeer;
 use crate::main_loop::{Condition, Flow};
 
 use ChrEvent::*;

@@ -4,6 +4,7 @@ mod backends;
 mod bad_input;
 mod change;
 mod events;
+mod kinds;
 mod model;
 mod mux;
 mod process;
@@ -26,6 +27,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::fd_guard::FdGuard;
+use crate::impl_host;
 use crate::main_loop::{main_loop_wait, Host, MainLoop, TimeSource};
 use crate::qapi::Error;
 
@@ -61,14 +63,7 @@ pub(super) struct Front {
     pub on_event: fn(&mut App, usize, ChrEvent),
 }
 
-impl Host for App {
-    fn main_loop(&self) -> &MainLoop<Self> {
-        &self.main_loop
-    }
-    fn main_loop_mut(&mut self) -> &mut MainLoop<Self> {
-        &mut self.main_loop
-    }
-}
+impl_host!(App, main_loop);
 
 impl ChardevHost for App {
     fn chardevs(&self) -> &Chardevs<Self> {

@@ -1,7 +1,7 @@
 //! Muxes and hubs.
 
-use super::super::memory::MemoryPeer;
 use super::*;
+use crate::chardev::backend::peer::MemoryPeer;
 
 use ChrEvent::*;
 

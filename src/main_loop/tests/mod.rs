@@ -22,6 +22,7 @@ use slab::Slab;
 
 use super::*;
 use crate::fd_guard::FdGuard;
+use crate::impl_host;
 
 /// A host with a log, and with objects that own a watch as chardevs do.
 struct App {
@@ -38,14 +39,7 @@ struct ToyChardev {
     fd: Rc<OwnedFd>,
 }
 
-impl Host for App {
-    fn main_loop(&self) -> &MainLoop<Self> {
-        &self.main_loop
-    }
-    fn main_loop_mut(&mut self) -> &mut MainLoop<Self> {
-        &mut self.main_loop
-    }
-}
+impl_host!(App, main_loop);
 
 impl App {
     fn new(policy: FdmonPolicy, time: TimeSource) -> Self {

@@ -41,14 +41,7 @@ struct Real {
     gates: [bool; GATES],
 }
 
-impl Host for Real {
-    fn main_loop(&self) -> &MainLoop<Self> {
-        &self.main_loop
-    }
-    fn main_loop_mut(&mut self) -> &mut MainLoop<Self> {
-        &mut self.main_loop
-    }
-}
+impl_host!(Real, main_loop);
 
 impl Real {
     fn new(seed: u64, policy: FdmonPolicy, shuffle: Option<u64>) -> Self {

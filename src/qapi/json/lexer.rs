@@ -277,10 +277,10 @@ impl Lexer {
         if self.delivered {
             self.delivered = false;
             self.text.clear();
-            self.text.shrink_to(KEEP);
+            self.text.shrink_to(IDLE_CAPACITY);
         }
     }
 }
 
 /// Bytes of buffer kept from one token to the next.
-const KEEP: usize = 1024;
+const IDLE_CAPACITY: usize = 1024;

@@ -64,7 +64,7 @@ pub(super) struct Parser {
 }
 
 /// Levels whose memory is kept from one message to the next.
-const KEEP: usize = 16;
+const IDLE_LEVELS: usize = 16;
 
 impl Parser {
     pub(super) fn new() -> Self {
@@ -182,7 +182,7 @@ impl Parser {
             },
             None => {
                 self.expect = Expect::Value;
-                if self.frames.capacity() > KEEP {
+                if self.frames.capacity() > IDLE_LEVELS {
                     self.frames = Vec::new();
                 }
                 Some(value)

@@ -1,16 +1,17 @@
-//! What a fuzzer may do to the machine it runs on: nothing. Requests that would
-//! open files or sockets, or switch something on for the whole process, are
-//! kept back, by their meaning and not by their spelling.
+//! Keeps a fuzzer from touching the machine it runs on. It holds back requests
+//! that would open files or sockets, or switch something on for the whole
+//! process, by their meaning and not by their spelling.
 
 use std::sync::OnceLock;
 
-use qmonitor::chardev::{opts::QemuOpts, qemu_chr_parse_opts};
+use qmonitor::chardev::qemu_chr_parse_opts;
 use qmonitor::chardev::{ChardevConfig, QEMU_CHARDEV_OPTS};
 use qmonitor::main_loop::TimeSource;
 use qmonitor::monitor::hmp::{Hmp, HmpArgs, HmpCommand, HmpHandler, HmpRow, HmpTable};
 use qmonitor::qapi::json::qobject_from_json;
 use qmonitor::qapi::visit::keyval_parse;
 use qmonitor::qapi::{QDict, QObject};
+use qmonitor::util::qemu_opts::QemuOpts;
 use qmonitor::Runtime;
 use qmonitor_machine::commands;
 use qmonitor_machine::{Machine, MachineOptions};
@@ -21,7 +22,7 @@ pub fn machine() -> Runtime<Machine> {
     let mut rt = Runtime::with_time(machine, TimeSource::simulated()).expect("descriptors");
     rt.set_report(|_, _| {});
     commands::register(&mut rt);
-    // The same each time, and slow to make for a fuzzer.
+    // The table is the same each time, and making it is slow.
     static TABLE: OnceLock<HmpTable<HmpHandler<Machine>>> = OnceLock::new();
     let hmp = rt.hmp_mut();
     hmp.table = TABLE.get_or_init(|| restricted(&hmp.table)).clone();
@@ -85,7 +86,7 @@ pub fn is_request(request: &QObject) -> bool {
     })
 }
 
-/// The chardevs by which the fuzzer's clients come.
+/// The chardevs of the fuzzer's clients.
 fn is_own(label: &str) -> bool {
     matches!(label, "m0" | "m1")
 }
@@ -114,12 +115,12 @@ const CHARDEV_CHANGE: &str = "chardev-change unchecked";
 const OBJECT_ADD: &str = "object_add unchecked";
 const QMP: &str = "qmp unchecked";
 
-/// The commands of the human monitor without those that do harm, and with a
-/// look at what is asked of the others.
+/// The harmless commands of the human monitor. Some are checked at each call.
 pub fn restricted<S: 'static>(all: &HmpTable<HmpHandler<S>>) -> HmpTable<HmpHandler<S>> {
     let mut table: HmpTable<HmpHandler<S>> = HmpTable::new();
     for HmpCommand { row, handler, sub } in all.commands() {
-        // Under a name with a blank in it nobody can call the original.
+        // The original gets a name with a blank, which cannot be typed: only
+        // its check calls it.
         let (checked, name): (HmpHandler<S>, _) = match row.main_name() {
             "log" | "logfile" | "trace-event" | "trace-file" => continue,
             "memsave" | "pmemsave" | "screendump" | "dump-guest-memory" | "dumpdtb" => continue,
@@ -172,7 +173,7 @@ fn object_add<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
     run(hmp, OBJECT_ADD, args, is_harmless);
 }
 
-/// Options of an object as they are typed. What cannot be read makes none.
+/// Options of an object as typed. Text that cannot be read makes no object.
 pub fn is_object_text(text: &str) -> bool {
     let options = match text.starts_with('{') {
         true => qobject_from_json(text.as_bytes()),
@@ -183,7 +184,7 @@ pub fn is_object_text(text: &str) -> bool {
 }
 
 fn qmp<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
-    // What its arguments mean is seen too late here.
+    // Its arguments are only known later.
     let name = args.str("command");
     let is_harmless = !matches!(name, "chardev-add" | "chardev-change" | "object-add");
     let is_harmless = is_harmless && is_command(name, &QDict::new());

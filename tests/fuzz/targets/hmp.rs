@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use qmonitor::chardev::memory::MemoryPeer;
+use qmonitor::chardev::MemoryPeer;
 use qmonitor::main_loop::Host;
 use qmonitor::monitor::hmp::{
     find_completion, CompletionScope, CompletionSource, HmpTable, Readline, ReadlineEvent,
@@ -82,7 +82,7 @@ fn check(rl: &Readline, full: bool) {
     }
 }
 
-/// How input arrives makes no difference to what is said.
+/// Cuts in the input make no difference to the output.
 fn session<S: 'static>(make: fn() -> Runtime<S>, script: &[u8]) {
     let whole = play(make(), script, usize::MAX);
     let single = play(make(), script, 1);
@@ -128,7 +128,7 @@ fn play<S: 'static>(mut rt: Runtime<S>, script: &[u8], split: usize) -> Vec<u8> 
     without_thread_ids(&said)
 }
 
-/// Threads of the host have other numbers each time.
+/// The host's threads have other numbers in each run.
 fn without_thread_ids(said: &[u8]) -> Vec<u8> {
     const MARK: &[u8] = b"thread_id=";
     let mut kept = Vec::with_capacity(said.len());

@@ -1,5 +1,5 @@
-//! The stream of JSON messages: cuts make no difference, limits hold, and what
-//! was read can be written and read again.
+//! The stream of JSON messages: cuts make no difference, limits hold, and a
+//! value can be written and read again.
 //!
 //! Input: a byte for the limits, a byte for the cuts, the stream.
 
@@ -42,11 +42,11 @@ fn parse(limits: JsonLimits, pieces: &[&[u8]]) -> Outcomes {
             at += used;
             assert!(at == piece.len() || outcome.is_some(), "it stopped midway");
             outcomes.extend(outcome);
-            // Finished tokens up to the limit, and one more that may be as long.
+            // Complete tokens up to the limit, and one more of that length.
             assert!(parser.buffered() <= 2 * limits.token_size + 1);
         }
     }
-    // A cut-off token and the message that it is in are an outcome each.
+    // A cut-off token and its message each have an outcome.
     for _ in 0..3 {
         outcomes.extend(parser.flush());
     }

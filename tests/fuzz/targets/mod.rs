@@ -1,6 +1,6 @@
-//! What the fuzzers run: one function for each target, which takes any bytes
-//! and panics if something does not hold. The crate in `fuzz/` has libFuzzer
-//! call them; `tests/fuzz` calls them with the corpora that are kept.
+//! The targets of the fuzzers: functions that take any bytes and panic if a
+//! property does not hold. In the crate `fuzz/` libFuzzer calls them;
+//! `tests/fuzz` calls them with the kept corpora.
 
 mod harmless;
 mod hmp;

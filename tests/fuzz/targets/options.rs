@@ -1,18 +1,18 @@
 //! Option strings: no argument of the command line does more than fail, and
 //! lists that were read can be written and read again.
 //!
-//! Input: a byte for the option, the text. For the options that are settings one more
-//! byte says which.
+//! Input: a byte for the option, the text. For settings, one more byte chooses
+//! the option.
 
 use std::str::FromStr;
 
-use qmonitor::chardev::opts::{QemuOptType, QemuOpts, QemuOptsList};
 use qmonitor::chardev::{
     chardev_add, filename, qemu_chr_find, qemu_chr_parse_cli, qemu_chr_parse_compat, ParsedCompat,
 };
 use qmonitor::monitor::MonitorOptions;
 use qmonitor::qapi::visit::keyval_parse;
 use qmonitor::qapi::{Error, QDict, QObject};
+use qmonitor::util::qemu_opts::{QemuOptType, QemuOpts, QemuOptsList};
 use qmonitor_machine::commands::{device_from_cli, netdev_from_cli, object_from_cli};
 use qmonitor_machine::system::cli::{self, Opt};
 use qmonitor_machine::system::settings::Settings;
@@ -45,7 +45,7 @@ pub fn options(data: &[u8]) {
     let [option, text @ ..] = data else {
         return;
     };
-    // An argument that is not UTF-8 is refused before anybody reads it.
+    // An argument that is not UTF-8 is refused before it is read.
     let Ok(text) = std::str::from_utf8(text) else {
         return;
     };
@@ -84,7 +84,7 @@ pub fn options(data: &[u8]) {
     }
 }
 
-/// Whatever is wrong is said in words.
+/// Every error has a text.
 fn says<T>(result: Result<T, Error>) {
     if let Err(e) = result {
         assert!(!e.desc().is_empty(), "an error without a text");
@@ -108,7 +108,7 @@ fn chardev(text: &str, warnings: &mut Vec<Error>) {
 }
 
 fn short_form(text: &str) {
-    // Here an error may have nothing to add to what the caller prints.
+    // Here an error may add nothing to the caller's text.
     if let Ok(ParsedCompat::New { opts, .. }) = qemu_chr_parse_compat("label", text) {
         assert_eq!(opts.id(), Some("label"));
     }

@@ -1,6 +1,6 @@
-//! A fuzzer's input as what clients do: mostly the bytes they send, so that a
-//! corpus can be read and made from what was recorded. What else may happen
-//! has the bytes that no UTF-8 text has.
+//! A fuzzer's input as a script for clients. Most bytes are sent as they are,
+//! so a corpus can be read, and made from recordings. Other steps use the bytes
+//! that UTF-8 text never has.
 
 /// One thing that a client does or that happens to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,9 +9,9 @@ pub enum Step {
     Send(Vec<u8>),
     /// From now on its input arrives in pieces of that many bytes; 0 is whole.
     Split(u8),
-    /// Goes without waiting for anything, and another comes.
+    /// Leaves without waiting for anything, and another client comes.
     Leave,
-    /// Waits for all its answers, goes, and another comes.
+    /// Waits for all its answers, leaves, and another client comes.
     LeaveAnswered,
     /// Time passes.
     Wait(u8),
@@ -23,13 +23,13 @@ pub enum Step {
     Drop,
     /// From now on it takes that much output.
     Limit(u8),
-    /// From here on it is another client that acts.
+    /// The other client acts from here on.
     Switch,
     /// The loop turns once. Before all other steps it turns until it is idle.
     Turn,
 }
 
-/// Reads a script; 0xff stands before a byte that is to be sent as it is.
+/// Reads a script; the byte after 0xff is sent as it is.
 pub fn read(data: &[u8]) -> impl Iterator<Item = Step> + '_ {
     let mut bytes = data.iter().copied().peekable();
     std::iter::from_fn(move || {

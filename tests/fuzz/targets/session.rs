@@ -1,15 +1,15 @@
 //! Two QMP sessions: whatever clients send, when they go and what happens
 //! meanwhile, each of their requests has one answer, in order, with its `id`;
-//! the greeting comes first, and events only to who has negotiated.
+//! the greeting comes first, and events only come after negotiation.
 //!
-//! Input: a byte of flags, then a [script](super::script). Bit 0 of the flags takes the
-//! machine's commands instead of a few that can be answered late, bit 1
-//! indents; the others shuffle.
+//! Input: a byte of flags, then a [script](super::script). Bit 0 of the flags
+//! takes the machine's commands instead of a few deferred ones, bit 1 indents;
+//! the others shuffle.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use qmonitor::chardev::memory::MemoryPeer;
+use qmonitor::chardev::MemoryPeer;
 use qmonitor::main_loop::{Host, TimeSource};
 use qmonitor::monitor::{qapi_event_emit, MonitorMode, MonitorOptions};
 use qmonitor::qapi::json::{qobject_to_json, JsonMessageParser};
@@ -50,7 +50,7 @@ const PLAIN: SpecialFeatures = SpecialFeatures {
 
 static EVENTS: [EventInfo; 3] = [
     event("PLAIN"),
-    // At most one a second; and of each `id`.
+    // Both at most once a second, the latter for each `id`.
     event("WATCHDOG"),
     event("VSERPORT_CHANGE"),
 ];
@@ -124,22 +124,23 @@ fn emit(rt: &mut Runtime<Held>, call: &mut Call<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// An `id` as text; `None` is a request without one, or one that could not be
-/// read.
+/// An `id` as text; `None` stands for a request without one or an unreadable
+/// request.
 type Id = Option<String>;
 
-/// A client, and what it may be told.
+/// A client, and the output it may get.
 struct Client {
     peer: MemoryPeer,
-    /// Reads what it sends as the session does.
+    /// Reads its input as the session does.
     requests: JsonMessageParser,
     in_band: VecDeque<Id>,
     out_of_band: Vec<Id>,
-    /// What it got and has not understood yet.
+    /// Output that is not a whole message yet.
     heard: Vec<u8>,
     greeted: bool,
     negotiated: bool,
-    /// An infinity came back, which nobody can read: no more is said about ids.
+    /// An infinity came back, which no parser reads: ids are not checked any
+    /// more.
     blurred: bool,
 }
 
@@ -198,7 +199,7 @@ impl Client {
         self.in_band.is_empty() && self.out_of_band.is_empty()
     }
 
-    /// Takes output and holds it against what is known.
+    /// Takes output and compares it with the expected answers.
     fn hear(&mut self, bytes: &[u8], pretty: bool) {
         self.heard.extend(bytes);
         let end: &[u8] = if pretty { b"\n}\r\n" } else { b"\r\n" };
@@ -370,7 +371,7 @@ impl<S: Program> Play<S> {
         client.hear(&bytes, self.pretty);
     }
 
-    /// Has everything answered that was asked.
+    /// Answers all held commands and reads all replies.
     fn finish(&mut self, n: usize) {
         self.clients[n].peer.limit(&mut self.rt, usize::MAX);
         loop {
@@ -393,7 +394,7 @@ impl<S: Program> Play<S> {
         assert!(client.greeted && client.heard.is_empty());
     }
 
-    /// Disconnects, once what was sent has been read, and connects anew.
+    /// Disconnects once the session has read all input, and connects anew.
     fn leave(&mut self, n: usize) {
         let peer = self.clients[n].peer;
         peer.close(&mut self.rt);
@@ -403,12 +404,12 @@ impl<S: Program> Play<S> {
             chr.is_some_and(|chr| chr.is_open())
         };
         if is_open(&self.rt) {
-            // It is not read before it has taken what it is owed.
+            // The session does not read a client that has pending output.
             peer.limit(&mut self.rt, usize::MAX);
             self.settle();
         }
         while is_open(&self.rt) && self.rt.exit_requested().is_none() {
-            // Nor while it has a command under way.
+            // Nor one that has a command under way.
             let held = self.rt.state.held().and_then(|held| held.0.pop_front());
             let said = peer.output(&mut self.rt);
             assert!(

@@ -1,8 +1,8 @@
 //! The websocket protocol: the request, and frames however they are cut.
 //!
-//! Input: a byte for the cuts and, in its highest bit, which of the two; then a
-//! request or frames. The frames are tried behind nothing and behind one that
-//! begins a fragmented message.
+//! Input: a byte for the cuts, whose highest bit chooses request or frames;
+//! then these. Frames are tried alone, and behind one that begins a fragmented
+//! message.
 
 use qmonitor::chardev::websocket::{frame, handshake, FrameDecoder, REQUEST_END};
 
@@ -56,10 +56,10 @@ fn answers(input: &[u8]) {
         assert_eq!(switches, taken, "{answer}");
         assert!(answer.contains("\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n"));
         assert!(!taken || answer.ends_with("\r\n\r\n"));
-        // Nothing the client wrote comes back, but for a hash.
+        // Nothing the client wrote comes back, except as a hash.
         assert!(answer.len() < 400);
     }
-    // What goes out is one frame that a decoder without masks would take.
+    // The output is one frame that a decoder without masks accepts.
     let out = frame(input);
     assert!(out.ends_with(input) && out.len() - input.len() <= 10);
 }

@@ -1,11 +1,16 @@
-//! Commands about things that this machine has none of, and about the balloon,
-//! which it may have: `absent.json`.
+//! The balloon, and things that this machine has none of: `absent.json`.
+//!
+//! HMP commands take QEMU's arguments and answer what QEMU answers about a machine
+//! without such things, so that scripts fail, or do not, as they do there.
 
+use super::hmp::{fail, nothing, Cx};
 use crate::schema::{
     AbsentCommands, BalloonInfo, DumpQueryResult, DumpStatus, JobInfo, MouseInfo, ReplayInfo,
     ReplayMode, TpmModel, TpmType, VncInfo,
 };
 use crate::Machine;
+use qmonitor::monitor::hmp::ArgKind::*;
+use qmonitor::monitor::hmp::{HmpArg, HmpArgs, HmpPair, HmpRow};
 use qmonitor::qapi::Error;
 use qmonitor::Runtime;
 
@@ -61,4 +66,156 @@ impl AbsentCommands for Machine {
     fn qmp_query_tpm_types(_: &mut Runtime<Self>) -> Result<Vec<TpmType>, Error> {
         Ok(Vec::new())
     }
+}
+
+/// The HMP commands.
+pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
+    (
+        HmpRow::new(
+            "balloon",
+            "target",
+            "request VM to change its memory allocation (in MB)",
+        )
+        .args(&[HmpArg::new("target", MiB)]),
+        hmp_balloon,
+    ),
+    (
+        HmpRow::new(
+            "dump-guest-memory",
+            "[-p] [-d] [-z|-l|-s|-w] [-R] filename [begin length]",
+            "dump guest memory into file 'filename'.\n\t\t\t\
+             -p: do paging to get guest's memory mapping.\n\t\t\t\
+             -d: return immediately (do not wait for completion).\n\t\t\t\
+             -z: dump in kdump-compressed format, with zlib compression.\n\t\t\t\
+             -l: dump in kdump-compressed format, with lzo compression.\n\t\t\t\
+             -s: dump in kdump-compressed format, with snappy compression.\n\t\t\t\
+             -R: when using kdump (-z, -l, -s), use raw rather than \
+             makedumpfile-flattened\n\t\t\t    \
+             format\n\t\t\t\
+             -w: dump in Windows crashdump format (can be used instead of ELF-dump \
+             converting),\n\t\t\t    \
+             for Windows x86 and x64 guests with vmcoreinfo driver only.\n\t\t\t\
+             begin: the starting physical address.\n\t\t\t\
+             length: the memory size, in bytes.",
+        )
+        .args(&[
+            HmpArg::new("paging", Flag('p')),
+            HmpArg::new("detach", Flag('d')),
+            HmpArg::new("windmp", Flag('w')),
+            HmpArg::new("zlib", Flag('z')),
+            HmpArg::new("lzo", Flag('l')),
+            HmpArg::new("snappy", Flag('s')),
+            HmpArg::new("raw", Flag('R')),
+            HmpArg::new("filename", File),
+            HmpArg::new("begin", Int).optional(),
+            HmpArg::new("length", Int).optional(),
+        ]),
+        hmp_dump_guest_memory,
+    ),
+    (
+        HmpRow::new(
+            "gdbserver",
+            "[device]",
+            "start gdbserver on given device (default 'tcp::1234'), stop with 'none'",
+        )
+        .args(&[HmpArg::new("device", Str).optional()]),
+        |hmp, args| {
+            let device = args.try_str("device").unwrap_or("tcp::1234").to_owned();
+            if hmp.rt.state.cpus().is_empty() {
+                hmp.print(
+                    "warning: gdbstub: meaningless to attach gdb to a machine without any CPU.\n",
+                );
+            }
+            hmp.print(format!("Could not open gdbserver on device '{device}'\n"));
+        },
+    ),
+    (
+        HmpRow::new(
+            "replay_break",
+            "icount",
+            "set breakpoint at the specified instruction count",
+        )
+        .args(&[HmpArg::new("icount", Int)]),
+        |hmp, _| hmp.print("setting the breakpoint is allowed only in play mode\n"),
+    ),
+    (
+        HmpRow::new("replay_delete_break", "", "remove replay breakpoint"),
+        |hmp, _| hmp.print("replay breakpoints are allowed only in play mode\n"),
+    ),
+    (
+        HmpRow::new(
+            "replay_seek",
+            "icount",
+            "replay execution to the specified instruction count",
+        )
+        .args(&[HmpArg::new("icount", Int)]),
+        |hmp, _| hmp.print("replay must be enabled to seek\n"),
+    ),
+    (
+        HmpRow::new("xen-event-inject", "port", "inject event channel")
+            .args(&[HmpArg::new("port", Int32)]),
+        no_xen,
+    ),
+    (
+        HmpRow::new("xen-event-list", "", "list event channel state"),
+        no_xen,
+    ),
+];
+
+/// The sub-commands of `info`.
+pub(super) const INFO: &[HmpPair<Machine>] = &[
+    (
+        HmpRow::new("balloon", "", "show balloon information"),
+        hmp_info_balloon,
+    ),
+    (
+        HmpRow::new("cryptodev", "", "show the crypto devices"),
+        nothing,
+    ),
+    (
+        HmpRow::new("dump", "", "Display the latest dump status"),
+        |hmp, _| hmp.print("Status: none\n"),
+    ),
+    (
+        HmpRow::new("replay", "", "show record/replay information"),
+        |hmp, _| hmp.print("Record/replay is not active\n"),
+    ),
+    (HmpRow::new("tpm", "", "show the TPM device"), nothing),
+];
+
+fn hmp_balloon(hmp: Cx, args: &HmpArgs) {
+    let result = Machine::qmp_balloon(hmp.rt, args.int("target"));
+    hmp.handle_error(result);
+}
+
+fn hmp_info_balloon(hmp: Cx, _args: &HmpArgs) {
+    let result = Machine::qmp_query_balloon(hmp.rt);
+    if let Some(info) = hmp.handle_error(result) {
+        hmp.print(format!("balloon: actual={}\n", info.actual >> 20));
+    }
+}
+
+fn hmp_dump_guest_memory(hmp: Cx, args: &HmpArgs) {
+    let kdump = ["zlib", "lzo", "snappy", "windmp"];
+    let formats = kdump.iter().filter(|name| args.flag(name)).count();
+    if formats > 1 {
+        return fail(hmp, "only one of '-z|-l|-s|-w' can be set");
+    }
+    if args.try_int("begin").is_some() && args.try_int("length").is_none() {
+        return fail(hmp, "Parameter 'length' is missing");
+    }
+    if formats == 1 && (args.flag("paging") || args.try_int("begin").is_some()) {
+        return fail(
+            hmp,
+            "kdump-compressed format doesn't support paging or filter",
+        );
+    }
+    match hmp.rt.state.ram_size() {
+        0 => fail(hmp, "dump: no guest memory to dump"),
+        _ => fail(hmp, "this machine cannot be dumped"),
+    }
+}
+
+fn no_xen(hmp: Cx, _args: &HmpArgs) {
+    fail(hmp, "Xen event channel emulation not enabled");
 }

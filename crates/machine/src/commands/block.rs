@@ -1,14 +1,18 @@
-//! Disks: `block.json`, `blockdev.json`, `block-stats.json`, and the option
-//! `-blockdev`.
+//! Disks: `block.json`, `blockdev.json`, and the option `-blockdev`.
+//!
+//! HMP has only what people did with drives that had names of their own, which none
+//! has here.
 
+use super::hmp::{fail, Cx};
 use crate::model::block::{BlockNode, Drive, IoLimits};
 use crate::schema::{
-    BlockCommands, BlockDeviceInfo, BlockDeviceIoStatus, BlockDeviceStats, BlockIOThrottle,
-    BlockInfo, BlockStats, BlockStatsCommands, BlockStatsSpecific, BlockStatsSpecificFile,
+    BlockCommands, BlockDeviceInfo, BlockDeviceIoStatus, BlockIOThrottle, BlockInfo,
     BlockdevCacheInfo, BlockdevCommands, BlockdevDriver, BlockdevOptions, ImageInfo,
     ImageInfoSpecific, ImageInfoSpecificFile, ImageInfoSpecificFileWrapper, StrOrNull,
 };
 use crate::Machine;
+use qmonitor::monitor::hmp::ArgKind::*;
+use qmonitor::monitor::hmp::{HmpArg, HmpArgs, HmpPair, HmpRow};
 use qmonitor::qapi::visit::{InputVisitor, QapiType};
 use qmonitor::qapi::Error;
 use qmonitor::Runtime;
@@ -106,30 +110,6 @@ impl BlockdevCommands for Machine {
     }
 }
 
-impl BlockStatsCommands for Machine {
-    fn qmp_query_blockstats(
-        rt: &mut Runtime<Self>,
-        query_nodes: Option<bool>,
-    ) -> Result<Vec<BlockStats>, Error> {
-        let m = &rt.state;
-        if query_nodes == Some(true) {
-            return Ok(m.blocks.nodes().map(node_stats).collect());
-        }
-        let stats = |drive: Drive| {
-            let node = drive.node.as_deref().and_then(|name| m.blocks.node(name));
-            BlockStats {
-                device: Some(String::new()),
-                qdev: Some(drive.qdev),
-                ..match node {
-                    Some(node) => node_stats(node),
-                    None => no_stats(),
-                }
-            }
-        };
-        Ok(m.drives().into_iter().map(stats).collect())
-    }
-}
-
 fn device_info(m: &Machine, node: &BlockNode, drive: Option<&Drive>) -> BlockDeviceInfo {
     let limits = drive.map(|d| d.limits).unwrap_or_default();
     let group = drive.filter(|_| !limits.is_unlimited());
@@ -199,66 +179,137 @@ fn image_info(m: &Machine, node: &BlockNode) -> ImageInfo {
     }
 }
 
-fn node_stats(node: &BlockNode) -> BlockStats {
-    let specific = BlockStatsSpecific::File(BlockStatsSpecificFile {
-        discard_nb_ok: 0,
-        discard_nb_failed: 0,
-        discard_bytes_ok: 0,
-    });
-    BlockStats {
-        node_name: Some(node.name.clone()),
-        driver_specific: (node.driver == BlockdevDriver::File).then_some(specific),
-        ..no_stats()
-    }
+const DEVICE: HmpArg = HmpArg::new("device", Block);
+
+/// Their HMP commands.
+pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
+    (
+        HmpRow::new("block_resize", "device size", "resize a block image")
+            .args(&[DEVICE, HmpArg::new("size", Size)]),
+        |hmp, args| {
+            let device = args.str("device");
+            fail(
+                hmp,
+                format!("Cannot find device='{device}' nor node-name=''"),
+            );
+        },
+    ),
+    (
+        HmpRow::new(
+            "block_set_io_throttle",
+            "device bps bps_rd bps_wr iops iops_rd iops_wr",
+            "change I/O throttle limits for a block drive",
+        )
+        .args(&[
+            DEVICE,
+            HmpArg::new("bps", Int),
+            HmpArg::new("bps_rd", Int),
+            HmpArg::new("bps_wr", Int),
+            HmpArg::new("iops", Int),
+            HmpArg::new("iops_rd", Int),
+            HmpArg::new("iops_wr", Int),
+        ]),
+        no_device,
+    ),
+    (
+        HmpRow::new(
+            "change",
+            "device [-f] filename [format [read-only-mode]]",
+            "change a removable medium, optional format, use -f to force the operation",
+        )
+        .args(&[
+            DEVICE,
+            HmpArg::new("force", Flag('f')),
+            HmpArg::new("target", File),
+            HmpArg::new("arg", Str).optional(),
+            HmpArg::new("read-only-mode", Str).optional(),
+        ]),
+        no_device,
+    ),
+    (
+        HmpRow::new(
+            "commit",
+            "device|all",
+            "commit changes to the disk images (if -snapshot is used) or backing files",
+        )
+        .args(&[DEVICE]),
+        |hmp, args| match args.str("device") {
+            "all" => {}
+            device => hmp.print(format!("Device '{device}' not found\n")),
+        },
+    ),
+    (
+        HmpRow::new("drive_del", "device", "remove host block device").args(&[DEVICE]),
+        |hmp, args| {
+            let device = args.str("device");
+            hmp.print(format!("Device '{device}' not found\n"));
+        },
+    ),
+    (
+        HmpRow::new(
+            "eject",
+            "[-f] device",
+            "eject a removable medium (use -f to force it)",
+        )
+        .args(&[HmpArg::new("force", Flag('f')), DEVICE]),
+        no_device,
+    ),
+];
+
+/// Their sub-commands of `info`.
+pub(super) const INFO: &[HmpPair<Machine>] = &[(
+    HmpRow::new(
+        "block",
+        "[-n] [-v] [device]",
+        "show info of one block device or all block devices (-n: show named nodes; -v: show \
+             details)",
+    )
+    .args(&[
+        HmpArg::new("nodes", Flag('n')),
+        HmpArg::new("verbose", Flag('v')),
+        HmpArg::new("device", Block).optional(),
+    ]),
+    hmp_info_block,
+)];
+
+fn no_device(hmp: Cx, args: &HmpArgs) {
+    fail(hmp, format!("Device '{}' not found", args.str("device")));
 }
 
-/// Nothing was ever done.
-fn no_stats() -> BlockStats {
-    BlockStats {
-        device: None,
-        qdev: None,
-        node_name: None,
-        stats: BlockDeviceStats {
-            rd_bytes: 0,
-            wr_bytes: 0,
-            zone_append_bytes: 0,
-            unmap_bytes: 0,
-            rd_operations: 0,
-            wr_operations: 0,
-            zone_append_operations: 0,
-            flush_operations: 0,
-            unmap_operations: 0,
-            rd_total_time_ns: 0,
-            wr_total_time_ns: 0,
-            zone_append_total_time_ns: 0,
-            flush_total_time_ns: 0,
-            unmap_total_time_ns: 0,
-            wr_highest_offset: 0,
-            rd_merged: 0,
-            wr_merged: 0,
-            zone_append_merged: 0,
-            unmap_merged: 0,
-            idle_time_ns: None,
-            failed_rd_operations: 0,
-            failed_wr_operations: 0,
-            failed_zone_append_operations: 0,
-            failed_flush_operations: 0,
-            failed_unmap_operations: 0,
-            invalid_rd_operations: 0,
-            invalid_wr_operations: 0,
-            invalid_zone_append_operations: 0,
-            invalid_flush_operations: 0,
-            invalid_unmap_operations: 0,
-            account_invalid: true,
-            account_failed: true,
-            timed_stats: Vec::new(),
-            rd_latency_histogram: None,
-            wr_latency_histogram: None,
-            zone_append_latency_histogram: None,
-            flush_latency_histogram: None,
-        },
-        driver_specific: None,
-        parent: None,
-        backing: None,
+fn hmp_info_block(hmp: Cx, _args: &HmpArgs) {
+    let m = &hmp.rt.state;
+    let text =
+        |drive: &Drive| drive_text(drive, drive.node.as_deref().and_then(|n| m.blocks.node(n)));
+    let texts: Vec<String> = m.drives().iter().map(text).collect();
+    hmp.print(texts.join("\n"));
+}
+
+/// A drive as `info block` describes it.
+fn drive_text(drive: &Drive, node: Option<&BlockNode>) -> String {
+    let title = match node {
+        Some(node) => format!(
+            "{}: {} ({}{})\n",
+            node.name,
+            node.filename,
+            node.driver.as_str(),
+            if node.read_only { ", read-only" } else { "" }
+        ),
+        None => format!("{}: [not inserted]\n", drive.qdev),
+    };
+    let mut text = format!("{title}    Attached to:      {}\n", drive.qdev);
+    if drive.removable {
+        text.push_str("    Removable device: not locked, tray closed\n");
     }
+    if let Some(node) = node {
+        let direct = if node.direct { ", direct" } else { "" };
+        let no_flush = if node.no_flush {
+            ", ignore flushes"
+        } else {
+            ""
+        };
+        text.push_str(&format!(
+            "    Cache mode:       writeback{direct}{no_flush}\n"
+        ));
+    }
+    text
 }

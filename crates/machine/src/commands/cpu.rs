@@ -1,5 +1,6 @@
 //! Processors: `cpu.json`.
 
+use super::hmp::{nothing, Cx};
 use crate::model::board::Place;
 use crate::model::cpu::expand_model;
 use crate::model::cpu::models::{all_models, CpuModel};
@@ -8,6 +9,8 @@ use crate::schema::{
     CpuModelExpansionInfo, CpuModelExpansionType, CpuModelInfo, HotpluggableCPU,
 };
 use crate::Machine;
+use qmonitor::monitor::hmp::ArgKind::*;
+use qmonitor::monitor::hmp::{CompletionKind, HmpArg, HmpArgs, HmpPair, HmpRow};
 use qmonitor::qapi::{Error, QDict, QObject};
 use qmonitor::Runtime;
 
@@ -95,5 +98,137 @@ fn definition(model: &'static CpuModel) -> CpuDefinitionInfo {
         typename: model.object.name.to_owned(),
         alias_of: model.alias_of.map(str::to_owned),
         deprecated: false,
+    }
+}
+
+/// Their HMP commands.
+pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
+    (
+        HmpRow::new("cpu", "index", "set the default CPU").args(&[HmpArg::new("index", Int32)]),
+        hmp_cpu,
+    ),
+    (
+        HmpRow::new(
+            "mce",
+            "[-b] cpu bank status mcgstatus addr misc",
+            "inject a MCE on the given CPU [and broadcast to other CPUs with -b option]",
+        )
+        .args(&[
+            HmpArg::new("broadcast", Flag('b')),
+            HmpArg::new("cpu_index", Int32),
+            HmpArg::new("bank", Int32),
+            HmpArg::new("status", Int),
+            HmpArg::new("mcg_status", Int),
+            HmpArg::new("addr", Int),
+            HmpArg::new("misc", Int),
+        ]),
+        nothing,
+    ),
+    (
+        HmpRow::new(
+            "one-insn-per-tb",
+            "[on|off]",
+            "run emulation with one guest instruction per translation block",
+        )
+        .args(&[HmpArg::new("option", Str)
+            .optional()
+            .completes_in_full(CompletionKind::OnOff)]),
+        hmp_one_insn_per_tb,
+    ),
+];
+
+/// Their sub-commands of `info`.
+pub(super) const INFO: &[HmpPair<Machine>] = &[
+    (
+        HmpRow::new("cpus", "", "show infos for each CPU"),
+        hmp_info_cpus,
+    ),
+    (
+        HmpRow::new(
+            "hotpluggable-cpus",
+            "",
+            "Show information about hotpluggable CPUs",
+        )
+        .preconfig(),
+        hmp_info_hotpluggable_cpus,
+    ),
+    (
+        HmpRow::new(
+            "lapic",
+            "[apic-id]",
+            "show local apic state (apic-id: local apic to read, default is which of current CPU)",
+        )
+        .args(&[HmpArg::new("apic-id", Int32).optional()]),
+        no_cpu,
+    ),
+    (
+        HmpRow::new("opcount", "", "show dynamic compiler opcode counters"),
+        |hmp, _| hmp.print("[TCG profiler not compiled]\n"),
+    ),
+    (
+        HmpRow::new(
+            "registers",
+            "[-a|vcpu]",
+            "show the cpu registers (-a: show register info for all cpus; vcpu: specific vCPU to \
+             query; show the current CPU's registers if no argument is specified)",
+        )
+        .args(&[
+            HmpArg::new("all", Flag('a')),
+            HmpArg::new("vcpu", Int32).optional(),
+        ]),
+        hmp_info_registers,
+    ),
+];
+
+pub(super) fn no_cpu(hmp: Cx, _args: &HmpArgs) {
+    hmp.print("No CPU available\n");
+}
+
+fn hmp_cpu(hmp: Cx, _args: &HmpArgs) {
+    hmp.print("invalid CPU index\n");
+}
+
+/// The option of an emulator, which this machine has none of.
+fn hmp_one_insn_per_tb(hmp: Cx, args: &HmpArgs) {
+    match args.try_str("option") {
+        None | Some("on" | "off") => {}
+        Some(other) => hmp.print(format!("unexpected option {other}\n")),
+    }
+}
+
+fn hmp_info_cpus(hmp: Cx, _args: &HmpArgs) {
+    for cpu in hmp.rt.state.cpus() {
+        let mark = if cpu.index == 0 { '*' } else { ' ' };
+        let (index, thread) = (cpu.index, cpu.thread_id);
+        hmp.print(format!("{mark} CPU #{index}: thread_id={thread}\n"));
+    }
+}
+
+fn hmp_info_hotpluggable_cpus(hmp: Cx, _args: &HmpArgs) {
+    let result = hmp.rt.state.cpu_slots();
+    let Some(slots) = hmp.handle_error(result) else {
+        return;
+    };
+    hmp.print("Hotpluggable CPUs:\n");
+    for slot in slots {
+        hmp.print(format!(
+            "  type: \"{}\"\n  vcpus_count: \"1\"\n",
+            slot.typename
+        ));
+        if let Some(path) = slot.path {
+            hmp.print(format!("  qom_path: \"{path}\"\n"));
+        }
+        hmp.print("  CPUInstance Properties:\n");
+        for (name, number) in slot.place.ids() {
+            hmp.print(format!("    {name}: \"{number}\"\n"));
+        }
+    }
+}
+
+fn hmp_info_registers(hmp: Cx, args: &HmpArgs) {
+    match args.try_int("vcpu") {
+        _ if args.flag("all") => {}
+        Some(vcpu) => hmp.print(format!("CPU#{vcpu} not available\n")),
+        None => hmp.print("No CPU available\n"),
     }
 }

@@ -1,11 +1,14 @@
 //! What the machine is: `machine.json`.
 
+use super::hmp::{fail, nothing, Cx};
 use crate::model::board::{all_classes, MachineClass};
 use crate::schema::{
     CurrentMachineParams, HostMemPolicy, HumanReadableText, IOThreadInfo, KvmInfo, MachineCommands,
     MachineInfo, Memdev, MemoryInfo, NameInfo, SysEmuTarget, TargetInfo, UuidInfo,
 };
 use crate::Machine;
+use qmonitor::monitor::hmp::ArgKind::*;
+use qmonitor::monitor::hmp::{CompletionKind, HmpArg, HmpArgs, HmpPair, HmpRow};
 use qmonitor::qapi::Error;
 use qmonitor::Runtime;
 
@@ -127,5 +130,172 @@ impl MachineCommands for Machine {
     fn qmp_qmp_test(rt: &mut Runtime<Self>, value: i64) -> Result<(), Error> {
         rt.state.test_value = Some(value);
         Ok(())
+    }
+}
+
+/// Its HMP commands.
+pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
+    (
+        HmpRow::new(
+            "boot_set",
+            "bootdevice",
+            "define new values for the boot device list",
+        )
+        .args(&[HmpArg::new("bootdevice", Str)]),
+        |hmp, _| {
+            hmp.print("no function defined to set boot device list for this architecture\n");
+        },
+    ),
+    (
+        HmpRow::new(
+            "dumpdtb",
+            "filename",
+            "dump the FDT in dtb format to 'filename'",
+        )
+        .args(&[HmpArg::new("filename", File)]),
+        |hmp, _| {
+            let e = Error::new("This machine doesn't have an FDT").with_hint(
+                "(Perhaps it doesn't support FDT at all, or perhaps you need to provide an \
+                 FDT with the -fdt option?)\n",
+            );
+            hmp.handle_error(Err::<(), _>(e));
+        },
+    ),
+    (
+        HmpRow::new("qmp-test", "value", "remember a number").args(&[HmpArg::new("value", Int)]),
+        hmp_qmp_test,
+    ),
+    (
+        HmpRow::new(
+            "sync-profile",
+            "[on|off|reset]",
+            "enable, disable or reset synchronization profiling. With no arguments, prints \
+             whether profiling is on or off.",
+        )
+        .args(&[HmpArg::new("op", Str)
+            .optional()
+            .completes_in_full(CompletionKind::Words(&["on", "off", "reset"]))]),
+        hmp_sync_profile,
+    ),
+];
+
+/// Its sub-commands of `info`.
+pub(super) const INFO: &[HmpPair<Machine>] = &[
+    (
+        HmpRow::new("iothreads", "", "show iothreads").preconfig(),
+        hmp_info_iothreads,
+    ),
+    (
+        HmpRow::new("irq", "", "show the interrupts statistics (if available)"),
+        nothing,
+    ),
+    (HmpRow::new("kvm", "", "show KVM information"), hmp_info_kvm),
+    (
+        HmpRow::new("name", "", "show the current VM name").preconfig(),
+        hmp_info_name,
+    ),
+    (HmpRow::new("pic", "", "show PIC state"), nothing),
+    (HmpRow::new("roms", "", "show roms"), nothing),
+    (HmpRow::new("sev", "", "show SEV information"), |hmp, _| {
+        hmp.print("SEV is not enabled\n")
+    }),
+    (
+        HmpRow::new("sgx", "", "show intel SGX information"),
+        |hmp, _| hmp.print("SGX is only supported on PC machines\n"),
+    ),
+    (
+        HmpRow::new(
+            "sync-profile",
+            "[-m] [-n] [max]",
+            "show synchronization profiling info, up to max entries (default: 10), sorted by \
+             total wait time. (-m: sort by mean wait time; -n: do not coalesce objects with the \
+             same call site)",
+        )
+        .args(&[
+            HmpArg::new("mean", Flag('m')),
+            HmpArg::new("no_coalesce", Flag('n')),
+            HmpArg::new("max", Int32).optional(),
+        ]),
+        hmp_info_sync_profile,
+    ),
+    (
+        HmpRow::new("uuid", "", "show the current VM UUID").preconfig(),
+        hmp_info_uuid,
+    ),
+    (
+        HmpRow::new("vm-generation-id", "", "Show Virtual Machine Generation ID"),
+        |hmp, _| fail(hmp, "VM Generation ID device not found"),
+    ),
+];
+
+fn hmp_qmp_test(hmp: Cx, args: &HmpArgs) {
+    let result = Machine::qmp_qmp_test(hmp.rt, args.int("value"));
+    hmp.handle_error(result);
+}
+
+fn hmp_sync_profile(hmp: Cx, args: &HmpArgs) {
+    let on = &mut hmp.rt.state.sync_profile;
+    match args.try_str("op") {
+        None => {
+            let state = if *on { "on" } else { "off" };
+            hmp.print(format!("sync-profile is {state}\n"));
+        }
+        Some("on") => *on = true,
+        Some("off") => *on = false,
+        Some("reset") => {}
+        Some(other) => {
+            let e = Error::new(format!(
+                "invalid parameter '{other}', expecting 'on', 'off', or 'reset'"
+            ));
+            hmp.handle_error(Err::<(), _>(e));
+        }
+    }
+}
+
+fn hmp_info_iothreads(hmp: Cx, _args: &HmpArgs) {
+    let result = Machine::qmp_query_iothreads(hmp.rt);
+    for info in hmp.handle_error(result).unwrap_or_default() {
+        hmp.print(format!(
+            "{}:\n  thread_id={}\n  poll-max-ns={}\n  poll-grow={}\n  poll-shrink={}\n  \
+             aio-max-batch={}\n",
+            info.id,
+            info.thread_id,
+            info.poll_max_ns,
+            info.poll_grow,
+            info.poll_shrink,
+            info.aio_max_batch
+        ));
+    }
+}
+
+fn hmp_info_kvm(hmp: Cx, _args: &HmpArgs) {
+    let result = Machine::qmp_query_kvm(hmp.rt);
+    if let Some(info) = hmp.handle_error(result) {
+        let state = match info.enabled {
+            true => "enabled",
+            false => "disabled",
+        };
+        hmp.print(format!("kvm support: {state}\n"));
+    }
+}
+
+fn hmp_info_name(hmp: Cx, _args: &HmpArgs) {
+    let result = Machine::qmp_query_name(hmp.rt);
+    if let Some(name) = hmp.handle_error(result).and_then(|info| info.name) {
+        hmp.print(format!("{name}\n"));
+    }
+}
+
+/// The table of a profile of nothing.
+fn hmp_info_sync_profile(hmp: Cx, _args: &HmpArgs) {
+    let head = "Type               Object  Call site  Wait Time (s)         Count  Average (us)";
+    let line = "-".repeat(head.len());
+    hmp.print(format!("{head}\n{line}\n{line}\n"));
+}
+
+fn hmp_info_uuid(hmp: Cx, _args: &HmpArgs) {
+    let result = Machine::qmp_query_uuid(hmp.rt);
+    if let Some(info) = hmp.handle_error(result) {
+        hmp.print(format!("{}\n", info.uuid));
     }
 }

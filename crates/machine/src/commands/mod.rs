@@ -7,18 +7,14 @@
 
 mod absent;
 mod block;
+mod block_jobs;
+mod block_stats;
+mod completion;
 mod cpu;
-mod hmp_absent;
-mod hmp_cmds;
-mod hmp_info;
-pub(crate) mod hmp_log;
-mod hmp_mem;
-mod hmp_migrate;
-mod hmp_net;
-mod hmp_qom;
-mod hmp_services;
-mod hmp_ui;
+mod hmp;
+mod log;
 mod machine;
+mod memory;
 mod migration;
 mod net;
 mod objects;
@@ -31,20 +27,20 @@ mod ui;
 mod tests;
 
 pub use block::blockdev_from_cli;
-pub use net::{netdev_from_cli, netdev_from_options, netdev_options, QEMU_NETDEV_OPTS};
+pub(crate) use log::log_items;
+pub use net::netdev_from_cli;
 pub use objects::{is_made_after_chardevs, object_from_cli, object_from_text};
 pub use qdev::device_from_cli;
 pub use qom::chardev_nodes;
-pub use ui::no_console;
+pub use run_state::{killed, start_machine};
 
-use crate::model::runstate::{shutdown_caused_by_guest, MachineEvent};
-use crate::schema::{
-    self, qapi_event_send_powerdown, qapi_event_send_reset, qapi_event_send_resume,
-    qapi_event_send_shutdown, qapi_event_send_stop, ShutdownCause,
-};
+use crate::schema::{self, ShutdownCause};
 use crate::Machine;
+use qmonitor::monitor::hmp::HmpPair;
 use qmonitor::monitor::TlsLookup;
+use qmonitor::qapi::{Error, QDict};
 use qmonitor::Runtime;
+use run_state::main_loop_should_exit;
 
 /// Commands that change nothing although they are not called `query-*`.
 const READ_ONLY: &[&str] = &[
@@ -52,6 +48,27 @@ const READ_ONLY: &[&str] = &[
     "qom-list",
     "qom-list-properties",
     "qom-list-types",
+];
+
+type Pairs = &'static [HmpPair<Machine>];
+
+/// The HMP commands of each subsystem, and its sub-commands of `info`.
+const HMP: &[(Pairs, Pairs)] = &[
+    (absent::COMMANDS, absent::INFO),
+    (block::COMMANDS, block::INFO),
+    (block_jobs::COMMANDS, block_jobs::INFO),
+    (&[], block_stats::INFO),
+    (cpu::COMMANDS, cpu::INFO),
+    (log::COMMANDS, &[]),
+    (machine::COMMANDS, machine::INFO),
+    (memory::COMMANDS, memory::INFO),
+    (migration::COMMANDS, migration::INFO),
+    (net::COMMANDS, net::INFO),
+    (objects::COMMANDS, &[]),
+    (qdev::COMMANDS, qdev::INFO),
+    (qom::COMMANDS, qom::INFO),
+    (run_state::COMMANDS, run_state::INFO),
+    (ui::COMMANDS, ui::INFO),
 ];
 
 /// Adds the machine's commands, QMP and HMP, to a runtime, and has `quit` tell
@@ -68,43 +85,25 @@ pub fn register(rt: &mut Runtime<Machine>) {
         creds: Machine::tls_creds,
         authz: Machine::authz_is_allowed,
     });
-    hmp_cmds::register(rt);
-}
-
-/// Starts the machine, unless it is to wait.
-pub fn start_machine(rt: &mut Runtime<Machine>) {
-    let events = rt.state.run.start();
-    emit(rt, &events);
-}
-
-/// Ends the program because of a signal (`qemu_system_killed`).
-pub fn killed(rt: &mut Runtime<Machine>) {
-    rt.state.run.quit_request(ShutdownCause::HostSignal);
-    main_loop_should_exit(rt);
-}
-
-/// Carries out what was asked of the machine.
-fn main_loop_should_exit(rt: &mut Runtime<Machine>) {
-    let mut events = Vec::new();
-    let status = rt.state.run.main_loop_should_exit(&mut events);
-    emit(rt, &events);
-    if let Some(status) = status {
-        rt.request_exit(status.into());
+    let hmp = rt.hmp_mut();
+    for (commands, _) in HMP {
+        hmp.table.extend(commands.iter().copied());
     }
-}
-
-fn emit(rt: &mut Runtime<Machine>, events: &[MachineEvent]) {
-    for event in events {
-        match *event {
-            MachineEvent::Stop => qapi_event_send_stop(rt),
-            MachineEvent::Resume => qapi_event_send_resume(rt),
-            MachineEvent::Powerdown => qapi_event_send_powerdown(rt),
-            MachineEvent::Reset(cause) => {
-                qapi_event_send_reset(rt, shutdown_caused_by_guest(cause), cause);
-            }
-            MachineEvent::Shutdown(cause) => {
-                qapi_event_send_shutdown(rt, shutdown_caused_by_guest(cause), cause);
-            }
+    if let Some(table) = hmp.table.sub_mut("info") {
+        for (_, info) in HMP {
+            table.extend(info.iter().copied());
         }
     }
+    hmp.add_help_topic("log", || log_items("log"));
+    hmp.set_options(options);
+    hmp.add_completion(completion::complete);
+}
+
+/// Reads the options of `device_add` and `netdev_add` while their line is parsed.
+fn options(rt: &Runtime<Machine>, group: &str, text: &str) -> Result<QDict, Error> {
+    let mut warnings = Vec::new();
+    if group == net::QEMU_NETDEV_OPTS.name {
+        return net::netdev_options(&rt.state, text, &mut warnings);
+    }
+    qdev::device_options(text, &mut warnings)
 }

@@ -1,11 +1,14 @@
 //! Network back ends: `net.json`, and the two other ways to ask for one.
 
+use super::hmp::{fail, nothing, Cx};
 use crate::schema::{NetClientDriver, NetCommands, Netdev, NetdevBranch, NetdevHubPortOptions};
 use crate::Machine;
-use qmonitor::chardev::opts::{id_wellformed, QemuOpts, QemuOptsList};
+use qmonitor::monitor::hmp::ArgKind::*;
+use qmonitor::monitor::hmp::{CompletionKind, HmpArg, HmpArgs, HmpPair, HmpRow};
 use qmonitor::qapi::json::qobject_from_json;
 use qmonitor::qapi::visit::from_qobject;
 use qmonitor::qapi::{Error, QDict, QObject};
+use qmonitor::util::qemu_opts::{id_wellformed, QemuOpts, QemuOptsList};
 use qmonitor::Runtime;
 
 /// The parameters of `-netdev` and HMP's `netdev_add` (`qemu_netdev_opts`).
@@ -137,6 +140,145 @@ pub fn netdev_from_cli(
         false => netdev_from_options(&netdev_options(&rt.state, text, warnings)?)?,
     };
     Machine::qmp_netdev_add(rt, netdev)
+}
+
+const NAME: HmpArg = HmpArg::new("name", Str);
+
+/// Their HMP commands.
+pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
+    (HmpRow::new(
+            "announce_self",
+            "[interfaces] [id]",
+            "Trigger GARP/RARP announcements",
+        )
+        .args(&[
+            HmpArg::new("interfaces", Str).optional(),
+            HmpArg::new("id", Str).optional(),
+        ]),
+        nothing,
+    ),
+    (HmpRow::new(
+            "hostfwd_add",
+            "[netdev_id] [tcp|udp]:[hostaddr]:hostport-[guestaddr]:guestport",
+            "redirect TCP or UDP connections from host to guest (requires -net user)",
+        )
+        .args(&[
+            HmpArg::new("arg1", Str),
+            HmpArg::new("arg2", Str).optional(),
+        ]),
+        no_user_network,
+    ),
+    (HmpRow::new(
+            "hostfwd_remove",
+            "[netdev_id] [tcp|udp]:[hostaddr]:hostport",
+            "remove host-to-guest TCP or UDP redirection",
+        )
+        .args(&[
+            HmpArg::new("arg1", Str),
+            HmpArg::new("arg2", Str).optional(),
+        ]),
+        no_user_network,
+    ),
+    (HmpRow::new(
+            "netdev_add",
+            "[user|tap|socket|stream|dgram|vde|bridge|hubport|netmap|vhost-user],id=str[,prop=value][,...]",
+            "add host network device",
+        )
+        .args(&[HmpArg::new("netdev", Options("netdev")).completes(CompletionKind::NetdevTypes)])
+        .preconfig(),
+        hmp_netdev_add,
+    ),
+    (HmpRow::new("netdev_del", "id", "remove host network device")
+            .args(&[HmpArg::new("id", Str).completes(CompletionKind::NetdevIds)])
+            .preconfig(),
+        hmp_netdev_del,
+    ),
+    (HmpRow::new(
+            "set_link",
+            "name on|off",
+            "change the link status of a network adapter",
+        )
+        .args(&[
+            HmpArg::new("name", Str).completes(CompletionKind::NetClients),
+            HmpArg::new("up", OnOff),
+        ]),
+        hmp_set_link,
+    ),
+];
+
+/// Their sub-commands of `info`.
+pub(super) const INFO: &[HmpPair<Machine>] = &[
+    (
+        HmpRow::new("network", "", "show the network state"),
+        hmp_info_network,
+    ),
+    (
+        HmpRow::new("rocker", "name", "Show rocker switch").args(&[NAME]),
+        no_rocker,
+    ),
+    (
+        HmpRow::new(
+            "rocker-of-dpa-flows",
+            "name [tbl_id]",
+            "Show rocker OF-DPA flow tables",
+        )
+        .args(&[NAME, HmpArg::new("tbl_id", Int32).optional()]),
+        no_rocker,
+    ),
+    (
+        HmpRow::new(
+            "rocker-of-dpa-groups",
+            "name [type]",
+            "Show rocker OF-DPA groups",
+        )
+        .args(&[NAME, HmpArg::new("type", Int32).optional()]),
+        no_rocker,
+    ),
+    (
+        HmpRow::new("rocker-ports", "name", "Show rocker ports").args(&[NAME]),
+        no_rocker,
+    ),
+    (
+        HmpRow::new("usernet", "", "show user network stack connection states"),
+        nothing,
+    ),
+];
+
+fn hmp_netdev_add(hmp: Cx, args: &HmpArgs) {
+    let netdev = netdev_from_options(&args.options("netdev"));
+    let result = netdev.and_then(|netdev| Machine::qmp_netdev_add(hmp.rt, netdev));
+    hmp.handle_error(result);
+}
+
+fn hmp_netdev_del(hmp: Cx, args: &HmpArgs) {
+    let result = Machine::qmp_netdev_del(hmp.rt, args.str("id").to_owned());
+    hmp.handle_error(result);
+}
+
+fn hmp_set_link(hmp: Cx, args: &HmpArgs) {
+    let name = args.str("name").to_owned();
+    let result = Machine::qmp_set_link(hmp.rt, name, args.bool("up"));
+    hmp.handle_error(result);
+}
+
+/// With two words, the first names a back end.
+fn no_user_network(hmp: Cx, args: &HmpArgs) {
+    match args.try_str("arg2") {
+        Some(_) => {
+            let id = args.str("arg1");
+            hmp.print(format!("unrecognized netdev id '{id}'\n"));
+        }
+        None => hmp.print("user mode network stack not in use\n"),
+    }
+}
+
+fn hmp_info_network(hmp: Cx, _args: &HmpArgs) {
+    let text = hmp.rt.state.net.info();
+    hmp.print(text);
+}
+
+fn no_rocker(hmp: Cx, args: &HmpArgs) {
+    fail(hmp, format!("rocker {} not found", args.str("name")));
 }
 
 #[cfg(test)]

@@ -1,15 +1,19 @@
 //! Making and deleting objects: from a client, from a command line, from a
 //! person, all by way of `ObjectOptions`; and lending them chardevs.
 
+use super::hmp::Cx;
 use crate::model::qom::ObjectId;
-use crate::schema::{ObjectOptions, ObjectType};
+use crate::model::types::{find_type, user_creatable_types};
+use crate::schema::{ObjectOptions, ObjectType, QomCommands};
 use crate::Machine;
 use qmonitor::chardev::{
     qemu_chr_fe_deinit, qemu_chr_fe_init, qemu_chr_fe_set_open, qemu_chr_find, CharFrontend,
 };
+use qmonitor::monitor::hmp::ArgKind::*;
+use qmonitor::monitor::hmp::{CompletionKind, HmpArg, HmpArgs, HmpPair, HmpRow};
 use qmonitor::monitor::{monitor_remove, MonitorId};
 use qmonitor::qapi::visit::{to_qobject, InputVisitor, QapiType};
-use qmonitor::qapi::{Error, ErrorClass, QDict, QObject};
+use qmonitor::qapi::{Error, ErrorClass, QObject};
 use qmonitor::Runtime;
 
 pub(super) fn object_add(rt: &mut Runtime<Machine>, options: &ObjectOptions) -> Result<(), Error> {
@@ -118,16 +122,102 @@ pub fn object_from_text(rt: &mut Runtime<Machine>, text: &str) -> Result<(), Err
 /// As [`object_from_text`]; an id in use is reported in other words.
 pub fn object_from_cli(rt: &mut Runtime<Machine>, text: &str) -> Result<(), Error> {
     let options = parse(rt, text)?;
-    let QObject::Dict(dict) = to_qobject(&options) else {
-        return Ok(());
-    };
-    let id = id_of(&dict);
+    let id = &options.id;
     if rt.state.user_object(id).is_some() {
         return Err(Error::new(format!("Duplicate ID '{id}' for object")));
     }
     object_add(rt, &options)
 }
 
-fn id_of(options: &QDict) -> &str {
-    options.get_str("id").unwrap_or_default()
+/// The HMP commands.
+pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
+    (
+        HmpRow::new(
+            "object_add",
+            "[qom-type=]type,id=str[,prop=value][,...]",
+            "create QOM object",
+        )
+        .args(&[HmpArg::new("object", RestOfLine).completes(CompletionKind::ObjectTypes)])
+        .preconfig(),
+        hmp_object_add,
+    ),
+    (
+        HmpRow::new("object_del", "id", "destroy QOM object")
+            .args(&[HmpArg::new("id", Str).completes(CompletionKind::ObjectIds)])
+            .preconfig(),
+        hmp_object_del,
+    ),
+];
+
+fn hmp_object_add(hmp: Cx, args: &HmpArgs) {
+    if let Some(text) = object_help(args.str("object")) {
+        return hmp.print(text);
+    }
+    let result = object_from_text(hmp.rt, args.str("object"));
+    hmp.handle_error(result);
+}
+
+fn hmp_object_del(hmp: Cx, args: &HmpArgs) {
+    let result = Machine::qmp_object_del(hmp.rt, args.str("id").to_owned());
+    hmp.handle_error(result);
+}
+
+/// What `object_add` prints if `help` is among the options: the types, or what
+/// a type can be given (`user_creatable_print_help`).
+fn object_help(options: &str) -> Option<String> {
+    let mut items = options.split(',');
+    if options.starts_with('{') || !items.any(|item| matches!(item, "help" | "?")) {
+        return None;
+    }
+    let first = options.split(',').next().unwrap_or_default();
+    let name = first.strip_prefix("qom-type=").unwrap_or(first);
+    let types = user_creatable_types();
+    let Some(class) = find_type(name).filter(|_| types.contains(&name)) else {
+        let lines = types.iter().map(|name| format!("  {name}\n"));
+        return Some(format!(
+            "List of user creatable objects:\n{}",
+            lines.collect::<String>()
+        ));
+    };
+    let properties = class.all_properties();
+    let settable = properties.iter().filter(|p| p.set.is_some());
+    let mut lines: Vec<String> = settable
+        .map(|p| match p.description {
+            "" => format!("  {}=<{}>\n", p.name, p.type_name),
+            about => format!(
+                "{:<24} - {about}\n",
+                format!("  {}=<{}>", p.name, p.type_name)
+            ),
+        })
+        .collect();
+    lines.sort_unstable();
+    Some(match lines.is_empty() {
+        true => format!("There are no options for {name}.\n"),
+        false => format!("{name} options:\n{}", lines.concat()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_lists_types_or_what_a_type_can_be_given() {
+        for options in ["iothread,id=x", "{'qom-type': 'help'}", "", "helpx"] {
+            assert_eq!(object_help(options), None, "{options}");
+        }
+        for options in ["help", "?", "nosuch,help", "help,id=x", "container,help"] {
+            let text = object_help(options).unwrap_or_default();
+            let mut lines = text.lines();
+            assert_eq!(lines.next(), Some("List of user creatable objects:"));
+            assert!(lines.any(|line| line == "  iothread"), "{options}");
+        }
+        let options =
+            "aio-max-batch poll-grow poll-max-ns poll-shrink thread-pool-max thread-pool-min";
+        let lines = options.split(' ').map(|name| format!("  {name}=<int>\n"));
+        let text = format!("iothread options:\n{}", lines.collect::<String>());
+        assert_eq!(object_help("qom-type=iothread,id=x,help"), Some(text));
+        let text = "There are no options for rng-builtin.\n";
+        assert_eq!(object_help("rng-builtin,help").as_deref(), Some(text));
+    }
 }

@@ -3,20 +3,25 @@
 use std::time::Duration;
 
 use super::chardev_nodes;
+use super::hmp::{fail, nothing, Cx};
 use super::objects::lend_chardev;
 use super::qom::property_info;
-use crate::model::qdev::{device_list_properties, Deletion, DeviceOptions, Unplugged};
+use crate::model::qdev::{DeviceOptions, Unplugged};
 use crate::model::qom::{Node, ObjectId, Resolution};
+use crate::model::types::device_list_properties;
+use crate::model::Deletion;
 use crate::schema::{qapi_event_send_device_deleted, ObjectPropertyInfo, QdevCommands};
 use crate::Machine;
-use qmonitor::chardev::opts::{QemuOpts, QemuOptsList};
 use qmonitor::chardev::{qemu_chr_fe_deinit, qemu_chr_fe_set_open, qemu_chr_find};
 use qmonitor::main_loop::{ClockType, Host};
+use qmonitor::monitor::hmp::ArgKind::*;
+use qmonitor::monitor::hmp::{CompletionKind, HmpArg, HmpArgs, HmpPair, HmpRow};
 use qmonitor::qapi::json::qobject_from_json;
 use qmonitor::qapi::{Error, ErrorClass, QDict, QObject};
+use qmonitor::util::qemu_opts::{QemuOpts, QemuOptsList};
 use qmonitor::Runtime;
 
-/// The parameters of `-device`: any, since each model has its own.
+/// The parameters of `-device` and HMP's `device_add` (`qemu_device_opts`): any, since each model has its own.
 static QEMU_DEVICE_OPTS: QemuOptsList = QemuOptsList {
     name: "device",
     implied_opt_name: Some("driver"),
@@ -43,6 +48,19 @@ pub fn device_from_cli(
     }
     let args = QemuOpts::parse(&QEMU_DEVICE_OPTS, text, warnings)?.to_qdict();
     device_add(rt, DeviceOptions::new(args, true)?, false)
+}
+
+/// Reads the options of HMP's `device_add`.
+///
+/// # Errors
+///
+/// The text cannot be read.
+pub(super) fn device_options(text: &str, warnings: &mut Vec<Error>) -> Result<QDict, Error> {
+    let opts = QemuOpts::parse(&QEMU_DEVICE_OPTS, text, warnings)?;
+    Ok(opts
+        .iter()
+        .map(|(name, text)| (name, QObject::from(text)))
+        .collect())
 }
 
 /// Makes a device and lends it its chardev.
@@ -164,4 +182,136 @@ fn find_device(rt: &Runtime<Machine>, id: &str) -> Result<ObjectId, Error> {
         Node::Chardev(_) => None,
     }
     .ok_or_else(|| Error::new(format!("{id} is not a device")))
+}
+
+const PATH: HmpArg = HmpArg::new("path", Str);
+const QUEUE: HmpArg = HmpArg::new("queue", Int32);
+
+/// Their HMP commands.
+pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
+    (
+        HmpRow::new(
+            "device_add",
+            "driver[,prop=value][,...]",
+            "add device, like -device on the command line",
+        )
+        .args(&[HmpArg::new("device", Options("device")).completes(CompletionKind::DeviceTypes)]),
+        hmp_device_add,
+    ),
+    (
+        HmpRow::new("device_del", "device", "remove device")
+            .args(&[HmpArg::new("device", Str).completes(CompletionKind::DeviceIds)]),
+        hmp_device_del,
+    ),
+    (
+        HmpRow::new(
+            "pcie_aer_inject_error",
+            "[-a] [-c] id <error_status> [<tlp header> [<tlp header prefix>]]",
+            "inject pcie aer error\n\t\t\t \
+             -a for advisory non fatal error\n\t\t\t \
+             -c for correctable error\n\t\t\t\
+             <id> = qdev device id\n\t\t\t\
+             <error_status> = error string or 32bit\n\t\t\t\
+             <tlp header> = 32bit x 4\n\t\t\t\
+             <tlp header prefix> = 32bit x 4",
+        )
+        .args(&[
+            HmpArg::new("advisory_non_fatal", Flag('a')),
+            HmpArg::new("correctable", Flag('c')),
+            HmpArg::new("id", Str),
+            HmpArg::new("error_status", Str),
+            HmpArg::new("header0", Int32).optional(),
+            HmpArg::new("header1", Int32).optional(),
+            HmpArg::new("header2", Int32).optional(),
+            HmpArg::new("header3", Int32).optional(),
+            HmpArg::new("prefix0", Int32).optional(),
+            HmpArg::new("prefix1", Int32).optional(),
+            HmpArg::new("prefix2", Int32).optional(),
+            HmpArg::new("prefix3", Int32).optional(),
+        ]),
+        |hmp, args| {
+            let id = args.str("id");
+            fail(hmp, format!("device '{id}' not found"));
+        },
+    ),
+];
+
+/// Their sub-commands of `info`.
+pub(super) const INFO: &[HmpPair<Machine>] = &[
+    (HmpRow::new("pci", "", "show PCI info"), nothing),
+    (
+        HmpRow::new(
+            "qtree",
+            "[-b]",
+            "show device tree (-b: brief, omit properties)",
+        )
+        .args(&[HmpArg::new("brief", Flag('b'))]),
+        hmp_info_qtree,
+    ),
+    (
+        HmpRow::new("usb", "", "show guest USB devices"),
+        |hmp, _| fail(hmp, "USB support not enabled"),
+    ),
+    (
+        HmpRow::new("usbhost", "", "show host USB devices"),
+        |hmp, _| hmp.print("Command \"info usbhost\" is not available.\n"),
+    ),
+    (
+        HmpRow::new("virtio", "", "List all available virtio devices"),
+        |hmp, _| fail(hmp, "No virtio devices found"),
+    ),
+    (
+        HmpRow::new(
+            "virtio-queue-element",
+            "path queue [index]",
+            "Display element of a given virtio queue",
+        )
+        .args(&[PATH, QUEUE, HmpArg::new("index", Int32).optional()]),
+        |hmp, args| no_virtio(hmp, args, "VirtIO device"),
+    ),
+    (
+        HmpRow::new(
+            "virtio-queue-status",
+            "path queue",
+            "Display status of a given virtio queue",
+        )
+        .args(&[PATH, QUEUE]),
+        |hmp, args| no_virtio(hmp, args, "VirtIODevice"),
+    ),
+    (
+        HmpRow::new(
+            "virtio-status",
+            "path",
+            "Display status of a given virtio device",
+        )
+        .args(&[PATH]),
+        |hmp, args| no_virtio(hmp, args, "realized VirtIODevice"),
+    ),
+    (
+        HmpRow::new(
+            "virtio-vhost-queue-status",
+            "path queue",
+            "Display status of a given vhost queue",
+        )
+        .args(&[PATH, QUEUE]),
+        |hmp, args| no_virtio(hmp, args, "VirtIODevice"),
+    ),
+];
+
+fn hmp_device_add(hmp: Cx, args: &HmpArgs) {
+    let result = Machine::qmp_device_add(hmp.rt, args.options("device"));
+    hmp.handle_error(result);
+}
+
+fn hmp_device_del(hmp: Cx, args: &HmpArgs) {
+    let result = Machine::qmp_device_del(hmp.rt, args.str("device").to_owned());
+    hmp.handle_error(result);
+}
+
+fn hmp_info_qtree(hmp: Cx, _args: &HmpArgs) {
+    hmp.print("bus: main-system-bus\n  type System\n");
+}
+
+fn no_virtio(hmp: Cx, args: &HmpArgs, what: &str) {
+    fail(hmp, format!("Path {} is not a {what}", args.str("path")));
 }

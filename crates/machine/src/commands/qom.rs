@@ -1,16 +1,18 @@
 //! The tree of objects: `qom.json`.
 
+use super::hmp::Cx;
 use super::objects;
-use crate::model::backends::find_type;
-use crate::model::qom::{
-    qom_list_properties, qom_list_types, ChardevNode, PropertyInput, PropertyListing,
-};
+use crate::model::qom::{ChardevNode, PropertyInput, PropertyListing};
+use crate::model::types::{find_type, qom_list_properties, qom_list_types};
 use crate::schema::{
     FdSocketAddress, InetSocketAddress, ObjectOptions, ObjectPropertyInfo, ObjectTypeInfo,
     QomCommands, SocketAddress, UnixSocketAddress, VsockSocketAddress,
 };
 use crate::Machine;
 use qmonitor::chardev::{self, ChardevHost, SocketAddress as Address};
+use qmonitor::monitor::hmp::ArgKind::*;
+use qmonitor::monitor::hmp::{CompletionKind, HmpArg, HmpArgs, HmpPair, HmpRow};
+use qmonitor::qapi::json::{qobject_from_json, qobject_to_json};
 use qmonitor::qapi::visit::to_qobject;
 use qmonitor::qapi::{Error, QObject};
 use qmonitor::Runtime;
@@ -123,4 +125,134 @@ fn socket_address(addr: &Address) -> QObject {
         Address::Vsock { cid, port } => SocketAddress::Vsock(VsockSocketAddress { cid, port }),
         Address::Fd(str) => SocketAddress::Fd(FdSocketAddress { str }),
     })
+}
+
+/// The path of an object.
+const QOM_PATH: HmpArg = HmpArg::new("path", Str).completes_in_full(CompletionKind::QomPaths);
+
+const QOM_PROPERTY: HmpArg =
+    HmpArg::new("property", Str).completes_in_full(CompletionKind::QomProperties);
+
+/// The HMP commands.
+pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
+    (
+        HmpRow::new("qom-get", "path property", "print QOM property")
+            .args(&[QOM_PATH, QOM_PROPERTY])
+            .preconfig()
+            .read_only(),
+        hmp_qom_get,
+    ),
+    (
+        HmpRow::new("qom-list", "path", "list QOM properties")
+            .args(&[QOM_PATH.optional()])
+            .preconfig()
+            .read_only(),
+        hmp_qom_list,
+    ),
+    (
+        HmpRow::new(
+            "qom-set",
+            "[-j] path property value",
+            "set QOM property.\n\t\t\t-j: the value is specified in json format.",
+        )
+        .args(&[
+            HmpArg::new("json", Flag('j')),
+            QOM_PATH,
+            QOM_PROPERTY,
+            HmpArg::new("value", RestOfLine),
+        ])
+        .preconfig(),
+        hmp_qom_set,
+    ),
+];
+
+/// The sub-commands of `info`.
+pub(super) const INFO: &[HmpPair<Machine>] = &[(
+    HmpRow::new("qom-tree", "[path]", "show QOM composition tree")
+        .args(&[QOM_PATH.optional()])
+        .preconfig(),
+    hmp_info_qom_tree,
+)];
+
+fn hmp_qom_get(hmp: Cx, args: &HmpArgs) {
+    let (path, property) = (args.str("path").to_owned(), args.str("property").to_owned());
+    let result = Machine::qmp_qom_get(hmp.rt, path, property);
+    if let Some(value) = hmp.handle_error(result) {
+        let text = qobject_to_json(&value, true);
+        hmp.print(format!("{text}\n"));
+    }
+}
+
+fn hmp_qom_list(hmp: Cx, args: &HmpArgs) {
+    let Some(path) = args.try_str("path") else {
+        hmp.print("/\n");
+        return;
+    };
+    let result = Machine::qmp_qom_list(hmp.rt, path.to_owned());
+    for info in hmp.handle_error(result).unwrap_or_default() {
+        hmp.print(format!("{} ({})\n", info.name, info.r#type));
+    }
+}
+
+fn hmp_qom_set(hmp: Cx, args: &HmpArgs) {
+    let (path, property) = (args.str("path").to_owned(), args.str("property").to_owned());
+    let value = args.str("value");
+    let result = if args.flag("json") {
+        qobject_from_json(value.as_bytes())
+            .and_then(|value| Machine::qmp_qom_set(hmp.rt, path, property, value))
+    } else {
+        let chardevs = chardev_nodes(hmp.rt);
+        let input = PropertyInput::text(&property, value);
+        hmp.rt.state.qom_set(&path, &property, &input, &chardevs)
+    };
+    hmp.handle_error(result);
+}
+
+fn hmp_info_qom_tree(hmp: Cx, args: &HmpArgs) {
+    let path = args.try_str("path").unwrap_or("/machine");
+    let chardevs = chardev_nodes(hmp.rt);
+    match hmp.rt.state.qom_tree(path, &chardevs) {
+        Some(lines) => {
+            for (depth, name, typename) in lines {
+                let indent = 2 * depth;
+                hmp.print(format!("{:indent$}/{name} ({typename})\n", ""));
+            }
+        }
+        None => hmp.print(format!("Path '{path}' could not be resolved.\n")),
+    }
+}
+
+/// The children of the object that a path has come to so far, with `/` behind
+/// those that have children themselves.
+pub(super) fn complete_path(rt: &Runtime<Machine>, word: &[u8]) -> Vec<String> {
+    let word = String::from_utf8_lossy(word);
+    let Some(slash) = word.rfind('/') else {
+        return vec!["/".to_owned()];
+    };
+    let parent = if slash == 0 { "/" } else { &word[..slash] };
+    let children = |path: &str| {
+        let list = rt.state.qom_list(path, &chardev_nodes(rt));
+        let mut list = list.unwrap_or_default();
+        list.retain(|property| property.type_name.starts_with("child<"));
+        list
+    };
+    let name = |child: PropertyListing| {
+        let path = format!("{}{}", &word[..=slash], child.name);
+        match children(&path).is_empty() {
+            true => path,
+            false => path + "/",
+        }
+    };
+    children(parent).into_iter().map(name).collect()
+}
+
+/// The properties of the object with this path, but for its children.
+pub(super) fn complete_property(rt: &Runtime<Machine>, path: &[u8]) -> Vec<String> {
+    let path = String::from_utf8_lossy(path);
+    let list = rt.state.qom_list(&path, &chardev_nodes(rt));
+    let properties = list.unwrap_or_default().into_iter();
+    properties
+        .filter(|property| !property.type_name.starts_with("child<"))
+        .map(|property| property.name)
+        .collect()
 }

@@ -1,13 +1,55 @@
 //! Running, stopping, resetting: `run-state.json`.
 
-use super::{emit, main_loop_should_exit};
+use super::hmp::Cx;
+use crate::model::runstate::{shutdown_caused_by_guest, MachineEvent};
 use crate::schema::{
-    PanicAction, RebootAction, RunStateCommands, ShutdownAction, ShutdownCause, StatusInfo,
-    WatchdogAction,
+    qapi_event_send_powerdown, qapi_event_send_reset, qapi_event_send_resume,
+    qapi_event_send_shutdown, qapi_event_send_stop, PanicAction, RebootAction, RunStateCommands,
+    ShutdownAction, ShutdownCause, StatusInfo, WatchdogAction,
 };
 use crate::Machine;
+use qmonitor::monitor::hmp::ArgKind::*;
+use qmonitor::monitor::hmp::{CompletionKind, HmpArg, HmpArgs, HmpPair, HmpRow};
 use qmonitor::qapi::Error;
 use qmonitor::Runtime;
+
+/// Starts the machine, unless it is to wait.
+pub fn start_machine(rt: &mut Runtime<Machine>) {
+    let events = rt.state.run.start();
+    emit(rt, &events);
+}
+
+/// Ends the program because of a signal (`qemu_system_killed`).
+pub fn killed(rt: &mut Runtime<Machine>) {
+    rt.state.run.quit_request(ShutdownCause::HostSignal);
+    main_loop_should_exit(rt);
+}
+
+/// Carries out what was asked of the machine.
+pub(super) fn main_loop_should_exit(rt: &mut Runtime<Machine>) {
+    let mut events = Vec::new();
+    let status = rt.state.run.main_loop_should_exit(&mut events);
+    emit(rt, &events);
+    if let Some(status) = status {
+        rt.request_exit(status.into());
+    }
+}
+
+fn emit(rt: &mut Runtime<Machine>, events: &[MachineEvent]) {
+    for event in events {
+        match *event {
+            MachineEvent::Stop => qapi_event_send_stop(rt),
+            MachineEvent::Resume => qapi_event_send_resume(rt),
+            MachineEvent::Powerdown => qapi_event_send_powerdown(rt),
+            MachineEvent::Reset(cause) => {
+                qapi_event_send_reset(rt, shutdown_caused_by_guest(cause), cause);
+            }
+            MachineEvent::Shutdown(cause) => {
+                qapi_event_send_shutdown(rt, shutdown_caused_by_guest(cause), cause);
+            }
+        }
+    }
+}
 
 impl RunStateCommands for Machine {
     fn qmp_query_status(rt: &mut Runtime<Self>) -> Result<StatusInfo, Error> {
@@ -84,5 +126,99 @@ impl RunStateCommands for Machine {
         actions.watchdog = watchdog.unwrap_or(actions.watchdog);
         rt.state.run.set_actions(actions);
         Ok(())
+    }
+}
+
+/// Their HMP commands.
+pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
+    (HmpRow::new("cont|c", "", "resume emulation"), hmp_cont),
+    (
+        HmpRow::new("exit_preconfig", "", "exit the preconfig state").preconfig(),
+        hmp_exit_preconfig,
+    ),
+    (HmpRow::new("nmi", "", "inject an NMI"), hmp_nmi),
+    (HmpRow::new("stop|s", "", "stop emulation"), hmp_stop),
+    (
+        HmpRow::new("system_powerdown", "", "send system power down event"),
+        hmp_system_powerdown,
+    ),
+    (
+        HmpRow::new("system_reset", "", "reset the system"),
+        hmp_system_reset,
+    ),
+    (
+        HmpRow::new("system_wakeup", "", "wakeup guest from suspend"),
+        hmp_system_wakeup,
+    ),
+    (
+        HmpRow::new(
+            "watchdog_action",
+            "[reset|shutdown|poweroff|pause|debug|none|inject-nmi]",
+            "change watchdog action",
+        )
+        .args(&[HmpArg::new("action", Str).completes(CompletionKind::WatchdogActions)]),
+        hmp_watchdog_action,
+    ),
+];
+
+/// Their sub-commands of `info`.
+pub(super) const INFO: &[HmpPair<Machine>] = &[(
+    HmpRow::new("status", "", "show the current VM status (running|paused)").preconfig(),
+    hmp_info_status,
+)];
+
+fn hmp_stop(hmp: Cx, _args: &HmpArgs) {
+    let result = Machine::qmp_stop(hmp.rt);
+    hmp.handle_error(result);
+}
+
+fn hmp_cont(hmp: Cx, _args: &HmpArgs) {
+    let result = Machine::qmp_cont(hmp.rt);
+    hmp.handle_error(result);
+}
+
+fn hmp_system_reset(hmp: Cx, _args: &HmpArgs) {
+    let result = Machine::qmp_system_reset(hmp.rt);
+    hmp.handle_error(result);
+}
+
+fn hmp_system_powerdown(hmp: Cx, _args: &HmpArgs) {
+    let result = Machine::qmp_system_powerdown(hmp.rt);
+    hmp.handle_error(result);
+}
+
+fn hmp_system_wakeup(hmp: Cx, _args: &HmpArgs) {
+    let result = Machine::qmp_system_wakeup(hmp.rt);
+    hmp.handle_error(result);
+}
+
+fn hmp_exit_preconfig(hmp: Cx, _args: &HmpArgs) {
+    let result = Machine::qmp_x_exit_preconfig(hmp.rt);
+    hmp.handle_error(result);
+}
+
+fn hmp_nmi(hmp: Cx, _args: &HmpArgs) {
+    let result = Machine::qmp_inject_nmi(hmp.rt);
+    hmp.handle_error(result);
+}
+
+fn hmp_watchdog_action(hmp: Cx, args: &HmpArgs) {
+    let name = args.str("action");
+    let result = match name.parse::<WatchdogAction>() {
+        Ok(action) => Machine::qmp_watchdog_set_action(hmp.rt, action),
+        Err(_) => Err(Error::new(format!("invalid parameter value: {name}"))),
+    };
+    hmp.handle_error(result);
+}
+
+fn hmp_info_status(hmp: Cx, _args: &HmpArgs) {
+    let result = Machine::qmp_query_status(hmp.rt);
+    if let Some(info) = hmp.handle_error(result) {
+        let state = if info.running { "running" } else { "paused" };
+        let status = info.status.as_str();
+        match status {
+            "running" | "paused" => hmp.print(format!("VM status: {state}\n")),
+            other => hmp.print(format!("VM status: {state} ({other})\n")),
+        }
     }
 }

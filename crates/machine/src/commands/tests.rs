@@ -7,6 +7,8 @@ use qmonitor::chardev::{
     chardev_add, chardev_remove, frontend_open, qemu_chr_find, ChardevBackend, ChardevConfig,
     InetSocketAddress, SocketAddress, SocketConfig,
 };
+use qmonitor::monitor::hmp::ArgKind::RestOfLine;
+use qmonitor::monitor::hmp::HmpRow;
 use qmonitor::qapi::json::qobject_to_json;
 use qmonitor::qapi::QObject;
 
@@ -154,4 +156,28 @@ fn configuration_ends_for_the_dispatcher_as_well() {
     Machine::qmp_x_exit_preconfig(&mut rt).unwrap();
     assert!(rt.state.run.is_running() && !rt.preconfig());
     assert!(Machine::qmp_x_exit_preconfig(&mut rt).is_err());
+}
+
+#[track_caller]
+fn assert_sound(row: &HmpRow) {
+    for (index, arg) in row.args.iter().enumerate() {
+        let same = row.args.iter().filter(|other| other.name == arg.name);
+        assert_eq!(same.count(), 1, "{}: {}", row.name, arg.name);
+        if arg.kind == RestOfLine {
+            assert_eq!(index + 1, row.args.len(), "{}", row.name);
+        }
+    }
+}
+
+#[test]
+fn rows_are_sound() {
+    let machine = Machine::new(MachineOptions::default());
+    let mut rt = Runtime::new(machine).expect("a runtime");
+    register(&mut rt);
+    for command in rt.hmp_mut().table.commands() {
+        assert_sound(&command.row);
+        for sub in command.sub.iter().flat_map(|sub| sub.commands()) {
+            assert_sound(&sub.row);
+        }
+    }
 }

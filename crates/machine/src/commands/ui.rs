@@ -1,7 +1,10 @@
-//! Keyboard and display, of which there are none: `ui.json`.
+//! Keyboard, mouse, display and sound, of which the machine has none: `ui.json`.
 
-use crate::schema::{ImageFormat, KeyValue, UiCommands};
+use super::hmp::{fail, nothing, Cx};
+use crate::schema::{ImageFormat, IntWrapper, KeyValue, QKeyCode, QKeyCodeWrapper, UiCommands};
 use crate::Machine;
+use qmonitor::monitor::hmp::ArgKind::*;
+use qmonitor::monitor::hmp::{CompletionKind, HmpArg, HmpArgs, HmpPair, HmpRow};
 use qmonitor::qapi::{Error, ErrorClass, Responder};
 use qmonitor::Runtime;
 
@@ -36,5 +39,277 @@ pub fn no_console(device: Option<&str>, head: Option<i64>) -> Error {
         ),
         (None, Some(_)) => Error::new("'head' must be specified together with 'device'"),
         (None, None) => Error::new("There is no console to take a screendump from"),
+    }
+}
+
+const PROTOCOL: HmpArg = HmpArg::new("protocol", Str);
+const DISPLAY: HmpArg = HmpArg::new("display", FlagValue('d'));
+
+/// The HMP commands.
+pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
+    (
+        HmpRow::new(
+            "client_migrate_info",
+            "protocol hostname port tls-port cert-subject",
+            "set migration information for remote display",
+        )
+        .args(&[
+            HmpArg::new("protocol", Str),
+            HmpArg::new("hostname", Str),
+            HmpArg::new("port", Int32).optional(),
+            HmpArg::new("tls-port", Int32).optional(),
+            HmpArg::new("cert-subject", Str).optional(),
+        ]),
+        |hmp, args| match args.str("protocol") {
+            "spice" => fail(hmp, "SPICE is not in use"),
+            _ => fail(hmp, "Parameter 'protocol' expects 'spice'"),
+        },
+    ),
+    (
+        HmpRow::new(
+            "expire_password",
+            "protocol time [-d display]",
+            "set spice/vnc password expire-time",
+        )
+        .args(&[PROTOCOL, HmpArg::new("time", Str), DISPLAY]),
+        hmp_expire_password,
+    ),
+    (
+        HmpRow::new(
+            "mouse_button",
+            "state",
+            "change mouse button state (1=L, 2=M, 4=R)",
+        )
+        .args(&[HmpArg::new("button_state", Int32)]),
+        nothing,
+    ),
+    (
+        HmpRow::new("mouse_move", "dx dy [dz]", "send mouse move events").args(&[
+            HmpArg::new("dx_str", Str),
+            HmpArg::new("dy_str", Str),
+            HmpArg::new("dz_str", Str).optional(),
+        ]),
+        nothing,
+    ),
+    (
+        HmpRow::new(
+            "mouse_set",
+            "index",
+            "set which mouse device receives events",
+        )
+        .args(&[HmpArg::new("index", Int32)]),
+        |hmp, args| {
+            let index = args.int("index");
+            fail(hmp, format!("Mouse at index '{index}' not found"));
+        },
+    ),
+    (
+        HmpRow::new(
+            "screendump",
+            "filename [-f format] [device [head]]",
+            "save screen from head 'head' of display device 'device'in specified format 'format' \
+             as image 'filename'.Currently only 'png' and 'ppm' formats are supported.",
+        )
+        .args(&[
+            HmpArg::new("filename", File),
+            HmpArg::new("format", FlagValue('f')),
+            HmpArg::new("device", Str).optional(),
+            HmpArg::new("head", Int32).optional(),
+        ])
+        .coroutine(),
+        hmp_screendump,
+    ),
+    (
+        HmpRow::new(
+            "sendkey",
+            "keys [hold_ms]",
+            "send keys to the VM (e.g. 'sendkey ctrl-alt-f1', default hold time=100 ms)",
+        )
+        .args(&[
+            HmpArg::new("keys", Str).completes(CompletionKind::Keys),
+            HmpArg::new("hold_ms", Int32).optional(),
+        ]),
+        hmp_sendkey,
+    ),
+    (
+        HmpRow::new(
+            "set_password",
+            "protocol password [-d display] [action-if-connected]",
+            "set spice/vnc password",
+        )
+        .args(&[
+            PROTOCOL,
+            HmpArg::new("password", Str),
+            DISPLAY,
+            HmpArg::new("connected", Str).optional(),
+        ]),
+        hmp_set_password,
+    ),
+    (
+        HmpRow::new("stopcapture", "capture index", "stop capture")
+            .args(&[HmpArg::new("n", Int32)]),
+        nothing,
+    ),
+    (
+        HmpRow::new(
+            "wavcapture",
+            "path audiodev [frequency [bits [channels]]]",
+            "capture audio to a wave file (default frequency=44100 bits=16 channels=2)",
+        )
+        .args(&[
+            HmpArg::new("path", File),
+            HmpArg::new("audiodev", Str),
+            HmpArg::new("freq", Int32).optional(),
+            HmpArg::new("bits", Int32).optional(),
+            HmpArg::new("nchannels", Int32).optional(),
+        ]),
+        |hmp, args| {
+            let audiodev = args.str("audiodev");
+            hmp.print(format!("audiodev '{audiodev}' not found\n"));
+        },
+    ),
+];
+
+/// The sub-commands of `info`.
+pub(super) const INFO: &[HmpPair<Machine>] = &[
+    (
+        HmpRow::new("capture", "", "show capture information"),
+        nothing,
+    ),
+    (
+        HmpRow::new("mice", "", "show which guest mouse is receiving events"),
+        hmp_info_mice,
+    ),
+    (
+        HmpRow::new("spice", "", "show the spice server status"),
+        |hmp, _| hmp.print("Server: disabled\n"),
+    ),
+    (
+        HmpRow::new("vnc", "", "show the vnc server status"),
+        |hmp, _| hmp.print("None\n"),
+    ),
+];
+
+/// Keys by name or, after `0x`, by scan code, with `-` between. `<` is an old
+/// name of `less`.
+fn hmp_sendkey(hmp: Cx, args: &HmpArgs) {
+    let mut keys = Vec::new();
+    for name in args.str("keys").split('-') {
+        let Some(key) = parse_key(name) else {
+            return hmp.print(format!("invalid parameter: {name}\n"));
+        };
+        keys.push(key);
+    }
+    let result = Machine::qmp_send_key(hmp.rt, keys, args.try_int("hold_ms"));
+    hmp.handle_error(result);
+}
+
+fn parse_key(name: &str) -> Option<KeyValue> {
+    let name = match name {
+        "<" => "less",
+        name => name,
+    };
+    match name.strip_prefix("0x") {
+        Some(digits) if digits.starts_with('+') => None,
+        Some(digits) => {
+            let data = i32::from_str_radix(digits, 16).ok()?.into();
+            Some(KeyValue::Number(IntWrapper { data }))
+        }
+        None => {
+            let data: QKeyCode = name.parse().ok()?;
+            Some(KeyValue::Qcode(QKeyCodeWrapper { data }))
+        }
+    }
+}
+
+/// There is no display, so that there is nothing to wait for, as the QMP
+/// command may have to.
+fn hmp_screendump(hmp: Cx, args: &HmpArgs) {
+    let format = args.try_str("format");
+    let unknown = format.filter(|name| name.parse::<ImageFormat>().is_err());
+    let e = match unknown {
+        Some(name) => Error::new(format!("invalid parameter value: {name}")),
+        None => no_console(args.try_str("device"), args.try_int("head")),
+    };
+    hmp.handle_error(Err::<(), _>(e));
+}
+
+fn hmp_info_mice(hmp: Cx, _args: &HmpArgs) {
+    hmp.print("No mouse devices connected\n");
+}
+
+/// Whether there could be such a display; an error is printed if not.
+fn display(hmp: Cx, args: &HmpArgs) -> Option<&'static str> {
+    match args.str("protocol") {
+        "vnc" => Some("vnc"),
+        "spice" => {
+            fail(hmp, "SPICE is not in use");
+            None
+        }
+        other => {
+            fail(hmp, format!("invalid parameter value: {other}"));
+            None
+        }
+    }
+}
+
+fn hmp_expire_password(hmp: Cx, args: &HmpArgs) {
+    if display(hmp, args).is_none() {
+        return;
+    }
+    let time = args.str("time");
+    let digits = time.strip_prefix('+').unwrap_or(time);
+    match matches!(time, "now" | "never") || digits.parse::<u64>().is_ok() {
+        true => fail(hmp, "Could not set password expire time"),
+        false => fail(hmp, format!("Parameter 'time' doesn't take value '{time}'")),
+    }
+}
+
+fn hmp_set_password(hmp: Cx, args: &HmpArgs) {
+    let connected = args.try_str("connected").unwrap_or("keep");
+    if !["keep", "fail", "disconnect"].contains(&connected) {
+        return fail(hmp, format!("invalid parameter value: {connected}"));
+    }
+    match (display(hmp, args), connected) {
+        (None, _) => {}
+        (Some(_), "keep") => fail(hmp, "Could not set password"),
+        (Some(_), _) => fail(
+            hmp,
+            "parameter 'connected' must be 'keep' when 'protocol' is 'vnc'",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_by_name_and_number() {
+        for (text, code) in [("a", "a"), ("<", "less"), ("kp_0", "kp_0"), ("1", "1")] {
+            match parse_key(text) {
+                Some(KeyValue::Qcode(key)) => assert_eq!(key.data.as_str(), code),
+                other => panic!("{text}: {other:?}"),
+            }
+        }
+        for (text, number) in [("0x1e", 30), ("0x0", 0), ("0x7fffffff", 0x7fff_ffff)] {
+            match parse_key(text) {
+                Some(KeyValue::Number(key)) => assert_eq!(key.data, number),
+                other => panic!("{text}: {other:?}"),
+            }
+        }
+        for text in [
+            "",
+            "A",
+            "30",
+            "0x",
+            "0X1e",
+            "0x1x",
+            "0x+1",
+            "0xffffffffff",
+            "<<",
+        ] {
+            assert!(parse_key(text).is_none(), "{text}");
+        }
     }
 }

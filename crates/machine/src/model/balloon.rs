@@ -3,18 +3,13 @@
 //! There is no system, so the balloon never grows; what it was asked for is
 //! forgotten, and its statistics were never updated.
 
-use super::qdev::set_unless_realized;
-use super::qom::{set_link, Getter, ObjectId, Property, PropertyInput};
-use crate::Machine;
+use super::qdev::property;
+use super::qom::{set_link, Getter, ObjectId, Property, Set};
+use crate::model::Machine;
 use qmonitor::qapi::{Error, ErrorClass, QDict, QObject};
 
 const fn flag(name: &'static str, default: bool) -> Property {
-    Property::new(
-        name,
-        "bool",
-        Getter::Bool(default),
-        Some(set_unless_realized),
-    )
+    property(name, "bool", Getter::Bool(default))
 }
 
 pub(crate) static PROPERTIES: &[Property] = &[
@@ -66,21 +61,15 @@ fn guest_stats(_: &Machine, _: ObjectId) -> QObject {
     dict.into()
 }
 
-fn set_polling_interval(
-    m: &mut Machine,
-    id: ObjectId,
-    property: &'static Property,
-    input: &PropertyInput,
-) -> Result<(), Error> {
-    let seconds = input.int()?;
+fn set_polling_interval(set: Set<'_>) -> Result<(), Error> {
+    let seconds = set.input.int()?;
     if seconds < 0 {
         return Err(Error::new("timer value must be greater than zero"));
     }
     if seconds > i64::from(u32::MAX) {
         return Err(Error::new("timer value is too big"));
     }
-    m.store(id, property, seconds);
-    Ok(())
+    set.store(seconds)
 }
 
 /// There can be one.

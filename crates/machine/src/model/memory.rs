@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 
 use super::qom::ObjectId;
-use crate::Machine;
+use crate::model::Machine;
 use qmonitor::qapi::Error;
 
 /// Bytes read at once while copying or adding up.
@@ -68,7 +68,7 @@ impl Machine {
     }
 
     fn ram(&self) -> Option<&Ram> {
-        self.object(self.main_memory()?)?.ram.as_ref()
+        self.payload(self.main_memory()?)
     }
 
     /// How much memory the machine has, in bytes.
@@ -151,7 +151,7 @@ impl Machine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::MachineOptions;
+    use crate::model::MachineOptions;
     use qmonitor::qapi::{CompatPolicy, QDict, QObject};
 
     /// Where the last 16 bytes of the memory are, which is one page.

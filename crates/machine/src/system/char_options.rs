@@ -9,16 +9,15 @@
 use std::io::Write;
 
 use super::cli::Opt;
-use super::report::{Location, Reporter};
-use super::vl::{Failure, Pending};
+use super::report::{Failure, Location, Pending, Reporter};
 use crate::Machine;
-use qmonitor::chardev::opts::QemuOpts;
 use qmonitor::chardev::{
     chardev_add, print_stderr, qemu_chr_check_one_client, qemu_chr_find, qemu_chr_parse_compat,
     ChardevHost, ChardevReport, ParsedCompat, QEMU_CHARDEV_OPTS,
 };
 use qmonitor::monitor::{monitor_parse_compat, MonitorMode, MonitorOptions, QEMU_MON_OPTS};
 use qmonitor::qapi::Error;
+use qmonitor::util::qemu_opts::QemuOpts;
 use qmonitor::Runtime;
 
 /// What has been asked for.
@@ -89,7 +88,7 @@ impl CharOptions {
         if let Some(opts) = chardev {
             self.add_chardev(item, opts).map_err(malformed)?;
         }
-        if !qmonitor::chardev::opts::id_wellformed(&mon.chardev) {
+        if !qmonitor::util::qemu_opts::id_wellformed(&mon.chardev) {
             let e = Error::new("Parameter 'id' expects an identifier");
             return Err(item.failed(e));
         }

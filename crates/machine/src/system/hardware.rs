@@ -9,9 +9,9 @@
 use crate::model::board::{find_class, MachineClass, Topology, NONE};
 use crate::model::cpu::CpuOption;
 use crate::schema::{BootConfiguration, SMPConfiguration};
-use qmonitor::chardev::opts::{QemuOptType, QemuOpts, QemuOptsList};
 use qmonitor::qapi::visit::{keyval_parse, to_qobject, InputVisitor, QapiType};
 use qmonitor::qapi::{CompatPolicy, Error, QDict, QObject};
+use qmonitor::util::qemu_opts::{QemuOptType, QemuOpts, QemuOptsList};
 
 use QemuOptType::{Number, Size};
 

@@ -4,9 +4,9 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use super::cli::{self, Opt};
-use qmonitor::chardev::opts::QemuOpts;
 use qmonitor::chardev::QEMU_CHARDEV_OPTS;
 use qmonitor::monitor::version;
+use qmonitor::util::qemu_opts::QemuOpts;
 
 const EMULATOR: &str = "QEMU emulator";
 
@@ -38,7 +38,7 @@ pub(super) fn print_and_end(
             let names = qmonitor::trace::ALL.iter().map(|e| format!("{}\n", e.name));
             names.collect()
         }
-        Opt::LogItems if help => crate::commands::hmp_log::log_items("-d"),
+        Opt::LogItems if help => crate::commands::log_items("-d"),
         _ => return None,
     };
     let _ = std::io::stdout().write_all(text.as_bytes());

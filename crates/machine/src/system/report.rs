@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::cli::Opt;
 use qmonitor::chardev::print_stderr;
 use qmonitor::qapi::Error;
 
@@ -86,6 +87,72 @@ impl Reporter {
     /// Prints a warning (`warn_report_err`).
     pub fn warning(&self, location: Option<&Location>, e: &Error) {
         print_stderr(&self.message(location, "warning: ", e));
+    }
+}
+
+/// An option of the command line or of a file, not carried out yet.
+pub(super) struct Pending {
+    pub opt: Opt,
+    pub arg: String,
+    /// Named in messages about what the option makes.
+    pub location: Option<Location>,
+    /// Named in messages about the option's text: for an option of a file, the
+    /// option that names the file.
+    pub read_at: Option<Location>,
+}
+
+impl Pending {
+    pub(super) fn failed(&self, e: Error) -> Failure {
+        Failure::at(&self.location, e)
+    }
+
+    /// Its text is wrong.
+    pub(super) fn failed_reading(&self, e: Error) -> Failure {
+        Failure::at(&self.read_at, e)
+    }
+
+    /// Two messages: the error, and what failed because of it.
+    pub(super) fn failed_twice(&self, e: Error, then: String) -> Failure {
+        Failure {
+            location: self.location.clone(),
+            errors: vec![e, Error::new(then)],
+        }
+    }
+
+    /// Prints warnings about the option.
+    pub(super) fn warn(&self, reporter: &Reporter, warnings: &[Error]) {
+        for w in warnings {
+            reporter.warning(self.location.as_ref(), w);
+        }
+    }
+}
+
+/// Why the program cannot start: one or two messages about one option.
+pub(super) struct Failure {
+    location: Option<Location>,
+    errors: Vec<Error>,
+}
+
+impl Failure {
+    pub(super) fn at(location: &Option<Location>, e: Error) -> Self {
+        Failure {
+            location: location.clone(),
+            errors: vec![e],
+        }
+    }
+
+    pub(super) fn report(&self, reporter: &Reporter) {
+        for e in &self.errors {
+            if !e.desc().is_empty() {
+                reporter.error(self.location.as_ref(), e);
+            }
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(e: Error) -> Self {
+        Failure::at(&None, e)
     }
 }
 

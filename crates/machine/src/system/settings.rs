@@ -8,12 +8,12 @@ use crate::model::cpu::CpuOption;
 use crate::model::runstate::Actions;
 use crate::schema::{RebootAction, ShutdownAction};
 use crate::{MachineOptions, Uuid};
-use qmonitor::chardev::opts::{QemuOptType, QemuOpts, QemuOptsList};
 use qmonitor::monitor::OptionGroup;
 use qmonitor::qapi::json::qobject_from_json;
 use qmonitor::qapi::policy::{CompatPolicy, CompatPolicyInput, CompatPolicyOutput};
 use qmonitor::qapi::visit::keyval_parse;
 use qmonitor::qapi::{Error, QDict, QObject};
+use qmonitor::util::qemu_opts::{QemuOptType, QemuOpts, QemuOptsList};
 
 use QemuOptType::{Bool, Number, String as Str};
 

@@ -13,15 +13,15 @@ use std::process::ExitCode;
 use super::char_options::{make_chardev, report_about};
 use super::cli::Opt;
 use super::help::{print_and_end, version_line};
-use super::report::{Location, Reporter};
-use super::vl::{self, Failure, Pending, Start};
+use super::report::{Failure, Location, Pending, Reporter};
+use super::vl::{self, Start};
 use super::{host, settings};
 use crate::{Machine, MachineOptions};
-use qmonitor::chardev::opts::QemuOpts;
 use qmonitor::chardev::{qemu_chr_find, ChardevHost, QEMU_CHARDEV_OPTS};
 use qmonitor::monitor::{MonitorMode, MonitorOptions};
 use qmonitor::qapi::visit::{InputVisitor, QapiType};
 use qmonitor::qapi::Error;
+use qmonitor::util::qemu_opts::QemuOpts;
 use qmonitor::{InheritedFds, Runtime};
 
 /// The machine's commands that QEMU's storage daemon has too.
@@ -185,7 +185,7 @@ fn start(
             }
             _ => Ok(()),
         };
-        vl::warn(reporter, &item, &warnings);
+        item.warn(reporter, &warnings);
         done.map_err(|e| item.failed(e))?;
     }
     report_about(&mut rt, reporter, None);

@@ -14,28 +14,18 @@ use super::hardware::Hardware;
 use super::help::print_and_end;
 use super::host;
 use super::readconfig::{qemu_config_foreach, Group};
-use super::report::{Location, Reporter};
+use super::report::{Failure, Location, Pending, Reporter};
 use super::settings::{Settings, OPTION_GROUPS};
-use crate::model::backends::user_creatable_types;
+use crate::model::types::user_creatable_types;
 use crate::{Machine, MachineOptions};
 use qmonitor::chardev;
-use qmonitor::chardev::opts::QemuOpts;
 use qmonitor::chardev::{ChardevHost, CHARDEV_BACKENDS};
 use qmonitor::main_loop::{Host, Signal};
 use qmonitor::monitor::MonitorMode;
 use qmonitor::qapi::Error;
 use qmonitor::trace_event;
+use qmonitor::util::qemu_opts::QemuOpts;
 use qmonitor::{InheritedFds, Runtime};
-
-/// An option and where it came from.
-pub(super) struct Pending {
-    pub opt: Opt,
-    pub arg: String,
-    /// As it is named in messages about what is made of it.
-    pub location: Option<Location>,
-    /// As it is named in messages about its text; another one for what a file says.
-    pub read_at: Option<Location>,
-}
 
 /// Runs the program with these words, the first being its name, and returns
 /// its exit status. Of the descriptors that it inherited, options name some.
@@ -74,57 +64,6 @@ pub(super) enum Start {
     Done(ExitCode),
 }
 
-/// Why the program cannot start: one or two messages about one option.
-pub(super) struct Failure {
-    location: Option<Location>,
-    errors: Vec<Error>,
-}
-
-impl Failure {
-    pub(super) fn at(location: &Option<Location>, e: Error) -> Self {
-        Failure {
-            location: location.clone(),
-            errors: vec![e],
-        }
-    }
-
-    fn report(&self, reporter: &Reporter) {
-        for e in &self.errors {
-            if !e.desc().is_empty() {
-                reporter.error(self.location.as_ref(), e);
-            }
-        }
-    }
-}
-
-impl From<Error> for Failure {
-    fn from(e: Error) -> Self {
-        Failure {
-            location: None,
-            errors: vec![e],
-        }
-    }
-}
-
-impl Pending {
-    pub(super) fn failed(&self, e: Error) -> Failure {
-        Failure::at(&self.location, e)
-    }
-
-    /// Its text is wrong.
-    pub(super) fn failed_reading(&self, e: Error) -> Failure {
-        Failure::at(&self.read_at, e)
-    }
-
-    /// Two messages: what is wrong, and what it was for.
-    pub(super) fn failed_twice(&self, e: Error, then: String) -> Failure {
-        Failure {
-            location: self.location.clone(),
-            errors: vec![e, Error::new(then)],
-        }
-    }
-}
-
 /// All options, sorted by when they are carried out.
 #[derive(Default)]
 struct Options {
@@ -137,7 +76,7 @@ impl Options {
     fn take(&mut self, item: Pending, reporter: &Reporter) -> Result<(), Failure> {
         let mut warnings = Vec::new();
         let taken = self.chars.take(&item, &mut warnings);
-        warn(reporter, &item, &warnings);
+        item.warn(reporter, &warnings);
         if taken? {
             return Ok(());
         }
@@ -146,7 +85,7 @@ impl Options {
         }
         let mut warnings = Vec::new();
         let taken = self.settings.take(item.opt, &item.arg, &mut warnings);
-        warn(reporter, &item, &warnings);
+        item.warn(reporter, &warnings);
         // These are about the machine, not about the option, in QEMU's words.
         let taken = match (taken, item.opt) {
             (Err(e), Opt::Machine | Opt::Cpu | Opt::Smp | Opt::Boot | Opt::Rtc) => {
@@ -316,13 +255,6 @@ fn start(
     Ok(Start::Run(Box::new(rt), pidfile))
 }
 
-/// Says what an option is warned of.
-pub(super) fn warn(reporter: &Reporter, item: &Pending, warnings: &[Error]) {
-    for w in warnings {
-        reporter.warning(item.location.as_ref(), w);
-    }
-}
-
 fn make_runtime(
     settings: &Settings,
     inherited: InheritedFds,
@@ -422,7 +354,7 @@ fn make_netdevs(
     for item in pending.iter().filter(|p| p.opt == Opt::Netdev) {
         let mut warnings = Vec::new();
         let result = crate::commands::netdev_from_cli(rt, &item.arg, &mut warnings);
-        warn(reporter, item, &warnings);
+        item.warn(reporter, &warnings);
         result.map_err(|e| item.failed(e))?;
     }
     Ok(())
@@ -443,7 +375,7 @@ fn make_devices(
     for item in pending.iter().filter(|p| p.opt == Opt::Device) {
         let mut warnings = Vec::new();
         let result = crate::commands::device_from_cli(rt, &item.arg, &mut warnings);
-        warn(reporter, item, &warnings);
+        item.warn(reporter, &warnings);
         result.map_err(|e| item.failed(e))?;
     }
     Ok(())

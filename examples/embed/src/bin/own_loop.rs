@@ -1,12 +1,12 @@
-//! The monitor in somebody else's loop: here a plain `poll(2)` of our own that
-//! also watches standard input.
+//! The monitor in another event loop: here a plain `poll(2)` that also watches
+//! standard input.
 //!
 //!     cargo run -p thermostat --bin own_loop -- /tmp/own-loop
 //!     nc -U /tmp/own-loop
 //!
-//! Lines on standard input are this program's own business; everything else is
-//! the monitor's. `poll_fd` is readable when the monitor has something to do,
-//! `next_timeout` says when it will have, and `turn` does it without waiting.
+//! The program handles lines on standard input, the monitor everything else.
+//! `poll_fd` is readable when the monitor has work, `next_timeout` says when
+//! its next timer is due, and `turn` does the work without waiting.
 
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut input_open = true;
     while rt.exit_requested().is_none() {
         let timeout = match rt.main_loop().next_timeout() {
-            // Rounded up: waking early would only turn the loop for nothing.
+            // Rounded up: an early wake-up would turn the loop for nothing.
             Some(wait) => PollTimeout::try_from(wait.as_nanos().div_ceil(1_000_000))?,
             None => PollTimeout::NONE,
         };
@@ -42,7 +42,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
         if input_ready {
             let mut buf = [0; 4096];
-            // Past the standard library's buffer, which poll cannot see into.
+            // Not through the standard library's buffer, because poll cannot
+            // see into that.
             let n = nix::unistd::read(&stdin, &mut buf)?;
             input_open = n > 0;
             rt.state += buf[..n].iter().filter(|byte| **byte == b'\n').count();

@@ -1,12 +1,13 @@
-//! One socket for the owner of a program and one for those who only watch it.
+//! One socket for the owner of a program and one for clients that only watch
+//! it.
 //!
 //!     cargo run -p thermostat --bin watchers -- /tmp/watched
 //!     nc -U /tmp/watched          the owner, one at a time, may do everything
 //!     nc -U /tmp/watched.watch    up to eight at the same time may look
 //!
-//! Each watcher has a session of its own. None of them can change anything, nor
-//! send requests of more than 64 KiB; and whoever leaves in the middle of
-//! something leaves nothing behind.
+//! Each watcher has its own session. It cannot change anything or send requests
+//! of more than 64 KiB. If it leaves in the middle of something, it leaves
+//! nothing behind.
 
 use qmonitor::chardev::{
     chardev_add, ChardevBackend, SocketAddress, SocketConfig, UnixSocketAddress,

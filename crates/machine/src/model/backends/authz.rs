@@ -1,16 +1,15 @@
 //! Who may come in: `authz-list` and `authz-simple`. What they decide about is
 //! the name in the certificate of a TLS peer.
 
-use super::OBJECT;
-use crate::model::qom::{set_str, set_value, Getter, ObjectId, ObjectType, Property};
+use crate::model::qom::{set_str, set_value, Getter, ObjectId, ObjectType, Property, OBJECT};
+use crate::model::Machine;
 use crate::schema::{QAuthZListFormat, QAuthZListPolicy, QAuthZListRule};
-use crate::Machine;
 use qmonitor::chardev::no_authz;
 use qmonitor::qapi::visit::{InputVisitor, QapiType};
 use qmonitor::qapi::{CompatPolicy, Error, QObject};
 use qmonitor::trace::glob_match;
 
-pub(super) static TYPES: &[&ObjectType] = &[&AUTHZ, &AUTHZ_LIST, &AUTHZ_SIMPLE];
+pub(crate) static TYPES: &[&ObjectType] = &[&AUTHZ, &AUTHZ_LIST, &AUTHZ_SIMPLE];
 
 static AUTHZ: ObjectType = ObjectType::new_abstract("authz", &OBJECT, &[]);
 

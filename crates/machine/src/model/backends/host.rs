@@ -1,12 +1,11 @@
 //! Small objects of the host: `thread-context`, `can-bus`,
 //! `cryptodev-backend`, and what other types need to have a parent.
 
-use super::{never, OBJECT};
-use crate::model::qom::{set_uint32, Getter, ObjectId, ObjectType, Property, PropertyInput};
-use crate::Machine;
+use crate::model::qom::{never, Getter, ObjectId, ObjectType, Property, Set, OBJECT};
+use crate::model::Machine;
 use qmonitor::qapi::{Error, QObject};
 
-pub(super) static TYPES: &[&ObjectType] = &[
+pub(crate) static TYPES: &[&ObjectType] = &[
     &THREAD_CONTEXT,
     &CAN_BUS,
     &CRYPTODEV_BACKEND,
@@ -56,18 +55,13 @@ fn is_host_node(node: u16) -> bool {
     node == 0 || std::path::Path::new(&format!("/sys/devices/system/node/node{node}")).is_dir()
 }
 
-fn set_affinity(
-    m: &mut Machine,
-    id: ObjectId,
-    property: &'static Property,
-    input: &PropertyInput,
-) -> Result<(), Error> {
-    let list = input.uint16_list()?;
-    let (what, other) = match property.name {
+fn set_affinity(set: Set<'_>) -> Result<(), Error> {
+    let list = set.input.uint16_list()?;
+    let (what, other) = match set.property.name {
         "cpu-affinity" => ("CPU", "node-affinity"),
         _ => ("Node", "cpu-affinity"),
     };
-    if !m.is_complete(id) && m.is_set(id, other) {
+    if !set.is_complete() && set.machine.is_set(set.id, other) {
         return Err(Error::new("Mixing CPU and node affinity not supported"));
     }
     if list.is_empty() {
@@ -80,8 +74,7 @@ fn set_affinity(
         return Err(Error::new("The nodes select no CPUs"));
     }
     let list = list.into_iter().map(|n| i64::from(n).into()).collect();
-    m.store(id, property, QObject::List(list));
-    Ok(())
+    set.store(QObject::List(list))
 }
 
 static CAN_BUS: ObjectType = ObjectType {
@@ -115,34 +108,23 @@ fn check_queues(m: &mut Machine, id: ObjectId) -> Result<(), Error> {
 /// Largest limit (`THROTTLE_VALUE_MAX`).
 const THROTTLE_VALUE_MAX: u64 = 1_000_000_000_000_000;
 
-fn set_throttle(
-    m: &mut Machine,
-    id: ObjectId,
-    property: &'static Property,
-    input: &PropertyInput,
-) -> Result<(), Error> {
-    let value = input.uint64()?;
+fn set_throttle(set: Set<'_>) -> Result<(), Error> {
+    let value = set.input.uint64()?;
     if value > THROTTLE_VALUE_MAX {
         return Err(Error::new(format!(
             "bps/iops/max values must be within [0, {THROTTLE_VALUE_MAX}]"
         )));
     }
-    m.store(id, property, value);
-    Ok(())
+    set.store(value)
 }
 
-fn set_queues(
-    m: &mut Machine,
-    id: ObjectId,
-    property: &'static Property,
-    input: &PropertyInput,
-) -> Result<(), Error> {
-    if input.uint32()? == 0 {
-        let class = m.object(id).map_or("", |o| o.class().name);
-        let name = property.name;
-        return Err(Error::new(format!(
-            "Property '{class}.{name}' doesn't take value '0'"
-        )));
+fn set_queues(set: Set<'_>) -> Result<(), Error> {
+    match set.input.uint32()? {
+        0 => Err(Error::new(format!(
+            "Property '{}.{}' doesn't take value '0'",
+            set.class_name(),
+            set.property.name
+        ))),
+        queues => set.store(queues),
     }
-    set_uint32(m, id, property, input)
 }

@@ -4,14 +4,13 @@
 
 use std::time::Duration;
 
-use super::{never, OBJECT};
-use crate::model::qom::{Getter, ObjectId, ObjectType, Property, PropertyInput};
+use crate::model::qom::{never, Getter, ObjectId, ObjectType, Property, Set, OBJECT};
 use crate::model::thread::HostThread;
-use crate::Machine;
+use crate::model::Machine;
 use qmonitor::monitor::hash_order::hash_order;
 use qmonitor::qapi::Error;
 
-pub(super) static TYPES: &[&ObjectType] = &[&EVENT_LOOP_BASE, &IOTHREAD, &MAIN_LOOP];
+pub(crate) static TYPES: &[&ObjectType] = &[&EVENT_LOOP_BASE, &IOTHREAD, &MAIN_LOOP];
 
 static EVENT_LOOP_BASE: ObjectType = ObjectType {
     complete: Some(check_thread_pool),
@@ -45,36 +44,32 @@ static MAIN_LOOP: ObjectType = ObjectType {
     ..ObjectType::new_user_creatable("main-loop", &EVENT_LOOP_BASE, &[])
 };
 
-fn set_param(
-    m: &mut Machine,
-    id: ObjectId,
-    property: &'static Property,
-    input: &PropertyInput,
-) -> Result<(), Error> {
-    let value = input.int()?;
+fn read_param(set: &Set<'_>) -> Result<i64, Error> {
+    let value = set.input.int()?;
     if value < 0 {
         return Err(Error::new(format!(
             "{} value must be in range [0, {}]",
-            property.name,
+            set.property.name,
             i64::MAX
         )));
     }
-    m.store(id, property, value);
-    Ok(())
+    Ok(value)
+}
+
+fn set_param(set: Set<'_>) -> Result<(), Error> {
+    let value = read_param(&set)?;
+    set.store(value)
 }
 
 /// The value stays even if it does not go with the other one, as in QEMU.
-fn set_pool(
-    m: &mut Machine,
-    id: ObjectId,
-    property: &'static Property,
-    input: &PropertyInput,
-) -> Result<(), Error> {
-    set_param(m, id, property, input)?;
-    match m.is_complete(id) {
-        true => check_thread_pool(m, id),
-        false => Ok(()),
+fn set_pool(set: Set<'_>) -> Result<(), Error> {
+    let value = read_param(&set)?;
+    let (machine, id) = (set.machine, set.id);
+    machine.store(id, set.property, value);
+    if machine.is_complete(id) {
+        return check_thread_pool(machine, id);
     }
+    Ok(())
 }
 
 fn check_thread_pool(m: &mut Machine, id: ObjectId) -> Result<(), Error> {
@@ -90,9 +85,7 @@ fn start_thread(m: &mut Machine, id: ObjectId) -> Result<(), Error> {
     let name = m.object(id).map_or("", |o| o.name());
     let name = m.debug_threads.then(|| format!("IO {name}"));
     let thread = HostThread::start(name, Duration::ZERO)?;
-    if let Some(object) = m.object_mut(id) {
-        object.thread = Some(thread);
-    }
+    m.set_payload(id, thread);
     Ok(())
 }
 
@@ -130,10 +123,7 @@ impl Machine {
             .filter(|(_, id)| self.object(*id).is_some_and(|o| o.class().is_a("iothread")))
             .map(|(name, id)| IothreadParams {
                 id: name.to_owned(),
-                thread_id: self
-                    .object(id)
-                    .and_then(|o| o.thread.as_ref())
-                    .map_or(0, HostThread::id),
+                thread_id: self.payload(id).map_or(0, HostThread::id),
                 poll_max_ns: self.int_property(id, "poll-max-ns"),
                 poll_grow: self.int_property(id, "poll-grow"),
                 poll_shrink: self.int_property(id, "poll-shrink"),

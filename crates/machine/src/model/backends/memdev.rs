@@ -1,6 +1,6 @@
 //! The list of what memory there is (`query-memdev`).
 
-use crate::Machine;
+use crate::model::Machine;
 use qmonitor::monitor::hash_order::hash_order;
 use qmonitor::qapi::{QNum, QObject};
 

@@ -6,16 +6,17 @@
 use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
 
-use super::{MEMORY_REGION, OBJECT};
+use super::MEMORY_REGION;
 use crate::model::memory::Ram;
 use crate::model::qom::{
-    set_bool, set_link, set_value, Getter, ObjectId, ObjectType, Property, PropertyInput,
+    set_bool, set_link, set_size, set_str, set_value, Getter, ObjectId, ObjectType, Property, Set,
+    OBJECT,
 };
+use crate::model::Machine;
 use crate::schema::{HostMemPolicy, OnOffAuto};
-use crate::Machine;
 use qmonitor::qapi::{Error, QNum, QObject};
 
-pub(super) static TYPES: &[&ObjectType] = &[
+pub(crate) static TYPES: &[&ObjectType] = &[
     &MEMORY_BACKEND,
     &MEMORY_BACKEND_RAM,
     &MEMORY_BACKEND_FILE,
@@ -37,9 +38,11 @@ static MEMORY_BACKEND: ObjectType = ObjectType {
 };
 
 static COMMON: [Property; 11] = [
-    Property::new("share", "bool", Getter::With(share), Some(set_early))
+    Property::new("share", "bool", Getter::With(share), Some(set_bool))
+        .frozen_once_read(no_change)
         .describe("Mark the memory as private to QEMU or shared"),
-    Property::new("size", "int", Getter::Int(0), Some(set_size))
+    Property::new("size", "int", Getter::Int(0), Some(set_backend_size))
+        .frozen(no_new_size)
         .describe("Size of the memory region (ex: 500M)"),
     Property::new("dump", "bool", Getter::Bool(true), Some(set_bool))
         .describe("Set to 'off' to exclude from core dump"),
@@ -68,6 +71,7 @@ static COMMON: [Property; 11] = [
     Property::new("prealloc", "bool", Getter::Bool(false), Some(set_prealloc))
         .describe("Preallocate memory"),
     Property::new("reserve", "bool", Getter::Bool(true), Some(set_reserve))
+        .frozen_once_read(no_change)
         .describe("Reserve swap space (or huge pages) if applicable"),
     Property::new("host-nodes", "int", Getter::EmptyList, Some(set_host_nodes))
         .describe("Binds memory to the list of NUMA host nodes"),
@@ -86,15 +90,25 @@ static MEMORY_BACKEND_FILE: ObjectType = ObjectType {
         "memory-backend-file",
         &MEMORY_BACKEND,
         &[
-            Property::new("pmem", "bool", Getter::Bool(false), Some(set_file_flag)),
-            Property::new("align", "int", Getter::Int(0), Some(set_extent)),
-            Property::new("offset", "int", Getter::Int(0), Some(set_extent))
+            Property::new("pmem", "bool", Getter::Bool(false), Some(set_bool))
+                .frozen_once_read(file_is_open_stop),
+            Property::new("align", "int", Getter::Int(0), Some(set_size)).frozen(file_is_open),
+            Property::new("offset", "int", Getter::Int(0), Some(set_size))
+                .frozen(file_is_open)
                 .describe("Offset into the target file (ex: 1G)"),
-            Property::new("mem-path", "string", Getter::Str(""), Some(set_mem_path)),
-            Property::new("rom", "OnOffAuto", Getter::With(rom), Some(set_rom))
-                .describe("Whether to create Read Only Memory (ROM)"),
+            Property::new("mem-path", "string", Getter::Str(""), Some(set_str))
+                .frozen_once_read(file_is_open),
+            Property::new(
+                "rom",
+                "OnOffAuto",
+                Getter::With(rom),
+                Some(set_value::<OnOffAuto>),
+            )
+            .frozen(file_is_open_stop)
+            .describe("Whether to create Read Only Memory (ROM)"),
             Property::new("discard-data", "bool", Getter::Bool(false), Some(set_bool)),
-            Property::new("readonly", "bool", Getter::Bool(false), Some(set_file_flag)),
+            Property::new("readonly", "bool", Getter::Bool(false), Some(set_bool))
+                .frozen_once_read(file_is_open_stop),
         ],
     )
 };
@@ -110,6 +124,7 @@ static MEMORY_BACKEND_MEMFD: ObjectType = ObjectType {
             Property::new("seal", "bool", Getter::Bool(true), Some(set_bool))
                 .describe("Seal growing & shrinking"),
             Property::new("hugetlbsize", "int", Getter::Int(0), Some(set_huge_size))
+                .frozen(no_change)
                 .describe("Huge pages size (ex: 2M, 1G)"),
         ],
     )
@@ -120,14 +135,10 @@ static MEMORY_BACKEND_SHM: ObjectType = ObjectType {
     ..ObjectType::new_user_creatable("memory-backend-shm", &MEMORY_BACKEND, &[])
 };
 
-fn class_name(m: &Machine, id: ObjectId) -> &'static str {
-    m.object(id).map_or("", |o| o.class().name)
-}
-
 /// Anonymous files are made to be shared, all else is not.
 fn share(m: &Machine, id: ObjectId) -> QObject {
     let default = matches!(
-        class_name(m, id),
+        m.class_name(id),
         "memory-backend-memfd" | "memory-backend-shm"
     );
     m.cell(id, "share").unwrap_or(default.into())
@@ -144,192 +155,92 @@ fn rom(m: &Machine, id: ObjectId) -> QObject {
     }
 }
 
-fn set_early(
-    m: &mut Machine,
-    id: ObjectId,
-    property: &'static Property,
-    input: &PropertyInput,
-) -> Result<(), Error> {
-    if m.is_complete(id) {
-        // Even a value that makes no sense is read first.
-        input.boolean()?;
-        return Err(Error::new("cannot change property value"));
-    }
-    set_bool(m, id, property, input)
+fn no_change(_: &Machine, _: ObjectId, _: &Property) -> Error {
+    Error::new("cannot change property value")
 }
 
-fn takes_no_zero(m: &Machine, id: ObjectId, name: &str) -> Error {
-    let class = class_name(m, id);
+fn no_new_size(m: &Machine, id: ObjectId, property: &Property) -> Error {
+    let (name, class) = (property.name, m.class_name(id));
+    // The blank at the end is QEMU's.
+    Error::new(format!("cannot change property {name} of {class} "))
+}
+
+fn file_is_open(m: &Machine, id: ObjectId, property: &Property) -> Error {
+    let (name, class) = (property.name, m.class_name(id));
+    Error::new(format!("cannot change property '{name}' of {class}"))
+}
+
+/// Some of QEMU's texts end in a stop.
+fn file_is_open_stop(m: &Machine, id: ObjectId, property: &Property) -> Error {
+    Error::new(format!("{}.", file_is_open(m, id, property).desc()))
+}
+
+fn takes_no_zero(set: &Set<'_>) -> Error {
+    let (name, class) = (set.property.name, set.class_name());
     Error::new(format!(
         "property '{name}' of {class} doesn't take value '0'"
     ))
 }
 
-fn set_size(
-    m: &mut Machine,
-    id: ObjectId,
-    property: &'static Property,
-    input: &PropertyInput,
-) -> Result<(), Error> {
-    if m.is_complete(id) {
-        let class = class_name(m, id);
-        return Err(Error::new(format!(
-            "cannot change property {} of {class} ",
-            property.name
-        )));
-    }
-    match input.size()? {
-        0 => Err(takes_no_zero(m, id, property.name)),
-        size => {
-            m.store(id, property, size);
-            Ok(())
-        }
+fn set_backend_size(set: Set<'_>) -> Result<(), Error> {
+    match set.input.size()? {
+        0 => Err(takes_no_zero(&set)),
+        size => set.store(size),
     }
 }
 
-/// What QEMU says of a property of a file that is open already; some of these
-/// texts end in a stop.
-fn file_is_open(m: &Machine, id: ObjectId, property: &Property, stop: &str) -> Result<(), Error> {
-    match m.is_complete(id) {
-        true => Err(Error::new(format!(
-            "cannot change property '{}' of {}{stop}",
-            property.name,
-            class_name(m, id)
-        ))),
-        false => Ok(()),
-    }
-}
-
-fn set_extent(
-    m: &mut Machine,
-    id: ObjectId,
-    property: &'static Property,
-    input: &PropertyInput,
-) -> Result<(), Error> {
-    file_is_open(m, id, property, "")?;
-    let size = input.size()?;
-    m.store(id, property, size);
-    Ok(())
-}
-
-fn set_mem_path(
-    m: &mut Machine,
-    id: ObjectId,
-    property: &'static Property,
-    input: &PropertyInput,
-) -> Result<(), Error> {
-    let path = input.string()?;
-    file_is_open(m, id, property, "")?;
-    m.store(id, property, path);
-    Ok(())
-}
-
-fn set_file_flag(
-    m: &mut Machine,
-    id: ObjectId,
-    property: &'static Property,
-    input: &PropertyInput,
-) -> Result<(), Error> {
-    let flag = input.boolean()?;
-    file_is_open(m, id, property, ".")?;
-    m.store(id, property, flag);
-    Ok(())
-}
-
-fn set_rom(
-    m: &mut Machine,
-    id: ObjectId,
-    property: &'static Property,
-    input: &PropertyInput,
-) -> Result<(), Error> {
-    file_is_open(m, id, property, ".")?;
-    set_value::<OnOffAuto>(m, id, property, input)
-}
-
-fn set_huge_size(
-    m: &mut Machine,
-    id: ObjectId,
-    property: &'static Property,
-    input: &PropertyInput,
-) -> Result<(), Error> {
-    if m.is_complete(id) {
-        return Err(Error::new("cannot change property value"));
-    }
-    let size = input.size()?;
-    if size == 0 {
-        return Err(Error::new(format!(
+fn set_huge_size(set: Set<'_>) -> Result<(), Error> {
+    match set.input.size()? {
+        0 => Err(Error::new(format!(
             "Property '{}.{}' doesn't take value '0'",
-            class_name(m, id),
-            property.name
-        )));
+            set.class_name(),
+            set.property.name
+        ))),
+        size => set.store(size),
     }
-    m.store(id, property, size);
-    Ok(())
 }
 
-fn set_threads(
-    m: &mut Machine,
-    id: ObjectId,
-    property: &'static Property,
-    input: &PropertyInput,
-) -> Result<(), Error> {
-    match input.uint32()? {
-        0 => Err(takes_no_zero(m, id, property.name)),
-        threads => {
-            m.store(id, property, threads);
-            Ok(())
-        }
+fn set_threads(set: Set<'_>) -> Result<(), Error> {
+    match set.input.uint32()? {
+        0 => Err(takes_no_zero(&set)),
+        threads => set.store(threads),
     }
 }
 
 /// What is allocated stays allocated: once on, it does not go off.
-fn set_prealloc(
-    m: &mut Machine,
-    id: ObjectId,
-    property: &'static Property,
-    input: &PropertyInput,
-) -> Result<(), Error> {
-    let value = input.boolean()?;
-    if value && !m.bool_property(id, "reserve") {
+fn set_prealloc(set: Set<'_>) -> Result<(), Error> {
+    let value = set.input.boolean()?;
+    if value && !set.machine.bool_property(set.id, "reserve") {
         return Err(incompatible());
     }
-    if value || !m.is_complete(id) {
-        m.store(id, property, value);
+    if !value && set.is_complete() {
+        return Ok(());
     }
-    Ok(())
+    set.store(value)
 }
 
-fn set_reserve(
-    m: &mut Machine,
-    id: ObjectId,
-    property: &'static Property,
-    input: &PropertyInput,
-) -> Result<(), Error> {
-    if !input.boolean()? && m.bool_property(id, "prealloc") && !m.is_complete(id) {
+fn set_reserve(set: Set<'_>) -> Result<(), Error> {
+    let value = set.input.boolean()?;
+    let prealloc = set.machine.bool_property(set.id, "prealloc");
+    if !value && prealloc && !set.is_complete() {
         return Err(incompatible());
     }
-    set_early(m, id, property, input)
+    set.store(value)
 }
 
 fn incompatible() -> Error {
     Error::new("'prealloc=on' and 'reserve=off' are incompatible")
 }
 
-fn set_host_nodes(
-    m: &mut Machine,
-    id: ObjectId,
-    property: &'static Property,
-    input: &PropertyInput,
-) -> Result<(), Error> {
-    let mut nodes = input.uint16_list()?;
+fn set_host_nodes(set: Set<'_>) -> Result<(), Error> {
+    let mut nodes = set.input.uint16_list()?;
     if let Some(node) = nodes.iter().find(|node| **node >= MAX_NODES) {
         return Err(Error::new(format!("Invalid host-nodes value: {node}")));
     }
     nodes.sort_unstable();
     nodes.dedup();
     let nodes = nodes.into_iter().map(|n| i64::from(n).into()).collect();
-    m.store(id, property, QObject::List(nodes));
-    Ok(())
+    set.store(QObject::List(nodes))
 }
 
 fn check_policy(m: &mut Machine, id: ObjectId) -> Result<(), Error> {
@@ -418,9 +329,7 @@ fn attach(m: &mut Machine, id: ObjectId, name: &str, ram: Ram) {
         false => name.to_owned(),
     };
     m.new_child(id, &format!("{name}[0]"), &MEMORY_REGION);
-    if let Some(object) = m.object_mut(id) {
-        object.ram = Some(ram);
-    }
+    m.set_payload(id, ram);
 }
 
 fn open_file(m: &mut Machine, id: ObjectId) -> Result<(), Error> {

@@ -15,96 +15,32 @@
 //! Types that QEMU has and this program does not are still in the schema, and
 //! are refused the way QEMU refuses what it was built without.
 
-mod authz;
-mod host;
-mod iothread;
+pub(super) mod authz;
+pub(super) mod host;
+pub(super) mod iothread;
 mod memdev;
-mod memory_backend;
-mod monitor;
-mod pc;
-mod rng;
-mod secret;
-mod system;
-mod throttle;
-mod tls;
+pub(super) mod memory_backend;
+pub(super) mod monitor;
+pub(super) mod pc;
+pub(super) mod rng;
+pub(super) mod secret;
+pub(super) mod system;
+pub(super) mod throttle;
+pub(super) mod tls;
 
 #[cfg(test)]
 mod tests;
 
-use crate::model::qom::{Getter, ObjectId, ObjectType, Property, PropertyInput};
-use crate::model::{board, cpu, qdev};
-use crate::Machine;
-use qmonitor::qapi::{CompatPolicy, Error, QDict, QObject};
+use crate::model::qom::{ObjectId, ObjectType, PropertyInput};
+use crate::model::types::find_type;
+use crate::model::Machine;
+use qmonitor::qapi::{CompatPolicy, Error, QDict};
+use qmonitor::util::qemu_opts::id_wellformed;
 
 pub use iothread::IothreadParams;
 pub use memdev::MemdevParams;
 pub(crate) use pc::GENERIC_PC_MACHINE;
 pub(crate) use system::{BUS, CONTAINER, MACHINE, MEMORY_REGION, SYSTEM_BUS};
-
-/// What all types are derived from.
-pub(crate) static OBJECT: ObjectType = ObjectType {
-    name: "object",
-    parent: None,
-    is_abstract: true,
-    user_creatable: false,
-    properties: &[Property::new(
-        "type",
-        "string",
-        Getter::With(class_name),
-        None,
-    )],
-    complete: None,
-    can_be_deleted: None,
-    device: None,
-};
-
-fn class_name(m: &Machine, id: ObjectId) -> QObject {
-    m.object(id).map_or("", |o| o.class().name).into()
-}
-
-/// All types, in no particular order.
-pub fn all_types() -> impl Iterator<Item = &'static ObjectType> {
-    let groups = [
-        system::TYPES,
-        pc::TYPES,
-        cpu::TYPES,
-        host::TYPES,
-        iothread::TYPES,
-        memory_backend::TYPES,
-        monitor::TYPES,
-        secret::TYPES,
-        authz::TYPES,
-        rng::TYPES,
-        throttle::TYPES,
-        tls::TYPES,
-    ];
-    let machines = board::all_classes().map(|class| &class.object);
-    let processors = cpu::models::all_models().map(|model| &model.object);
-    let others = groups.into_iter().flatten().copied();
-    let devices = qdev::types();
-    others.chain(devices).chain(machines).chain(processors)
-}
-
-/// The type of that name (`object_class_by_name`).
-pub fn find_type(name: &str) -> Option<&'static ObjectType> {
-    all_types().find(|t| t.name == name)
-}
-
-/// The names of the types that `object-add` makes, sorted.
-pub fn user_creatable_types() -> Vec<&'static str> {
-    let creatable = all_types().filter(|t| t.user_creatable);
-    let mut names: Vec<_> = creatable.map(|t| t.name).collect();
-    names.sort_unstable();
-    names
-}
-
-/// Whether a name may be an id: a letter, then letters, digits, `-`, `.`, `_`
-/// (`id_wellformed`).
-pub fn id_wellformed(id: &str) -> bool {
-    let mut bytes = id.bytes();
-    bytes.next().is_some_and(|b| b.is_ascii_alphabetic())
-        && bytes.all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
-}
 
 impl Machine {
     /// Makes an object below `/objects` (`user_creatable_add_qapi`). `options`
@@ -159,9 +95,7 @@ impl Machine {
         for complete in class.ancestry().filter_map(|t| t.complete) {
             complete(self, id)?;
         }
-        if let Some(object) = self.object_mut(id) {
-            object.complete = true;
-        }
+        self.set_complete(id);
         Ok(())
     }
 
@@ -203,14 +137,4 @@ impl Machine {
         self.unparent(id);
         Ok(())
     }
-
-    /// Whether the object is complete.
-    fn is_complete(&self, id: ObjectId) -> bool {
-        self.object(id).is_some_and(|o| o.complete)
-    }
-}
-
-/// For objects that nothing can be done without (`can_be_deleted`).
-fn never(_: &Machine, _: ObjectId) -> bool {
-    false
 }

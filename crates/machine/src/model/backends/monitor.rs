@@ -5,31 +5,35 @@
 //! are fixed once it is made. The monitor itself belongs to the monitor
 //! library; whoever completes the object starts it (`commands::objects`).
 
-use super::OBJECT;
 use crate::model::qom::{
-    check_incomplete, set_bool, set_str, set_value, Getter, ObjectId, ObjectType, Property,
-    PropertyInput,
+    no_longer_set, set_bool, set_size, set_str, set_uint64, set_value, Getter, ObjectId,
+    ObjectType, Property, Setter, OBJECT,
 };
+use crate::model::Machine;
 use crate::schema::MonitorCloseAction;
-use crate::Machine;
 use qmonitor::monitor::{MonitorMode, MonitorOptions, MonitorReadline};
 use qmonitor::qapi::json::JsonLimits;
 use qmonitor::qapi::visit::{InputVisitor, QapiType};
 use qmonitor::qapi::{CompatPolicy, Error, QDict, QObject};
 
-pub(super) static TYPES: &[&ObjectType] = &[&MONITOR, &MONITOR_QMP, &MONITOR_HMP];
+pub(crate) static TYPES: &[&ObjectType] = &[&MONITOR, &MONITOR_QMP, &MONITOR_HMP];
 
-const fn property(name: &'static str, type_name: &'static str, get: Getter) -> Property {
-    Property::new(name, type_name, get, Some(set_once))
+const fn property(
+    name: &'static str,
+    type_name: &'static str,
+    get: Getter,
+    set: Setter,
+) -> Property {
+    Property::new(name, type_name, get, Some(set)).frozen(no_longer_set)
 }
 
 static MONITOR: ObjectType = ObjectType::new_abstract(
     "monitor",
     &OBJECT,
     &[
-        property("chardev", "string", Getter::Str("")),
-        property("read-only", "bool", Getter::Bool(false)),
-        property("allow", "string", Getter::Str("*")),
+        property("chardev", "string", Getter::Str(""), set_str),
+        property("read-only", "bool", Getter::Bool(false), set_bool),
+        property("allow", "string", Getter::Str("*"), set_str),
     ],
 );
 
@@ -37,23 +41,31 @@ static MONITOR_QMP: ObjectType = ObjectType::new_user_creatable(
     "monitor-qmp",
     &MONITOR,
     &[
-        property("pretty", "bool", Getter::Bool(false)),
-        property("close-action", "MonitorCloseAction", Getter::Str("none")),
-        property("drain-on-close", "bool", Getter::Bool(false)),
+        property("pretty", "bool", Getter::Bool(false), set_bool),
+        property(
+            "close-action",
+            "MonitorCloseAction",
+            Getter::Str("none"),
+            set_value::<MonitorCloseAction>,
+        ),
+        property("drain-on-close", "bool", Getter::Bool(false), set_bool),
         property(
             "json-max-size",
             "size",
             Getter::Int(LIMITS.token_size as i64),
+            set_size,
         ),
         property(
             "json-max-tokens",
             "uint64",
             Getter::Int(LIMITS.token_count as i64),
+            set_uint64,
         ),
         property(
             "json-max-depth",
             "uint64",
             Getter::Int(LIMITS.nesting as i64),
+            set_uint64,
         ),
     ],
 );
@@ -61,34 +73,10 @@ static MONITOR_QMP: ObjectType = ObjectType::new_user_creatable(
 static MONITOR_HMP: ObjectType = ObjectType::new_user_creatable(
     "monitor-hmp",
     &MONITOR,
-    &[property("readline", "bool", Getter::Bool(true))],
+    &[property("readline", "bool", Getter::Bool(true), set_bool)],
 );
 
 const LIMITS: JsonLimits = JsonLimits::QEMU;
-
-fn set_once(
-    m: &mut Machine,
-    id: ObjectId,
-    property: &'static Property,
-    input: &PropertyInput,
-) -> Result<(), Error> {
-    check_incomplete(m, id, property)?;
-    match property.type_name {
-        "bool" => set_bool(m, id, property, input),
-        "string" => set_str(m, id, property, input),
-        "size" => {
-            let value = input.size()?;
-            m.store(id, property, value);
-            Ok(())
-        }
-        "uint64" => {
-            let value = input.uint64()?;
-            m.store(id, property, value);
-            Ok(())
-        }
-        _ => set_value::<MonitorCloseAction>(m, id, property, input),
-    }
-}
 
 impl Machine {
     /// What the monitor is to be that belongs to an object; `None` if that is

@@ -4,12 +4,10 @@
 //! machine that would notice whether it has a high precision timer.
 
 use super::system::{flag, text, MACHINE};
-use crate::model::qom::{set_value, Getter, ObjectId, ObjectType, Property, PropertyInput};
+use crate::model::qom::{set_size, set_str, set_value, Getter, ObjectType, Property, Setter};
 use crate::schema::OnOffAuto;
-use crate::Machine;
-use qmonitor::qapi::Error;
 
-pub(super) static TYPES: &[&ObjectType] = &[&X86_MACHINE, &GENERIC_PC_MACHINE];
+pub(crate) static TYPES: &[&ObjectType] = &[&X86_MACHINE, &GENERIC_PC_MACHINE];
 
 static X86_MACHINE: ObjectType = ObjectType::new_abstract(
     "x86-machine",
@@ -50,28 +48,17 @@ pub(crate) static GENERIC_PC_MACHINE: ObjectType = ObjectType::new_abstract(
             "smbios-entry-point-type",
             "str",
             Getter::Str("auto"),
-            Some(crate::model::qom::set_str),
+            Some(set_str),
         )
         .describe("which entry point SMBIOS has: 32, 64 or auto"),
     ],
 );
 
 const fn choice(name: &'static str, description: &'static str) -> Property {
-    let set = Some(set_value::<OnOffAuto> as crate::model::qom::Setter);
+    let set = Some(set_value::<OnOffAuto> as Setter);
     Property::new(name, "OnOffAuto", Getter::Str("auto"), set).describe(description)
 }
 
 const fn size(name: &'static str, default: i64, description: &'static str) -> Property {
     Property::new(name, "size", Getter::Int(default), Some(set_size)).describe(description)
-}
-
-fn set_size(
-    m: &mut Machine,
-    id: ObjectId,
-    property: &'static Property,
-    input: &PropertyInput,
-) -> Result<(), Error> {
-    let value = input.size()?;
-    m.store(id, property, value);
-    Ok(())
 }

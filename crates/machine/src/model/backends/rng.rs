@@ -1,13 +1,10 @@
 //! Sources of random numbers: `rng-builtin`, `rng-random`, `rng-egd`.
 
-use super::OBJECT;
-use crate::model::qom::{
-    check_incomplete, set_str, Getter, ObjectId, ObjectType, Property, PropertyInput,
-};
-use crate::Machine;
+use crate::model::qom::{no_longer_set, set_str, Getter, ObjectId, ObjectType, Property, OBJECT};
+use crate::model::Machine;
 use qmonitor::qapi::{Error, QObject};
 
-pub(super) static TYPES: &[&ObjectType] = &[&RNG_BACKEND, &RNG_BUILTIN, &RNG_RANDOM, &RNG_EGD];
+pub(crate) static TYPES: &[&ObjectType] = &[&RNG_BACKEND, &RNG_BUILTIN, &RNG_RANDOM, &RNG_EGD];
 
 static RNG_BACKEND: ObjectType = ObjectType::new_abstract(
     "rng-backend",
@@ -30,8 +27,9 @@ static RNG_RANDOM: ObjectType = ObjectType {
             "filename",
             "string",
             Getter::Str("/dev/urandom"),
-            Some(set_until_complete),
-        )],
+            Some(set_str),
+        )
+        .frozen_once_read(no_longer_set)],
     )
 };
 
@@ -39,25 +37,11 @@ static RNG_RANDOM: ObjectType = ObjectType {
 static RNG_EGD: ObjectType = ObjectType::new_user_creatable(
     "rng-egd",
     &RNG_BACKEND,
-    &[Property::new(
-        "chardev",
-        "string",
-        Getter::Str(""),
-        Some(set_until_complete),
-    )],
+    &[
+        Property::new("chardev", "string", Getter::Str(""), Some(set_str))
+            .frozen_once_read(no_longer_set),
+    ],
 );
-
-fn set_until_complete(
-    m: &mut Machine,
-    id: ObjectId,
-    property: &'static Property,
-    input: &PropertyInput,
-) -> Result<(), Error> {
-    // A value that makes no sense is refused as such, even then.
-    input.string()?;
-    check_incomplete(m, id, property)?;
-    set_str(m, id, property, input)
-}
 
 /// Nobody draws numbers from it, so it is enough that the file could be opened.
 fn open_random(m: &mut Machine, id: ObjectId) -> Result<(), Error> {

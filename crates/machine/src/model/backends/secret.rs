@@ -6,13 +6,12 @@
 
 use std::fs;
 
-use super::OBJECT;
-use crate::model::qom::{set_str, set_value, Getter, ObjectId, ObjectType, Property};
+use crate::model::qom::{set_str, set_value, Getter, ObjectId, ObjectType, Property, OBJECT};
+use crate::model::Machine;
 use crate::schema::QCryptoSecretFormat;
-use crate::Machine;
 use qmonitor::qapi::Error;
 
-pub(super) static TYPES: &[&ObjectType] = &[&SECRET_COMMON, &SECRET];
+pub(crate) static TYPES: &[&ObjectType] = &[&SECRET_COMMON, &SECRET];
 
 static SECRET_COMMON: ObjectType = ObjectType::new_abstract(
     "secret_common",

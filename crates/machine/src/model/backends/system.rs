@@ -1,15 +1,13 @@
 //! What is in the tree from the start: containers, the machine object, memory
 //! regions, the main bus, and the types of chardevs.
 
-use super::OBJECT;
 use crate::model::qom::{
-    set_bool, set_link, set_str, Getter, ObjectId, ObjectType, Property, PropertyInput,
+    set_bool, set_int, set_link, set_str, Getter, ObjectId, ObjectType, Property, OBJECT,
 };
-use crate::Machine;
-use qmonitor::qapi::{Error, QDict, QObject};
+use crate::model::Machine;
+use qmonitor::qapi::{QDict, QObject};
 
-pub(super) static TYPES: &[&ObjectType] = &[
-    &OBJECT,
+pub(crate) static TYPES: &[&ObjectType] = &[
     &CONTAINER,
     &MACHINE,
     &MEMORY_REGION,
@@ -142,17 +140,6 @@ fn smp_cache(_: &Machine, _: ObjectId) -> QObject {
         members.into_iter().collect::<QDict>().into()
     });
     QObject::List(caches.into())
-}
-
-fn set_int(
-    m: &mut Machine,
-    id: ObjectId,
-    property: &'static Property,
-    input: &PropertyInput,
-) -> Result<(), Error> {
-    let value = input.int()?;
-    m.store(id, property, value);
-    Ok(())
 }
 
 fn memory_size(m: &Machine, _: ObjectId) -> QObject {

@@ -1,7 +1,8 @@
 //! Objects as QEMU 10.0.2 makes them: one row, one answer.
 
 use super::*;
-use crate::MachineOptions;
+use crate::model::MachineOptions;
+use qmonitor::qapi::QObject;
 
 pub(super) fn machine() -> Machine {
     Machine::new(MachineOptions::default())

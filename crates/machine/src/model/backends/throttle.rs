@@ -4,14 +4,13 @@
 //! are kept and checked. They can be given together (`limits`) or, until the
 //! object is complete, one by one (`x-iops-total` and so on).
 
-use super::OBJECT;
-use crate::model::qom::{Getter, ObjectId, ObjectType, Property, PropertyInput};
+use crate::model::qom::{Getter, ObjectId, ObjectType, Property, Set, OBJECT};
+use crate::model::Machine;
 use crate::schema::ThrottleLimits;
-use crate::Machine;
 use qmonitor::qapi::visit::to_qobject;
 use qmonitor::qapi::{Error, QDict, QNum, QObject};
 
-pub(super) static TYPES: &[&ObjectType] = &[&THROTTLE_GROUP];
+pub(crate) static TYPES: &[&ObjectType] = &[&THROTTLE_GROUP];
 
 static THROTTLE_GROUP: ObjectType = ObjectType {
     complete: Some(check),
@@ -50,7 +49,7 @@ static PROPERTIES: [Property; 20] = [
 ];
 
 const fn limit(name: &'static str, default: i64) -> Property {
-    Property::new(name, "int", Getter::Int(default), Some(set_limit))
+    Property::new(name, "int", Getter::Int(default), Some(set_limit)).frozen(already_made)
 }
 
 /// All limits, without the `x-`.
@@ -62,29 +61,24 @@ fn limits(m: &Machine, id: ObjectId) -> QObject {
     cells.collect::<QDict>().into()
 }
 
-fn set_limit(
-    m: &mut Machine,
-    id: ObjectId,
-    property: &'static Property,
-    input: &PropertyInput,
-) -> Result<(), Error> {
-    if m.is_complete(id) {
-        return Err(Error::new("Property cannot be set after initialization"));
-    }
-    let value = input.int()?;
+fn set_limit(set: Set<'_>) -> Result<(), Error> {
+    let value = set.input.int()?;
     if value < 0 {
         return Err(Error::new("Property values cannot be negative"));
     }
-    if is_length(property.name) && u32::try_from(value).is_err() {
+    let name = set.property.name;
+    if is_length(name) && u32::try_from(value).is_err() {
         // QEMU's words lack a blank here, and only here.
         return Err(Error::new(format!(
-            "{} value must be in therange [0, {}]",
-            property.name,
+            "{name} value must be in therange [0, {}]",
             u32::MAX
         )));
     }
-    m.store(id, property, value);
-    Ok(())
+    set.store(value)
+}
+
+fn already_made(_: &Machine, _: ObjectId, _: &Property) -> Error {
+    Error::new("Property cannot be set after initialization")
 }
 
 fn is_length(name: &str) -> bool {
@@ -93,13 +87,9 @@ fn is_length(name: &str) -> bool {
 
 /// Changes the limits that are given. The whole set is checked before any of
 /// it is stored.
-fn set_limits(
-    m: &mut Machine,
-    id: ObjectId,
-    _: &'static Property,
-    input: &PropertyInput,
-) -> Result<(), Error> {
-    let given: ThrottleLimits = input.value()?;
+fn set_limits(set: Set<'_>) -> Result<(), Error> {
+    let (m, id) = (set.machine, set.id);
+    let given: ThrottleLimits = set.input.value()?;
     let QObject::Dict(given) = to_qobject(&given) else {
         return Ok(());
     };

@@ -4,16 +4,16 @@
 //! Pre-shared keys and anonymous connections are not spoken here, so their
 //! types are refused: nobody shall find out only from a handshake that fails.
 
-use super::OBJECT;
 use crate::model::qom::{
-    set_bool, set_str, set_value, Getter, ObjectId, ObjectType, Property, PropertyInput,
+    no_longer_set, set_bool, set_str, set_value, Getter, ObjectId, ObjectType, Property, Setter,
+    OBJECT,
 };
+use crate::model::Machine;
 use crate::schema::QCryptoTLSCredsEndpoint;
-use crate::Machine;
 use qmonitor::chardev::{no_tls_credentials, TlsCreds, TlsCredsX509, TlsEndpoint};
 use qmonitor::qapi::Error;
 
-pub(super) static TYPES: &[&ObjectType] = &[
+pub(crate) static TYPES: &[&ObjectType] = &[
     &TLS_CREDS,
     &TLS_CREDS_ANON,
     &TLS_CREDS_PSK,
@@ -21,24 +21,30 @@ pub(super) static TYPES: &[&ObjectType] = &[
     &TLS_CIPHER_SUITES,
 ];
 
+/// Nothing looks at the properties once the files are read, and turning `verify-peer`
+/// on must not seem to have an effect.
+const fn property(
+    name: &'static str,
+    type_name: &'static str,
+    get: Getter,
+    set: Setter,
+) -> Property {
+    Property::new(name, type_name, get, Some(set)).frozen(no_longer_set)
+}
+
 static TLS_CREDS: ObjectType = ObjectType::new_abstract(
     "tls-creds",
     &OBJECT,
     &[
-        Property::new(
+        property(
             "endpoint",
             "QCryptoTLSCredsEndpoint",
             Getter::Str("client"),
-            Some(set_before_use),
+            set_value::<QCryptoTLSCredsEndpoint>,
         ),
-        Property::new("dir", "string", Getter::Str(""), Some(set_before_use)),
-        Property::new(
-            "verify-peer",
-            "bool",
-            Getter::Bool(true),
-            Some(set_before_use),
-        ),
-        Property::new("priority", "string", Getter::Str(""), Some(set_before_use)),
+        property("dir", "string", Getter::Str(""), set_str),
+        property("verify-peer", "bool", Getter::Bool(true), set_bool),
+        property("priority", "string", Getter::Str(""), set_str),
     ],
 );
 
@@ -52,12 +58,7 @@ static TLS_CREDS_PSK: ObjectType = ObjectType {
     ..ObjectType::new_user_creatable(
         "tls-creds-psk",
         &TLS_CREDS,
-        &[Property::new(
-            "username",
-            "string",
-            Getter::Str(""),
-            Some(set_before_use),
-        )],
+        &[property("username", "string", Getter::Str(""), set_str)],
     )
 };
 
@@ -67,18 +68,8 @@ static TLS_CREDS_X509: ObjectType = ObjectType {
         "tls-creds-x509",
         &TLS_CREDS,
         &[
-            Property::new(
-                "sanity-check",
-                "bool",
-                Getter::Bool(true),
-                Some(set_before_use),
-            ),
-            Property::new(
-                "passwordid",
-                "string",
-                Getter::Str(""),
-                Some(set_before_use),
-            ),
+            property("sanity-check", "bool", Getter::Bool(true), set_bool),
+            property("passwordid", "string", Getter::Str(""), set_str),
         ],
     )
 };
@@ -87,28 +78,6 @@ static TLS_CIPHER_SUITES: ObjectType = ObjectType {
     complete: Some(check_priority),
     ..ObjectType::new_user_creatable("tls-cipher-suites", &TLS_CREDS, &[])
 };
-
-/// Sets a property of any of these types. Later nobody would look at it, and
-/// whoever turns `verify-peer` on shall not believe that it is.
-fn set_before_use(
-    m: &mut Machine,
-    id: ObjectId,
-    property: &'static Property,
-    input: &PropertyInput,
-) -> Result<(), Error> {
-    let name = property.name;
-    if m.is_complete(id) {
-        return Err(Error::new(format!(
-            "Property '{name}' can no longer be set"
-        )));
-    }
-    let set = match name {
-        "endpoint" => set_value::<QCryptoTLSCredsEndpoint>,
-        "verify-peer" | "sanity-check" => set_bool,
-        _ => set_str,
-    };
-    set(m, id, property, input)
-}
 
 fn refuse(m: &mut Machine, id: ObjectId) -> Result<(), Error> {
     let name = m.object(id).map_or("", |o| o.class().name);
@@ -133,9 +102,7 @@ fn load_x509(m: &mut Machine, id: ObjectId) -> Result<(), Error> {
         ..TlsCredsX509::new(m.str_property(id, "dir"), endpoint)
     };
     let creds = creds.load()?;
-    if let Some(object) = m.object_mut(id) {
-        object.tls = Some(creds);
-    }
+    m.set_payload(id, creds);
     Ok(())
 }
 
@@ -154,11 +121,10 @@ impl Machine {
     /// `No TLS credentials with id 'x'`, `Object with id 'x' is not TLS
     /// credentials`.
     pub fn tls_creds(&self, name: &str) -> Result<TlsCreds, Error> {
-        let object = self.user_object(name).and_then(|id| self.object(id));
-        let object = object.ok_or_else(|| no_tls_credentials(name))?;
-        object
-            .tls
-            .clone()
+        let id = self.user_object(name);
+        let id = id.ok_or_else(|| no_tls_credentials(name))?;
+        self.payload(id)
+            .cloned()
             .ok_or_else(|| Error::new(format!("Object with id '{name}' is not TLS credentials")))
     }
 }

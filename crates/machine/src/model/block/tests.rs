@@ -1,11 +1,15 @@
 //! Nodes are opened, shared, resized and closed as in QEMU, in its words.
 
+use std::fs::File;
+
 use super::*;
 use crate::model::board::find_class;
 use crate::model::qdev::DeviceOptions;
-use crate::MachineOptions;
+use crate::model::{Machine, MachineOptions};
+use crate::schema::BlockdevOptions;
 use qmonitor::qapi::visit::{keyval_parse, InputVisitor, QapiType};
 use qmonitor::qapi::CompatPolicy;
+use qmonitor::qapi::Error;
 
 struct Disks {
     m: Machine,
@@ -48,9 +52,13 @@ impl Disks {
 
     #[track_caller]
     fn refused(&mut self, text: &str, desc: &str) {
-        let before = self.m.blocks.nodes.len();
+        let before = self.m.blocks.nodes().count();
         assert_eq!(self.node(text).unwrap_err().desc(), desc, "{text}");
-        assert_eq!(self.m.blocks.nodes.len(), before, "{text} leaves a node");
+        assert_eq!(
+            self.m.blocks.nodes().count(),
+            before,
+            "{text} leaves a node"
+        );
     }
 }
 

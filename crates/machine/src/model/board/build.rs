@@ -3,7 +3,7 @@
 use super::{Family, Place, Topology};
 use crate::model::cpu::models::find_model;
 use crate::model::cpu::CpuOption;
-use crate::Machine;
+use crate::model::Machine;
 use qmonitor::qapi::Error;
 
 /// A place for a processor (`HotpluggableCPU`).

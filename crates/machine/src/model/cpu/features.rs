@@ -8,8 +8,8 @@
 //! Features that only the architectural MSRs tell (`rdctl-no` and the like) are
 //! left out: they describe flaws that an emulated processor does not have.
 
-use crate::model::qdev::set_unless_realized;
-use crate::model::qom::{Getter, Property};
+use crate::model::qdev::{property, DEVICE};
+use crate::model::qom::{Getter, ObjectType, Property};
 
 /// A feature that cannot be had.
 pub struct MissingFeature {
@@ -31,9 +31,12 @@ impl MissingFeature {
     }
 }
 
-const fn property(name: &'static str, type_name: &'static str, default: Getter) -> Property {
-    Property::new(name, type_name, default, Some(set_unless_realized))
-}
+static CPU: ObjectType = ObjectType::new_abstract("cpu", &DEVICE, &[]);
+
+/// What the types of all models are derived from.
+pub(crate) static X86_CPU: ObjectType = ObjectType::new_abstract("x86_64-cpu", &CPU, PROPERTIES);
+
+pub(crate) static TYPES: &[&ObjectType] = &[&CPU, &X86_CPU];
 
 const fn feature(name: &'static str) -> Property {
     property(name, "bool", Getter::Bool(false))

@@ -10,20 +10,12 @@ pub mod models;
 use std::time::Duration;
 
 use crate::model::board::Place;
-use crate::model::qdev::{DeviceOptions, DEVICE};
-use crate::model::qom::{ObjectId, ObjectType, PropertyInput};
+use crate::model::qdev::DeviceOptions;
+use crate::model::qom::{ObjectId, PropertyInput};
 use crate::model::thread::HostThread;
-use crate::Machine;
+use crate::model::Machine;
 use models::{find_model, CpuModel};
 use qmonitor::qapi::{CompatPolicy, Error, QDict, QObject};
-
-static CPU: ObjectType = ObjectType::new_abstract("cpu", &DEVICE, &[]);
-
-/// What the types of all models are derived from.
-pub(crate) static X86_CPU: ObjectType =
-    ObjectType::new_abstract("x86_64-cpu", &CPU, features::PROPERTIES);
-
-pub(crate) static TYPES: &[&ObjectType] = &[&CPU, &X86_CPU];
 
 /// Processor time that the first processor uses before it waits. A processor
 /// that gets power executes firmware; and a machine of which the host's kernel
@@ -228,9 +220,7 @@ impl Machine {
         let name = self.debug_threads.then(|| format!("CPU {index}/TCG"));
         let thread = HostThread::start(name, busy)?;
         self.set_realized(id);
-        if let Some(object) = self.object_mut(id) {
-            object.thread = Some(thread);
-        }
+        self.set_payload(id, thread);
         self.cpus.insert(index, id);
         Ok(())
     }
@@ -303,7 +293,7 @@ impl Machine {
     /// The processors, by number.
     pub fn cpus(&self) -> Vec<CpuInfo> {
         let info = |(&index, &id): (&usize, &ObjectId)| {
-            let thread = self.object(id)?.thread.as_ref()?;
+            let thread: &HostThread = self.payload(id)?;
             Some(CpuInfo {
                 index,
                 path: self.canonical_path(id),

@@ -5,8 +5,7 @@
 //! `max`, which has all that can be had, and `host`, which is the host's own
 //! processor and needs KVM.
 
-use super::features::{MissingFeature, MISSING, SUPPORTED};
-use super::X86_CPU;
+use super::features::{MissingFeature, MISSING, SUPPORTED, X86_CPU};
 use crate::model::qom::ObjectType;
 
 const INTEL: &str = "GenuineIntel";

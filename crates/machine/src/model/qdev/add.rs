@@ -1,10 +1,10 @@
 //! Making devices, and taking them away.
 
 use super::{bus, DeviceClass, DEVICE};
-use crate::model::backends::find_type;
 use crate::model::cpu::models::model_of_type;
 use crate::model::qom::{ObjectId, PropertyInput};
-use crate::Machine;
+use crate::model::types::find_type;
+use crate::model::Machine;
 use qmonitor::qapi::{CompatPolicy, Error, QDict, QObject};
 
 /// What `device_add` and `-device` ask for.
@@ -24,14 +24,6 @@ pub(crate) enum Unplugged {
     Gone(String),
     /// The system in the machine is asked first.
     Asked,
-}
-
-/// A device that is gone and that clients have not been told of yet.
-pub(crate) struct Deletion {
-    /// Its id.
-    pub(crate) name: Option<String>,
-    /// Where it was.
-    pub(crate) path: String,
 }
 
 impl DeviceOptions {
@@ -94,7 +86,7 @@ impl Machine {
         if let Some(model) = model_of_type(driver) {
             return self.cpu_plug(model, options, policy);
         }
-        let device = class.device.ok_or_else(|| expects("pluggable"))?;
+        let device: &DeviceClass = class.class().ok_or_else(|| expects("pluggable"))?;
         let bus = self.choose_bus(device, driver, options.bus.as_deref())?;
         if hotplugged {
             self.check_hotplug(bus)?;
@@ -211,7 +203,7 @@ impl Machine {
     /// It cannot go, or was told to already.
     pub(crate) fn device_unplug(&mut self, id: ObjectId) -> Result<Unplugged, Error> {
         let class = self.object(id).map_or(&DEVICE, |o| o.class());
-        let goes_at_once = match class.device {
+        let goes_at_once = match class.class::<DeviceClass>() {
             Some(device) if device.hotpluggable => device.goes_at_once,
             None if class.is_a("cpu") => false,
             _ => {

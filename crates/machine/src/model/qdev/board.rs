@@ -3,11 +3,11 @@
 use super::bus::{I2C, IDE, ISA, PCI, PCIE};
 use super::{property, DEVICE, PCI_DEVICE};
 use crate::model::qom::{Getter, ObjectId, ObjectType, Property};
-use crate::Machine;
+use crate::model::Machine;
 
 use Getter::{Bool, Int};
 
-pub(super) static TYPES: &[&ObjectType] = &[
+pub(crate) static TYPES: &[&ObjectType] = &[
     &KVMVAPIC,
     &I440FX_PCIHOST,
     &I440FX,

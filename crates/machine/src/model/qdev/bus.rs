@@ -3,10 +3,10 @@
 use super::DeviceClass;
 use crate::model::backends::BUS;
 use crate::model::qom::{ObjectId, ObjectType};
-use crate::Machine;
+use crate::model::Machine;
 use qmonitor::qapi::Error;
 
-pub(super) static TYPES: &[&ObjectType] =
+pub(crate) static TYPES: &[&ObjectType] =
     &[&PCI, &PCIE, &ISA, &IDE, &SCSI, &USB, &VIRTIO_SERIAL, &I2C];
 
 /// PCI, of any kind.

@@ -20,23 +20,19 @@
 //! would ask them to.
 
 mod add;
-mod board;
-mod bus;
-mod pci;
-mod types;
+pub(super) mod board;
+pub(super) mod bus;
+pub(super) mod pci;
+pub(super) mod types;
 
 #[cfg(test)]
 mod tests;
 
-use crate::model::backends::{find_type, OBJECT};
-use crate::model::qom::{
-    device_not_found, qom_list_properties, Getter, ObjectId, ObjectType, Property, PropertyInput,
-    PropertyListing,
-};
-use crate::Machine;
+use crate::model::qom::{Getter, ObjectId, ObjectType, Property, Set, OBJECT};
+use crate::model::Machine;
 use qmonitor::qapi::{Error, QObject};
 
-pub(crate) use add::{Deletion, DeviceOptions, Unplugged};
+pub(crate) use add::{DeviceOptions, Unplugged};
 pub(crate) use pci::PCI_DEVICE;
 
 /// What a type of devices is (QEMU's `DeviceClass` and what is derived from it).
@@ -59,6 +55,20 @@ pub struct DeviceClass {
     pub realize: Option<Realize>,
 }
 
+/// A type of devices that users can add.
+const fn device(
+    name: &'static str,
+    parent: &'static ObjectType,
+    class: &'static DeviceClass,
+    properties: &'static [Property],
+) -> ObjectType {
+    ObjectType {
+        class: Some(class),
+        properties,
+        ..ObjectType::new(name, parent)
+    }
+}
+
 /// Completes a device that is to sit on a bus.
 pub type Realize = fn(&mut Machine, ObjectId, ObjectId) -> Result<(), Error>;
 
@@ -77,12 +87,7 @@ impl DeviceClass {
     }
 }
 
-pub(crate) fn types() -> impl Iterator<Item = &'static ObjectType> {
-    let groups = [TYPES, bus::TYPES, pci::TYPES, types::TYPES, board::TYPES];
-    groups.into_iter().flatten().copied()
-}
-
-static TYPES: &[&ObjectType] = &[&DEVICE];
+pub(crate) static TYPES: &[&ObjectType] = &[&DEVICE];
 
 /// What all types of devices are derived from.
 pub(crate) static DEVICE: ObjectType = ObjectType::new_abstract(
@@ -130,26 +135,23 @@ impl Machine {
     /// Marks a device as complete.
     pub(crate) fn set_realized(&mut self, id: ObjectId) {
         self.store_by_name(id, "realized", true);
+        self.set_complete(id);
     }
 }
 
 /// A property that users set before the device is realized, and its default.
-const fn property(name: &'static str, type_name: &'static str, default: Getter) -> Property {
-    Property::new(name, type_name, default, Some(set_unless_realized))
+pub(crate) const fn property(
+    name: &'static str,
+    type_name: &'static str,
+    default: Getter,
+) -> Property {
+    Property::new(name, type_name, default, Some(set_typed)).frozen(after_realize)
 }
 
-/// Sets a property of a device, the value being of the property's own type,
-/// unless it is too late (`qdev_prop_set`).
-pub(crate) fn set_unless_realized(
-    m: &mut Machine,
-    id: ObjectId,
-    property: &'static Property,
-    input: &PropertyInput,
-) -> Result<(), Error> {
-    if m.is_realized(id) {
-        return Err(after_realize(m, id, property.name));
-    }
-    let value: QObject = match property.type_name {
+/// Puts a value of the property's own type into the cell (`qdev_prop_set`).
+fn set_typed(set: Set<'_>) -> Result<(), Error> {
+    let input = set.input;
+    let value: QObject = match set.property.type_name {
         "bool" => input.boolean()?.into(),
         "int" | "int32" => input.int()?.into(),
         "uint16" | "uint32" => input.uint32()?.into(),
@@ -157,35 +159,16 @@ pub(crate) fn set_unless_realized(
         "size" => input.size()?.into(),
         _ => input.string()?.into(),
     };
-    m.store(id, property, value);
-    Ok(())
+    set.store(value)
 }
 
-fn after_realize(m: &Machine, id: ObjectId, property: &str) -> Error {
-    let class = m.object(id).map_or("device", |o| o.class().name);
+fn after_realize(m: &Machine, id: ObjectId, property: &Property) -> Error {
+    let (name, class) = (property.name, m.class_name(id));
     let device = match m.device_id(id) {
         Some(id) => format!("device '{id}'"),
         None => "anonymous device".to_owned(),
     };
     Error::new(format!(
-        "Attempt to set property '{property}' on {device} (type '{class}') after it was realized"
+        "Attempt to set property '{name}' on {device} (type '{class}') after it was realized"
     ))
-}
-
-/// Lists the properties that can be set on new devices of a type
-/// (`qmp_device_list_properties`): not those that all devices have.
-///
-/// # Errors
-///
-/// There is no such type, or it is none of devices.
-pub(crate) fn device_list_properties(typename: &str) -> Result<Vec<PropertyListing>, Error> {
-    let class = find_type(typename).ok_or_else(|| device_not_found(typename))?;
-    if class.is_abstract || !class.is_a(DEVICE.name) {
-        return Err(Error::new(
-            "Parameter 'typename' expects a non-abstract device type",
-        ));
-    }
-    let mut list = qom_list_properties(typename)?;
-    list.retain(|p| DEVICE.property(&p.name).is_none());
-    Ok(list)
 }

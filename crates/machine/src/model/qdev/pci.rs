@@ -1,18 +1,19 @@
 //! PCI: slots and functions.
 
-use super::{property, DEVICE};
-use crate::model::qom::{Getter, ObjectId, ObjectType, Property, PropertyInput};
-use crate::Machine;
+use super::{after_realize, property, DEVICE};
+use crate::model::qom::{Getter, ObjectId, ObjectType, Property, Set};
+use crate::model::Machine;
 use qmonitor::qapi::{Error, QObject};
 
-pub(super) static TYPES: &[&ObjectType] = &[&PCI_DEVICE, &VIRTIO_PCI];
+pub(crate) static TYPES: &[&ObjectType] = &[&PCI_DEVICE, &VIRTIO_PCI];
 
 /// What all devices on PCI are derived from.
 pub(crate) static PCI_DEVICE: ObjectType = ObjectType::new_abstract(
     "pci-device",
     &DEVICE,
     &[
-        Property::new("addr", "str", Getter::With(address_text), Some(set_address)),
+        Property::new("addr", "str", Getter::With(address_text), Some(set_address))
+            .frozen(after_realize),
         property("romfile", "str", Getter::Str("")),
         property("romsize", "uint32", Getter::Int(0xffff_ffff)),
         property("rombar", "int32", Getter::Int(-1)),
@@ -60,18 +61,10 @@ fn address_text(m: &Machine, id: ObjectId) -> QObject {
 
 /// `SLOT[.FUNCTION]`, both in hexadecimal; a number is eight times the slot plus
 /// the function.
-fn set_address(
-    m: &mut Machine,
-    id: ObjectId,
-    property: &'static Property,
-    input: &PropertyInput,
-) -> Result<(), Error> {
-    if m.is_realized(id) {
-        return Err(super::after_realize(m, id, property.name));
-    }
+fn set_address(set: Set<'_>) -> Result<(), Error> {
     let valid = -1..SLOTS * FUNCTIONS;
-    let address = if input.is_number() {
-        let address = input.int()?;
+    let address = if set.input.is_number() {
+        let address = set.input.int()?;
         if !valid.contains(&address) {
             return Err(Error::new(
                 "Parameter 'addr' expects a value between -1 and 255",
@@ -79,8 +72,8 @@ fn set_address(
         }
         address
     } else {
-        let text = input.string()?;
-        let class = m.object(id).map_or("pci-device", |o| o.class().name);
+        let text = set.input.string()?;
+        let class = set.class_name();
         parse_address(&text)
             .filter(|address| valid.contains(address))
             .ok_or_else(|| {
@@ -88,8 +81,7 @@ fn set_address(
                 Error::new(desc)
             })?
     };
-    m.store(id, property, address);
-    Ok(())
+    set.store(address)
 }
 
 fn parse_address(text: &str) -> Option<i64> {

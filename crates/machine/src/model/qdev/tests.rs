@@ -4,7 +4,7 @@ use super::{DeviceOptions, Unplugged};
 use crate::model::board::find_class;
 use crate::model::cpu::CpuOption;
 use crate::model::qom::PropertyInput;
-use crate::{Machine, MachineOptions};
+use crate::model::{Machine, MachineOptions};
 use qmonitor::qapi::visit::keyval_parse;
 use qmonitor::qapi::{CompatPolicy, Error};
 

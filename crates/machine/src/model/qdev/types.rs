@@ -4,15 +4,15 @@
 
 use super::bus::{SCSI, USB, VIRTIO_SERIAL};
 use super::pci::VIRTIO_PCI;
-use super::{property, DeviceClass, DEVICE, PCI_DEVICE};
+use super::{device, property, DeviceClass, DEVICE, PCI_DEVICE};
 use crate::model::block::set_drive;
 use crate::model::qom::{set_link, Getter, ObjectId, ObjectType, Property};
-use crate::Machine;
+use crate::model::Machine;
 use qmonitor::qapi::Error;
 
 use Getter::{Bool, Int, Str};
 
-pub(super) static TYPES: &[&ObjectType] = &[
+pub(crate) static TYPES: &[&ObjectType] = &[
     &VIRTIO_DEVICE,
     &VIRTIO_BLK_DEVICE,
     &VIRTIO_SCSI_DEVICE,
@@ -88,7 +88,7 @@ const fn iothread() -> Property {
     Property::new("iothread", "link<iothread>", Getter::Link, Some(set_link))
 }
 
-static VIRTIO_BLK_PCI: ObjectType = ObjectType::new_device(
+static VIRTIO_BLK_PCI: ObjectType = device(
     "virtio-blk-pci",
     &VIRTIO_PCI,
     &DeviceClass {
@@ -106,7 +106,7 @@ static VIRTIO_BLK_PCI: ObjectType = ObjectType::new_device(
     ],
 );
 
-static VIRTIO_SCSI_PCI: ObjectType = ObjectType::new_device(
+static VIRTIO_SCSI_PCI: ObjectType = device(
     "virtio-scsi-pci",
     &VIRTIO_PCI,
     &DeviceClass {
@@ -124,7 +124,7 @@ static VIRTIO_SCSI_PCI: ObjectType = ObjectType::new_device(
     ],
 );
 
-static VIRTIO_SERIAL_PCI: ObjectType = ObjectType::new_device(
+static VIRTIO_SERIAL_PCI: ObjectType = device(
     "virtio-serial-pci",
     &VIRTIO_PCI,
     &DeviceClass {
@@ -137,7 +137,7 @@ static VIRTIO_SERIAL_PCI: ObjectType = ObjectType::new_device(
     ],
 );
 
-static VIRTIO_BALLOON_PCI: ObjectType = ObjectType::new_device(
+static VIRTIO_BALLOON_PCI: ObjectType = device(
     "virtio-balloon-pci",
     &VIRTIO_PCI,
     &DeviceClass {
@@ -147,7 +147,7 @@ static VIRTIO_BALLOON_PCI: ObjectType = ObjectType::new_device(
     crate::model::balloon::PROPERTIES,
 );
 
-static VIRTIO_RNG_PCI: ObjectType = ObjectType::new_device(
+static VIRTIO_RNG_PCI: ObjectType = device(
     "virtio-rng-pci",
     &VIRTIO_PCI,
     &virtio(&VIRTIO_RNG_DEVICE),
@@ -158,7 +158,7 @@ static VIRTIO_RNG_PCI: ObjectType = ObjectType::new_device(
     ],
 );
 
-static VIRTSERIALPORT: ObjectType = ObjectType::new_device(
+static VIRTSERIALPORT: ObjectType = device(
     "virtserialport",
     &DEVICE,
     &DeviceClass {
@@ -173,11 +173,11 @@ static VIRTSERIALPORT: ObjectType = ObjectType::new_device(
     ],
 );
 static VIRTCONSOLE: ObjectType = ObjectType {
-    device: VIRTSERIALPORT.device,
+    class: VIRTSERIALPORT.class,
     ..ObjectType::new("virtconsole", &VIRTSERIALPORT)
 };
 
-static PIIX3_UHCI: ObjectType = ObjectType::new_device(
+static PIIX3_UHCI: ObjectType = device(
     "piix3-usb-uhci",
     &PCI_DEVICE,
     &DeviceClass {
@@ -208,7 +208,7 @@ const ON_USB: &DeviceClass = &DeviceClass {
 };
 
 const fn usb(name: &'static str, properties: &'static [Property]) -> ObjectType {
-    ObjectType::new_device(name, &USB_DEVICE, ON_USB, properties)
+    device(name, &USB_DEVICE, ON_USB, properties)
 }
 
 static USB_TABLET: ObjectType = usb(
@@ -221,7 +221,7 @@ static USB_TABLET: ObjectType = usb(
 static USB_MOUSE: ObjectType = usb("usb-mouse", &[]);
 static USB_KBD: ObjectType = usb("usb-kbd", &[property("display", "str", Str(""))]);
 
-static VGA: ObjectType = ObjectType::new_device(
+static VGA: ObjectType = device(
     "VGA",
     &PCI_DEVICE,
     &DeviceClass {
@@ -242,7 +242,7 @@ static VGA: ObjectType = ObjectType::new_device(
 
 static ISA_DEVICE: ObjectType = ObjectType::new_abstract("isa-device", &DEVICE, &[]);
 
-static ISA_SERIAL: ObjectType = ObjectType::new_device(
+static ISA_SERIAL: ObjectType = device(
     "isa-serial",
     &ISA_DEVICE,
     &DeviceClass {
@@ -269,7 +269,7 @@ static SCSI_DEVICE: ObjectType = ObjectType::new_abstract(
     ],
 );
 
-static SCSI_HD: ObjectType = ObjectType::new_device(
+static SCSI_HD: ObjectType = device(
     "scsi-hd",
     &SCSI_DEVICE,
     &DeviceClass {
@@ -288,7 +288,7 @@ static SCSI_HD: ObjectType = ObjectType::new_device(
     ],
 );
 
-static SCSI_CD: ObjectType = ObjectType::new_device(
+static SCSI_CD: ObjectType = device(
     "scsi-cd",
     &SCSI_DEVICE,
     &DeviceClass {
@@ -310,7 +310,7 @@ static IDE_DEVICE: ObjectType = ObjectType::new_abstract(
     &[property("unit", "uint32", Int(0xffff_ffff))],
 );
 
-static IDE_HD: ObjectType = ObjectType::new_device(
+static IDE_HD: ObjectType = device(
     "ide-hd",
     &IDE_DEVICE,
     &DeviceClass {
@@ -325,7 +325,7 @@ static IDE_HD: ObjectType = ObjectType::new_device(
     ],
 );
 
-static IDE_CD: ObjectType = ObjectType::new_device(
+static IDE_CD: ObjectType = device(
     "ide-cd",
     &IDE_DEVICE,
     &DeviceClass::on("IDE"),

@@ -11,10 +11,11 @@
 //! └─ objects             container: what object-add made
 //! ```
 //!
-//! An object has a type ([`ObjectType`], a static table), cells for those
-//! properties that were set, links to other objects, and children. It is
-//! named by an [`ObjectId`], which is never used twice, so an id kept by
-//! somebody finds nothing once its object is gone.
+//! An object has a type ([`ObjectType`], a static table), cells for the
+//! properties that were set, links to other objects, and children. What else an
+//! object holds (memory, a thread, credentials) is its *payload*, of which this
+//! room knows only that it exists. An object is named by an [`ObjectId`], which is
+//! never used twice: once the object is gone, the id finds nothing.
 //!
 //! Character devices belong to the monitor library, not to the machine, and
 //! come and go without the machine being asked. They are not copied into the
@@ -34,28 +35,26 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
+use std::any::Any;
 use std::collections::BTreeMap;
 
 pub use input::PropertyInput;
 pub(crate) use path::device_not_found;
-pub use path::Resolution;
+pub use path::{ChardevNode, Node, Resolution};
+pub(crate) use types::{never, OBJECT};
 pub use types::{
-    check_incomplete, set_bool, set_link, set_str, set_uint32, set_value, Complete, Getter,
-    ObjectType, Property, Setter,
+    no_longer_set, set_bool, set_int, set_link, set_size, set_str, set_uint64, set_value, Complete,
+    Getter, ObjectType, Property, Set, Setter,
 };
-pub use walk::{
-    qom_list_properties, qom_list_types, ChardevNode, Node, PropertyListing, TypeListing,
-};
+pub use walk::{PropertyListing, TypeListing};
 
-use crate::model::memory::Ram;
-use crate::model::thread::HostThread;
-use crate::Machine;
-use qmonitor::chardev::TlsCreds;
+use crate::model::Machine;
 use qmonitor::qapi::QObject;
+use qmonitor::slots::{Key, Slots};
 
-/// Number of an object; never used twice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ObjectId(u64);
+/// Names an object; never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ObjectId(Key);
 
 /// An object (QEMU's `Object`).
 pub struct Object {
@@ -68,27 +67,18 @@ pub struct Object {
     cells: BTreeMap<&'static str, QObject>,
     links: BTreeMap<&'static str, ObjectId>,
     /// Whether it was made completely; some properties are fixed from then on.
-    pub(crate) complete: bool,
-    /// The memory, if that is what the object is for.
-    pub(crate) ram: Option<Ram>,
-    /// The thread of the host, if the object has one.
-    pub(crate) thread: Option<HostThread>,
-    /// The credentials, if that is what the object is for.
-    pub(crate) tls: Option<TlsCreds>,
+    complete: bool,
+    /// What the object holds beyond its properties.
+    payload: Option<Box<dyn Any>>,
 }
 
-/// All objects, by number.
+/// All objects.
 #[derive(Default)]
-pub struct Objects {
-    map: BTreeMap<ObjectId, Object>,
-    last: u64,
-}
+pub struct Objects(Slots<Object>);
 
 impl Objects {
     pub(crate) fn make(&mut self, class: &'static ObjectType) -> ObjectId {
-        self.last += 1;
-        let id = ObjectId(self.last);
-        let object = Object {
+        ObjectId(self.0.insert(Object {
             class,
             name: String::new(),
             parent: None,
@@ -96,23 +86,53 @@ impl Objects {
             cells: BTreeMap::new(),
             links: BTreeMap::new(),
             complete: false,
-            ram: None,
-            thread: None,
-            tls: None,
-        };
-        self.map.insert(id, object);
-        id
+            payload: None,
+        }))
     }
 }
 
 impl Machine {
-    /// The object with this number, if it still exists.
+    /// The object with this id, if it still exists.
     pub fn object(&self, id: ObjectId) -> Option<&Object> {
-        self.objects.map.get(&id)
+        self.objects.0.get(id.0)
     }
 
     pub(crate) fn object_mut(&mut self, id: ObjectId) -> Option<&mut Object> {
-        self.objects.map.get_mut(&id)
+        self.objects.0.get_mut(id.0)
+    }
+
+    /// The later of two objects has the higher number.
+    pub(crate) fn age(&self, id: ObjectId) -> u64 {
+        self.objects.0.get_numbered(id.0).map_or(0, |(n, _)| n)
+    }
+
+    /// What the object holds, if that is a `T`.
+    pub(crate) fn payload<T: Any>(&self, id: ObjectId) -> Option<&T> {
+        self.object(id)?.payload.as_ref()?.downcast_ref()
+    }
+
+    /// Has the object hold something until it is dropped.
+    pub(crate) fn set_payload(&mut self, id: ObjectId, payload: impl Any) {
+        if let Some(object) = self.object_mut(id) {
+            object.payload = Some(Box::new(payload));
+        }
+    }
+
+    /// Whether the object was made completely.
+    pub(crate) fn is_complete(&self, id: ObjectId) -> bool {
+        self.object(id).is_some_and(|o| o.complete)
+    }
+
+    /// From now on frozen properties of the object cannot be set.
+    pub(crate) fn set_complete(&mut self, id: ObjectId) {
+        if let Some(object) = self.object_mut(id) {
+            object.complete = true;
+        }
+    }
+
+    /// The name of the object's type; empty if it is gone.
+    pub(crate) fn class_name(&self, id: ObjectId) -> &'static str {
+        self.object(id).map_or("", |o| o.class.name)
     }
 
     /// Makes an object outside of the tree (`object_new`).
@@ -160,7 +180,7 @@ impl Machine {
     /// Takes an object and all below it out of the tree and drops them
     /// (`object_unparent`). Links that led there lead nowhere afterwards.
     pub(crate) fn unparent(&mut self, id: ObjectId) {
-        let Some(object) = self.objects.map.remove(&id) else {
+        let Some(object) = self.objects.0.remove(id.0) else {
             return;
         };
         if let Some(parent) = object.parent.and_then(|p| self.object_mut(p)) {

@@ -7,9 +7,28 @@
 //! itself, is always ambiguous. Empty parts of a path mean nothing: `//a/` is
 //! `/a`.
 
-use super::walk::{ChardevNode, Node};
 use super::{Machine, ObjectId};
-use qmonitor::qapi::{Error, ErrorClass};
+use qmonitor::qapi::{Error, ErrorClass, QObject};
+
+/// A chardev as it shows below `/chardevs`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChardevNode {
+    /// Its id.
+    pub label: String,
+    /// Name of its type, such as `chardev-socket`.
+    pub class: &'static str,
+    /// Its properties other than `type`, with type and value.
+    pub properties: Vec<(&'static str, &'static str, QObject)>,
+}
+
+/// A place in the tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Node {
+    /// An object.
+    Object(ObjectId),
+    /// Number of an element in the list of chardevs that the walk was given.
+    Chardev(usize),
+}
 
 /// What a path leads to (QEMU's `object_resolve_path`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +42,28 @@ pub enum Resolution {
 }
 
 impl Machine {
+    /// The children of a node, by name.
+    pub(super) fn node_children<'a>(
+        &'a self,
+        node: Node,
+        chardevs: &'a [ChardevNode],
+    ) -> impl Iterator<Item = (&'a str, Node)> + 'a {
+        let id = match node {
+            Node::Object(id) => Some(id),
+            Node::Chardev(_) => None,
+        };
+        let here = match id == Some(self.chardevs_container) {
+            true => chardevs,
+            false => &[],
+        };
+        let devices = here.iter().enumerate();
+        let devices = devices.map(|(i, c)| (c.label.as_str(), Node::Chardev(i)));
+        let objects = id.into_iter().flat_map(|id| self.children(id));
+        objects
+            .map(|(name, id)| (name, Node::Object(id)))
+            .chain(devices)
+    }
+
     /// Finds what a path leads to, chardevs included.
     pub fn resolve_path(&self, path: &str, chardevs: &[ChardevNode]) -> Resolution {
         match self.matches(path, chardevs)[..] {

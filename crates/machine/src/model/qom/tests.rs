@@ -1,8 +1,8 @@
 //! The tree as QEMU 10.0.2 shows it: one row, one answer.
 
 use super::*;
-use crate::model::qom::{qom_list_properties, qom_list_types};
-use crate::MachineOptions;
+use crate::model::types::{qom_list_properties, qom_list_types};
+use crate::model::MachineOptions;
 use qmonitor::qapi::{CompatPolicy, Error, ErrorClass, QDict};
 
 fn machine() -> Machine {

@@ -2,18 +2,42 @@
 //!
 //! A type names its parent and adds properties to what that has. A property
 //! is either a *cell*, which holds what was put into it or else a default, or
-//! it is computed. Setters are plain functions that are given the whole
-//! machine and the number of the object, so a setter may look at other objects
-//! or change them.
+//! it is computed. Setters are plain functions that are given a [`Set`], with the
+//! whole machine in it, so a setter may look at other objects or change them.
 
 use super::{Machine, ObjectId, PropertyInput};
-use crate::model::qdev::DeviceClass;
+use qmonitor::qapi::visit::{to_qobject, QapiType};
 use qmonitor::qapi::{Error, QObject};
+use std::any::Any;
+
+/// A property that is to be set: of which object, and to what.
+pub struct Set<'a> {
+    /// The machine that has the object.
+    pub machine: &'a mut Machine,
+    /// The object.
+    pub id: ObjectId,
+    /// The property.
+    pub property: &'static Property,
+    /// The value, not read yet.
+    pub input: &'a PropertyInput,
+}
 
 /// Sets a property: reads the input, checks it, and stores it (`set` of
 /// QEMU's `ObjectProperty`).
-pub type Setter =
-    fn(&mut Machine, ObjectId, &'static Property, &PropertyInput) -> Result<(), Error>;
+pub type Setter = fn(Set<'_>) -> Result<(), Error>;
+
+/// What is said of a property that is fixed because its object is complete.
+pub type Refusal = fn(&Machine, ObjectId, &Property) -> Error;
+
+/// Whether a property is fixed once its object is complete. QEMU reads the value of
+/// some properties first, so that a value of the wrong type is what it complains
+/// about.
+#[derive(Clone, Copy)]
+enum Frozen {
+    Never,
+    Unread(Refusal),
+    Read(Refusal),
+}
 
 /// Finishes an object once its properties are set.
 pub type Complete = fn(&mut Machine, ObjectId) -> Result<(), Error>;
@@ -45,12 +69,13 @@ pub struct Property {
     pub name: &'static str,
     /// Its type, as `qom-list` shows it.
     pub type_name: &'static str,
-    /// What it is for; empty if nobody cared to say.
+    /// What it is for; may be empty.
     pub description: &'static str,
     /// How to read it.
     pub get: Getter,
     /// How to set it; without, it is not writable.
     pub set: Option<Setter>,
+    frozen: Frozen,
 }
 
 impl Property {
@@ -67,7 +92,20 @@ impl Property {
             description: "",
             get,
             set,
+            frozen: Frozen::Never,
         }
+    }
+
+    /// The same, fixed once its object is complete, whatever the value.
+    pub const fn frozen(mut self, refusal: Refusal) -> Self {
+        self.frozen = Frozen::Unread(refusal);
+        self
+    }
+
+    /// The same, but the value is read first.
+    pub const fn frozen_once_read(mut self, refusal: Refusal) -> Self {
+        self.frozen = Frozen::Read(refusal);
+        self
     }
 
     /// The same with a description.
@@ -95,8 +133,9 @@ pub struct ObjectType {
     /// Whether `object-del` may delete such an object now
     /// (`UserCreatableClass::can_be_deleted`).
     pub can_be_deleted: Option<fn(&Machine, ObjectId) -> bool>,
-    /// What makes it a type of devices that users can add.
-    pub device: Option<&'static DeviceClass>,
+    /// What a room above knows of the type, such as that it is one of devices
+    /// (what QEMU derives from `ObjectClass`).
+    pub class: Option<&'static (dyn Any + Send + Sync)>,
 }
 
 impl ObjectType {
@@ -110,7 +149,7 @@ impl ObjectType {
             properties: &[],
             complete: None,
             can_be_deleted: None,
-            device: None,
+            class: None,
         }
     }
 
@@ -127,20 +166,6 @@ impl ObjectType {
         }
     }
 
-    /// A type of devices that users can add.
-    pub const fn new_device(
-        name: &'static str,
-        parent: &'static ObjectType,
-        device: &'static DeviceClass,
-        properties: &'static [Property],
-    ) -> Self {
-        ObjectType {
-            device: Some(device),
-            properties,
-            ..Self::new(name, parent)
-        }
-    }
-
     /// A type of which `object-add` makes objects.
     pub const fn new_user_creatable(
         name: &'static str,
@@ -152,6 +177,11 @@ impl ObjectType {
             properties,
             ..Self::new(name, parent)
         }
+    }
+
+    /// What a room above knows of the type, if that is a `T`.
+    pub fn class<T: Any>(&self) -> Option<&'static T> {
+        self.class?.downcast_ref()
     }
 
     /// The type itself, its parent, and so on up to `object`.
@@ -179,85 +209,125 @@ impl ObjectType {
     }
 }
 
-/// Refuses to change a property that is fixed once its object is complete.
-///
-/// # Errors
-///
-/// The object is complete.
-pub fn check_incomplete(m: &Machine, id: ObjectId, property: &Property) -> Result<(), Error> {
-    if m.object(id).is_some_and(|object| object.complete) {
-        let name = property.name;
-        return Err(Error::new(format!(
-            "Property '{name}' can no longer be set"
-        )));
+/// What all types are derived from.
+pub(crate) static OBJECT: ObjectType = ObjectType {
+    name: "object",
+    parent: None,
+    is_abstract: true,
+    user_creatable: false,
+    properties: &[Property::new(
+        "type",
+        "string",
+        Getter::With(class_name),
+        None,
+    )],
+    complete: None,
+    can_be_deleted: None,
+    class: None,
+};
+
+fn class_name(m: &Machine, id: ObjectId) -> QObject {
+    m.class_name(id).into()
+}
+
+/// For `can_be_deleted`: something always needs the object.
+pub(crate) fn never(_: &Machine, _: ObjectId) -> bool {
+    false
+}
+
+impl Set<'_> {
+    /// Has the property's setter do it, unless the property is frozen.
+    pub(super) fn run(self, setter: Setter) -> Result<(), Error> {
+        match self.property.frozen {
+            Frozen::Unread(refusal) if self.is_complete() => Err(self.refuse(refusal)),
+            _ => setter(self),
+        }
     }
-    Ok(())
+
+    /// Puts the value that was read into the cell.
+    ///
+    /// # Errors
+    ///
+    /// The property is frozen.
+    pub fn store(self, value: impl Into<QObject>) -> Result<(), Error> {
+        match self.property.frozen {
+            Frozen::Read(refusal) if self.is_complete() => Err(self.refuse(refusal)),
+            _ => {
+                self.machine.store(self.id, self.property, value);
+                Ok(())
+            }
+        }
+    }
+
+    fn refuse(&self, refusal: Refusal) -> Error {
+        refusal(self.machine, self.id, self.property)
+    }
+
+    /// Whether the object is complete.
+    pub fn is_complete(&self) -> bool {
+        self.machine.is_complete(self.id)
+    }
+
+    /// The name of the object's type.
+    pub fn class_name(&self) -> &'static str {
+        self.machine.class_name(self.id)
+    }
+}
+
+/// The usual words about a frozen property.
+pub fn no_longer_set(_: &Machine, _: ObjectId, property: &Property) -> Error {
+    let name = property.name;
+    Error::new(format!("Property '{name}' can no longer be set"))
 }
 
 /// Puts a string into the cell.
-pub fn set_str(
-    m: &mut Machine,
-    id: ObjectId,
-    property: &'static Property,
-    input: &PropertyInput,
-) -> Result<(), Error> {
-    let value = input.string()?;
-    m.store(id, property, value);
-    Ok(())
+pub fn set_str(set: Set<'_>) -> Result<(), Error> {
+    let value = set.input.string()?;
+    set.store(value)
 }
 
 /// Puts a boolean into the cell.
-pub fn set_bool(
-    m: &mut Machine,
-    id: ObjectId,
-    property: &'static Property,
-    input: &PropertyInput,
-) -> Result<(), Error> {
-    let value = input.boolean()?;
-    m.store(id, property, value);
-    Ok(())
+pub fn set_bool(set: Set<'_>) -> Result<(), Error> {
+    let value = set.input.boolean()?;
+    set.store(value)
 }
 
-/// Puts a 32-bit unsigned integer into the cell.
-pub fn set_uint32(
-    m: &mut Machine,
-    id: ObjectId,
-    property: &'static Property,
-    input: &PropertyInput,
-) -> Result<(), Error> {
-    let value = input.uint32()?;
-    m.store(id, property, value);
-    Ok(())
+/// Puts an integer into the cell.
+pub fn set_int(set: Set<'_>) -> Result<(), Error> {
+    let value = set.input.int()?;
+    set.store(value)
+}
+
+/// Puts an unsigned integer into the cell.
+pub fn set_uint64(set: Set<'_>) -> Result<(), Error> {
+    let value = set.input.uint64()?;
+    set.store(value)
+}
+
+/// Puts a size in bytes into the cell.
+pub fn set_size(set: Set<'_>) -> Result<(), Error> {
+    let value = set.input.size()?;
+    set.store(value)
 }
 
 /// Puts a value of the schema's type `T` into the cell.
-pub fn set_value<T: qmonitor::qapi::visit::QapiType>(
-    m: &mut Machine,
-    id: ObjectId,
-    property: &'static Property,
-    input: &PropertyInput,
-) -> Result<(), Error> {
-    let value: T = input.value()?;
-    m.store(id, property, qmonitor::qapi::visit::to_qobject(&value));
-    Ok(())
+pub fn set_value<T: QapiType>(set: Set<'_>) -> Result<(), Error> {
+    let value: T = set.input.value()?;
+    set.store(to_qobject(&value))
 }
 
 /// Lets the link lead to the object with the given path, or nowhere if that is
 /// empty (`object_set_link_property`).
-pub fn set_link(
-    m: &mut Machine,
-    id: ObjectId,
-    property: &'static Property,
-    input: &PropertyInput,
-) -> Result<(), Error> {
-    let path = input.string()?;
+pub fn set_link(set: Set<'_>) -> Result<(), Error> {
+    let path = set.input.string()?;
+    let property = set.property;
     let wanted = property.type_name;
     let wanted = wanted.strip_prefix("link<").unwrap_or(wanted);
     let wanted = wanted.strip_suffix('>').unwrap_or(wanted);
     let target = match path.as_str() {
         "" => None,
-        path => Some(m.resolve_link(property.name, path, wanted)?),
+        path => Some(set.machine.resolve_link(property.name, path, wanted)?),
     };
-    m.store_link(id, property, target);
+    set.machine.store_link(set.id, property, target);
     Ok(())
 }

@@ -1,30 +1,9 @@
 //! What the `qom-*` commands do, on objects and on chardevs alike.
 
-use super::path::device_not_found;
-use super::{Machine, ObjectId, ObjectType, PropertyInput, Resolution};
-use crate::model::backends;
+use super::path::{device_not_found, ChardevNode, Node, Resolution};
+use super::{Machine, ObjectId, PropertyInput, Set};
 use qmonitor::monitor::hash_order::hash_order;
-use qmonitor::qapi::{Error, ErrorClass, QObject};
-
-/// A chardev as it shows below `/chardevs`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ChardevNode {
-    /// Its id.
-    pub label: String,
-    /// Name of its type, such as `chardev-socket`.
-    pub class: &'static str,
-    /// Its properties other than `type`, with type and value.
-    pub properties: Vec<(&'static str, &'static str, QObject)>,
-}
-
-/// A place in the tree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Node {
-    /// An object.
-    Object(ObjectId),
-    /// Number of an element in the list of chardevs that the walk was given.
-    Chardev(usize),
-}
+use qmonitor::qapi::{Error, QObject};
 
 /// A property in a list (`ObjectPropertyInfo`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,28 +38,6 @@ impl PropertyListing {
 }
 
 impl Machine {
-    /// The children of a node, by name.
-    pub(super) fn node_children<'a>(
-        &'a self,
-        node: Node,
-        chardevs: &'a [ChardevNode],
-    ) -> impl Iterator<Item = (&'a str, Node)> + 'a {
-        let id = match node {
-            Node::Object(id) => Some(id),
-            Node::Chardev(_) => None,
-        };
-        let here = match id == Some(self.chardevs_container) {
-            true => chardevs,
-            false => &[],
-        };
-        let devices = here.iter().enumerate();
-        let devices = devices.map(|(i, c)| (c.label.as_str(), Node::Chardev(i)));
-        let objects = id.into_iter().flat_map(|id| self.children(id));
-        objects
-            .map(|(name, id)| (name, Node::Object(id)))
-            .chain(devices)
-    }
-
     fn node_class<'a>(&self, node: Node, chardevs: &'a [ChardevNode]) -> &'a str {
         match node {
             Node::Object(id) => self.object(id).map_or("object", |o| o.class.name),
@@ -223,7 +180,13 @@ impl Machine {
         input: &PropertyInput,
     ) -> Option<Result<(), Error>> {
         let property = self.object(id)?.class.property(name)?;
-        property.set.map(|set| set(self, id, property, input))
+        let set = Set {
+            machine: self,
+            id,
+            property,
+            input,
+        };
+        Some(set.run(property.set?))
     }
 
     fn node_property(&self, node: Node, name: &str, chardevs: &[ChardevNode]) -> Option<QObject> {
@@ -291,44 +254,4 @@ impl Machine {
         }
         Some(list)
     }
-}
-
-/// Lists types (`qom-list-types`).
-pub fn qom_list_types(implements: Option<&str>, with_abstract: bool) -> Vec<TypeListing> {
-    let wanted = implements.unwrap_or("object");
-    backends::all_types()
-        .filter(|t| with_abstract || !t.is_abstract)
-        .filter(|t| match wanted {
-            "user-creatable" => t.user_creatable,
-            wanted => t.is_a(wanted),
-        })
-        .map(|t| TypeListing {
-            name: t.name,
-            is_abstract: t.is_abstract,
-            parent: t.parent.map(|p| p.name),
-        })
-        .collect()
-}
-
-/// Lists the properties that objects of a type have (`qom-list-properties`).
-///
-/// # Errors
-///
-/// There is no such type.
-pub fn qom_list_properties(typename: &str) -> Result<Vec<PropertyListing>, Error> {
-    let class: &'static ObjectType = backends::find_type(typename).ok_or_else(|| {
-        Error::with_class(
-            ErrorClass::DeviceNotFound,
-            format!("Class '{typename}' not found"),
-        )
-    })?;
-    let properties = class.all_properties();
-    Ok(properties
-        .iter()
-        .map(|p| PropertyListing {
-            name: p.name.to_owned(),
-            type_name: p.type_name.to_owned(),
-            description: Some(p.description).filter(|d| !d.is_empty()),
-        })
-        .collect())
 }

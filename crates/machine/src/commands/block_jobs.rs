@@ -1,0 +1,236 @@
+//! Work on disks: jobs, copies, snapshots, and serving them by NBD. There is none, and
+//! each command answers what QEMU answers where there is none.
+
+use super::hmp::{fail, Cx};
+use crate::Machine;
+use qmonitor::monitor::hmp::ArgKind::*;
+use qmonitor::monitor::hmp::{HmpArg, HmpArgs, HmpPair, HmpRow};
+
+const DEVICE: HmpArg = HmpArg::new("device", Block);
+const NAME: HmpArg = HmpArg::new("name", Str);
+
+/// Their HMP commands.
+pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
+    (
+        HmpRow::new(
+            "block_job_cancel",
+            "[-f] device",
+            "stop an active background block operation (use -f\n\t\t\t \
+             if you want to abort the operation immediately\n\t\t\t \
+             instead of keep running until data is in sync)",
+        )
+        .args(&[HmpArg::new("force", Flag('f')), DEVICE]),
+        no_job,
+    ),
+    (
+        HmpRow::new(
+            "block_job_complete",
+            "device",
+            "stop an active background block operation",
+        )
+        .args(&[DEVICE]),
+        no_job,
+    ),
+    (
+        HmpRow::new(
+            "block_job_pause",
+            "device",
+            "pause an active background block operation",
+        )
+        .args(&[DEVICE]),
+        no_job,
+    ),
+    (
+        HmpRow::new(
+            "block_job_resume",
+            "device",
+            "resume a paused background block operation",
+        )
+        .args(&[DEVICE]),
+        no_job,
+    ),
+    (
+        HmpRow::new(
+            "block_job_set_speed",
+            "device speed",
+            "set maximum speed for a background block operation",
+        )
+        .args(&[DEVICE, HmpArg::new("speed", Size)]),
+        no_job,
+    ),
+    (
+        HmpRow::new(
+            "block_stream",
+            "device [speed [base]]",
+            "copy data from a backing file into a block device",
+        )
+        .args(&[
+            DEVICE,
+            HmpArg::new("speed", Size).optional(),
+            HmpArg::new("base", Str).optional(),
+        ]),
+        no_block_device,
+    ),
+    (
+        HmpRow::new(
+            "drive_backup",
+            "[-n] [-f] [-c] device target [format]",
+            "initiates a point-in-time\n\t\t\t\
+             copy for a device. The device's contents are\n\t\t\t\
+             copied to the new image file, excluding data that\n\t\t\t\
+             is written after the command is started.\n\t\t\t\
+             The -n flag requests QEMU to reuse the image found\n\t\t\t\
+             in new-image-file, instead of recreating it from scratch.\n\t\t\t\
+             The -f flag requests QEMU to copy the whole disk,\n\t\t\t\
+             so that the result does not need a backing file.\n\t\t\t\
+             The -c flag requests QEMU to compress backup data\n\t\t\t\
+             (if the target format supports it).\n\t\t\t",
+        )
+        .args(&[
+            HmpArg::new("reuse", Flag('n')),
+            HmpArg::new("full", Flag('f')),
+            HmpArg::new("compress", Flag('c')),
+            DEVICE,
+            HmpArg::new("target", Str),
+            HmpArg::new("format", Str).optional(),
+        ]),
+        no_block_device,
+    ),
+    (
+        HmpRow::new(
+            "drive_mirror",
+            "[-n] [-f] device target [format]",
+            "initiates live storage\n\t\t\t\
+             migration for a device. The device's contents are\n\t\t\t\
+             copied to the new image file, including data that\n\t\t\t\
+             is written after the command is started.\n\t\t\t\
+             The -n flag requests QEMU to reuse the image found\n\t\t\t\
+             in new-image-file, instead of recreating it from scratch.\n\t\t\t\
+             The -f flag requests QEMU to copy the whole disk,\n\t\t\t\
+             so that the result does not need a backing file.\n\t\t\t",
+        )
+        .args(&[
+            HmpArg::new("reuse", Flag('n')),
+            HmpArg::new("full", Flag('f')),
+            DEVICE,
+            HmpArg::new("target", Str),
+            HmpArg::new("format", Str).optional(),
+        ]),
+        no_block_device,
+    ),
+    (
+        HmpRow::new(
+            "nbd_server_add",
+            "nbd_server_add [-w] device [name]",
+            "export a block device via NBD",
+        )
+        .args(&[
+            HmpArg::new("writable", Flag('w')),
+            HmpArg::new("device", Block),
+            NAME.optional(),
+        ]),
+        |hmp, args| {
+            let device = args.str("device");
+            fail(
+                hmp,
+                format!("Cannot find device='{device}' nor node-name='{device}'"),
+            );
+        },
+    ),
+    (
+        HmpRow::new(
+            "nbd_server_remove",
+            "nbd_server_remove [-f] name",
+            "remove an export previously exposed via NBD",
+        )
+        .args(&[HmpArg::new("force", Flag('f')), NAME]),
+        |hmp, args| {
+            let name = args.str("name");
+            fail(hmp, format!("Export '{name}' is not found"));
+        },
+    ),
+    (
+        HmpRow::new(
+            "nbd_server_stop",
+            "nbd_server_stop",
+            "stop serving block devices using the NBD protocol",
+        ),
+        |hmp, _| fail(hmp, "NBD server not running"),
+    ),
+    (
+        HmpRow::new(
+            "snapshot_blkdev",
+            "[-n] device [new-image-file] [format]",
+            "initiates a live snapshot\n\t\t\t\
+             of device. If a new image file is specified, the\n\t\t\t\
+             new image file will become the new root image.\n\t\t\t\
+             If format is specified, the snapshot file will\n\t\t\t\
+             be created in that format.\n\t\t\t\
+             The default format is qcow2.  The -n flag requests QEMU\n\t\t\t\
+             to reuse the image found in new-image-file, instead of\n\t\t\t\
+             recreating it from scratch.",
+        )
+        .args(&[
+            HmpArg::new("reuse", Flag('n')),
+            DEVICE,
+            HmpArg::new("snapshot-file", Str).optional(),
+            HmpArg::new("format", Str).optional(),
+        ]),
+        |hmp, args| match args.try_str("snapshot-file") {
+            None => fail(hmp, "Parameter 'snapshot-file' is missing"),
+            Some(_) => {
+                let device = args.str("device");
+                fail(
+                    hmp,
+                    format!("Cannot find device='{device}' nor node-name=''"),
+                );
+            }
+        },
+    ),
+    (
+        HmpRow::new(
+            "snapshot_blkdev_internal",
+            "device name",
+            "take an internal snapshot of device.\n\t\t\t\
+             The format of the image used by device must\n\t\t\t\
+             support it, such as qcow2.\n\t\t\t",
+        )
+        .args(&[DEVICE, NAME]),
+        no_block_device,
+    ),
+    (
+        HmpRow::new(
+            "snapshot_delete_blkdev_internal",
+            "device name [id]",
+            "delete an internal snapshot of device.\n\t\t\t\
+             If id is specified, qemu will try delete\n\t\t\t\
+             the snapshot matching both id and name.\n\t\t\t\
+             The format of the image used by device must\n\t\t\t\
+             support it, such as qcow2.\n\t\t\t",
+        )
+        .args(&[DEVICE, NAME, HmpArg::new("id", Str).optional()]),
+        no_block_device,
+    ),
+];
+
+/// Their sub-commands of `info`.
+pub(super) const INFO: &[HmpPair<Machine>] = &[(
+    HmpRow::new(
+        "block-jobs",
+        "",
+        "show progress of ongoing block device operations",
+    ),
+    |hmp, _| hmp.print("No active jobs\n"),
+)];
+
+fn no_job(hmp: Cx, args: &HmpArgs) {
+    fail(hmp, format!("Block job '{}' not found", args.str("device")));
+}
+
+fn no_block_device(hmp: Cx, args: &HmpArgs) {
+    let device = args.str("device");
+    fail(
+        hmp,
+        format!("Cannot find device='{device}' nor node-name='{device}'"),
+    );
+}

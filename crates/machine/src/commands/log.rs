@@ -1,0 +1,127 @@
+//! The log: HMP only.
+
+use super::hmp::Cx;
+use crate::Machine;
+use qmonitor::monitor::hmp::ArgKind::*;
+use qmonitor::monitor::hmp::{CompletionKind, HmpArg, HmpArgs, HmpPair, HmpRow};
+
+/// The items that QEMU logs. None of them exists in this machine but the trace
+/// events; the names are accepted, so that scripts work.
+const LOG_ITEMS: &[(&str, &str)] = &[
+    (
+        "out_asm",
+        "show generated host assembly code for each compiled TB",
+    ),
+    ("in_asm", "show target assembly code for each compiled TB"),
+    ("op", "show micro ops for each compiled TB"),
+    ("op_opt", "show micro ops after optimization"),
+    ("op_ind", "show micro ops before indirect lowering"),
+    ("op_plugin", "show micro ops before plugin injection"),
+    ("int", "show interrupts/exceptions in short format"),
+    ("exec", "show trace before each executed TB (lots of logs)"),
+    (
+        "cpu",
+        "show CPU registers before entering a TB (lots of logs)",
+    ),
+    ("fpu", "include FPU registers in the 'cpu' logging"),
+    ("mmu", "log MMU-related activities"),
+    (
+        "pcall",
+        "x86 only: show protected mode far calls/returns/exceptions",
+    ),
+    ("cpu_reset", "show CPU state before CPU resets"),
+    ("unimp", "log unimplemented functionality"),
+    (
+        "guest_errors",
+        "log when the guest OS does something invalid (eg accessing a\nnon-existent register)",
+    ),
+    ("page", "dump pages at beginning of user mode emulation"),
+    (
+        "nochain",
+        "do not chain compiled TBs so that \"exec\" and \"cpu\" show\ncomplete traces",
+    ),
+    ("plugin", "output from TCG plugins"),
+    (
+        "strace",
+        "log every user-mode syscall, its input, and its result",
+    ),
+    (
+        "tid",
+        "open a separate log file per thread; filename must contain '%d'",
+    ),
+    ("vpu", "include VPU registers in the 'cpu' logging"),
+    ("invalid_mem", "log invalid memory accesses"),
+];
+
+/// The HMP commands.
+pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
+    (
+        HmpRow::new(
+            "log",
+            "item1[,...]",
+            "activate logging of the specified items",
+        )
+        .args(&[HmpArg::new("items", Str).completes_in_full(CompletionKind::LogItems)]),
+        hmp_log,
+    ),
+    (
+        HmpRow::new("logfile", "filename", "output logs to 'filename'")
+            .args(&[HmpArg::new("filename", File)]),
+        hmp_logfile,
+    ),
+];
+
+/// What `help log` prints, and `-d help`, where the option is called `-d`.
+pub(crate) fn log_items(option: &str) -> String {
+    let mut text = "Log items (comma separated):\n".to_owned();
+    let rows = [("none", "remove all logs")];
+    let trace = [("trace:PATTERN", "enable trace events")];
+    for (name, about) in rows.iter().chain(LOG_ITEMS).chain(&trace) {
+        text.push_str(&format!("{name:<15} {about}\n"));
+    }
+    text.push_str(&format!(
+        "\nUse \"{option} trace:help\" to get a list of trace events.\n\n"
+    ));
+    text
+}
+
+/// Completes the last of several items.
+pub(super) fn complete_items(word: &[u8]) -> Vec<String> {
+    let word = String::from_utf8_lossy(word);
+    let before = word.rfind(',').map_or("", |comma| &word[..=comma]);
+    let names = LOG_ITEMS.iter().map(|(name, _)| *name);
+    let all = names.chain(["none", "all"]).map(str::to_owned);
+    let traces = qmonitor::trace::ALL.iter();
+    all.chain(traces.map(|event| format!("trace:{}", event.name)))
+        .map(|name| format!("{before}{name}"))
+        .collect()
+}
+
+fn hmp_log(hmp: Cx, args: &HmpArgs) {
+    let items = args.str("items");
+    let known = |item: &str| LOG_ITEMS.iter().any(|(name, _)| *name == item);
+    if items != "none" {
+        for item in items.split(',') {
+            match item.strip_prefix("trace:") {
+                Some(pattern) => {
+                    qmonitor::trace::set_enabled(pattern, true);
+                }
+                None if known(item) || item == "all" => {}
+                None => return hmp.print(log_items("log")),
+            }
+        }
+    }
+    let result = hmp.rt.state.log.reopen();
+    say(hmp, result);
+}
+
+fn hmp_logfile(hmp: Cx, args: &HmpArgs) {
+    let result = hmp.rt.state.log.set_name(args.str("filename"));
+    say(hmp, result);
+}
+
+fn say(hmp: Cx, result: Result<(), String>) {
+    if let Err(text) = result {
+        hmp.print(text + "\n");
+    }
+}

@@ -1,0 +1,197 @@
+//! How the machine shall be, and making it so: an empty tree, properties, memory. Its
+//! board comes last ([`Machine::init_board`]).
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::backends::{CONTAINER, MEMORY_REGION, SYSTEM_BUS};
+use super::block::Blocks;
+use super::board::{MachineClass, Topology, NONE};
+use super::log::LogFile;
+use super::machine::Machine;
+use super::migration::Migration;
+use super::net::Network;
+use super::qom::{Objects, PropertyInput};
+use super::runstate::{Actions, RunStates};
+use super::uuid::Uuid;
+use qmonitor::qapi::{CompatPolicy, Error, QDict, QObject};
+
+/// How the machine shall be, as given on the command line.
+#[derive(Debug, Clone)]
+pub struct MachineOptions {
+    /// Its type (`-machine`).
+    pub class: &'static MachineClass,
+    /// How its processors are arranged (`-smp`).
+    pub topology: Topology,
+    /// Its name (`-name`); empty is none.
+    pub name: String,
+    /// Its identifier (`-uuid`).
+    pub uuid: Uuid,
+    /// Do not start it (`-S`).
+    pub stopped: bool,
+    /// Wait for `x-exit-preconfig` (`--preconfig`).
+    pub preconfig: bool,
+    /// What to do at certain events (`-action`, `-no-reboot`, `-no-shutdown`).
+    pub actions: Actions,
+    /// Give threads names (`-name debug-threads=on`).
+    pub debug_threads: bool,
+}
+
+impl Default for MachineOptions {
+    fn default() -> Self {
+        MachineOptions {
+            class: &NONE,
+            topology: Topology::default(),
+            name: String::new(),
+            uuid: Uuid::default(),
+            stopped: false,
+            preconfig: false,
+            actions: Actions::default(),
+            debug_threads: false,
+        }
+    }
+}
+
+impl Machine {
+    /// A machine without memory that is not started yet.
+    pub fn new(options: MachineOptions) -> Self {
+        let mut objects = Objects::default();
+        let root = objects.make(&CONTAINER);
+        let mut m = Machine {
+            class: options.class,
+            name: options.name,
+            uuid: options.uuid,
+            user_types: None,
+            run: RunStates::new(options.actions, !options.stopped, options.preconfig),
+            test_value: None,
+            log: LogFile::default(),
+            net: Network::default(),
+            migration: Migration::default(),
+            topology: options.topology,
+            cpus: BTreeMap::new(),
+            cpu_type: None,
+            debug_threads: options.debug_threads,
+            devices_unattached: 0,
+            devices_anonymous: 0,
+            unplug_pending: HashSet::new(),
+            deletions: Vec::new(),
+            deletion_timer: None,
+            balloon: None,
+            blocks: Blocks::default(),
+            io_limits: HashMap::new(),
+            sync_profile: false,
+            frontends: HashMap::new(),
+            monitors: HashMap::new(),
+            objects,
+            root,
+            machine_object: root,
+            objects_container: root,
+            chardevs_container: root,
+        };
+        // The order in which QEMU makes them, which listings depend on.
+        m.chardevs_container = m.new_child(root, "chardevs", &CONTAINER);
+        m.objects_container = m.new_child(root, "objects", &CONTAINER);
+        let machine = m.new_child(root, "machine", &options.class.object);
+        m.machine_object = machine;
+        m.new_child(root, "backend", &CONTAINER);
+        m.new_child(machine, "peripheral-anon", &CONTAINER);
+        m.new_child(machine, "peripheral", &CONTAINER);
+        let unattached = m.new_child(machine, "unattached", &CONTAINER);
+        m.new_child(unattached, "sysbus", &SYSTEM_BUS);
+        m.new_child(unattached, "system[0]", &MEMORY_REGION);
+        m.new_child(unattached, "io[0]", &MEMORY_REGION);
+        m
+    }
+
+    /// Sets what `-machine` and `-boot` say of the machine's own object.
+    ///
+    /// # Errors
+    ///
+    /// It has no such property, or not with such a value.
+    pub fn set_properties(&mut self, properties: &QDict, boot: QObject) -> Result<(), Error> {
+        for (name, value) in properties.iter() {
+            // Nested ones are none of those that there are.
+            let text = value.as_str().unwrap_or_default();
+            let input = PropertyInput::text(name, text);
+            self.property_set(self.machine_object, name, &input)?;
+        }
+        self.store_by_name(self.machine_object, "boot", boot);
+        Ok(())
+    }
+
+    /// Gives the machine its memory, once the objects of the command line
+    /// exist: either an object (`-machine memory-backend=ID`), or a new one if
+    /// only a size is given (`-m`), or the type of machine has memory anyway.
+    ///
+    /// # Errors
+    ///
+    /// There is no such object, it does not have the size that is given, or
+    /// there cannot be that much memory.
+    pub fn init_memory(&mut self, size: Option<u64>, backend: Option<&str>) -> Result<(), Error> {
+        let default = self.class.default_ram_id();
+        let backend = match (backend, size.or(self.class.default_ram_size())) {
+            (Some(backend), _) => backend,
+            (None, None | Some(0)) => return Ok(()),
+            (None, Some(size)) => {
+                let options: QDict = [
+                    ("qom-type", QObject::from("memory-backend-ram")),
+                    ("id", default.into()),
+                    ("size", size.into()),
+                ]
+                .into_iter()
+                .collect();
+                self.object_add(options, CompatPolicy::default())?;
+                default
+            }
+        };
+        let object = self.user_object(backend);
+        let Some(has) = object.and_then(|id| self.backend_size(id)) else {
+            return Err(Error::new(format!("Memory backend '{backend}' not found")));
+        };
+        if size.is_some_and(|size| size != has) {
+            return Err(Error::new(
+                "Machine memory size does not match the size of the memory backend",
+            ));
+        }
+        let input = PropertyInput::text("memory-backend", backend);
+        self.property_set(self.machine_object, "memory-backend", &input)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_made_or_taken() {
+        let mut m = Machine::new(MachineOptions::default());
+        m.init_memory(None, None).unwrap();
+        assert_eq!(m.ram_size(), 0);
+        m.init_memory(Some(1 << 20), None).unwrap();
+        assert_eq!(m.ram_size(), 1 << 20);
+        let memory = |m: &Machine| m.qom_get("/machine", "memory-backend", &[]).unwrap();
+        assert_eq!(memory(&m), "/objects/ram".into());
+
+        let mut m = Machine::new(MachineOptions::default());
+        let options: QDict = [
+            ("qom-type", QObject::from("memory-backend-ram")),
+            ("id", "r".into()),
+            ("size", 65536.into()),
+        ]
+        .into_iter()
+        .collect();
+        m.object_add(options, CompatPolicy::default()).unwrap();
+        for (size, backend, expected) in [
+            (None, "nope", "Memory backend 'nope' not found"),
+            (
+                Some(1),
+                "r",
+                "Machine memory size does not match the size of the memory backend",
+            ),
+        ] {
+            let error = m.init_memory(size, Some(backend)).unwrap_err();
+            assert_eq!(error.desc(), expected);
+        }
+        m.init_memory(Some(65536), Some("r")).unwrap();
+        assert_eq!(memory(&m), "/objects/r".into());
+    }
+}

@@ -1,0 +1,548 @@
+//! A mux: several front ends on one chardev. One of them has the *focus* and
+//! gets the input; a key combination passes it on.
+//!
+//! ```text
+//!   monitor ──┐ tag 0
+//!   serial  ──┤ tag 1     ┌─────┐    front end of   ┌──────────┐
+//!             ├──────────▶│ mux │ ────────────────▶ │ the base │
+//!             │           └─────┘                   └──────────┘
+//!             └ tag 2, 3
+//! ```
+//!
+//! The mux is itself the front end of its base, attached while it has front
+//! ends of its own. It is always open: what the base tells ("Opened", "Closed")
+//! goes to all front ends, focused or not.
+//!
+//! Output of all front ends goes to the base as it comes. Holding it back
+//! while another one has the focus is up to the front end, which is told
+//! [`ChrEvent::MuxOut`] and [`ChrEvent::MuxIn`].
+//!
+//! Input goes to the focused front end in one piece up to the next escape key. Two kinds
+//! of front ends differ in what happens when it cannot take all of it:
+//!
+//! - One that has [`CharHandlers::backlog`], such as a monitor, takes the rest soon. The
+//!   input stays in order: the rest and all that follows, keys too, wait in `held`, and
+//!   nothing more is read. A key acts when the front end has worked off what came before.
+//! - Another, such as the serial port of a guest, may never take it. The rest waits in a
+//!   buffer of its own, and the keys act at once: a person can leave a guest that hangs.
+
+use std::collections::VecDeque;
+use std::io;
+
+use super::stamp::Stamper;
+use crate::chardev::be::{handlers, qemu_chr_be_drained, qemu_chr_be_event, send_event};
+use crate::chardev::fe::{
+    attach_quietly, chr_is_terminal, qemu_chr_exposed_at, qemu_chr_fe_accept_input,
+    qemu_chr_fe_deinit, qemu_chr_fe_get_msgfd, qemu_chr_fe_init, qemu_chr_fe_set_echo,
+    qemu_chr_write, watch_fd, CharFrontend, CharHandlers, PeerEnd,
+};
+use crate::chardev::host::{ChardevHost, ChardevRequest};
+use crate::chardev::kind::{Backend, BackendOptions};
+use crate::chardev::schema as q;
+use crate::chardev::table::{ChardevClass, ChardevId, ChrEvent};
+use crate::main_loop::ClockType;
+use crate::qapi::Error;
+use crate::util::qemu_opts::QemuOpts;
+
+/// How many front ends there may be.
+const MAX_MUX: usize = 4;
+/// How much input is read for a front end that takes none. More may wait for it: what it
+/// could have taken when the input was read.
+const MUX_BUFFER_SIZE: usize = 32;
+
+struct MuxChardev {
+    base: CharFrontend,
+    focus: Option<usize>,
+    /// The escape key was typed; the next one is a command.
+    term_got_escape: bool,
+    /// By tag: text for a front end without a backlog.
+    buffers: [VecDeque<u8>; MAX_MUX],
+    /// Input that has not been looked at, because the focused front end is not done with
+    /// what came before.
+    held: Vec<u8>,
+    /// Input is being given out. What a front end does meanwhile must not give out more.
+    giving_out: bool,
+    stamper: Option<Stamper>,
+}
+
+/// Options of the mux backend (QEMU's `ChardevMux`).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MuxConfig {
+    /// The label of the chardev that the front ends share.
+    pub chardev: String,
+}
+
+impl BackendOptions for MuxConfig {
+    type Arguments = q::ChardevMux;
+
+    fn from_opts(opts: &QemuOpts) -> Result<Self, Error> {
+        let chardev = opts.require("chardev", "chardev: mux: no chardev given")?;
+        Ok(MuxConfig { chardev })
+    }
+
+    fn from_arguments(arguments: q::ChardevMux) -> Result<Self, Error> {
+        let chardev = arguments.chardev;
+        Ok(MuxConfig { chardev })
+    }
+}
+
+impl<H: ChardevHost> Backend<H> for MuxConfig {
+    fn class(&self, kind: &'static str) -> ChardevClass<H> {
+        ChardevClass {
+            opens_at_once: true,
+            opening_can_be_suspended: true,
+            max_frontends: MAX_MUX,
+            combines_chardevs: true,
+            is_terminal: |h, id| mux_base(h, id).is_some_and(|base| chr_is_terminal(h, base)),
+            exposed_at: |h, id| qemu_chr_exposed_at(h, mux_base(h, id)?),
+            chr_write: mux_chr_write,
+            chr_watch_fd: |h, id| {
+                let base = state(h, id)?.base;
+                watch_fd(h, base.chardev())
+            },
+            chr_update_read_handler: mux_chr_update_read_handlers,
+            chr_accept_input: mux_chr_accept_input,
+            chr_be_event: mux_chr_be_event,
+            chr_get_msgfd: |h, id| {
+                let base = state(h, id)?.base;
+                qemu_chr_fe_get_msgfd(h, base)
+            },
+            chr_set_echo: |h, id, echo| {
+                if let Some(base) = state(h, id).map(|s| s.base) {
+                    qemu_chr_fe_set_echo(h, base, echo);
+                }
+            },
+            finalize: |h, id| {
+                if let Some(base) = state(h, id).map(|s| s.base) {
+                    qemu_chr_fe_deinit(h, base, false);
+                }
+            },
+            ..ChardevClass::new(kind)
+        }
+    }
+
+    fn open(&self, h: &mut H, id: ChardevId) -> Result<Option<String>, Error> {
+        qemu_chr_open_mux(h, id, &self.chardev)?;
+        Ok(None)
+    }
+}
+
+fn state<H: ChardevHost>(h: &mut H, id: ChardevId) -> Option<&mut MuxChardev> {
+    h.chardevs_mut().state_mut(id)
+}
+
+/// The chardev that a mux is on.
+fn mux_base<H: ChardevHost>(h: &H, id: ChardevId) -> Option<ChardevId> {
+    let mux = h.chardevs().state::<MuxChardev>(id)?;
+    Some(mux.base.chardev())
+}
+
+fn qemu_chr_open_mux<H: ChardevHost>(h: &mut H, id: ChardevId, chardev: &str) -> Result<(), Error> {
+    let Some(base) = h.chardevs().find(chardev).filter(|base| *base != id) else {
+        return Err(Error::new(format!("mux: base chardev {chardev} not found")));
+    };
+    let state = MuxChardev {
+        base: qemu_chr_fe_init(h, base)?,
+        focus: None,
+        term_got_escape: false,
+        buffers: Default::default(),
+        held: Vec::new(),
+        giving_out: false,
+        stamper: None,
+    };
+    h.chardevs_mut().set_state(id, Box::new(state));
+    Ok(())
+}
+
+/// From now on muxes stay closed and keep events to themselves, until
+/// [`resume_mux_open`]. For the time in which a command line is worked off:
+/// each front end is then told "Opened" once, when all of them are there.
+pub fn suspend_mux_open<H: ChardevHost>(h: &mut H) {
+    h.chardevs_mut().mux_open_suspended = true;
+}
+
+/// Opens the muxes made since [`suspend_mux_open`].
+pub fn resume_mux_open<H: ChardevHost>(h: &mut H) {
+    h.chardevs_mut().mux_open_suspended = false;
+    let muxes = h.chardevs().iter();
+    let muxes = muxes.filter(|(_, chr)| chr.class.opening_can_be_suspended && !chr.is_open());
+    let muxes: Vec<_> = muxes.map(|(id, _)| id).collect();
+    for id in muxes {
+        qemu_chr_be_event(h, id, ChrEvent::Opened);
+    }
+}
+
+/// Sets the key that introduces a mux's commands, `C-a` unless told otherwise
+/// (`-echr`).
+pub fn set_term_escape_char<H: ChardevHost>(h: &mut H, key: u8) {
+    h.chardevs_mut().term_escape_char = key;
+}
+
+/// Which front ends have handlers, in order.
+fn attached<H: ChardevHost>(h: &H, id: ChardevId) -> Vec<usize> {
+    (0..MAX_MUX)
+        .filter(|tag| handlers(h, id, *tag).is_some())
+        .collect()
+}
+
+/// A front end attached, then it gets the focus; or detached, then another one
+/// does.
+fn mux_chr_update_read_handlers<H: ChardevHost>(h: &mut H, id: ChardevId, tag: usize) {
+    let tags = attached(h, id);
+    let Some(s) = state(h, id) else { return };
+    let base = s.base;
+    if tags.contains(&tag) {
+        if !h
+            .chardevs()
+            .get(base.chardev())
+            .is_some_and(|b| b.has_handlers_of(base))
+        {
+            attach_quietly(h, base, Some(base_handlers()), id.to_opaque());
+        }
+        mux_set_focus(h, id, Some(tag));
+        return mux_give_out_held(h, id);
+    }
+    s.buffers[tag].clear();
+    let had_focus = s.focus == Some(tag);
+    if tags.is_empty() {
+        s.held.clear();
+        attach_quietly(h, base, None, 0);
+    }
+    if had_focus {
+        let next = tags.iter().find(|t| **t > tag).or(tags.first()).copied();
+        mux_set_focus(h, id, next);
+        mux_give_out_held(h, id);
+    }
+}
+
+fn mux_set_focus<H: ChardevHost>(h: &mut H, id: ChardevId, focus: Option<usize>) {
+    let Some(s) = state(h, id) else { return };
+    let old = std::mem::replace(&mut s.focus, focus);
+    if let Some(old) = old {
+        send_event(h, id, old, ChrEvent::MuxOut);
+    }
+    // The one that lost it may have changed it again.
+    if let Some(focus) = focus.filter(|_| state(h, id).is_some_and(|s| s.focus == focus)) {
+        send_event(h, id, focus, ChrEvent::MuxIn);
+    }
+}
+
+/// What happens to the mux itself: a break is the focused front end's, all
+/// else concerns everybody.
+fn mux_chr_be_event<H: ChardevHost>(h: &mut H, id: ChardevId, event: ChrEvent) {
+    if event == ChrEvent::Break {
+        if let Some(focus) = state(h, id).and_then(|s| s.focus) {
+            send_event(h, id, focus, event);
+        }
+        return;
+    }
+    if h.chardevs().mux_open_suspended {
+        return;
+    }
+    for tag in 0..MAX_MUX {
+        send_event(h, id, tag, event);
+    }
+}
+
+/// The mux as the front end of its base; the opaque value is the mux's id.
+fn base_handlers<H: ChardevHost>() -> CharHandlers<H> {
+    CharHandlers {
+        drained: Some(|h, opaque, end| mux_chr_drained(h, ChardevId::from_opaque(opaque), end)),
+        backlog: Some(|h, opaque| mux_chr_backlog(h, ChardevId::from_opaque(opaque))),
+        ..CharHandlers::new(
+            |h, opaque| mux_chr_can_read(h, ChardevId::from_opaque(opaque)),
+            |h, opaque, buf| mux_chr_read(h, ChardevId::from_opaque(opaque), buf),
+            |h, opaque, event| {
+                let id = ChardevId::from_opaque(opaque);
+                if event == ChrEvent::Closed {
+                    mux_end_of_input(h, id);
+                }
+                mux_chr_be_event(h, id, event);
+            },
+        )
+    }
+}
+
+fn mux_chr_can_read<H: ChardevHost>(h: &H, id: ChardevId) -> usize {
+    let Some(s) = h.chardevs().state::<MuxChardev>(id) else {
+        return 0;
+    };
+    if !s.held.is_empty() {
+        return 0;
+    }
+    let Some(focus) = s.focus else {
+        return MUX_BUFFER_SIZE;
+    };
+    let waiting = s.buffers[focus].len();
+    if waiting > 0 {
+        return MUX_BUFFER_SIZE.saturating_sub(waiting);
+    }
+    MUX_BUFFER_SIZE.max(frontend_can_read(h, id, focus))
+}
+
+fn frontend_can_read<H: ChardevHost>(h: &H, id: ChardevId, tag: usize) -> usize {
+    handlers(h, id, tag).map_or(0, |(fe, opaque)| (fe.can_read)(h, opaque))
+}
+
+/// Whether a front end promises to take all its input.
+fn takes_all<H: ChardevHost>(h: &H, id: ChardevId, tag: usize) -> bool {
+    handlers(h, id, tag).is_some_and(|(fe, _)| fe.backlog.is_some())
+}
+
+/// Whether the focused front end has not worked off what it has taken.
+fn focus_has_backlog<H: ChardevHost>(h: &H, id: ChardevId) -> bool {
+    let s = h.chardevs().state::<MuxChardev>(id);
+    let focus = s.and_then(|s| s.focus);
+    let Some((fe, opaque)) = focus.and_then(|focus| handlers(h, id, focus)) else {
+        return false;
+    };
+    fe.backlog.is_some_and(|backlog| backlog(h, opaque))
+}
+
+/// Whether the mux itself, a front end of another mux, has not worked off its input.
+fn mux_chr_backlog<H: ChardevHost>(h: &H, id: ChardevId) -> bool {
+    let s = h.chardevs().state::<MuxChardev>(id);
+    s.is_some_and(|s| !s.held.is_empty()) || focus_has_backlog(h, id)
+}
+
+/// Held input is owed to a peer that still reads. A peer that is gone is not waited for:
+/// the front end that holds the input up may do so for ever.
+fn mux_chr_drained<H: ChardevHost>(h: &H, id: ChardevId, end: PeerEnd) -> bool {
+    let s = h.chardevs().state::<MuxChardev>(id);
+    let owes = end == PeerEnd::HalfClosed && s.is_some_and(|s| !s.held.is_empty());
+    !owes && qemu_chr_be_drained(h, id, end)
+}
+
+fn mux_chr_read<H: ChardevHost>(h: &mut H, id: ChardevId, buf: &[u8]) {
+    let Some(s) = state(h, id) else { return };
+    if s.giving_out || !s.held.is_empty() {
+        return s.held.extend(buf);
+    }
+    s.giving_out = true;
+    let done = mux_give_out(h, id, buf);
+    if let Some(s) = state(h, id) {
+        s.giving_out = false;
+        // What came in meanwhile comes after it.
+        s.held.splice(0..0, buf[done..].iter().copied());
+    }
+}
+
+/// Goes on with what is held, as far as it can be given out.
+fn mux_give_out_held<H: ChardevHost>(h: &mut H, id: ChardevId) {
+    while let Some(s) = state(h, id).filter(|s| !s.giving_out && !s.held.is_empty()) {
+        s.giving_out = true;
+        let held = std::mem::take(&mut s.held);
+        let done = mux_give_out(h, id, &held);
+        let Some(s) = state(h, id) else { return };
+        s.giving_out = false;
+        s.held.splice(0..0, held[done..].iter().copied());
+        if done == 0 {
+            return;
+        }
+    }
+}
+
+/// The base has closed: nobody waits for the rest of the input any more. Text that the
+/// focused front end cannot take is dropped; keys and the text behind them take effect.
+fn mux_end_of_input<H: ChardevHost>(h: &mut H, id: ChardevId) {
+    mux_give_out_held(h, id);
+    let Some(s) = state(h, id).filter(|s| !s.giving_out) else {
+        return;
+    };
+    let held = std::mem::take(&mut s.held);
+    let mut rest = &held[..];
+    while !rest.is_empty() {
+        let escape = h.chardevs().term_escape_char;
+        let Some(s) = state(h, id) else { return };
+        if s.term_got_escape {
+            mux_proc_byte(h, id, rest[0]);
+            rest = &rest[1..];
+        } else {
+            rest = &rest[find(rest, escape).unwrap_or(rest.len())..];
+        }
+        rest = &rest[mux_give_out(h, id, rest)..];
+    }
+}
+
+/// Gives input to the focused front end and carries keys out; returns how much was done.
+/// The rest has to wait.
+fn mux_give_out<H: ChardevHost>(h: &mut H, id: ChardevId, buf: &[u8]) -> usize {
+    let mut done = 0;
+    while done < buf.len() {
+        let rest = &buf[done..];
+        let escape = h.chardevs().term_escape_char;
+        let Some(s) = state(h, id) else {
+            return buf.len();
+        };
+        let is_key = s.term_got_escape && rest[0] != escape;
+        let text = if s.term_got_escape {
+            &rest[..1]
+        } else {
+            &rest[..find(rest, escape).unwrap_or(rest.len())]
+        };
+        if is_key {
+            if focus_has_backlog(h, id) {
+                return done;
+            }
+            mux_proc_byte(h, id, rest[0]);
+            done += 1;
+        } else if text.is_empty() {
+            s.term_got_escape = true;
+            done += 1;
+        } else {
+            let taken = mux_input(h, id, text);
+            done += taken;
+            if taken < text.len() {
+                return done;
+            }
+            if let Some(s) = state(h, id) {
+                s.term_got_escape = false;
+            }
+        }
+    }
+    done
+}
+
+/// Where the byte is first. Bulk input hardly ever has it, and a loop that does not
+/// end early within a piece is compiled to look at many bytes at a time.
+fn find(bytes: &[u8], byte: u8) -> Option<usize> {
+    const PIECE: usize = 256;
+    let has = |piece: &[u8]| piece.iter().fold(false, |found, b| found | (*b == byte));
+    let start = PIECE * bytes.chunks(PIECE).position(has)?;
+    let within = bytes[start..].iter().position(|b| *b == byte)?;
+    Some(start + within)
+}
+
+/// Gives text to the focused front end, which may be another one by the time that it is
+/// through, or gone. Returns how much was taken or put aside.
+fn mux_input<H: ChardevHost>(h: &mut H, id: ChardevId, text: &[u8]) -> usize {
+    let mut done = 0;
+    while done < text.len() {
+        let rest = &text[done..];
+        let Some(focus) = state(h, id).and_then(|s| s.focus) else {
+            return text.len();
+        };
+        let room = frontend_can_read(h, id, focus).min(rest.len());
+        let takes_all = takes_all(h, id, focus);
+        let Some(s) = state(h, id) else {
+            return text.len();
+        };
+        if takes_all && room == 0 {
+            return done;
+        }
+        if room == 0 || !s.buffers[focus].is_empty() {
+            s.buffers[focus].extend(rest);
+            mux_give_buffered(h, id);
+            return text.len();
+        }
+        done += room;
+        if let Some((fe, opaque)) = handlers(h, id, focus) {
+            (fe.read)(h, opaque, &rest[..room]);
+        }
+    }
+    done
+}
+
+/// Gives the focused front end what was put aside for it.
+fn mux_give_buffered<H: ChardevHost>(h: &mut H, id: ChardevId) {
+    while let Some(focus) = state(h, id).and_then(|s| s.focus) {
+        let Some((fe, opaque)) = handlers(h, id, focus) else {
+            return;
+        };
+        let room = (fe.can_read)(h, opaque);
+        let Some(s) = state(h, id) else { return };
+        let room = room.min(s.buffers[focus].len());
+        if room == 0 {
+            return;
+        }
+        let piece: Vec<u8> = s.buffers[focus].drain(..room).collect();
+        (fe.read)(h, opaque, &piece);
+    }
+}
+
+/// A front end can take input again.
+fn mux_chr_accept_input<H: ChardevHost>(h: &mut H, id: ChardevId) {
+    mux_give_buffered(h, id);
+    mux_give_out_held(h, id);
+    let Some(base) = state(h, id).filter(|s| !s.giving_out).map(|s| s.base) else {
+        return;
+    };
+    if mux_chr_can_read(h, id) > 0 {
+        qemu_chr_fe_accept_input(h, base);
+    }
+}
+
+/// Carries out the key behind the escape key.
+fn mux_proc_byte<H: ChardevHost>(h: &mut H, id: ChardevId, byte: u8) {
+    let escape = h.chardevs().term_escape_char;
+    let Some(s) = state(h, id) else { return };
+    s.term_got_escape = false;
+    let base = s.base.chardev();
+    // The keys are answered at once, or not at all: there is nobody to wait.
+    match byte {
+        b'?' | b'h' => {
+            let _ = qemu_chr_write(h, base, mux_help(escape).as_bytes());
+        }
+        b'x' => {
+            let _ = qemu_chr_write(h, base, b"QEMU: Terminated\n\r");
+            h.chardev_request(ChardevRequest::Exit(0));
+        }
+        b's' => h.chardev_request(ChardevRequest::CommitAll),
+        b'b' => qemu_chr_be_event(h, id, ChrEvent::Break),
+        b'c' => {
+            let tags = attached(h, id);
+            let focus = state(h, id).and_then(|s| s.focus);
+            let next = tags.iter().find(|t| Some(**t) > focus).or(tags.first());
+            if let Some(next) = next.copied() {
+                mux_set_focus(h, id, Some(next));
+            }
+        }
+        b't' => {
+            if let Some(s) = state(h, id) {
+                s.stamper = match s.stamper {
+                    None => Some(Stamper::new()),
+                    Some(_) => None,
+                };
+            }
+        }
+        _ => {}
+    }
+}
+
+fn mux_help(escape: u8) -> String {
+    let mut text = String::from("\n\r");
+    let key = match escape {
+        1..=25 => format!("C-{}", (b'a' + escape - 1) as char),
+        _ => {
+            text += &format!("Escape-Char set to Ascii: 0x{escape:02x}\n\r\n\r");
+            "Escape-Char".to_owned()
+        }
+    };
+    for (command, what) in [
+        ("h", "print this help"),
+        ("x", "exit emulator"),
+        ("s", "save disk data back to file (if -snapshot)"),
+        ("t", "toggle console timestamps"),
+        ("b", "send break (magic sysrq)"),
+        ("c", "switch between console and monitor"),
+    ] {
+        text += &format!("{key} {command}    {what}\n\r");
+    }
+    text + &format!("{key} {key}  sends {key}\n\r")
+}
+
+fn mux_chr_write<H: ChardevHost>(h: &mut H, id: ChardevId, buf: &[u8]) -> io::Result<usize> {
+    let now = h.main_loop().clock_get_ns(ClockType::Realtime);
+    let Some(s) = state(h, id) else {
+        return Ok(buf.len());
+    };
+    let base = s.base.chardev();
+    let Some(mut stamper) = s.stamper.take() else {
+        return qemu_chr_write(h, base, buf);
+    };
+    let written = stamper.write(buf, now, |piece| qemu_chr_write(h, base, piece));
+    if let Some(s) = state(h, id) {
+        s.stamper = Some(stamper);
+    }
+    written
+}

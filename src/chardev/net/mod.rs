@@ -1,0 +1,7 @@
+//! Sockets and files of the host: opening them, with QEMU's error texts, and naming them.
+
+pub(super) mod exposure;
+pub(super) mod filename;
+pub(super) mod listen_connect;
+pub(super) mod open;
+mod resolve;

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use qmonitor_qapi::schema::{self, manual, SchemaDirs};
+
 use crate::common::places::root;
 use crate::common::{Client, Server};
 use crate::package::{files_below, Package};
@@ -22,9 +24,7 @@ fn the_steps_are_all_there_is_of_the_command_in_the_tree() {
         let name = path.strip_prefix(root).expect("below the root");
         for hunk in &steps {
             if Path::new(&hunk.file) == name {
-                let found = text.matches(&hunk.after).count();
-                assert_eq!(found, 1, "{}:\n{}", hunk.file, hunk.after);
-                text = text.replace(&hunk.after, &hunk.before);
+                text = hunk.take_out(&text);
             }
         }
         steps.retain(|hunk| Path::new(&hunk.file) != name);
@@ -36,6 +36,24 @@ fn the_steps_are_all_there_is_of_the_command_in_the_tree() {
     }
     let unknown: Vec<_> = steps.iter().map(|hunk| &hunk.file).collect();
     assert!(unknown.is_empty(), "{unknown:?}");
+}
+
+#[test]
+fn the_reference_is_what_step_5_prints() {
+    let line = PAGE.blocks("5", "sh").concat();
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let [.., "--", "doc", file, "-I", dir, ">", page] = words[..] else {
+        panic!("{line}");
+    };
+    let (name, src) = dir.split_once('=').expect("NAME=DIR");
+    let mut dirs = SchemaDirs::default();
+    dirs.add(name, root().join(src));
+    let schema = schema::load_in(&root().join(file), &dirs).unwrap_or_else(|e| panic!("{e}"));
+    let page = std::fs::read_to_string(root().join(page)).expect("the page");
+    // From the root, an included file has a path; from elsewhere, the name by which
+    // it is included.
+    let page = page.replace(&format!("`../../../{src}/"), &format!("`{name}/"));
+    assert!(manual::manual(&schema) == page, "run this: {line}");
 }
 
 /// The program in which the test follows the steps: their surroundings in the

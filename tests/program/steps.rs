@@ -6,12 +6,27 @@ use crate::common::Client;
 /// only additions.
 pub struct Hunk {
     pub file: String,
-    /// The text afterwards: context and additions.
-    pub after: String,
-    /// The text before: the context.
-    pub before: String,
+    /// The context above the additions.
+    above: String,
     /// The additions.
     pub added: String,
+    /// The context below them.
+    below: String,
+}
+
+impl Hunk {
+    /// The text without the additions. The context only says where they go: other
+    /// commands may have been added between.
+    #[track_caller]
+    pub fn take_out(&self, text: &str) -> String {
+        let Hunk { file, added, .. } = self;
+        let found = text.matches(added.as_str()).count();
+        assert_eq!(found, 1, "{file}:\n{added}");
+        let (above, below) = text.split_once(added.as_str()).expect("the additions");
+        assert!(above.contains(&self.above), "{file}, above:\n{added}");
+        assert!(below.contains(&self.below), "{file}, below:\n{added}");
+        above.to_owned() + below
+    }
 }
 
 /// A page with numbered sections.
@@ -44,18 +59,19 @@ impl Page {
             for part in parts {
                 let mut hunk = Hunk {
                     file: file.to_owned(),
-                    after: String::new(),
-                    before: String::new(),
+                    above: String::new(),
                     added: String::new(),
+                    below: String::new(),
                 };
                 for line in part.lines() {
                     let (sign, text) = line.split_at(1);
-                    hunk.after += &format!("{text}\n");
-                    match sign {
-                        "+" => hunk.added += &format!("{text}\n"),
-                        " " => hunk.before += &format!("{text}\n"),
+                    let place = match sign {
+                        "+" if hunk.below.is_empty() => &mut hunk.added,
+                        " " if hunk.added.is_empty() => &mut hunk.above,
+                        " " => &mut hunk.below,
                         _ => panic!("neither context nor addition: {line}"),
-                    }
+                    };
+                    *place += &format!("{text}\n");
                 }
                 hunks.push(hunk);
             }

@@ -1,4 +1,4 @@
-//! What the machine is: `machine.json`.
+//! The machine as a whole, and its memory: `machine.json`.
 
 use super::hmp::{fail, nothing, Cx};
 use crate::model::board::{all_classes, MachineClass};
@@ -91,7 +91,7 @@ impl MachineCommands for Machine {
         _filename: String,
         _cpu_index: Option<i64>,
     ) -> Result<(), Error> {
-        // There is none.
+        // No processor can be chosen.
         Err(Error::new("Parameter 'cpu-index' expects a CPU number"))
     }
 
@@ -286,7 +286,7 @@ fn hmp_info_name(hmp: Cx, _args: &HmpArgs) {
     }
 }
 
-/// The table of a profile of nothing.
+/// The table of an empty profile.
 fn hmp_info_sync_profile(hmp: Cx, _args: &HmpArgs) {
     let head = "Type               Object  Call site  Wait Time (s)         Count  Average (us)";
     let line = "-".repeat(head.len());

@@ -1,5 +1,5 @@
-//! Moving and saving the machine: `migration.json`. It does neither, so all but the
-//! capabilities answer what QEMU answers when nothing is under way.
+//! Migration and snapshots of the machine: `migration.json`. There are none, so all but
+//! the capabilities answers as in QEMU when none is under way.
 
 use super::hmp::{fail, nothing, Cx};
 use crate::schema::{
@@ -252,7 +252,7 @@ fn no_vmstate(hmp: Cx, _args: &HmpArgs) {
     fail(hmp, "no block device can store vmstate for snapshot");
 }
 
-/// A place to move to has to look like one before anything else is said.
+/// Refuses a migration; a URI of an unknown kind is the first error.
 fn refuse(hmp: Cx, args: &HmpArgs, why: &'static str) {
     let uri = args.str("uri");
     let known = ["exec:", "fd:", "file:", "rdma:", "tcp:", "unix:", "vsock:"];

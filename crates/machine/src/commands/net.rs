@@ -1,4 +1,4 @@
-//! Network back ends: `net.json`, and the two other ways to ask for one.
+//! Network back ends: `net.json`, `-netdev`, and HMP.
 
 use super::hmp::{fail, nothing, Cx};
 use crate::schema::{NetClientDriver, NetCommands, Netdev, NetdevBranch, NetdevHubPortOptions};
@@ -54,8 +54,8 @@ fn not_compiled(driver: NetClientDriver) -> Error {
 ///
 /// # Errors
 ///
-/// The first thing that is wrong. Kinds that do not exist here are refused
-/// before their parameters are looked at, which are not known.
+/// The first error. Kinds that do not exist here are refused before their
+/// parameters, which are unknown here, are looked at.
 pub fn netdev_from_options(options: &QDict) -> Result<Netdev, Error> {
     let required = |name: &str| {
         let missing = || Error::new(format!("Parameter '{name}' is missing"));
@@ -90,7 +90,7 @@ fn parse_int32(name: &str, text: &str) -> Result<i32, Error> {
         false => digits.strip_prefix('+').unwrap_or(digits),
     };
     let bad = || Error::new(format!("Parameter '{name}' expects an int64 value"));
-    // Rust's numbers may have signs of their own, behind a prefix as well.
+    // Rust accepts a sign after the prefix; QEMU does not.
     if digits.contains(['+', '-']) {
         return Err(bad());
     }
@@ -261,7 +261,7 @@ fn hmp_set_link(hmp: Cx, args: &HmpArgs) {
     hmp.handle_error(result);
 }
 
-/// With two words, the first names a back end.
+/// Of two words, the first is the id of a back end.
 fn no_user_network(hmp: Cx, args: &HmpArgs) {
     match args.try_str("arg2") {
         Some(_) => {

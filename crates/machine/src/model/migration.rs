@@ -1,17 +1,17 @@
-//! Moving the machine to another host: so far, only what clients set before.
+//! Moving the machine to another host: only the settings that clients make before.
 
 use crate::schema::MigrationCapability as Cap;
 use qmonitor::qapi::Error;
 
-/// How the machine would be moved.
+/// The settings of migration.
 #[derive(Debug, Clone, Default)]
 pub struct Migration {
-    /// What is switched on.
+    /// The capabilities that are on.
     on: Vec<Cap>,
 }
 
-/// What a background snapshot cannot go with, in the order in which it is
-/// complained about.
+/// The capabilities that exclude a background snapshot; the first of them is named in
+/// the error.
 const NOT_IN_BACKGROUND: &[Cap] = &[
     Cap::PostcopyRam,
     Cap::DirtyBitmaps,

@@ -1,4 +1,4 @@
-//! The options that say what the machine shall be made of: `-machine`,
+//! The options about the parts of the machine: `-machine`,
 //! `-accel`, `-cpu`, `-smp`, `-m`, `-boot`.
 //!
 //! Except for `-accel` and `-cpu` all of them are properties of the machine:
@@ -31,7 +31,7 @@ static ACCEL_OPTS: QemuOptsList = QemuOptsList {
     extensions: &[],
 };
 
-/// What the machine shall be made of.
+/// The parts of the machine.
 #[derive(Debug, Clone)]
 pub struct Hardware {
     /// The machine type.
@@ -42,11 +42,11 @@ pub struct Hardware {
     pub memory_backend: Option<String>,
     /// How much memory it has, in bytes.
     pub ram_size: Option<u64>,
-    /// The processors, if they are not to be those the type has by default.
+    /// The processors, if not those that the type has by default.
     pub cpu: Option<CpuOption>,
-    /// How they are arranged, as given.
+    /// The options of `-smp`, as given.
     smp: QDict,
-    /// What to boot, as given.
+    /// The options of `-boot`, as given.
     boot: QDict,
     /// The accelerators to try: from `-machine accel=a:b`, and from `-accel`.
     machine_accel: Option<String>,
@@ -226,7 +226,7 @@ impl Hardware {
         Topology::complete(&config, self.class)
     }
 
-    /// What to boot, as the machine's property tells it.
+    /// The value of the machine's property `boot`.
     ///
     /// # Errors
     ///
@@ -243,7 +243,7 @@ impl Hardware {
     }
 }
 
-/// Puts what is new over what is there.
+/// Adds options; a new value replaces an old one.
 fn merge(into: &mut QDict, new: QDict) {
     for (name, value) in new {
         into.insert(name, value);

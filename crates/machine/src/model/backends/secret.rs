@@ -1,8 +1,8 @@
 //! `secret`: a password or a key, given directly or in a file.
 //!
-//! Secrets may be encrypted with another secret. All that can be wrong about
-//! that is found out, but decrypting itself (AES-256 in CBC mode) is not
-//! implemented: nothing here uses a secret.
+//! A secret may be encrypted with another secret. Every error in that is found, but
+//! decrypting itself (AES-256 in CBC mode) is not implemented: nothing here uses a
+//! secret.
 
 use std::fs;
 
@@ -91,7 +91,7 @@ fn decrypt(m: &Machine, id: ObjectId, input: &[u8]) -> Result<(), Error> {
     let keyid = m.str_property(id, "keyid");
     let secret = find(m, &keyid)?;
     if !m.is_complete(secret) {
-        // It is the secret itself that is being made.
+        // The secret names itself as its key.
         return Err(Error::new(format!("Secret with id '{keyid}' has no data")));
     }
     let key = decode(m, secret, &read(m, secret)?)?;
@@ -140,7 +140,7 @@ fn base64_decode(text: &[u8]) -> Result<Vec<u8>, Error> {
             (group, digits) = (0, 0);
         }
     }
-    // What padding stands for: two digits hold one byte, three hold two.
+    // Of a padded group, two digits hold one byte, three hold two.
     match (digits, text.contains(&b'=')) {
         (2, true) => bytes.push((group >> 4) as u8),
         (3, true) => bytes.extend_from_slice(&((group >> 2) as u16).to_be_bytes()),

@@ -39,7 +39,7 @@ impl Default for Topology {
     }
 }
 
-/// Where a processor sits. The middle levels are only told where there can be
+/// Where a processor sits. The middle levels have a number only where there can be
 /// more than one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
@@ -70,9 +70,9 @@ impl Place {
 }
 
 impl Topology {
-    /// Completes what the user said of a machine's processors
-    /// (`machine_parse_smp_config`). What is missing is cores, then sockets; what
-    /// is missing besides is one.
+    /// Completes the numbers that the user gave (`machine_parse_smp_config`). The
+    /// number of cores follows from the others, or else the number of sockets; any
+    /// other missing number is 1.
     ///
     /// # Errors
     ///
@@ -229,7 +229,7 @@ impl Numbers {
         levels.into_iter().fold(self.sockets, i64::saturating_mul)
     }
 
-    /// None is greater than the product, which is what a machine can have.
+    /// No number is greater than their product, which the class of the machine limits.
     fn narrow(self) -> Result<Topology, Error> {
         let narrow = |n: i64| u32::try_from(n).map_err(|_| Error::new("Invalid CPU topology"));
         Ok(Topology {

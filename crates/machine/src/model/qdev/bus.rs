@@ -40,12 +40,11 @@ impl Machine {
         found
     }
 
-    /// The bus that a device shall sit on: the named one, or else the first that
-    /// it fits on.
+    /// Chooses the bus of a device: the named one, or else the first of its type.
     ///
     /// # Errors
     ///
-    /// There is none, or the device does not fit.
+    /// There is no such bus, or it is of another type.
     pub(super) fn choose_bus(
         &self,
         class: &DeviceClass,
@@ -87,8 +86,7 @@ impl Machine {
         found
     }
 
-    /// Makes the buses that a device provides, below it or what is behind its
-    /// interface. They are named after its id, or else after their type.
+    /// Makes the buses that a device provides, below it or below its backend. They are named after its id, or else after their type.
     pub(super) fn provide_buses(&mut self, device: ObjectId, class: &DeviceClass) {
         let owner = match class.backend {
             Some((name, backend)) => self.new_child(device, name, backend),

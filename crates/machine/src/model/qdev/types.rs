@@ -63,7 +63,7 @@ const fn virtio(backend: &'static ObjectType) -> DeviceClass {
 
 const DRIVE_NOT_SET: &[(&str, &str)] = &[("drive", "drive property not set")];
 
-/// What the properties of all disks have in common.
+/// The properties that all disks have, and some more.
 macro_rules! disk {
     ($($more:expr),* $(,)?) => {
         &[

@@ -1,4 +1,4 @@
-//! What the `qom-*` commands do, on objects and on chardevs alike.
+//! The `qom-*` commands, which treat objects and chardevs alike.
 
 use super::path::{device_not_found, ChardevNode, Node, Resolution};
 use super::{Machine, ObjectId, PropertyInput, Set};
@@ -12,7 +12,7 @@ pub struct PropertyListing {
     pub name: String,
     /// Its type.
     pub type_name: String,
-    /// What it is for.
+    /// Its purpose.
     pub description: Option<&'static str>,
 }
 
@@ -125,8 +125,8 @@ impl Machine {
     ///
     /// # Errors
     ///
-    /// There is no such object, or several match; it has no such property, or
-    /// it cannot be set, or not to this.
+    /// There is no such object, or several match; there is no such property, it is
+    /// not writable, or it does not take the value.
     pub fn qom_set(
         &mut self,
         path: &str,
@@ -154,7 +154,7 @@ impl Machine {
     ///
     /// # Errors
     ///
-    /// It has no such property, or it cannot be set, or not to this.
+    /// There is no such property, it is not writable, or it does not take the value.
     pub(crate) fn property_set(
         &mut self,
         id: ObjectId,

@@ -14,8 +14,8 @@
 //! ```
 //!
 //! As in QEMU the events belong to the process, not to one instance. One line
-//! is one step, whatever it tells of: control characters in it are escaped, and
-//! what is too long for a line is cut.
+//! is one step, whatever text it shows: control characters are escaped, and
+//! long texts are cut.
 
 use std::fmt::{self, Write as _};
 use std::io::Write;
@@ -26,9 +26,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// One trace event (QEMU's `TraceEvent`).
 #[derive(Debug)]
 pub struct TraceEvent {
-    /// Its name; where QEMU has such a step, that of QEMU's function.
+    /// Its name: that of QEMU's function where QEMU has such a step.
     pub name: &'static str,
-    /// What it says.
+    /// A sentence about it.
     pub about: &'static str,
     enabled: AtomicBool,
 }
@@ -62,7 +62,7 @@ impl TraceEvent {
             );
         }
         push_line(&mut line, &format!("{} {args}", self.name));
-        // A log that cannot be written has nowhere to complain to.
+        // There is nowhere to report that the log cannot be written.
         let _ = match &mut *out {
             Some(writer) => writer.write_all(line.as_bytes()),
             None => std::io::stderr().write_all(line.as_bytes()),
@@ -184,7 +184,7 @@ declare! {
 pub fn glob_match(pattern: &str, name: &str) -> bool {
     let (p, n) = (pattern.as_bytes(), name.as_bytes());
     let (mut i, mut j) = (0, 0);
-    // Where to resume after the last star: one more character goes to it.
+    // The last star, and how much of the name it matches so far.
     let mut star: Option<(usize, usize)> = None;
     while j < n.len() {
         if i < p.len() && p[i] == b'*' {
@@ -211,7 +211,7 @@ pub fn matching(pattern: &str) -> impl Iterator<Item = &'static TraceEvent> + '_
         .filter(move |e| glob_match(pattern, e.name))
 }
 
-/// Switches all events that match the pattern; returns how many there are.
+/// Switches all events that match the pattern, and returns their number.
 pub fn set_enabled(pattern: &str, on: bool) -> usize {
     matching(pattern).map(|e| e.set_enabled(on)).count()
 }

@@ -1,7 +1,23 @@
-//! Compiles the schema of the machine's commands.
+//! Compiles the schema of the machine's commands. Types that it shares with the
+//! library are the library's.
+
+use qmonitor_qapi::build::{announced, compile_with};
+use qmonitor_qapi::codegen::rust::Options;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    let schema = qmonitor_qapi::build::announced("qmonitor-schema");
-    qmonitor_qapi::build::compile(schema.join("machine/machine.json"));
+    let shared = [
+        ("chardev/schema/sockets.json", "::qmonitor::chardev::schema"),
+        (
+            "monitor/schema/sessions.json",
+            "::qmonitor::monitor::schema",
+        ),
+    ];
+    let imported = shared.map(|(file, path)| (format!("qmonitor/{file}"), path.to_owned()));
+    let options = Options {
+        imported: imported.into(),
+        ..Options::default()
+    };
+    let schema = announced("qmonitor-schema").join("machine/machine.json");
+    compile_with(schema, "machine", &options);
 }

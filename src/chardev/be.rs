@@ -3,9 +3,10 @@
 //! Each of these can run any code of the host. A backend that goes on
 //! afterwards must look its chardev up again.
 
-use super::fe::{CharHandlers, PeerEnd};
+use super::class::{CharHandlers, ChardevId, ChrEvent, PeerEnd};
 use super::host::ChardevHost;
-use super::table::{ChardevId, ChrEvent};
+use super::watch::WatchSlot;
+use crate::main_loop::Watch;
 
 /// The handlers of one front end, copied out, with its opaque value.
 pub(super) fn handlers<H: ChardevHost>(
@@ -65,17 +66,57 @@ pub fn qemu_chr_be_event<H: ChardevHost>(h: &mut H, id: ChardevId, event: ChrEve
         ChrEvent::Closed => chr.be_open = false,
         ChrEvent::Break | ChrEvent::MuxIn | ChrEvent::MuxOut => {}
     }
-    (chr.class.chr_be_event)(h, id, event);
-}
-
-/// The default of `chr_be_event`: tells the only front end.
-pub(super) fn chr_be_event<H: ChardevHost>(h: &mut H, id: ChardevId, event: ChrEvent) {
-    send_event(h, id, 0, event);
+    match chr.class.chr_be_event {
+        Some(chr_be_event) => chr_be_event(h, id, event),
+        None => send_event(h, id, 0, event),
+    }
 }
 
 /// Tells one front end.
 pub(super) fn send_event<H: ChardevHost>(h: &mut H, id: ChardevId, tag: usize, event: ChrEvent) {
     if let Some((fe, opaque)) = handlers(h, id, tag) {
         (fe.event)(h, opaque, event);
+    }
+}
+
+/// Has the main loop wait for something on behalf of a chardev, in place of what it waited
+/// for in this slot before; with `None`, it waits no more. A chardev that is gone gets no
+/// watch.
+///
+/// A callback that ends its own watch calls this with `None` before it returns
+/// [`Flow::Remove`](crate::main_loop::Flow::Remove).
+pub fn chr_set_watch<H: ChardevHost>(
+    h: &mut H,
+    id: ChardevId,
+    slot: WatchSlot,
+    watch: Option<Watch<H>>,
+) {
+    let Some(chr) = h.chardevs_mut().get_mut(id) else {
+        return;
+    };
+    if let Some(old) = chr.watches.take(slot) {
+        h.main_loop_mut().remove_watch(old);
+    }
+    let Some(watch) = watch else { return };
+    let new = h.main_loop_mut().add_watch(watch);
+    if let Some(chr) = h.chardevs_mut().get_mut(id) {
+        chr.watches.put(slot, new);
+    }
+}
+
+/// Whether a chardev waits for something in this slot.
+pub fn chr_has_watch<H: ChardevHost>(h: &H, id: ChardevId, slot: WatchSlot) -> bool {
+    let chr = h.chardevs().get(id);
+    chr.is_some_and(|chr| chr.watches.has(slot))
+}
+
+/// Removes all watches of a chardev that is about to go.
+pub(super) fn chr_free_watches<H: ChardevHost>(h: &mut H, id: ChardevId) {
+    let Some(chr) = h.chardevs_mut().get_mut(id) else {
+        return;
+    };
+    let watches = std::mem::take(&mut chr.watches);
+    for watch in watches.into_ids() {
+        h.main_loop_mut().remove_watch(watch);
     }
 }

@@ -4,112 +4,13 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use super::be::send_event;
+use super::class::{BackendChange, CharFrontend, CharHandlers, ChardevId, ChrEvent, MAX_FRONTENDS};
 use super::host::ChardevHost;
-use super::table::{Chardev, ChardevId, ChrEvent, FrontendSlot};
+use super::object::object_unparent;
+use super::table::{Chardev, FrontendSlot};
 use crate::main_loop::{Condition, Flow, SharedFd, Watch, WatchId};
 use crate::qapi::Error;
 use crate::trace_event;
-
-/// What a front end has called when something comes in (QEMU's
-/// `IOCanReadHandler`, `IOReadHandler`, `IOEventHandler`).
-///
-/// Plain functions: they find what they belong to by the opaque number that was
-/// given along with them.
-pub struct CharHandlers<H> {
-    /// How many bytes it would take now. Asked when there is input; with 0 the
-    /// descriptor is not even polled.
-    pub can_read: fn(&H, u64) -> usize,
-    /// Input, at most as much as `can_read` said.
-    pub read: fn(&mut H, u64, &[u8]),
-    /// Something happened.
-    pub event: fn(&mut H, u64, ChrEvent),
-    /// On a chardev that serves several clients: one has come, and this is its
-    /// chardev, closed as yet. To take the client in, attach a front end to that
-    /// chardev before returning; otherwise the client is turned away.
-    ///
-    /// The client's chardev opens once and closes once, and is removed when
-    /// the front end has been told [`ChrEvent::Closed`], whether or not it
-    /// was ever open.
-    pub new_client: Option<fn(&mut H, u64, ChardevId)>,
-    /// The peer's input has ended: whether the front end has done all that it
-    /// owes the peer, so that the connection can be ended. Without, it always
-    /// has. Asked anew in each turn until it says so.
-    pub drained: Option<fn(&H, u64, PeerEnd) -> bool>,
-    /// Whether it has not worked off yet what it has taken. A front end that has this
-    /// takes all its input in time, and calls [`qemu_chr_fe_accept_input`] when the
-    /// answer changes: the keys of a mux wait for it, so that they do not overtake the
-    /// input before them. A front end without it, such as a serial port of a guest that
-    /// may never read, takes its input when it likes: the keys do not wait.
-    pub backlog: Option<fn(&H, u64) -> bool>,
-}
-
-/// How a peer ended its input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PeerEnd {
-    /// It sends no more, and may still read.
-    HalfClosed,
-    /// It is gone.
-    Gone,
-}
-
-impl<H> CharHandlers<H> {
-    /// A front end for one peer, whose connection may be ended as soon as its input
-    /// is read.
-    pub const fn new(
-        can_read: fn(&H, u64) -> usize,
-        read: fn(&mut H, u64, &[u8]),
-        event: fn(&mut H, u64, ChrEvent),
-    ) -> Self {
-        CharHandlers {
-            can_read,
-            read,
-            event,
-            new_client: None,
-            drained: None,
-            backlog: None,
-        }
-    }
-}
-
-impl<H> Clone for CharHandlers<H> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<H> Copy for CharHandlers<H> {}
-
-/// A front end's hold on its chardev (QEMU's `CharBackend`): the chardev, and
-/// which of its users this is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct CharFrontend {
-    pub(super) chr: ChardevId,
-    pub(super) tag: usize,
-}
-
-impl CharFrontend {
-    /// The chardev.
-    pub fn chardev(self) -> ChardevId {
-        self.chr
-    }
-
-    /// The front end as a number, for handlers that need to know nothing else.
-    pub fn to_opaque(self) -> u64 {
-        self.chr.to_opaque() << TAG_BITS | self.tag as u64
-    }
-
-    /// The front end that [`to_opaque`](Self::to_opaque) made a number of.
-    pub fn from_opaque(opaque: u64) -> Self {
-        CharFrontend {
-            chr: ChardevId::from_opaque(opaque >> TAG_BITS),
-            tag: (opaque & ((1 << TAG_BITS) - 1)) as usize,
-        }
-    }
-}
-
-/// Low bits of a front end's number: which of a mux's users. The number of a
-/// chardev's id leaves room for them.
-const TAG_BITS: u32 = crate::slots::SPARE_BITS;
 
 /// Takes a chardev into use (`qemu_chr_fe_init`). To be given back with
 /// [`qemu_chr_fe_deinit`].
@@ -154,7 +55,7 @@ pub fn qemu_chr_fe_init_server<H: ChardevHost>(
     let Some(chardev) = h.chardevs_mut().get_mut(chr) else {
         return Err(Error::new("chardev not found"));
     };
-    let max = chardev.class.max_frontends.min(1 << TAG_BITS);
+    let max = chardev.class.max_frontends.min(MAX_FRONTENDS);
     let slot = FrontendSlot::new();
     if let Some(tag) = chardev.frontends.iter().position(Option::is_none) {
         chardev.frontends[tag] = Some(slot);
@@ -192,14 +93,6 @@ pub fn qemu_chr_fe_set_handlers<H: ChardevHost>(
         send_event(h, fe.chr, fe.tag, ChrEvent::Opened);
     }
 }
-
-/// Takes another chardev into use in place of the one that the front end has (QEMU's
-/// `BackendChangeHandler`). It is given its opaque value and its hold on the new chardev,
-/// which it keeps in place of the old, and attaches its handlers there. What it has of its
-/// own, such as half a line, stays with it.
-///
-/// With an error the change is called off, and the front end has the old chardev as before.
-pub type BackendChange<H> = fn(&mut H, u64, CharFrontend) -> Result<(), Error>;
 
 /// Allows `chardev-change` while this front end uses the chardev, or forbids it again with
 /// `None`. The function is given the opaque value of the handlers.
@@ -242,7 +135,7 @@ pub fn qemu_chr_fe_deinit<H: ChardevHost>(h: &mut H, fe: CharFrontend, delete: b
             *slot = None;
         }
         if delete && !chr.is_busy() {
-            super::manage::object_unparent(h, fe.chr);
+            object_unparent(h, fe.chr);
         }
     }
 }

@@ -5,8 +5,9 @@ use std::os::fd::OwnedFd;
 
 use nix::fcntl::OFlag;
 
+use super::class::ChardevId;
 use super::codec::tls::{no_authz, no_tls_credentials, TlsCreds};
-use super::table::Chardevs;
+use super::table::{Chardev, Chardevs};
 use crate::main_loop::{Host, SharedFd};
 use crate::qapi::Error;
 
@@ -155,4 +156,26 @@ pub trait ChardevHost: Host {
     fn chardev_request(&mut self, request: ChardevRequest) {
         let _ = request;
     }
+}
+
+/// The chardev of that label (`qemu_chr_find`).
+pub fn qemu_chr_find<H: ChardevHost>(h: &H, label: &str) -> Option<ChardevId> {
+    h.chardevs().find(label)
+}
+
+/// A chardev's label; empty if it is gone.
+pub fn label<H: ChardevHost>(h: &H, id: ChardevId) -> &str {
+    h.chardevs().get(id).map_or("", |chr| chr.label.as_str())
+}
+
+/// What `query-chardev` shows as `filename`; empty if the chardev is gone.
+pub fn filename<H: ChardevHost>(h: &H, id: ChardevId) -> String {
+    let chr = h.chardevs().get(id);
+    chr.map_or_else(String::new, Chardev::filename)
+}
+
+/// What `query-chardev` shows as `frontend-open`.
+pub fn frontend_open<H: ChardevHost>(h: &H, id: ChardevId) -> bool {
+    let chr = h.chardevs().get(id);
+    chr.is_some_and(Chardev::frontend_open)
 }

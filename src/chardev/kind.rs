@@ -1,5 +1,4 @@
-//! What a kind of backend is made of, in this library or outside of it: its options, its
-//! class and how it is opened.
+//! The options of a kind of backend, and the kinds that a program has registered.
 //!
 //! The kinds of this library are listed in [`backends`](super::backends). A program adds
 //! its own at run time with [`Chardevs::register`](super::Chardevs::register); they are
@@ -9,8 +8,7 @@ use std::any::Any;
 use std::fmt;
 use std::rc::Rc;
 
-use super::host::ChardevHost;
-use super::table::{ChardevClass, ChardevId};
+use super::class::{ChardevClass, ChardevId};
 use crate::qapi::visit::{InputVisitor, QapiObject};
 use crate::qapi::Error;
 use crate::util::qemu_opts::{QemuOptType, QemuOpts};
@@ -48,22 +46,6 @@ pub trait BackendOptions: Clone + fmt::Debug + 'static {
     }
 }
 
-/// A kind of backend, for a host: how a chardev is made from its options.
-pub trait Backend<H: ChardevHost>: BackendOptions {
-    /// The functions of a chardev of this kind; `kind` is the name that it was asked for
-    /// by.
-    fn class(&self, kind: &'static str) -> ChardevClass<H>;
-
-    /// Opens the backend of a chardev that is in the table by now: sets its state with
-    /// [`Chardevs::set_state`](super::Chardevs::set_state). A pseudo terminal returns its
-    /// name.
-    ///
-    /// # Errors
-    ///
-    /// The reason in QEMU's words. The chardev is removed then.
-    fn open(&self, h: &mut H, id: ChardevId) -> Result<Option<String>, Error>;
-}
-
 /// What `chardev-add` says of all kinds of chardevs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Common {
@@ -80,7 +62,7 @@ pub struct RegisteredBackend {
 }
 
 impl RegisteredBackend {
-    fn new<T: BackendOptions>(kind: &'static str, options: T) -> Self {
+    pub(super) fn new<T: BackendOptions>(kind: &'static str, options: T) -> Self {
         RegisteredBackend {
             kind,
             waits_for_reader: options.waits_for_reader().map(str::to_owned),
@@ -121,24 +103,8 @@ pub(super) struct Kind<H> {
 }
 
 /// The outer error is one of the arguments' form, the inner one of what they ask for.
-type Visited = Result<Result<(RegisteredBackend, Common), Error>, Error>;
+pub(super) type Visited = Result<Result<(RegisteredBackend, Common), Error>, Error>;
 type VisitFn = fn(&'static str, &mut InputVisitor) -> Visited;
-
-impl<H: ChardevHost> Kind<H> {
-    pub(super) fn new<T: Backend<H>>(name: &'static str) -> Self {
-        Kind {
-            name,
-            extensions: T::EXTENSIONS,
-            from_opts: |kind, opts| Ok(RegisteredBackend::new(kind, T::from_opts(opts)?)),
-            visit: visit::<T>,
-            class: |backend| Some(backend.options::<T>()?.class(backend.kind)),
-            open: |h, id, backend| match backend.options::<T>() {
-                Some(options) => options.open(h, id),
-                None => Ok(None),
-            },
-        }
-    }
-}
 
 impl<H> Clone for Kind<H> {
     fn clone(&self) -> Self {
@@ -147,16 +113,3 @@ impl<H> Clone for Kind<H> {
 }
 
 impl<H> Copy for Kind<H> {}
-
-/// Reads `data`, whose members all kinds have first.
-fn visit<T: BackendOptions>(kind: &'static str, v: &mut InputVisitor) -> Visited {
-    v.start_struct("data")?;
-    let common = Common {
-        logfile: v.member("logfile")?,
-        logappend: v.member("logappend")?,
-    };
-    let arguments = v.branch()?;
-    v.end_struct()?;
-    let options = T::from_arguments(arguments);
-    Ok(options.map(|options| (RegisteredBackend::new(kind, options), common)))
-}

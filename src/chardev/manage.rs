@@ -1,16 +1,14 @@
 //! Adding, changing and removing chardevs.
 
-use std::any::Any;
-
 use super::backend::mux::MuxConfig;
 use super::backends::{not_a_driver, ChardevBackend, ChardevConfig};
 use super::be::qemu_chr_be_event;
-use super::fe::{attach_quietly, qemu_chr_fe_init, BackendChange, CharFrontend};
-use super::host::ChardevHost;
-use super::table::{Chardev, ChardevClass, ChardevId, ChrEvent};
-use super::watch::chr_free_watches;
+use super::class::{BackendChange, CharFrontend, ChardevId, ChrEvent};
+use super::fe::{attach_quietly, qemu_chr_fe_init};
+use super::host::{label, ChardevHost};
+use super::object::{check_label, object_unparent, qemu_chardev_insert};
+use super::table::Chardev;
 use crate::qapi::Error;
-use crate::trace_event;
 
 /// What [`chardev_add`] made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,52 +25,9 @@ impl ChardevAdded {
     /// What a person is told about a pseudo terminal, who could not find it
     /// otherwise: `char device redirected to NAME (label LABEL)`.
     pub fn redirected<H: ChardevHost>(&self, h: &H) -> Option<String> {
-        let (pty, label) = (self.pty.as_ref()?, super::table::label(h, self.device));
+        let (pty, label) = (self.pty.as_ref()?, label(h, self.device));
         Some(format!("char device redirected to {pty} (label {label})"))
     }
-}
-
-/// Puts a backend of one's own into the table (`qemu_chardev_new`). `state` is
-/// found again with [`Chardevs::state`](super::Chardevs::state).
-///
-/// If the class opens at once, it is open when this returns.
-///
-/// # Errors
-///
-/// `attempt to add duplicate property 'LABEL' to object (type 'container')`.
-pub fn qemu_chardev_new<H: ChardevHost>(
-    h: &mut H,
-    label: &str,
-    class: ChardevClass<H>,
-    state: Box<dyn Any>,
-) -> Result<ChardevId, Error> {
-    let id = qemu_chardev_insert(h, label, class, state, None)?;
-    if class.opens_at_once {
-        qemu_chr_be_event(h, id, ChrEvent::Opened);
-    }
-    Ok(id)
-}
-
-fn check_label<H: ChardevHost>(h: &H, label: &str) -> Result<(), Error> {
-    match h.chardevs().find(label) {
-        None => Ok(()),
-        Some(_) => Err(Error::new(format!(
-            "attempt to add duplicate property '{label}' to object (type 'container')"
-        ))),
-    }
-}
-
-pub(super) fn qemu_chardev_insert<H: ChardevHost>(
-    h: &mut H,
-    label: &str,
-    class: ChardevClass<H>,
-    state: Box<dyn Any>,
-    log: Option<crate::main_loop::SharedFd>,
-) -> Result<ChardevId, Error> {
-    check_label(h, label)?;
-    trace_event!(chardev_new, "{label} is a {}", class.kind);
-    let table = h.chardevs_mut();
-    Ok(table.insert(label.to_owned(), class, state, log))
 }
 
 /// Makes a chardev (`qemu_chardev_new` and the backend's `open`).
@@ -132,17 +87,6 @@ fn chardev_add_one<H: ChardevHost>(
             Err(e)
         }
     }
-}
-
-/// Removes a chardev without asking (`object_unparent`).
-pub(super) fn object_unparent<H: ChardevHost>(h: &mut H, id: ChardevId) {
-    let Some(chr) = h.chardevs().get(id) else {
-        return;
-    };
-    trace_event!(chardev_finalize, "{}", chr.label);
-    (chr.class.finalize)(h, id);
-    chr_free_watches(h, id);
-    h.chardevs_mut().remove(id);
 }
 
 /// `chardev-remove`: removes a chardev that nobody uses.

@@ -41,11 +41,12 @@
 //! | file | what it is |
 //! |---|---|
 //! | `config` | addresses and the options of sockets |
-//! | `table` | [`Chardevs`], [`ChardevClass`] |
+//! | `class` | [`ChardevClass`], [`CharHandlers`]: what backends and front ends are made of |
+//! | `table` | [`Chardevs`] |
+//! | `object` | entering chardevs into the table, and taking them out |
 //! | `kind`, `backends` | what a kind of backend is made of; the list of kinds |
 //! | `fe` | what a front end calls: `qemu_chr_fe_*` |
-//! | `be` | what a backend calls: `qemu_chr_be_*` |
-//! | `watch` | what a chardev waits for: [`chr_set_watch`] |
+//! | `be` | what a backend calls: `qemu_chr_be_*`, [`chr_set_watch`] |
 //! | `manage` | adding, changing and removing |
 //! | `options` | `-chardev`, and the short forms of `-serial` and `-monitor` |
 //! | `net` | sockets and files, with QEMU's error texts |
@@ -56,6 +57,7 @@
 mod backend;
 pub(crate) mod backends;
 mod be;
+mod class;
 mod codec;
 mod config;
 mod fe;
@@ -63,8 +65,9 @@ mod host;
 mod kind;
 mod manage;
 mod net;
+mod object;
 mod options;
-pub(crate) mod schema;
+pub mod schema;
 mod scm_rights;
 mod socket;
 mod table;
@@ -80,10 +83,14 @@ pub use backend::ringbuf::{ringbuf_read, ringbuf_write, RingbufConfig};
 pub use backend::stdio::{self, StdioConfig};
 pub use backend::testdev::TestdevConfig;
 pub use backend::udp::UdpConfig;
+pub use backend::Backend;
 pub use backends::{ChardevBackend, ChardevConfig, CHARDEV_BACKENDS};
 pub use be::{
-    qemu_chr_be_can_write, qemu_chr_be_drained, qemu_chr_be_event, qemu_chr_be_new_client,
-    qemu_chr_be_write,
+    chr_has_watch, chr_set_watch, qemu_chr_be_can_write, qemu_chr_be_drained, qemu_chr_be_event,
+    qemu_chr_be_new_client, qemu_chr_be_write,
+};
+pub use class::{
+    BackendChange, CharFrontend, CharHandlers, ChardevClass, ChardevId, ChrEvent, PeerEnd,
 };
 pub use codec::tls::{no_authz, no_tls_credentials, TlsCreds, TlsCredsX509, TlsEndpoint};
 pub use codec::{telnet, websocket};
@@ -93,25 +100,24 @@ pub use fe::{
     qemu_chr_fe_add_watch, qemu_chr_fe_backend_open, qemu_chr_fe_deinit, qemu_chr_fe_get_msgfd,
     qemu_chr_fe_init, qemu_chr_fe_init_server, qemu_chr_fe_is_terminal,
     qemu_chr_fe_keeps_writes_apart, qemu_chr_fe_set_be_change, qemu_chr_fe_set_echo,
-    qemu_chr_fe_set_handlers, qemu_chr_fe_set_open, qemu_chr_fe_write, BackendChange, CharFrontend,
-    CharHandlers, PeerEnd,
+    qemu_chr_fe_set_handlers, qemu_chr_fe_set_open, qemu_chr_fe_write,
 };
 pub(crate) use host::print_report;
-pub use host::{print_stderr, ChardevHost, ChardevReport, ChardevRequest};
-pub use kind::{Backend, BackendOptions, RegisteredBackend};
+pub use host::{
+    filename, frontend_open, label, print_stderr, qemu_chr_find, ChardevHost, ChardevReport,
+    ChardevRequest,
+};
+pub use kind::{BackendOptions, RegisteredBackend};
 pub use manage::{
-    chardev_add, chardev_change, chardev_remove, chardev_send_break, qemu_chardev_new,
-    qemu_chr_cleanup, ChardevAdded,
+    chardev_add, chardev_change, chardev_remove, chardev_send_break, qemu_chr_cleanup, ChardevAdded,
 };
 pub use net::open::{fifo_reader, FifoReader};
+pub use object::qemu_chardev_new;
 pub use options::cli::{qemu_chr_parse_cli, qemu_chr_parse_opts, QEMU_CHARDEV_OPTS};
 pub use options::compat::{invalid_char_driver, qemu_chr_parse_compat, ParsedCompat};
 pub use socket::{can_yank, char_socket_get_addr, char_socket_yank};
-pub use table::{
-    filename, frontend_open, label, qemu_chr_find, Chardev, ChardevClass, ChardevId, Chardevs,
-    ChrEvent,
-};
-pub use watch::{chr_has_watch, chr_set_watch, WatchSlot};
+pub use table::{Chardev, Chardevs};
+pub use watch::WatchSlot;
 
 /// The most bytes a backend reads and hands over in one go.
 pub const CHR_READ_BUF_LEN: usize = 64 * 1024;

@@ -1,167 +1,15 @@
-//! The table of chardevs, and what a chardev is made of.
+//! The table of chardevs.
 
 use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
-use std::io;
-use std::os::fd::OwnedFd;
 
-use super::fe::{BackendChange, CharFrontend, CharHandlers};
-use super::host::ChardevHost;
+use super::class::{BackendChange, CharFrontend, CharHandlers, ChardevClass, ChardevId};
 use super::kind::Kind;
 use super::watch::Watches;
 use crate::main_loop::SharedFd;
-use crate::slots::{Key, Slots};
+use crate::slots::Slots;
 use crate::sys::InheritedFds;
-
-/// What a front end is told about its chardev (QEMU's `QEMUChrEvent`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ChrEvent {
-    /// A break was received.
-    Break,
-    /// A new connection.
-    Opened,
-    /// The mux that this front end shares gave it the focus.
-    MuxIn,
-    /// The mux took the focus away.
-    MuxOut,
-    /// The connection ended.
-    Closed,
-}
-
-impl ChrEvent {
-    /// QEMU's name.
-    pub fn name(self) -> &'static str {
-        match self {
-            ChrEvent::Break => "CHR_EVENT_BREAK",
-            ChrEvent::Opened => "CHR_EVENT_OPENED",
-            ChrEvent::MuxIn => "CHR_EVENT_MUX_IN",
-            ChrEvent::MuxOut => "CHR_EVENT_MUX_OUT",
-            ChrEvent::Closed => "CHR_EVENT_CLOSED",
-        }
-    }
-}
-
-/// Names a chardev. Never given to another: the id of a chardev that is gone
-/// finds nothing.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct ChardevId(Key);
-
-impl ChardevId {
-    /// The id as a number, to be a front end's opaque value: a mux is the
-    /// front end of another chardev. Its highest two bits are 0.
-    pub fn to_opaque(self) -> u64 {
-        self.0.to_opaque()
-    }
-
-    /// The id that [`to_opaque`](Self::to_opaque) made a number of.
-    pub fn from_opaque(opaque: u64) -> Self {
-        ChardevId(Key::from_opaque(opaque))
-    }
-}
-
-/// The functions of a backend (QEMU's `ChardevClass`). Each has a default, so a
-/// backend names what it has:
-///
-/// ```
-/// use qmonitor::chardev::{ChardevClass, ChardevHost};
-///
-/// fn sink<H: ChardevHost>() -> ChardevClass<H> {
-///     ChardevClass {
-///         opens_at_once: true,
-///         chr_write: |_host, _id, bytes| Ok(bytes.len()),
-///         ..ChardevClass::new("sink")
-///     }
-/// }
-/// ```
-///
-/// The functions are given the host and the chardev's id and find their state
-/// with [`Chardevs::state`]. They may be called while the chardev is on
-/// its way out; then the state is not found and there is nothing to do.
-pub struct ChardevClass<H> {
-    /// The backend's name; also its file name if it has none better.
-    pub kind: &'static str,
-    /// Whether the backend is open from the start.
-    pub opens_at_once: bool,
-    /// Whether its opening waits while [`suspend_mux_open`](super::suspend_mux_open) is in
-    /// force.
-    pub opening_can_be_suspended: bool,
-    /// How many front ends may use it at the same time; four at most.
-    pub max_frontends: usize,
-    /// Whether it has no peer of its own, but makes a chardev for each client
-    /// that comes ([`qemu_chr_be_new_client`](super::qemu_chr_be_new_client)).
-    pub serves_clients: bool,
-    /// Whether it is made of other chardevs: then it cannot be changed, be part of a hub,
-    /// or belong to one client.
-    pub combines_chardevs: bool,
-    /// Whether the peer sees where one write ends and the next begins, by the state.
-    pub keeps_writes_apart: fn(&dyn Any) -> bool,
-    /// Whether a person sits at the terminal that the program was started from, and at the
-    /// other end of this chardev.
-    pub is_terminal: fn(&H, ChardevId) -> bool,
-    /// The address through which other hosts can reach the front end without showing who
-    /// they are; `None` if none can.
-    pub exposed_at: fn(&H, ChardevId) -> Option<String>,
-    /// Takes output, as much as can be had without blocking.
-    pub chr_write: fn(&mut H, ChardevId, &[u8]) -> io::Result<usize>,
-    /// The descriptor to watch for writability after `chr_write` took less
-    /// than all; `None` if that cannot be watched.
-    pub chr_watch_fd: fn(&mut H, ChardevId) -> Option<SharedFd>,
-    /// A front end attached or detached its handlers (`tag` says which).
-    pub chr_update_read_handler: fn(&mut H, ChardevId, tag: usize),
-    /// The front end can take more input. What reads from a watched
-    /// descriptor needs to do nothing: the gate is asked again each turn.
-    pub chr_accept_input: fn(&mut H, ChardevId),
-    /// Something happened on the backend; the default tells the front end.
-    pub chr_be_event: fn(&mut H, ChardevId, ChrEvent),
-    /// The first descriptor that came with the last message.
-    pub chr_get_msgfd: fn(&mut H, ChardevId) -> Option<OwnedFd>,
-    /// Whether input is echoed (terminals).
-    pub chr_set_echo: fn(&mut H, ChardevId, bool),
-    /// The front end says that it is open or closed (`qemu_chr_fe_set_open`).
-    pub chr_set_fe_open: fn(&mut H, ChardevId, bool),
-    /// `filename` in `query-chardev`, made from the state; `None` is `kind`.
-    pub chr_filename: fn(&dyn Any) -> Option<String>,
-    /// The chardev is being removed: take timers out of the loop and let go of
-    /// chardevs it uses. No front end is told any more. Its
-    /// [watches](super::chr_set_watch) go by themselves.
-    pub finalize: fn(&mut H, ChardevId),
-}
-
-impl<H> Clone for ChardevClass<H> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<H> Copy for ChardevClass<H> {}
-
-impl<H: ChardevHost> ChardevClass<H> {
-    /// A backend that swallows output, has no input and never opens.
-    pub fn new(kind: &'static str) -> Self {
-        ChardevClass {
-            kind,
-            opens_at_once: false,
-            opening_can_be_suspended: false,
-            max_frontends: 1,
-            serves_clients: false,
-            combines_chardevs: false,
-            keeps_writes_apart: |_| false,
-            is_terminal: |_, _| false,
-            exposed_at: |_, _| None,
-            chr_write: |_, _, buf| Ok(buf.len()),
-            chr_watch_fd: |_, _| None,
-            chr_update_read_handler: |_, _, _| {},
-            chr_accept_input: |_, _| {},
-            chr_be_event: super::be::chr_be_event,
-            chr_get_msgfd: |_, _| None,
-            chr_set_echo: |_, _, _| {},
-            chr_set_fe_open: |_, _, _| {},
-            chr_filename: |_| None,
-            finalize: |_, _| {},
-        }
-    }
-}
 
 /// A front end as its chardev knows it.
 pub(super) struct FrontendSlot<H> {
@@ -455,26 +303,4 @@ impl<H> fmt::Debug for Chardevs<H> {
             .map(|(_, chr)| (&chr.label, chr.class.kind));
         f.debug_map().entries(entries).finish()
     }
-}
-
-/// The chardev of that label (`qemu_chr_find`).
-pub fn qemu_chr_find<H: ChardevHost>(h: &H, label: &str) -> Option<ChardevId> {
-    h.chardevs().find(label)
-}
-
-/// A chardev's label; empty if it is gone.
-pub fn label<H: ChardevHost>(h: &H, id: ChardevId) -> &str {
-    h.chardevs().get(id).map_or("", |chr| chr.label.as_str())
-}
-
-/// What `query-chardev` shows as `filename`; empty if the chardev is gone.
-pub fn filename<H: ChardevHost>(h: &H, id: ChardevId) -> String {
-    let chr = h.chardevs().get(id);
-    chr.map_or_else(String::new, Chardev::filename)
-}
-
-/// What `query-chardev` shows as `frontend-open`.
-pub fn frontend_open<H: ChardevHost>(h: &H, id: ChardevId) -> bool {
-    let chr = h.chardevs().get(id);
-    chr.is_some_and(Chardev::frontend_open)
 }

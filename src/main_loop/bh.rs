@@ -191,7 +191,8 @@ impl Wake {
         queue.push(id);
         drop(queue);
         if !self.signalled.swap(true, Ordering::SeqCst) {
-            // Can fail only when the counter is full, and then it is readable.
+            // Fails only if the counter is full, and then the eventfd is
+            // readable.
             let _ = self.eventfd.write(1);
         }
     }
@@ -238,7 +239,7 @@ pub struct BhHandle {
 }
 
 impl BhHandle {
-    /// Has the bottom half run in the loop's next turn.
+    /// Schedules the bottom half for the loop's next turn.
     pub fn schedule(&self) {
         if !self.pending.swap(true, Ordering::SeqCst) {
             self.wake.request(self.id);
@@ -259,8 +260,8 @@ impl<H> MainLoop<H> {
         BhId(self.bhs.insert(name, BhCallback::Many(Box::new(callback))))
     }
 
-    /// Has a bottom half run at the start of the next turn, once, however
-    /// often this is called before.
+    /// Schedules a bottom half. It runs once, at the start of the next turn,
+    /// however often this is called before.
     pub fn bh_schedule(&mut self, id: BhId) -> bool {
         self.bhs.schedule(id.0)
     }

@@ -1,12 +1,12 @@
 //! The three clocks, and where their time comes from.
 //!
-//! All three are read off one source. `Realtime` is the source itself; `Virtual`
-//! is the source minus the time the machine was stopped plus what was stepped;
-//! `Host` is the wall clock. With the system as source they follow the
-//! kernel's monotonic and wall clocks. With a simulated source nothing moves
-//! but by decree: a turn of the loop that finds nothing ready moves time to the
-//! next deadline, so that a day of timeouts takes no time at all and happens
-//! in the same order each time.
+//! All three are read off one source. `Realtime` is the source itself;
+//! `Virtual` is the source minus the time the machine was stopped plus what was
+//! stepped; `Host` is the wall clock. With the system as source they follow the
+//! kernel's monotonic and wall clocks. With a simulated source time stands
+//! still until a turn of the loop finds nothing ready. Then it jumps to the
+//! next deadline, so that a day of timeouts takes no time at all and happens in
+//! the same order each time.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 

@@ -1,11 +1,11 @@
 //! Which way of waiting is in use, and the change from one to the other.
 //!
-//! ppoll is told all fds at each call, which costs about 130 ns for each and
-//! nothing else; epoll through crate `polling` costs five system calls
-//! whatever the number. So the loop starts with ppoll and goes over to epoll
-//! when it waits for many, as QEMU's fdmon does. It comes back when they are
-//! fewer than half of that, so that a client coming and going at the threshold
-//! does not make it change each time.
+//! ppoll gets the list of all fds at each call, which costs about 130 ns for
+//! each fd. epoll, through crate `polling`, costs five system calls for any
+//! number of fds. So the loop starts with ppoll and goes over to epoll when it
+//! waits for many, as QEMU's fdmon does. It comes back when they are fewer than
+//! half of that, so that a client coming and going at the threshold does not
+//! make it change each time.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -50,8 +50,8 @@ pub enum FdmonKind {
     Epoll,
 }
 
-/// Turns to go on with ppoll after epoll could not be had (no fd left, mostly)
-/// before trying again.
+/// Turns to go on with ppoll after opening epoll failed, mostly because no fd
+/// was left.
 const TURNS_BEFORE_RETRY: u64 = 1000;
 
 #[derive(Default)]
@@ -59,9 +59,9 @@ pub(super) struct Fdmon {
     policy: FdmonPolicy,
     epoll: Option<FdmonEpoll>,
     poll_set: PollSet,
-    /// A foreign loop has the epoll fd.
+    /// An outer loop has the epoll fd.
     pinned: bool,
-    /// Whether anyone can write to the eventfd.
+    /// There is a handle that can write to the eventfd.
     wake_used: bool,
     retry_at: u64,
     settled: Vec<usize>,
@@ -99,8 +99,8 @@ impl Fdmon {
     ///
     /// # Errors
     ///
-    /// Why epoll could not be had. The loop then goes on with ppoll, slower but
-    /// not broken, so only who needs the epoll fd itself minds.
+    /// Opening epoll failed. The loop then goes on with ppoll, which is slower
+    /// but right; it matters only to a caller that needs the epoll fd itself.
     pub(super) fn prepare(
         &mut self,
         fds: &mut FdTable,
@@ -156,7 +156,8 @@ impl Fdmon {
         }
     }
 
-    /// To be told of each entry that leaves the table, before it is dropped.
+    /// Must be called for each entry that leaves the table, before the entry is
+    /// dropped.
     pub(super) fn forget(&mut self, slot: usize, entry: &FdEntry, counters: &mut Counters) {
         if let Some(epoll) = &mut self.epoll {
             epoll.forget(slot, entry, counters);
@@ -177,7 +178,7 @@ impl Fdmon {
         if let Some(epoll) = &mut self.epoll {
             let waited = epoll.wait(fds, timeout, &mut self.poll_set, ready, counters);
             if waited.is_err() {
-                // Whatever it is, ppoll needs less.
+                // Whatever the reason, ppoll needs less.
                 self.retry_at = counters.turns.saturating_add(TURNS_BEFORE_RETRY);
                 self.leave_epoll(fds);
                 ready.clear();
@@ -198,8 +199,8 @@ impl Fdmon {
         Ok(ready.len() < before)
     }
 
-    /// Stays with epoll from the next [`prepare`](Self::prepare) on, or no
-    /// longer does.
+    /// Pins the loop to epoll from the next [`prepare`](Self::prepare) on, or
+    /// releases it.
     pub(super) fn pin(&mut self, pinned: bool) {
         self.pinned = pinned;
         self.retry_at = 0;
@@ -209,7 +210,7 @@ impl Fdmon {
         self.epoll.as_ref().map(FdmonEpoll::as_fd)
     }
 
-    /// True if an fd is waited for that is not behind the epoll fd.
+    /// True if the loop waits for an fd that the epoll fd does not cover.
     pub(super) fn has_fds_beside_epoll(&self, fds: &FdTable) -> bool {
         self.epoll
             .as_ref()

@@ -1,16 +1,16 @@
 //! Waiting by epoll, through crate `polling`, in level-triggered mode.
 //!
 //! epoll keeps the set of fds in the kernel, so that a wait costs the same for
-//! ten fds and for ten thousand; what must be told is only what changed. Three
-//! things stand between the crate and the exact answers of ppoll:
+//! ten fds and for ten thousand, and only changes must be told. Three things
+//! stand between the crate and the exact answers of ppoll:
 //!
-//! * It reports "readable", "writable", "hung up" and "in error" as four flags
-//!   of which the first two include the others, so a hang-up with data before it
+//! * It reports "readable", "writable", "hung up" and "in error" as four flags.
+//!   The first two include the others, so a hang-up with data before it
 //!   looks like one without. When any but the plain two is set, one ppoll
 //!   without a timeout asks again, for those fds only.
-//! * It registers for urgent data whoever asks to read. An fd that is ready for
-//!   nothing but that would end each wait at once, so it is moved to the
-//!   side table.
+//! * It registers for urgent data wherever a watch asks to read. An fd with
+//!   nothing but urgent data would end each wait at once, so it moves to the side
+//!   table.
 //! * epoll refuses regular files and /dev/null, which are always ready, and may
 //!   run out of memory or of watches.
 //!
@@ -36,7 +36,7 @@ pub(super) const WAKE_KEY: usize = usize::MAX - 1;
 /// The key of the epoll fd among the side table's.
 const EPOLL_KEY: usize = usize::MAX - 2;
 
-/// What one wait of the crate costs in system calls.
+/// The system calls of one wait of the crate.
 const SYSCALLS_PER_WAIT: u64 = 5;
 
 pub(super) struct FdmonEpoll {
@@ -45,8 +45,8 @@ pub(super) struct FdmonEpoll {
     /// Slots of the fds that ppoll waits for instead.
     side_table: Vec<usize>,
     ambiguous: Vec<Event>,
-    /// A registration could not be deleted, because its fd was closed behind
-    /// the back of the share the table holds. Only a new epoll is rid of it.
+    /// A registration could not be deleted, because foreign code closed the fd
+    /// although the table holds a share of it. Only a new epoll gets rid of it.
     spoiled: bool,
 }
 
@@ -71,7 +71,7 @@ impl FdmonEpoll {
         self.spoiled
     }
 
-    /// True if an fd is waited for that the epoll fd cannot speak for.
+    /// True if the loop waits for an fd of the side table.
     pub(super) fn needs_ppoll(&self, fds: &FdTable) -> bool {
         self.side_fds(fds).next().is_some()
     }
@@ -174,7 +174,7 @@ impl FdmonEpoll {
         timeout: Option<Duration>,
         counters: &mut Counters,
     ) -> io::Result<()> {
-        // Room for all, so that one wait reports all that is ready, as ppoll does.
+        // Room for all, so that one wait reports all ready fds, as ppoll does.
         let room = NonZeroUsize::MIN.saturating_add(fds.polled() + 2);
         if self.events.capacity() < room {
             self.events =
@@ -227,7 +227,7 @@ impl FdmonEpoll {
     }
 
     /// Moves to the side table each fd that epoll reports for urgent data alone
-    /// though nobody asked for that.
+    /// though no watch asked for that.
     fn seat_urgent_aside(&mut self, fds: &mut FdTable, asked: &[Ready], counters: &mut Counters) {
         for at in 0..self.ambiguous.len() {
             let event = self.ambiguous[at];

@@ -10,7 +10,8 @@ use nix::sys::time::TimeSpec;
 
 use super::condition::Condition;
 
-/// What the kernel said of one fd. `key` is whatever the caller passed with it.
+/// What the kernel reported for one fd. `key` is what the caller passed with
+/// it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ready {
     pub(super) key: usize,
@@ -28,8 +29,8 @@ pub(super) struct PollSet {
 
 impl PollSet {
     /// Waits until one of `items` is ready or `timeout` is over; None waits for
-    /// ever. Adds the ready ones to `ready`, in no order worth relying on. A
-    /// signal ends the wait with nothing ready.
+    /// ever. Adds the ready ones to `ready`, in no particular order. A signal
+    /// ends the wait with nothing ready.
     pub(super) fn wait<'fd>(
         &mut self,
         items: impl Iterator<Item = (usize, BorrowedFd<'fd>, Condition)>,
@@ -46,7 +47,7 @@ impl PollSet {
         let outcome = ppoll(&mut fds, timeout, None);
         if matches!(outcome, Ok(1..)) {
             for (fd, key) in fds.iter().zip(&self.keys) {
-                // None would mean an event nobody asked for.
+                // None would mean an event that was not asked for.
                 let got = fd.revents().unwrap_or(PollFlags::POLLERR);
                 if !got.is_empty() {
                     ready.push(from_poll_flags(*key, got));
@@ -61,8 +62,8 @@ impl PollSet {
     }
 }
 
-/// A year. Longer waits end early, which costs a turn; passed on as they are
-/// they could overflow the kernel's type.
+/// A year. A longer timeout could overflow the kernel's type, while a wait that
+/// ends early only costs a turn.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Hands the memory of a vector of borrowed fds on to the next turn: the

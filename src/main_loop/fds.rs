@@ -1,10 +1,10 @@
 //! The table of watched fds.
 //!
 //! Several watches may share one fd (a chardev reads, writes and waits for
-//! hang-up on the same socket), while epoll knows an fd once. So what the open
-//! watches of an fd want is merged here, under the fd's number, and both ways
-//! of waiting work from this table. An entry whose watches or gates changed is
-//! put on a list, and only those are looked at again before the next wait.
+//! hang-up on the same socket), while epoll knows an fd once. So this table
+//! merges what the open watches of an fd want, under the fd's number, and both
+//! ways of waiting work from it. An entry whose watches or gates changed is put
+//! on a list, and only those are looked at again before the next wait.
 //!
 //! The entry keeps a share of the fd until its last watch goes. It must be taken
 //! out of the kernel's set *before* that share is dropped: epoll forgets a
@@ -20,10 +20,10 @@ use super::condition::Condition;
 use super::watch::SharedFd;
 use crate::slots::Key;
 
-/// Who waits for an fd when epoll is in use.
+/// Which system call waits for an fd when epoll is in use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Seat {
-    /// Nobody yet, or nothing is wanted of it.
+    /// None yet, or no watch wants anything of it.
     None,
     /// epoll, registered for this condition.
     Epoll(Condition),
@@ -94,7 +94,8 @@ impl FdTable {
     }
 
     /// Takes a watch off the entry of its fd. Returns the entry if that was its
-    /// last: the caller takes it out of the kernel's set, then drops it.
+    /// last watch: the caller takes the fd out of the kernel's set, then drops
+    /// the entry.
     pub(super) fn detach(&mut self, slot: usize, watch: Key) -> Option<FdEntry> {
         let entry = self.entries.get_mut(slot)?;
         entry.watches.retain(|other| *other != watch);
@@ -124,8 +125,9 @@ impl FdTable {
         !self.changed.is_empty()
     }
 
-    /// Merges anew what is wanted of the changed entries. `wanted` tells what a
-    /// watch wants, nothing if it is not open. The slots go to `settled`.
+    /// Computes the interest of the changed entries again. `wanted` returns
+    /// what a watch waits for, or None if it is not open. The slots of the
+    /// entries go to `settled`.
     pub(super) fn settle(
         &mut self,
         wanted: impl Fn(Key) -> Option<Condition>,
@@ -163,11 +165,11 @@ impl FdTable {
         self.entries.iter_mut()
     }
 
-    /// How many fds are to be waited for.
+    /// The number of fds to wait for.
     pub(super) fn polled(&self) -> usize {
         self.polled
     }
 }
 
-/// Reported whether asked for or not, as the kernel does.
+/// Reported even if not asked for, as the kernel does.
 pub(super) const ALWAYS: Condition = Condition::HUP.with(Condition::ERR);

@@ -1,12 +1,12 @@
 //! The main loop: watches on fds, timers, bottom halves and signals, on one
 //! thread.
 //!
-//! Everything in a monitor happens in callbacks of this loop. It knows nothing of
-//! character devices or monitors; it is generic over a *host*, the one value
-//! that owns the loop and all else, and each callback is given `&mut` host. So
-//! a callback can do anything: remove itself, put another in its place, remove what is
-//! about to run after it, delete the object it was called for. The loop is
-//! built so that none of this needs a thought on the caller's side.
+//! Everything in a monitor happens in callbacks of this loop. It knows nothing
+//! of character devices or monitors. It is generic over a *host*, the one value
+//! that owns the loop and all else, and each callback gets `&mut` host. So a
+//! callback can do anything: remove itself, put another in its place, remove
+//! what is about to run after it, delete the object it was called for. Callers
+//! need not think about any of this.
 //!
 //! ```
 //! use std::time::Duration;
@@ -60,13 +60,13 @@
 //!   due timers: realtime, virtual, host; by deadline, then order of arming
 //! ```
 //!
-//! What is scheduled, added, armed or made ready during a turn waits for the
-//! next one, so no callback can keep the turn from ending. What was found ready
-//! does *not* run if before its place in the turn it was removed or put off, or its
-//! gate closed or its clock stopped.
+//! No callback can keep the turn from ending: whatever it schedules, adds, arms
+//! or makes ready waits for the next turn. A watch or timer that was found
+//! ready does *not* run if it is removed or put off, if its gate closes or if
+//! its clock stops before its place in the turn.
 //!
-//! Watches are level-triggered: what is not dealt with is reported again in the
-//! next turn.
+//! Watches are level-triggered: a condition that no callback deals with is
+//! reported again in the next turn.
 //!
 //! # A callback and its slot
 //!
@@ -86,25 +86,26 @@
 //! given out twice, so "still its own" is one comparison, and a stale id finds
 //! nothing for ever.
 //!
-//! For the same reason [`main_loop_wait`] is not to be called from a callback:
-//! whoever has to wait for something returns, and goes on from another callback.
+//! For the same reason a callback must not call [`main_loop_wait`]. Code that
+//! has to wait for something returns, and another callback goes on. A callback
+//! that panics is put back too, as if it had returned [`Keep`](Flow::Keep).
 //!
 //! # Hang-up after the last data
 //!
-//! The kernel reports a hang-up as soon as the peer is gone, even if what it
-//! sent last has not been read. Here, as long as an open watch of the fd asks
-//! for [`IN`](Condition::IN) and there is something to read, no watch of the fd is
-//! told [`HUP`](Condition::HUP). So the reader gets `IN` until it has everything; then
-//! a pipe or terminal gives `HUP` alone, while a socket goes on giving `IN` and
-//! reads return 0. Where nobody reads, because the gate is closed or only
-//! hang-up was asked for, `HUP` is told at once. [`ERR`](Condition::ERR) is never held
-//! back.
+//! The kernel reports a hang-up as soon as the peer is gone, even if its last
+//! data has not been read. Here, as long as an open watch of the fd asks for
+//! [`IN`](Condition::IN) and there is something to read, no watch of the fd is
+//! told [`HUP`](Condition::HUP). So the reader gets `IN` until it has
+//! everything; then a pipe or terminal gives `HUP` alone, while a socket goes
+//! on giving `IN` and reads return 0. If no watch reads, because the gate is
+//! closed or only hang-up was asked for, the watches are told `HUP` at once.
+//! [`ERR`](Condition::ERR) is never held back.
 //!
 //! # Fds that are not what they should be
 //!
-//! Regular files and `/dev/null` are always ready, whichever way of waiting is
-//! in use. An fd that is not open gives `HUP|ERR` once, and its watch is removed
-//! even if the callback says [`Keep`](Flow::Keep): nothing can come from it, and the
+//! Regular files and `/dev/null` are always ready, in either way of waiting. An
+//! fd that is not open gives `HUP|ERR` once, and its watch is removed even if
+//! the callback says [`Keep`](Flow::Keep): nothing can come from it, and the
 //! loop would spin.
 //!
 //! # Time
@@ -163,7 +164,7 @@ use watch::WatchEntry;
 
 /// The value that owns a main loop and everything its callbacks work on.
 ///
-/// Both functions must always give the same loop.
+/// Both functions must always return the same loop.
 pub trait Host: Sized + 'static {
     /// The host's loop.
     fn main_loop(&self) -> &MainLoop<Self>;
@@ -171,7 +172,7 @@ pub trait Host: Sized + 'static {
     fn main_loop_mut(&mut self) -> &mut MainLoop<Self>;
 }
 
-/// What a [trace](MainLoop::set_trace) tells of.
+/// A step that a [trace](MainLoop::set_trace) reports.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LoopEvent {
     /// A watch on this fd was added; none if it has only a gate.
@@ -190,8 +191,8 @@ type Trace = Box<dyn FnMut(LoopEvent, &'static str)>;
 
 /// The main loop of a host `H`; see the [module page](self).
 ///
-/// Where a function takes an id and returns a bool, it is false if there is no
-/// such thing any more, which is never an error.
+/// A function that takes an id and returns a bool returns false if the id names
+/// nothing any more. That is never an error.
 pub struct MainLoop<H> {
     // First, to be dropped before the fds that are registered in it.
     fdmon: Fdmon,
@@ -222,12 +223,12 @@ pub struct MainLoop<H> {
 impl<H> MainLoop<H> {
     /// A loop in the system's time.
     ///
-    /// The first one made in a process also sees to it that `SIGPIPE` does not
-    /// kill: it is ignored if it has its default action.
+    /// The first loop of a process also keeps `SIGPIPE` from killing it: the
+    /// signal is ignored if it has its default action.
     ///
     /// # Errors
     ///
-    /// What eventfd(2) fails with, `EMFILE` mostly.
+    /// Fails as eventfd(2) does, mostly with `EMFILE`.
     pub fn new() -> io::Result<Self> {
         Self::with_time(TimeSource::system())
     }
@@ -266,8 +267,8 @@ impl<H> MainLoop<H> {
         self.counters
     }
 
-    /// Has `trace` called with the name of each watch that is added or removed
-    /// and of each callback before it runs; None ends it.
+    /// Calls `trace` with the name of each watch that is added or removed, and
+    /// of each callback before it runs. None ends the trace.
     pub fn set_trace(&mut self, trace: Option<Box<dyn FnMut(LoopEvent, &'static str)>>) {
         self.trace = trace;
     }
@@ -282,8 +283,8 @@ impl<H> MainLoop<H> {
         self.fdmon.kind()
     }
 
-    /// With a seed, has ready watches run in an order that
-    /// depends on the seed alone, to find code that relies on one; hang-ups
+    /// With a seed, runs ready watches in an order that depends on the seed
+    /// alone. This finds code that relies on the order of addition. Hang-ups
     /// still come last. None restores the order of addition.
     pub fn set_shuffle(&mut self, seed: Option<u64>) {
         self.shuffle = seed.map(XorShift::new);

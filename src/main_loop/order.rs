@@ -15,7 +15,7 @@ pub(super) struct ReadyWatch {
 }
 
 impl ReadyWatch {
-    /// True if there is nothing to do but to notice the end.
+    /// True if there is only the end to report: hang-up, error.
     fn is_end(&self) -> bool {
         !self
             .condition
@@ -57,7 +57,8 @@ impl XorShift {
         self.0
     }
 
-    /// Fisher and Yates. The bias of the remainder is 2^-40 and of no matter.
+    /// Fisher and Yates. The bias of the remainder is 2^-40, which does not
+    /// matter here.
     fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             let other = self.next() % (last as u64 + 1);

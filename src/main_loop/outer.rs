@@ -10,8 +10,8 @@ use super::MainLoop;
 impl<H> MainLoop<H> {
     /// One fd that is readable when a turn has fds to serve or another thread
     /// called. If this succeeds, the loop uses epoll from here on, whatever was
-    /// set. Ask anew before each sleep: what changed since the last turn is
-    /// made known to epoll here.
+    /// set. Call it before each sleep: it tells epoll what changed since the
+    /// last turn.
     ///
     /// The outer loop, each time before it sleeps, makes turns of zero timeout
     /// until one returns false, for only a turn asks the gates; then it sleeps
@@ -20,7 +20,7 @@ impl<H> MainLoop<H> {
     ///
     /// # Errors
     ///
-    /// What epoll_create(2) and the like fail with, `EMFILE` mostly.
+    /// Fails as epoll_create(2) and the like do, mostly with `EMFILE`.
     ///
     /// ```
     /// # use std::os::fd::AsFd;
@@ -61,9 +61,9 @@ impl<H> MainLoop<H> {
             .ok_or_else(|| io::Error::from(io::ErrorKind::Unsupported))
     }
 
-    /// How long an outer loop may sleep before the next turn is due; None
-    /// without end. It is zero if a turn has something to do at once, or might
-    /// have because the last one ran something, or if it must look after fds
+    /// How long an outer loop may sleep before the next turn is due; None means
+    /// without limit. It is zero if a turn has something to do at once, or
+    /// might have because the last one ran something, or if the loop has fds
     /// that epoll does not take, such as regular files.
     pub fn next_timeout(&self) -> Option<Duration> {
         let at_once =

@@ -12,7 +12,7 @@ use super::condition::Condition;
 use super::watch::{Flow, Watch, WatchId};
 use super::MainLoop;
 
-/// A signal and who sent it; QEMU's `qemu_system_killed(signal, pid)`.
+/// A signal and its sender; QEMU's `qemu_system_killed(signal, pid)`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SignalInfo {
     /// Which one.
@@ -24,8 +24,8 @@ pub struct SignalInfo {
 }
 
 impl<H> MainLoop<H> {
-    /// Delivers signals to a callback of the loop, where anything may be done
-    /// that a callback may do. QEMU's `os_setup_signal_handling()` and
+    /// Delivers signals to a callback of the loop, which may do anything that a
+    /// callback may do. QEMU's `os_setup_signal_handling()` and
     /// `qemu_signal_init()` in one.
     ///
     /// The signals are blocked in the calling thread, and the threads it starts
@@ -36,7 +36,8 @@ impl<H> MainLoop<H> {
     ///
     /// # Errors
     ///
-    /// What signalfd(2) fails with, `EMFILE` mostly; nothing is blocked then.
+    /// Fails as signalfd(2) does, mostly with `EMFILE`; nothing is blocked
+    /// then.
     ///
     /// ```
     /// use qmonitor::main_loop::Signal;
@@ -68,7 +69,7 @@ impl<H> MainLoop<H> {
         mask.thread_block()?;
         let source = fd.clone();
         let watch = Watch::new("sigfd_handler", fd, Condition::IN, move |host, _| {
-            // One a turn: what the callback does may well be to remove this.
+            // One per turn: the callback may remove this watch.
             if let Ok(Some(info)) = source.read_signal() {
                 let number = i32::try_from(info.ssi_signo).unwrap_or_default();
                 if let Ok(signal) = Signal::try_from(number) {

@@ -26,13 +26,14 @@ pub(super) struct Scratch {
     due: Vec<Due>,
 }
 
-/// Makes one turn of the host's loop: runs what is to be run, waiting for it up
-/// to `timeout`, or for ever if that is None. See the [module page](super) for
-/// the order. QEMU's `main_loop_wait()`.
+/// Makes one turn of the host's loop: waits up to `timeout` for something to
+/// run, or without limit if that is None, and runs it. See the [module
+/// page](super) for the order. QEMU's `main_loop_wait()`.
 ///
-/// True if anything ran. False if the time was over, or the wait was ended by a
-/// signal that is not [added](MainLoop::add_signals), by a call from another
-/// thread, or by an fd whose gate turned out to be closed.
+/// Returns true if anything ran. False means that the timeout passed, or that
+/// the wait was ended by a signal that is not [added](MainLoop::add_signals),
+/// by a call from another thread, or by an fd whose gate turned out to be
+/// closed.
 ///
 /// In [simulated time](super::TimeSource::simulated) a turn never blocks. If no
 /// fd is ready, time jumps to the first deadline or by `timeout`, whichever
@@ -42,8 +43,8 @@ pub(super) struct Scratch {
 ///
 /// # Errors
 ///
-/// What ppoll(2) or epoll_wait(2) fail with, which is lack of memory. The turn
-/// can be made again.
+/// Fails as ppoll(2) or epoll_wait(2) do, for want of memory. The turn can be
+/// made again.
 ///
 /// # Panics
 ///
@@ -247,9 +248,9 @@ fn ask_listed_gates<H: Host>(host: &H, flipped: &mut Vec<Key>) {
     flipped.extend(asked.filter(|id| has_flipped(host, **id)));
 }
 
-/// Lists the watches whose gate was open, and is found closed now that their
-/// fd is ready. As nothing runs during the wait, that comes to the same as
-/// asking all of them before it, and an idle watch costs nothing.
+/// Lists the watches whose gate was open, and is closed now that their fd is
+/// ready. Nothing runs during the wait, so asking after it gives the same
+/// answer as asking before it, and an idle watch costs nothing.
 fn ask_ready_gates<H: Host>(host: &H, ready: &[Ready], flipped: &mut Vec<Key>) {
     let main_loop = host.main_loop();
     for entry in ready.iter().filter_map(|one| main_loop.fds.get(one.key)) {
@@ -258,7 +259,7 @@ fn ask_ready_gates<H: Host>(host: &H, ready: &[Ready], flipped: &mut Vec<Key>) {
     }
 }
 
-/// Whether a watch has a gate that does not say what it said before.
+/// Whether a watch has a gate whose answer has changed.
 fn has_flipped<H: Host>(host: &H, id: Key) -> bool {
     let watch = host.main_loop().watches.get(id);
     watch.is_some_and(|watch| match &watch.gate {

@@ -29,7 +29,7 @@ pub enum Flow {
 pub(super) type WatchCallback<H> = Box<dyn FnMut(&mut H, Condition) -> Flow>;
 type GateFn<H> = Box<dyn Fn(&H) -> bool>;
 
-/// A watch on an fd, to be handed to [`MainLoop::add_watch`]; QEMU's
+/// A watch on an fd, for [`MainLoop::add_watch`]; QEMU's
 /// `qio_channel_add_watch()` and, with a [gate](Self::gate),
 /// `io_add_watch_poll()`.
 ///
@@ -43,8 +43,8 @@ pub struct Watch<H> {
 }
 
 impl<H> Watch<H> {
-    /// A watch without a gate. The `name` says in a trace which
-    /// function runs ("tcp_chr_read"). `HUP` and `ERR` need not be asked for.
+    /// A watch without a gate. A trace shows `name`, which tells the function
+    /// that runs ("tcp_chr_read"). `HUP` and `ERR` need not be asked for.
     pub fn new(
         name: &'static str,
         fd: SharedFd,
@@ -79,10 +79,10 @@ impl<H> Watch<H> {
     }
 
     /// Sets the gate, QEMU's `fd_can_read`. While it is closed the fd is not
-    /// polled, not even for hang-up. A closed gate is asked anew in each turn, an
-    /// open one when the fd is ready and once more just before the callback; so it
-    /// must depend on nothing but the host, and thousands of idle watches with
-    /// open gates cost a turn nothing.
+    /// polled, not even for hang-up. A closed gate is asked anew in each turn,
+    /// an open one when the fd is ready and once more just before the callback;
+    /// so it must depend on nothing but the host. Thousands of idle watches
+    /// with open gates cost a turn nothing.
     pub fn gate(mut self, gate: impl Fn(&H) -> bool + 'static) -> Self {
         self.gate = Some(Box::new(gate));
         self
@@ -151,9 +151,9 @@ impl<H> MainLoop<H> {
         WatchId(id)
     }
 
-    /// Removes a watch, at once: it does not run any more, not even if it was
-    /// found ready in this turn, and its share of the fd is gone when this
-    /// returns. A running callback ends undisturbed and is dropped then.
+    /// Removes a watch at once. It does not run any more, not even if this turn
+    /// found it ready, and its share of the fd is dropped before this returns.
+    /// If its callback is running, that ends undisturbed and is dropped then.
     pub fn remove_watch(&mut self, id: WatchId) -> bool {
         let Some(watch) = self.watches.remove(id.0) else {
             return false;

@@ -99,7 +99,7 @@ impl<S: 'static> CharCommands for S {
 
 type ChardevResponder = Responder<ChardevReturn>;
 
-fn add<S: 'static>(
+fn add<S>(
     rt: &mut Runtime<S>,
     id: String,
     config: Result<ChardevConfig, Error>,
@@ -123,7 +123,7 @@ fn add<S: 'static>(
     }
 }
 
-fn change<S: 'static>(
+fn change<S>(
     rt: &mut Runtime<S>,
     id: String,
     config: Result<ChardevConfig, Error>,
@@ -140,7 +140,7 @@ fn change<S: 'static>(
 
 /// Has `chardev-add` and `chardev-change` look for the kinds of backends that the program
 /// has registered, before the schema's are looked at: the schema does not know them.
-pub(crate) fn accept_registered_backends<S: 'static>(commands: &mut QmpCommandList<Runtime<S>>) {
+pub(crate) fn accept_registered_backends<S>(commands: &mut QmpCommandList<Runtime<S>>) {
     let add_func =
         |rt: &mut Runtime<S>, call: &mut Call<'_>, responder: RawResponder| match registered_kind(
             rt, call,
@@ -160,14 +160,14 @@ pub(crate) fn accept_registered_backends<S: 'static>(commands: &mut QmpCommandLi
 }
 
 /// The registered kind that the arguments ask for, if it is one.
-fn registered_kind<S: 'static>(rt: &Runtime<S>, call: &Call<'_>) -> Option<String> {
+fn registered_kind<S>(rt: &Runtime<S>, call: &Call<'_>) -> Option<String> {
     let backend = call.args().get("backend")?;
     let kind = backend.as_dict()?.get_str("type")?;
     rt.chardevs.is_registered(kind).then(|| kind.to_owned())
 }
 
 /// Reads the arguments of a registered kind and goes on with `then`.
-fn with_registered<S: 'static>(
+fn with_registered<S>(
     rt: &mut Runtime<S>,
     call: &mut Call<'_>,
     kind: &str,
@@ -183,7 +183,7 @@ fn with_registered<S: 'static>(
 
 /// What generated code does for the other kinds. The outer error is one of the arguments'
 /// form, the inner one of what they ask for.
-fn registered_arguments<S: 'static>(
+fn registered_arguments<S>(
     rt: &Runtime<S>,
     call: &mut Call<'_>,
     kind: &str,

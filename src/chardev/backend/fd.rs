@@ -18,12 +18,11 @@ use nix::errno::Errno;
 use nix::unistd::{read, write};
 
 use crate::chardev::be::{
-    qemu_chr_be_can_write, qemu_chr_be_drained, qemu_chr_be_event, qemu_chr_be_write,
+    chr_set_watch, qemu_chr_be_can_write, qemu_chr_be_drained, qemu_chr_be_event, qemu_chr_be_write,
 };
-use crate::chardev::fe::PeerEnd;
+use crate::chardev::class::{ChardevClass, ChardevId, ChrEvent, PeerEnd};
 use crate::chardev::host::ChardevHost;
-use crate::chardev::table::{ChardevClass, ChardevId, ChrEvent};
-use crate::chardev::watch::{chr_set_watch, WatchSlot};
+use crate::chardev::watch::WatchSlot;
 use crate::chardev::CHR_READ_BUF_LEN;
 use crate::main_loop::{Condition, Flow, SharedFd, Watch};
 use crate::trace_event;
@@ -103,7 +102,7 @@ fn fd_chr_read<H: ChardevHost>(h: &mut H, id: ChardevId) -> Flow {
         trace_event!(
             chr_read,
             "{} got {n} bytes",
-            crate::chardev::table::label(h, id)
+            crate::chardev::host::label(h, id)
         );
         qemu_chr_be_write(h, id, &buf[..n]);
     }

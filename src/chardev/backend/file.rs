@@ -7,12 +7,13 @@ use nix::sys::termios::{
 };
 
 use super::fd::{char_fd_class, FdChardev};
+use super::Backend;
+use crate::chardev::class::{ChardevClass, ChardevId};
 use crate::chardev::host::ChardevHost;
-use crate::chardev::kind::{Backend, BackendOptions};
+use crate::chardev::kind::BackendOptions;
 use crate::chardev::net::listen_connect::set_nonblocking;
 use crate::chardev::net::open::open_or_error;
 use crate::chardev::schema as q;
-use crate::chardev::table::{ChardevClass, ChardevId};
 use crate::main_loop::SharedFd;
 use crate::qapi::Error;
 use crate::util::qemu_opts::QemuOpts;

@@ -11,18 +11,18 @@
 
 use std::io;
 
+use super::Backend;
 use crate::chardev::be::{
     qemu_chr_be_can_write, qemu_chr_be_drained, qemu_chr_be_event, qemu_chr_be_write,
 };
+use crate::chardev::class::{CharFrontend, CharHandlers, ChardevClass, ChardevId, ChrEvent};
 use crate::chardev::fe::{
     attach_quietly, qemu_chr_exposed_at, qemu_chr_fe_accept_input, qemu_chr_fe_deinit,
     qemu_chr_fe_get_msgfd, qemu_chr_fe_init, qemu_chr_fe_set_echo, qemu_chr_write, watch_fd,
-    CharFrontend, CharHandlers,
 };
 use crate::chardev::host::ChardevHost;
-use crate::chardev::kind::{Backend, BackendOptions};
+use crate::chardev::kind::BackendOptions;
 use crate::chardev::schema as q;
-use crate::chardev::table::{ChardevClass, ChardevId, ChrEvent};
 use crate::qapi::Error;
 use crate::util::qemu_opts::QemuOpts;
 
@@ -148,7 +148,7 @@ fn qemu_chr_open_hub<H: ChardevHost>(
             )));
         }
         if i == MAX_HUB {
-            let label = crate::chardev::table::label(h, id);
+            let label = crate::chardev::host::label(h, id);
             return Err(Error::new(format!(
                 "hub: too many uses of chardevs '{label}' (maximum is {MAX_HUB})"
             )));

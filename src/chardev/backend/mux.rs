@@ -30,16 +30,19 @@ use std::collections::VecDeque;
 use std::io;
 
 use super::stamp::Stamper;
+use super::Backend;
 use crate::chardev::be::{handlers, qemu_chr_be_drained, qemu_chr_be_event, send_event};
+use crate::chardev::class::{
+    CharFrontend, CharHandlers, ChardevClass, ChardevId, ChrEvent, PeerEnd,
+};
 use crate::chardev::fe::{
     attach_quietly, chr_is_terminal, qemu_chr_exposed_at, qemu_chr_fe_accept_input,
     qemu_chr_fe_deinit, qemu_chr_fe_get_msgfd, qemu_chr_fe_init, qemu_chr_fe_set_echo,
-    qemu_chr_write, watch_fd, CharFrontend, CharHandlers, PeerEnd,
+    qemu_chr_write, watch_fd,
 };
 use crate::chardev::host::{ChardevHost, ChardevRequest};
-use crate::chardev::kind::{Backend, BackendOptions};
+use crate::chardev::kind::BackendOptions;
 use crate::chardev::schema as q;
-use crate::chardev::table::{ChardevClass, ChardevId, ChrEvent};
 use crate::main_loop::ClockType;
 use crate::qapi::Error;
 use crate::util::qemu_opts::QemuOpts;
@@ -102,7 +105,7 @@ impl<H: ChardevHost> Backend<H> for MuxConfig {
             },
             chr_update_read_handler: mux_chr_update_read_handlers,
             chr_accept_input: mux_chr_accept_input,
-            chr_be_event: mux_chr_be_event,
+            chr_be_event: Some(mux_chr_be_event),
             chr_get_msgfd: |h, id| {
                 let base = state(h, id)?.base;
                 qemu_chr_fe_get_msgfd(h, base)

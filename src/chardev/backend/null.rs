@@ -1,10 +1,11 @@
 //! `null`: takes everything, gives nothing and is never open. A monitor on it
 //! has no banner and no prompt.
 
+use super::Backend;
+use crate::chardev::class::{ChardevClass, ChardevId};
 use crate::chardev::host::ChardevHost;
-use crate::chardev::kind::{Backend, BackendOptions};
+use crate::chardev::kind::BackendOptions;
 use crate::chardev::schema as q;
-use crate::chardev::table::{ChardevClass, ChardevId};
 use crate::qapi::Error;
 use crate::util::qemu_opts::QemuOpts;
 

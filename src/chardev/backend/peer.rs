@@ -55,13 +55,12 @@ use std::time::Duration;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use crate::chardev::be::{
-    qemu_chr_be_can_write, qemu_chr_be_drained, qemu_chr_be_event, qemu_chr_be_write,
+    chr_set_watch, qemu_chr_be_can_write, qemu_chr_be_drained, qemu_chr_be_event, qemu_chr_be_write,
 };
-use crate::chardev::fe::PeerEnd;
+use crate::chardev::class::{ChardevClass, ChardevId, ChrEvent, PeerEnd};
 use crate::chardev::host::ChardevHost;
-use crate::chardev::manage::qemu_chardev_new;
-use crate::chardev::table::{ChardevClass, ChardevId, ChrEvent};
-use crate::chardev::watch::{chr_set_watch, WatchSlot};
+use crate::chardev::object::qemu_chardev_new;
+use crate::chardev::watch::WatchSlot;
 use crate::chardev::CHR_READ_BUF_LEN;
 use crate::main_loop::{main_loop_wait, ClockType, Condition, Flow, SharedFd, Watch};
 use crate::qapi::Error;

@@ -23,12 +23,15 @@ use nix::sys::stat::Mode;
 use nix::sys::termios::{cfmakeraw, tcgetattr, tcsetattr, SetArg};
 use nix::unistd::{read, write};
 
-use crate::chardev::be::{qemu_chr_be_can_write, qemu_chr_be_event, qemu_chr_be_write};
+use super::Backend;
+use crate::chardev::be::{
+    chr_set_watch, qemu_chr_be_can_write, qemu_chr_be_event, qemu_chr_be_write,
+};
+use crate::chardev::class::{ChardevClass, ChardevId, ChrEvent};
 use crate::chardev::host::ChardevHost;
-use crate::chardev::kind::{Backend, BackendOptions};
+use crate::chardev::kind::BackendOptions;
 use crate::chardev::schema as q;
-use crate::chardev::table::{ChardevClass, ChardevId, ChrEvent};
-use crate::chardev::watch::{chr_set_watch, WatchSlot};
+use crate::chardev::watch::WatchSlot;
 use crate::chardev::CHR_READ_BUF_LEN;
 use crate::main_loop::{ClockType, Condition, Flow, SharedFd, TimerId, Watch};
 use crate::qapi::Error;

@@ -3,10 +3,11 @@
 
 use std::collections::VecDeque;
 
+use super::Backend;
+use crate::chardev::class::{ChardevClass, ChardevId};
 use crate::chardev::host::ChardevHost;
-use crate::chardev::kind::{Backend, BackendOptions};
+use crate::chardev::kind::BackendOptions;
 use crate::chardev::schema as q;
-use crate::chardev::table::{ChardevClass, ChardevId};
 use crate::qapi::Error;
 use crate::util::qemu_opts::QemuOpts;
 

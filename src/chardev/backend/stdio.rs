@@ -25,10 +25,11 @@ use nix::sys::termios::{
 use nix::unistd::{getpgrp, tcgetpgrp};
 
 use super::fd::{char_fd_class, FdChardev};
+use super::Backend;
+use crate::chardev::class::{ChardevClass, ChardevId};
 use crate::chardev::host::ChardevHost;
-use crate::chardev::kind::{Backend, BackendOptions};
+use crate::chardev::kind::BackendOptions;
 use crate::chardev::schema as q;
-use crate::chardev::table::{ChardevClass, ChardevId};
 use crate::main_loop::SharedFd;
 use crate::qapi::Error;
 use crate::util::qemu_opts::QemuOpts;

@@ -2,10 +2,11 @@
 //! status `2 * number + 1`; any other byte ends a number without effect. It has
 //! no input.
 
+use super::Backend;
+use crate::chardev::class::{ChardevClass, ChardevId};
 use crate::chardev::host::{ChardevHost, ChardevRequest};
-use crate::chardev::kind::{Backend, BackendOptions};
+use crate::chardev::kind::BackendOptions;
 use crate::chardev::schema as q;
-use crate::chardev::table::{ChardevClass, ChardevId};
 use crate::qapi::Error;
 use crate::util::qemu_opts::QemuOpts;
 

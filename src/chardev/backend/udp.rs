@@ -12,14 +12,15 @@ use std::rc::Rc;
 
 use nix::sys::socket::{recv, send, MsgFlags};
 
-use crate::chardev::be::{qemu_chr_be_can_write, qemu_chr_be_write};
+use super::Backend;
+use crate::chardev::be::{chr_set_watch, qemu_chr_be_can_write, qemu_chr_be_write};
+use crate::chardev::class::{ChardevClass, ChardevId};
 use crate::chardev::config::{InetSocketAddress, SocketAddress};
 use crate::chardev::host::ChardevHost;
-use crate::chardev::kind::{Backend, BackendOptions};
+use crate::chardev::kind::BackendOptions;
 use crate::chardev::net::listen_connect::socket_dgram;
 use crate::chardev::schema as q;
-use crate::chardev::table::{ChardevClass, ChardevId};
-use crate::chardev::watch::{chr_set_watch, WatchSlot};
+use crate::chardev::watch::WatchSlot;
 use crate::chardev::CHR_READ_BUF_LEN;
 use crate::main_loop::{Condition, Flow, SharedFd, Watch};
 use crate::qapi::Error;

@@ -20,11 +20,12 @@ use std::time::Duration;
 use nix::sys::socket::SockFlag;
 
 use super::{state, tcp_chr_new_client};
+use crate::chardev::be::chr_set_watch;
+use crate::chardev::class::ChardevId;
 use crate::chardev::config::SocketConfig;
 use crate::chardev::host::{ChardevHost, ChardevReport};
 use crate::chardev::net::listen_connect::{self, Connecting};
-use crate::chardev::table::ChardevId;
-use crate::chardev::watch::{chr_set_watch, WatchSlot};
+use crate::chardev::watch::WatchSlot;
 use crate::main_loop::{ClockType, Condition, Flow, SharedFd, TimerId, Watch};
 use crate::qapi::Error;
 
@@ -129,7 +130,7 @@ fn check_report_connect_error<H: ChardevHost>(h: &mut H, id: ChardevId, e: &Erro
         return;
     };
     s.client.reported = true;
-    let label = crate::chardev::table::label(h, id);
+    let label = crate::chardev::host::label(h, id);
     let text = format!("Unable to connect character device {label}: {e}");
     h.chardev_report(ChardevReport::Error, &text);
 }

@@ -39,13 +39,13 @@ use super::handshake::{give_up, tcp_chr_handshake};
 use super::stream::Input;
 use super::{char_socket_yank, connection, tcp_chr_disconnect, Connection, SocketChardev};
 use crate::chardev::be::{
-    qemu_chr_be_can_write, qemu_chr_be_drained, qemu_chr_be_event, qemu_chr_be_write,
+    chr_has_watch, chr_set_watch, qemu_chr_be_can_write, qemu_chr_be_drained, qemu_chr_be_event,
+    qemu_chr_be_write,
 };
-use crate::chardev::fe::PeerEnd;
+use crate::chardev::class::{ChardevId, ChrEvent, PeerEnd};
 use crate::chardev::host::ChardevHost;
 use crate::chardev::scm_rights::Receiver;
-use crate::chardev::table::{ChardevId, ChrEvent};
-use crate::chardev::watch::{chr_has_watch, chr_set_watch, WatchSlot};
+use crate::chardev::watch::WatchSlot;
 use crate::chardev::CHR_READ_BUF_LEN;
 use crate::main_loop::{ClockType, Condition, Flow, SharedFd, Watch};
 use crate::trace_event;

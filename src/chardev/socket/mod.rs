@@ -82,14 +82,14 @@ use io::{flush, tcp_chr_update_read_handler, tcp_chr_watch_fd, tcp_chr_write, Ri
 use server::Clients;
 use stream::Stream;
 
-use super::be::qemu_chr_be_event;
+use super::be::{chr_free_watches, chr_has_watch, chr_set_watch, qemu_chr_be_event};
+use super::class::{ChardevClass, ChardevId, ChrEvent};
 use super::codec::telnet::TelnetDecoder;
 use super::codec::tls::TlsCreds;
 use super::config::{SocketAddress, SocketConfig};
 use super::host::{ChardevHost, ChardevReport};
-use super::manage::object_unparent;
-use super::table::{ChardevClass, ChardevId, ChrEvent};
-use super::watch::{chr_free_watches, chr_has_watch, chr_set_watch, WatchSlot};
+use super::object::object_unparent;
+use super::watch::WatchSlot;
 use crate::chardev::net::exposure::is_exposed;
 use crate::chardev::net::filename::{
     connected_filename, connection_ends, disconnected_filename, socket_address_to_string, Ends,
@@ -227,7 +227,7 @@ pub(super) fn qmp_chardev_open_socket<H: ChardevHost>(
 fn tcp_chr_wait_connected<H: ChardevHost>(h: &mut H, id: ChardevId) -> Result<(), Error> {
     use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 
-    let filename = crate::chardev::table::filename(h, id);
+    let filename = crate::chardev::host::filename(h, id);
     let text = format!("QEMU waiting for connection on: {filename}");
     h.chardev_report(ChardevReport::Info, &text);
     loop {

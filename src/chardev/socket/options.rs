@@ -2,11 +2,12 @@
 
 use super::server::char_socket_server_class;
 use super::{char_socket_class, qmp_chardev_open_socket};
+use crate::chardev::backend::Backend;
+use crate::chardev::class::{ChardevClass, ChardevId};
 use crate::chardev::config::{InetSocketAddress, SocketAddress, SocketConfig, UnixSocketAddress};
 use crate::chardev::host::ChardevHost;
-use crate::chardev::kind::{Backend, BackendOptions};
+use crate::chardev::kind::BackendOptions;
 use crate::chardev::schema as q;
-use crate::chardev::table::{ChardevClass, ChardevId};
 use crate::qapi::Error;
 use crate::util::qemu_opts::QemuOpts;
 

@@ -27,9 +27,9 @@ use super::{
     tcp_chr_unlisten, SocketChardev,
 };
 use crate::chardev::be::qemu_chr_be_new_client;
+use crate::chardev::class::{ChardevClass, ChardevId};
 use crate::chardev::host::ChardevHost;
-use crate::chardev::manage::{object_unparent, qemu_chardev_insert};
-use crate::chardev::table::{ChardevClass, ChardevId};
+use crate::chardev::object::{object_unparent, qemu_chardev_insert};
 
 /// The clients of a server.
 pub(super) struct Clients {

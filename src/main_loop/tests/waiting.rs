@@ -190,7 +190,7 @@ fn the_policy_may_change_at_any_time() {
     app.expect(&["fd HUP"]);
 }
 
-/// Crate `polling` registers for urgent data whoever asks to read; left alone,
+/// Crate `polling` registers for urgent data wherever a watch asks to read; left alone,
 /// one urgent byte from a client would have the loop spin.
 #[test]
 fn urgent_data_nobody_asked_for_does_not_make_epoll_spin() {

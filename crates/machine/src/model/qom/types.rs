@@ -1,8 +1,9 @@
 //! Types of objects and their properties: static tables.
 //!
 //! A type names its parent and adds properties to those of the parent. A property
-//! is either a *cell*, which holds a default until it is set, or it is computed. Setters are plain functions that are given a [`Set`], with the
-//! whole machine in it, so a setter may look at other objects or change them.
+//! is either a *cell*, which holds a default until it is set, or it is computed.
+//! Setters are plain functions that get a [`Set`] with the whole machine in it, so a
+//! setter may look at other objects or change them.
 
 use super::{Machine, ObjectId, PropertyInput};
 use qmonitor::qapi::visit::{to_qobject, QapiType};

@@ -51,7 +51,7 @@
 //! | `options` | `-chardev`, and the short forms of `-serial` and `-monitor` |
 //! | `net` | sockets and files, with QEMU's error texts |
 //! | `backend` | a backend each; `backend/fd.rs` is what those on plain descriptors share |
-//! | `socket` | the socket backend: life, bytes, connecting, serving several |
+//! | `socket` | the socket backend: life, protocols, bytes, connecting, serving several |
 //! | `codec` | telnet, websocket and TLS, as pure codecs |
 
 mod backend;

@@ -1,8 +1,7 @@
-//! Telnet as far as QEMU speaks it: an opening said by the server, and the
-//! stripping of what the client says about options. Options are never answered,
-//! output is sent as it is.
+//! Telnet as far as QEMU speaks it: the server sends an opening and strips the
+//! client's commands. It never answers options, and sends output as it is.
 //!
-//! Pure: bytes in, bytes out, the same answer however the input is split.
+//! Pure: bytes in, bytes out, the same result however the input is cut.
 //!
 //! ```text
 //!              0xff             X
@@ -12,16 +11,15 @@
 //!      └─────────────────┴────────────────────┘
 //! ```
 //!
-//! *Every* other command takes one byte with it, also those that have no
-//! argument, and a subnegotiation's text comes through as input. That is what
-//! QEMU does, and what its clients have got used to.
+//! *Every* other command takes one byte with it, even without an argument, and the
+//! text of a subnegotiation comes through as input. QEMU does so, and clients have
+//! got used to it.
 
-/// What a telnet server says on connect: it echoes, suppresses go-ahead, and wants binary
-/// both ways.
+/// A telnet server's opening: it echoes, suppresses go-ahead, and wants binary both ways.
 pub const TELNET_OPENING: &[u8] = b"\xff\xfb\x01\xff\xfb\x03\xff\xfb\x00\xff\xfd\x00";
 
-/// What a server for 3270 terminals says: end-of-record and binary both ways, and
-/// what terminal is it?
+/// The opening of a server for 3270 terminals: end-of-record and binary both ways, and
+/// a question for the terminal's type.
 pub const TN3270_OPENING: &[u8] =
     b"\xff\xfd\x19\xff\xfb\x19\xff\xfd\x00\xff\xfb\x00\xff\xfd\x18\xff\xfa\x18\x01\xff\xf0";
 
@@ -55,8 +53,8 @@ pub struct TelnetDecoder {
 }
 
 impl TelnetDecoder {
-    /// With `tn3270` the commands that frame a record stay in, for the
-    /// terminal's own protocol.
+    /// With `tn3270` the commands that frame a record are kept, for the terminal's own
+    /// protocol.
     pub fn new(tn3270: bool) -> Self {
         TelnetDecoder {
             state: State::Text,
@@ -64,7 +62,7 @@ impl TelnetDecoder {
         }
     }
 
-    /// What a server that reads with this decoder says first.
+    /// The opening of a server that reads with this decoder.
     pub(in crate::chardev) fn opening(&self) -> &'static [u8] {
         if self.tn3270 {
             TN3270_OPENING
@@ -73,9 +71,8 @@ impl TelnetDecoder {
         }
     }
 
-    /// Appends what is text in `input` to `out`; returns how many breaks there
-    /// were. A kept command that is split over two reads makes `out` one byte
-    /// longer than `input`.
+    /// Appends the text of `input` to `out`; returns the number of breaks. The second
+    /// half of a kept command makes `out` one byte longer than `input`.
     pub fn decode(&mut self, input: &[u8], out: &mut Vec<u8>) -> usize {
         let mut breaks = 0;
         for &byte in input {

@@ -1,19 +1,19 @@
 //! The websocket protocol (RFC 6455) as QEMU's servers speak it: binary frames
 //! only, one for each write.
 //!
-//! Pure: bytes in; text, replies and the end of it out. First comes the
-//! [handshake], a request over HTTP; then frames, read by
-//! [`FrameDecoder`] and made by [`frame`].
+//! Pure: bytes in; text, replies and the end out. A connection begins with the
+//! [handshake], a request over HTTP. Frames follow, which [`FrameDecoder`] reads and
+//! [`frame`] makes.
 //!
 //! ```text
 //!   request ──▶ 101, frames ──▶ close frame, end
-//!      │                          ▲ close, or anything that is not right
+//!      │                          ▲ close, or a frame that makes no sense
 //!      └──▶ 400, 403, 404, end
 //! ```
 //!
-//! Leniencies of QEMU's that clients may count on: reserved bits and lengths
-//! that could be written shorter are taken, and the reply to a close always says
-//! 1000, whatever the client's code was.
+//! QEMU is lenient, and clients may count on it: it takes reserved bits, and lengths
+//! that could be written shorter, and it replies to a close with 1000 whatever the
+//! client's code was.
 
 #[cfg(feature = "websocket")]
 use crate::util::base64;
@@ -25,12 +25,12 @@ const MAX_HEADERS: usize = 32;
 /// The end of a request.
 pub const REQUEST_END: &[u8] = b"\r\n\r\n";
 
-/// Answers a request. `now` is the time in seconds since 1970, for the header
-/// `Date`. `Err` has the answer after which the connection ends.
+/// Answers a request. `now` is the time in seconds since 1970, for the header `Date`.
+/// With `Err` the connection ends after the answer.
 pub fn handshake(request: &[u8], now: i64) -> Result<Vec<u8>, Vec<u8>> {
     let common = format!("Server: QEMU VNC\r\nDate: {}\r\n", http_date(now));
     let bad = || {
-        // That the empty line is missing is QEMU's.
+        // QEMU leaves the empty line out here.
         let end = "Connection: close\r\nSec-WebSocket-Version: 13\r\n";
         format!("HTTP/1.1 400 Bad Request\r\n{common}{end}").into_bytes()
     };
@@ -79,7 +79,7 @@ pub fn handshake(request: &[u8], now: i64) -> Result<Vec<u8>, Vec<u8>> {
     .into_bytes())
 }
 
-/// What shows that the request was understood.
+/// The proof that the server understood the request.
 #[cfg(feature = "websocket")]
 fn accept_key(key: &str) -> Option<String> {
     let mut sha1 = sha1_smol::Sha1::from(key);
@@ -87,7 +87,8 @@ fn accept_key(key: &str) -> Option<String> {
     Some(base64::encode(&sha1.digest().bytes()))
 }
 
-/// Without SHA-1 there is nothing to show; no socket is opened to come here.
+/// Without SHA-1 there is no proof. No socket gets here then, because none with
+/// `websocket=on` is opened.
 #[cfg(not(feature = "websocket"))]
 fn accept_key(_: &str) -> Option<String> {
     None
@@ -104,7 +105,7 @@ fn http_date(seconds: i64) -> String {
         "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
     ];
     let (days, time) = (seconds.div_euclid(86400), seconds.rem_euclid(86400));
-    // Years that begin in March have the leap day last; 400 of them are an era.
+    // Count years from March, so that the leap day is the last; 400 years are an era.
     let shifted = days + 719_468;
     let (era, day) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
     let year = (day - day / 1460 + day / 36524 - day / 146_096) / 365;
@@ -129,7 +130,7 @@ const CLOSE: u8 = 8;
 const PING: u8 = 9;
 const PONG: u8 = 10;
 
-/// Makes a binary frame of a write.
+/// Puts a write in a binary frame.
 pub fn frame(payload: &[u8]) -> Vec<u8> {
     make_frame(BINARY, payload)
 }
@@ -157,7 +158,7 @@ fn close_frame(code: u16, reason: &str) -> Vec<u8> {
     make_frame(CLOSE, &payload)
 }
 
-/// What came out of some bytes.
+/// The result of decoding some bytes.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Decoded {
     /// Input for the front end.
@@ -201,7 +202,7 @@ struct Frame {
 type Refused = (u16, &'static str);
 
 impl FrameDecoder {
-    /// Decodes; after the end nothing comes out any more.
+    /// Decodes. After the end it ignores its input.
     pub fn decode(&mut self, mut input: &[u8]) -> Decoded {
         let mut out = Decoded::default();
         while !self.closed && !input.is_empty() {
@@ -290,7 +291,7 @@ impl FrameDecoder {
         }))
     }
 
-    /// Deals with a frame that is complete.
+    /// Acts on a frame that is complete.
     fn end_frame(&mut self, out: &mut Decoded) {
         let Some(frame) = self.frame.take_if(|frame| frame.left == 0) else {
             return;

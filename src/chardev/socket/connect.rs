@@ -1,9 +1,16 @@
 //! The side of a socket chardev that connects, and connects again.
 //!
-//! Without `reconnect` the connection is made before the chardev is, and once
-//! lost never comes back. With it, all is done in the background: the first
-//! attempt at once, every further one a fixed time after a failure or a loss.
-//! Of a row of failures only the first is reported.
+//! ```text
+//!   attempt ──▶ in progress ──▶ connected ──▶ (lost)
+//!     ▲  │ fails     │ fails: the next address, then │
+//!     │  ▼           ▼                               ▼
+//!     └────────────────── reconnect timer ◀──────────┘
+//! ```
+//!
+//! Without `reconnect` the connection is made before the chardev is, and once lost never
+//! comes back. With it, all is done in the background: the first attempt at once, each
+//! further one a fixed time after a failure or a loss. Only the first of several failures
+//! in a row is reported.
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -22,14 +29,14 @@ use crate::chardev::watch::WatchSlot;
 use crate::main_loop::{ClockType, Condition, Flow, SharedFd, TimerId, Watch};
 use crate::qapi::Error;
 
-/// What a client needs besides a connection.
+/// The state of a client between connections.
 pub(super) struct Client {
     /// From a failure or a loss to the next attempt; none without `reconnect`.
     reconnect: Option<Duration>,
     timer: Option<TimerId>,
     /// An attempt under way.
     attempt: Option<Attempt>,
-    /// A failure was reported, and there was no connection since.
+    /// A failure was reported since the last connection.
     pub(super) reported: bool,
 }
 
@@ -52,7 +59,7 @@ impl Client {
     }
 }
 
-/// Makes the connection, or begins to.
+/// Makes the connection, or starts to in the background.
 pub(super) fn qmp_chardev_open_socket_client<H: ChardevHost>(
     h: &mut H,
     id: ChardevId,
@@ -68,7 +75,7 @@ pub(super) fn qmp_chardev_open_socket_client<H: ChardevHost>(
     Ok(())
 }
 
-/// An attempt in the background.
+/// Starts an attempt in the background.
 fn tcp_chr_connect_client_async<H: ChardevHost>(h: &mut H, id: ChardevId) {
     let Some(addr) = state(h, id).map(|s| s.addr.clone()) else {
         return;
@@ -79,7 +86,7 @@ fn tcp_chr_connect_client_async<H: ChardevHost>(h: &mut H, id: ChardevId) {
 
 fn go_on<H: ChardevHost>(h: &mut H, id: ChardevId, connecting: Result<Connecting, Error>) {
     match connecting {
-        Ok(Connecting::Done(fd)) => connected(h, id, Rc::new(fd)),
+        Ok(Connecting::Done(fd)) => tcp_chr_new_client(h, id, Rc::new(fd)),
         Ok(Connecting::InProgress(fd, rest)) => {
             let fd = Rc::new(fd);
             let shared: SharedFd = fd.clone();
@@ -100,7 +107,7 @@ fn go_on<H: ChardevHost>(h: &mut H, id: ChardevId, connecting: Result<Connecting
     }
 }
 
-/// An attempt has come to its end.
+/// Takes the result of an attempt.
 fn qemu_chr_socket_connected<H: ChardevHost>(h: &mut H, id: ChardevId) {
     let Some(s) = state(h, id) else { return };
     let Some(attempt) = s.client.attempt.take() else {
@@ -109,17 +116,13 @@ fn qemu_chr_socket_connected<H: ChardevHost>(h: &mut H, id: ChardevId) {
     let addr = s.addr.clone();
     chr_set_watch(h, id, WatchSlot::Connect, None);
     match listen_connect::connect_result(&addr, &attempt.fd) {
-        Ok(()) => connected(h, id, attempt.fd),
+        Ok(()) => tcp_chr_new_client(h, id, attempt.fd),
         Err(e) if attempt.rest.is_empty() => go_on(h, id, Err(e)),
         Err(_) => {
             let next = listen_connect::connect_next(&addr, attempt.rest, SockFlag::SOCK_NONBLOCK);
             go_on(h, id, next);
         }
     }
-}
-
-fn connected<H: ChardevHost>(h: &mut H, id: ChardevId, fd: Rc<OwnedFd>) {
-    tcp_chr_new_client(h, id, fd);
 }
 
 fn check_report_connect_error<H: ChardevHost>(h: &mut H, id: ChardevId, e: &Error) {
@@ -132,7 +135,7 @@ fn check_report_connect_error<H: ChardevHost>(h: &mut H, id: ChardevId, e: &Erro
     h.chardev_report(ChardevReport::Error, &text);
 }
 
-/// Has the next attempt made in due time, if this is a client that reconnects
+/// Arms the timer of the next attempt, if this is a client that reconnects
 /// (`qemu_chr_socket_restart_timer`).
 pub(super) fn restart_timer<H: ChardevHost>(h: &mut H, id: ChardevId) {
     let Some(s) = state(h, id) else { return };
@@ -154,7 +157,7 @@ pub(super) fn restart_timer<H: ChardevHost>(h: &mut H, id: ChardevId) {
     }
 }
 
-/// Gives up connecting.
+/// Stops connecting.
 pub(super) fn cancel<H: ChardevHost>(h: &mut H, id: ChardevId) {
     chr_set_watch(h, id, WatchSlot::Connect, None);
     let Some(s) = state(h, id) else { return };

@@ -7,12 +7,12 @@
 //!                           └────── NeedMore ◀───┘   └──▶ Closed:    tcp_chr_disconnect
 //! ```
 //!
-//! The handshakes run in the loop, a step for whatever has come, so a peer that
-//! is slow or stops keeps nothing waiting but the next client of the same chardev.
+//! The handshakes run in the loop, a step for each piece that comes. So a peer that is slow
+//! or stops holds up only the next client of the same chardev.
 
 use std::io;
 
-use super::io::{fill, flush, passes, WIRE_READ};
+use super::io::{fill, flush, passes};
 use super::stream::{Step, Stream};
 use super::{connection, state, tcp_chr_connect, tcp_chr_disconnect, SocketChardev};
 use crate::chardev::class::ChardevId;
@@ -90,13 +90,10 @@ pub(super) fn protocols(s: &SocketChardev) -> Result<Option<Box<Stream>>, Error>
 
 /// Bytes came on a connection that is not open yet.
 pub(super) fn tcp_chr_handshake<H: ChardevHost>(h: &mut H, id: ChardevId) {
-    let mut buf = h.chardevs_mut().take_read_buf(WIRE_READ);
-    let filled = connection(h, id).map(|c| fill(c, &mut buf));
-    h.chardevs_mut().put_read_buf(buf);
-    match filled {
-        None => {}
-        Some(Ok(())) => advance(h, id),
-        Some(Err(e)) => fail(h, id, &e),
+    let Some(c) = connection(h, id) else { return };
+    match fill(c) {
+        Ok(()) => advance(h, id),
+        Err(e) => fail(h, id, &e),
     }
 }
 
@@ -127,7 +124,7 @@ fn stream<H: ChardevHost>(h: &mut H, id: ChardevId) -> Option<&mut Stream> {
     connection(h, id)?.stream.as_deref_mut()
 }
 
-/// Nothing could be read, or nothing that makes sense.
+/// Reading failed, or TLS could not read what came.
 fn fail<H: ChardevHost>(h: &mut H, id: ChardevId, e: &io::Error) {
     if passes(e) {
         return;

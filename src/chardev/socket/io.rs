@@ -1,27 +1,33 @@
 //! Bytes over a connected socket: watching, reading and writing.
 //!
 //! ```text
-//!   recv ──▶ TLS off ──▶ websocket frames off ──▶ telnet commands out ──▶ front end
-//!   send ◀── TLS around ◀── websocket frame around ◀───────────────────── front end
+//!   socket ──▶ fill ──▶ Stream::receive, read ──▶ deliver ──▶ front end
+//!   socket ◀── flush ◀── Stream::send ◀── tcp_chr_write ◀──── front end
 //! ```
 //!
-//! # Two watches on one connection
+//! A plain socket has no [`Stream`](super::stream::Stream): its bytes go straight through.
 //!
-//! `tcp_chr_read` runs only while the front end can take input; a peer that goes
-//! meanwhile is noticed by `tcp_chr_hup`. The end of the stream (a half close)
-//! counts as the end of the connection once all input is read. A full close
-//! ends it at once if nobody is attached to read what is left; otherwise that
-//! is read first, as long as reading goes on: a front end that takes nothing for
-//! a while is busy with something, and the next client shall not wait for that.
-//! Either is put off while the front end says that it is not done with the peer
-//! ([`CharHandlers::drained`](super::CharHandlers::drained)).
+//! # The watches of a connection
+//!
+//! | slot | runs | while |
+//! |---|---|---|
+//! | `Read` | `tcp_chr_read` | the front end can take input |
+//! | `Rest` | `tcp_chr_read` | it can, and the stream has input that the socket no longer has |
+//! | `Hangup` | `tcp_chr_hup` | the peer has not gone yet |
+//! | `Write` | `flush` | the kernel had no room for a frame or a record |
+//!
+//! The end of the stream (a half close) ends the connection once all input is read. A full
+//! close ends it at once if no front end reads what is left. Otherwise that is read first,
+//! as long as reading goes on: a front end that takes nothing for a while is busy, and the
+//! next client must not wait for it. Either is put off while the front end says that it is
+//! not done with the peer ([`CharHandlers::drained`](crate::chardev::CharHandlers::drained)).
 //!
 //! # Writing never ends a connection
 //!
-//! A failed write only reports its error, and shuts the connection down if its
-//! cause has not done so: what the front end wrote is lost, so nothing may follow
-//! it. The loop then reports hang-up, and the connection ends from there: a front
-//! end in the middle of a write is never told "Closed" from below.
+//! A failed write only reports its error, and shuts the connection down if its cause has
+//! not done so: the front end's bytes are lost, so nothing may follow them. The loop then
+//! reports hang-up, and the connection ends from there. So a front end in the middle of a
+//! write is never told "Closed" from below.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -46,7 +52,7 @@ use crate::trace_event;
 
 /// What one read takes from a socket that speaks a protocol: a whole record of
 /// TLS, or nearly.
-pub(super) const WIRE_READ: usize = 16 * 1024;
+const WIRE_READ: usize = 16 * 1024;
 
 /// Descriptors that come over a unix socket.
 pub(super) struct Rights {
@@ -127,18 +133,16 @@ fn tcp_chr_read<H: ChardevHost>(h: &mut H, id: ChardevId) {
     if len == 0 {
         return;
     }
-    let is_plain = connection(h, id).is_some_and(|c| c.stream.is_none());
-    let room = if is_plain { len } else { len.max(WIRE_READ) };
-    let mut buf = h.chardevs_mut().take_read_buf(room);
+    let mut buf = h.chardevs_mut().take_read_buf(len);
     if let Some(c) = connection(h, id) {
         let fd = c.fd.as_raw_fd();
-        match receive(c, &mut buf, len) {
+        match receive(c, &mut buf[..len]) {
             Ok(None) => tcp_chr_end_of_input(h, id),
             Ok(Some(input)) => {
                 c.reads += 1;
                 trace_event!(tcp_chr_read, "fd {fd} got {} bytes", input.len);
-                if !is_plain {
-                    // Answers to what came.
+                if c.stream.is_some() {
+                    // Answers to pings, or TLS's own.
                     let _ = flush(h, id);
                 }
                 deliver(h, id, &buf[..input.len], input);
@@ -147,7 +151,7 @@ fn tcp_chr_read<H: ChardevHost>(h: &mut H, id: ChardevId) {
                 // TLS may have had something to answer.
                 let _ = flush(h, id);
             }
-            // What TLS could not read: nothing that follows can be trusted.
+            // TLS could not read it, so nothing behind it can be trusted.
             Err(e) if e.kind() == io::ErrorKind::InvalidData => give_up(h, id, &e),
             Err(_) => tcp_chr_end_of_input(h, id),
         }
@@ -155,46 +159,38 @@ fn tcp_chr_read<H: ChardevHost>(h: &mut H, id: ChardevId) {
     h.chardevs_mut().put_read_buf(buf);
 }
 
-/// Whether trying again later is all that there is to do about an error.
+/// Whether an error means no more than to try again later.
 pub(super) fn passes(e: &io::Error) -> bool {
     let kind = e.kind();
     matches!(kind, io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
-/// Puts up to `len` bytes for the front end at the beginning of `buf`; none at
-/// the end of the stream.
-fn receive(c: &mut Connection, buf: &mut [u8], len: usize) -> io::Result<Option<Input>> {
-    let Some(stream) = &mut c.stream else {
-        let len = recv_wire(c, &mut buf[..len])?;
-        let (breaks, closed) = (0, false);
-        return Ok((len > 0).then_some(Input {
-            len,
-            breaks,
-            closed,
-        }));
+/// Reads bytes for the front end; none at the end of the stream.
+fn receive(c: &mut Connection, buf: &mut [u8]) -> io::Result<Option<Input>> {
+    let Some(stream) = &c.stream else {
+        let len = recv_wire(c, buf)?;
+        return Ok((len > 0).then(|| Input::plain(len)));
     };
-    if stream.has_input() {
-        return Ok(Some(stream.read(&mut buf[..len])));
-    }
-    if !stream.has_ended() {
-        fill(c, buf)?;
+    if !stream.has_input() && !stream.has_ended() {
+        fill(c)?;
     }
     match &mut c.stream {
-        Some(stream) if stream.has_input() => Ok(Some(stream.read(&mut buf[..len]))),
+        Some(stream) if stream.has_input() => Ok(Some(stream.read(buf))),
         Some(stream) if !stream.has_ended() => Err(io::ErrorKind::WouldBlock.into()),
         _ => Ok(None),
     }
 }
 
-/// Has the stream receive what the socket has. `buf` is scratch.
+/// Has the stream receive what the socket has.
 ///
 /// # Errors
 ///
 /// Those of the socket, and `InvalidData` if TLS cannot go on.
-pub(super) fn fill(c: &mut Connection, buf: &mut [u8]) -> io::Result<()> {
-    let n = recv_wire(c, &mut buf[..WIRE_READ])?;
+pub(super) fn fill(c: &mut Connection) -> io::Result<()> {
+    let mut wire = [0; WIRE_READ];
+    let n = recv_wire(c, &mut wire)?;
     let received = match &mut c.stream {
-        Some(stream) => stream.receive(&buf[..n]),
+        Some(stream) => stream.receive(&wire[..n]),
         None => Ok(()),
     };
     received.map_err(|reason| io::Error::new(io::ErrorKind::InvalidData, reason))
@@ -225,7 +221,7 @@ fn deliver<H: ChardevHost>(h: &mut H, id: ChardevId, text: &[u8], input: Input) 
     }
 }
 
-/// How the peer ended its input, now that it has.
+/// How the peer ended its input.
 fn peer_end<H: ChardevHost>(h: &H, id: ChardevId) -> PeerEnd {
     // The hang-up is watched for until there is one.
     if chr_has_watch(h, id, WatchSlot::Hangup) {
@@ -249,8 +245,8 @@ fn tcp_chr_end_of_input<H: ChardevHost>(h: &mut H, id: ChardevId) {
     chr_set_watch(h, id, WatchSlot::Read, Some(watch));
 }
 
-/// The peer is gone for good. What it sent before is still read if there is
-/// somebody to read it; `tcp_chr_read` then meets the end.
+/// The peer is gone for good. If a front end reads, it still gets what the peer sent
+/// before; `tcp_chr_read` then meets the end.
 fn tcp_chr_hup<H: ChardevHost>(h: &mut H, id: ChardevId) {
     let is_read = chr_has_watch(h, id, WatchSlot::Read);
     let Some(c) = connection(h, id) else { return };
@@ -268,7 +264,7 @@ fn tcp_chr_hup<H: ChardevHost>(h: &mut H, id: ChardevId) {
     }
 }
 
-/// How long a front end may take nothing of what a peer has left behind.
+/// How long a front end may take nothing of a gone peer's last input.
 const HUP_PATIENCE: Duration = Duration::from_millis(20);
 
 /// Ends the connection unless more has been read by then.
@@ -291,7 +287,7 @@ fn wait_for_reads<H: ChardevHost>(h: &mut H, id: ChardevId, mut reads: u32) {
     }
 }
 
-/// Output, in a frame of its own on a websocket. Without a peer it is lost.
+/// Sends output, in a frame of its own on a websocket. Without a peer it is lost.
 pub(super) fn tcp_chr_write<H: ChardevHost>(
     h: &mut H,
     id: ChardevId,
@@ -337,8 +333,8 @@ fn send_plain(c: &Connection, buf: &[u8]) -> io::Result<usize> {
     Ok(n)
 }
 
-/// Sends what the stream has to send; true if that was all. Otherwise the rest
-/// follows when there is room.
+/// Sends the stream's wire; true if all of it went. Otherwise the rest follows when there
+/// is room.
 pub(super) fn flush<H: ChardevHost>(h: &mut H, id: ChardevId) -> io::Result<bool> {
     let Some(c) = connection(h, id) else {
         return Ok(true);
@@ -368,7 +364,7 @@ pub(super) fn flush<H: ChardevHost>(h: &mut H, id: ChardevId) -> io::Result<bool
 
 fn flush_watch<H: ChardevHost>(id: ChardevId, fd: SharedFd) -> Watch<H> {
     Watch::new("tcp_chr_flush", fd, Condition::OUT, move |h: &mut H, _| {
-        // An error is a hang-up, which is dealt with elsewhere.
+        // An error means a hang-up, and `tcp_chr_hup` deals with that.
         match flush(h, id) {
             Ok(false) => Flow::Keep,
             Ok(true) | Err(_) => Flow::Remove,

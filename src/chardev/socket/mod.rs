@@ -17,15 +17,15 @@
 //! ```
 //!
 //! The front end hears "Opened" on the way into *connected* and "Closed" on the way out.
-//! A client without `reconnect` has no timer: it stays disconnected, and a first failure is
-//! the end of the chardev. `tests/model.rs` plays random lives against this picture.
+//! A client without `reconnect` has no timer: it stays disconnected, and if its first
+//! attempt fails, the chardev is not made. `tests/model.rs` plays random lives against
+//! this picture.
 //!
 //! # Functions
 //!
-//! A server serves one client at a time, unless it has `max-clients`
-//! ([`server`](server)). While one is connected the listening
-//! socket is not watched, so further clients wait in the kernel's queue; when
-//! the client leaves, the oldest of them is taken.
+//! A server serves one client at a time, unless it has `max-clients` ([`server`]). While
+//! one is connected the listening socket is not watched, so further clients wait in the
+//! kernel's queue; when the client leaves, the oldest of them is taken.
 //!
 //! ```text
 //!                socket_listen
@@ -35,7 +35,7 @@
 //!   │                 │ accept4                     │      ▲         │ fails │ works
 //!   │                 ▼                             │      └─────────┘       │
 //!   │        tcp_chr_new_client  ◀──────────────────┼────────────────────────┘
-//!   │                 │ listener no longer watched; telnet opening is said
+//!   │                 │ listener no longer watched; telnet's opening is sent
 //!   │                 ▼                             │
 //!   │         tcp_chr_connect                       │
 //!   │                 │ watching the connection:    │
@@ -47,13 +47,20 @@
 //!   └──────── tcp_chr_disconnect ───────────────────┘   "Closed"
 //! ```
 //!
-//! TLS makes itself known and a websocket says its request between
-//! `tcp_chr_new_client` and `tcp_chr_connect`; until then the chardev counts as
-//! disconnected, and the next client waits.
+//! TLS and websocket shake hands between `tcp_chr_new_client` and `tcp_chr_connect`; until
+//! that is done the chardev counts as disconnected, and the next client waits.
 //!
-//! How bytes are read and written meanwhile is in `io`; how a client
-//! connects, in `connect`; how a server serves several clients, in
-//! `server`.
+//! # Files
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `mod` | the life of the chardev: the pictures above |
+//! | [`connect`] | the side that connects, and connects again |
+//! | [`server`] | a server of several clients |
+//! | [`handshake`] | from a new connection to an open one |
+//! | [`io`] | watching, reading and writing |
+//! | [`stream`] | the protocols on a connection, without a socket |
+//! | `options` | its options on the command line and in QMP |
 
 mod connect;
 mod handshake;
@@ -75,7 +82,7 @@ use io::{flush, tcp_chr_update_read_handler, tcp_chr_watch_fd, tcp_chr_write, Ri
 use server::Clients;
 use stream::Stream;
 
-use super::be::{chr_has_watch, chr_set_watch, qemu_chr_be_event};
+use super::be::{chr_free_watches, chr_has_watch, chr_set_watch, qemu_chr_be_event};
 use super::class::{ChardevClass, ChardevId, ChrEvent};
 use super::codec::telnet::TelnetDecoder;
 use super::codec::tls::TlsCreds;
@@ -105,12 +112,12 @@ pub(super) struct SocketChardev {
     listener: Option<Listener>,
     connection: Option<Connection>,
     client: Client,
-    /// Outlives connections, in the state the last one left it in, as in QEMU.
+    /// Each connection goes on in the state that the last one left it in, as in QEMU.
     telnet: Option<TelnetDecoder>,
     pub(super) tls_creds: Option<TlsCreds>,
     /// The clients of a server that serves several.
     clients: Option<Clients>,
-    /// Of such a client's chardev: the server's.
+    /// The chardev of the server, if this one belongs to one of its clients.
     server: Option<ChardevId>,
 }
 
@@ -144,7 +151,7 @@ pub(super) struct Connection {
     filename: String,
     /// The protocols on it; none if bytes go as they are.
     pub(super) stream: Option<Box<Stream>>,
-    /// On unix sockets, over which descriptors may come.
+    /// Receives descriptors; on unix sockets only.
     rights: Option<Rights>,
     /// Runs while the peer is gone and its last input is being read.
     hup_timer: Option<TimerId>,
@@ -226,7 +233,7 @@ fn tcp_chr_wait_connected<H: ChardevHost>(h: &mut H, id: ChardevId) -> Result<()
     loop {
         let Some(s) = state(h, id) else { return Ok(()) };
         let mut flags = PollFlags::POLLIN;
-        // In a handshake it is the client who is waited for.
+        // A handshake waits for the client.
         let (fd, step): (_, fn(&mut H, ChardevId)) = match (&s.connection, &s.listener) {
             (Some(c), _) if c.is_open() => return Ok(()),
             (Some(c), _) => {
@@ -240,7 +247,7 @@ fn tcp_chr_wait_connected<H: ChardevHost>(h: &mut H, id: ChardevId) -> Result<()
         let serves_clients = s.clients.is_some();
         let mut fds = [PollFd::new(fd.as_fd(), flags)];
         match poll(&mut fds, PollTimeout::NONE) {
-            // It is taken in once there is a front end.
+            // The front end takes the client in, and there is none yet.
             Ok(_) if serves_clients => return Ok(()),
             Ok(_) | Err(Errno::EINTR) => step(h, id),
             Err(e) => return Err(Error::from_io("Failed to wait for a client", &e.into())),
@@ -248,7 +255,7 @@ fn tcp_chr_wait_connected<H: ChardevHost>(h: &mut H, id: ChardevId) -> Result<()
     }
 }
 
-/// Watches the listener, unless there is none or no client can be taken.
+/// Watches the listener, if there is one and the chardev has room for a client.
 fn tcp_chr_listen<H: ChardevHost>(h: &mut H, id: ChardevId) {
     let free = |s: &&mut SocketChardev| match &s.clients {
         Some(clients) => clients.has_room(),
@@ -279,7 +286,7 @@ fn tcp_chr_unlisten<H: ChardevHost>(h: &mut H, id: ChardevId) {
     }
 }
 
-/// A client is at the door.
+/// Accepts a client.
 fn tcp_chr_accept<H: ChardevHost>(h: &mut H, id: ChardevId) {
     let Some(s) = state(h, id) else { return };
     let serves_clients = s.clients.is_some();
@@ -302,7 +309,7 @@ fn tcp_chr_accept<H: ChardevHost>(h: &mut H, id: ChardevId) {
             }
         }
         Err(e) => match e.raw_os_error().map(Errno::from_raw) {
-            // It went away again, or it was a false alarm.
+            // The client went away again, or there was none.
             Some(Errno::EAGAIN | Errno::EINTR | Errno::ECONNABORTED) => {}
             _ => accept_backoff(h, id),
         },
@@ -337,7 +344,7 @@ fn tcp_chr_new_client<H: ChardevHost>(h: &mut H, id: ChardevId, fd: Rc<OwnedFd>)
     let ends = connection_ends(fd.as_fd(), s.config.server);
     let inet = matches!(ends, Ends::Inet(..));
     if s.config.nodelay && inet {
-        // Only a matter of speed: not worth losing the client.
+        // It is only slower without.
         let _ = socket::setsockopt(&fd, sockopt::TcpNoDelay, &true);
     }
     if matches!(&s.addr, SocketAddress::Inet(addr) if addr.keep_alive && !s.config.server) {
@@ -352,7 +359,8 @@ fn tcp_chr_new_client<H: ChardevHost>(h: &mut H, id: ChardevId, fd: Rc<OwnedFd>)
         }
     };
     let wrapped = s.config.websocket || s.tls_creds.is_some();
-    s.connection = Some(Connection {
+    let has_stream = stream.is_some();
+    let connection = s.connection.insert(Connection {
         fd,
         filename,
         stream,
@@ -361,10 +369,13 @@ fn tcp_chr_new_client<H: ChardevHost>(h: &mut H, id: ChardevId, fd: Rc<OwnedFd>)
         reads: 0,
         watched_by_frontend: false,
     });
-    // What the stream says first. If the peer is gone already, the loop is about
-    // to say so.
-    let _ = flush(h, id);
-    if connection(h, id).is_some_and(|c| c.is_open()) {
+    let is_open = connection.is_open();
+    if has_stream {
+        // The first words are the stream's. If the peer is gone already, the loop
+        // reports that next.
+        let _ = flush(h, id);
+    }
+    if is_open {
         tcp_chr_connect(h, id);
     } else {
         tcp_chr_update_read_handler(h, id);
@@ -413,20 +424,14 @@ fn tcp_chr_free_connection<H: ChardevHost>(h: &mut H, id: ChardevId) -> bool {
     if let Some(stream) = c.stream {
         s.telnet = stream.into_telnet();
     }
-    for slot in [
-        WatchSlot::Read,
-        WatchSlot::Rest,
-        WatchSlot::Hangup,
-        WatchSlot::Write,
-    ] {
-        chr_set_watch(h, id, slot, None);
-    }
+    // While there is a connection, all watches are for it.
+    chr_free_watches(h, id);
     if let Some(timer) = c.hup_timer {
         h.main_loop_mut().timer_free(timer);
     }
     if c.watched_by_frontend && !inherited {
-        // The front end's watch may hold a share of the descriptor. It shall
-        // hear of the end, and so shall the peer.
+        // The front end's watch may keep the descriptor open. This tells the watch
+        // and the peer of the end.
         let _ = socket::shutdown(c.fd.as_raw_fd(), Shutdown::Both);
     }
     was_open

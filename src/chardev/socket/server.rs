@@ -1,24 +1,23 @@
 //! A server that serves several clients at once (`max-clients`), which QEMU's
 //! does not.
 //!
-//! The chardev `ID` only listens. Each client that comes gets a chardev of its
-//! own, `ID.0`, `ID.1`, and so on, which is a connected socket like any other,
-//! but lives as long as the connection:
+//! The chardev `ID` only listens. Each client gets a chardev of its own, `ID.0`, `ID.1`,
+//! and so on, which is a connected socket like any other but lives as long as the
+//! connection:
 //!
 //! ```text
-//!   accept4 ──▶ ID.N is made ──▶ front end of ID: new_client ──▶ nobody on ID.N? ──▶ removed
-//!                                                                      │ somebody
-//!                              removed ◀── "Closed" ◀── connected ◀────┘ "Opened"
+//!   accept4 ──▶ ID.N is made ──▶ front end of ID: new_client ──▶ ID.N in use? ── no ──▶ removed
+//!                                                                   │ yes
+//!                              removed ◀── "Closed" ◀── connected ◀─┘ "Opened"
 //! ```
 //!
-//! The front end of the server attaches another one to the client's chardev,
-//! before that opens; from then on the two know nothing of each other. So what a
-//! client does, takes and leaves behind is never another's.
+//! The front end of the server attaches another one to the client's chardev before that
+//! opens; from then on the two know nothing of each other. So nothing that one client does,
+//! takes or leaves behind affects another.
 //!
-//! The listener is watched while there is a front end and fewer clients than
-//! allowed; others wait in the kernel's queue, as with a server of one client.
-//! A client counts from accept to the removal of its chardev, whoever removes
-//! it. Removing the server removes its clients.
+//! The listener is watched while there is a front end and fewer clients than allowed; others
+//! wait in the kernel's queue, as with a server of one client. A client counts from accept
+//! until its chardev is removed, for whatever reason. Removing the server removes its clients.
 
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -35,12 +34,12 @@ use crate::chardev::object::{object_unparent, qemu_chardev_insert};
 /// The clients of a server.
 pub(super) struct Clients {
     max: usize,
-    /// Somebody is there to take them in.
+    /// A front end takes them in.
     attached: bool,
     /// In the order in which they came.
     ids: Vec<ChardevId>,
-    /// Number of the next one. Numbers are not used again, so that a label never
-    /// means another client than the one it was read for.
+    /// Number of the next one. Numbers are not used again: a label that was read for
+    /// one client never names another.
     next: u64,
 }
 
@@ -55,7 +54,7 @@ impl Clients {
         })
     }
 
-    /// Whether one more would be taken in.
+    /// Whether one more may come.
     pub(super) fn has_room(&self) -> bool {
         self.attached && self.ids.len() < self.max
     }
@@ -74,13 +73,9 @@ fn clients<H: ChardevHost>(h: &mut H, server: ChardevId) -> Option<&mut Clients>
     state(h, server)?.clients.as_mut()
 }
 
-/// A front end attached or detached. Detached, it leaves its clients to
-/// themselves.
+/// A front end attached or detached. If it detached, its clients stay.
 fn update_handlers<H: ChardevHost>(h: &mut H, server: ChardevId) {
-    let attached = h
-        .chardevs()
-        .get(server)
-        .is_some_and(|chr| chr.has_handlers());
+    let attached = h.chardevs().has_handlers(server);
     if let Some(clients) = clients(h, server) {
         clients.attached = attached;
     }
@@ -88,14 +83,15 @@ fn update_handlers<H: ChardevHost>(h: &mut H, server: ChardevId) {
 }
 
 fn update_listener<H: ChardevHost>(h: &mut H, server: ChardevId) {
-    match clients(h, server).is_some_and(|clients| clients.has_room()) {
-        true => tcp_chr_listen(h, server),
-        false => tcp_chr_unlisten(h, server),
+    if clients(h, server).is_some_and(|clients| clients.has_room()) {
+        tcp_chr_listen(h, server);
+    } else {
+        tcp_chr_unlisten(h, server);
     }
 }
 
-/// A client was accepted: makes its chardev, and turns it away if nobody takes
-/// it in.
+/// Makes the chardev of an accepted client, and turns the client away unless the front
+/// end takes it in.
 pub(super) fn add<H: ChardevHost>(h: &mut H, server: ChardevId, fd: Rc<OwnedFd>) {
     let Some(label) = free_label(h, server) else {
         return;
@@ -113,17 +109,14 @@ pub(super) fn add<H: ChardevHost>(h: &mut H, server: ChardevId, fd: Rc<OwnedFd>)
     }
     update_listener(h, server);
     qemu_chr_be_new_client(h, server, client);
-    match h
-        .chardevs()
-        .get(client)
-        .is_some_and(|chr| chr.has_handlers())
-    {
-        true => tcp_chr_new_client(h, client, fd),
-        false => object_unparent(h, client),
+    if h.chardevs().has_handlers(client) {
+        tcp_chr_new_client(h, client, fd);
+    } else {
+        object_unparent(h, client);
     }
 }
 
-/// The next label that nobody has given to another chardev.
+/// The next label that no other chardev has.
 fn free_label<H: ChardevHost>(h: &mut H, server: ChardevId) -> Option<String> {
     let id = h.chardevs().get(server)?.label().to_owned();
     loop {
@@ -136,8 +129,8 @@ fn free_label<H: ChardevHost>(h: &mut H, server: ChardevId) -> Option<String> {
     }
 }
 
-/// The chardev is being removed: if it is a client's, its server has room
-/// again; if it is a server, its clients go as if they had left.
+/// A chardev is being removed. A client's makes room in its server; a server's clients go
+/// as if they had left.
 pub(super) fn left<H: ChardevHost>(h: &mut H, id: ChardevId) {
     let Some(s) = state(h, id) else { return };
     let (server, own) = (s.server, s.clients.take());

@@ -1,12 +1,12 @@
-//! The protocols on a connection, one on top of the other, as a machine without
-//! a socket: bytes of the wire go in and out, bytes of the application come out
+//! The protocols on a connection, one inside the other, as a machine without a
+//! socket: bytes of the wire go in and out, bytes of the application come out
 //! and go in.
 //!
 //! ```text
-//!          receive                                 read
-//!   wire ──────────▶ TLS ──▶ raw ──▶ websocket ──▶ telnet ──▶ plain ──▶ front end
-//!   wire ◀────────── TLS ◀───────────── frame ◀──────────────────────── front end
-//!           wire                                    send
+//!          receive                               read
+//!   wire ──────────▶ TLS ─▶ raw ─▶ websocket ─▶ telnet ─▶ plain ─▶ front end
+//!   wire ◀────────── TLS ◀────────── frame ◀────────────────────── front end
+//!                                                send
 //! ```
 //!
 //! Each layer is optional; without any, bytes pass as they are.
@@ -14,26 +14,27 @@
 //! # States
 //!
 //! ```text
-//!            TLS                 websocket
-//!   ┌─────────────┐ finished ┌─────────┐ admit ┌─────────┐ 101 ┌──────┐ close ┌────────┐
-//!   │ handshaking │─────────▶│ unknown │──────▶│ request │────▶│ open │──────▶│ closed │
-//!   └─────────────┘          └─────────┘       └─────────┘     └──────┘       └────────┘
-//!          │ error, end           │ caller drops it │ 400, end      wrong frame   ▲
-//!          ▼                      ▼                 └─────────────────────────────┘
-//!        Err                     gone
+//!     TLS: new                                     websocket: new           neither: new
+//!        ▼                                               ▼                       ▼
+//!   ┌─────────────┐ finished ┌─────────┐ admit      ┌─────────┐ 101           ┌──────┐
+//!   │ Handshaking │─────────▶│ Unknown │──┬────────▶│ Request │──────────────▶│ Open │
+//!   └─────────────┘          └─────────┘  │         └─────────┘               └──────┘
+//!          │ record that            │     │ no websocket │ 400, 403, 404, end   ▲ │ close, or
+//!          │ makes no sense, end    │     └──────────────┼──────────────────────┘ │ a frame that
+//!          ▼                        ▼                    ▼                        ▼ makes no sense
+//!         Err             the caller drops it         Closed                closed, once all is read
 //! ```
 //!
-//! A stream begins in the state of its first layer, so without TLS and websocket
-//! it is open from the start. [`advance`](Stream::advance) goes on as far as the
-//! bytes allow and says why it stopped.
+//! [`advance`](Stream::advance) goes on as far as the bytes allow and says why it
+//! stopped.
 //!
 //! # How far it reads ahead
 //!
 //! [`receive`](Stream::receive) decrypts what it is given, because TLS deals in
-//! whole records, and keeps the rest raw. Only [`read`](Stream::read) takes frames
-//! and telnet commands off, as much as the front end takes: a front end that does
-//! not read answers no ping. The caller receives more only when all is
-//! [read](Stream::has_input).
+//! whole records, and keeps it raw. Only [`read`](Stream::read) takes frames and
+//! telnet commands off, as many as the front end has room for: while a front end
+//! does not read, its peer's pings are not answered. The caller receives more
+//! only when all [input](Stream::has_input) is read.
 
 use crate::chardev::codec::telnet::TelnetDecoder;
 use crate::chardev::codec::tls::TlsChannel;
@@ -47,15 +48,16 @@ const MAX_UNSENT_PONGS: usize = 64 * 1024;
 /// the previous ones.
 const MAX_WRITE: usize = 64 * 1024;
 
-/// What comes before the front end, and the layer that is busy with it.
+/// How far the handshakes are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     /// TLS shakes hands.
     Handshaking,
-    /// TLS has verified the peer's certificate, and nobody has let the peer in.
+    /// TLS has verified the peer's certificate; the caller has not let the peer in.
     Unknown,
-    /// A websocket's request is awaited.
+    /// The websocket waits for its request.
     Request,
+    /// Bytes pass between the peer and the front end.
     Open,
 }
 
@@ -78,10 +80,21 @@ pub(super) enum Step {
 pub(super) struct Input {
     /// How many bytes.
     pub(super) len: usize,
-    /// How many breaks came, before those bytes or among them.
+    /// How many breaks came before those bytes or among them.
     pub(super) breaks: usize,
     /// The connection ends now, after what is left to send.
     pub(super) closed: bool,
+}
+
+impl Input {
+    /// Input of a socket without a stream.
+    pub(super) fn plain(len: usize) -> Self {
+        Input {
+            len,
+            breaks: 0,
+            closed: false,
+        }
+    }
 }
 
 /// The protocols of one connection.
@@ -94,7 +107,7 @@ pub(in crate::chardev) struct Stream {
     raw: Vec<u8>,
     /// For the front end.
     plain: Vec<u8>,
-    /// Breaks among the plain bytes.
+    /// Breaks that were taken off with the plain bytes.
     breaks: usize,
     /// To be sent.
     wire: Vec<u8>,
@@ -160,10 +173,10 @@ impl Stream {
     pub(super) fn advance(&mut self, now: i64) -> Result<Step, String> {
         match self.stage {
             Stage::Handshaking => match &self.tls {
-                Some(tls) if tls.is_handshaking() => match self.ended {
-                    true => Err("the peer went away".to_owned()),
-                    false => Ok(Step::NeedMore),
-                },
+                Some(tls) if tls.is_handshaking() && self.ended => {
+                    Err("the peer went away".to_owned())
+                }
+                Some(tls) if tls.is_handshaking() => Ok(Step::NeedMore),
                 _ => {
                     self.stage = Stage::Unknown;
                     Ok(Step::Authorize)
@@ -257,8 +270,8 @@ impl Stream {
         }
     }
 
-    /// Takes frames and commands off up to `max` bytes. A telnet command may make
-    /// one byte more of them than they were.
+    /// Takes frames and commands off up to `max` raw bytes. A telnet command that
+    /// was cut makes the result a byte longer than that.
     fn decode(&mut self, max: usize) {
         if self.websocket.is_none() && self.telnet.is_none() {
             std::mem::swap(&mut self.raw, &mut self.plain);
@@ -279,8 +292,8 @@ impl Stream {
         }
     }
 
-    /// Takes bytes of the front end and returns how many: with a websocket all, in
-    /// one frame. The caller sends the [wire](Self::wire) before it writes more.
+    /// Takes bytes of the front end and returns how many; a websocket takes all, in
+    /// one frame. The caller empties the [wire](Self::wire) before it gives more.
     pub(super) fn send(&mut self, bytes: &[u8]) -> usize {
         if self.websocket.is_some() {
             self.queue(&websocket::frame(bytes));
@@ -291,12 +304,12 @@ impl Stream {
         taken
     }
 
-    /// Whether bytes of the front end go out otherwise than they are.
+    /// Whether output is framed or encrypted.
     pub(super) fn wraps_output(&self) -> bool {
         self.tls.is_some() || self.websocket.is_some()
     }
 
-    /// Says that nothing more comes, if TLS has a word for it.
+    /// Tells the peer that nothing more comes, if there is TLS to say it.
     pub(super) fn close(&mut self) {
         if let Some(tls) = &mut self.tls {
             tls.close();
@@ -319,7 +332,7 @@ impl Stream {
         &self.wire
     }
 
-    /// The first `n` bytes of the wire were sent.
+    /// Drops the first `n` bytes of the wire, which were sent.
     pub(super) fn sent(&mut self, n: usize) {
         self.wire.drain(..n);
     }

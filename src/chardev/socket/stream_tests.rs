@@ -1,5 +1,5 @@
-//! Each stack of layers gives the same however its input is cut, and that is what
-//! the codecs give of the whole input, one after the other.
+//! Each stack of layers gives the same result however its input is cut: what the codecs
+//! make of the whole input, one after the other.
 
 use proptest::prelude::*;
 
@@ -341,9 +341,10 @@ fn layers_and_input() -> impl Strategy<Value = (Layers, Vec<u8>)> {
             let request = REQUEST;
             #[cfg(not(feature = "websocket"))]
             let request = b"";
-            let input = match layers.websocket {
-                true => [&request[..], &frames.concat(), &junk].concat(),
-                false => [text.concat(), junk].concat(),
+            let input = if layers.websocket {
+                [&request[..], &frames.concat(), &junk].concat()
+            } else {
+                [text.concat(), junk].concat()
             };
             (layers, input)
         },

@@ -1,5 +1,5 @@
-//! What stands for TLS in a build without it: credentials that cannot be loaded
-//! and a channel that nobody can make.
+//! Stands for TLS in a build without it: credentials that cannot be loaded, and a channel
+//! that cannot be made.
 
 use std::convert::Infallible;
 

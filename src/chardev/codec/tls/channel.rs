@@ -5,13 +5,12 @@
 //!   ┌─────────────┐ ───────────────────────────────▶ ┌──────┐ receive: close_notify
 //!   │ handshaking │                                  │ open │ ─────────────────────▶ ended
 //!   └─────────────┘                                  └──────┘
-//!          │ receive: anything that is not right        │
+//!          │ receive: a record that makes no sense      │
 //!          └───────────────────▶ Err ◀──────────────────┘
 //! ```
 //!
-//! Whatever is called, [`take_output`](TlsChannel::take_output) may have something
-//! to send afterwards: an answer of the handshake, a record, or the alert that tells the peer
-//! why it is over.
+//! After each call [`take_output`](TlsChannel::take_output) may have something to send: an
+//! answer of the handshake, a record, or the alert that tells the peer why it is over.
 
 use std::io::{Read, Write};
 
@@ -30,8 +29,8 @@ pub(in crate::chardev) struct TlsChannel {
 }
 
 impl TlsChannel {
-    /// The beginning of a connection; a client names its server, whose
-    /// certificate must have that name.
+    /// The beginning of a connection. A client names the host that its server's
+    /// certificate must be for.
     ///
     /// # Errors
     ///
@@ -50,7 +49,7 @@ impl TlsChannel {
                 Connection::from(ClientConnection::new(config.clone(), name).map_err(failed)?)
             }
         };
-        // Who calls `send` decides how much.
+        // The caller of `send` limits how much.
         tls.set_buffer_limit(None);
         Ok(TlsChannel { tls, ended: false })
     }
@@ -95,7 +94,7 @@ impl TlsChannel {
         self.tls.send_close_notify();
     }
 
-    /// Appends to `out` what is to be sent.
+    /// Moves the bytes for the wire to the end of `out`.
     pub fn take_output(&mut self, out: &mut Vec<u8>) {
         while self.tls.wants_write() {
             let _ = self.tls.write_tls(out);

@@ -1,8 +1,7 @@
-//! What a certificate must be before it is used, and the name in it.
+//! Checks of a certificate before it is used, and the name in it.
 //!
-//! A peer refuses a certificate that has expired or is for something else, with
-//! an alert that says little. So QEMU looks first (`sanity-check`), and so does
-//! this.
+//! A peer refuses a certificate that has expired or is for another use, with an alert
+//! that says little. So QEMU checks first (`sanity-check`), and so does this.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -25,7 +24,7 @@ const SERVER_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.
 const CLIENT_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.2");
 const ANY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37.0");
 
-/// What GnuTLS calls the parts of a name whose usual abbreviation it does not use.
+/// Parts of a name for which GnuTLS does not use the usual abbreviation.
 const NAMES: [(ObjectIdentifier, &str); 12] = [
     (
         ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.1"),
@@ -46,7 +45,7 @@ const NAMES: [(ObjectIdentifier, &str); 12] = [
 
 /// The subject's name as GnuTLS writes it, most general part first:
 /// `C=GB,O=Example,CN=client`. `authz-list` and `authz-simple` compare it.
-/// Whatever a part holds is escaped, so that it cannot pass for more parts.
+/// Each part is escaped, so that it cannot pass for several.
 pub(super) fn distinguished_name(certificate: &CertificateDer<'_>) -> Option<String> {
     let certificate = Certificate::from_der(certificate).ok()?;
     let parts = certificate.tbs_certificate().subject().iter_rdn();
@@ -67,7 +66,7 @@ pub(super) fn distinguished_name(certificate: &CertificateDer<'_>) -> Option<Str
     Some(parts.collect::<Vec<_>>().join(","))
 }
 
-/// Whether our own certificate can be used.
+/// Refuses a certificate of our own that peers would refuse.
 pub(super) fn certificate(
     chain: &[CertificateDer<'_>],
     path: &Path,
@@ -100,15 +99,15 @@ pub(super) fn certificate(
     };
     let fits =
         |purposes: ExtendedKeyUsage| purposes.0.iter().any(|p| *p == purpose || *p == ANY_USAGE);
-    match extensions.purposes.is_none_or(fits) {
-        true => Ok(()),
-        false => error(format!(
-            "Certificate {path} purpose does not allow use with a TLS {role}"
-        )),
+    if extensions.purposes.is_none_or(fits) {
+        return Ok(());
     }
+    error(format!(
+        "Certificate {path} purpose does not allow use with a TLS {role}"
+    ))
 }
 
-/// Whether the CAs may be believed.
+/// Refuses certificates that are not a CA's, or not valid now.
 pub(super) fn authorities(authorities: &[CertificateDer<'_>], path: &Path) -> Result<(), Error> {
     let path = path.display();
     for authority in authorities {
@@ -130,7 +129,7 @@ pub(super) fn authorities(authorities: &[CertificateDer<'_>], path: &Path) -> Re
     Ok(())
 }
 
-/// Whether our own certificate is one of the CA's.
+/// Refuses a certificate of our own that the CAs have not issued.
 pub(super) fn pair(
     chain: &[CertificateDer<'static>],
     path: &Path,
@@ -159,7 +158,7 @@ pub(super) fn pair(
     };
     result.map_err(|e| {
         let reason = match e {
-            // The latter if the issuer has a known name, but another key.
+            // `BadSignature` means an issuer of a known name with another key.
             rustls::Error::InvalidCertificate(
                 CertificateError::UnknownIssuer | CertificateError::BadSignature,
             ) => "The certificate hasn't got a known issuer".to_owned(),
@@ -190,7 +189,7 @@ fn check_times(
     Ok(())
 }
 
-/// What a certificate says it is for; nothing where it does not say.
+/// The uses that a certificate names; none where it names none.
 struct Extensions {
     is_ca: Option<bool>,
     usage: Option<KeyUsage>,

@@ -1,7 +1,7 @@
 //! From a directory of PEM files to a configuration of rustls.
 //!
-//! The names of the files and the texts of errors are QEMU's. What GnuTLS adds
-//! to a text ("Base64 decoding error.") is said in words of ours.
+//! The names of the files and the texts of errors are QEMU's. Where GnuTLS adds to a
+//! text ("Base64 decoding error."), the words are ours.
 
 use std::fs;
 use std::io;
@@ -31,7 +31,7 @@ pub(super) enum Loaded {
     Client(Arc<ClientConfig>),
 }
 
-/// A certificate with those between it and its CA, and its key.
+/// The files of our own certificate, with those up to its CA, and of its key.
 struct Own {
     cert: PathBuf,
     key: PathBuf,
@@ -52,7 +52,7 @@ pub(super) fn load(creds: &TlsCredsX509) -> Result<Loaded, Error> {
         file(&format!("{role}-key.pem"), required)?,
     ) {
         (Some(cert), Some(key)) => Some(Own { cert, key }),
-        // A client may do without, also without one of them.
+        // A client may lack them, or one of them.
         _ => None,
     };
     let versions = versions(&creds.priority)?;
@@ -98,7 +98,7 @@ pub(super) fn load(creds: &TlsCredsX509) -> Result<Loaded, Error> {
     }
 }
 
-/// Whom to believe.
+/// The CAs and lists that decide which peers to believe.
 struct Trust {
     roots: Arc<RootCertStore>,
     crls: Vec<CertificateRevocationListDer<'static>>,
@@ -120,7 +120,7 @@ fn server(
     let builder = if creds.verify_peer {
         let verifier = WebPkiClientVerifier::builder_with_provider(trust.roots, trust.provider)
             .with_crls(trust.crls)
-            // A list says who was revoked, not who was not.
+            // Lists name revoked certificates only.
             .allow_unknown_revocation_status()
             .build()
             .map_err(|_| cannot_import(&trust.ca))?;
@@ -134,7 +134,7 @@ fn server(
     let mut config = builder
         .with_single_cert(chain, key)
         .map_err(|e| own.cannot_load(&key_problem(&e)))?;
-    // Sessions are few and long; whoever comes is looked at anew.
+    // Sessions are few and long, and each peer is checked anew.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     Ok(Arc::new(config))
@@ -199,9 +199,10 @@ fn read_authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> 
     let pem = read(path)?;
     let list: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     let list = list.map_err(|_| cannot_import(path))?;
-    match list.is_empty() {
-        true => Err(cannot_import(path)),
-        false => Ok(list),
+    if list.is_empty() {
+        Err(cannot_import(path))
+    } else {
+        Ok(list)
     }
 }
 
@@ -215,9 +216,10 @@ fn read_chain(path: &Path, role: &str) -> Result<Vec<CertificateDer<'static>>, E
     let pem = read(path)?;
     let list: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     let list = list.map_err(|e| failed(&e.to_string()))?;
-    match list.is_empty() {
-        true => Err(failed("there is no certificate in PEM form in it")),
-        false => Ok(list),
+    if list.is_empty() {
+        Err(failed("there is no certificate in PEM form in it"))
+    } else {
+        Ok(list)
     }
 }
 
@@ -227,9 +229,10 @@ fn read_crls(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, 
     let pem = read(path)?;
     let list: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(&pem).collect();
     let list = list.map_err(|e| failed(&e.to_string()))?;
-    match list.is_empty() {
-        true => Err(failed("there is no revocation list in PEM form in it")),
-        false => Ok(list),
+    if list.is_empty() {
+        Err(failed("there is no revocation list in PEM form in it"))
+    } else {
+        Ok(list)
     }
 }
 
@@ -292,9 +295,10 @@ fn versions(priority: &str) -> Result<Vec<&'static SupportedProtocolVersion>, Er
         (tls13, &rustls::version::TLS13),
     ];
     let chosen: Vec<_> = all.into_iter().filter(|v| v.0).map(|v| v.1).collect();
-    match chosen.is_empty() {
-        true => Err(refused()),
-        false => Ok(chosen),
+    if chosen.is_empty() {
+        Err(refused())
+    } else {
+        Ok(chosen)
     }
 }
 

@@ -1,9 +1,9 @@
 //! TLS on a socket: credentials, and the protocol as a codec.
 //!
 //! A monitor can do anything to its machine, so one that listens on a network must
-//! know whom it talks to. As in QEMU that takes two things, both named by id:
+//! know its peer. As in QEMU that takes two things, both named by id:
 //! *credentials*, certificates in a directory, and perhaps an *authorization*
-//! that says which of those with a valid certificate may come in.
+//! that lets in only some peers with a valid certificate.
 //!
 //! ```text
 //!   ChardevHost::tls_creds(id) ──▶ TlsCreds ──▶ TlsChannel
@@ -14,15 +14,15 @@
 //!                                              plain bytes
 //! ```
 //!
-//! The channel knows no socket: bytes in, bytes out. All that speaks TLS is
-//! the crate rustls, behind the Cargo feature `tls`; without the feature
-//! credentials cannot be loaded, so there is never a channel.
+//! The channel knows no socket: bytes in, bytes out. The crate rustls does the
+//! work, behind the Cargo feature `tls`; without the feature credentials cannot
+//! be loaded, so there is never a channel.
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `mod` | what credentials are |
+//! | `mod` | credentials, and their options |
 //! | `load` | from a directory of PEM files to a configuration of rustls |
-//! | `check` | what a certificate must be before it is used; names in certificates |
+//! | `check` | checks of a certificate before it is used; names in certificates |
 //! | `channel` | the codec |
 
 #[cfg(feature = "tls")]
@@ -70,15 +70,15 @@ impl TlsEndpoint {
     }
 }
 
-/// What QEMU's object `tls-creds-x509` says: certificates in PEM files of fixed
+/// The options of QEMU's object `tls-creds-x509`: certificates in PEM files of fixed
 /// names in one directory.
 ///
 /// | file | needed by |
 /// |---|---|
-/// | `ca-cert.pem` | both: whom to believe |
-/// | `ca-crl.pem` | nobody; certificates that were revoked |
+/// | `ca-cert.pem` | both: the CAs to believe |
+/// | `ca-crl.pem` | neither; certificates that were revoked |
 /// | `server-cert.pem`, `server-key.pem` | a server |
-/// | `client-cert.pem`, `client-key.pem` | a client whose server wants to know it |
+/// | `client-cert.pem`, `client-key.pem` | a client whose server asks for it |
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsCredsX509 {
     /// Where the files are.
@@ -87,12 +87,11 @@ pub struct TlsCredsX509 {
     pub endpoint: TlsEndpoint,
     /// Whether the peer must have a certificate of a CA in `ca-cert.pem`.
     pub verify_peer: bool,
-    /// Whether the files are looked at for what would only fail later: that nothing
-    /// has expired, and that certificates are for what they are used for.
+    /// Whether files are refused that would only fail later: certificates that have
+    /// expired, or are for another use.
     pub sanity_check: bool,
-    /// A GnuTLS priority string, of which only `NORMAL` and the choice of
-    /// versions are understood (`NORMAL:-VERS-TLS1.2`); empty for the default,
-    /// TLS 1.2 and 1.3.
+    /// A GnuTLS priority string. Only `NORMAL` and the choice of versions are
+    /// understood (`NORMAL:-VERS-TLS1.2`); empty for the default, TLS 1.2 and 1.3.
     pub priority: String,
 }
 
@@ -108,7 +107,7 @@ impl TlsCredsX509 {
         }
     }
 
-    /// Reads the files. What is in them later does not matter any more.
+    /// Reads the files. Later changes to them have no effect.
     ///
     /// # Errors
     ///

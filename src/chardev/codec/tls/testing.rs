@@ -9,7 +9,7 @@ use rcgen::{
 
 use super::{TlsCreds, TlsCredsX509, TlsEndpoint};
 
-/// A CA and the directory of what it has issued, in files as QEMU names them.
+/// A CA, and the directory with the certificates it has issued, in files as QEMU names them.
 pub(in crate::chardev) struct Pki {
     pub dir: tempfile::TempDir,
     ca: Issuer<'static, KeyPair>,

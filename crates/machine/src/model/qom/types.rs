@@ -5,10 +5,11 @@
 //! Setters are plain functions that get a [`Set`] with the whole machine in it, so a
 //! setter may look at other objects or change them.
 
+use std::any::Any;
+
 use super::{Machine, ObjectId, PropertyInput};
 use qmonitor::qapi::visit::{to_qobject, QapiType};
 use qmonitor::qapi::{Error, QObject};
-use std::any::Any;
 
 /// The setting of a property: which one, of which object, to which value.
 pub struct Set<'a> {

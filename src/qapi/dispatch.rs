@@ -243,9 +243,10 @@ impl<'a> Call<'a> {
     /// It never fails, because the arguments are an object.
     pub fn start_args(&mut self) -> Result<InputVisitor, Error> {
         let args = self.take_args();
-        let mut v = match self.keyval {
-            true => InputVisitor::new_keyval(args, self.policy),
-            false => InputVisitor::new(args.into(), self.policy),
+        let mut v = if self.keyval {
+            InputVisitor::new_keyval(args, self.policy)
+        } else {
+            InputVisitor::new(args.into(), self.policy)
         };
         v.start_struct("")?;
         Ok(v)

@@ -28,9 +28,10 @@ impl Driver {
 
     fn feed(mut self, mut piece: &[u8]) -> Self {
         while !piece.is_empty() {
-            let (used, outcome) = match self.lexer_only {
-                false => self.parser.parse(piece),
-                true => self.parser.parse_one(piece),
+            let (used, outcome) = if self.lexer_only {
+                self.parser.parse_one(piece)
+            } else {
+                self.parser.parse(piece)
             };
             piece = &piece[used..];
             self.note(outcome);

@@ -94,9 +94,10 @@ impl InputVisitor {
         implied_key: Option<&str>,
         policy: CompatPolicy,
     ) -> Result<Self, Error> {
-        Ok(match text.starts_with('{') {
-            true => Self::new(qobject_from_json(text.as_bytes())?, policy),
-            false => Self::new_keyval(keyval_parse(text, implied_key)?, policy),
+        Ok(if text.starts_with('{') {
+            Self::new(qobject_from_json(text.as_bytes())?, policy)
+        } else {
+            Self::new_keyval(keyval_parse(text, implied_key)?, policy)
         })
     }
 

@@ -42,9 +42,10 @@ const MAX_FRAGMENTS: usize = 256;
 /// for `help` and `?` `Help is not available for this option`.
 pub fn keyval_parse(params: &str, implied_key: Option<&str>) -> Result<QDict, Error> {
     let (dict, help) = keyval_parse_help(params, implied_key)?;
-    match help {
-        true => Err(Error::new("Help is not available for this option")),
-        false => Ok(dict),
+    if help {
+        Err(Error::new("Help is not available for this option"))
+    } else {
+        Ok(dict)
     }
 }
 
@@ -129,9 +130,10 @@ fn split_key(key: &str) -> Result<Vec<&str>, Error> {
     let mut fragments = Vec::new();
     let mut rest = key;
     loop {
-        let number = match fragments.is_empty() {
-            true => 0,
-            false => rest.bytes().take_while(u8::is_ascii_digit).count(),
+        let number = if fragments.is_empty() {
+            0
+        } else {
+            rest.bytes().take_while(u8::is_ascii_digit).count()
         };
         let len = number.max(name_len(rest));
         if len == 0 || len > MAX_KEY_FRAGMENT || fragments.len() == MAX_FRAGMENTS {
@@ -158,15 +160,17 @@ fn name_len(text: &str) -> usize {
     let mut prefix = 0;
     if let Some(domain) = text.strip_prefix("__") {
         prefix = "__".len() + span(domain, *b"-.");
-        match text[prefix..].starts_with('_') {
-            true => prefix += "_".len(),
-            false => return 0,
+        if text[prefix..].starts_with('_') {
+            prefix += "_".len();
+        } else {
+            return 0;
         }
     }
     let name = &text[prefix..];
-    match name.starts_with(|c: char| c.is_ascii_alphabetic()) {
-        true => prefix + span(name, *b"-_"),
-        false => 0,
+    if name.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        prefix + span(name, *b"-_")
+    } else {
+        0
     }
 }
 

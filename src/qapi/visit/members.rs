@@ -77,9 +77,10 @@ impl InputVisitor {
         name: &str,
         features: SpecialFeatures,
     ) -> Result<Option<T>, Error> {
-        match self.optional(name) {
-            true => self.special_member(name, features).map(Some),
-            false => Ok(None),
+        if self.optional(name) {
+            self.special_member(name, features).map(Some)
+        } else {
+            Ok(None)
         }
     }
 
@@ -93,9 +94,10 @@ impl InputVisitor {
         name: &str,
         features: SpecialFeatures,
     ) -> Result<Option<T>, Error> {
-        match self.optional(name) {
-            true => self.special_size(name, features).map(Some),
-            false => Ok(None),
+        if self.optional(name) {
+            self.special_size(name, features).map(Some)
+        } else {
+            Ok(None)
         }
     }
 }

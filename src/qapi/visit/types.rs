@@ -131,9 +131,10 @@ impl VisitSize for u64 {
 
 impl<T: VisitSize> VisitSize for Option<T> {
     fn visit_size(v: &mut InputVisitor, name: &str) -> Result<Self, Error> {
-        match v.optional(name) {
-            true => T::visit_size(v, name).map(Some),
-            false => Ok(None),
+        if v.optional(name) {
+            T::visit_size(v, name).map(Some)
+        } else {
+            Ok(None)
         }
     }
 }
@@ -180,9 +181,10 @@ impl QapiType for () {
 /// An optional member: absent or present. (`null` is present, and an error.)
 impl<T: QapiType> QapiType for Option<T> {
     fn visit_in(v: &mut InputVisitor, name: &str) -> Result<Self, Error> {
-        match v.optional(name) {
-            true => T::visit_in(v, name).map(Some),
-            false => Ok(None),
+        if v.optional(name) {
+            T::visit_in(v, name).map(Some)
+        } else {
+            Ok(None)
         }
     }
 

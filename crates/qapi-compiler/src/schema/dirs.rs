@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::source::absolute;
+
 /// Directories of schema files, each under a name. An include that begins with such
 /// a name is read from its directory: `qmonitor/sockets.json` is `sockets.json` in
 /// the directory `qmonitor`. All other includes are relative to the including file,
@@ -42,7 +44,7 @@ impl SchemaDirs {
     /// An include's name for this file: the reverse of [`find`](Self::find).
     pub(super) fn name_of(&self, file: &Path) -> Option<String> {
         self.by_name.iter().find_map(|(name, dir)| {
-            let rest = file.strip_prefix(dir).ok()?;
+            let rest = file.strip_prefix(absolute(dir)).ok()?;
             Some(format!("{name}/{}", rest.display()))
         })
     }

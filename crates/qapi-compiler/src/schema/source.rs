@@ -268,7 +268,7 @@ fn join(including: &str, what: &str) -> String {
 
 /// Makes a path absolute and normalises its text. Symbolic links are not followed;
 /// QEMU does not follow them, either.
-fn absolute(path: &Path) -> PathBuf {
+pub(super) fn absolute(path: &Path) -> PathBuf {
     let mut result = if path.is_absolute() {
         PathBuf::new()
     } else {

@@ -60,9 +60,11 @@ fn a_soup_of_telnet_commands() {
     }
 }
 
+#[cfg(feature = "websocket")]
 const REQUEST: &str = "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: 0123456789012345678901==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 
+#[cfg(feature = "websocket")]
 #[test]
 fn websocket_frames_of_every_illegal_kind() {
     let mut app = App::new();
@@ -111,6 +113,7 @@ fn websocket_frames_of_every_illegal_kind() {
     }
 }
 
+#[cfg(feature = "websocket")]
 #[test]
 fn a_websocket_request_that_never_ends() {
     let mut app = App::new();

@@ -203,6 +203,7 @@ fn only_a_front_end_that_can_have_several_clients_gets_them() {
     s.app.expect_events(front, &[Opened]);
 }
 
+#[cfg(feature = "websocket")]
 #[test]
 fn a_websocket_that_fails_leaves_its_place_to_others() {
     let mut s = Server::new(",websocket=on,max-clients=2");

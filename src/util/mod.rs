@@ -1,4 +1,4 @@
-//! What chardevs, monitors and programs have in common and QEMU has in `util/`.
+//! Helpers of chardevs, monitors and programs; QEMU has them in `util/`.
 
 pub(crate) mod base64;
 pub mod qemu_opts;

@@ -7,13 +7,13 @@
 //! warning advises `nodelay=on`, which is an option of its own.) Where an option comes twice the last
 //! one counts, but the first `id` does.
 //!
-//! All values are checked against the list's types before anybody looks at
-//! one, so a bad `size=` is refused even for a backend without a size.
+//! All values are checked against the list's types before any is used, so a bad `size=`
+//! is refused even for a backend without a size.
 
 use crate::qapi::visit::{parse_size, SizeError};
 use crate::qapi::{Error, QDict};
 
-/// What values an option takes (QEMU's `QemuOptType`).
+/// The type of an option's value (QEMU's `QemuOptType`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QemuOptType {
     /// Any text.
@@ -30,7 +30,7 @@ pub enum QemuOptType {
 /// (QEMU's `QemuOptsList`).
 #[derive(Debug, Clone, Copy)]
 pub struct QemuOptsList<'a> {
-    /// What it is called in messages.
+    /// Its name in messages.
     pub name: &'static str,
     /// The key of a first item that has none.
     pub implied_opt_name: Option<&'static str>,
@@ -196,7 +196,7 @@ fn get_opt_value(text: &str) -> (String, &str) {
 struct OptItem {
     name: String,
     value: String,
-    /// What to say about a short form.
+    /// The warning about a short form.
     warning: Option<Error>,
 }
 
@@ -254,8 +254,8 @@ fn find_id(params: &str) -> Option<String> {
 impl QemuOpts {
     /// Parses a whole option string (`qemu_opts_parse`).
     ///
-    /// What is deprecated is added to `warnings`, each a text and a hint, also
-    /// if an error follows: QEMU prints both.
+    /// Adds a text and a hint to `warnings` for each deprecated form, also if an error
+    /// follows: QEMU prints both.
     pub fn parse(
         list: &QemuOptsList,
         params: &str,

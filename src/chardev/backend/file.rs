@@ -167,7 +167,7 @@ fn set_fds<H: ChardevHost>(
     output: Option<SharedFd>,
 ) {
     for fd in [&input, &output].into_iter().flatten() {
-        // What cannot be made non-blocking, does not block.
+        // A file that cannot be made non-blocking does not block.
         let _ = set_nonblocking((**fd).as_fd());
     }
     let state = FdChardev::new(input, output);

@@ -63,7 +63,8 @@ struct MuxChardev {
     /// Input that has not been looked at, because the focused front end is not done with
     /// what came before.
     held: Vec<u8>,
-    /// Input is being given out. What a front end does meanwhile must not give out more.
+    /// Input is being given out. A front end that accepts input meanwhile must not start
+    /// this again.
     giving_out: bool,
     stamper: Option<Stamper>,
 }
@@ -230,8 +231,8 @@ fn mux_set_focus<H: ChardevHost>(h: &mut H, id: ChardevId, focus: Option<usize>)
     }
 }
 
-/// What happens to the mux itself: a break is the focused front end's, all
-/// else concerns everybody.
+/// An event of the mux itself: a break goes to the focused front end, all others go to
+/// every front end.
 fn mux_chr_be_event<H: ChardevHost>(h: &mut H, id: ChardevId, event: ChrEvent) {
     if event == ChrEvent::Break {
         if let Some(focus) = state(h, id).and_then(|s| s.focus) {
@@ -325,7 +326,7 @@ fn mux_chr_read<H: ChardevHost>(h: &mut H, id: ChardevId, buf: &[u8]) {
     let done = mux_give_out(h, id, buf);
     if let Some(s) = state(h, id) {
         s.giving_out = false;
-        // What came in meanwhile comes after it.
+        // Input that came meanwhile follows it.
         s.held.splice(0..0, buf[done..].iter().copied());
     }
 }
@@ -345,8 +346,8 @@ fn mux_give_out_held<H: ChardevHost>(h: &mut H, id: ChardevId) {
     }
 }
 
-/// The base has closed: nobody waits for the rest of the input any more. Text that the
-/// focused front end cannot take is dropped; keys and the text behind them take effect.
+/// The base has closed, so the rest of the input cannot wait any more. Drops text that the
+/// focused front end cannot take; keys and the text behind them take effect.
 fn mux_end_of_input<H: ChardevHost>(h: &mut H, id: ChardevId) {
     mux_give_out_held(h, id);
     let Some(s) = state(h, id).filter(|s| !s.giving_out) else {
@@ -481,7 +482,7 @@ fn mux_proc_byte<H: ChardevHost>(h: &mut H, id: ChardevId, byte: u8) {
     let Some(s) = state(h, id) else { return };
     s.term_got_escape = false;
     let base = s.base.chardev();
-    // The keys are answered at once, or not at all: there is nobody to wait.
+    // The answer to a key is written at once or lost: the mux has no queue for output.
     match byte {
         b'?' | b'h' => {
             let _ = qemu_chr_write(h, base, mux_help(escape).as_bytes());

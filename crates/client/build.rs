@@ -1,5 +1,5 @@
 //! Compiles a client of all commands: those of every monitor and the machine's. The
-//! types of the former are the library's.
+//! library provides the types of the former.
 
 use qmonitor_qapi::build::{announced, compile_with};
 use qmonitor_qapi::codegen::rust::Options;
@@ -13,8 +13,8 @@ fn main() {
     };
     for room in ["chardev", "monitor"] {
         let dir = announced("qmonitor").join(room).join("schema");
-        for file in std::fs::read_dir(dir).expect("the library's schema") {
-            let file = file.expect("a file of it").file_name();
+        for file in std::fs::read_dir(dir).expect("the library's schema directory can be read") {
+            let file = file.expect("its entries can be read").file_name();
             let name = format!("qmonitor/{room}/schema/{}", file.to_string_lossy());
             let path = format!("::qmonitor::{room}::schema");
             options.imported.push((name, path));

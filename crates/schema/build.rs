@@ -1,4 +1,4 @@
-//! Tells dependents where the schema files are (`DEP_QMONITOR_SCHEMA_QAPI_SCHEMA`).
+//! Tells the build scripts of dependents where the schema files are (`DEP_QMONITOR_SCHEMA_QAPI_SCHEMA`).
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

@@ -1,10 +1,10 @@
 //! The client's side of QMP, blocking, over any reader and writer.
 //!
-//! The compiler emits, on demand, a trait with a method for each command and an
-//! enum of the events (`Options::client` in `codegen::rust`); this is what they
-//! stand on. [`QmpClient`] connects, negotiates, sends one command at a time and
-//! keeps the events that come in between. Whatever else can carry a command to
-//! a server implements [`Execute`] and has the typed methods, too.
+//! On demand (`Options::client` in `codegen::rust`) the compiler emits a trait with
+//! a method for each command and an enum of the events. Both build on this module.
+//! [`QmpClient`] connects, negotiates, sends one command at a time and queues the
+//! events that arrive in between. Another transport gets the typed methods by
+//! implementing [`Execute`].
 //!
 //! A newer server may send members that the schema does not know; they are
 //! ignored.
@@ -22,9 +22,9 @@ use super::{events, CompatPolicy, Error, ErrorClass, QDict, QObject};
 pub enum ClientError {
     /// The connection failed or was closed.
     Io(io::Error),
-    /// The server refused.
+    /// The server answered with an error.
     Refused(Error),
-    /// What came is not QMP, or not what the schema says.
+    /// The server sent something that is not QMP, or that does not fit the schema.
     Protocol(String),
 }
 
@@ -60,33 +60,33 @@ fn protocol(e: Error) -> ClientError {
 
 /// Carries commands to a server.
 pub trait Execute: Sized {
-    /// Sends a command and waits for what it returns.
+    /// Sends a command and waits for its return value.
     ///
     /// # Errors
     ///
     /// See [`ClientError`].
     fn qmp_execute(&mut self, command: &str, arguments: QDict) -> Result<QObject, ClientError>;
 
-    /// Sends a command that answers nothing on success, and does not wait.
+    /// Sends a command that has no success response, and does not wait.
     ///
     /// # Errors
     ///
-    /// The connection failed.
+    /// Fails if the connection fails.
     fn qmp_send(&mut self, command: &str, arguments: QDict) -> Result<(), ClientError>;
 }
 
-/// An enumeration of events, as generated.
+/// Implemented by the generated enum of events.
 pub trait QapiEvent: Sized {
-    /// The event of this name with the data that `v` stands in; `None` if the
-    /// schema does not know it.
+    /// Reads the event `name` from `v`, which is positioned in its data. `None` if
+    /// the schema does not know the event.
     ///
     /// # Errors
     ///
-    /// The data are not what the schema says.
+    /// Fails if the data do not fit the schema.
     fn visit_in(name: &str, v: &mut InputVisitor) -> Result<Option<Self>, Error>;
 }
 
-/// Calls a command and reads what it returns; generated methods call this.
+/// Calls a command and converts its return value. Generated methods call this.
 ///
 /// # Errors
 ///
@@ -101,19 +101,20 @@ pub fn call<T: QapiType>(
     T::visit_in(&mut v, "").map_err(protocol)
 }
 
-/// The arguments whose members `visit` visits; generated methods call this.
+/// Builds the arguments from the members that `visit` writes. Generated methods
+/// call this.
 pub fn arguments(visit: &dyn Fn(&mut dyn OutputVisitor)) -> QDict {
     events::event_data(CompatPolicy::default(), visit)
 }
 
-/// An event as it came.
+/// An event as received.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RawEvent {
     /// Its name.
     pub name: String,
     /// Its data; empty if it has none.
     pub data: QDict,
-    /// When it arose: seconds and microseconds since 1970.
+    /// When it happened: seconds and microseconds since 1970.
     pub timestamp: (i64, i64),
 }
 
@@ -137,11 +138,12 @@ impl RawEvent {
         }
     }
 
-    /// The event in the schema's terms; `None` if the schema does not know it.
+    /// Converts the event to the schema's enum; `None` if the schema does not know
+    /// it.
     ///
     /// # Errors
     ///
-    /// The data are not what the schema says.
+    /// Fails if the data do not fit the schema.
     pub fn parse<E: QapiEvent>(&self) -> Result<Option<E>, ClientError> {
         let data = self.data.clone().into();
         let mut v = InputVisitor::new(data, CompatPolicy::default()).lenient();
@@ -154,7 +156,7 @@ impl RawEvent {
 pub struct QmpClient<T> {
     transport: T,
     parser: JsonMessageParser,
-    /// What was read and not parsed yet.
+    /// Bytes received but not parsed yet.
     input: VecDeque<u8>,
     events: VecDeque<RawEvent>,
     greeting: QDict,
@@ -162,11 +164,11 @@ pub struct QmpClient<T> {
 }
 
 impl<T: Read + Write> QmpClient<T> {
-    /// Takes the greeting and leaves negotiation mode.
+    /// Reads the greeting and leaves negotiation mode.
     ///
     /// # Errors
     ///
-    /// The connection failed, or there is no QMP server at its other end.
+    /// Fails if the connection fails, or if its other end is not a QMP server.
     ///
     /// ```no_run
     /// use qmonitor::qapi::client::{Execute, QmpClient};
@@ -200,28 +202,28 @@ impl<T: Read + Write> QmpClient<T> {
         &self.greeting
     }
 
-    /// The next event, waiting for it if none has come yet.
+    /// Returns the next event; waits for it if none has arrived yet.
     ///
     /// # Errors
     ///
-    /// The connection failed.
+    /// Fails if the connection fails.
     pub fn next_event(&mut self) -> Result<RawEvent, ClientError> {
         loop {
             if let Some(event) = self.events.pop_front() {
                 return Ok(event);
             }
-            // A late error of a command that nobody waits for is dropped.
+            // No caller waits for the late error of a command, so it is dropped.
             let message = self.receive()?;
             self.keep_event(message);
         }
     }
 
-    /// An event that has come already.
+    /// Returns an event that has already arrived.
     pub fn pending_event(&mut self) -> Option<RawEvent> {
         self.events.pop_front()
     }
 
-    /// The connection itself.
+    /// Gives back the transport.
     pub fn into_inner(self) -> T {
         self.transport
     }

@@ -1,16 +1,15 @@
-//! From a request to a command's handler: what QEMU has in `qmp_dispatch`.
+//! From a request to a command's handler (QEMU's `qmp_dispatch`).
 //!
-//! The monitor owns the session (capabilities, queueing, `id`, writing the
-//! reply); everything that can be said about a request without a session is
-//! said here, in QEMU's order of checks:
+//! The monitor owns the session (capabilities, queueing, `id`, writing the reply).
+//! This module does everything that needs no session, in QEMU's order of checks:
 //!
-//! 1. [`qmp_is_oob`]: is the request to be executed at once, or queued?
+//! 1. [`qmp_is_oob`]: does the request run at once, or is it queued?
 //! 2. [`qmp_request_check`]: the members of the request object;
-//! 3. [`qmp_find_command`]: is there such a command, and may it be executed
-//!    now, by policy, out of band, before the machine is there;
-//! 4. [`QmpCommandFunc`]: the generated `qmp_marshal_X`, which reads the
-//!    arguments out of a [`Call`], calls the handler `qmp_X` and writes what
-//!    that returns straight into the reply.
+//! 3. [`qmp_find_command`]: does the command exist, and may it run now: under the
+//!    policy, out of band, without a machine;
+//! 4. [`QmpCommandFunc`]: the generated `qmp_marshal_X` reads the arguments from a
+//!    [`Call`], calls the handler `qmp_X` and writes its return value straight into
+//!    the reply.
 //!
 //! ```text
 //! match command.func {
@@ -36,17 +35,17 @@ pub use super::request::{qmp_is_oob, qmp_request_check, QmpRequest};
 pub struct QmpCommandOptions {
     /// `success-response: false`: nothing is sent on success.
     pub no_success_response: bool,
-    /// `allow-oob`: may be executed out of band.
+    /// `allow-oob`: may run out of band.
     pub allow_oob: bool,
-    /// `allow-preconfig`: may be executed before the machine is there.
+    /// `allow-preconfig`: may run before the machine exists.
     pub allow_preconfig: bool,
-    /// `coroutine`: answers later; [`QmpCommandFunc::Deferred`] unless its
-    /// marshalling is not generated.
+    /// `coroutine`: answers later. Its generated marshalling is
+    /// [`QmpCommandFunc::Deferred`].
     pub coroutine: bool,
 }
 
 impl QmpCommandOptions {
-    /// None of them.
+    /// None of the properties.
     pub const NONE: Self = QmpCommandOptions {
         no_success_response: false,
         allow_oob: false,
@@ -55,7 +54,7 @@ impl QmpCommandOptions {
     };
 }
 
-/// What executes a command, in a context `C`, usually the runtime.
+/// The function that executes a command in a context `C`, usually the runtime.
 pub enum QmpCommandFunc<C: 'static> {
     /// Answers before it returns.
     Immediate(fn(&mut C, &mut Call<'_>) -> Result<(), Error>),
@@ -64,20 +63,20 @@ pub enum QmpCommandFunc<C: 'static> {
     Deferred(fn(&mut C, &mut Call<'_>, RawResponder)),
 }
 
-/// A command (`QmpCommand`). Cheap to copy, so that the table need not be
-/// borrowed while one is executed.
+/// A command (`QmpCommand`). It is cheap to copy, so the table need not stay
+/// borrowed while the command runs.
 pub struct QmpCommand<C: 'static> {
     /// The name clients call it by.
     pub name: &'static str,
-    /// What its schema declares.
+    /// The properties that its schema declares.
     pub options: QmpCommandOptions,
     /// Whether it is deprecated or unstable.
     pub features: SpecialFeatures,
-    /// What executes it.
+    /// The function that executes it.
     pub func: QmpCommandFunc<C>,
 }
 
-// Derived implementations would ask the same of `C`.
+// Derived implementations would require the same traits of `C`.
 impl<C> Clone for QmpCommandFunc<C> {
     fn clone(&self) -> Self {
         *self
@@ -104,9 +103,9 @@ impl<C> fmt::Debug for QmpCommand<C> {
     }
 }
 
-/// A multiplicative hash, eight bytes at a time. The table's keys are the
-/// program's own, so nobody can choose them to collide, and names are short:
-/// this costs a fraction of the default hash.
+/// A multiplicative hash, eight bytes at a time. The keys come from the program's
+/// own schemas, so a client cannot choose them to collide, and they are short: this
+/// costs a fraction of the default hash.
 #[derive(Debug, Default)]
 struct NameHasher(u64);
 
@@ -155,8 +154,8 @@ impl<C> QmpCommandList<C> {
     ///
     /// # Panics
     ///
-    /// There is one of that name already: two schemas declare it, which no
-    /// client could have caused.
+    /// Panics if the name is registered already: two schemas declare it. No client
+    /// can cause this.
     pub fn register(&mut self, command: QmpCommand<C>) {
         let name = command.name;
         let former = self.by_name.insert(name, self.commands.len());
@@ -164,14 +163,14 @@ impl<C> QmpCommandList<C> {
         self.commands.push(command);
     }
 
-    /// Has a command that is there executed by another function.
+    /// Replaces the function of a registered command.
     pub(crate) fn set_func(&mut self, name: &str, func: QmpCommandFunc<C>) {
         if let Some(i) = self.by_name.get(name) {
             self.commands[*i].func = func;
         }
     }
 
-    /// Takes away the commands that `keep` says no to; to clients they do not
+    /// Removes the commands for which `keep` returns false. For clients they do not
     /// exist.
     ///
     /// ```
@@ -191,8 +190,8 @@ impl<C> QmpCommandList<C> {
         self.by_name.get(name).map(|i| self.commands[*i])
     }
 
-    /// All commands in order of registration (`qmp_for_each_command`;
-    /// `query-commands` lists them backwards).
+    /// All commands in order of registration (`qmp_for_each_command`).
+    /// `query-commands` lists them backwards.
     pub fn iter(&self) -> std::slice::Iter<'_, QmpCommand<C>> {
         self.commands.iter()
     }
@@ -207,8 +206,8 @@ pub struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    /// A call with these arguments that writes its return value, if it has
-    /// one, where `out` stands.
+    /// A call with these arguments that writes its return value, if any, at the
+    /// current position of `out`.
     pub fn new(args: QDict, policy: CompatPolicy, out: &'a mut JsonWriter) -> Self {
         Call {
             args,
@@ -218,45 +217,46 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// The same call, whose arguments a person wrote as `key=value`: all scalars
-    /// are text, which is read as what each argument is declared to be.
+    /// Reads the arguments as text that a person wrote as `key=value`: every scalar
+    /// is text and is converted to the type that its argument declares.
     #[must_use]
     pub fn keyval(mut self) -> Self {
         self.keyval = true;
         self
     }
 
-    /// The arguments as they are, not looked at yet.
+    /// The raw arguments, not checked yet.
     pub fn args(&self) -> &QDict {
         &self.args
     }
 
-    /// Takes the arguments out as they are, for commands with `gen: false`.
+    /// Takes the raw arguments, for commands with `gen: false`.
     pub fn take_args(&mut self) -> QDict {
         std::mem::take(&mut self.args)
     }
 
-    /// A visitor that stands within the arguments. Generated code visits the
+    /// Returns a visitor positioned inside the arguments. Generated code visits the
     /// members and then calls [`InputVisitor::end_struct`].
     ///
     /// # Errors
     ///
-    /// None: the arguments are an object.
+    /// It never fails, because the arguments are an object.
     pub fn start_args(&mut self) -> Result<InputVisitor, Error> {
         let args = self.take_args();
-        let mut v = match self.keyval {
-            true => InputVisitor::new_keyval(args, self.policy),
-            false => InputVisitor::new(args.into(), self.policy),
+        let mut v = if self.keyval {
+            InputVisitor::new_keyval(args, self.policy)
+        } else {
+            InputVisitor::new(args.into(), self.policy)
         };
         v.start_struct("")?;
         Ok(v)
     }
 
-    /// Makes sure that a command without arguments has been given none.
+    /// Refuses any argument, for a command that takes none.
     ///
     /// # Errors
     ///
-    /// `Parameter 'x' is unexpected`
+    /// Fails with `Parameter 'x' is unexpected`.
     pub fn no_args(&mut self) -> Result<(), Error> {
         match self.args.iter().next() {
             Some((name, _)) => Err(Error::new(format!("Parameter '{name}' is unexpected"))),
@@ -284,8 +284,8 @@ impl<'a> Call<'a> {
 /// The circumstances under which a command is called.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct DispatchEnv {
-    /// Capabilities have not been negotiated yet: the list is that of
-    /// `qmp_capabilities` alone.
+    /// Capabilities have not been negotiated yet; the list holds only
+    /// `qmp_capabilities`.
     pub negotiating: bool,
     /// The call is out of band.
     pub oob: bool,
@@ -300,8 +300,8 @@ pub struct DispatchEnv {
 ///
 /// # Errors
 ///
-/// In this order: it does not exist, policy forbids it, it cannot be called out
-/// of band, it needs a machine.
+/// Checked in this order: the command does not exist, the policy forbids it, it
+/// cannot run out of band, it needs a machine.
 pub fn qmp_find_command<C>(
     list: &QmpCommandList<C>,
     name: &str,

@@ -6,7 +6,7 @@ use std::fmt;
 /// The error classes of QMP (`QapiErrorClass` in QEMU's `qapi/error.json`).
 ///
 /// Nearly every error is [`GenericError`](ErrorClass::GenericError); the others
-/// exist because some client was once taught to tell them apart.
+/// exist because some clients tell them apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorClass {
     /// Anything without a class of its own.
@@ -22,7 +22,7 @@ pub enum ErrorClass {
 }
 
 impl ErrorClass {
-    /// The name that stands in the member `class` of an error reply.
+    /// The value of the member `class` in an error reply.
     pub fn as_str(self) -> &'static str {
         match self {
             ErrorClass::GenericError => "GenericError",
@@ -74,8 +74,8 @@ impl Error {
         }))
     }
 
-    /// `WHAT: REASON`, the reason being what the operating system says of
-    /// `err` (`error_setg_errno`).
+    /// `WHAT: REASON`, where the reason is the operating system's text for `err`
+    /// (`error_setg_errno`).
     pub fn from_io(what: impl fmt::Display, err: &std::io::Error) -> Self {
         Self::new(format!("{what}: {}", strerror(err)))
     }
@@ -104,14 +104,14 @@ impl Error {
         &self.0.desc
     }
 
-    /// The hints: no, one or several lines, each with its newline.
+    /// The hints: zero or more lines, each with its newline.
     pub fn hint(&self) -> &str {
         &self.0.hint
     }
 }
 
-/// The operating system's words for an error, without the "(os error N)" that
-/// Rust appends: QEMU prints `strerror`.
+/// The operating system's text for an error, without the "(os error N)" that Rust
+/// appends: QEMU prints `strerror`.
 pub fn strerror(err: &std::io::Error) -> String {
     let text = err.to_string();
     match (err.raw_os_error(), text.rfind(" (os error ")) {

@@ -16,17 +16,18 @@ pub struct EventInfo {
 
 /// How often an event may be sent (QEMU's `MonitorQAPIEventConf`).
 ///
-/// The first is sent at once. Of those that come within the interval only the
-/// last is kept, and sent at the end of the interval; then it begins anew.
+/// The first event is sent at once. Of the events that follow within the interval,
+/// only the last is kept. It is sent when the interval ends, and a new interval
+/// begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimit {
-    /// The interval in nanoseconds.
+    /// The interval.
     pub interval: Duration,
-    /// The member of the event's data whose values are counted apart.
+    /// A member of the event's data: each of its values has an interval of its own.
     pub key_member: Option<&'static str>,
 }
 
-/// The limit on an event, if there is one.
+/// The rate limit of an event, if it has one.
 ///
 /// ```
 /// use qmonitor::qapi::events::event_rate_limit;
@@ -53,9 +54,9 @@ pub fn event_rate_limit(name: &str) -> Option<RateLimit> {
     })
 }
 
-/// The data of an event whose members `visit` visits, without those that
-/// policy hides. Called by generated `qapi_event_send_X`; whether the event
-/// itself is hidden is for the monitor to find.
+/// Builds the data of an event from the members that `visit` writes, without those
+/// that the policy hides. Generated `qapi_event_send_X` calls this. The monitor
+/// decides whether the event itself is hidden.
 pub fn event_data(policy: CompatPolicy, visit: &dyn Fn(&mut dyn OutputVisitor)) -> QDict {
     let mut v = QObjectOutputVisitor::new(policy);
     v.start_struct("");

@@ -1,21 +1,21 @@
-//! `query-qmp-schema`: what a server understands, told in its own terms.
+//! `query-qmp-schema`: describes what a server understands.
 //!
-//! The generator emits one [`SchemaTable`] for each schema; a program may have
-//! several (the library's, the machine's, an embedder's), and the reply tells
-//! of all commands and events in them, and of every type these refer to.
+//! The generator emits one [`SchemaTable`] for each schema. A program may have
+//! several (the library's, the machine's, an embedder's). The reply describes all
+//! their commands and events, and every type that these refer to.
 //!
 //! Clients must not rely on the names of types, so these are *masked*: objects,
-//! enumerations and alternates get numbers in the order in which they are first
-//! mentioned, arrays are `[ELEMENT]`, built-in types keep their names.
-//! Conditions are applied last, when names are settled: what is not there
-//! leaves a gap in the numbers, and a type that only it mentions is told of all
-//! the same. QEMU does so too, and with its schema the replies are equal.
+//! enumerations and alternates get numbers in the order of their first mention,
+//! arrays are `[ELEMENT]`, built-in types keep their names. Conditions are applied
+//! last, after numbering: an absent entity leaves a gap in the numbers, and a type
+//! that only an absent entity mentions is still listed. QEMU does the same, so the
+//! replies for its schema are equal.
 
 use std::collections::{HashMap, HashSet};
 
 use super::{CompatPolicy, CompatPolicyOutput, QDict, QObject};
 
-/// What one schema contributes.
+/// The contribution of one schema.
 #[derive(Debug)]
 pub struct SchemaTable {
     /// Commands, events and types in the order of the schema.
@@ -114,14 +114,14 @@ pub struct SchemaVariant {
     pub present: bool,
 }
 
-/// The reply of `query-qmp-schema`: an array of `SchemaInfo`. With
-/// `deprecated-output=hide` it lacks what is deprecated.
+/// The reply of `query-qmp-schema`: an array of `SchemaInfo`. Under
+/// `deprecated-output=hide` it leaves out what is deprecated.
 pub fn query_schema(tables: &[&'static SchemaTable], policy: CompatPolicy) -> QObject {
     Walk::new(tables, policy, true).run(|_| true)
 }
 
-/// The same without the commands that `has_command` says no to, and without the
-/// types that only these use.
+/// Like [`query_schema`], without the commands for which `has_command` returns
+/// false and without the types that only those use.
 pub(crate) fn query_schema_of(
     tables: &[&'static SchemaTable],
     policy: CompatPolicy,
@@ -130,14 +130,14 @@ pub(crate) fn query_schema_of(
     Walk::new(tables, policy, true).run(has_command)
 }
 
-/// The same with the names of types that the schemas use, for people to read.
-/// Types of the same name in different tables are not told apart.
+/// Like [`query_schema`], with the type names of the schemas, for people to read.
+/// It does not tell apart types of the same name in different tables.
 pub fn query_schema_unmasked(tables: &[&'static SchemaTable], policy: CompatPolicy) -> QObject {
     Walk::new(tables, policy, false).run(|_| true)
 }
 
-/// A type: the number of its table and its name there. Types that belong to
-/// the language are in no table.
+/// A type: the number of its table and its name there. Built-in types are in no
+/// table.
 type TypeId = (Option<usize>, &'static str);
 
 struct Walk {
@@ -212,8 +212,8 @@ impl Walk {
         QObject::List(self.reply)
     }
 
-    /// The name a type has in the reply. At the first mention it is also
-    /// entered into the list of types to be told of.
+    /// Returns the name of a type in the reply. The first mention also adds the
+    /// type to the list of types to describe.
     fn use_type(&mut self, table: usize, name: &'static str) -> String {
         let mut inner = name;
         while let Some(element) = element(inner) {
@@ -267,7 +267,7 @@ impl Walk {
 
     fn add_type(&mut self, id: TypeId) {
         let (table, name) = id;
-        // Shared types mention shared types only, whatever the table.
+        // A type without a table refers only to its like, so any table will do.
         let t = table.unwrap_or(0);
         let masked = self.use_type(t, name);
         if let Some(element) = element(name) {
@@ -297,7 +297,7 @@ impl Walk {
                 let present = || values.iter().filter(|value| value.present);
                 let members = present().map(|value| named(value.name, value.features).into());
                 info.insert("members", QObject::List(members.collect()));
-                // Deprecated itself: `members` says the same and more.
+                // `values` is itself deprecated: `members` replaces it.
                 if !self.hide_deprecated {
                     let names = present().map(|value| value.name.into());
                     info.insert("values", QObject::List(names.collect()));
@@ -365,7 +365,7 @@ impl Walk {
     }
 }
 
-/// What all entities have in common.
+/// The members that all entities share.
 fn head(name: String, meta_type: &str, features: &[SchemaFeature]) -> QDict {
     let mut info = QDict::new();
     info.insert("name", name);
@@ -381,7 +381,7 @@ fn named(name: &str, features: &[SchemaFeature]) -> QDict {
     info
 }
 
-/// Features are told of if the schema has any, even if no condition holds.
+/// The key is present if the schema declares any features, even if none is left.
 fn add_features(info: &mut QDict, features: &[SchemaFeature]) {
     if !features.is_empty() {
         let present = features.iter().filter(|f| f.present);

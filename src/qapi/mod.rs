@@ -1,6 +1,6 @@
 //! QAPI at run time: values, visitors, dispatch, introspection, a client. The
-//! compiler of the schema language is the package `qmonitor-qapi`; its
-//! generated code uses this module. Knows no file descriptor and no clock.
+//! compiler of the schema language is the package `qmonitor-qapi`; its generated
+//! code uses this module. This module knows neither file descriptors nor clocks.
 
 pub mod client;
 pub mod dispatch;
@@ -22,5 +22,5 @@ pub use generated::generated_by;
 pub use policy::{CompatPolicy, CompatPolicyInput, CompatPolicyOutput, SpecialFeatures};
 pub use qobject::{QDict, QNum, QObject};
 pub use responder::{RawResponder, ReplyPort, Responder};
-// Generated code reaches the macros through this module, as everything else.
+// Generated code reaches the macros through this module, like everything else.
 pub use crate::{qapi_enum, qapi_object};

@@ -1,10 +1,10 @@
 //! What to do with deprecated and unstable interfaces (QEMU's `-compat`).
 //!
-//! Management software that wants to know whether it still uses anything
-//! deprecated starts its emulator with `-compat deprecated-input=reject,
-//! deprecated-output=hide` in testing. Input is then checked command by
-//! command, member by member and value by value; on output such members and
-//! events are left out as if they had been removed already.
+//! Developers of management software want to know whether it still uses anything
+//! deprecated. In testing they start the emulator with `-compat
+//! deprecated-input=reject,deprecated-output=hide`. Input is then checked command
+//! by command, member by member and value by value; deprecated members and events
+//! are left out of output as if they had been removed already.
 
 use super::{Error, ErrorClass};
 
@@ -39,12 +39,12 @@ impl SpecialFeatures {
 /// What to do when a client uses something (`CompatPolicyInput`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CompatPolicyInput {
-    /// Take it.
+    /// Accept it.
     #[default]
     Accept,
-    /// Answer an error.
+    /// Answer with an error.
     Reject,
-    /// Abort the process, so that whoever tests the client cannot overlook it.
+    /// Abort the process, so that a test of the client cannot overlook it.
     Crash,
 }
 
@@ -83,14 +83,14 @@ pub struct CompatPolicy {
 }
 
 impl CompatPolicy {
-    /// Whether a client may use something with these features
-    /// (`compat_policy_input_ok`); `kind` and `name` say in the error what it
-    /// is, such as `command` and `x-query-roms`.
+    /// Checks whether a client may use something with these features
+    /// (`compat_policy_input_ok`). `kind` and `name` describe it in the error, such
+    /// as `command` and `x-query-roms`.
     ///
     /// # Errors
     ///
-    /// `Deprecated KIND NAME disabled by policy`, or `Unstable ...`, with the
-    /// given class. Under [`CompatPolicyInput::Crash`] the process aborts.
+    /// Fails with `Deprecated KIND NAME disabled by policy`, or `Unstable ...`, of
+    /// the given class. Under [`CompatPolicyInput::Crash`] the process aborts.
     #[inline]
     pub fn check_input(
         &self,

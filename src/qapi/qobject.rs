@@ -1,10 +1,9 @@
 //! The values of QMP: what the JSON parser makes and the visitors read.
 //!
-//! Why not `serde_json::Value`: an integer beyond 64 bits becomes a double and
-//! `1e400` an infinity here, as in QEMU, and clients get them echoed in `id`;
-//! `serde_json::Number` has no infinity. A [`QDict`] also keeps the order in
-//! which members came. Conversions in both directions are provided, for
-//! embedders who have their data in serde's types.
+//! Why not `serde_json::Value`: here, as in QEMU, an integer beyond 64 bits becomes
+//! a double and `1e400` an infinity, and clients get them back in `id`;
+//! `serde_json::Number` has no infinity. A [`QDict`] also keeps the order of its
+//! members. Embedders with data in serde's types can convert in both directions.
 
 mod index;
 
@@ -46,16 +45,16 @@ impl QNum {
     }
 }
 
-/// Members by name, in the order in which they were put in (QEMU's `QDict`).
-/// There may be up to 2^32 of them.
+/// Members by name, in the order of insertion (QEMU's `QDict`). There may be up to
+/// 2^32 of them.
 #[derive(Debug, Clone, Default)]
 pub struct QDict {
     entries: Vec<(String, QObject)>,
-    /// Positions by name, kept once a scan would cost more than hashing.
+    /// Positions by name, present once a scan would cost more than hashing.
     index: Option<Box<Index>>,
 }
 
-/// The number of members from which on lookups go through a hash table.
+/// A dictionary of at least this many members finds them through a hash table.
 const INDEX_FROM: usize = 16;
 
 impl QDict {
@@ -74,7 +73,8 @@ impl QDict {
         self.entries.is_empty()
     }
 
-    /// The member's place, or else the hash of its name if there is an index.
+    /// The member's position. Without one, the error is the hash of its name if
+    /// there is an index.
     fn locate(&self, key: &str) -> Result<usize, Option<u32>> {
         match &self.index {
             Some(index) => {
@@ -98,7 +98,7 @@ impl QDict {
         self.position(key).map(|i| &self.entries[i].1)
     }
 
-    /// The member's value, to change it.
+    /// The member's value, for changing it.
     pub fn get_mut(&mut self, key: &str) -> Option<&mut QObject> {
         self.position(key).map(|i| &mut self.entries[i].1)
     }
@@ -113,7 +113,7 @@ impl QDict {
         self.position(key).is_some()
     }
 
-    /// Puts a member in or replaces its value; the old value is returned.
+    /// Adds a member or replaces its value; returns the old value.
     pub fn insert(&mut self, key: impl Into<String>, value: impl Into<QObject>) -> Option<QObject> {
         let key = key.into();
         match self.locate(&key) {
@@ -125,8 +125,7 @@ impl QDict {
         }
     }
 
-    /// Puts a member in unless there is one of that name already; then the
-    /// name comes back as the error.
+    /// Adds a member unless the name is taken; the error is then the name.
     #[inline]
     pub fn try_insert(&mut self, key: String, value: QObject) -> Result<(), String> {
         match self.locate(&key) {
@@ -153,7 +152,7 @@ impl QDict {
         self.index = (self.entries.len() >= INDEX_FROM).then(|| Box::new(Index::new(names)));
     }
 
-    /// Takes a member out; the order of the others stays.
+    /// Removes a member; the others keep their order.
     pub fn remove(&mut self, key: &str) -> Option<QObject> {
         let i = self.position(key)?;
         let (_, value) = self.entries.remove(i);

@@ -1,22 +1,22 @@
-//! The members of a request, before anybody looks at the command.
+//! The members of a request, checked before the command is looked up.
 
 use super::{Error, QDict, QObject};
 
-/// A request whose members are in order.
+/// A request with valid members.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QmpRequest {
     /// The command's name.
     pub command: String,
-    /// Whether it is to be executed out of band.
+    /// Whether the command runs out of band.
     pub oob: bool,
     /// Its arguments; empty if the request has none.
     pub args: QDict,
-    /// What the reply repeats.
+    /// The value that the reply repeats.
     pub id: Option<QObject>,
 }
 
-/// Whether a message goes to out-of-band execution, past the queue
-/// (`qmp_is_oob`). Its members alone decide, even if it turns out to be wrong.
+/// Whether a message bypasses the queue for out-of-band execution (`qmp_is_oob`).
+/// Only its members decide, even if the request turns out to be invalid.
 pub fn qmp_is_oob(request: &QObject) -> bool {
     let dict = request.as_dict();
     dict.is_some_and(|d| d.contains_key("exec-oob") && !d.contains_key("execute"))
@@ -24,13 +24,13 @@ pub fn qmp_is_oob(request: &QObject) -> bool {
 
 /// Checks the members of a request (`qmp_dispatch_check_obj`).
 ///
-/// With several wrong members, unknown ones are reported first (the least by
-/// name), then `exec-oob`, `execute`, `arguments`. QEMU goes by the order of its
-/// hash table.
+/// Of several wrong members, an unknown one is reported first (the smallest by
+/// name), then `exec-oob`, `execute`, `arguments`. QEMU reports them in the order
+/// of its hash table.
 ///
 /// # Errors
 ///
-/// What is wrong, and the `id` for the reply.
+/// Returns the error, and the `id` for the reply.
 pub fn qmp_request_check(
     request: QObject,
     oob_enabled: bool,

@@ -7,18 +7,15 @@ use std::sync::Arc;
 use super::visit::{QObjectOutputVisitor, QapiType};
 use super::{CompatPolicy, Error, QObject};
 
-/// Where replies to deferred commands go: the monitor implements it. Replies
-/// may come from any thread, also from within the call that started the
-/// command.
+/// Accepts the replies to deferred commands; the monitor implements it. Replies may
+/// come from any thread, also from within the call that started the command.
 pub trait ReplyPort: Send + Sync {
-    /// Takes the reply to the call that `token` stands for. Called once per
-    /// token.
+    /// Takes the reply to the call that `token` stands for. Called once per token.
     fn deliver(&self, token: u64, reply: Result<QObject, Error>);
 }
 
-/// The duty to answer one call. Whoever has it may keep it, send it to another
-/// thread, and answer when there is something to say; if it is dropped, the
-/// client is told that no answer will come.
+/// The duty to answer one call. Its holder may keep it, send it to another thread
+/// and answer later. Dropping it tells the client that no answer will come.
 #[must_use = "dropping a responder answers the command with an error"]
 pub struct RawResponder {
     /// `None` once the reply is delivered.
@@ -27,7 +24,7 @@ pub struct RawResponder {
 }
 
 impl RawResponder {
-    /// The duty to deliver a reply for `token` to `port`.
+    /// A responder that delivers the reply for `token` to `port`.
     pub fn new(port: Arc<dyn ReplyPort>, token: u64) -> Self {
         RawResponder {
             port: Some(port),
@@ -35,7 +32,7 @@ impl RawResponder {
         }
     }
 
-    /// Answers.
+    /// Delivers the reply.
     pub fn respond(mut self, reply: Result<QObject, Error>) {
         self.deliver(reply);
     }
@@ -89,8 +86,8 @@ pub struct Responder<T> {
 }
 
 impl<T: QapiType> Responder<T> {
-    /// Gives `raw` the type of what the command returns; `policy` may hide
-    /// members of it.
+    /// Gives `raw` the command's return type. `policy` may hide members of the
+    /// value.
     pub fn new(raw: RawResponder, policy: CompatPolicy) -> Self {
         Responder {
             raw,
@@ -99,7 +96,7 @@ impl<T: QapiType> Responder<T> {
         }
     }
 
-    /// Answers.
+    /// Delivers the reply.
     pub fn respond(self, reply: Result<T, Error>) {
         let policy = self.policy;
         self.raw.respond(reply.map(|value| {

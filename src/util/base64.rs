@@ -1,10 +1,10 @@
-//! Base64 as `ringbuf-write` and `ringbuf-read` have it (QEMU's `qbase64` on top of
-//! GLib's decoder).
+//! Base64 for `ringbuf-write` and `ringbuf-read` (QEMU's `qbase64` on top of GLib's
+//! decoder).
 //!
-//! The decoder is lenient in GLib's way, and results are part of the interface: line ends
-//! are skipped, an incomplete last group is dropped, and `=` may stand
-//! anywhere. In a group of four characters it counts as zero bits; in the
-//! third or fourth place it also takes the second or third byte away.
+//! The decoder is as lenient as GLib's, and its results are part of the interface:
+//! it skips line ends, drops an incomplete last group, and accepts `=` anywhere. In
+//! a group of four characters `=` counts as zero bits; in the third or fourth place
+//! it also removes the second or third byte.
 
 use crate::qapi::Error;
 
@@ -28,8 +28,8 @@ pub(crate) fn encode(bytes: &[u8]) -> String {
 ///
 /// # Errors
 ///
-/// `Base64 data contains invalid characters`: anything but letters, digits, `+`, `/`,
-/// `=` and line ends.
+/// Fails with `Base64 data contains invalid characters` at anything but letters,
+/// digits, `+`, `/`, `=` and line ends.
 pub(crate) fn decode(text: &str) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
     let mut group = [0u8; 4];
@@ -90,7 +90,7 @@ mod tests {
         }
     }
 
-    /// Recorded from QEMU: what was written, and what was then read.
+    /// Recorded from QEMU: the text written, and the text read back.
     #[test]
     fn leniency() {
         for (text, read) in [

@@ -1,19 +1,19 @@
 //! `key=value` lists as on QEMU's command line (QEMU's `QemuOpts`).
 //!
-//! A list is `VALUE,key=value,...`: the first item may leave out its key if
-//! the list has an implied one. A comma in a value is written twice. An item
-//! without `=` is a boolean: `server` is `server=on`, `nowait` is `wait=off`;
-//! both still work and earn a warning. (`nodelay` is `delay=off` as well, but the
-//! warning advises `nodelay=on`, which is an option of its own.) Where an option comes twice the last
-//! one counts, but the first `id` does.
+//! A list is `VALUE,key=value,...`: the first item may leave out its key if the
+//! list has an implied one. A comma in a value is doubled. An item without `=` is a
+//! boolean: `server` is `server=on`, `nowait` is `wait=off`; both still work, with
+//! a warning. (`nodelay` is `delay=off` as well, but the warning advises
+//! `nodelay=on`, which is an option of its own.) If an option occurs twice the last
+//! one counts, except for `id`: there the first one counts.
 //!
-//! All values are checked against the list's types before any is used, so a bad `size=`
-//! is refused even for a backend without a size.
+//! Parsing checks every value against the list's types, so a bad `size=` is refused
+//! even for a backend without a size.
 
 use crate::qapi::visit::{parse_size, SizeError};
 use crate::qapi::{Error, QDict};
 
-/// The type of an option's value (QEMU's `QemuOptType`).
+/// The type of an option's values (QEMU's `QemuOptType`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QemuOptType {
     /// Any text.
@@ -32,18 +32,18 @@ pub enum QemuOptType {
 pub struct QemuOptsList<'a> {
     /// Its name in messages.
     pub name: &'static str,
-    /// The key of a first item that has none.
+    /// The key of a first item without a key.
     pub implied_opt_name: Option<&'static str>,
-    /// The options. With none given any is accepted, as text.
+    /// The options. An empty list accepts any option, as text.
     pub desc: &'static [(&'static str, QemuOptType)],
-    /// Further options, which QEMU does not have and which
-    /// `query-command-line-options` therefore does not tell.
+    /// Options that QEMU does not have; `query-command-line-options` leaves them
+    /// out.
     pub extensions: &'a [(&'static str, QemuOptType)],
 }
 
 impl QemuOptsList<'_> {
-    /// The list of all options, if an option string is right and one of its items is
-    /// `help` or `?`.
+    /// The help text that lists all options, if `params` is valid and one of its
+    /// items is `help` or `?`.
     pub fn help_wanted(&self, params: &str) -> Option<String> {
         let mut help = false;
         QemuOpts::parse_with_help(self, params, &mut Vec::new(), Some(&mut help)).ok()?;
@@ -101,7 +101,7 @@ enum Parsed {
     Number(u64),
 }
 
-/// The hint under a bad id and a bad size.
+/// The hints after a bad id and a bad size.
 const ID_HINT: &str =
     "Identifiers consist of letters, digits, '-', '.', '_', starting with a letter.\n";
 const SIZE_HINT: &str =
@@ -200,8 +200,8 @@ struct OptItem {
     warning: Option<Error>,
 }
 
-/// Takes the first item of a text that is not empty. With `implied`, one that
-/// has no `=` is the value of that option.
+/// Splits off the first item of a text that is not empty. With `implied`, an item
+/// without `=` is the value of that option.
 fn next_item<'a>(text: &'a str, implied: Option<&str>) -> (OptItem, &'a str) {
     let end = text.find(['=', ',']).unwrap_or(text.len());
     let has_value = text[end..].starts_with('=');
@@ -222,7 +222,7 @@ fn next_item<'a>(text: &'a str, implied: Option<&str>) -> (OptItem, &'a str) {
     };
     let advice = match short {
         "nodelay" => "nodelay=on".to_owned(),
-        // The advice sticks to the spelling that it gives for the other one.
+        // QEMU advises the option `nodelay` for both spellings.
         "delay" => "nodelay=off".to_owned(),
         _ => format!("{name}={value}"),
     };
@@ -236,9 +236,8 @@ fn next_item<'a>(text: &'a str, implied: Option<&str>) -> (OptItem, &'a str) {
     (item, text.get(end + 1..).unwrap_or(""))
 }
 
-/// The value of the first `id`. It is looked for as if no option were implied,
-/// so that a doubled comma in an implied value separates here: `null,,id=x`
-/// has the id `x`.
+/// The value of the first `id`. QEMU looks for it as if no option were implied, so
+/// a doubled comma in an implied value separates here: `null,,id=x` has the id `x`.
 fn find_id(params: &str) -> Option<String> {
     let mut rest = params;
     while !rest.is_empty() {
@@ -254,8 +253,8 @@ fn find_id(params: &str) -> Option<String> {
 impl QemuOpts {
     /// Parses a whole option string (`qemu_opts_parse`).
     ///
-    /// Adds a text and a hint to `warnings` for each deprecated form, also if an error
-    /// follows: QEMU prints both.
+    /// Warnings about deprecated forms, each a text and a hint, are added to
+    /// `warnings` even if an error follows: QEMU prints both.
     pub fn parse(
         list: &QemuOptsList,
         params: &str,
@@ -264,7 +263,8 @@ impl QemuOpts {
         Self::parse_with_help(list, params, warnings, None)
     }
 
-    /// The same; with `help` an item `help` or `?` is noted there and no error.
+    /// The same. With `help`, an item `help` or `?` is noted there and is not an
+    /// error.
     fn parse_with_help(
         list: &QemuOptsList,
         params: &str,
@@ -289,7 +289,7 @@ impl QemuOpts {
             warnings.extend(item.warning);
             items.push((item.name, item.value));
         }
-        // The id is looked for before anything else is checked.
+        // A bad id is reported before any other error.
         if let Some(id) = find_id(params) {
             if !id_wellformed(&id) {
                 return Err(Error::new("Parameter 'id' expects an identifier").with_hint(ID_HINT));
@@ -303,8 +303,8 @@ impl QemuOpts {
         Ok(opts)
     }
 
-    /// An empty list with an id of any form, to be filled with
-    /// [`set`](Self::set) and [`do_parse`](Self::do_parse).
+    /// An empty list with an id of any form. Fill it with [`set`](Self::set) and
+    /// [`do_parse`](Self::do_parse).
     pub fn with_id(id: &str) -> Self {
         QemuOpts {
             id: Some(id.to_owned()),
@@ -312,7 +312,7 @@ impl QemuOpts {
         }
     }
 
-    /// The same options under an id of any form, as `chardev-change` has it.
+    /// The same options under an id of any form, for `chardev-change`.
     pub fn under_id(mut self, id: &str) -> Self {
         self.id = Some(id.to_owned());
         self
@@ -326,7 +326,7 @@ impl QemuOpts {
     }
 
     /// All options as text, for a keyval visitor (`qemu_opts_to_qdict`). The last
-    /// of a name counts.
+    /// of several equal names counts.
     pub fn to_qdict(&self) -> QDict {
         let mut dict = QDict::new();
         let id = self.id().map(|id| ("id", id));
@@ -336,8 +336,8 @@ impl QemuOpts {
         dict
     }
 
-    /// Adds options from a string; short forms draw no warning here and an
-    /// `id` is ignored (`qemu_opts_do_parse`).
+    /// Adds options from a string (`qemu_opts_do_parse`). Short forms cause no
+    /// warning here, and an `id` is ignored.
     pub fn do_parse(&mut self, list: &QemuOptsList, params: &str) -> Result<(), Error> {
         let more = Self::parse(list, params, &mut Vec::new())?;
         self.opts.extend(more.opts);
@@ -373,7 +373,7 @@ impl QemuOpts {
         found.next().map(|(_, v)| v)
     }
 
-    /// The text of an option that must be there; `missing` says that it is not.
+    /// The text of a mandatory option; the error is `missing`.
     pub(crate) fn require(&self, name: &str, missing: &'static str) -> Result<String, Error> {
         let text = self.get(name).map(str::to_owned);
         text.ok_or_else(|| Error::new(missing))

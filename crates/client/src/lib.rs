@@ -1,5 +1,5 @@
-//! A typed client: a method for each command of the program `qmonitor`, which
-//! are QEMU's, and an enum of the events.
+//! A typed client: a method for each command of the program `qmonitor` (the
+//! commands are QEMU's), and an enum of the events.
 //!
 //! ```no_run
 //! use std::os::unix::net::UnixStream;
@@ -14,14 +14,15 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! It is blocking and stands on anything that reads and writes. A server that
-//! lacks a command answers with an error of the class `CommandNotFound`; what
-//! a newer server adds is ignored.
+//! It is blocking and works over anything that reads and writes. A server without a
+//! command answers it with an error of the class `CommandNotFound`. The client
+//! ignores what a newer server adds.
 //!
-//! The text is generated from the same schema files as the server, so its types
-//! are of the same shape but not the same. For another schema, generate a client
-//! of your own: `client: true` in
-//! [`codegen::rust::Options`](https://docs.rs/qmonitor-qapi::rust::Options).
+//! The server is generated from the same schema files, so its types have the same
+//! shape, but they are not the same types. For another schema, generate a client of
+//! your own: `client: true` in [`codegen::rust::Options`].
+//!
+//! [`codegen::rust::Options`]: https://docs.rs/qmonitor-qapi/latest/qmonitor_qapi/codegen/rust/struct.Options.html
 
 pub use qmonitor::qapi::client::{ClientError, Execute, QapiEvent, QmpClient, RawEvent};
 

@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 use crate::codegen::rust::{generate, Options};
 use crate::schema::{load_in, SchemaDirs};
 
-/// Announces a directory of schema files to the build scripts of dependent packages:
-/// there [`compile`] reads an include of `LINKS/NAME.json` as `NAME.json` of that
-/// directory. LINKS is the key `links` of this package's manifest. The dependents name
-/// this package under `[dependencies]`, not only under `[build-dependencies]`.
+/// Announces a directory of schema files to the build scripts of dependent
+/// packages: in those, [`compile`] reads an include of `LINKS/NAME.json` from this
+/// directory as `NAME.json`. LINKS is the key `links` of this package's manifest.
+/// The dependents name this package under `[dependencies]`, not only under
+/// `[build-dependencies]`.
 ///
 /// # Panics
 ///
-/// Outside of a build script.
+/// Panics outside of a build script.
 pub fn announce(dir: impl AsRef<Path>) {
     let root = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo runs this build script");
     let dir = Path::new(&root).join(dir);
@@ -24,7 +25,7 @@ pub fn announce(dir: impl AsRef<Path>) {
 ///
 /// # Panics
 ///
-/// It has not.
+/// Panics if it has announced none.
 pub fn announced(links: &str) -> PathBuf {
     match announced_dirs().get(links) {
         Some(dir) => dir.to_owned(),
@@ -52,22 +53,22 @@ fn links_of(key: &OsString) -> Option<String> {
     Some(links.to_ascii_lowercase().replace('_', "-"))
 }
 
-/// Compiles a schema file from a build script: writes `OUT_DIR/STEM.rs`, STEM
-/// being the schema's file name without its ending, and tells cargo which
-/// files it depends on. Include the result with
-/// `include!(concat!(env!("OUT_DIR"), "/STEM.rs"))`.
+/// Compiles a schema file from a build script: writes `OUT_DIR/STEM.rs`, where STEM
+/// is the schema's file name without its ending, and tells cargo which files it
+/// depends on. Include the result with `include!(concat!(env!("OUT_DIR"),
+/// "/STEM.rs"))`.
 ///
 /// ```no_run
 /// // build.rs
 /// qmonitor_qapi::build::compile("schema.json");
 /// ```
 ///
-/// If the schema is wrong, its error goes to standard error and the build
-/// fails: cargo shows it.
+/// If the schema is wrong, its error goes to standard error and the build fails;
+/// cargo shows the error.
 ///
 /// # Panics
 ///
-/// Outside of a build script, where there is no `OUT_DIR`, or if that cannot
+/// Panics outside of a build script, where there is no `OUT_DIR`, or if that cannot
 /// be written.
 pub fn compile(file: impl AsRef<Path>) -> PathBuf {
     let file = file.as_ref();

@@ -1,6 +1,6 @@
 //! Compiler of QEMU's QAPI schema language.
 //!
-//! For an embedder of [qmonitor] it is one line of a build script:
+//! An embedder of [qmonitor] needs one line in a build script:
 //!
 //! ```no_run
 //! // build.rs

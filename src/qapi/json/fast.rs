@@ -1,15 +1,14 @@
-//! The short cut: tokens that lie in the input as a whole.
+//! The fast path: tokens that are complete in the input.
 //!
-//! Nearly all input comes in pieces that hold whole messages, made of plain
-//! tokens. They are taken from where they lie, without a state per byte and
-//! without being copied together first. This code only ever takes a token if
-//! the lexer would have taken the same bytes for the same token; whatever is
-//! unusual (cut off by the end of the input, malformed, badly encoded, an
-//! unknown keyword) it leaves where it is, and the lexer decides. So there is
-//! one grammar and one place for each error text, and both roads can be
-//! compared (`tests.rs` does).
+//! Nearly all input arrives in pieces that hold whole messages of plain tokens.
+//! This code takes such tokens directly from the input, without a state per byte
+//! and without copying them together first. It takes a token only if the lexer
+//! would take the same bytes for the same token. It leaves everything unusual (cut
+//! off by the end of the input, malformed, badly encoded, an unknown keyword) to
+//! the lexer. So there is one grammar and one place for each error text, and the
+//! two paths can be compared (`tests.rs` does).
 //!
-//! A number or keyword counts as whole only if the byte behind it is there.
+//! A number or keyword is complete only if the byte after it is there.
 
 use super::super::qobject::{QDict, QNum, QObject};
 use super::number;
@@ -19,10 +18,11 @@ use super::stream::JsonMessageParser;
 use super::string::{decode, resolve};
 
 /// Takes tokens from the start of `input`, up to the end of the message or the
-/// first token that is not plain; returns the bytes taken and the message.
+/// first token that is not plain. Returns the number of bytes taken and the
+/// message.
 ///
-/// What the tokens do to the parser's state is what [`JsonMessageParser::push`]
-/// makes of them, without the detour over a token type.
+/// It changes the parser's state as [`JsonMessageParser::push`] does, without
+/// building a token.
 pub(super) fn parse(stream: &mut JsonMessageParser, input: &[u8]) -> (usize, Option<QObject>) {
     let input = &input[..input.len().min(stream.room())];
     let nesting = stream.nesting_limit();
@@ -111,7 +111,7 @@ fn keyword(input: &[u8], word: &[u8], value: QObject) -> Option<(QObject, usize)
     (input.starts_with(word) && !next.is_ascii_lowercase()).then_some((value, word.len()))
 }
 
-/// The string at the start of `input`, and its length with the quotes.
+/// The string at the start of `input`, and its length including the quotes.
 #[inline(always)]
 fn string(input: &[u8], quote: u8) -> Option<(String, usize)> {
     let inner = &input[1..];
@@ -123,8 +123,8 @@ fn string(input: &[u8], quote: u8) -> Option<(String, usize)> {
     unusual_string(input, quote, 1 + len)
 }
 
-/// A string whose first escape or byte beyond ASCII, if that is what it is,
-/// lies at `at`.
+/// A string with an escape or a byte beyond ASCII. The plain part before `at` has
+/// been scanned already.
 fn unusual_string(input: &[u8], quote: u8, mut at: usize) -> Option<(String, usize)> {
     let mut escaped = false;
     loop {
@@ -146,7 +146,7 @@ fn unusual_string(input: &[u8], quote: u8, mut at: usize) -> Option<(String, usi
     Some((text, at + 1))
 }
 
-/// Digits that surely fit in 64 bits, signed or not.
+/// This many digits always fit in 64 bits, signed or not.
 const SAFE_DIGITS: usize = 18;
 const SAFE_DIGITS_UNSIGNED: usize = 19;
 
@@ -179,7 +179,7 @@ fn number(input: &[u8]) -> Option<(QNum, usize)> {
         mantissa = value;
         count += places;
         if input[start] == b'0' {
-            // Zeros in front are no digits of the mantissa.
+            // Leading zeros are not digits of the mantissa.
             let fraction = &input[at + 1..end];
             let zeros = fraction.iter().take_while(|&&b| b == b'0').count();
             count = places - zeros;
@@ -194,7 +194,7 @@ fn number(input: &[u8]) -> Option<(QNum, usize)> {
         if end == first {
             return None;
         }
-        // Longer ones are left to the exact routine below.
+        // The exact routine below handles longer exponents.
         exponent = if end - first <= 4 {
             value as i64
         } else {
@@ -219,8 +219,8 @@ fn decimal(token: &[u8]) -> Option<QNum> {
     std::str::from_utf8(token).ok().map(number::parse)
 }
 
-/// Reads digits from `at` on; returns the value, with those in front of it,
-/// modulo 2^64, and where they end.
+/// Appends the digits from `at` on to `value`. Returns the new value modulo 2^64
+/// and the position after the digits.
 #[inline]
 fn digits(input: &[u8], mut at: usize, mut value: u64) -> (u64, usize) {
     while let Some(digit) = input

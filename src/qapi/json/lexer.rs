@@ -12,30 +12,30 @@
 //!            space \t \r \n             -> Start
 //! ```
 //!
-//! A byte without a transition is a lexical error. It is reported with the
-//! unfinished token in front of it (`stray '1.}'`; the brace is used up by
-//! that), the message it is part of is dropped, and *recovery* begins: bytes
-//! are skipped up to the next structural character, control character other
-//! than tab, or FE or FF, and that one is looked at afresh. A newline thus ends
-//! recovery silently, while a byte 01 is the next lexical error.
+//! A byte without a transition is a lexical error. Its text shows the unfinished
+//! token and that byte (`stray '1.}'`), so the byte is used up. The message is
+//! dropped and *recovery* begins: the lexer skips bytes up to the next structural
+//! character, control character other than tab, or byte FE or FF, and continues
+//! with that one. A newline thus ends recovery silently, while a byte 01 is the
+//! next lexical error.
 //!
-//! The traps, where one would take another dialect for granted:
+//! Traps for readers who expect another dialect:
 //! - Zero leads to a fraction only: `0e1` is the integer 0 and the keyword `e`,
 //!   and `01` is the lexical error `stray '01'`, found at the `1`.
-//! - The lexer takes any escape, and any byte from 20 to FD in a string. What
-//!   they mean is the parser's business, once the message is complete.
+//! - The lexer takes any escape, and any byte from 20 to FD in a string. The parser
+//!   judges them once the message is complete.
 //! - Numbers and keywords are complete only when another byte follows.
 //! - The byte that is the lexical error does not end the recovery it starts,
 //!   even if it is a newline or a brace.
 
 use super::scan;
 
-/// What the bytes of the unfinished token, if any, make up so far.
+/// The state after the bytes of the unfinished token, if there is one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Start,
     Recovery,
-    /// In a string; what quote ends it.
+    /// In a string that ends with this quote.
     Quoted(u8),
     /// After a backslash in such a string.
     Escape(u8),
@@ -53,8 +53,8 @@ enum State {
     Exponent,
 }
 
-/// A token, or what went wrong. The text is in [`Lexer::text`] (of all but
-/// the structural ones) until the next call.
+/// A token or an error. [`Lexer::text`] holds its text until the next call, except
+/// for structural tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lexeme {
     /// One of `{ } [ ] : ,`.
@@ -81,7 +81,7 @@ enum Step {
     Before(Lexeme),
     /// The byte is white space, or skipped in recovery.
     Skip(State),
-    /// The byte ends recovery and is to be looked at again.
+    /// The byte ends recovery and is processed again.
     Again,
     /// The byte does not fit.
     Reject,
@@ -160,7 +160,7 @@ impl State {
 pub(super) struct Lexer {
     state: State,
     text: Vec<u8>,
-    /// Whether `text` is that of a token handed out.
+    /// Whether `text` belongs to a token that was already returned.
     delivered: bool,
     limit: usize,
 }
@@ -186,7 +186,7 @@ impl Lexer {
         &self.text
     }
 
-    /// Length of the token that is unfinished.
+    /// Length of the unfinished token.
     pub(super) fn buffered(&self) -> usize {
         if self.delivered {
             0
@@ -195,8 +195,8 @@ impl Lexer {
         }
     }
 
-    /// Takes bytes up to the end of the first token or error; `None` if there
-    /// is none and all of `input` is used up.
+    /// Takes bytes up to the end of the first token or error. `None` if there is
+    /// none; then all of `input` is used up.
     pub(super) fn next(&mut self, input: &[u8]) -> (usize, Option<Lexeme>) {
         self.discard_delivered();
         let mut at = 0;
@@ -230,8 +230,8 @@ impl Lexer {
         (at, None)
     }
 
-    /// Takes the first byte of `input` and, within a string, those that follow
-    /// and cannot end it, as far as the limit allows.
+    /// Takes the first byte of `input` and, within a string, the following bytes
+    /// that cannot end it, up to the limit.
     fn take(&mut self, input: &[u8]) -> usize {
         let len = match self.state {
             State::Quoted(quote) => {
@@ -245,7 +245,7 @@ impl Lexer {
         len
     }
 
-    /// End of input: a number or keyword is complete then, any other
+    /// Handles the end of input: it completes a number or keyword; any other
     /// unfinished token is stray.
     pub(super) fn finish(&mut self) -> Option<Lexeme> {
         self.discard_delivered();
@@ -272,7 +272,7 @@ impl Lexer {
         lexeme
     }
 
-    /// Makes room for the next token, giving back what a huge one has taken.
+    /// Makes room for the next token and frees the memory of a huge one.
     pub(super) fn discard_delivered(&mut self) {
         if self.delivered {
             self.delivered = false;

@@ -15,8 +15,8 @@
 //! | `writer` | values to bytes | JSON writer |
 //! | `scan` | finding the next special byte, many bytes at a time | |
 //!
-//! The outcome is the same however the input is cut into pieces; nothing here
-//! panics on any input, and what is held is bounded by [`JsonLimits`].
+//! The outcome does not depend on how the input is cut into pieces. No input causes
+//! a panic, and [`JsonLimits`] bounds the memory held.
 
 mod fast;
 mod lexer;
@@ -41,8 +41,9 @@ use super::qobject::QObject;
 ///
 /// # Errors
 ///
-/// The first error in it, else "Expecting a JSON value" if there is none, or
-/// "Expecting at most one JSON value" if anything but white space follows.
+/// Returns the first error in the text. A text without a value gives "Expecting a
+/// JSON value"; anything but white space after the value gives "Expecting at most
+/// one JSON value".
 ///
 /// ```
 /// use qmonitor::qapi::json::qobject_from_json;

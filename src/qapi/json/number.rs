@@ -1,18 +1,17 @@
 //! Numbers, read and written as QEMU does.
 //!
-//! Reading: an integer is signed if it fits, else unsigned, else a double; so
-//! `-0` is the integer 0 and `18446744073709551616` a double. What overflows a
-//! double is an infinity.
+//! Reading: an integer is signed if it fits, else unsigned, else a double; so `-0`
+//! is the integer 0 and `18446744073709551616` a double. A number beyond the range
+//! of a double becomes an infinity.
 //!
-//! Writing: integers plainly, doubles as C's `%.17g` has them: 17 significant
-//! digits, trailing zeros dropped, with an exponent if that is below -4 or
-//! above 16. `0.1` becomes `0.10000000000000001`. An infinity prints as `inf`,
-//! which is not JSON but is what QEMU sends.
+//! Writing: integers in decimal, doubles as C's `%.17g` prints them: 17 significant
+//! digits, trailing zeros dropped, with an exponent if that is below -4 or above
+//! 16. `0.1` becomes `0.10000000000000001`. An infinity prints as `inf`, which is
+//! not JSON but is what QEMU sends.
 
 use super::super::qobject::QNum;
 
-/// The number that a numeric token stands for. The token must match the
-/// lexer's grammar.
+/// Converts a numeric token. The token must match the lexer's grammar.
 pub(super) fn parse(token: &str) -> QNum {
     let integer = !token.bytes().any(|b| matches!(b, b'.' | b'e' | b'E'));
     if integer {
@@ -23,8 +22,8 @@ pub(super) fn parse(token: &str) -> QNum {
             return QNum::U64(value);
         }
     }
-    // Rust reads decimals of any length exactly, and too large ones as an
-    // infinity, as strtod does.
+    // Rust reads decimals of any length exactly, and too large ones as an infinity,
+    // as strtod does.
     QNum::Double(token.parse().unwrap_or(f64::NAN))
 }
 
@@ -67,9 +66,9 @@ pub(super) fn nearest_double(mantissa: u64, exponent: i32) -> Option<f64> {
         return Some(0.0);
     }
     let (rounded, shift) = if exponent < 0 {
-        // Both brought to 64 bits, the quotient has 63 or 64 bits before the
-        // point. A remainder matters only in that there is one, so it is noted
-        // in the lowest bit, far below those that a double keeps.
+        // With both brought to 64 bits, the quotient has 63 or 64 bits before the
+        // point. Of the remainder only its presence matters, so it is noted in the
+        // lowest bit, far below the bits that a double keeps.
         let up = mantissa.leading_zeros();
         let down = five.leading_zeros();
         let dividend = u128::from(mantissa << up) << 63;
@@ -79,8 +78,8 @@ pub(super) fn nearest_double(mantissa: u64, exponent: i32) -> Option<f64> {
     } else {
         ((u128::from(mantissa) * u128::from(five)) as f64, 0)
     };
-    // A product with a power of two is exact here: nothing comes near the
-    // least or the greatest double.
+    // Multiplying by a power of two is exact here: no result comes near the
+    // smallest or the largest double.
     let two = f64::from_bits(((1023 + exponent + shift) as u64) << 52);
     Some(rounded * two)
 }
@@ -190,9 +189,9 @@ impl Digits {
 
 const TEN_16: u64 = 10u64.pow(PRECISION as u32 - 1);
 
-/// The digits of a finite positive double, rounded half to even, and the
-/// decimal exponent of the first. `None` unless the value is between about
-/// 1e-15 and 1e17, where 128-bit integers hold all that is needed.
+/// The digits of a finite positive double, rounded half to even, and the decimal
+/// exponent of the first. `None` unless the value is between about 1e-15 and 1e17,
+/// where 128-bit integers suffice.
 fn decimal(value: f64) -> Option<(Digits, i32)> {
     if !(1e-15..9e16).contains(&value) {
         return None;
@@ -232,8 +231,8 @@ fn five_to(power: u32) -> u128 {
     u128::from(FIVES[low]) * u128::from(FIVES[power - low])
 }
 
-/// The same for any finite positive double, by way of Rust's formatting, whose
-/// digits are those of the exact value, rounded half to even.
+/// The same for any finite positive double, through Rust's formatting. Its digits
+/// are those of the exact value, rounded half to even.
 fn decimal_by_std(value: f64) -> (Digits, i32) {
     let text = format!("{value:.*e}", PRECISION - 1);
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
@@ -369,7 +368,8 @@ mod tests {
                 }
             }
         }
-        // With few bits after the point many an 18th digit is the last, a 5.
+        // With few bits after the point, the 18th digit is often the last one and a
+        // 5.
         for numerator in (1 << 36..1u64 << 36 | 1 << 12).chain(1 << 46..1u64 << 46 | 1 << 12) {
             for places in 1..20 {
                 let value = numerator as f64 / f64::from(1 << places);

@@ -1,18 +1,18 @@
 //! The parser: tokens of one message in, its value or first error out.
 //!
-//! It keeps the containers that are open on a stack of its own and so works
-//! token by token: nothing is parsed twice, and depth costs no stack of the
-//! thread. Where the message ends is not its business (see [`super::stream`]);
-//! after an error it takes the remaining tokens without looking at them.
+//! It keeps the open containers on its own stack and works token by token: nothing
+//! is parsed twice, and depth costs no stack of the thread. It does not decide
+//! where the message ends (see [`super::stream`]); after an error it ignores the
+//! remaining tokens.
 //!
-//! The trap is the names of members. QEMU parses them as it does any value
-//! and only then finds that it got no string, so `{[1 2]:3}` is "expected
-//! separator in list", and `{[1]:3}` is "key is not a string in object" at the
-//! end of `[1]`. A duplicate is noticed once its value is there.
+//! The trap is the names of members. QEMU parses a name like any value and only
+//! then finds that it is not a string, so `{[1 2]:3}` is "expected separator in
+//! list", and `{[1]:3}` is "key is not a string in object" at the end of `[1]`. A
+//! duplicate name is found only after its value.
 
 use super::super::qobject::{QDict, QObject};
 
-/// A token as the parser takes it.
+/// A token for the parser.
 #[derive(Debug)]
 pub(super) enum Token {
     /// `{`
@@ -29,12 +29,12 @@ pub(super) enum Token {
     Comma,
     /// A string, number or keyword.
     Value(QObject),
-    /// A string or keyword that means nothing, and what to say if a value is
+    /// A string or keyword without a meaning, and the error text if a value is
     /// expected here.
     Bad(String),
 }
 
-/// A container that is open.
+/// An open container.
 #[derive(Debug)]
 pub(super) enum Frame {
     List(Vec<QObject>),
@@ -51,7 +51,7 @@ pub(super) enum Expect {
     Colon,
     /// A comma or the end of the container.
     Separator,
-    /// Nothing any more: there was an error.
+    /// Nothing more: there was an error.
     Nothing,
 }
 
@@ -81,8 +81,8 @@ impl Parser {
         self.expect == Expect::Nothing
     }
 
-    /// What is wrong with the message, which has ended without a value. Ready
-    /// for the next one then.
+    /// Returns the error of a message that ended without a value, and gets ready
+    /// for the next message.
     pub(super) fn finish(&mut self) -> String {
         let error = self.error.take();
         self.reset();
@@ -96,8 +96,8 @@ impl Parser {
         self.error = None;
     }
 
-    /// Takes the next token. If the message's value is complete with it,
-    /// returns the value, ready for the next message.
+    /// Takes the next token. If it completes the message's value, returns the value
+    /// and is ready for the next message.
     pub(super) fn push(&mut self, token: Token) -> Option<QObject> {
         let at_end = matches!(self.expect, Expect::First | Expect::Separator);
         match (self.expect, token) {
@@ -153,8 +153,8 @@ impl Parser {
         }
     }
 
-    /// Puts a value where it belongs; outside of all containers that is into
-    /// the caller's hands.
+    /// Stores a value in the innermost container. Outside of all containers it
+    /// returns the value.
     #[inline(always)]
     pub(super) fn complete(&mut self, value: QObject) -> Option<QObject> {
         match self.frames.last_mut() {
@@ -190,7 +190,8 @@ impl Parser {
         }
     }
 
-    /// The same for a string, which may be a name.
+    /// Like [`complete`](Self::complete) for a string, which may be the name of a
+    /// member.
     #[inline(always)]
     pub(super) fn complete_string(&mut self, text: String) -> Option<QObject> {
         match self.frames.last_mut() {

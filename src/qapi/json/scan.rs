@@ -1,11 +1,10 @@
 //! Finding the end of a stretch of ordinary bytes, several at a time.
 //!
-//! Two questions are asked of long strings: where does the part end that the
-//! parser can take as it stands, and where the part that the writer can copy
-//! as it stands. Both stop at a handful of bytes and at ranges at either end
-//! of the byte values, so 32 bytes at once are tested in a loop without
-//! branches, which compilers turn into vector instructions; the word with the
-//! hit is then found with arithmetic on 64-bit words.
+//! Long strings raise two questions: where does the part end that the parser can
+//! take as it is, and where the part that the writer can copy as it is? Both parts
+//! end at a handful of bytes and at ranges at either end of the byte values. So a
+//! loop without branches tests 32 bytes at once; compilers turn it into vector
+//! instructions. Arithmetic on 64-bit words then finds the word with the hit.
 //!
 //! In a word, `x - 0x0101…` borrows into the top bit of each zero byte. A
 //! borrow may run on into the bytes above and mark them falsely, but never
@@ -26,7 +25,7 @@ fn equal(word: u64, byte: u8) -> u64 {
 }
 
 /// Position of the first byte that is not a plain part of a string between
-/// `quote`s: the quote, a backslash, a control character, or beyond ASCII.
+/// `quote`s: the quote, a backslash, a control character, or a byte beyond ASCII.
 pub(super) fn plain(bytes: &[u8], quote: u8) -> usize {
     find(
         bytes,
@@ -35,8 +34,8 @@ pub(super) fn plain(bytes: &[u8], quote: u8) -> usize {
     )
 }
 
-/// The same, but passes what is beyond ASCII; stops at FE and FF, which are
-/// no part of any encoding.
+/// Like [`plain`], but passes bytes beyond ASCII. It stops at FE and FF, which no
+/// encoding uses.
 pub(super) fn plain_or_high(bytes: &[u8], quote: u8) -> usize {
     find(
         bytes,
@@ -90,7 +89,7 @@ fn find(bytes: &[u8], stop: impl Fn(u8) -> bool, marks: impl Fn(u64) -> u64) -> 
     if rest.is_empty() {
         return at;
     }
-    // Zeros, at which all three stop, fill up the word of the bytes left over.
+    // Pad the left-over bytes with zeros: all three scans stop at a zero.
     let word = match (bytes.last_chunk(), rest.first_chunk(), rest.last_chunk()) {
         (Some(end), ..) => u64::from_le_bytes(*end) >> (8 * (8 - rest.len())),
         (None, Some(start), Some(end)) => {

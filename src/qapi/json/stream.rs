@@ -2,31 +2,31 @@
 //!
 //! # Where a message ends
 //!
-//! Not where its value ends, but where the braces and, counted apart, the
-//! brackets are balanced, or one of the counts goes negative. So `{"a":1]` is
-//! a message, an erroneous one; so is a lone `}`, `,` or number; and `{[}` is
-//! not finished. Of a message only the first error counts. If its value is
-//! complete, so are the counts balanced, hence nothing can follow the value
-//! within the message.
+//! A message does not end where its value ends. It ends where the braces and,
+//! counted apart, the brackets are balanced, or where one of the counts goes
+//! negative. So `{"a":1]` is a message, an erroneous one; so is a lone `}`, `,` or
+//! number; and `{[}` is not finished. Only the first error of a message is
+//! reported. A complete value balances both counts, so nothing can follow it within
+//! the message.
 //!
-//! A lexical error is an outcome of its own. It drops the message begun, with
-//! its nesting; what follows is taken afresh.
+//! A lexical error is an outcome of its own. It drops the message begun, with its
+//! nesting, and the parser starts afresh.
 //!
 //! # Limits
 //!
-//! A message may not have more than 2^21 tokens, 64 MiB of token text (white
-//! space does not count; the 64 MiB are already too much, and so is a token
-//! that is still unfinished one byte later), nor 1024 levels of nesting. The
-//! token that breaks a limit is dropped together with the message, and what
-//! follows is taken afresh, as after a lexical error but without recovery.
+//! A message may have up to 2^21 tokens, less than 64 MiB of token text (white
+//! space does not count) and up to 1024 levels of nesting. An unfinished token
+//! breaks the size limit once it is longer than the limit. The token that breaks a
+//! limit is dropped together with the message. The parser then starts afresh, as
+//! after a lexical error but without recovery.
 //!
 //! # Splits
 //!
 //! The outcomes do not depend on how the input is cut into pieces: the lexer
-//! resumes at any byte, the parser at any token. Tokens which are in the input
-//! as a whole and unsuspicious take a [short cut](super::fast) past the lexer;
-//! whatever is not falls back to it for that one token, so no byte is looked
-//! at more than a constant number of times.
+//! resumes at any byte, the parser at any token. Complete plain tokens take the
+//! [fast path](super::fast) past the lexer; any other token falls back to the
+//! lexer, for that one token. So no byte is examined more than a constant number of
+//! times.
 
 use super::super::error::Error;
 use super::super::qobject::QObject;
@@ -43,8 +43,8 @@ pub struct JsonLimits {
     pub token_size: usize,
     /// Number of tokens.
     pub token_count: usize,
-    /// Levels of nesting, objects and arrays together. More than QEMU's 1024
-    /// count as 1024, since values are dropped and written by recursion.
+    /// Levels of nesting, objects and arrays together. Values above QEMU's 1024
+    /// count as 1024, because values are dropped and written by recursion.
     pub nesting: usize,
 }
 
@@ -59,7 +59,7 @@ impl JsonLimits {
     };
 }
 
-/// [QEMU's](JsonLimits::QEMU).
+/// The default is [`JsonLimits::QEMU`].
 impl Default for JsonLimits {
     fn default() -> Self {
         Self::QEMU
@@ -68,8 +68,8 @@ impl Default for JsonLimits {
 
 /// Parses a stream of messages in QEMU's dialect of JSON (`JSONMessageParser`).
 ///
-/// It is pulled: the caller hands in bytes and gets back the first outcome and
-/// how many bytes that took, and comes again with the rest when it likes.
+/// The caller drives it: it passes bytes, gets back the first outcome and the
+/// number of bytes used, and passes the rest when it likes.
 ///
 /// ```
 /// use qmonitor::qapi::json::JsonMessageParser;
@@ -91,12 +91,12 @@ pub struct JsonMessageParser {
     /// Open braces and brackets, less those closed.
     braces: isize,
     brackets: isize,
-    /// Of the message so far.
+    /// Tokens of the message so far.
     token_count: usize,
     token_size: usize,
 }
 
-/// What a message or an error amounts to.
+/// A complete message, or its error.
 pub(super) type Outcome = Result<QObject, Error>;
 
 impl Default for JsonMessageParser {
@@ -120,9 +120,9 @@ impl JsonMessageParser {
         }
     }
 
-    /// Takes bytes of `input` up to the end of the first message or error;
-    /// returns their number and the outcome (`json_message_parser_feed`).
-    /// `None` means that all of `input` was taken and more is needed.
+    /// Takes bytes of `input` up to the end of the first message or error. Returns
+    /// their number and the outcome (`json_message_parser_feed`). `None` means that
+    /// all of `input` was taken and more is needed.
     ///
     /// A number or keyword outside of any container is complete only with the
     /// byte after it, which is not taken.
@@ -156,11 +156,11 @@ impl JsonMessageParser {
         (used, lexeme.and_then(|lexeme| self.take(lexeme)))
     }
 
-    /// The input has ended: what was begun is an error or, if it is a number
-    /// or keyword, complete (`json_message_parser_flush`). To be called until
+    /// Handles the end of input: it completes a number or keyword; any other
+    /// unfinished message is an error (`json_message_parser_flush`). Call it until
     /// it returns `None`; then the parser is as new.
     ///
-    /// A QMP session does not call it, but drops what is unfinished.
+    /// A QMP session does not call it, but drops unfinished input.
     pub fn flush(&mut self) -> Option<Result<QObject, Error>> {
         if let Some(lexeme) = self.lexer.finish() {
             let outcome = self.take(lexeme);
@@ -171,7 +171,7 @@ impl JsonMessageParser {
         (self.token_count > 0).then(|| Err(self.end_in_error()))
     }
 
-    /// Forgets what was begun; the next byte is the first of a message.
+    /// Forgets the unfinished message; the next byte starts a new one.
     pub fn reset(&mut self) {
         self.lexer.reset();
         self.forget_message();
@@ -193,7 +193,7 @@ impl JsonMessageParser {
             Lexeme::Structural(_) => Token::Comma,
             Lexeme::Stray => return Some(self.stray()),
             Lexeme::TooLong => return Some(self.exceed("JSON token size limit exceeded")),
-            // After an error nobody wants to know what a token means.
+            // After an error the meaning of a token does not matter.
             _ if self.parser.has_failed() => Token::Value(QObject::Null),
             Lexeme::String => unquote(text).map_or_else(Token::Bad, |s| Token::Value(s.into())),
             Lexeme::Number => Token::Value(number::parse(&mod_utf8_lossy(text)).into()),
@@ -211,7 +211,7 @@ impl JsonMessageParser {
         Err(error)
     }
 
-    /// Takes a token of that length in bytes.
+    /// Takes a token of `len` bytes.
     fn push(&mut self, token: Token, len: usize) -> Option<Outcome> {
         match token {
             Token::BeginObject => self.braces += 1,
@@ -241,7 +241,7 @@ impl JsonMessageParser {
         ended.then(|| Err(self.end_in_error()))
     }
 
-    /// Bytes that surely break no limit, whatever tokens they hold.
+    /// This many bytes break no limit, whatever tokens they hold.
     pub(super) fn room(&self) -> usize {
         let size = self.limits.token_size - self.token_size;
         let count = self.limits.token_count - self.token_count;
@@ -253,8 +253,8 @@ impl JsonMessageParser {
         self.limits.nesting
     }
 
-    /// Counts tokens that the parser has been given past [`Self::push`], which
-    /// together broke no limit.
+    /// Counts tokens that the fast path gave to the parser without [`Self::push`].
+    /// Together they broke no limit.
     pub(super) fn account(&mut self, tokens: usize, size: usize, braces: isize, brackets: isize) {
         self.token_count += tokens;
         self.token_size += size;
@@ -284,7 +284,7 @@ impl JsonMessageParser {
         self.brackets = 0;
         self.token_count = 0;
         self.token_size = 0;
-        // It may be long until the next token.
+        // The next token may come much later.
         self.lexer.discard_delivered();
     }
 }

@@ -1,14 +1,14 @@
 //! What a string token means: escapes resolved, encoding checked.
 //!
-//! Errors are those of QEMU, the first from the left. The one for `\u` quotes
-//! the escape as it was sent: twelve bytes if both halves of a surrogate pair
-//! are well formed and yet name a noncharacter, else six, or what is left of
-//! the token with its closing quote if that is less.
+//! Errors are QEMU's, the leftmost one first. The error for `\u` quotes the escape
+//! as sent: twelve bytes if both halves of a surrogate pair are well formed and
+//! together name a noncharacter, else six, or the rest of the token with its
+//! closing quote if that is shorter.
 
 use super::scan;
 use super::utf8::{is_noncharacter, mod_utf8_codepoint, mod_utf8_lossy};
 
-/// The string of a token, which still has its quotes; or the error text.
+/// Converts a token, with its quotes, to a string or an error text.
 pub(super) fn unquote(token: &[u8]) -> Result<String, String> {
     if !token.contains(&b'\\') {
         if let Some(text) = token.get(1..token.len() - 1).and_then(decode) {
@@ -18,7 +18,7 @@ pub(super) fn unquote(token: &[u8]) -> Result<String, String> {
     resolve(token)
 }
 
-/// The same, by looking at each character that is not plain.
+/// The same, examining each character that is not plain.
 pub(super) fn resolve(token: &[u8]) -> Result<String, String> {
     let [quote, inner @ .., _] = token else {
         return Ok(String::new());
@@ -45,11 +45,11 @@ pub(super) fn resolve(token: &[u8]) -> Result<String, String> {
     into_string(out)
 }
 
-/// Bytes without escapes as text; `None` if they are no good, or hold a U+0000
-/// in QEMU's two-byte form.
+/// Bytes without escapes as text; `None` if they are badly encoded, or hold a
+/// U+0000 in QEMU's two-byte form.
 pub(super) fn decode(bytes: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(bytes).ok()?;
-    // All noncharacters begin with EF or more.
+    // Every noncharacter starts with a byte of EF or more.
     let suspicious = bytes.iter().fold(false, |any, &b| any | (b >= 0xef));
     (!suspicious || !text.contains(is_noncharacter)).then_some(text)
 }
@@ -60,8 +60,8 @@ fn into_string(bytes: Vec<u8>) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|_| BAD_UTF8.to_owned())
 }
 
-/// The character that the escape at the start of `bytes` stands for, and the
-/// length of the escape. `bytes` goes to the end of the token.
+/// Reads the escape at the start of `bytes`: its character and its length. `bytes`
+/// extends to the end of the token.
 fn escape(bytes: &[u8]) -> Result<(char, usize), String> {
     let c = match bytes.get(1) {
         Some(&c @ (b'"' | b'\'' | b'\\' | b'/')) => c.into(),
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn tokens_and_their_strings() {
-        // Errors as qemu-storage-daemon 10.0.2 words them.
+        // The error texts of qemu-storage-daemon 10.0.2.
         let bad = |sent: &str| Err(format!("{sent} is not a valid Unicode character"));
         let escape = || Err("invalid escape sequence in string".to_owned());
         let utf8 = || Err("invalid UTF-8 sequence in string".to_owned());

@@ -1,8 +1,8 @@
-//! One table of inputs and outcomes, run through every driver: as a whole,
-//! byte by byte, in other pieces, and by way of the lexer alone. Then the same
-//! comparison of the drivers on input that nobody thought of.
+//! One table of inputs and outcomes, run through every driver: as a whole, byte by
+//! byte, in other pieces, and through the lexer alone. Then random input compares
+//! the drivers with each other.
 //!
-//! The outcomes are those of qemu-storage-daemon 10.0.2 where it can be asked.
+//! The outcomes are recorded from qemu-storage-daemon 10.0.2 where it shows them.
 
 use super::*;
 
@@ -28,9 +28,10 @@ impl Driver {
 
     fn feed(mut self, mut piece: &[u8]) -> Self {
         while !piece.is_empty() {
-            let (used, outcome) = match self.lexer_only {
-                false => self.parser.parse(piece),
-                true => self.parser.parse_one(piece),
+            let (used, outcome) = if self.lexer_only {
+                self.parser.parse_one(piece)
+            } else {
+                self.parser.parse(piece)
             };
             piece = &piece[used..];
             self.note(outcome);
@@ -106,12 +107,12 @@ fn nesting_up_to_the_limit() {
     assert_eq!(deep("[", 1024, "]").len(), 1);
     assert_eq!(deep("{\"a\":", 1024, "}").len(), 1);
     assert_eq!(deep("[{\"a\":", 512, "}]").len(), 1);
-    // What follows the bracket too many is taken afresh: 0, and the closers.
+    // Parsing starts afresh after the bracket too many: 0, and the closers.
     let outcomes = deep("[", 1025, "]");
     assert_eq!(outcomes[0], "!JSON nesting depth limit exceeded");
     assert_eq!(outcomes[1], "0");
     assert_eq!(outcomes.len(), 2 + 1025);
-    // Levels count on after an error in the message.
+    // Levels still count after an error in the message.
     let outcomes = deep("[1 ", 1025, "]");
     assert_eq!(outcomes[0], "!JSON nesting depth limit exceeded");
 }
@@ -130,14 +131,16 @@ fn the_token_that_breaks_a_limit_is_dropped_with_the_message() {
         ("[1,2,3,4] ", &[COUNT, "4", "!expecting value"]),
         ("[1,22,[]]", &[COUNT, "!expecting value"]),
         ("[1 2,3,4]", &[COUNT, "!expecting value"]),
-        // Reaching the size is too much, in one token or several; white space is free.
+        // The size limit itself is too much, in one token or several; white space
+        // is free.
         ("'1234567'", &["\"1234567\""]),
         ("'12345678'", &[SIZE]),
         ("['12345']", &["[\"12345\"]"]),
         ("['123456']", &[SIZE]),
         ("[          1]", &["[1]"]),
         ("['12345',1]", &[SIZE, "!expecting value"]),
-        // A token is given up once it is longer than the limit, complete or not.
+        // The lexer gives up a token once it is longer than the limit, complete or
+        // not.
         ("'123456789]'8", &[SIZE, "!stray ''8'"]),
         ("abcdefghijk1 ", &[SIZE, "1"]),
         ("[[]]", &["[[]]"]),
@@ -150,7 +153,7 @@ fn the_token_that_breaks_a_limit_is_dropped_with_the_message() {
                 "!expecting value",
             ],
         ),
-        // Errors of either kind start the count afresh.
+        // Both kinds of errors reset the counts.
         ("[1,2@\n[1,2]", &["!stray '@'", "[1, 2]"]),
         (
             "[1 2]['1234']",

@@ -4,12 +4,11 @@
 //! a C string can hold it. And the 66 noncharacters (U+FDD0 to U+FDEF and the
 //! last two of each plane) are invalid, like surrogates and overlong forms.
 //!
-//! Where bytes are shown rather than judged, a bad sequence becomes one
-//! U+FFFD. How long a bad sequence is follows from its first byte, which may
-//! announce up to six: it takes in the continuation bytes that are there, up
-//! to that number. So F8 90 80 80 is one sequence, as are ED A0 80 (a
-//! surrogate) and E2 82 (cut short), while two stray 80 are two. Rust's
-//! `from_utf8_lossy` counts otherwise.
+//! For display, a bad sequence becomes one U+FFFD. Its first byte determines its
+//! length: that byte may announce up to six bytes, and the sequence takes in the
+//! continuation bytes that are there, up to that number. So F8 90 80 80 is one
+//! sequence, as are ED A0 80 (a surrogate) and E2 82 (cut short), while two stray
+//! 80 are two. Rust's `from_utf8_lossy` counts differently.
 
 use std::borrow::Cow;
 
@@ -19,8 +18,9 @@ pub fn is_noncharacter(c: char) -> bool {
     (0xfdd0..=0xfdef).contains(&c) || c & 0xfffe == 0xfffe
 }
 
-/// The character at the start of `bytes`, or `None` for a bad sequence, and
-/// the length of either (`mod_utf8_codepoint`). Length 0 only if `bytes` is empty.
+/// Decodes the start of `bytes`: a character, or `None` for a bad sequence, and the
+/// length of either (`mod_utf8_codepoint`). The length is 0 only if `bytes` is
+/// empty.
 pub fn mod_utf8_codepoint(bytes: &[u8]) -> (Option<char>, usize) {
     let Some(&first) = bytes.first() else {
         return (None, 0);
@@ -52,7 +52,7 @@ pub fn mod_utf8_codepoint(bytes: &[u8]) -> (Option<char>, usize) {
     (c, len)
 }
 
-/// Text for showing: bad sequences replaced by U+FFFD, C0 80 read as U+0000.
+/// Text for display: bad sequences replaced by U+FFFD, C0 80 read as U+0000.
 ///
 /// ```
 /// use qmonitor::qapi::json::mod_utf8_lossy;
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn sequences_are_replaced_one_by_one() {
-        // What qemu-storage-daemon 10.0.2 prints of a stray token.
+        // The output of qemu-storage-daemon 10.0.2 for a stray token.
         let rows: &[(&[u8], &str)] = &[
             (b"plain", "plain"),
             (b"\xc0\x80", "\0"),

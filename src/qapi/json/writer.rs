@@ -1,17 +1,18 @@
 //! The writer: JSON as QEMU prints it.
 //!
-//! Pure ASCII: whatever lies above 0x7E, DEL included, is `\uXXXX` with
-//! upper-case digits, beyond the BMP as a surrogate pair; noncharacters, which
-//! QEMU holds to be bad encoding, print as `\uFFFD`. Compact form puts `", "`
-//! between and `": "` after names. Pretty form has four spaces per level, and
-//! an empty container takes two lines. On the wire every line ends in CR LF.
+//! The output is pure ASCII. A character above 0x7E, DEL included, becomes `\uXXXX`
+//! with upper-case digits, beyond the BMP a surrogate pair. Noncharacters, which
+//! QEMU treats as bad encoding, print as `\uFFFD`. The compact form separates with
+//! `", "` and `": "`. The pretty form has four spaces per level, and an empty
+//! container takes two lines. On the wire every line ends in CR LF.
 
 use super::super::qobject::{QNum, QObject};
 use super::number;
 use super::scan;
 use super::utf8::is_noncharacter;
 
-/// Writes JSON into a buffer, minding commas, colons and layout (`JSONWriter`).
+/// Writes JSON into a buffer and places commas, colons and line ends
+/// (`JSONWriter`).
 ///
 /// Values are written in order; inside an object each is preceded by its
 /// [`key`](JsonWriter::key).
@@ -36,7 +37,7 @@ pub struct JsonWriter {
     pretty: bool,
     line_end: &'static str,
     depth: usize,
-    /// A comma goes in front of the next name or value.
+    /// The next name or value needs a comma in front.
     comma: bool,
     /// In pretty form, the next value goes on the line of its name.
     after_key: bool,
@@ -59,24 +60,24 @@ impl JsonWriter {
         }
     }
 
-    /// Chooses the form of what follows. To be called between values only.
+    /// Chooses the form of the output that follows. Call it between values only.
     pub fn set_pretty(&mut self, pretty: bool) {
         self.pretty = pretty;
     }
 
-    /// What was written so far.
+    /// The output so far.
     pub fn as_bytes(&self) -> &[u8] {
         &self.out
     }
 
-    /// Takes what was written and starts anew.
+    /// Takes the output and starts anew.
     pub fn take(&mut self) -> Vec<u8> {
         let out = std::mem::take(&mut self.out);
         self.clear();
         out
     }
 
-    /// Drops what was written and starts anew; the buffer is kept.
+    /// Drops the output and starts anew; keeps the buffer.
     pub fn clear(&mut self) {
         self.out.clear();
         self.depth = 0;
@@ -94,7 +95,8 @@ impl JsonWriter {
         self.out.resize(self.out.len() + 4 * self.depth, b' ');
     }
 
-    /// Writes what belongs in front of a name or value, and its first byte.
+    /// Writes the separator and layout in front of a name or value, and its first
+    /// byte.
     #[inline(always)]
     fn start(&mut self, byte: u8) {
         if self.pretty {
@@ -108,7 +110,7 @@ impl JsonWriter {
         self.comma = self.depth > 0;
     }
 
-    /// Writes what belongs in front of a value.
+    /// Writes the separator and layout in front of a value.
     #[inline(always)]
     fn separate(&mut self) {
         if self.pretty {
@@ -151,7 +153,7 @@ impl JsonWriter {
         self.begin(b'{');
     }
 
-    /// Closes the innermost container, which is an object.
+    /// Closes the innermost container, which must be an object.
     pub fn end_object(&mut self) {
         self.end(b'}');
     }
@@ -161,12 +163,12 @@ impl JsonWriter {
         self.begin(b'[');
     }
 
-    /// Closes the innermost container, which is an array.
+    /// Closes the innermost container, which must be an array.
     pub fn end_array(&mut self) {
         self.end(b']');
     }
 
-    /// The name of the member whose value comes next.
+    /// Writes the name of the member whose value comes next.
     pub fn key(&mut self, name: &str) {
         self.start(b'"');
         self.text(name);
@@ -175,8 +177,8 @@ impl JsonWriter {
         self.after_key = self.pretty;
     }
 
-    /// The name of a member that a schema declares: such names need no escape, so
-    /// they are not searched for one.
+    /// Writes the name of a member that a schema declares. Such names need no
+    /// escapes, so they are not searched for any.
     pub fn schema_key(&mut self, name: &str) {
         debug_assert_eq!(scan::unescaped(name.as_bytes()), name.len());
         self.start(b'"');
@@ -186,45 +188,45 @@ impl JsonWriter {
         self.after_key = self.pretty;
     }
 
-    /// A string.
+    /// Writes a string.
     pub fn string(&mut self, value: &str) {
         self.start(b'"');
         self.text(value);
         self.out.push(b'"');
     }
 
-    /// A signed integer.
+    /// Writes a signed integer.
     pub fn i64(&mut self, value: i64) {
         self.separate();
         number::write_i64(&mut self.out, value);
     }
 
-    /// An unsigned integer.
+    /// Writes an unsigned integer.
     pub fn u64(&mut self, value: u64) {
         self.separate();
         number::write_u64(&mut self.out, value);
     }
 
-    /// A double, as `%.17g` prints it; infinities are not JSON but are sent.
+    /// Writes a double, as `%.17g` prints it; infinities are not JSON but are sent.
     pub fn f64(&mut self, value: f64) {
         self.separate();
         number::write_f64(&mut self.out, value);
     }
 
-    /// `true` or `false`.
+    /// Writes `true` or `false`.
     pub fn bool(&mut self, value: bool) {
         self.separate();
         self.out
             .extend_from_slice(if value { b"true" } else { b"false" });
     }
 
-    /// `null`.
+    /// Writes `null`.
     pub fn null(&mut self) {
         self.separate();
         self.out.extend_from_slice(b"null");
     }
 
-    /// Any value, members in their order.
+    /// Writes any value, members in their order.
     pub fn qobject(&mut self, value: &QObject) {
         match value {
             QObject::Null => self.null(),
@@ -251,8 +253,8 @@ impl JsonWriter {
         }
     }
 
-    /// A value that was written before, in compact form. It is copied, or laid
-    /// out anew if this writer is pretty.
+    /// Writes a value that another writer produced in compact form. It is copied,
+    /// or laid out anew if this writer is pretty.
     pub fn raw(&mut self, value: &[u8]) {
         if !self.pretty {
             self.separate();
@@ -281,7 +283,7 @@ impl JsonWriter {
         }
     }
 
-    /// What stands between the quotes.
+    /// Writes the text between the quotes.
     #[inline]
     fn text(&mut self, text: &str) {
         let plain = scan::unescaped(text.as_bytes());
@@ -291,7 +293,8 @@ impl JsonWriter {
         }
     }
 
-    /// The rest of a string, from the first character that needs an escape on.
+    /// Writes the rest of a string, starting at the first character that needs an
+    /// escape.
     fn escaped(&mut self, text: &str) {
         self.out.reserve(text.len() * 3);
         let mut rest = text;
@@ -334,7 +337,7 @@ impl JsonWriter {
     }
 }
 
-/// How far the string, number or keyword goes on that has begun with `first`.
+/// How many more bytes the string, number or keyword has that begins with `first`.
 fn scalar_len(first: u8, rest: &[u8]) -> usize {
     let mut at = 0;
     if first != b'"' {
@@ -355,7 +358,7 @@ fn scalar_len(first: u8, rest: &[u8]) -> usize {
 }
 
 /// A value as text (`qobject_to_json`, `qobject_to_json_pretty`). Unlike on the
-/// wire, lines of the pretty form end in a mere newline.
+/// wire, lines of the pretty form end in a bare newline.
 ///
 /// ```
 /// use qmonitor::qapi::json::{qobject_from_json, qobject_to_json};
@@ -370,7 +373,7 @@ fn scalar_len(first: u8, rest: &[u8]) -> usize {
 pub fn qobject_to_json(value: &QObject, pretty: bool) -> String {
     let mut writer = JsonWriter::with_line_end(pretty, "\n");
     writer.qobject(value);
-    // The writer makes nothing but ASCII.
+    // The writer emits only ASCII.
     String::from_utf8_lossy(&writer.out).into_owned()
 }
 

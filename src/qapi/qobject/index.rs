@@ -1,19 +1,19 @@
-//! Where a member of a large dictionary is: a hash table of positions.
+//! The positions of a large dictionary's members in a hash table.
 //!
-//! The names stay where they are, in the dictionary's list; the table holds,
-//! per member, 32 bits of the name's hash and 32 bits of position, in open
-//! addressing. That is a third of the memory of a map that owns its keys, and
-//! filling it allocates nothing per member, which is what parsing an object of
-//! ten thousand members is made of.
+//! The names stay in the dictionary's list. The table holds, per member, 32 bits of
+//! the name's hash and 32 bits of position, in open addressing. It takes a third of
+//! the memory of a map that owns its keys, and filling it allocates nothing per
+//! member: such allocations would dominate parsing an object of ten thousand
+//! members.
 //!
-//! The hash is keyed at random once per process: names come from outside, and
-//! nobody shall be able to prepare ones that collide.
+//! The hash is keyed at random once per process: names come from clients, and a
+//! client must not be able to prepare names that collide.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::OnceLock;
 
-/// Positions by name. Knows no names itself: lookups are told which position
-/// has the name sought.
+/// Positions by name. It stores no names: the caller of a lookup tells whether a
+/// position has the name sought.
 #[derive(Debug, Clone)]
 pub(super) struct Index {
     /// `hash << 32 | position + 1`, or 0 if vacant. The length is a power of

@@ -21,7 +21,7 @@ pub trait QapiEnum: Copy + 'static {
     const LOOKUP: &'static [EnumEntry];
 }
 
-/// The text is no value of the enumeration.
+/// The text names no value of the enumeration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParseEnumError;
 
@@ -33,9 +33,9 @@ impl fmt::Display for ParseEnumError {
 
 impl std::error::Error for ParseEnumError {}
 
-/// Gives an enumeration its names: `as_str`, `ALL`, `Display`, `FromStr` and
-/// the visits. Variants stand in the order of their declaration; behind a name
-/// may stand its special features.
+/// Gives an enumeration its names: `as_str`, `ALL`, `Display`, `FromStr` and the
+/// visits. List the variants in the order of their declaration; special features
+/// follow a name in parentheses.
 ///
 /// ```
 /// /// How loud.

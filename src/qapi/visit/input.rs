@@ -1,27 +1,26 @@
 //! The input visitor: typed values out of a [`QObject`], in two flavours.
 //!
-//! *QMP* (`qobject_input_visitor_new`): values have JSON's types, and an
-//! integer is only what was written as one. *keyval*
-//! (`qobject_input_visitor_new_keyval`): the object comes from `key=value`
-//! text, so every scalar is a string and is converted to the type that is
-//! wanted.
+//! *QMP* (`qobject_input_visitor_new`): values have JSON's types, and only a number
+//! written as an integer is one. *keyval* (`qobject_input_visitor_new_keyval`): the
+//! object comes from `key=value` text, so every scalar is a string and is converted
+//! to the requested type.
 //!
-//! Texts name the offending member by its path (`rules[1].match`, in keyval
+//! Error texts name the offending member by its path (`rules[1].match`, in keyval
 //! `rules.1.match`), except where QEMU knows only the innermost name: ranges of
-//! narrow integers, values of enumerations, alternates. The path of the
-//! container being visited is kept as one string that grows and shrinks, so no
-//! name is copied until something is wrong.
+//! narrow integers, values of enumerations, alternates. The path of the current
+//! container is one string that grows and shrinks, so no name is copied before an
+//! error occurs.
 //!
-//! The visitor consumes its object. A member visited is taken out, and what is
-//! left at the end of a struct was not expected. Once a visit has failed the
-//! visitor stands somewhere within the object and is only good for dropping.
+//! The visitor consumes its object. It takes out each member it visits, and members
+//! left at the end of a struct are unexpected. A failed visit leaves the visitor
+//! somewhere within the object; drop it then.
 
 use super::numbers::{parse_bool, parse_i64, parse_number, parse_size, parse_u64};
 use super::{keyval_parse, EnumEntry, QType};
 use crate::qapi::json::qobject_from_json;
 use crate::qapi::{CompatPolicy, Error, ErrorClass, QDict, QNum, QObject};
 
-/// Containers within one another that a visit descends into.
+/// How many containers deep a visit descends.
 ///
 /// Visits recurse, and types may contain themselves, so this bounds the stack.
 /// (JSON itself may nest deeper, in members of type `any`.)
@@ -42,12 +41,12 @@ pub struct InputVisitor {
 /// An open container.
 struct Frame {
     kind: Container,
-    /// Length of the path outside it.
+    /// Length of the path of the enclosing container.
     outer_path: usize,
 }
 
 enum Container {
-    /// Members; those visited are gone.
+    /// Members; `None` once visited.
     Struct(Vec<(String, Option<QObject>)>),
     /// The current element, its number, and those after it.
     List(Option<QObject>, usize, std::vec::IntoIter<QObject>),
@@ -66,7 +65,7 @@ impl InputVisitor {
         }
     }
 
-    /// A visitor of what [`keyval_parse`](super::keyval_parse) made.
+    /// A visitor of the outcome of [`keyval_parse`](super::keyval_parse).
     pub fn new_keyval(value: QDict, policy: CompatPolicy) -> Self {
         InputVisitor {
             keyval: true,
@@ -89,26 +88,27 @@ impl InputVisitor {
     ///
     /// # Errors
     ///
-    /// The text cannot be read.
+    /// Fails if the text does not parse.
     pub fn new_str(
         text: &str,
         implied_key: Option<&str>,
         policy: CompatPolicy,
     ) -> Result<Self, Error> {
-        Ok(match text.starts_with('{') {
-            true => Self::new(qobject_from_json(text.as_bytes())?, policy),
-            false => Self::new_keyval(keyval_parse(text, implied_key)?, policy),
+        Ok(if text.starts_with('{') {
+            Self::new(qobject_from_json(text.as_bytes())?, policy)
+        } else {
+            Self::new_keyval(keyval_parse(text, implied_key)?, policy)
         })
     }
 
-    /// Lets unexpected members be: for clients, whose server may be newer.
+    /// Ignores unexpected members: a client's server may be newer.
     #[must_use]
     pub fn lenient(mut self) -> Self {
         self.lenient = true;
         self
     }
 
-    /// The place of the value that `name` stands for, if there is one.
+    /// The value that `name` stands for, if there is one.
     fn slot(&mut self, name: &str) -> Option<&mut Option<QObject>> {
         match self.open.last_mut() {
             None => Some(&mut self.root),
@@ -194,7 +194,7 @@ impl InputVisitor {
     ///
     /// # Errors
     ///
-    /// The member is missing or not an object.
+    /// Fails if the member is missing or not an object.
     pub fn start_struct(&mut self, name: &str) -> Result<(), Error> {
         match self.take(name)? {
             QObject::Dict(dict) => {
@@ -209,7 +209,7 @@ impl InputVisitor {
     ///
     /// # Errors
     ///
-    /// A member was not visited: nobody expects it.
+    /// Fails if a member was not visited: it is unexpected.
     pub fn end_struct(&mut self) -> Result<(), Error> {
         if let Some(Frame {
             kind: Container::Struct(members),
@@ -230,11 +230,11 @@ impl InputVisitor {
     ///
     /// # Errors
     ///
-    /// The member is missing or not an array.
+    /// Fails if the member is missing or not an array.
     pub fn start_list(&mut self, name: &str) -> Result<(), Error> {
         match self.take(name)? {
             QObject::List(list) => {
-                // Numbers start at 0 with the first `next_list`.
+                // The first `next_list` wraps this to 0.
                 let before_first = Container::List(None, usize::MAX, list.into_iter());
                 self.enter(name, before_first)
             }
@@ -242,7 +242,7 @@ impl InputVisitor {
         }
     }
 
-    /// Goes on to the next element; false if there is none (`visit_next_list`).
+    /// Advances to the next element; false if there is none (`visit_next_list`).
     pub fn next_list(&mut self) -> bool {
         match self.open.last_mut() {
             Some(Frame {
@@ -262,12 +262,12 @@ impl InputVisitor {
         self.leave();
     }
 
-    /// The type of the member's value, by which an alternate chooses
+    /// The type of the member's value. An alternate chooses its branch by it
     /// (`visit_start_alternate`).
     ///
     /// # Errors
     ///
-    /// The member is missing.
+    /// Fails if the member is missing.
     pub fn start_alternate(&mut self, name: &str) -> Result<QType, Error> {
         match self.slot(name) {
             Some(Some(value)) => Ok(match value {
@@ -292,7 +292,7 @@ impl InputVisitor {
         matches!(self.slot(name), Some(Some(_)))
     }
 
-    /// In keyval, the text of a scalar.
+    /// The text of a scalar in keyval.
     fn text(&mut self, name: &str) -> Result<String, Error> {
         match self.take(name)? {
             QObject::String(text) => Ok(text),
@@ -307,7 +307,7 @@ impl InputVisitor {
     ///
     /// # Errors
     ///
-    /// Missing, or not an integer between -2^63 and 2^63-1.
+    /// Fails if the member is missing, or not an integer between -2^63 and 2^63-1.
     pub fn type_int64(&mut self, name: &str) -> Result<i64, Error> {
         if self.keyval {
             let value = parse_i64(&self.text(name)?);
@@ -319,12 +319,12 @@ impl InputVisitor {
         }
     }
 
-    /// An unsigned integer (`visit_type_uint64`). Negative ones wrap around, as
-    /// some clients were once taught to send them.
+    /// An unsigned integer (`visit_type_uint64`). Negative ones wrap around,
+    /// because some clients send them.
     ///
     /// # Errors
     ///
-    /// Missing, or not an integer between -2^63 and 2^64-1.
+    /// Fails if the member is missing, or not an integer between -2^63 and 2^64-1.
     pub fn type_uint64(&mut self, name: &str) -> Result<u64, Error> {
         if self.keyval {
             let value = parse_u64(&self.text(name)?);
@@ -337,12 +337,12 @@ impl InputVisitor {
         }
     }
 
-    /// A size in bytes (`visit_type_size`); in keyval suffixes such as `M` are
-    /// understood, in QMP it is an unsigned integer.
+    /// A size in bytes (`visit_type_size`). keyval understands suffixes such as
+    /// `M`; QMP takes an unsigned integer.
     ///
     /// # Errors
     ///
-    /// Missing, or not a size.
+    /// Fails if the member is missing or not a size.
     pub fn type_size(&mut self, name: &str) -> Result<u64, Error> {
         if !self.keyval {
             return self.type_uint64(name);
@@ -356,7 +356,7 @@ impl InputVisitor {
     ///
     /// # Errors
     ///
-    /// Missing, or not a boolean.
+    /// Fails if the member is missing or not a boolean.
     pub fn type_bool(&mut self, name: &str) -> Result<bool, Error> {
         if self.keyval {
             let value = parse_bool(&self.text(name)?);
@@ -372,7 +372,7 @@ impl InputVisitor {
     ///
     /// # Errors
     ///
-    /// Missing, or not a string.
+    /// Fails if the member is missing or not a string.
     pub fn type_str(&mut self, name: &str) -> Result<String, Error> {
         if self.keyval {
             return self.text(name);
@@ -387,7 +387,8 @@ impl InputVisitor {
     ///
     /// # Errors
     ///
-    /// Missing, or not a number; in keyval also not a finite one.
+    /// Fails if the member is missing or not a number, in keyval also if it is not
+    /// finite.
     pub fn type_number(&mut self, name: &str) -> Result<f64, Error> {
         if self.keyval {
             let value = parse_number(&self.text(name)?);
@@ -405,16 +406,16 @@ impl InputVisitor {
     ///
     /// # Errors
     ///
-    /// Missing.
+    /// Fails if the member is missing.
     pub fn type_any(&mut self, name: &str) -> Result<QObject, Error> {
         self.take(name)
     }
 
-    /// `null` (`visit_type_null`). In keyval it cannot be written.
+    /// `null` (`visit_type_null`). keyval cannot express it.
     ///
     /// # Errors
     ///
-    /// Missing, or something else.
+    /// Fails if the member is missing or anything else.
     pub fn type_null(&mut self, name: &str) -> Result<(), Error> {
         match self.take(name)? {
             QObject::Null => Ok(()),
@@ -422,11 +423,12 @@ impl InputVisitor {
         }
     }
 
-    /// The number of the enumeration's value in `lookup` (`visit_type_enum`).
+    /// The index of the enumeration's value in `lookup` (`visit_type_enum`).
     ///
     /// # Errors
     ///
-    /// Missing, not a string, not one of the names, or forbidden by policy.
+    /// Fails if the member is missing, not a string, not one of the names, or
+    /// forbidden by the policy.
     pub fn type_enum(&mut self, name: &str, lookup: &[EnumEntry]) -> Result<usize, Error> {
         let text = self.type_str(name)?;
         let Some(i) = lookup.iter().position(|entry| entry.name == text) else {

@@ -7,11 +7,11 @@
 //! value    = any text, "," written as ",,"
 //! ```
 //!
-//! With an *implied key*, the first parameter may be a bare value that
-//! contains neither `=` nor `,`. The outcome is a [`QDict`] of strings, dicts and
-//! lists, read by [`InputVisitor::new_keyval`](super::InputVisitor::new_keyval).
-//! A dict whose keys are all numbers becomes a list at the end, since only then
-//! is it known that there is no gap.
+//! With an *implied key*, the first parameter may be a bare value that contains
+//! neither `=` nor `,`. The outcome is a [`QDict`] of strings, dicts and lists,
+//! read by [`InputVisitor::new_keyval`](super::InputVisitor::new_keyval). A dict
+//! whose keys are all numbers becomes a list at the end, because only then can a
+//! gap be ruled out.
 
 use std::collections::BTreeMap;
 
@@ -20,11 +20,12 @@ use crate::qapi::{Error, QDict, QObject};
 /// The longest fragment of a key, in bytes.
 pub const MAX_KEY_FRAGMENT: usize = 127;
 
-/// The deepest nesting of a key. QEMU knows no limit but that of the command
-/// line; dropping a value recurses, so this bounds the stack.
+/// The deepest nesting of a key. Only the length of the command line limits QEMU;
+/// here dropping a value recurses, so this bounds the stack.
 const MAX_FRAGMENTS: usize = 256;
 
-/// Parses `key=value,...`, the first key being `implied_key` if it is left out.
+/// Parses `key=value,...`. The first parameter may leave out its key,
+/// `implied_key`.
 ///
 /// ```
 /// let dict = qmonitor::qapi::visit::keyval_parse("unix,addr.path=/a,,b,n.0=x", Some("type"))?;
@@ -41,18 +42,19 @@ const MAX_FRAGMENTS: usize = 256;
 /// for `help` and `?` `Help is not available for this option`.
 pub fn keyval_parse(params: &str, implied_key: Option<&str>) -> Result<QDict, Error> {
     let (dict, help) = keyval_parse_help(params, implied_key)?;
-    match help {
-        true => Err(Error::new("Help is not available for this option")),
-        false => Ok(dict),
+    if help {
+        Err(Error::new("Help is not available for this option"))
+    } else {
+        Ok(dict)
     }
 }
 
-/// As [`keyval_parse`], but `help` and `?` are no error: the second value says
-/// whether one was there.
+/// Like [`keyval_parse`], but `help` and `?` are not errors: the second value says
+/// whether one occurred.
 ///
 /// # Errors
 ///
-/// As [`keyval_parse`], without the one about help.
+/// As [`keyval_parse`], except the error about help.
 pub fn keyval_parse_help(params: &str, implied_key: Option<&str>) -> Result<(QDict, bool), Error> {
     let mut root = BTreeMap::new();
     let mut help = false;
@@ -63,19 +65,19 @@ pub fn keyval_parse_help(params: &str, implied_key: Option<&str>) -> Result<(QDi
     }
     match listify(root, &mut String::new())? {
         QObject::Dict(dict) => Ok((dict, help)),
-        // No fragment at the start of a key is a number.
+        // A key cannot start with a number, so the outermost value is never a list.
         _ => Ok((QDict::new(), help)),
     }
 }
 
-/// What a key stands for while more may come. Sorted, so that the outcome does
+/// The value of a key during parsing. The map is sorted, so that the outcome does
 /// not depend on the order of the parameters.
 enum Node {
     Value(String),
     Nested(BTreeMap<String, Node>),
 }
 
-/// Takes one parameter off the front and returns what is behind it.
+/// Parses the first parameter and returns the rest.
 fn parse_one<'p>(
     root: &mut BTreeMap<String, Node>,
     params: &'p str,
@@ -105,7 +107,7 @@ fn parse_one<'p>(
     Ok(rest)
 }
 
-/// The value at the front of `text`, and what is behind the comma that ends it.
+/// The value at the front of `text`, and the rest after the comma that ends it.
 fn split_value(text: &str) -> (String, &str) {
     let mut value = String::new();
     let mut rest = text;
@@ -123,14 +125,15 @@ fn split_value(text: &str) -> (String, &str) {
     }
 }
 
-/// The fragments of a key: QAPI names or, but for the first, numbers.
+/// The fragments of a key: QAPI names or, except for the first, numbers.
 fn split_key(key: &str) -> Result<Vec<&str>, Error> {
     let mut fragments = Vec::new();
     let mut rest = key;
     loop {
-        let number = match fragments.is_empty() {
-            true => 0,
-            false => rest.bytes().take_while(u8::is_ascii_digit).count(),
+        let number = if fragments.is_empty() {
+            0
+        } else {
+            rest.bytes().take_while(u8::is_ascii_digit).count()
         };
         let len = number.max(name_len(rest));
         if len == 0 || len > MAX_KEY_FRAGMENT || fragments.len() == MAX_FRAGMENTS {
@@ -157,15 +160,17 @@ fn name_len(text: &str) -> usize {
     let mut prefix = 0;
     if let Some(domain) = text.strip_prefix("__") {
         prefix = "__".len() + span(domain, *b"-.");
-        match text[prefix..].starts_with('_') {
-            true => prefix += "_".len(),
-            false => return 0,
+        if text[prefix..].starts_with('_') {
+            prefix += "_".len();
+        } else {
+            return 0;
         }
     }
     let name = &text[prefix..];
-    match name.starts_with(|c: char| c.is_ascii_alphabetic()) {
-        true => prefix + span(name, *b"-_"),
-        false => 0,
+    if name.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        prefix + span(name, *b"-_")
+    } else {
+        0
     }
 }
 
@@ -189,8 +194,8 @@ fn put(root: &mut BTreeMap<String, Node>, key: &[&str], value: String) -> Result
     }
 }
 
-/// Numbers without leading zeros, so that `00` is `0`. One that is too large
-/// for an index stays as it is.
+/// Numbers without leading zeros, so that `00` becomes `0`. A number too large for
+/// an index stays as it is.
 fn normalize(fragment: &str) -> String {
     match fragment.parse::<u64>() {
         Ok(index) => index.to_string(),
@@ -220,7 +225,7 @@ fn listify(nested: BTreeMap<String, Node>, path: &mut String) -> Result<QObject,
         path.truncate(outer);
         values.push((key, value));
     }
-    // Not earlier: what is wrong further in is reported first.
+    // Checked last: errors further inside come first.
     if indices != 0 && indices != values.len() {
         return Err(inconsistent(path));
     }

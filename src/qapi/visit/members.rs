@@ -1,5 +1,5 @@
-//! What generated code calls to read a member: by type, and with a policy's
-//! consent if the member is deprecated or unstable.
+//! Generated code reads members with these: by type, and with a check of the policy
+//! if the member is deprecated or unstable.
 
 use super::{InputVisitor, QapiObject, QapiType, VisitSize};
 use crate::qapi::{Error, ErrorClass, SpecialFeatures};
@@ -23,8 +23,8 @@ impl InputVisitor {
         T::visit_size(self, name)
     }
 
-    /// Reads the members of a union's branch, or of a whole object, that stand
-    /// without braces of their own.
+    /// Reads the members of a union's branch, or of a whole object, without braces
+    /// around them.
     ///
     /// # Errors
     ///
@@ -42,7 +42,7 @@ impl InputVisitor {
     ///
     /// # Errors
     ///
-    /// Policy forbids it (found before the value is looked at), or as
+    /// Fails if the policy forbids the member (checked before its value), or as
     /// [`QapiType::visit_in`].
     pub fn special_member<T: QapiType>(
         &mut self,
@@ -57,7 +57,7 @@ impl InputVisitor {
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`special_member`](Self::special_member).
     pub fn special_size<T: VisitSize>(
         &mut self,
         name: &str,
@@ -71,15 +71,16 @@ impl InputVisitor {
     ///
     /// # Errors
     ///
-    /// As [`special_member`](Self::special_member), if it is there.
+    /// As [`special_member`](Self::special_member), if the member is present.
     pub fn special_optional<T: QapiType>(
         &mut self,
         name: &str,
         features: SpecialFeatures,
     ) -> Result<Option<T>, Error> {
-        match self.optional(name) {
-            true => self.special_member(name, features).map(Some),
-            false => Ok(None),
+        if self.optional(name) {
+            self.special_member(name, features).map(Some)
+        } else {
+            Ok(None)
         }
     }
 
@@ -87,15 +88,16 @@ impl InputVisitor {
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`special_optional`](Self::special_optional).
     pub fn special_optional_size<T: VisitSize>(
         &mut self,
         name: &str,
         features: SpecialFeatures,
     ) -> Result<Option<T>, Error> {
-        match self.optional(name) {
-            true => self.special_size(name, features).map(Some),
-            false => Ok(None),
+        if self.optional(name) {
+            self.special_size(name, features).map(Some)
+        } else {
+            Ok(None)
         }
     }
 }

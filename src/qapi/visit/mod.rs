@@ -1,15 +1,14 @@
 //! Between QAPI types and values: the visitors.
 //!
-//! Every type of a schema can be *visited*: [`QapiType::visit_in`] builds a
-//! value out of an [`InputVisitor`], which walks a [`QObject`] and knows what
-//! to say when it does not fit; [`QapiType::visit_out`] tells an
-//! [`OutputVisitor`] what is in a value, and that writes JSON or builds a
-//! [`QObject`]. Generated code consists of hardly anything else.
+//! Every type of a schema can be *visited*: [`QapiType::visit_in`] builds a value
+//! from an [`InputVisitor`], which walks a [`QObject`] and produces the error
+//! texts. [`QapiType::visit_out`] passes a value to an [`OutputVisitor`], which
+//! writes JSON or builds a [`QObject`]. Generated code consists of little else.
 //!
-//! Each visit names the member being visited. The empty name, which no member
-//! can have, stands for "no name": elements of lists and the outermost value
-//! have none. QEMU passes a null pointer there, and its error texts show it
-//! (`Parameter 'null' does not accept value 'x'`), so ours do as well.
+//! Each visit names its member. Elements of lists and the outermost value have the
+//! empty name, which no member can have. QEMU passes a null pointer there, and its
+//! error texts show it (`Parameter 'null' does not accept value 'x'`), so ours do
+//! as well.
 //!
 //! ```
 //! use qmonitor::qapi::visit::{from_qobject, to_qobject};
@@ -39,16 +38,16 @@ pub use types::{QNull, QapiObject, QapiType, VisitSize};
 
 use super::{CompatPolicy, Error, QObject};
 
-/// A value of type `T` out of a [`QObject`] with JSON's types, as in QMP.
+/// Converts a [`QObject`] with JSON's types, as in QMP, to a `T`.
 ///
 /// # Errors
 ///
-/// What QMP answers to arguments that do not fit.
+/// The error is the one that QMP sends for arguments that do not fit.
 pub fn from_qobject<T: QapiType>(value: QObject) -> Result<T, Error> {
     T::visit_in(&mut InputVisitor::new(value, CompatPolicy::default()), "")
 }
 
-/// The [`QObject`] that shows a value, complete even with deprecated members.
+/// Converts a value to a [`QObject`], deprecated members included.
 pub fn to_qobject<T: QapiType>(value: &T) -> QObject {
     let mut v = QObjectOutputVisitor::new(CompatPolicy::default());
     value.visit_out(&mut v, "");

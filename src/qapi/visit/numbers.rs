@@ -1,6 +1,6 @@
 //! Scalars written as text, as on command lines.
 
-/// What `isspace` says in the C locale.
+/// `isspace` in the C locale.
 fn is_space(c: char) -> bool {
     matches!(c, ' ' | '\t'..='\r')
 }
@@ -19,7 +19,7 @@ fn parse_integer(text: &str) -> Option<(bool, u64)> {
         [b'0', _, ..] => (&text[1..], 8),
         _ => (text, 10),
     };
-    // `from_str_radix` would take a second sign.
+    // `from_str_radix` would accept a second sign.
     if digits.starts_with(['+', '-']) {
         return None;
     }
@@ -77,7 +77,7 @@ fn suffix_shift(suffix: &str) -> Option<u32> {
 pub enum SizeError {
     /// It is not written like one.
     Malformed,
-    /// It is 2^64 or more, or has a minus, if only before a zero.
+    /// It is 2^64 or more, or has a minus sign, even before a zero.
     OutOfRange,
 }
 
@@ -133,7 +133,7 @@ fn scale_fraction(fraction: &str, shift: u32) -> Option<u64> {
     if shift == 0 {
         return None;
     }
-    // 20 digits tell 2^-61 apart and fit, times 2^60, in 128 bits.
+    // 20 digits resolve 2^-61, and times 2^60 they fit in 128 bits.
     let digits = &fraction[..fraction.len().min(20)];
     let value: u128 = digits.parse().ok()?;
     let scale = 10u128.pow(digits.len() as u32);

@@ -1,15 +1,15 @@
-//! Output visitors: what is told a value, member by member.
+//! Output visitors: they receive a value member by member.
 
 use super::{QapiObject, QapiType};
 use crate::qapi::json::JsonWriter;
 use crate::qapi::{CompatPolicy, QDict, QNum, QObject, SpecialFeatures};
 
-/// Is told what a value consists of (QEMU's output visitors).
+/// Receives the parts of a value (QEMU's output visitors).
 ///
 /// A struct is [`start_struct`](Self::start_struct), its members, and
-/// [`end_struct`](Self::end_struct), and a list likewise; elements of lists and
-/// the outermost value have the empty name. A trait object everywhere, so that
-/// the visits of hundreds of types are compiled once, not once per visitor.
+/// [`end_struct`](Self::end_struct), and a list likewise. Elements of lists and the
+/// outermost value have the empty name. Visits take a trait object, so that those
+/// of hundreds of types are compiled once, not once per visitor.
 pub trait OutputVisitor {
     /// Begins an object.
     fn start_struct(&mut self, name: &str);
@@ -43,7 +43,7 @@ impl dyn OutputVisitor + '_ {
         value.visit_out(self, name);
     }
 
-    /// Writes a member that is deprecated or unstable, unless policy hides it
+    /// Writes a member that is deprecated or unstable, unless the policy hides it
     /// (`visit_policy_skip`).
     pub fn special_member<T: QapiType>(
         &mut self,
@@ -70,7 +70,7 @@ pub struct JsonOutputVisitor<'w> {
 }
 
 impl<'w> JsonOutputVisitor<'w> {
-    /// A visitor that writes one value where `writer` stands.
+    /// A visitor that writes one value at the current position of `writer`.
     pub fn new(writer: &'w mut JsonWriter, policy: CompatPolicy) -> Self {
         JsonOutputVisitor { writer, policy }
     }
@@ -155,7 +155,7 @@ pub struct QObjectOutputVisitor {
 }
 
 impl QObjectOutputVisitor {
-    /// A visitor that has seen nothing yet.
+    /// A visitor that has received nothing yet.
     pub fn new(policy: CompatPolicy) -> Self {
         QObjectOutputVisitor {
             policy,
@@ -164,7 +164,7 @@ impl QObjectOutputVisitor {
         }
     }
 
-    /// What was visited; `null` if nothing was.
+    /// The value received; `null` if there was none.
     pub fn into_value(mut self) -> QObject {
         while !self.open.is_empty() {
             self.close();

@@ -5,29 +5,30 @@ use crate::qapi::{Error, QObject};
 
 /// A type of a schema.
 pub trait QapiType: Sized {
-    /// Reads the member `name` of what `v` is in (`visit_type_X` on input).
+    /// Reads the member `name` of the container that `v` is in (`visit_type_X` on
+    /// input).
     ///
     /// # Errors
     ///
-    /// The first thing found wrong, in QEMU's words. The visitor is of no
-    /// further use then.
+    /// Returns the first error, in QEMU's words. The visitor is of no further use
+    /// then.
     fn visit_in(v: &mut InputVisitor, name: &str) -> Result<Self, Error>;
 
     /// Writes the value as member `name` (`visit_type_X` on output).
     fn visit_out(&self, v: &mut dyn OutputVisitor, name: &str);
 }
 
-/// An object type: its members can be visited without the braces around them,
+/// An object type. Its members can also be visited without the braces around them,
 /// because arguments of commands, base types and branches of unions are flat.
 ///
-/// Generated code implements this and has [`qapi_object!`](crate::qapi_object)
-/// derive [`QapiType`] from it.
+/// Generated code implements this and derives [`QapiType`] from it with
+/// [`qapi_object!`](crate::qapi_object).
 pub trait QapiObject: Sized {
     /// Reads the members (`visit_type_X_members` on input).
     ///
     /// # Errors
     ///
-    /// As [`QapiType::visit_in`]; unknown members are not looked for here.
+    /// As [`QapiType::visit_in`]; this does not detect unknown members.
     fn visit_members_in(v: &mut InputVisitor) -> Result<Self, Error>;
 
     /// Writes the members (`visit_type_X_members` on output).
@@ -36,8 +37,8 @@ pub trait QapiObject: Sized {
 
 /// Implements [`QapiType`] for a [`QapiObject`]: the members between braces.
 ///
-/// Not a blanket implementation, since that would overlap with the one for
-/// `Box`.
+/// This is not a blanket implementation, because that would overlap with the one
+/// for `Box`.
 #[macro_export]
 macro_rules! qapi_object {
     ($type:ident) => {
@@ -111,9 +112,8 @@ narrow! {
     u32: type_uint64, type_uint64, "uint32_t";
 }
 
-/// The built-in type `size`: in Rust a `u64`, or a list of them, but visited
-/// differently, because suffixes (`64M`) are understood where values are
-/// written as text.
+/// The built-in type `size`: in Rust a `u64`, or a list of them. It has its own
+/// visits, because values written as text may have suffixes (`64M`).
 pub trait VisitSize: Sized {
     /// Reads the member `name`.
     ///
@@ -131,9 +131,10 @@ impl VisitSize for u64 {
 
 impl<T: VisitSize> VisitSize for Option<T> {
     fn visit_size(v: &mut InputVisitor, name: &str) -> Result<Self, Error> {
-        match v.optional(name) {
-            true => T::visit_size(v, name).map(Some),
-            false => Ok(None),
+        if v.optional(name) {
+            T::visit_size(v, name).map(Some)
+        } else {
+            Ok(None)
         }
     }
 }
@@ -164,8 +165,7 @@ impl QapiType for QNull {
     }
 }
 
-/// The empty object, which is also what a command without return value
-/// returns (`q_empty`).
+/// The empty object. A command without a return value returns it, too (`q_empty`).
 impl QapiType for () {
     fn visit_in(v: &mut InputVisitor, name: &str) -> Result<Self, Error> {
         v.start_struct(name)?;
@@ -178,12 +178,13 @@ impl QapiType for () {
     }
 }
 
-/// An optional member: absent or present. (`null` is present, and wrong.)
+/// An optional member: absent or present. (`null` is present, and an error.)
 impl<T: QapiType> QapiType for Option<T> {
     fn visit_in(v: &mut InputVisitor, name: &str) -> Result<Self, Error> {
-        match v.optional(name) {
-            true => T::visit_in(v, name).map(Some),
-            false => Ok(None),
+        if v.optional(name) {
+            T::visit_in(v, name).map(Some)
+        } else {
+            Ok(None)
         }
     }
 

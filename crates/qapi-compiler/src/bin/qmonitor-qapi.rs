@@ -1,8 +1,8 @@
-//! The schema compiler as a program: checks a QAPI schema, or generates from
+//! The schema compiler as a program: checks a QAPI schema, or generates text from
 //! it. Options may come before or after the file.
 //!
-//! Exit status: 0 done; 1 the schema is invalid or cannot be read, with the
-//! error on stderr and nothing on stdout; 2 wrong usage.
+//! Exit status: 0 done; 1 the schema is invalid or unreadable, with the error on
+//! stderr and nothing on stdout; 2 wrong usage.
 
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
@@ -37,7 +37,7 @@ Reads the QAPI schema FILE and the files it includes.
 const INVALID: u8 = 1;
 const WRONG_USAGE: u8 = 2;
 
-/// What the command line asks for.
+/// The parsed command line.
 struct Request {
     task: Task,
     file: PathBuf,
@@ -67,7 +67,7 @@ fn main() -> ExitCode {
             return ExitCode::from(WRONG_USAGE);
         }
     };
-    // Whatever is to be done, the whole schema is checked first.
+    // Every task checks the whole schema first.
     let schema = match schema::load_in(&request.file, &request.dirs) {
         Ok(schema) => schema,
         Err(error) => {
@@ -165,7 +165,7 @@ fn task(name: &OsStr) -> Result<Task, String> {
     }
 }
 
-/// Prints the result. A reader who has seen enough is no error.
+/// Prints the result. A reader that closes the pipe early is not an error.
 fn print(text: &str) -> ExitCode {
     let mut stdout = io::stdout().lock();
     let written = stdout
@@ -181,7 +181,7 @@ fn print(text: &str) -> ExitCode {
     }
 }
 
-/// Prints to stderr; if that fails, too, there is nobody left to tell.
+/// Prints to stderr. If that fails, too, nothing is left to report to.
 fn complain(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }

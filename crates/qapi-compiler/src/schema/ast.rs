@@ -1,5 +1,5 @@
-//! Definitions that are sound on their own: what `check` makes of expressions.
-//! Types are still names here.
+//! Definitions that are sound on their own: the result of `check`. Types are still
+//! names here.
 
 use super::model::{DocId, EnumValue, Feature, IfCond, ModuleId};
 use super::source::Loc;

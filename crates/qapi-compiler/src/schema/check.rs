@@ -1,10 +1,10 @@
-//! Checks of one definition on its own: are the keys there, do the values have
-//! the right form, are the names good. What names refer to is for later.
+//! Checks of one definition on its own: are the keys there, do the values have the
+//! right form, are the names good? Later steps check what the names refer to.
 //!
-//! All definitions go through this, in order of reading, before any goes on;
-//! so the first bad form is reported even if an earlier definition refers to
-//! something unknown. The order of checks within a definition decides which of
-//! several errors is the first, and follows QEMU.
+//! All definitions pass these checks, in order of reading, before the next step
+//! begins. So the first bad form is reported even if an earlier definition refers
+//! to something unknown. The order of checks within a definition decides which of
+//! several errors comes first, and follows QEMU.
 
 use super::ast::{Body, Command, Data, Definition, Item};
 use super::check_parts::{long_form, Checker, Permit};
@@ -18,7 +18,7 @@ use super::source::{Meta, Places, SchemaError};
 
 type Result<T> = std::result::Result<T, SchemaError>;
 
-/// Checks everything that was read.
+/// Checks all expressions of the schema.
 pub(super) fn check(
     items: Vec<parser::Item>,
     docs: &[DocBlock],
@@ -69,7 +69,7 @@ fn definition(
         None if pragmas.doc_required => return checker.error("documentation comment required"),
         None => {}
     }
-    // The name is gone from the object but is a key like the others.
+    // `take` has removed the name, but it counts as a key like the others.
     object.0.push((kind.to_owned(), Expr::Str(String::new())));
     let body = match meta {
         Meta::Enum => checker.enumeration(&name, &mut object)?,
@@ -274,7 +274,8 @@ impl Checker<'_> {
 
     /// The `data` of a command or an event.
     fn arguments(&self, object: &mut Object) -> Result<Option<Data>> {
-        // Taken as Python takes a condition: that it is a boolean is checked last.
+        // QEMU uses the value as a Python condition; only the last check asks for a
+        // boolean.
         let boxed = object
             .0
             .iter()
@@ -291,7 +292,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Flags are checked last, when the rest of the definition is known to be good.
+    /// Flags are checked last, after the rest of the definition.
     fn flags(&self, mut body: Body, object: &mut Object) -> Result<Body> {
         let mut flag = |key: &str, value: bool| match object.take(key) {
             None => Ok(false),
@@ -307,7 +308,7 @@ impl Checker<'_> {
                 command.allow_preconfig = flag("allow-preconfig", true)?;
                 command.coroutine = flag("coroutine", true)?;
                 if command.allow_oob && command.coroutine {
-                    // Coroutines run in the main loop's context only.
+                    // Coroutines run only in the main loop's context.
                     return self.error("flags 'allow-oob' and 'coroutine' are incompatible");
                 }
             }

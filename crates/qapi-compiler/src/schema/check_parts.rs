@@ -1,8 +1,8 @@
 //! Checks of the parts that several kinds of definitions have: keys, names,
 //! conditions, features, members, references to types.
 //!
-//! Every function takes expressions apart and gives what they mean. `source`
-//! is how messages call the thing, such as `'data' member '*x'`.
+//! Every function takes an expression apart and returns its meaning. `source` is
+//! the name of the thing in messages, such as `'data' member '*x'`.
 
 use super::ast::{Branch, Member, TypeRef};
 use super::expr::{Expr, Object};
@@ -11,14 +11,14 @@ use super::names;
 use super::pragma::Pragmas;
 use super::source::{Loc, Places, SchemaError};
 
-/// The definition that is being checked.
+/// The definition under check.
 pub(super) struct Checker<'a> {
     pub(super) places: &'a Places,
     pub(super) pragmas: &'a Pragmas,
     pub(super) loc: Loc,
 }
 
-/// Which of the rules for case the name of a member or value may break.
+/// Which rules for case the name of a member or value may break.
 #[derive(Clone, Copy)]
 pub(super) struct Permit(pub(super) bool);
 
@@ -29,7 +29,8 @@ impl Checker<'_> {
         Err(self.places.error(self.loc, message))
     }
 
-    /// Checks that the keys are `required` and nothing but these and `optional`.
+    /// Checks that all keys in `required` are there, and no others but those in
+    /// `optional`.
     pub(super) fn keys(
         &self,
         object: &Object,
@@ -207,9 +208,10 @@ impl Checker<'_> {
         self.keys(&object, &source, &["type"], &["if"])?;
         let ifcond = self.condition(object.take("if"), &source)?;
         let typ = object.take("type");
-        let typ = match arrays {
-            true => self.type_name_or_array(typ, &source)?,
-            false => TypeRef::Named(self.type_name(typ, &source)?),
+        let typ = if arrays {
+            self.type_name_or_array(typ, &source)?
+        } else {
+            TypeRef::Named(self.type_name(typ, &source)?)
         };
         Ok(Branch { name, typ, ifcond })
     }
@@ -235,7 +237,7 @@ impl Checker<'_> {
     }
 }
 
-/// The object that a short form stands for.
+/// The object for which a short form stands.
 pub(super) fn long_form(value: Expr, key: &str) -> Object {
     match value {
         Expr::Object(object) => object,

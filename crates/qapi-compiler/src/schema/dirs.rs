@@ -1,12 +1,12 @@
-//! Schema files of other packages, by the names of these.
+//! Schema files of other packages, by package name.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Directories of schema files, each under a name. An include whose first component
-/// is such a name is read there: `qmonitor/sockets.json` is `sockets.json` of the
-/// directory `qmonitor`. All other includes are relative to the including file, as
-/// in QEMU.
+/// Directories of schema files, each under a name. An include that begins with such
+/// a name is read from its directory: `qmonitor/sockets.json` is `sockets.json` in
+/// the directory `qmonitor`. All other includes are relative to the including file,
+/// as in QEMU.
 ///
 /// ```
 /// use qmonitor_qapi::schema::SchemaDirs;
@@ -23,23 +23,23 @@ pub struct SchemaDirs {
 }
 
 impl SchemaDirs {
-    /// Adds a directory, or replaces the one of that name.
+    /// Adds a directory, or replaces the one with that name.
     pub fn add(&mut self, name: &str, dir: impl Into<PathBuf>) {
         self.by_name.insert(name.to_owned(), dir.into());
     }
 
-    /// The directory of that name.
+    /// The directory with that name.
     pub fn get(&self, name: &str) -> Option<&Path> {
         self.by_name.get(name).map(PathBuf::as_path)
     }
 
-    /// The file that an include means, unless it is relative.
+    /// The file of an include, unless the include is relative.
     pub fn find(&self, include: &str) -> Option<PathBuf> {
         let (name, rest) = include.split_once('/')?;
         Some(self.get(name)?.join(rest))
     }
 
-    /// What an include calls this file: the reverse of [`find`](Self::find).
+    /// An include's name for this file: the reverse of [`find`](Self::find).
     pub(super) fn name_of(&self, file: &Path) -> Option<String> {
         self.by_name.iter().find_map(|(name, dir)| {
             let rest = file.strip_prefix(dir).ok()?;

@@ -1,9 +1,9 @@
-//! How the alternatives of an alternate are told apart: by JSON type, with an
-//! eye on the command line.
+//! How an alternate tells its alternatives apart: by JSON type, with the command
+//! line in mind.
 
 use super::enter::{Draft, DraftKind};
 
-/// What tells alternatives apart.
+/// A property that tells alternatives apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum JsonKind {
     Null,
@@ -14,8 +14,8 @@ pub(super) enum JsonKind {
     Array,
 }
 
-/// The JSON types that a value of a type may look like, its own first; none if
-/// it cannot be an alternative. A string may look like a number or a boolean,
+/// The JSON types that a value of a type may look like, its own first. None if the
+/// type cannot be an alternative. A string may look like a number or a boolean,
 /// because on the command line everything is a string.
 pub(super) fn json_kinds(draft: &Draft) -> Vec<JsonKind> {
     match &draft.kind {

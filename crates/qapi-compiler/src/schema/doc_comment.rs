@@ -1,8 +1,8 @@
 //! Documentation comments.
 //!
 //! A block runs from a line `##` to the next. If its first line is `@NAME:` it
-//! documents the definition that follows; else it is free-form text. Within a
-//! definition's block, lines at the first text column give it its structure:
+//! documents the definition after it; else it is free-form text. In a definition's
+//! block, lines at the first text column form its structure:
 //!
 //! ```text
 //! @NAME: text        a member, argument, value or alternative
@@ -11,12 +11,12 @@
 //! anything else      a paragraph, up to the next blank line
 //! ```
 //!
-//! Text after the colon goes on in the following lines as long as they are
-//! indented at least like the first of them. A line that is less indented ends
-//! the section, except right below that first line, where it is an error. This
-//! reads like an oversight, but schemas that QEMU takes rely on it.
+//! Text after the colon continues in the following lines as long as they are
+//! indented at least like the first of them. A line with less indentation ends the
+//! section; directly below that first line it is an error. This looks like an
+//! oversight, but schemas that QEMU accepts rely on it.
 //!
-//! Whether the things described exist is for later: see `doc_link`.
+//! A later step (`doc_link`) checks whether the things described exist.
 
 use std::collections::HashMap;
 
@@ -50,11 +50,11 @@ pub(super) struct Description {
     pub(super) name: String,
     pub(super) text: String,
     pub(super) loc: Loc,
-    /// Whether such a thing has been found in the definition.
+    /// Whether the definition has such a thing.
     pub(super) linked: bool,
 }
 
-/// A section that describes nothing with a name.
+/// A section without a name.
 #[derive(Debug)]
 pub(super) struct Section {
     pub(super) tag: Tag,
@@ -62,7 +62,7 @@ pub(super) struct Section {
     pub(super) loc: Loc,
 }
 
-/// What a section is about.
+/// The subject of a section.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tag {
     Plain,
@@ -73,7 +73,7 @@ pub(super) enum Tag {
 }
 
 impl Tag {
-    /// As it stands in the comment.
+    /// As written in the comment.
     pub(super) fn as_written(self) -> &'static str {
         match self {
             Tag::Plain => "",
@@ -106,8 +106,8 @@ impl Descriptions {
     }
 }
 
-/// Reads the block whose first `##` is the current token, and goes to the
-/// token behind the block.
+/// Reads the block whose first `##` is the current token, and advances to the token
+/// after the block.
 pub(super) fn parse(
     tokens: &mut TokenStream,
     file: FileId,
@@ -145,7 +145,7 @@ fn at(places: &Places, file: FileId, error: LexError) -> SchemaError {
     places.error_at(Loc { file, line }, error.column, &error.message)
 }
 
-/// Where a section's text goes; a place in the block.
+/// Where a section's text goes: a place in the block.
 #[derive(Debug, Clone, Copy)]
 enum Slot {
     Arg(usize),
@@ -193,8 +193,8 @@ impl BlockReader<'_> {
         self.check_texts()
     }
 
-    /// Reads one part of a definition's block that starts with `line`; gives
-    /// the line behind it.
+    /// Reads one part of a definition's block, which starts with `line`. Returns
+    /// the line after it.
     fn part(&mut self, line: String) -> Result<Option<String>, SchemaError> {
         if line == "Features:" {
             return self.features();
@@ -253,7 +253,7 @@ impl BlockReader<'_> {
         }
     }
 
-    /// A run of descriptions, blank lines between them or not.
+    /// A run of descriptions, with or without blank lines between them.
     fn descriptions(
         &mut self,
         first: String,
@@ -262,9 +262,10 @@ impl BlockReader<'_> {
         let mut line = first;
         while let Some((name, text)) = description(&line) {
             let loc = self.loc();
-            let list = match members {
-                true => &mut self.block.args,
-                false => &mut self.block.features,
+            let list = if members {
+                &mut self.block.args
+            } else {
+                &mut self.block.features
             };
             if name.is_empty() {
                 return Err(self.places.error(loc, "invalid parameter name"));
@@ -280,9 +281,10 @@ impl BlockReader<'_> {
                 loc,
                 linked: false,
             });
-            let slot = match members {
-                true => Slot::Arg(index),
-                false => Slot::Feature(index),
+            let slot = if members {
+                Slot::Arg(index)
+            } else {
+                Slot::Feature(index)
             };
             self.order.push(slot);
             let (text, next) = self.indented(text.to_owned())?;
@@ -315,8 +317,8 @@ impl BlockReader<'_> {
         Ok(next)
     }
 
-    /// Text up to the next blank line. It joins the text before it, if only
-    /// text is before it.
+    /// Text up to the next blank line. It joins the text before it, unless a
+    /// description or a tag is in between.
     fn paragraph(&mut self, first: String) -> Result<Option<String>, SchemaError> {
         let loc = self.loc();
         let mut text = first;
@@ -348,8 +350,8 @@ impl BlockReader<'_> {
         Ok(next)
     }
 
-    /// The indented lines behind a tag, appended to the text on its line;
-    /// and the line that follows.
+    /// The indented lines after a tag, appended to the text on its line; and the
+    /// next line.
     fn indented(&mut self, first: String) -> Result<(String, Option<String>), SchemaError> {
         let mut text = first;
         let mut append = |line: &str| {
@@ -408,7 +410,7 @@ impl BlockReader<'_> {
         }
     }
 
-    /// Every tag wants text.
+    /// Every tag needs text.
     fn check_texts(&mut self) -> Result<(), SchemaError> {
         for slot in std::mem::take(&mut self.order) {
             let (text, kind, loc) = self.slot(slot);
@@ -444,7 +446,7 @@ impl BlockReader<'_> {
     }
 }
 
-/// A tag of today or of former times.
+/// A current or former tag.
 enum Written {
     Valid(Tag),
     Gone(&'static str, &'static str),

@@ -1,5 +1,5 @@
-//! Documentation meets definitions: whatever a definition has must be
-//! described, and whatever is described must exist.
+//! Connects documentation with definitions: every part of a definition must be
+//! described, and everything described must exist.
 
 use super::doc_comment::{Description, Descriptions, DocBlock};
 use super::enter::{Draft, DraftKind, DraftObject};
@@ -10,7 +10,7 @@ use super::source::{Loc, Places, SchemaError};
 
 type Result<T> = std::result::Result<T, SchemaError>;
 
-/// Connects an entity with the comment in front of it, if there is one.
+/// Connects an entity with the comment in front of it, if it has one.
 pub(super) fn link(
     drafts: &[Draft],
     facts: &[Facts],
@@ -31,7 +31,7 @@ pub(super) fn link(
         excused,
     };
     linker.features(&draft.features)?;
-    // Members that stand in the definition without being its own.
+    // Members written in the definition belong to an implicit type.
     let inline = facts[id.0].first.map(|id| &drafts[id.0].kind);
     if let Some(DraftKind::Object(object)) = inline {
         if object.implicit.is_some() {
@@ -56,7 +56,7 @@ pub(super) fn link(
     Ok(())
 }
 
-/// Complains about descriptions of what does not exist.
+/// Refuses descriptions of things that do not exist.
 pub(super) fn check(doc: &DocBlock, places: &Places) -> Result<()> {
     for (what, list) in [("member", &doc.args), ("feature", &doc.features)] {
         let mut bogus = list.iter().filter(|description| !description.linked);
@@ -125,7 +125,7 @@ impl Linker<'_> {
     }
 }
 
-/// Notes that what is described exists; says whether it is described.
+/// Notes that the thing exists. Returns whether it is described.
 fn mark(list: &mut Descriptions, name: &str) -> bool {
     match list.get_mut(name) {
         None => false,

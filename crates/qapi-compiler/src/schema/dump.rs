@@ -1,4 +1,4 @@
-//! A schema as plain text, one fact per line: the form of the `.out` files in
+//! A schema as plain text, one fact per line, in the form of the `.out` files in
 //! QEMU's `tests/qapi-schema`. It shows everything the front half knows.
 
 use std::fmt::{self, Display, Write};
@@ -183,7 +183,7 @@ impl Display for Python {
     }
 }
 
-/// A condition as it stands in the schema.
+/// A condition as written in the schema.
 struct Nested<'a>(&'a IfCond);
 
 impl Display for Nested<'_> {

@@ -1,10 +1,9 @@
-//! Entities: what definitions define, by name, and what they imply.
+//! Entities: the named results of definitions, and the types they imply.
 //!
-//! Definitions are entered in order of reading. Some bring company: an array
-//! type is entered where it is first used, an object type for members in place
-//! of a type name (`q_obj_NAME-arg`, `q_obj_NAME-base`) just before the
-//! definition it is for. The order of entities is the order in which they are
-//! checked, so it is visible in which error comes first.
+//! Definitions are entered in order of reading. Some imply other entities: an array
+//! type is entered at its first use, an object type for inline members
+//! (`q_obj_NAME-arg`, `q_obj_NAME-base`) just before its definition. Entities are
+//! checked in this order, so it determines which error comes first.
 
 use std::collections::{HashMap, HashSet};
 
@@ -28,8 +27,8 @@ pub(super) const EMPTY: &str = "q_empty";
 #[derive(Debug)]
 pub(super) struct Draft {
     pub(super) name: String,
-    /// Where it is defined, or what it is implied by; built-in types are
-    /// defined nowhere.
+    /// The place of its definition, or of the definition that implies it; none for
+    /// built-in types.
     pub(super) loc: Option<Loc>,
     pub(super) module: ModuleId,
     pub(super) doc: Option<DocId>,
@@ -42,11 +41,11 @@ pub(super) struct Draft {
 pub(super) enum DraftKind {
     Builtin,
     Enum(EnumType),
-    /// Of elements of a type.
+    /// The type of the elements.
     Array(String),
     Object(DraftObject),
     Alternate(Vec<DraftCase>),
-    /// References are in `args` and `ret`, the model's are filled in later.
+    /// `args` and `ret` hold the references; the model's are filled in later.
     Command {
         args: Option<String>,
         ret: Option<String>,
@@ -67,7 +66,7 @@ pub(super) struct DraftObject {
     pub(super) implicit: Option<Implied>,
 }
 
-/// What an implicit object type is for: messages name that and not the type.
+/// The purpose of an implicit object type. Messages name this and not the type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Implied {
     Empty,
@@ -92,7 +91,7 @@ pub(super) struct DraftCase {
     pub(super) ifcond: IfCond,
 }
 
-/// Order of things in modules.
+/// An entity or an include, in the order of its module.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Entry {
     Entity(EntityId),
@@ -144,7 +143,7 @@ struct Enterer<'a> {
     places: &'a Places,
 }
 
-/// What a definition's implicit types share with it.
+/// The properties that a definition's implicit types share with it.
 #[derive(Clone, Copy)]
 struct Owner<'a> {
     name: &'a str,
@@ -193,7 +192,7 @@ impl Enterer<'_> {
         entered.drafts.push(draft);
     }
 
-    /// Enters what a definition defines, unless the name is taken.
+    /// Enters the entity of a definition, unless the name is taken.
     fn define(&mut self, draft: Draft, loc: Loc) -> Result<(), SchemaError> {
         if let Some(id) = self.entered.names.get(&draft.name) {
             let previous = &self.entered.drafts[id.0];
@@ -280,7 +279,7 @@ impl Enterer<'_> {
 
     fn note_features(&mut self, features: &[Feature], loc: Loc) {
         for feature in features {
-            // These two count anyway.
+            // These two always count.
             let special = matches!(feature.name.as_str(), "deprecated" | "unstable");
             if !special && self.features.insert(feature.name.clone()) {
                 self.entered.feature_names.push(loc);
@@ -302,7 +301,7 @@ impl Enterer<'_> {
             _ => format!("q_obj_{}-arg", owner.name),
         };
         let members = self.members(members, owner.loc);
-        // If it exists, the definition is a redefinition, which is found soon.
+        // If it exists, the definition is a redefinition; that error comes later.
         if !self.entered.names.contains_key(&name) {
             self.push(Draft {
                 name: name.clone(),
@@ -355,7 +354,7 @@ impl Enterer<'_> {
             self.push(Draft {
                 name: name.clone(),
                 loc: Some(loc),
-                // The element's, once it is known.
+                // The element's module replaces this once it is known.
                 module: BUILTIN_MODULE,
                 doc: None,
                 ifcond: IfCond::Always,
@@ -368,7 +367,7 @@ impl Enterer<'_> {
 }
 
 impl Draft {
-    /// As messages call it.
+    /// The entity's name in messages.
     pub(super) fn describe(&self) -> String {
         let name = &self.name;
         match &self.kind {
@@ -385,7 +384,7 @@ impl Draft {
         }
     }
 
-    /// Whether it is a type at all.
+    /// Whether the entity is a type.
     pub(super) fn is_type(&self) -> bool {
         !matches!(
             self.kind,

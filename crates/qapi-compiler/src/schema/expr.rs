@@ -1,17 +1,17 @@
-//! Expressions: what stands between braces, before anyone asks what it means.
+//! Expressions: the syntax between braces, without its meaning.
 
 use std::collections::HashSet;
 
 use super::lexer::{LexError, Lexer, Token};
 
-/// Deepest nesting of braces and brackets. No meaningful schema needs more
-/// than a dozen; QEMU's generator gives up at about this depth, too.
+/// Deepest nesting of braces and brackets. A meaningful schema needs no more than a
+/// dozen; QEMU's generator also gives up at about this depth.
 const MAX_DEPTH: usize = 400;
 
-/// Objects with more keys look for duplicates by hash.
+/// Objects with more keys find duplicates by hash.
 const SMALL_OBJECT: usize = 16;
 
-/// A value of the schema language, which has no numbers and no null.
+/// A value of the schema language. The language has no numbers and no null.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Expr {
     Str(String),
@@ -29,7 +29,7 @@ impl Object {
         self.0.iter().any(|(name, _)| name == key)
     }
 
-    /// Takes the value of a key out.
+    /// Removes a key and returns its value.
     pub(super) fn take(&mut self, key: &str) -> Option<Expr> {
         let index = self.0.iter().position(|(name, _)| name == key)?;
         Some(self.0.remove(index).1)
@@ -37,8 +37,8 @@ impl Object {
 }
 
 impl Expr {
-    /// Whether Python's `if` would take the value: QEMU asks so in some places
-    /// where `{}`, `[]` and `''` then count as absent.
+    /// Whether Python's `if` would accept the value. QEMU tests some values that
+    /// way, so `{}`, `[]` and `''` count as absent there.
     pub(super) fn is_truthy(&self) -> bool {
         match self {
             Expr::Str(text) => !text.is_empty(),
@@ -49,7 +49,7 @@ impl Expr {
     }
 }
 
-/// A lexer and the token it is at.
+/// A lexer and its current token.
 #[derive(Debug)]
 pub(super) struct TokenStream {
     lexer: Lexer,
@@ -70,13 +70,13 @@ impl TokenStream {
         self.lexer.line()
     }
 
-    /// Goes to the next token that is no plain comment.
+    /// Advances to the next token, skipping plain comments.
     pub(super) fn advance(&mut self) -> Result<(), LexError> {
         self.token = self.lexer.next(false)?;
         Ok(())
     }
 
-    /// Goes to the next token, be it a plain comment.
+    /// Advances to the next token, even if it is a plain comment.
     pub(super) fn advance_to_comment(&mut self) -> Result<(), LexError> {
         self.token = self.lexer.next(true)?;
         Ok(())
@@ -129,9 +129,8 @@ impl TokenStream {
         }
         let mut expected = "expected string or '}'";
         loop {
-            let key = match std::mem::replace(&mut self.token, Token::Eof) {
-                Token::Str(key) => key,
-                _ => return Err(self.error(expected)),
+            let Token::Str(key) = std::mem::replace(&mut self.token, Token::Eof) else {
+                return Err(self.error(expected));
             };
             expected = "expected string";
             self.advance()?;
@@ -180,7 +179,7 @@ impl TokenStream {
     }
 }
 
-/// Whether `key` is among `members`. `seen` is filled once they are many.
+/// Whether `key` is among `members`. `seen` is filled only for many members.
 fn is_duplicate(members: &[(String, Expr)], seen: &mut HashSet<String>, key: &str) -> bool {
     if members.len() < SMALL_OBJECT {
         return members.iter().any(|(name, _)| name == key);

@@ -1,4 +1,4 @@
-//! The last step: drafts and what is known about them become the model.
+//! The last step: turns drafts and the facts about them into the model.
 
 use super::doc_comment::{Description, Descriptions, DocBlock, Section, Tag};
 use super::enter::{Draft, DraftCase, DraftKind, DraftObject, Entered, Entry, EMPTY};
@@ -111,8 +111,8 @@ fn cases(list: Vec<DraftCase>, types: Vec<EntityId>) -> Vec<Variant> {
     list.into_iter().zip(types).map(case).collect()
 }
 
-/// Values of a discriminator without a branch have an empty one, which is
-/// there if the value is.
+/// A value of the discriminator without a branch gets an empty one, under the
+/// value's condition.
 fn add_implied_branches(schema: &mut Schema, empty: EntityId) {
     for index in 0..schema.entities.len() {
         let EntityKind::Object(ObjectType {

@@ -1,14 +1,14 @@
-//! What `query-qmp-schema` returns: SchemaInfo objects, as QEMU's
+//! The return value of `query-qmp-schema`: SchemaInfo objects, as QEMU's
 //! `qapi/introspect.json` defines them.
 //!
-//! Commands and events come first, module by module; then types, each when it
-//! is first referred to, while the list is walked. Names of types are no part of
-//! the interface, so they are masked by numbers, given out at first reference.
+//! Commands and events come first, module by module. Types follow, in the order of
+//! first reference while the list is walked. Names of types are not part of the
+//! interface, so numbers mask them, given out at first reference.
 //!
-//! Conditions are applied when all that is done: they take entries out but
-//! change neither order nor numbers. Therefore numbers have gaps, and a type
-//! may be listed that nothing refers to any more. Both can be seen in what
-//! QEMU answers, and are kept, so that replies can be compared.
+//! Conditions are applied last: they remove entries but change neither order nor
+//! numbers. So the numbers have gaps, and the list may contain a type without any
+//! reference to it. QEMU's replies show both, and they are kept so that replies can
+//! be compared.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -18,9 +18,9 @@ use super::model::{
     ModuleItem, ObjectType, Schema, Variant,
 };
 
-/// What to show.
+/// How to show a schema.
 pub struct Options<'a> {
-    /// Which names conditions find defined.
+    /// Which names count as defined in conditions.
     pub defined: &'a dyn Fn(&str) -> bool,
     /// Whether to show the names of types instead of numbers.
     pub unmask: bool,
@@ -162,7 +162,8 @@ impl<'a> Generator<'a> {
         }
     }
 
-    /// Those of the base first. The chain of bases is finite: it is checked.
+    /// Members of the base come first. The chain of bases is finite: `resolve`
+    /// checks it.
     fn members(&mut self, object: &'a ObjectType, list: &mut Vec<String>) {
         let mut chain = vec![object];
         let mut base = object.base;
@@ -209,12 +210,13 @@ impl<'a> Generator<'a> {
         };
         let members: Vec<String> = there().map(member).collect();
         json.array("members", &members);
-        // Deprecated for long, yet present.
+        // `values` is deprecated but still present.
         let names: Vec<String> = there().map(|value| quoted(&value.name)).collect();
         json.array("values", &names);
     }
 
-    /// Shown if the schema has any, even if none of them is left.
+    /// The key is present if the schema declares any features, even if none is
+    /// left.
     fn features(&self, json: &mut Json, features: &[Feature]) {
         if features.is_empty() {
             return;
@@ -231,7 +233,7 @@ impl<'a> Generator<'a> {
         }
     }
 
-    /// The name of a type that something refers to.
+    /// The name in a reference to a type.
     fn reference(&mut self, id: EntityId) -> String {
         let id = self.fold_integers(id);
         if !self.is_used[id.0] {
@@ -260,7 +262,7 @@ impl<'a> Generator<'a> {
         }
     }
 
-    /// Width and sign of integers are no part of the interface.
+    /// Width and sign of integers are not part of the interface.
     fn fold_integers(&self, id: EntityId) -> EntityId {
         let is_integer = |id| {
             let entity = self.schema.entity(id);
@@ -322,7 +324,7 @@ impl Json {
     }
 }
 
-/// Names have no character that needs an escape: the schema's checks see to it.
+/// Names need no escapes: the schema's checks ensure it.
 fn quoted(name: &str) -> String {
     format!("\"{name}\"")
 }

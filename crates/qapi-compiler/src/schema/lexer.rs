@@ -5,9 +5,8 @@
 //! A comment that starts with `##` is a token even where other comments are
 //! skipped, because documentation is part of the language.
 //!
-//! Lines end in LF; CR LF and CR are turned into LF on entry, and a missing
-//! final newline is supplied, so that end of file always has a place: the last
-//! newline.
+//! Lines end in LF. CR LF and CR are turned into LF on entry, and a missing final
+//! newline is added, so that the end of file always has a place: the last newline.
 
 /// A piece of schema text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +23,7 @@ pub(super) enum Token {
     Eof,
 }
 
-/// Text that is no token, or no text.
+/// Text that is not a token, or bytes that are not text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct LexError {
     pub(super) line: usize,
@@ -32,11 +31,11 @@ pub(super) struct LexError {
     pub(super) message: String,
 }
 
-/// Cuts the text of one file into tokens, on demand.
+/// Splits the text of one file into tokens, on demand.
 #[derive(Debug)]
 pub(super) struct Lexer {
     text: String,
-    /// Where the next token is looked for.
+    /// Where the search for the next token starts.
     cursor: usize,
     /// Where the last token started.
     token_start: usize,
@@ -76,7 +75,7 @@ impl Lexer {
         column(&self.text[self.line_start..self.token_start])
     }
 
-    /// The next token; plain comments are only told if `comments` is set.
+    /// The next token. Plain comments are returned only if `comments` is set.
     pub(super) fn next(&mut self, comments: bool) -> Result<Token, LexError> {
         loop {
             let bytes = self.text.as_bytes();
@@ -108,7 +107,8 @@ impl Lexer {
                 }
                 _ => {
                     let rest = &self.text[self.cursor..];
-                    // Prefixes, not words: what sticks to them is the next token.
+                    // These are prefixes, not words: the characters after them are
+                    // the next token.
                     if rest.starts_with("true") {
                         self.cursor += 4;
                         return Ok(Token::Bool(true));
@@ -130,7 +130,7 @@ impl Lexer {
     fn string(&mut self) -> Result<Token, LexError> {
         let mut value = String::new();
         let mut escaped = false;
-        // The newline at the end of the text stops the loop at the latest.
+        // The newline at the end of the text stops the loop.
         for (offset, ch) in self.text[self.cursor + 1..].char_indices() {
             match ch {
                 '\n' => break,
@@ -168,8 +168,8 @@ impl Lexer {
     }
 }
 
-/// The column after `before`, which starts a line. A tab does not advance to
-/// the next stop but falls back to the last one; wrong, but QEMU's.
+/// The column after `before`, which starts a line. A tab does not advance to the
+/// next stop but goes back to the last one; that is wrong, but QEMU does it.
 fn column(before: &str) -> usize {
     before.chars().fold(1, |column, ch| match ch {
         '\t' => (column - 1) % 8 + 1,
@@ -177,8 +177,8 @@ fn column(before: &str) -> usize {
     })
 }
 
-/// White space as Python's `str.isspace` has it: what Unicode calls so, and
-/// the four information separators.
+/// White space in the sense of Python's `str.isspace`: Unicode's, and the four
+/// information separators.
 pub(super) fn is_space(ch: char) -> bool {
     ch.is_whitespace() || ('\x1c'..='\x1f').contains(&ch)
 }

@@ -1,13 +1,13 @@
-//! A reference manual in Markdown, made of the documentation comments.
+//! A reference manual in Markdown, made from the documentation comments.
 //!
-//! Comments appear in the order of the schema: free-form text as it is, with
-//! its headings; for each definition a heading one level below, then what it
-//! consists of. The types that a comment cannot know are taken from the schema
-//! itself. At the end all definitions are listed by module.
+//! Comments appear in the order of the schema: free-form text as it is, with its
+//! headings; for each definition a heading one level below, then its parts. The
+//! schema itself supplies the types, which a comment does not state. An index at
+//! the end lists all definitions by module.
 //!
-//! Every definition has an anchor of its own, and every name of a documented
-//! type, command or event links to it, so all links resolve. What is not
-//! documented is shown without a link.
+//! Every definition has an anchor of its own, and every name of a documented type,
+//! command or event links to it, so all links resolve. Undocumented names are shown
+//! without a link.
 
 use std::collections::HashMap;
 
@@ -17,7 +17,7 @@ use super::model::{
     Schema, Variant,
 };
 
-/// Headings go no deeper.
+/// The deepest level of headings.
 const DEEPEST: usize = 6;
 
 /// Prints the manual. The same schema gives the same text, byte by byte.
@@ -66,13 +66,13 @@ fn kind(entity: &Entity) -> &'static str {
 
 struct Writer<'a> {
     schema: &'a Schema,
-    /// Of documented definitions.
+    /// The anchors of documented definitions.
     anchors: HashMap<&'a str, String>,
     out: String,
 }
 
 impl<'a> Writer<'a> {
-    /// A paragraph, a heading or a list, with a blank line behind.
+    /// A paragraph, a heading or a list, followed by a blank line.
     fn block(&mut self, text: &str) {
         let text = text.trim_matches('\n');
         if !text.is_empty() {
@@ -107,7 +107,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Gives the level of the heading, if there is one.
+    /// Returns the level of the heading, if there is one.
     fn free_form(&mut self, doc: &Doc) -> Option<usize> {
         let text = doc.body.trim_start_matches('=');
         let level = (doc.body.len() - text.len()).min(DEEPEST);
@@ -175,7 +175,7 @@ impl<'a> Writer<'a> {
         self.sections(entity, doc);
     }
 
-    /// Arguments or data: members in place, or the type that has them.
+    /// Arguments or data: inline members, or the type that has them.
     fn data(&mut self, title: &str, id: Option<EntityId>, doc: &Doc) {
         let Some(id) = id else {
             return;
@@ -191,8 +191,7 @@ impl<'a> Writer<'a> {
         format!("- the members of {}", self.typ(id))
     }
 
-    /// Members of the base by reference unless they stand in the definition;
-    /// then own members.
+    /// Members of the base, by reference unless they are inline; then own members.
     fn contents(&self, object: &ObjectType, doc: &Doc) -> Vec<String> {
         let mut items = Vec::new();
         if let Some(id) = object.base {
@@ -215,7 +214,7 @@ impl<'a> Writer<'a> {
 
     fn branch(&self, tag: &str, case: &Variant) -> Option<String> {
         let typ = self.schema.entity(case.typ);
-        // Branches without members have nothing to refer to.
+        // A branch without members has nothing to refer to.
         if typ.name == "q_empty" {
             return None;
         }
@@ -231,8 +230,8 @@ impl<'a> Writer<'a> {
         ))
     }
 
-    /// What the schema says about something with a name: name, type and
-    /// whether it is optional, condition, features.
+    /// The schema's facts about something with a name: name, type and whether it is
+    /// optional, condition, features.
     fn head(
         &self,
         name: &str,

@@ -1,42 +1,43 @@
-//! From the markup of documentation comments to Markdown.
+//! Converts the markup of documentation comments to Markdown.
 //!
-//! Comments are reStructuredText with `@name` for names. Much of that reads the
-//! same in Markdown; this turns the rest: directives, literal blocks, roles,
-//! links and names. What it does not know it shows as it is, in a literal
-//! block if need be: a manual may look plain somewhere but must not lose text.
+//! Comments are reStructuredText with `@name` for names. Much of that is the same
+//! in Markdown; this module converts the rest: directives, literal blocks, roles,
+//! links and names. It shows unknown markup as it is, in a literal block if
+//! necessary: a manual may look plain in places but must not lose text.
 
-/// How a name is shown: a link if it is defined, else `None`.
+/// How to show a name: a link if it is defined, else `None`.
 pub(super) type Link<'a> = dyn Fn(&str) -> Option<String> + 'a;
 
-/// What depends on who reads the result.
+/// The parts that depend on the reader of the result.
 pub trait Style {
-    /// The markup within one line of a paragraph. `in_code` is whether it
-    /// starts within a literal, which may span lines.
+    /// Converts the markup within one line of a paragraph. `in_code` tells whether
+    /// the line starts within a literal, which may span lines.
     fn inline(&self, line: &str, in_code: &mut bool) -> String;
 
-    /// The language of a literal block, as the text gives it; often empty.
+    /// The language of a literal block. The text often gives none; then it is
+    /// empty.
     fn language<'l>(&self, language: &'l str) -> &'l str {
         language
     }
 
-    /// Whether Markdown's own idea of a literal block, text that is indented by
-    /// four and more, must get a fence because the reader would run it.
+    /// Whether Markdown's other literal block, text indented by four or more, needs
+    /// a fence because the reader would run it.
     fn fences_indented_text(&self) -> bool {
         false
     }
 }
 
-/// Directives within directives beyond this are shown as they are.
+/// Directives nested deeper than this are shown as they are.
 const MAX_DEPTH: usize = 16;
 
-/// Converts text that stands on its own.
+/// Converts stand-alone text.
 pub fn convert(text: &str, style: &dyn Style) -> String {
     let lines: Vec<&str> = text.split('\n').collect();
     convert_lines(&dedent(&lines), style)
 }
 
-/// Converts text that starts behind a tag. The lines below the tag are
-/// indented; that indentation is taken off.
+/// Converts text that starts after a tag. The lines below the tag are indented;
+/// that indentation is removed.
 pub fn convert_tagged(text: &str, style: &dyn Style) -> String {
     match text.split_once('\n') {
         Some((first, rest)) if !first.starts_with(' ') => {
@@ -45,7 +46,7 @@ pub fn convert_tagged(text: &str, style: &dyn Style) -> String {
             lines.extend(dedent(&rest));
             convert_lines(&lines, style)
         }
-        // Even the first line stood below the tag.
+        // Here even the first line is below the tag.
         _ => convert(text, style),
     }
 }
@@ -60,7 +61,7 @@ fn convert_lines(lines: &[&str], style: &dyn Style) -> String {
     converter.out.join("\n")
 }
 
-/// Takes off the indentation that all lines have.
+/// Removes the indentation that all lines share.
 fn dedent<'a>(lines: &[&'a str]) -> Vec<&'a str> {
     let indented = lines.iter().filter(|line| !line.trim().is_empty());
     let common = indented.map(|line| indentation(line)).min().unwrap_or(0);
@@ -75,7 +76,7 @@ fn indentation(line: &str) -> usize {
 struct Converter<'a> {
     style: &'a dyn Style,
     out: Vec<String>,
-    /// Where the text of the list items begins that we are in.
+    /// Where the text of each enclosing list item begins.
     items: Vec<usize>,
 }
 
@@ -130,8 +131,8 @@ impl Converter<'_> {
         }
     }
 
-    /// Whether Markdown takes a line indented like this for code: four columns
-    /// more than what it belongs to, and not the continuation of a paragraph.
+    /// Whether Markdown takes a line with this indentation for code: four columns
+    /// more than its container, and not the continuation of a paragraph.
     fn is_indented_text(&mut self, indent: usize) -> bool {
         let ends = |line: &String| line.is_empty() || line.trim_start().starts_with("```");
         if !self.style.fences_indented_text() || !self.out.last().is_none_or(ends) {
@@ -148,7 +149,7 @@ impl Converter<'_> {
 
     fn directive(&mut self, directive: &str, body: &[&str], indent: usize, depth: usize) {
         let Some((name, argument)) = directive.split_once("::") else {
-            // A link target or a comment: neither is to be seen.
+            // A link target or a comment: show neither.
             return;
         };
         let argument = argument.trim();
@@ -223,7 +224,7 @@ impl Converter<'_> {
 
     /// A literal block.
     fn fence(&mut self, language: &str, lines: &[&str], indent: usize) {
-        // Deeper, it would be taken for code itself.
+        // With more indentation the fence itself would count as code.
         let indent = indent.min(self.item() + 3);
         let blank = |line: &&str| line.trim().is_empty();
         let start = lines.iter().position(|l| !blank(l)).unwrap_or(lines.len());
@@ -301,7 +302,7 @@ impl Manual<'_> {
     }
 }
 
-/// The length of what makes a line a list item.
+/// The length of the mark that makes a line a list item.
 fn list_mark(text: &str) -> Option<usize> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let mark = match digits {
@@ -312,8 +313,8 @@ fn list_mark(text: &str) -> Option<usize> {
     Some(text.len() - rest.trim_start_matches(' ').len())
 }
 
-/// The lines below one with this indentation that belong to it, without
-/// trailing blank lines.
+/// The lines below that belong to a line with this indentation, without trailing
+/// blank lines.
 fn below<'l, 't>(lines: &'l [&'t str], indent: usize) -> &'l [&'t str] {
     let belongs = |line: &&&str| line.trim().is_empty() || indentation(line) > indent;
     let mut count = lines.iter().take_while(belongs).count();
@@ -323,7 +324,7 @@ fn below<'l, 't>(lines: &'l [&'t str], indent: usize) -> &'l [&'t str] {
     &lines[..count]
 }
 
-/// `:role:`text``, whose text may end in a target: ``text <target>``.
+/// `:role:`text``. The text may end in a target: ``text <target>``.
 pub fn role(text: &str) -> Option<(String, usize)> {
     let open = text.find('`')?;
     let role = text[..open].strip_prefix(':')?.strip_suffix(':')?;

@@ -1,4 +1,4 @@
-//! The QAPI schema compiler's front half, and the back ends that give text.
+//! The QAPI schema compiler's front half, and the back ends that emit text.
 //!
 //! A schema goes through these steps, each a file of this directory:
 //!
@@ -14,9 +14,9 @@
 //! model        dump, introspect, manual; and `codegen`, next door
 //! ```
 //!
-//! The order of the steps is visible: only the first error is reported, and
-//! each step is done with the whole schema before the next begins. The texts
-//! of errors, their places and their order are those of QEMU's generator.
+//! The order of the steps is visible: only the first error is reported, and each
+//! step processes the whole schema before the next begins. The texts of errors,
+//! their places and their order are those of QEMU's generator.
 //!
 //! ```
 //! use qmonitor_qapi::schema;
@@ -59,19 +59,19 @@ pub use dirs::SchemaDirs;
 pub use model::Schema;
 pub use source::SchemaError;
 
-/// Loads and checks a schema from its main file and all it includes.
+/// Loads and checks a schema: its main file and all files it includes.
 ///
-/// [`Schema::files`] lists what was read.
+/// [`Schema::files`] lists the files read.
 ///
 /// # Errors
 ///
-/// The first error in the text or meaning of the schema, or the file that
+/// Returns the first error in the text or meaning of the schema, or the file that
 /// cannot be read.
 pub fn load(file: &Path) -> Result<Schema, SchemaError> {
     load_in(file, &SchemaDirs::default())
 }
 
-/// Loads a schema whose files include some of other packages, which are in `dirs`.
+/// Loads a schema that includes files of other packages, found in `dirs`.
 ///
 /// # Errors
 ///
@@ -80,10 +80,10 @@ pub fn load_in(file: &Path, dirs: &SchemaDirs) -> Result<Schema, SchemaError> {
     load_with(file, dirs, &mut |path| std::fs::read(path))
 }
 
-/// Loads a schema from wherever `read` finds the bytes of a file.
+/// Loads a schema through `read`, which returns the bytes of a file.
 ///
-/// It is asked for `file` first and then for each included file, once, by a
-/// path joined to that of the including file.
+/// `read` is called for `file` first and then once for each included file, whose
+/// path is joined to that of the including file.
 ///
 /// # Errors
 ///
@@ -108,7 +108,7 @@ pub fn load_with(
     Ok(schema)
 }
 
-/// Loads a schema that is a single text, called `schema.json` in messages.
+/// Loads a schema from a single text, called `schema.json` in messages.
 ///
 /// # Errors
 ///

@@ -1,6 +1,5 @@
-//! What a checked schema is: the compiler's front half makes it, the back ends
-//! (dump, introspection, manual, Rust) read it. Plain data, no behaviour but
-//! look-ups.
+//! A checked schema. The front half makes it, the back ends (dump, introspection,
+//! manual, Rust) read it. It is plain data with look-ups.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -29,8 +28,8 @@ pub struct Schema {
     pub docs: Vec<Doc>,
     /// Types, commands and events by name.
     pub names: HashMap<String, EntityId>,
-    /// The files that were read, in order, as they were opened: what a build
-    /// script must watch.
+    /// The files that were read, in order, by the paths used to open them. A build
+    /// script must watch them.
     pub files: Vec<PathBuf>,
 }
 
@@ -39,11 +38,11 @@ pub struct Schema {
 pub struct Module {
     /// Relative to the directory of the main file, normalised.
     pub name: String,
-    /// What the file holds, in order.
+    /// The contents of the file, in order.
     pub items: Vec<ModuleItem>,
 }
 
-/// What a module holds.
+/// An item of a module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ModuleItem {
     /// An entity, an implicit one included.
@@ -57,7 +56,7 @@ pub enum ModuleItem {
 pub struct Entity {
     /// The name; implicit objects have QEMU's (`q_obj_NAME-arg`, `-base`).
     pub name: String,
-    /// Where it belongs.
+    /// The module of its definition.
     pub module: ModuleId,
     /// The documentation comment in front of it.
     pub doc: Option<DocId>,
@@ -100,7 +99,7 @@ pub struct EnumType {
 /// One value of an enumeration.
 #[derive(Debug, Clone)]
 pub struct EnumValue {
-    /// As it stands on the wire.
+    /// The name on the wire.
     pub name: String,
     /// Its condition.
     pub ifcond: IfCond,
@@ -198,9 +197,9 @@ pub struct Feature {
     pub ifcond: IfCond,
 }
 
-/// Marks members, values and branches that a program adds to QEMU's schema.
-/// They are taken like any other, but introspection does not show them, so
-/// that it stays the same as QEMU's.
+/// Marks members, values and branches that a program adds to QEMU's schema. Input
+/// accepts them like any other, but introspection hides them, so that it stays
+/// equal to QEMU's.
 pub const EXTENSION: &str = "qmonitor-extension";
 
 /// Whether these are the features of an [`EXTENSION`].
@@ -211,16 +210,16 @@ pub fn is_extension(features: &[Feature]) -> bool {
 /// A condition.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum IfCond {
-    /// None: always there.
+    /// No condition: it always holds.
     #[default]
     Always,
     /// A name is defined.
     Name(String),
-    /// All hold.
+    /// All of these hold.
     All(Vec<IfCond>),
-    /// At least one holds.
+    /// At least one of these holds.
     Any(Vec<IfCond>),
-    /// The inner one does not hold.
+    /// This one does not hold.
     Not(Box<IfCond>),
 }
 
@@ -246,11 +245,11 @@ impl IfCond {
 /// A documentation comment.
 #[derive(Debug, Clone)]
 pub struct Doc {
-    /// What it documents; `None` for a free-form comment.
+    /// The name of its definition; `None` for a free-form comment.
     pub symbol: Option<String>,
-    /// The module it stands in.
+    /// The module that contains it.
     pub module: ModuleId,
-    /// How many entities existed when it was read: puts free-form comments
+    /// How many entities existed when it was read: this places free-form comments
     /// between definitions.
     pub position: usize,
     /// The text before the first section.
@@ -279,8 +278,8 @@ impl Schema {
         &self.entities[id.0]
     }
 
-    /// The branches of a union that introspection shows: all but those whose
-    /// value of the discriminator is an [`EXTENSION`].
+    /// The branches of a union that introspection shows: all except those for an
+    /// [`EXTENSION`] value of the discriminator.
     pub fn shown_cases<'a>(&'a self, variants: &'a Variants) -> impl Iterator<Item = &'a Variant> {
         let values = match &self.entity(variants.tag_type).kind {
             EntityKind::Enum(def) => def.values.as_slice(),

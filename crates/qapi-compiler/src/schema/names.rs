@@ -1,9 +1,8 @@
 //! The rules for names.
 //!
-//! A name is an optional downstream prefix (`__RFQDN_`), an optional `x-`, and
-//! a *stem* of a letter and then letters, digits, `-` and `_`. Rules about upper
-//! and lower case apply to the stem only. All names are ASCII: the lexer sees
-//! to it.
+//! A name is an optional downstream prefix (`__RFQDN_`), an optional `x-`, and a
+//! *stem*: a letter, then letters, digits, `-` and `_`. Rules about upper and lower
+//! case apply to the stem only. The lexer guarantees that all names are ASCII.
 
 use std::borrow::Cow;
 
@@ -40,13 +39,13 @@ pub(super) fn value_stem(name: &str) -> Option<&str> {
     name.bytes().all(valid).then_some(name)
 }
 
-/// `q_` is for names the compiler makes.
+/// `q_` is reserved for names that the compiler makes.
 fn is_reserved(name: &str) -> bool {
     c_name(name).starts_with("q_")
 }
 
-/// Whether a member's name would fall together with what marshalling code
-/// calls its own.
+/// Whether a member's name would collide with a name that marshalling code uses
+/// itself.
 pub(super) fn is_reserved_member(name: &str) -> bool {
     let name = c_name(name);
     name == "u" || name.starts_with("has_")
@@ -59,7 +58,7 @@ pub(super) fn is_camel_case(stem: &str) -> bool {
         && stem.bytes().any(|b| b.is_ascii_lowercase())
 }
 
-/// The name as an identifier: names that agree in this form clash.
+/// The name as an identifier. Names with the same identifier clash.
 pub(super) fn c_name(name: &str) -> Cow<'_, str> {
     if name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
         return Cow::Borrowed(name);

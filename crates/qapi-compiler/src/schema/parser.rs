@@ -1,8 +1,8 @@
 //! Reading: the files of a schema, one expression after the other.
 //!
-//! Directives are carried out as they come. A file is read where it is first
-//! included; whoever includes it later gets nothing. Files being read are kept
-//! on a stack of our own, so a long chain of includes costs heap and no stack.
+//! Directives are carried out as they come. A file is read at its first include;
+//! later includes of it add nothing. Open files are kept on an explicit stack, so a
+//! long chain of includes costs heap and not the thread's stack.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -16,10 +16,10 @@ use super::model::{DocId, ModuleId};
 use super::pragma::Pragmas;
 use super::source::{reason, relative, FileId, Loc, Places, SchemaError};
 
-/// How files are read: a path to the bytes in it.
+/// Reads a file: from a path to its bytes.
 pub(super) type ReadFile<'a> = dyn FnMut(&Path) -> io::Result<Vec<u8>> + 'a;
 
-/// What reading gives.
+/// The result of reading.
 #[derive(Debug, Default)]
 pub(super) struct Parsed {
     /// Includes and definitions, in order of reading.
@@ -31,14 +31,14 @@ pub(super) struct Parsed {
     pub(super) places: Places,
 }
 
-/// An include directive or a definition yet unchecked.
+/// An include directive or an unchecked definition.
 #[derive(Debug)]
 pub(super) enum Item {
     Include { module: ModuleId, target: ModuleId },
     Definition(RawDefinition),
 }
 
-/// A definition yet unchecked.
+/// An unchecked definition.
 #[derive(Debug)]
 pub(super) struct RawDefinition {
     pub(super) object: Object,
@@ -52,7 +52,7 @@ pub(super) struct RawDefinition {
 /// The module of the built-in types.
 pub(super) const BUILTIN_MODULE: ModuleId = ModuleId(0);
 
-/// Reads a main file and all it includes.
+/// Reads a main file and all files it includes.
 pub(super) fn parse(
     main: &Path,
     dirs: &SchemaDirs,
@@ -87,7 +87,7 @@ struct Parser {
     /// Files already read.
     seen: HashSet<PathBuf>,
     module_ids: HashMap<PathBuf, ModuleId>,
-    /// The main file's.
+    /// The directory of the main file.
     directory: PathBuf,
     stack: Vec<OpenFile>,
 }
@@ -135,7 +135,8 @@ impl Parser {
     ) -> Result<(), SchemaError> {
         let places = &self.parsed.places;
         let target = places.include_target(at.file, what);
-        // Whatever is in the chain has been read, so most includes need not ask.
+        // Every file in the chain has been read, so most includes need no search of
+        // it.
         let known = self.seen.contains(&target.identity);
         if known && places.in_chain(at.file, &target.identity) {
             return Err(places.error(at, &format!("inclusion loop for {what}")));
@@ -262,7 +263,7 @@ impl OpenFile {
         Ok(Step::Again)
     }
 
-    /// Something else than a definition comes behind a comment, if there was one.
+    /// Ends a comment that no definition follows, if there is one.
     fn drop_doc(&mut self, parsed: &Parsed) -> Result<(), SchemaError> {
         let Some(doc) = self.doc.take() else {
             return Ok(());

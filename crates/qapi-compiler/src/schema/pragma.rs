@@ -1,8 +1,8 @@
-//! The pragma directive: knobs of the checks.
+//! The pragma directive: settings of the checks.
 //!
-//! There is one set of values for a whole schema. A directive replaces what an
-//! earlier one said (lists do not add up), and as nothing is checked before
-//! everything is read, the last word holds for all of it.
+//! A schema has one set of values. A directive replaces the value of an earlier one
+//! (lists do not add up). Checks begin only after everything is read, so the last
+//! value holds for the whole schema.
 
 use std::collections::HashSet;
 
@@ -15,7 +15,7 @@ pub(super) struct Pragmas {
     pub(super) doc_required: bool,
     /// Commands whose names may have `_`.
     pub(super) command_name_exceptions: HashSet<String>,
-    /// Commands that may return what is no object.
+    /// Commands whose return type need not be an object.
     pub(super) command_returns_exceptions: HashSet<String>,
     /// Definitions whose members need no description.
     pub(super) documentation_exceptions: HashSet<String>,

@@ -1,16 +1,16 @@
-//! What definitions mean together: references are resolved, clashes found.
+//! What definitions mean together: resolves references and finds clashes.
 //!
-//! Entities are checked in the order in which they were entered. Checking an
-//! object type first checks the types it contains, that is its base and its
-//! branches (members are mere references), so that what they bring along is
-//! known. Hence an error of a later definition may come up early; it is
-//! reported for that definition all the same. The descent keeps almost nothing
-//! on the stack and is limited in depth, so no schema can overflow it.
+//! Entities are checked in the order in which they were entered. Before an object
+//! type come the types it contains, its base and its branches, so that their
+//! members are known (members of the type itself are mere references). Hence an
+//! error of a later definition may come up early; it is still reported for that
+//! definition. The descent keeps almost nothing on the stack and has a depth limit,
+//! so no schema can overflow it.
 //!
-//! By the time an object's names are compared with a branch's, both are known
-//! to be free of clashes within themselves. So a branch is represented by the
-//! flat list of all names it may contribute ([`Facts::reach`]), and nested
-//! unions cost no more than they have names.
+//! When an object's names are compared with a branch's, both are known to be free
+//! of clashes within themselves. So the flat list of all names that a branch may
+//! contribute represents it ([`Facts::reach`]), and nested unions cost no more than
+//! they have names.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -32,7 +32,7 @@ const MAX_FEATURES: usize = 64;
 
 type Result<T> = std::result::Result<T, SchemaError>;
 
-/// What checking an entity found out.
+/// The facts that a check finds out about an entity.
 #[derive(Debug, Default)]
 pub(super) struct Facts {
     state: State,
@@ -48,7 +48,7 @@ pub(super) struct Facts {
     pub(super) tag: Option<EntityId>,
     /// All members, those of the base first.
     flat: Vec<MemberRef>,
-    /// For unions: `flat` and whatever a branch may add.
+    /// For unions: `flat` and all names that a branch may add.
     reach: Vec<MemberRef>,
 }
 
@@ -67,7 +67,7 @@ struct MemberRef {
     index: usize,
 }
 
-/// Names in use, in the form in which they are compared.
+/// Names in use, in the form for comparison.
 type Seen<'a, T> = HashMap<Cow<'a, str>, T>;
 
 /// Checks all entities and connects documentation with them.
@@ -94,7 +94,7 @@ pub(super) fn resolve(
     for doc in docs {
         doc_link::check(doc, places)?;
     }
-    // Two are taken by the special features.
+    // The special features take two.
     if let Some(loc) = entered.feature_names.get(MAX_FEATURES - 2) {
         let message = format!("Maximum of {MAX_FEATURES} schema features is permitted");
         return Err(places.error(*loc, &message));
@@ -114,7 +114,7 @@ impl<'a> Resolver<'a> {
     fn entity(&mut self, id: EntityId) -> Result<()> {
         let draft = &self.drafts[id.0];
         let Some(loc) = draft.loc else {
-            // Built-in: only arrays refer to anything.
+            // A built-in type: only arrays refer to anything.
             if let DraftKind::Array(element) = &draft.kind {
                 self.facts[id.0].first = self.names.get(element).copied();
             }
@@ -148,7 +148,7 @@ impl<'a> Resolver<'a> {
         Err(self.places.error(loc, message))
     }
 
-    /// A type by name; `what` refers to it.
+    /// A type by name; `what` describes the reference in messages.
     fn lookup(&self, name: &str, loc: Loc, what: impl FnOnce() -> String) -> Result<EntityId> {
         match self.names.get(name) {
             Some(id) if self.drafts[id.0].is_type() => Ok(*id),
@@ -179,7 +179,7 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// Names of one list must differ.
+    /// Checks that the names of one list differ.
     fn distinct<'n>(
         &self,
         role: &str,
@@ -259,7 +259,8 @@ impl<'a> Resolver<'a> {
         Ok(Some(base))
     }
 
-    /// Own members: types, features, clashes among them and with the base.
+    /// Checks own members: types, features, clashes with each other and with the
+    /// base.
     fn members(&mut self, id: EntityId, object: &'a DraftObject, loc: Loc) -> Result<()> {
         let mut flat = match self.facts[id.0].first {
             Some(base) => self.facts[base.0].flat.clone(),
@@ -290,7 +291,7 @@ impl<'a> Resolver<'a> {
         for feature in features {
             let name = feature.name.as_str();
             if let Some(other) = seen.insert(c_name(name), name) {
-                // Features know the member they belong to as if it were a type.
+                // A feature treats its member as if that were a type.
                 let place = self.place(member, "type", loc);
                 let message =
                     format!("feature '{name}'{place} collides with feature '{other}'{place}");
@@ -364,8 +365,8 @@ impl<'a> Resolver<'a> {
         Ok(typ)
     }
 
-    /// Names a branch brings must not be in the union already; different
-    /// branches are never there together.
+    /// Names of a branch must differ from the union's. Names of different branches
+    /// may be equal, because only one branch is present.
     fn branch_clashes(&mut self, id: EntityId, loc: Loc) -> Result<()> {
         let facts = &self.facts[id.0];
         let mut common = Seen::new();
@@ -468,7 +469,7 @@ impl<'a> Resolver<'a> {
         let id = self.lookup(name, loc, what)?;
         let draft = &self.drafts[id.0];
         let element = match &draft.kind {
-            // An array type that is only named may not have been checked yet.
+            // An array type may be unchecked if nothing but a name refers to it.
             DraftKind::Array(element) => self.names.get(element).copied(),
             _ => Some(id),
         };
@@ -494,7 +495,7 @@ impl<'a> Resolver<'a> {
         self.error(loc, &format!("{member} collides with {other}"))
     }
 
-    /// As messages about the definition at `loc` call a member.
+    /// A member as messages about the definition at `loc` name it.
     fn describe_member(&self, member: MemberRef, loc: Loc) -> String {
         let owner = &self.drafts[member.owner.0];
         let implied = self.as_object(member.owner).and_then(|o| o.implicit);
@@ -516,7 +517,7 @@ impl<'a> Resolver<'a> {
         format!("{role} '{name}'{}", self.place(defined_in, meta, loc))
     }
 
-    /// ` of type 'T'` unless T is what stands at `loc`.
+    /// ` of type 'T'` unless T is the definition at `loc`.
     fn place(&self, defined_in: &str, meta: &str, loc: Loc) -> String {
         match self.places.definition(loc) {
             Some((_, name)) if name == defined_in => String::new(),

@@ -1,10 +1,9 @@
-//! Where text comes from and how a place in it is shown.
+//! Where text comes from, and how messages show a place in it.
 //!
 //! A place ([`Loc`]) is a line of a file, never a span: QEMU reports errors of
-//! meaning by line, and two definitions that share a line share everything
-//! that is known about the place. That is visible (the name in the `In` line
-//! is the later one's), so the name of a definition is kept per place here and
-//! not per definition.
+//! meaning by line, and two definitions on one line share all facts about the
+//! place. That is visible (the `In` line names the later one), so the name of a
+//! definition is kept per place here and not per definition.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -36,7 +35,7 @@ pub(super) enum Meta {
 }
 
 impl Meta {
-    /// In the order in which error messages list them.
+    /// In the order of error messages.
     pub(super) const ALL: [Meta; 6] = [
         Meta::Enum,
         Meta::Struct,
@@ -74,7 +73,7 @@ impl SchemaError {
         Self { text }
     }
 
-    /// Two errors in one text: a redefinition is followed by what it redefines.
+    /// Two errors in one text: a redefinition, then the definition it repeats.
     pub(super) fn followed_by(mut self, other: &SchemaError) -> Self {
         self.text.push('\n');
         self.text.push_str(&other.text);
@@ -90,7 +89,7 @@ impl fmt::Display for SchemaError {
 
 impl std::error::Error for SchemaError {}
 
-/// One file that is being or has been read.
+/// A file that has been opened.
 #[derive(Debug)]
 struct SourceFile {
     /// As shown in messages: the including file's directory and the string of
@@ -98,13 +97,13 @@ struct SourceFile {
     name: String,
     /// As given to the system.
     path: PathBuf,
-    /// Absolute and normalised, without a look at the file system: this is
-    /// what tells whether two names mean one file.
+    /// Absolute and normalised by text alone. Two names mean the same file if this
+    /// is equal.
     identity: PathBuf,
     included_from: Option<Loc>,
 }
 
-/// All files of a schema, and which definition stands on which line.
+/// All files of a schema, and the definition on each line.
 #[derive(Debug, Default)]
 pub(super) struct Places {
     files: Vec<SourceFile>,
@@ -152,7 +151,7 @@ impl Places {
         }
     }
 
-    /// The name of a file of another package, as an include would have it.
+    /// The name of another package's file, as an include would spell it.
     pub(super) fn announced_name(&self, identity: &Path) -> Option<String> {
         self.dirs.name_of(identity)
     }
@@ -201,7 +200,7 @@ impl Places {
         self.definitions.insert(loc, (meta, name.to_owned()));
     }
 
-    /// Which definition starts at `loc`.
+    /// The definition that starts at `loc`.
     pub(super) fn definition(&self, loc: Loc) -> Option<(Meta, &str)> {
         let (meta, name) = self.definitions.get(&loc)?;
         Some((*meta, name))
@@ -227,7 +226,7 @@ impl Places {
         SchemaError::new(text)
     }
 
-    /// The lines that say from where a file was included, outermost first.
+    /// The lines that show where a file was included, outermost first.
     fn chain(&self, file: FileId) -> String {
         let mut places = Vec::new();
         let mut from = self.files[file.0].included_from;
@@ -244,7 +243,7 @@ impl Places {
     }
 }
 
-/// What an include directive means.
+/// The file of an include directive.
 #[derive(Debug)]
 pub(super) struct IncludeTarget {
     pub(super) name: String,
@@ -252,8 +251,8 @@ pub(super) struct IncludeTarget {
     pub(super) identity: PathBuf,
 }
 
-/// Joins a name to the directory part of another as text: what the user sees
-/// is what stands in the files, `..` and all.
+/// Joins a name to the directory part of another as text: users see the text of
+/// their files, `..` and all.
 fn join(including: &str, what: &str) -> String {
     if what.starts_with('/') {
         return what.to_owned();
@@ -267,13 +266,13 @@ fn join(including: &str, what: &str) -> String {
     }
 }
 
-/// Makes a path absolute and normalises it by its text alone, so that symbolic
-/// links are not followed (QEMU does not follow them, either).
+/// Makes a path absolute and normalises its text. Symbolic links are not followed;
+/// QEMU does not follow them, either.
 fn absolute(path: &Path) -> PathBuf {
     let mut result = if path.is_absolute() {
         PathBuf::new()
     } else {
-        // Without a current directory relative names can still be compared.
+        // Without a current directory, relative names can still be compared.
         std::env::current_dir().unwrap_or_default()
     };
     for component in path.components() {
@@ -301,7 +300,7 @@ pub(super) fn relative(path: &Path, directory: &Path) -> String {
     parts.join("/")
 }
 
-/// The system's words for an error, without the number Rust appends.
+/// The system's text for an error, without the number that Rust appends.
 pub(super) fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     match text.rfind(" (os error ") {

@@ -1,4 +1,4 @@
-//! Rules of the language, one row each: a schema and what is said about it.
+//! Rules of the language, one row each: a schema and its error or outcome.
 
 use std::collections::HashMap;
 use std::io;
@@ -345,7 +345,7 @@ fn long_chains_are_errors_and_no_overflow() {
         ));
     }
     assert_eq!(message(&text), "types are nested too deeply");
-    // Files are kept on a stack of our own, so here is no limit.
+    // Open files are on an explicit stack, so this has no limit.
     let schema = load_with(Path::new("0"), &SchemaDirs::default(), &mut |path| {
         let number: u32 = path.to_str().unwrap().parse().unwrap();
         Ok(match number {

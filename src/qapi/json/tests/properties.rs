@@ -1,9 +1,9 @@
-//! What holds for any input.
+//! Properties that hold for any input.
 
 use super::*;
 use proptest::prelude::*;
 
-/// Pieces that messages, and what goes wrong in them, are made of.
+/// Pieces of messages and of what goes wrong in them.
 fn fragment() -> impl Strategy<Value = Vec<u8>> {
     let common = prop::sample::select(vec![
         "{", "}", "[", "]", ":", ",", " ", "\n", "\"a\"", "'b'", "\"\"", "1", "-2", "0", "3.5",

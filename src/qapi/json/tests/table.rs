@@ -1,5 +1,5 @@
-//! Inputs and what comes of them, one row a test of its own. The outcomes are
-//! those of qemu-storage-daemon 10.0.2 where it can be asked.
+//! Inputs and their outcomes; each row is a test of its own. The outcomes are
+//! recorded from qemu-storage-daemon 10.0.2 where it shows them.
 
 use super::check_with;
 use crate::qapi::json::JsonLimits;

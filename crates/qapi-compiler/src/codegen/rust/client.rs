@@ -1,4 +1,4 @@
-//! The other side: methods that call commands, and an enum of events.
+//! The client's side: methods that call commands, and an enum of events.
 
 use super::commands::{commands, Command};
 use super::context::Context;
@@ -17,7 +17,7 @@ pub(super) fn emit(cx: &Context, out: &mut Out) {
         .collect();
     let name = cx.free_name("QmpCommands".into());
     out.blank();
-    docs::emit_plain(out, "The commands, for whatever can execute them.");
+    docs::emit_plain(out, "A method for each command.");
     out.begin(&format!("pub trait {name}: qapi::client::Execute {{"));
     for command in &commands(cx, &ids) {
         emit_call(cx, out, command);
@@ -31,12 +31,11 @@ pub(super) fn emit(cx: &Context, out: &mut Out) {
 fn emit_call(cx: &Context, out: &mut Out, command: &Command) {
     let entity = command.entity;
     let mut params = vec!["&mut self".to_owned()];
-    match command.def.generated {
-        true => {
-            let named = command.params.iter();
-            params.extend(named.map(|p| format!("{}: {}", p.ident, p.rust)));
-        }
-        false => params.push("args: qapi::QDict".into()),
+    if command.def.generated {
+        let named = command.params.iter();
+        params.extend(named.map(|p| format!("{}: {}", p.ident, p.rust)));
+    } else {
+        params.push("args: qapi::QDict".into());
     }
     let result = cx.std("Result");
     let after = format!(
@@ -60,9 +59,10 @@ fn emit_call(cx: &Context, out: &mut Out, command: &Command) {
         emit_arguments(cx, out, command);
     }
     let name = format!("\"{}\"", entity.name);
-    match command.def.success_response {
-        true => out.call("qapi::client::call(", &["self", &name, "args"], ")"),
-        false => out.call("self.qmp_send(", &[&name, "args"], ")"),
+    if command.def.success_response {
+        out.call("qapi::client::call(", &["self", &name, "args"], ")");
+    } else {
+        out.call("self.qmp_send(", &[&name, "args"], ")");
     }
     out.end("}");
 }
@@ -83,7 +83,7 @@ fn emit_arguments(cx: &Context, out: &mut Out, command: &Command) {
     out.end("});");
 }
 
-/// An event, and the members of its data if they become fields.
+/// An event, and the members of its data if these become fields.
 struct Variant<'s> {
     entity: &'s Entity,
     def: &'s EventDef,
@@ -120,15 +120,14 @@ fn emit_events(cx: &Context, out: &mut Out, ids: &[EntityId]) {
     let variants = variants(cx, ids);
     let name = cx.free_name("Event".into());
     out.blank();
-    docs::emit_plain(out, "What the server may report unasked.");
+    docs::emit_plain(out, "The events that the server sends.");
     out.line("#[derive(Debug, Clone, PartialEq)]");
-    match variants.is_empty() {
-        true => out.line(&format!("pub enum {name} {{}}")),
-        false => {
-            out.begin(&format!("pub enum {name} {{"));
-            variants.iter().for_each(|v| emit_variant(cx, out, v));
-            out.end("}");
-        }
+    if variants.is_empty() {
+        out.line(&format!("pub enum {name} {{}}"));
+    } else {
+        out.begin(&format!("pub enum {name} {{"));
+        variants.iter().for_each(|v| emit_variant(cx, out, v));
+        out.end("}");
     }
     out.blank();
     out.begin(&format!("impl qapi::client::QapiEvent for {name} {{"));
@@ -195,8 +194,9 @@ fn emit_arm(cx: &Context, out: &mut Out, variant: &Variant) {
         return out.literal(&format!("{pattern} => Self::{ident}"), &fields, ",");
     }
     let boxed = variant.def.boxed && variant.def.data.is_some_and(|data| !cx.is_empty(data));
-    match boxed {
-        true => out.arm(&pattern, &format!("Self::{ident}(v.branch()?)")),
-        false => out.arm(&pattern, &format!("Self::{ident}")),
+    if boxed {
+        out.arm(&pattern, &format!("Self::{ident}(v.branch()?)"));
+    } else {
+        out.arm(&pattern, &format!("Self::{ident}"));
     }
 }

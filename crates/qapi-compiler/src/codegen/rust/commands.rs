@@ -41,7 +41,7 @@ pub(super) struct Command<'s> {
 pub(super) struct Param {
     pub(super) ident: String,
     pub(super) rust: String,
-    /// Empty for arguments that are taken whole.
+    /// How to read it; empty for arguments that are taken whole.
     read: String,
 }
 
@@ -85,7 +85,7 @@ fn params(cx: &Context, def: &CommandDef) -> Vec<Param> {
 }
 
 impl Command<'_> {
-    /// What the handler returns, without the error.
+    /// The handler's return type, without the error.
     pub(super) fn returns(&self, cx: &Context) -> String {
         match self.def.ret {
             None => "()".into(),
@@ -94,11 +94,12 @@ impl Command<'_> {
         }
     }
 
-    /// The names of what the handler is given.
+    /// The names of the handler's arguments.
     fn args(&self) -> Vec<&str> {
-        match self.def.generated {
-            true => self.params.iter().map(|p| p.ident.as_str()).collect(),
-            false => vec!["args"],
+        if self.def.generated {
+            self.params.iter().map(|p| p.ident.as_str()).collect()
+        } else {
+            vec!["args"]
         }
     }
 }
@@ -107,20 +108,18 @@ fn emit_handler(cx: &Context, out: &mut Out, command: &Command) {
     let entity = command.entity;
     let context = format!("rt: &mut {}<Self>", cx.options.context);
     let mut params = vec![context];
-    match command.def.generated {
-        true => {
-            let named = command.params.iter();
-            params.extend(named.map(|p| format!("{}: {}", p.ident, p.rust)));
-        }
-        false => params.push("args: qapi::QDict".into()),
+    if command.def.generated {
+        let named = command.params.iter();
+        params.extend(named.map(|p| format!("{}: {}", p.ident, p.rust)));
+    } else {
+        params.push("args: qapi::QDict".into());
     }
     let returns = command.returns(cx);
-    let after = match command.def.coroutine {
-        true => {
-            params.push(format!("responder: qapi::Responder<{returns}>"));
-            ");".to_owned()
-        }
-        false => format!(") -> {};", cx.result(&returns)),
+    let after = if command.def.coroutine {
+        params.push(format!("responder: qapi::Responder<{returns}>"));
+        ");".to_owned()
+    } else {
+        format!(") -> {};", cx.result(&returns))
     };
     out.blank();
     docs::emit_function(cx, out, entity, &format!("`{}`", entity.name));
@@ -147,9 +146,10 @@ fn emit_marshal(cx: &Context, out: &mut Out, trait_name: &str, command: &Command
     let before = format!("pub fn qmp_marshal_{}<S: {trait_name}>(", command.ident);
     out.signature(&before, &params, &after);
     out.indent();
-    match command.def.coroutine {
-        true => emit_deferred(cx, out, command),
-        false => emit_immediate(cx, out, command),
+    if command.def.coroutine {
+        emit_deferred(cx, out, command);
+    } else {
+        emit_immediate(cx, out, command);
     }
     out.end("}");
 }
@@ -215,7 +215,7 @@ fn trait_name(cx: &Context, module: &str) -> String {
     let schema = cx.schema;
     let plain = |name: &str| cx.free_name(names::trait_name(name));
     let name = plain(module);
-    // Files of one name in several directories: number the later ones.
+    // Files of the same name in several directories: number the later ones.
     let before = schema.modules.iter().take_while(|m| m.name != module);
     match before.filter(|m| plain(&m.name) == name).count() {
         0 => name,
@@ -311,16 +311,15 @@ fn emit_register(cx: &Context, out: &mut Out, command: &Command) {
             value: "true".into(),
         })
         .collect();
-    match fields.is_empty() {
-        true => out.line("options: qapi::QmpCommandOptions::NONE,"),
-        false => {
-            fields.push(Field {
-                cfg: None,
-                name: "..qapi::QmpCommandOptions::NONE".into(),
-                value: String::new(),
-            });
-            out.base_literal("options: qapi::QmpCommandOptions", &fields);
-        }
+    if fields.is_empty() {
+        out.line("options: qapi::QmpCommandOptions::NONE,");
+    } else {
+        fields.push(Field {
+            cfg: None,
+            name: "..qapi::QmpCommandOptions::NONE".into(),
+            value: String::new(),
+        });
+        out.base_literal("options: qapi::QmpCommandOptions", &fields);
     }
     let features = cx.special(&command.entity.features).unwrap_or("NONE");
     out.line(&format!("features: qapi::SpecialFeatures::{features},"));

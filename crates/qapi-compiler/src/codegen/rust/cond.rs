@@ -1,11 +1,11 @@
-//! Conditions as `cfg` predicates, or settled.
+//! Conditions as `cfg` predicates, or already decided.
 
 use std::collections::BTreeSet;
 
 use super::Conditions;
 use crate::schema::model::{Entity, EntityKind, Feature, IfCond};
 
-/// A condition as far as it is known when generating.
+/// What the generator knows about a condition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// It holds.
@@ -17,7 +17,7 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
-    /// The attribute for what is there under this condition.
+    /// The attribute for an item under this condition.
     pub(super) fn attribute(&self) -> Option<String> {
         match self {
             Outcome::If(predicate) => Some(format!("#[cfg({predicate})]")),
@@ -52,16 +52,17 @@ impl Outcome {
         }
     }
 
-    /// This one but not the other.
+    /// This one without the other.
     pub(super) fn and_not(self, other: Self) -> Self {
-        match self == other {
-            true => Outcome::Fails,
-            false => self.and(other.not()),
+        if self == other {
+            Outcome::Fails
+        } else {
+            self.and(other.not())
         }
     }
 }
 
-/// What is known of `cond`.
+/// Decides `cond` as far as possible.
 pub(super) fn outcome(conditions: &Conditions, cond: &IfCond) -> Outcome {
     let any = |parts: &[IfCond]| {
         let mut predicates = Vec::new();
@@ -162,7 +163,7 @@ mod tests {
             Outcome::If("all(A, any(B, not(C)))".into())
         );
         let defined = |names: &[&str]| {
-            let names = names.iter().map(|n| n.to_string()).collect();
+            let names = names.iter().map(ToString::to_string).collect();
             predicate(Conditions::Defined(names))
         };
         assert_eq!(defined(&["A"]), Outcome::Holds);

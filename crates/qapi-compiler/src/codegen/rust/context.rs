@@ -1,4 +1,4 @@
-//! What the parts of the generator want to know of the schema.
+//! Questions about the schema that the parts of the generator share.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,7 +9,7 @@ use crate::schema::model::{
     Entity, EntityId, EntityKind, Feature, IfCond, Member, Schema, Variant, Variants,
 };
 
-/// The schema, and what was found out about it.
+/// The schema, and what the generator has found out about it.
 pub(super) struct Context<'s> {
     pub(super) schema: &'s Schema,
     pub(super) options: &'s Options,
@@ -32,7 +32,7 @@ impl<'s> Context<'s> {
         cx
     }
 
-    /// What is known of a condition.
+    /// Decides a condition as far as possible.
     pub(super) fn outcome(&self, cond: &IfCond) -> Outcome {
         outcome(&self.options.conditions, cond)
     }
@@ -47,8 +47,8 @@ impl<'s> Context<'s> {
         self.outcome(cond).attribute()
     }
 
-    /// The special features among these: the name of the constant of
-    /// `SpecialFeatures`, if there are any.
+    /// The constant of `SpecialFeatures` for these features, if any of them is
+    /// special.
     pub(super) fn special(&self, features: &[Feature]) -> Option<&'static str> {
         let has = |name: &str| {
             let mut found = features.iter().filter(|f| f.name == name);
@@ -67,7 +67,7 @@ impl<'s> Context<'s> {
         matches!(self.special(features), Some("DEPRECATED" | "BOTH"))
     }
 
-    /// Members of an object, those of its base types first, without those
+    /// Members of an object, those of its base types first. Leaves out members
     /// whose condition fails.
     pub(super) fn members(&self, id: EntityId) -> Vec<&'s Member> {
         let EntityKind::Object(object) = &self.schema.entity(id).kind else {
@@ -86,7 +86,7 @@ impl<'s> Context<'s> {
             EntityKind::Object(object) => match object.base {
                 Some(base) if !object.members.iter().any(|m| std::ptr::eq(m, member)) => {
                     let declaring = self.declaring(base, member);
-                    // An inline base is documented with the union.
+                    // The union documents the members of its inline base.
                     match declaring.doc {
                         Some(_) => declaring,
                         None => entity,
@@ -98,8 +98,8 @@ impl<'s> Context<'s> {
         }
     }
 
-    /// The branches of a union that may exist: a branch does if its tag value
-    /// does; the outcome says whether the branch then has a type.
+    /// The branches of a union that may exist. A branch exists if its tag value
+    /// does; the outcome tells whether the branch then has a type.
     pub(super) fn branches<'v>(&self, variants: &'v Variants) -> Vec<Branch<'v>>
     where
         's: 'v,
@@ -126,9 +126,10 @@ impl<'s> Context<'s> {
                 continue;
             };
             let exists = self.outcome(value);
-            let typed = match self.is_empty(case.typ) {
-                true => Outcome::Fails,
-                false => self.outcome(&case.ifcond),
+            let typed = if self.is_empty(case.typ) {
+                Outcome::Fails
+            } else {
+                self.outcome(&case.ifcond)
             };
             branches.push(Branch {
                 case,
@@ -141,12 +142,12 @@ impl<'s> Context<'s> {
         branches
     }
 
-    /// Whether it is the empty object type.
+    /// Whether the type is the empty object.
     pub(super) fn is_empty(&self, id: EntityId) -> bool {
         self.schema.entity(id).name == "q_empty"
     }
 
-    /// Whether values of the type are sizes, or lists of them.
+    /// Whether the type is a size, or a list of them.
     pub(super) fn is_size(&self, id: EntityId) -> bool {
         let entity = self.schema.entity(id);
         match entity.kind {
@@ -156,7 +157,7 @@ impl<'s> Context<'s> {
         }
     }
 
-    /// Whether a type is emitted for this object.
+    /// Whether the generator emits a type for this object.
     pub(super) fn has_type(&self, id: EntityId) -> bool {
         match &self.schema.entity(id).kind {
             EntityKind::Object(object) => !object.implicit || self.referenced.contains(&id),
@@ -164,8 +165,8 @@ impl<'s> Context<'s> {
         }
     }
 
-    /// A name of the standard library, spelled so that no type of the schema
-    /// hides it.
+    /// A name of the standard library, with its path if the schema has a type of
+    /// that name.
     pub(super) fn std(&self, name: &'static str) -> &'static str {
         if self.schema.lookup(name).is_none() {
             return name;
@@ -209,12 +210,13 @@ impl<'s> Context<'s> {
         }
     }
 
-    /// The Rust type of what `owner` contains under this name.
+    /// The Rust type of the thing that `owner` contains under this name.
     pub(super) fn contained_type(&self, owner: EntityId, name: &str, typ: EntityId) -> String {
         let rust = self.rust_type(typ);
-        match self.boxed.contains(&(owner, name.to_owned())) {
-            true => format!("{}<{rust}>", self.std("Box")),
-            false => rust,
+        if self.boxed.contains(&(owner, name.to_owned())) {
+            format!("{}<{rust}>", self.std("Box"))
+        } else {
+            rust
         }
     }
 
@@ -226,9 +228,10 @@ impl<'s> Context<'s> {
 
     /// `T` or `Option<T>`.
     pub(super) fn optional(&self, optional: bool, rust: String) -> String {
-        match optional {
-            true => format!("{}<{rust}>", self.std("Option")),
-            false => rust,
+        if optional {
+            format!("{}<{rust}>", self.std("Option"))
+        } else {
+            rust
         }
     }
 
@@ -258,9 +261,9 @@ pub(super) struct Branch<'v> {
     pub(super) case: &'v Variant,
     /// The variant of the tag's enumeration, and of the union's.
     pub(super) ident: String,
-    /// When there is such a branch with members.
+    /// When the branch exists and has members.
     pub(super) with: Outcome,
-    /// When there is one without.
+    /// When the branch exists without members.
     pub(super) without: Outcome,
 }
 

@@ -1,11 +1,11 @@
 //! Types that contain themselves, and where to put a `Box`.
 //!
 //! The graph has an edge from each type to those it contains by value: members
-//! (optional ones, too), branches, alternatives, but not elements of arrays.
-//! Edges are taken out until no cycle is left, and those become boxes. An
-//! alternate that refers to an object comes first, because it is where people
-//! expect the indirection (`BlockdevRef::Definition`), then the edges that
-//! close a cycle when types are walked in the order of the schema.
+//! (optional ones, too), branches, alternatives, but not elements of arrays. Edges
+//! are removed until no cycle is left, and the removed ones become boxes. The edge
+//! from an alternate to an object is removed first, because readers expect the
+//! indirection there (`BlockdevRef::Definition`). Then come the edges that close a
+//! cycle when the types are walked in the order of the schema.
 
 use std::collections::HashSet;
 

@@ -1,10 +1,10 @@
-//! Documentation comments: from a schema's markup to what rustdoc takes
+//! Documentation comments: converts a schema's markup to text that rustdoc takes
 //! without a complaint.
 //!
-//! The structure, lists and directives and literal blocks, is found as for the
-//! manual (`schema::markup`). What differs is that Markdown's own markup is
-//! escaped, because rustdoc would look for items in every `[x]`, and that each
-//! literal block says `text`, because it would be compiled as a test.
+//! `schema::markup` finds lists, directives and literal blocks, as for the manual.
+//! Two things differ: Markdown's own markup is escaped, because rustdoc would look
+//! for items in every `[x]`; and each literal block says `text`, because rustdoc
+//! would compile it as a test.
 
 use super::context::Context;
 use super::out::Out;
@@ -14,9 +14,10 @@ use crate::schema::model::{Doc, DocSection, Entity};
 /// Emits lines of Markdown as a documentation comment.
 fn emit_lines(out: &mut Out, lines: &[String]) {
     for line in lines {
-        match line.is_empty() {
-            true => out.line("///"),
-            false => out.line(&format!("/// {line}")),
+        if line.is_empty() {
+            out.line("///");
+        } else {
+            out.line(&format!("/// {line}"));
         }
     }
 }
@@ -26,8 +27,8 @@ pub(super) fn emit_plain(out: &mut Out, text: &str) {
     emit_lines(out, &[text.to_owned()]);
 }
 
-/// Emits the comment of a member, value or branch: what the schema says of it,
-/// or `otherwise`.
+/// Emits the comment of a member, value or branch: the schema's description, or
+/// `otherwise`.
 pub(super) fn emit_member(
     cx: &Context,
     out: &mut Out,
@@ -70,7 +71,7 @@ fn function_lines(cx: &Context, entity: &Entity, otherwise: &str) -> Vec<String>
     sections(doc_of(cx, entity), otherwise, true)
 }
 
-/// What belongs to no heading first, then what does.
+/// The text without a heading, then the headings.
 fn sections(doc: Option<&Doc>, otherwise: &str, arguments: bool) -> Vec<String> {
     let mut lines = doc.map_or_else(Vec::new, |doc| to_lines(&doc.body));
     if lines.is_empty() {
@@ -108,7 +109,7 @@ fn push_block(lines: &mut Vec<String>, block: Vec<String>) {
     }
 }
 
-/// A title and text behind it, or below it where that must begin on a line of
+/// A title and the text after it, or below it if the text must begin on a line of
 /// its own.
 fn push_titled(lines: &mut Vec<String>, title: &str, text: Vec<String>) {
     let mut text = text.into_iter();
@@ -116,9 +117,10 @@ fn push_titled(lines: &mut Vec<String>, title: &str, text: Vec<String>) {
         return;
     };
     lines.push(String::new());
-    match first.starts_with("- ") || first.starts_with("```") {
-        true => lines.extend([format!("{title}:"), String::new(), first]),
-        false => lines.push(format!("{title}: {first}")),
+    if first.starts_with("- ") || first.starts_with("```") {
+        lines.extend([format!("{title}:"), String::new(), first]);
+    } else {
+        lines.push(format!("{title}: {first}"));
     }
     lines.extend(text);
 }
@@ -135,46 +137,47 @@ fn list(heading: &str, sections: &[DocSection]) -> Vec<String> {
             lines.extend([heading.to_owned(), String::new()]);
         }
         // A list or a fence must begin on a line of its own.
-        match first.starts_with("- ") || first.starts_with("```") {
-            true => lines.extend([
+        if first.starts_with("- ") || first.starts_with("```") {
+            lines.extend([
                 format!("- `{}`:", section.name),
                 String::new(),
                 format!("  {first}"),
-            ]),
-            false => lines.push(format!("- `{}`: {first}", section.name)),
+            ]);
+        } else {
+            lines.push(format!("- `{}`: {first}", section.name));
         }
-        lines.extend(text.map(|line| match line.is_empty() {
-            true => line,
-            false => format!("  {line}"),
+        lines.extend(text.map(|line| {
+            if line.is_empty() {
+                line
+            } else {
+                format!("  {line}")
+            }
         }));
     }
     lines
 }
 
-/// Text that stands on its own, as lines without empty ones at either end.
+/// Stand-alone text, as lines without empty ones at either end.
 fn to_lines(text: &str) -> Vec<String> {
     trimmed(&markup::convert(&prepared(text), &Rustdoc))
 }
 
-/// Text behind a tag.
+/// Text after a tag.
 fn tagged_lines(text: &str) -> Vec<String> {
     trimmed(&markup::convert_tagged(&prepared(text), &Rustdoc))
 }
 
 /// The text without characters that Rust refuses in a comment, and with each
-/// literal that spans lines on one line.
+/// literal on one line.
 fn prepared(text: &str) -> String {
     let mut out = String::new();
     let mut open = false;
     let mut lines = text.trim_matches('\n').split('\n').peekable();
     while let Some(line) = lines.next() {
-        let line = match open {
-            true => line.trim(),
-            false => line.trim_end(),
-        };
+        let line = if open { line.trim() } else { line.trim_end() };
         out.extend(line.chars().map(|c| match c {
             '\t' | '\r' => ' ',
-            // These change the direction of text, and may mislead a reader.
+            // These change the direction of text and can mislead a reader.
             '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
             c => c,
         }));
@@ -187,9 +190,10 @@ fn prepared(text: &str) -> String {
 
 fn trimmed(text: &str) -> Vec<String> {
     let lines = text.trim_matches('\n').split('\n');
-    match text.trim().is_empty() {
-        true => Vec::new(),
-        false => lines.map(|line| line.trim_end().to_owned()).collect(),
+    if text.trim().is_empty() {
+        Vec::new()
+    } else {
+        lines.map(|line| line.trim_end().to_owned()).collect()
     }
 }
 
@@ -209,7 +213,7 @@ impl Style for Rustdoc {
     }
 }
 
-/// One line's markup.
+/// The markup within one line.
 fn inline(content: &str) -> String {
     let mut line = String::new();
     let mut rest = content;
@@ -250,7 +254,7 @@ fn inline(content: &str) -> String {
     line
 }
 
-/// ` ``code`` ` at the front, and what is behind it.
+/// ` ``code`` ` at the front, and the text after it.
 fn code_span(text: &str) -> Option<(&str, &str)> {
     let (code, behind) = text.strip_prefix("``")?.split_once("``")?;
     let clean = !code.is_empty() && !code.contains('`') && code.trim() == code;

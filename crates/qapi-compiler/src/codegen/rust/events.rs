@@ -58,10 +58,12 @@ fn emit_event(cx: &Context, out: &mut Out, entity: &Entity, def: &EventDef) {
     match data {
         None => out.line("let data = qapi::QDict::new();"),
         Some(data) => {
-            out.line(&match hides_members(cx, data) {
-                true => format!("let policy = {}(rt);", cx.options.compat_policy),
-                false => "let policy = qapi::CompatPolicy::default();".into(),
-            });
+            let policy = if hides_members(cx, data) {
+                format!("{}(rt)", cx.options.compat_policy)
+            } else {
+                "qapi::CompatPolicy::default()".into()
+            };
+            out.line(&format!("let policy = {policy};"));
             out.begin("let data = qapi::events::event_data(policy, &|v| {");
             if def.boxed {
                 out.line("v.branch(arg);");
@@ -77,7 +79,7 @@ fn emit_event(cx: &Context, out: &mut Out, entity: &Entity, def: &EventDef) {
     out.end("}");
 }
 
-/// Whether a policy may leave members of the type out.
+/// Whether a policy may hide members of the type.
 fn hides_members(cx: &Context, data: EntityId) -> bool {
     let mut seen = vec![data];
     let mut next = 0;

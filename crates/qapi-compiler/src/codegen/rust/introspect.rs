@@ -1,10 +1,9 @@
-//! The data of `query-qmp-schema`, for the run-time half in
-//! `qapi::introspect`.
+//! The data of `query-qmp-schema`, for `qapi::introspect` at run time.
 //!
-//! Everything conditional stays in the table, with the condition as a boolean,
-//! because masked names are numbers given before conditions are applied. One
-//! entity a line, one member a line: this is data, which rustfmt would spread
-//! over many thousand lines, so it is told to leave it alone.
+//! The table keeps everything conditional, with the condition as a boolean, because
+//! masked names are numbered before conditions are applied. Each entity and each
+//! member takes one line. rustfmt would spread this over many thousand lines, so
+//! the table is marked to be left alone.
 
 use super::context::Context;
 use super::docs;
@@ -16,7 +15,7 @@ pub(super) fn emit(cx: &Context, out: &mut Out) {
     out.blank();
     docs::emit_plain(
         out,
-        "What `query-qmp-schema` tells of these commands and events.",
+        "The data of `query-qmp-schema` for these commands and events.",
     );
     out.line("#[rustfmt::skip]");
     out.begin("pub static QAPI_SCHEMA: qapi::introspect::SchemaTable = {");
@@ -25,7 +24,7 @@ pub(super) fn emit(cx: &Context, out: &mut Out) {
     for module in &cx.schema.modules {
         for item in &module.items {
             if let ModuleItem::Entity(id) = item {
-                // The empty object is the language's, as built-in types are.
+                // The empty object is built in, so it is in no table.
                 if cx.is_empty(*id) {
                     continue;
                 }
@@ -130,7 +129,7 @@ fn features(cx: &Context, features: &[Feature]) -> String {
     format!("&[{}]", features.join(", "))
 }
 
-/// How the table refers to a type: all integers are `int`, arrays are the
+/// The table's reference to a type: all integers are `int`, an array is its
 /// element's reference in brackets.
 fn reference(cx: &Context, id: Option<EntityId>) -> String {
     let Some(id) = id else {

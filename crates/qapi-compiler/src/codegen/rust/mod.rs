@@ -1,17 +1,17 @@
-//! Rust from a schema: what a server needs to speak it.
+//! Rust from a schema: the code of a server.
 //!
 //! For each schema file, in order:
 //!
 //! - its types: structs; enums; unions as structs with the branch in a member
 //!   `u`, or as enums if there is nothing but the branch; alternates as enums;
-//! - a trait with a handler `qmp_X` for each command, to be implemented for the
-//!   embedder's state, and the `qmp_marshal_X` that calls it;
+//! - a trait with a handler `qmp_X` for each command, which the embedder implements
+//!   for its state, and the `qmp_marshal_X` that calls it;
 //! - for each event an `EVENT_X` and the `qapi_event_send_X` that emits it.
 //!
-//! And at the end, for all files together: the trait `Commands`, which is all
-//! those traits; `qmp_init_marshal`, which registers the commands; and
-//! `QAPI_SCHEMA`, the data of `query-qmp-schema`. What a client needs is emitted
-//! on demand, instead or as well.
+//! At the end, for all files together: the trait `Commands`, which combines those
+//! traits; `qmp_init_marshal`, which registers the commands; and `QAPI_SCHEMA`, the
+//! data of `query-qmp-schema`. A client's code is emitted on demand, instead or as
+//! well.
 //!
 //! The text is one private module whose contents are re-exported, so that the
 //! few lints that generated code cannot please are switched off in one place.
@@ -29,8 +29,8 @@ mod introspect;
 mod names;
 mod objects;
 mod out;
-// Formatting is checked against rustfmt and the schemas of the package, which
-// build scripts of others do not have.
+// The test of the formatting needs rustfmt and the package's own schemas; build
+// scripts of other packages have neither.
 #[cfg(test)]
 mod tests;
 mod types;
@@ -41,17 +41,17 @@ use crate::schema::model::{EntityId, ModuleItem, Schema};
 use context::Context;
 use out::Out;
 
-/// What becomes of the conditions of a schema.
+/// What the generator does with the conditions of a schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Conditions {
-    /// They are `cfg` options of the same names (`--cfg CONFIG_LINUX`), set by
-    /// the embedder's build script. Not Cargo features, because those are
+    /// They become `cfg` options of the same names (`--cfg CONFIG_LINUX`), set by
+    /// the embedder's build script. They are not Cargo features, because those are
     /// additive while conditions state facts, negated ones too.
     Cfg,
-    /// They are Cargo features of the same names.
+    /// They become Cargo features of the same names.
     Feature,
-    /// They are settled now: these names are defined, all others are not, and
-    /// what does not hold is left out of the text.
+    /// They are decided now: these names are defined, all others are not. The text
+    /// leaves out everything whose condition fails.
     Defined(BTreeSet<String>),
 }
 
@@ -60,28 +60,28 @@ pub enum Conditions {
 pub struct Options {
     /// Path of the module with the run-time support (`qapi`).
     pub qapi: String,
-    /// Path of the type that handlers are given, generic over the state.
+    /// Path of the type that handlers receive, generic over the state.
     pub context: String,
     /// Path of `fn(&mut Context<S>, &'static EventInfo, QDict)`.
     pub event_emit: String,
-    /// Path of `fn(&Context<S>) -> CompatPolicy`; referred to only if some event
-    /// has members that a policy may hide.
+    /// Path of `fn(&Context<S>) -> CompatPolicy`; used only if an event has members
+    /// that a policy may hide.
     pub compat_policy: String,
-    /// What becomes of conditions.
+    /// What to do with conditions.
     pub conditions: Conditions,
     /// Emit the handlers' traits, marshalling, emitters and introspection data.
     pub server: bool,
-    /// Emit the trait `QmpCommands`, by which a client calls the commands, and
-    /// the enum `Event` of what it may be told.
+    /// Emit the trait `QmpCommands` with the commands for a client, and the enum
+    /// `Event` of the server's events.
     pub client: bool,
-    /// Schema files whose types are there already, made from the same files: the name of
-    /// each as an include of the main file has it, and the path of the Rust module that
-    /// has its types. They are re-exported.
+    /// Schema files whose types exist already: the name of each as an include of
+    /// the main file has it, and the path of the Rust module with its types. The
+    /// types are re-exported.
     pub imported: Vec<(String, String)>,
 }
 
-/// A server, with paths into this library; conditions become `cfg`, so that one text serves
-/// all configurations, as QEMU's `#if` does.
+/// A server, with paths into the library. Conditions become `cfg`, so that one text
+/// serves all configurations, as QEMU's `#if` does.
 impl Default for Options {
     fn default() -> Self {
         Options {
@@ -97,8 +97,8 @@ impl Default for Options {
     }
 }
 
-/// All names that conditions in the schema refer to: what a build script must
-/// announce (`cargo::rustc-check-cfg=cfg(NAME)`) under [`Conditions::Cfg`].
+/// All names in conditions of the schema. Under [`Conditions::Cfg`] a build script
+/// must announce them (`cargo::rustc-check-cfg=cfg(NAME)`).
 pub fn condition_names(schema: &Schema) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for entity in &schema.entities {
@@ -131,9 +131,10 @@ pub fn generate(schema: &Schema, options: &Options) -> String {
         ")]",
     );
     out.begin("mod generated {");
-    match options.qapi.ends_with("::qapi") {
-        true => out.line(&format!("use {};", options.qapi)),
-        false => out.line(&format!("use {} as qapi;", options.qapi)),
+    if options.qapi.ends_with("::qapi") {
+        out.line(&format!("use {};", options.qapi));
+    } else {
+        out.line(&format!("use {} as qapi;", options.qapi));
     }
     let paths: BTreeSet<&str> = options.imported.iter().map(|(_, path)| &**path).collect();
     for path in paths {
@@ -141,7 +142,7 @@ pub fn generate(schema: &Schema, options: &Options) -> String {
     }
     let version = env!("CARGO_PKG_VERSION");
     out.blank();
-    out.line("// Stops the build here if the library is of another version.");
+    out.line("// Stops the build here if the library has another version.");
     out.line(&format!("const _: () = qapi::generated_by(\"{version}\");"));
     out.blank();
     for module in &schema.modules {

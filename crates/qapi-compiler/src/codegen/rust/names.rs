@@ -1,4 +1,4 @@
-//! Names in the style of Rust for names of a schema.
+//! Rust's names for the names of a schema.
 
 /// Keywords that can be raw identifiers, of all editions.
 const KEYWORDS: &[&str] = &[
@@ -26,7 +26,7 @@ fn words(name: &str) -> impl Iterator<Item = &str> {
         .filter(|word| !word.is_empty())
 }
 
-/// `node-name` and `nodeName` as `node_name`, without regard to keywords.
+/// `node-name` and `nodeName` as `node_name`, even if that is a keyword.
 pub(super) fn snake_plain(name: &str) -> String {
     let mut snake = String::new();
     for word in words(name) {
@@ -61,10 +61,10 @@ pub(super) fn camel(name: &str) -> String {
         let first = chars.next().unwrap_or('_');
         let after_digit = camel.ends_with(|c: char| c.is_ascii_digit());
         if first.is_ascii_digit() {
-            match after_digit {
-                true => camel.push('_'),
-                false if camel.is_empty() => camel.push('K'),
-                false => {}
+            if after_digit {
+                camel.push('_');
+            } else if camel.is_empty() {
+                camel.push('K');
             }
         }
         camel.push(first.to_ascii_uppercase());
@@ -75,9 +75,10 @@ pub(super) fn camel(name: &str) -> String {
 
 /// A type: as it is, unless it is downstream or implicit.
 pub(super) fn type_name(name: &str) -> String {
-    match name.chars().all(|c| c.is_ascii_alphanumeric()) {
-        true => escape(name.to_owned()),
-        false => camel(name),
+    if name.chars().all(|c| c.is_ascii_alphanumeric()) {
+        escape(name.to_owned())
+    } else {
+        camel(name)
     }
 }
 
@@ -94,7 +95,7 @@ pub(super) fn trait_name(module: &str) -> String {
     format!("{}Commands", camel(stem))
 }
 
-/// Distinct names out of what may not be: the later one gets an underscore.
+/// Makes names distinct: the later of two equal ones gets an underscore.
 pub(super) fn distinct(names: impl Iterator<Item = String>) -> Vec<String> {
     let mut seen: Vec<String> = Vec::new();
     for mut name in names {

@@ -40,7 +40,7 @@ struct Object<'c, 's> {
     cx: &'c Context<'s>,
     id: EntityId,
     rust: String,
-    /// All members that are visited, with the names of their fields.
+    /// All visited members, with the names of their fields.
     members: Vec<(&'s Member, String)>,
     /// Those that become fields: all but the tag.
     fields: Vec<(&'s Member, String)>,
@@ -51,7 +51,7 @@ struct Union<'s> {
     /// The type of the branch.
     rust: String,
     tag: String,
-    /// The field's name for the tag, which is its accessor's.
+    /// The field's name for the tag, which also names its accessor.
     tag_ident: String,
     /// The tag's type.
     tag_rust: String,
@@ -103,9 +103,10 @@ impl<'c, 's> Object<'c, 's> {
         let cx = self.cx;
         self.emit_doc(out);
         let default = self.union.is_none() && self.fields.iter().all(|(m, _)| m.optional);
-        out.line(match default {
-            true => "#[derive(Debug, Clone, PartialEq, Default)]",
-            false => "#[derive(Debug, Clone, PartialEq)]",
+        out.line(if default {
+            "#[derive(Debug, Clone, PartialEq, Default)]"
+        } else {
+            "#[derive(Debug, Clone, PartialEq)]"
         });
         if self.fields.is_empty() {
             return out.line(&format!("pub struct {} {{}}", self.rust));
@@ -123,7 +124,7 @@ impl<'c, 's> Object<'c, 's> {
             out.declaration(ident, &typ);
         }
         if let Some(union) = &self.union {
-            docs::emit_plain(out, &format!("What depends on `{}`.", union.tag));
+            docs::emit_plain(out, &format!("The branch, chosen by `{}`.", union.tag));
             out.line(&format!("pub u: {},", union.rust));
         }
         out.end("}");
@@ -214,13 +215,15 @@ impl<'c, 's> Object<'c, 's> {
             attribute(out, cx.cfg(&member.ifcond));
             out.binding(&local(ident), &read(cx, member));
         }
-        let into = match self.fields.is_empty() {
-            true => "Self",
-            false => &union.rust,
+        let into = if self.fields.is_empty() {
+            "Self"
+        } else {
+            &union.rust
         };
-        match self.fields.is_empty() {
-            true => out.begin(&format!("Ok(match {} {{", local(&union.tag_ident))),
-            false => out.begin(&format!("let u = match {} {{", local(&union.tag_ident))),
+        if self.fields.is_empty() {
+            out.begin(&format!("Ok(match {} {{", local(&union.tag_ident)));
+        } else {
+            out.begin(&format!("let u = match {} {{", local(&union.tag_ident)));
         }
         for branch in &union.branches {
             let pattern = format!("{}::{}", union.tag_rust, branch.ident);
@@ -235,32 +238,32 @@ impl<'c, 's> Object<'c, 's> {
                 }
             }
         }
-        match self.fields.is_empty() {
-            true => out.end("})"),
-            false => {
-                out.end("};");
-                let mut fields: Vec<Field> = self
-                    .fields
-                    .iter()
-                    .map(|(member, ident)| {
-                        let local = local(ident);
-                        Field {
-                            cfg: cx.cfg(&member.ifcond),
-                            value: match local == *ident {
-                                true => String::new(),
-                                false => local,
-                            },
-                            name: ident.clone(),
-                        }
-                    })
-                    .collect();
-                fields.push(Field {
-                    cfg: None,
-                    name: "u".into(),
-                    value: String::new(),
-                });
-                out.literal("Ok(Self", &fields, ")");
-            }
+        if self.fields.is_empty() {
+            out.end("})");
+        } else {
+            out.end("};");
+            let mut fields: Vec<Field> = self
+                .fields
+                .iter()
+                .map(|(member, ident)| {
+                    let local = local(ident);
+                    Field {
+                        cfg: cx.cfg(&member.ifcond),
+                        value: if local == *ident {
+                            String::new()
+                        } else {
+                            local
+                        },
+                        name: ident.clone(),
+                    }
+                })
+                .collect();
+            fields.push(Field {
+                cfg: None,
+                name: "u".into(),
+                value: String::new(),
+            });
+            out.literal("Ok(Self", &fields, ")");
         }
         out.end("}");
     }
@@ -275,9 +278,10 @@ impl<'c, 's> Object<'c, 's> {
         out.begin("fn visit_members_out(&self, v: &mut dyn qapi::visit::OutputVisitor) {");
         for (member, ident) in &self.members {
             let is_tag = self.union.as_ref().is_some_and(|u| u.tag == member.name);
-            let value = match is_tag {
-                true => format!("&self.{ident}()"),
-                false => format!("&self.{ident}"),
+            let value = if is_tag {
+                format!("&self.{ident}()")
+            } else {
+                format!("&self.{ident}")
             };
             attribute(out, cx.cfg(&member.ifcond));
             write(cx, out, member, &value);
@@ -285,17 +289,19 @@ impl<'c, 's> Object<'c, 's> {
         if let Some(union) = &self.union {
             let with_members = |b: &Branch| b.with != Outcome::Fails;
             if union.branches.iter().any(with_members) {
-                let (value, prefix) = match self.fields.is_empty() {
-                    true => ("self", "Self"),
-                    false => ("&self.u", union.rust.as_str()),
+                let (value, prefix) = if self.fields.is_empty() {
+                    ("self", "Self")
+                } else {
+                    ("&self.u", union.rust.as_str())
                 };
                 out.begin(&format!("match {value} {{"));
                 for branch in &union.branches {
                     for (when, pattern) in patterns(prefix, branch, "branch") {
                         attribute(out, when.attribute());
-                        match pattern.ends_with(')') {
-                            true => out.arm(&pattern, "v.branch(branch)"),
-                            false => out.line(&format!("{pattern} => {{}}")),
+                        if pattern.ends_with(')') {
+                            out.arm(&pattern, "v.branch(branch)");
+                        } else {
+                            out.line(&format!("{pattern} => {{}}"));
                         }
                     }
                 }
@@ -333,8 +339,8 @@ fn patterns<'b>(
     .filter(|(when, _)| **when != Outcome::Fails)
 }
 
-/// A variable for the member or parameter that is not one of the names which
-/// the generated functions need themselves.
+/// A variable for the member or parameter. It avoids the names that generated
+/// functions use themselves.
 pub(super) fn local(ident: &str) -> String {
     match ident {
         "v" | "rt" | "call" | "responder" | "u" | "policy" | "data" => format!("{ident}_"),

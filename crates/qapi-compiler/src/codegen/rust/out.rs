@@ -1,9 +1,9 @@
 //! Text laid out the way rustfmt does it.
 //!
-//! No formatter: only the few shapes that generated code consists of, each
-//! with rustfmt's rule for when it is broken into lines. The widths are those
-//! of rustfmt's defaults: 100 columns, 60 for the arguments of a call, 18 for
-//! the fields of a struct literal.
+//! This is not a formatter. It knows only the few shapes of generated code, each
+//! with rustfmt's rule for breaking it into lines. The widths are rustfmt's
+//! defaults: 100 columns, 60 for the arguments of a call, 18 for the fields of a
+//! struct literal.
 
 const MAX_WIDTH: usize = 100;
 const CALL_WIDTH: usize = 60;
@@ -28,7 +28,7 @@ impl Out {
         self.text.push('\n');
     }
 
-    /// An empty line between items; none at the start of a block or after
+    /// An empty line between items, but not at the start of a block or after
     /// another one.
     pub(super) fn blank(&mut self) {
         if !self.text.ends_with("\n\n") && !self.text.ends_with("{\n") {
@@ -36,19 +36,19 @@ impl Out {
         }
     }
 
-    /// A line after which the indentation is deeper.
+    /// A line that opens a deeper level.
     pub(super) fn begin(&mut self, line: &str) {
         self.line(line);
         self.level += 1;
     }
 
-    /// A line before which the indentation is less deep again.
+    /// A line that closes a level.
     pub(super) fn end(&mut self, line: &str) {
         self.level -= 1;
         self.line(line);
     }
 
-    /// Makes what follows a level deeper.
+    /// Makes the following lines a level deeper.
     pub(super) fn indent(&mut self) {
         self.level += 1;
     }
@@ -65,8 +65,8 @@ impl Out {
         self.end(after);
     }
 
-    /// A list between brackets, always one item per line: for lists known to
-    /// be too long for one.
+    /// A list between brackets, always one item per line, for lists known to be too
+    /// long for one line.
     pub(super) fn open_list(&mut self, before: &str, items: &[&str], after: &str) {
         self.begin(before);
         for (i, item) in items.iter().enumerate() {
@@ -81,17 +81,18 @@ impl Out {
     pub(super) fn call(&mut self, before: &str, args: &[&str], after: &str) {
         let joined = args.join(", ");
         let line = format!("{before}{joined}{after}");
-        match joined.chars().count() <= CALL_WIDTH && self.fits(&line) {
-            true => self.line(&line),
-            false => self.vertical(before, args, after),
+        if joined.chars().count() <= CALL_WIDTH && self.fits(&line) {
+            self.line(&line);
+        } else {
+            self.vertical(before, args, after);
         }
     }
 
-    /// A function's signature: like a call, but as wide as the line.
+    /// A function's signature: like a call, but it may be as wide as the line.
     pub(super) fn signature(&mut self, before: &str, params: &[&str], after: &str) {
         let line = format!("{before}{}{after}", params.join(", "));
         // rustfmt counts the semicolon of a function without body once as one
-        // column and once as two; this is what happens in between.
+        // column and once as two. This is the layout in between.
         let width = self.level * INDENT + line.chars().count();
         if let (MAX_WIDTH, true, Some(arrow)) = (width, after.ends_with(';'), line.find(" -> ")) {
             self.begin(&line[..arrow]);
@@ -99,9 +100,10 @@ impl Out {
             self.level -= 1;
             return;
         }
-        match self.fits(&line) {
-            true => self.line(&line),
-            false => self.vertical(before, params, after),
+        if self.fits(&line) {
+            self.line(&line);
+        } else {
+            self.vertical(before, params, after);
         }
     }
 
@@ -146,9 +148,10 @@ impl Out {
     pub(super) fn literal(&mut self, before: &str, fields: &[Field], after: &str) {
         let joined: Vec<String> = fields.iter().map(Field::text).collect();
         let joined = joined.join(", ");
-        let line = match joined.is_empty() {
-            true => format!("{before} {{}}{after}"),
-            false => format!("{before} {{ {joined} }}{after}"),
+        let line = if joined.is_empty() {
+            format!("{before} {{}}{after}")
+        } else {
+            format!("{before} {{ {joined} }}{after}")
         };
         let plain = fields.iter().all(|f| f.cfg.is_none());
         if plain && joined.chars().count() <= LITERAL_WIDTH && self.fits(&line) {
@@ -159,16 +162,17 @@ impl Out {
             if let Some(cfg) = &field.cfg {
                 self.line(cfg);
             }
-            match field.value.is_empty() {
-                true => self.line(&format!("{},", field.name)),
-                false => self.field(&field.name, &field.value),
+            if field.value.is_empty() {
+                self.line(&format!("{},", field.name));
+            } else {
+                self.field(&field.name, &field.value);
             }
         }
         self.end(&format!("}}{after}"));
     }
 
-    /// A struct literal with a base, which rustfmt never puts on one line if
-    /// it is as wide as ours are.
+    /// A struct literal with a base. rustfmt never puts one of our width on one
+    /// line.
     pub(super) fn base_literal(&mut self, before: &str, fields: &[Field]) {
         self.begin(&format!("{before} {{"));
         for (i, field) in fields.iter().enumerate() {
@@ -209,7 +213,7 @@ impl Out {
     }
 }
 
-/// What stands between the first parenthesis and the last.
+/// The text between the first parenthesis and the last.
 fn arguments(text: &str) -> &str {
     match (text.find('('), text.rfind(')')) {
         (Some(start), Some(end)) if start < end => &text[start + 1..end],
@@ -227,9 +231,10 @@ pub(super) struct Field {
 
 impl Field {
     fn text(&self) -> String {
-        match self.value.is_empty() {
-            true => self.name.clone(),
-            false => format!("{}: {}", self.name, self.value),
+        if self.value.is_empty() {
+            self.name.clone()
+        } else {
+            format!("{}: {}", self.name, self.value)
         }
     }
 }

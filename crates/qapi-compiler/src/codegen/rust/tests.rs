@@ -1,5 +1,5 @@
-//! Properties of the whole text; what it does is tested where it is compiled
-//! (`tests/qapi/generated.rs`).
+//! Properties of the whole text. `tests/qapi/generated.rs` compiles such text and
+//! tests its behaviour.
 
 use std::io::Write;
 use std::path::Path;

@@ -70,7 +70,8 @@ fn emit_enum(cx: &Context, out: &mut Out, id: EntityId, e: &EnumType) {
     out.end("} }");
 }
 
-/// The `QType` of a type's values, of which alternates have at most one each.
+/// The `QType` of a type's values. An alternate has at most one alternative of
+/// each.
 fn qtype(cx: &Context, id: EntityId) -> &'static str {
     let entity = cx.schema.entity(id);
     match &entity.kind {

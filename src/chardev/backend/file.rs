@@ -181,9 +181,10 @@ fn qmp_chardev_open_file<H: ChardevHost>(
     id: ChardevId,
     config: &FileConfig,
 ) -> Result<(), Error> {
-    let how = match config.append {
-        true => OFlag::O_APPEND,
-        false => OFlag::O_TRUNC,
+    let how = if config.append {
+        OFlag::O_APPEND
+    } else {
+        OFlag::O_TRUNC
     };
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | how;
     let output = open_or_error(h, &config.out, flags)?;

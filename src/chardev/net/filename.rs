@@ -111,9 +111,10 @@ pub(in crate::chardev) fn connected_filename(config: &SocketConfig, ends: &Ends)
 }
 
 fn server_suffix(config: &SocketConfig) -> &'static str {
-    match config.server {
-        true => ",server=on",
-        false => "",
+    if config.server {
+        ",server=on"
+    } else {
+        ""
     }
 }
 

@@ -251,7 +251,7 @@ fn with_common(backend: ChardevBackend, common: Common) -> ChardevConfig {
     }
 }
 
-/// What `chardev-add` asks for, with QMP's defaults.
+/// The configuration that the arguments of `chardev-add` describe, with QMP's defaults.
 ///
 /// # Errors
 ///

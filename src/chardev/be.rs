@@ -34,7 +34,7 @@ pub fn qemu_chr_be_write<H: ChardevHost>(h: &mut H, id: ChardevId, buf: &[u8]) {
 
 /// Gives the chardev of a new client to the front end of a chardev that
 /// serves several ([`ChardevClass::serves_clients`](super::ChardevClass)).
-/// Whether somebody uses the client's chardev afterwards is the answer.
+/// The front end takes the client in by attaching another front end to that chardev.
 pub fn qemu_chr_be_new_client<H: ChardevHost>(h: &mut H, id: ChardevId, client: ChardevId) {
     if let Some((fe, opaque)) = handlers(h, id, 0) {
         if let Some(new_client) = fe.new_client {

@@ -1,5 +1,5 @@
-//! What a chardev is made of: its id, its class, and the handlers of its front ends. Plain
-//! data and function pointers, which know neither the table nor the host.
+//! The parts of a chardev: its id, its class, and the handlers of its front ends. Plain data
+//! and function pointers, which know neither the table nor the host.
 
 use std::any::Any;
 use std::io;
@@ -9,7 +9,7 @@ use crate::main_loop::SharedFd;
 use crate::qapi::Error;
 use crate::slots::Key;
 
-/// What a front end is told about its chardev (QEMU's `QEMUChrEvent`).
+/// An event that a chardev reports to its front end (QEMU's `QEMUChrEvent`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ChrEvent {
     /// A break was received.
@@ -104,8 +104,8 @@ pub struct ChardevClass<H> {
     pub chr_watch_fd: fn(&mut H, ChardevId) -> Option<SharedFd>,
     /// A front end attached or detached its handlers (`tag` says which).
     pub chr_update_read_handler: fn(&mut H, ChardevId, tag: usize),
-    /// The front end can take more input. What reads from a watched
-    /// descriptor needs to do nothing: the gate is asked again each turn.
+    /// The front end can take more input. A backend that reads from a watched
+    /// descriptor needs to do nothing: the loop asks the gate again each turn.
     pub chr_accept_input: fn(&mut H, ChardevId),
     /// Something happened on the backend. Without this, the front end is told.
     pub chr_be_event: Option<fn(&mut H, ChardevId, ChrEvent)>,
@@ -158,7 +158,7 @@ impl<H> ChardevClass<H> {
     }
 }
 
-/// What a front end has called when something comes in (QEMU's
+/// The functions of a front end for input and events (QEMU's
 /// `IOCanReadHandler`, `IOReadHandler`, `IOEventHandler`).
 ///
 /// Plain functions: they find what they belong to by the opaque number that was

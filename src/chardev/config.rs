@@ -54,8 +54,8 @@ impl InetSocketAddress {
     }
 }
 
-/// QEMU's `UnixSocketAddress`. What was said is kept apart from what holds
-/// where nothing was said, because `filename` and `addr` tell the former.
+/// QEMU's `UnixSocketAddress`. Options keep apart what was given and the default,
+/// because `filename` and `addr` show only what was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnixSocketAddress {
     /// A path, or a name if it is abstract.
@@ -146,7 +146,7 @@ impl SocketConfig {
         }
     }
 
-    /// What both the command line and QMP must not ask for together
+    /// Refuses options that do not go together, from the command line or QMP
     /// (`qmp_chardev_validate_socket`).
     pub(super) fn validate(&self) -> Result<(), Error> {
         let error = |text: &'static str| Err(Error::new(text));

@@ -1,4 +1,4 @@
-//! What a front end calls.
+//! The functions for front ends.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -127,7 +127,7 @@ pub(super) fn attach_quietly<H: ChardevHost>(
 }
 
 /// Gives the chardev back (`qemu_chr_fe_deinit`); with `delete` the chardev is
-/// removed as well, if nobody else uses it.
+/// removed as well, unless it has another front end.
 pub fn qemu_chr_fe_deinit<H: ChardevHost>(h: &mut H, fe: CharFrontend, delete: bool) {
     qemu_chr_fe_set_handlers(h, fe, None, 0);
     if let Some(chr) = h.chardevs_mut().get_mut(fe.chr) {
@@ -143,7 +143,7 @@ pub fn qemu_chr_fe_deinit<H: ChardevHost>(h: &mut H, fe: CharFrontend, delete: b
 /// Writes output (`qemu_chr_fe_write`). Never blocks.
 ///
 /// The count may be short. A socket without a peer swallows everything, as
-/// QEMU's does: what a monitor says while nobody listens is lost. The log file
+/// QEMU's does: the output of a monitor without a client is lost. The log file
 /// gets what was taken, and what can never be delivered.
 ///
 /// # Errors

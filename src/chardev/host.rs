@@ -1,4 +1,4 @@
-//! What chardevs want of the program they run in.
+//! The interface between chardevs and the program they run in.
 
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
@@ -18,7 +18,7 @@ pub enum ChardevReport {
     Info,
     /// Something works that had better not.
     Warning,
-    /// An error that nobody is waiting for, such as a failed reconnection.
+    /// An error in the background, such as a failed reconnection.
     Error,
 }
 
@@ -39,7 +39,7 @@ pub(crate) fn print_report(report: ChardevReport, text: &str) {
     print_stderr(&format!("{prefix}{text}\n"));
 }
 
-/// What a chardev may ask the program to do.
+/// A request of a chardev to the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChardevRequest {
     /// End with this exit status (a mux's `C-a x`, the test device).
@@ -168,13 +168,13 @@ pub fn label<H: ChardevHost>(h: &H, id: ChardevId) -> &str {
     h.chardevs().get(id).map_or("", |chr| chr.label.as_str())
 }
 
-/// What `query-chardev` shows as `filename`; empty if the chardev is gone.
+/// The `filename` in `query-chardev`; empty if the chardev is gone.
 pub fn filename<H: ChardevHost>(h: &H, id: ChardevId) -> String {
     let chr = h.chardevs().get(id);
     chr.map_or_else(String::new, Chardev::filename)
 }
 
-/// What `query-chardev` shows as `frontend-open`.
+/// The member `frontend-open` of `query-chardev`.
 pub fn frontend_open<H: ChardevHost>(h: &H, id: ChardevId) -> bool {
     let chr = h.chardevs().get(id);
     chr.is_some_and(Chardev::frontend_open)

@@ -15,10 +15,10 @@ use crate::util::qemu_opts::{QemuOptType, QemuOpts};
 
 /// The options of a kind of backend, and where they come from.
 ///
-/// The defaults of the command line and those of QMP may differ, so they are settled here:
-/// what is opened does not depend on who asked for it.
+/// The defaults of the command line and those of QMP may differ, so they are settled here.
+/// Opening does not depend on where the options came from.
 pub trait BackendOptions: Clone + fmt::Debug + 'static {
-    /// What `data` of `chardev-add` is. A program compiles it from a schema of its own.
+    /// The type of `data` in `chardev-add`. A program compiles it from a schema of its own.
     type Arguments: QapiObject;
 
     /// Options of `-chardev` that QEMU does not have.
@@ -46,7 +46,7 @@ pub trait BackendOptions: Clone + fmt::Debug + 'static {
     }
 }
 
-/// What `chardev-add` says of all kinds of chardevs.
+/// The arguments of `chardev-add` that all kinds have.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Common {
     pub(crate) logfile: Option<String>,

@@ -10,7 +10,7 @@ use super::object::{check_label, object_unparent, qemu_chardev_insert};
 use super::table::Chardev;
 use crate::qapi::Error;
 
-/// What [`chardev_add`] made.
+/// The result of [`chardev_add`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChardevAdded {
     /// The chardev; with `mux`, the mux.
@@ -22,8 +22,8 @@ pub struct ChardevAdded {
 }
 
 impl ChardevAdded {
-    /// What a person is told about a pseudo terminal, who could not find it
-    /// otherwise: `char device redirected to NAME (label LABEL)`.
+    /// The line that tells a person where the new pty is:
+    /// `char device redirected to NAME (label LABEL)`.
     pub fn redirected<H: ChardevHost>(&self, h: &H) -> Option<String> {
         let (pty, label) = (self.pty.as_ref()?, label(h, self.device));
         Some(format!("char device redirected to {pty} (label {label})"))
@@ -89,7 +89,7 @@ fn chardev_add_one<H: ChardevHost>(
     }
 }
 
-/// `chardev-remove`: removes a chardev that nobody uses.
+/// `chardev-remove`: removes a chardev without a user.
 ///
 /// # Errors
 ///
@@ -108,7 +108,7 @@ pub fn chardev_remove<H: ChardevHost>(h: &mut H, label: &str) -> Result<(), Erro
 /// A front end that uses it goes on with the new one, if it
 /// [can](super::qemu_chr_fe_set_be_change). It hears "Closed" first if the old one was
 /// open and the new one is not yet; if the new one cannot be made, nothing has changed.
-/// A chardev that nobody uses is removed first, as in QEMU: if the new one cannot be made
+/// A chardev without a user is removed first, as in QEMU: if the new one cannot be made
 /// then, there is none.
 ///
 /// # Errors
@@ -116,7 +116,7 @@ pub fn chardev_remove<H: ChardevHost>(h: &mut H, label: &str) -> Result<(), Erro
 /// `Chardev 'x' does not exist`, `For mux or hub device hotswap is not
 /// supported yet`, `Chardev user does not support chardev hotswap`, `Chardev 'x' change
 /// failed`, or the reason why the new one cannot be made, behind `Failed to add chardev
-/// 'x': ` if nobody uses it.
+/// 'x': ` if it has no user.
 pub fn chardev_change<H: ChardevHost>(
     h: &mut H,
     label: &str,

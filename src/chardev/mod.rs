@@ -16,8 +16,8 @@
 //!
 //! The *backend* is open while there is a peer: a socket from accept to hang-up, a
 //! file always, `null` never. The front end hears of it as
-//! [`ChrEvent::Opened`] and [`ChrEvent::Closed`]. The *front end* is open while somebody has attached
-//! handlers. Nothing is read before there are handlers, nor while
+//! [`ChrEvent::Opened`] and [`ChrEvent::Closed`]. The *front end* is open while it has handlers
+//! attached. Nothing is read before there are handlers, nor while
 //! [`CharHandlers::can_read`] says 0; but a socket accepts, says its telnet
 //! greeting and notices a full close without any front end.
 //!

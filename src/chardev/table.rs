@@ -54,7 +54,7 @@ impl<H> Chardev<H> {
         self.class.kind
     }
 
-    /// What `query-chardev` shows as `filename`.
+    /// The `filename` in `query-chardev`.
     pub fn filename(&self) -> String {
         let name = (self.class.chr_filename)(&*self.state);
         name.unwrap_or_else(|| self.class.kind.to_owned())

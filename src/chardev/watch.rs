@@ -6,7 +6,7 @@
 
 use crate::main_loop::WatchId;
 
-/// What a watch of a chardev waits for. A chardev has one watch of each.
+/// The reason for which a chardev waits. It has at most one watch for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum WatchSlot {
     /// Input, or a step of a handshake.

@@ -1,4 +1,4 @@
-//! What all backends on plain descriptors share: files, pipes, serial lines
+//! The common part of all backends on plain descriptors: files, pipes, serial lines
 //! and standard input (QEMU's `char-fd.c`).
 //!
 //! ```text

@@ -167,7 +167,7 @@ fn set_fds<H: ChardevHost>(
     output: Option<SharedFd>,
 ) {
     for fd in [&input, &output].into_iter().flatten() {
-        // What cannot be made non-blocking, does not block.
+        // A file that cannot be made non-blocking does not block.
         let _ = set_nonblocking((**fd).as_fd());
     }
     let state = FdChardev::new(input, output);
@@ -181,9 +181,10 @@ fn qmp_chardev_open_file<H: ChardevHost>(
     id: ChardevId,
     config: &FileConfig,
 ) -> Result<(), Error> {
-    let how = match config.append {
-        true => OFlag::O_APPEND,
-        false => OFlag::O_TRUNC,
+    let how = if config.append {
+        OFlag::O_APPEND
+    } else {
+        OFlag::O_TRUNC
     };
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | how;
     let output = open_or_error(h, &config.out, flags)?;

@@ -4,6 +4,7 @@ mod fd;
 pub(super) mod file;
 pub(super) mod hub;
 pub(super) mod mux;
+mod mux_input;
 pub(super) mod null;
 pub(super) mod peer;
 pub(super) mod pty;

@@ -82,7 +82,7 @@ struct PeerChardev {
     msgfd: Option<OwnedFd>,
     /// Readable while there is something for the front end.
     ready: Rc<EventFd>,
-    /// Writable while there is room; made when somebody wants to know.
+    /// Writable while there is room; made when a front end asks for it.
     room: Option<Rc<EventFd>>,
 }
 
@@ -168,8 +168,8 @@ impl MemoryPeer {
         }
     }
 
-    /// Does nothing for a while, and lets everybody else do what is due meanwhile: with
-    /// simulated time in no time at all.
+    /// Lets time pass, and the loop run what is due. With simulated time this takes no
+    /// time.
     pub fn delay<H: ChardevHost>(self, h: &mut H, duration: Duration) {
         let clock = ClockType::Realtime;
         let timer = h.main_loop_mut().timer_new(clock, "peer_delay", |_| {});

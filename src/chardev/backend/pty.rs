@@ -134,7 +134,7 @@ fn char_pty_open<H: ChardevHost>(
 }
 
 /// Our end of a terminal in raw mode, and its name. The terminal has been open
-/// once, so our end is hung up until somebody opens it again.
+/// once, so our end is hung up until the terminal is opened again.
 fn make_pty() -> io::Result<(OwnedFd, String)> {
     let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
     let master = posix_openpt(flags)?;

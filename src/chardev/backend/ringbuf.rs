@@ -11,7 +11,7 @@ use crate::chardev::schema as q;
 use crate::qapi::Error;
 use crate::util::qemu_opts::QemuOpts;
 
-/// What it holds if no size is asked for.
+/// Its size if the options give none.
 const DEFAULT_SIZE: u64 = 65536;
 
 struct RingBufChardev {

@@ -6,7 +6,7 @@ use std::io;
 pub(super) struct Stamper {
     start_ns: Option<i64>,
     at_line_start: bool,
-    /// What could not be written yet of a stamp.
+    /// The rest of a stamp that was written in part.
     pending: Vec<u8>,
 }
 

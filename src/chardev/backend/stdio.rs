@@ -8,7 +8,7 @@
 //! them too; one that aborts needs [`term_exit`] in a panic hook. While the
 //! process is stopped the terminal is the shell's: see [`term_stop`].
 //!
-//! What standard input may be: a terminal, a pipe, a socket, a regular file,
+//! Standard input may be a terminal, a pipe, a socket, a regular file,
 //! `/dev/null`, or closed. Its end stops input and nothing else.
 
 use std::io;
@@ -34,7 +34,7 @@ use crate::main_loop::SharedFd;
 use crate::qapi::Error;
 use crate::util::qemu_opts::QemuOpts;
 
-/// What standard input and output were like before, while a chardev uses
+/// The state of standard input and output from before, while a chardev uses
 /// them. There is one of them in a process, whatever the number of hosts.
 static SAVED: Mutex<Option<Saved>> = Mutex::new(None);
 
@@ -197,8 +197,8 @@ pub fn term_exit() {
     }
 }
 
-/// Stops the process as SIGTSTP does that nobody handles, the terminal being the
-/// shell's meanwhile. For a handler of SIGTSTP in the main loop
+/// Stops the process, as SIGTSTP does without a handler. The shell has the terminal
+/// meanwhile. For a handler of SIGTSTP in the main loop
 /// ([`add_signals`](crate::main_loop::MainLoop::add_signals)), which has blocked
 /// that signal in this thread. Returns when the process goes on.
 ///
@@ -215,12 +215,12 @@ pub fn term_stop() {
     term_continue();
 }
 
-/// Takes standard input and output over again, for a handler of SIGCONT: who had
-/// the terminal meanwhile may have left it in another state. Does nothing in the
-/// background, where the terminal is somebody else's; a process that is brought to
-/// the foreground is sent SIGCONT again.
+/// Takes standard input and output over again, for a handler of SIGCONT: another program
+/// may have changed the terminal's state meanwhile. Does nothing in the background,
+/// where the terminal belongs to another program; the shell sends SIGCONT again when it
+/// brings the process to the foreground.
 pub fn term_continue() {
-    // A terminal that controls no group is nobody else's.
+    // A terminal that controls no group belongs to no other program.
     if tcgetpgrp(io::stdin()).map_or(true, |group| group == getpgrp()) {
         with_terminal(Saved::take_over);
     }

@@ -10,8 +10,8 @@ pub(in crate::chardev) fn is_exposed(addr: &SocketAddress) -> bool {
     matches!(addr, SocketAddress::Inet(inet) if !is_loopback(&inet.host))
 }
 
-/// Whether the host is this one and nothing else: the name that everybody has
-/// for it, or an address of the loopback interface.
+/// Whether the host is this one and nothing else: `localhost`, or an address of the
+/// loopback interface.
 fn is_loopback(host: &str) -> bool {
     let ip = match host.parse() {
         Ok(IpAddr::V6(v6)) => v6.to_ipv4_mapped().map_or(IpAddr::V6(v6), IpAddr::V4),

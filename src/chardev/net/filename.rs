@@ -1,4 +1,4 @@
-//! What a socket's address is, and QEMU's words for it.
+//! Addresses of sockets, and QEMU's words for them.
 
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -55,7 +55,7 @@ pub(in crate::chardev) fn socket_address_to_string(addr: &SocketAddress) -> Stri
     }
 }
 
-/// What a connection looks like from here.
+/// The two ends of a connection.
 pub(in crate::chardev) enum Ends {
     /// A unix socket and the path it has at this end or, for a client, at the
     /// other; empty without one.
@@ -85,7 +85,7 @@ pub(in crate::chardev) fn connection_ends(fd: BorrowedFd<'_>, server: bool) -> E
     }
 }
 
-/// What `query-chardev` shows of a socket without a peer.
+/// The `filename` of a socket without a peer.
 pub(in crate::chardev) fn disconnected_filename(
     config: &SocketConfig,
     addr: &SocketAddress,
@@ -98,7 +98,7 @@ pub(in crate::chardev) fn disconnected_filename(
     format!("disconnected:{words}{}", server_suffix(config))
 }
 
-/// What `query-chardev` shows of a socket with a peer.
+/// The `filename` of a socket with a peer.
 pub(in crate::chardev) fn connected_filename(config: &SocketConfig, ends: &Ends) -> String {
     let suffix = server_suffix(config);
     match ends {
@@ -111,9 +111,10 @@ pub(in crate::chardev) fn connected_filename(config: &SocketConfig, ends: &Ends)
 }
 
 fn server_suffix(config: &SocketConfig) -> &'static str {
-    match config.server {
-        true => ",server=on",
-        false => "",
+    if config.server {
+        ",server=on"
+    } else {
+        ""
     }
 }
 

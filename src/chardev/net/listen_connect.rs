@@ -247,9 +247,10 @@ pub(in crate::chardev) fn socket_get_fd<H: ChardevHost>(
     let not_a_socket = || Error::new(format!("File descriptor '{name}' is not a socket"));
     if let Some(fd) = h.monitor_get_fd(name) {
         let fd = fd?;
-        return match is_socket(&fd) {
-            true => Ok(fd),
-            false => Err(not_a_socket()),
+        return if is_socket(&fd) {
+            Ok(fd)
+        } else {
+            Err(not_a_socket())
         };
     }
     let number = match name.parse::<RawFd>() {

@@ -43,7 +43,7 @@ pub(in crate::chardev) fn qemu_open<H: ChardevHost>(
 /// Whether output to a path can be opened at once; see [`fifo_reader`].
 #[derive(Debug)]
 pub enum FifoReader {
-    /// It is a FIFO that nobody reads: where QEMU blocks in open(2), a caller
+    /// It is a FIFO without a reader: where QEMU blocks in open(2), a caller
     /// can wait by asking again.
     Missing,
     /// It is a FIFO with a reader. It is held open until this is dropped, so
@@ -53,7 +53,7 @@ pub enum FifoReader {
     NotAsked,
 }
 
-/// Looks whether somebody reads a FIFO.
+/// Looks whether a FIFO has a reader.
 pub fn fifo_reader(path: &str) -> FifoReader {
     use std::os::unix::fs::FileTypeExt;
     if !std::fs::metadata(path).is_ok_and(|m| m.file_type().is_fifo()) {
@@ -95,12 +95,12 @@ pub(in crate::chardev) fn open_log<H: ChardevHost>(
         }
         _ => Error::from_io(format!("Could not create '{path}'"), &e),
     })?;
-    // One of a set may be a pipe that nobody reads. Files do not mind.
+    // One of a set may be a pipe without a reader. Files do not mind.
     let _ = set_nonblocking((*log).as_fd());
     Ok(log)
 }
 
-/// Writes all of it; a log that fails has nobody to tell.
+/// Writes all of it. On an error the chardev goes on without.
 pub(in crate::chardev) fn write_log(log: &SharedFd, mut buf: &[u8]) {
     while !buf.is_empty() {
         match write(log.as_fd(), buf) {

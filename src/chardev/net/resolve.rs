@@ -114,9 +114,10 @@ fn parse_service(port: &str) -> Option<u16> {
     let digits = port.trim_start();
     let digits = digits.strip_prefix('+').unwrap_or(digits);
     if digits.bytes().all(|c| c.is_ascii_digit()) {
-        return match digits.is_empty() {
-            true => port.is_empty().then_some(0),
-            false => digits.parse::<u64>().ok().map(|n| n as u16),
+        return if digits.is_empty() {
+            port.is_empty().then_some(0)
+        } else {
+            digits.parse::<u64>().ok().map(|n| n as u16)
         };
     }
     let services = std::fs::read_to_string("/etc/services").ok()?;

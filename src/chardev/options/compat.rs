@@ -9,7 +9,7 @@ use super::cli::QEMU_CHARDEV_OPTS;
 use crate::qapi::Error;
 use crate::util::qemu_opts::{QemuOpts, QemuOptsList};
 
-/// What a short form stands for.
+/// The meaning of a short form.
 #[derive(Debug, Clone)]
 pub enum ParsedCompat {
     /// `none`: nothing. Allowed for `-serial` and `-monitor`; `-qmp` answers
@@ -19,11 +19,11 @@ pub enum ParsedCompat {
     Existing(String),
     /// A chardev to make.
     New {
-        /// What to make, under the label that the caller gave; for
+        /// The options, under the label that the caller gave, for
         /// [`qemu_chr_parse_opts`](crate::chardev::qemu_chr_parse_opts).
         opts: QemuOpts,
-        /// Whether a human monitor is to be attached as well (`mon:`); the
-        /// options then ask for a mux.
+        /// Whether a human monitor shares it (`mon:`); the options then ask for
+        /// a mux.
         with_mux_mon: bool,
     },
 }

@@ -1,4 +1,4 @@
-//! How the command line says what a chardev is to be.
+//! The command line of chardevs: `-chardev` and the short forms.
 
 pub(super) mod cli;
 pub(super) mod compat;

@@ -1,5 +1,7 @@
 //! Muxes and hubs.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::chardev::backend::peer::MemoryPeer;
 
@@ -564,4 +566,55 @@ fn a_slow_part_loses_nothing_and_a_fast_one_gets_nothing_twice() {
     got[1].extend(b.output(&mut app));
     assert_eq!(got[0], text);
     assert_eq!(got[1], text);
+}
+
+/// Sends a script to two front ends that work off all their input, in pieces of `piece`
+/// bytes. First they have no room, then `rooms` one after the other, then plenty. Returns
+/// what each has got, and its events.
+fn play(script: &str, piece: usize, rooms: &[usize]) -> [(String, Vec<ChrEvent>); 2] {
+    let (mut app, peer, chr) = mux();
+    let fronts = [
+        attach_diligent(&mut app, chr),
+        attach_diligent(&mut app, chr),
+    ];
+    for front in fronts {
+        app.fronts[front].events.clear();
+        app.fronts[front].room = 0;
+        app.fronts[front].on_read = |app, n, bytes| app.fronts[n].room -= bytes.len();
+    }
+    peer.split(&mut app, piece);
+    peer.send(&mut app, script);
+    app.turn();
+    for room in rooms.iter().chain(&[1000, 1000]) {
+        for front in fronts {
+            make_room(&mut app, front, *room);
+        }
+    }
+    fronts.map(|front| {
+        let front = &app.fronts[front];
+        (front.got.escape_ascii().to_string(), front.events.clone())
+    })
+}
+
+fn key_or_text() -> impl Strategy<Value = &'static str> {
+    prop_oneof![
+        Just("a"),
+        Just("bcd"),
+        Just("\x01c"),
+        Just("\x01b"),
+        Just("\x01\x01")
+    ]
+}
+
+proptest! {
+    /// However little the front ends take at a time, each gets the same input and events.
+    #[test]
+    fn keys_and_text_keep_their_order(
+        script in prop::collection::vec(key_or_text(), 0..40),
+        piece in 1usize..20,
+        rooms in prop::collection::vec(0usize..6, 0..30),
+    ) {
+        let script = script.concat();
+        prop_assert_eq!(play(&script, piece, &rooms), play(&script, 1000, &[]));
+    }
 }

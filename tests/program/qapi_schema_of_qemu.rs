@@ -11,13 +11,10 @@ use std::collections::BTreeMap;
 use qmonitor_qapi::schema;
 use serde_json::Value;
 
-use crate::canonical::canonical;
+use crate::canonical::{is_root, Types};
 use crate::common::places::root;
 use crate::common::recordings::conformance;
 use crate::common::Server;
-
-/// Additions of this program.
-const OWN: &[&str] = &["qmp-test"];
 
 /// Commands that offer less than QEMU's; their documentation says so.
 const LESS: &[&str] = &["blockdev-add", "netdev_add"];
@@ -42,21 +39,16 @@ fn our_reply() -> Vec<Value> {
     reply.as_array().expect("an array").clone()
 }
 
-fn is_root(entry: &Value) -> bool {
-    matches!(entry["meta-type"].as_str(), Some("command" | "event"))
-}
-
 /// Each command and event with the types it refers to, numbered in the order
 /// in which it does so.
 fn written_out(entries: &[Value]) -> BTreeMap<String, Vec<Value>> {
-    let (roots, types): (Vec<Value>, Vec<Value>) = entries.iter().cloned().partition(is_root);
-    let alone = |root: Value| {
+    let types = Types::of(entries);
+    let alone = |root: &Value| {
         let name = root["name"].as_str().expect("a name").to_owned();
-        let mut entries = types.clone();
-        entries.push(root);
-        (name, canonical(&entries))
+        (name, types.canonical([root]))
     };
-    roots.into_iter().map(alone).collect()
+    let roots = entries.iter().filter(|entry| is_root(entry));
+    roots.map(alone).collect()
 }
 
 /// FNV-1a of the JSON text, whose members are sorted.
@@ -77,7 +69,7 @@ fn every_command_and_event_is_that_of_qemu() {
     let mut compared = 0;
     for (name, our) in &ours {
         let Some(qemu) = qemus.get(name) else {
-            assert!(OWN.contains(&name.as_str()), "{name} is not in QEMU");
+            assert_own(name);
             continue;
         };
         compared += 1;
@@ -108,22 +100,39 @@ fn every_command_and_event_has_the_digest_of_qemus() {
                 assert_ne!(digest(&entries), *recorded, "{name}");
             }
             Some(recorded) => assert_eq!(digest(&entries), *recorded, "{name}"),
-            None => assert!(OWN.contains(&name.as_str()), "{name} is not in QEMU"),
+            None => assert_own(&name),
         }
     }
 }
 
-#[test]
-fn what_offers_less_says_so() {
+/// The documentation of a command or event, without line ends.
+fn documentation(name: &str) -> String {
     let mut dirs = schema::SchemaDirs::default();
     dirs.add("qmonitor", root().join("src"));
     let schema = root().join("crates/schema/machine/machine.json");
     let schema = schema::load_in(&schema, &dirs).unwrap_or_else(|e| panic!("{e}"));
+    let entity = schema.lookup(name).expect("it is in the schema");
+    let doc = entity.doc.and_then(|id| schema.docs.get(id.0));
+    let words = doc.map_or("", |doc| doc.body.as_str()).split_whitespace();
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// QEMU has no command or event of this name, and the documentation knows it.
+#[track_caller]
+fn assert_own(name: &str) {
+    let doc = documentation(name);
+    let says_so = ["command", "event"].map(|kind| format!("QEMU has no such {kind}"));
+    assert!(
+        says_so.iter().any(|words| doc.contains(words)),
+        "{name} is not in QEMU; if it is this program's own, its documentation must say {says_so:?}"
+    );
+}
+
+#[test]
+fn what_offers_less_says_so() {
     for name in LESS {
-        let entity = schema.lookup(name).expect("it is in the schema");
-        let doc = entity.doc.and_then(|id| schema.docs.get(id.0));
-        let body = doc.map_or("", |doc| doc.body.as_str());
-        assert!(body.contains("offers less than QEMU's"), "{name}: {body}");
+        let doc = documentation(name);
+        assert!(doc.contains("offers less than QEMU's"), "{name}: {doc}");
     }
 }
 

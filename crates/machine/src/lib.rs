@@ -1,7 +1,7 @@
-//! The machine that the program `qmonitor` monitors: QEMU's, reduced to what a
-//! monitor can see of it.
+//! The machine behind the program `qmonitor`: QEMU's, reduced to the parts that a
+//! monitor sees.
 //!
-//! Three rooms, each of which imports only from those below it:
+//! It has three rooms, and each imports only from those below it:
 //!
 //! - [`system`]: the programs, from a command line to a running loop;
 //! - [`commands`]: QMP and HMP commands, one file for each subsystem;

@@ -1,4 +1,4 @@
-//! What the machine cannot do without unsafe code.
+//! The unsafe code of this package.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -12,8 +12,8 @@ use nix::unistd::{fork, ForkResult};
 /// # Errors
 ///
 /// `EBUSY` if there is more than one thread: only the calling one would be in the
-/// new process, and locks that others hold would stay locked. Else what fork(2)
-/// fails with.
+/// new process, and locks that others hold would stay locked. Otherwise the error
+/// of fork(2).
 pub(crate) fn fork_process() -> io::Result<bool> {
     if std::fs::read_dir("/proc/self/task")?.count() != 1 {
         return Err(Errno::EBUSY.into());

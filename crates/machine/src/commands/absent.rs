@@ -1,7 +1,7 @@
-//! The balloon, and things that this machine has none of: `absent.json`.
+//! The balloon, and things that this machine does not have: `absent.json`.
 //!
-//! HMP commands take QEMU's arguments and answer what QEMU answers about a machine
-//! without such things, so that scripts fail, or do not, as they do there.
+//! HMP commands take QEMU's arguments and answer as QEMU does about a machine without
+//! such things, so that scripts succeed or fail as they do there.
 
 use super::hmp::{fail, nothing, Cx};
 use crate::schema::{

@@ -1,7 +1,7 @@
 //! Disks: `block.json`, `blockdev.json`, and the option `-blockdev`.
 //!
-//! HMP has only what people did with drives that had names of their own, which none
-//! has here.
+//! Most HMP commands about disks want a drive with a name of its own (`-drive`), and
+//! no drive has one here.
 
 use super::hmp::{fail, Cx};
 use crate::model::block::{BlockNode, Drive, IoLimits};

@@ -1,5 +1,5 @@
-//! Work on disks: jobs, copies, snapshots, and serving them by NBD. There is none, and
-//! each command answers what QEMU answers where there is none.
+//! Jobs on disks, copies, snapshots, NBD. There are none, and each command answers as
+//! QEMU does then.
 
 use super::hmp::{fail, Cx};
 use crate::Machine;

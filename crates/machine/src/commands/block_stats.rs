@@ -1,4 +1,4 @@
-//! What disks were used for: `block-stats.json`.
+//! Statistics of disks: `block-stats.json`.
 
 use super::hmp::nothing;
 use crate::model::block::{BlockNode, Drive};
@@ -48,7 +48,7 @@ fn node_stats(node: &BlockNode) -> BlockStats {
     }
 }
 
-/// Nothing was ever done.
+/// No operation was ever done.
 fn no_stats() -> BlockStats {
     BlockStats {
         device: None,

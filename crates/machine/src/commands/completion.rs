@@ -1,4 +1,4 @@
-//! What the arguments of HMP commands are completed to.
+//! Completion of the arguments of HMP commands.
 
 use super::{log, qom};
 use crate::model::types::user_creatable_types;

@@ -40,8 +40,8 @@ impl CpuCommands for Machine {
         Ok(all_models().map(definition).collect())
     }
 
-    /// A static expansion is the model that has nothing, with everything that
-    /// the model has put on top.
+    /// A static expansion is the empty model `base` with all features of the model as
+    /// changes.
     fn qmp_query_cpu_model_expansion(
         rt: &mut Runtime<Self>,
         r#type: CpuModelExpansionType,
@@ -188,7 +188,7 @@ fn hmp_cpu(hmp: Cx, _args: &HmpArgs) {
     hmp.print("invalid CPU index\n");
 }
 
-/// The option of an emulator, which this machine has none of.
+/// An option of the emulator, which this machine does not have.
 fn hmp_one_insn_per_tb(hmp: Cx, args: &HmpArgs) {
     match args.try_str("option") {
         None | Some("on" | "off") => {}

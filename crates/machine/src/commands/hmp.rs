@@ -1,4 +1,4 @@
-//! What the HMP commands of all subsystems share.
+//! The helpers of HMP commands.
 
 use std::borrow::Cow;
 
@@ -13,4 +13,5 @@ pub(super) fn fail(hmp: Cx, text: impl Into<Cow<'static, str>>) {
     hmp.handle_error(Err::<(), _>(Error::new(text)));
 }
 
+/// A command that has nothing to do or to say.
 pub(super) fn nothing(_hmp: Cx, _args: &HmpArgs) {}

@@ -5,8 +5,8 @@ use crate::Machine;
 use qmonitor::monitor::hmp::ArgKind::*;
 use qmonitor::monitor::hmp::{CompletionKind, HmpArg, HmpArgs, HmpPair, HmpRow};
 
-/// The items that QEMU logs. None of them exists in this machine but the trace
-/// events; the names are accepted, so that scripts work.
+/// The items that QEMU logs. This machine has only the trace events, but accepts all
+/// names, so that scripts work.
 const LOG_ITEMS: &[(&str, &str)] = &[
     (
         "out_asm",
@@ -71,7 +71,7 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
     ),
 ];
 
-/// What `help log` prints, and `-d help`, where the option is called `-d`.
+/// The text of `help log`, and of `-d help` with `-d` for the option.
 pub(crate) fn log_items(option: &str) -> String {
     let mut text = "Log items (comma separated):\n".to_owned();
     let rows = [("none", "remove all logs")];

@@ -1,4 +1,4 @@
-//! What the machine is: `machine.json`.
+//! The machine as a whole, and its memory: `machine.json`.
 
 use super::hmp::{fail, nothing, Cx};
 use crate::model::board::{all_classes, MachineClass};
@@ -91,7 +91,7 @@ impl MachineCommands for Machine {
         _filename: String,
         _cpu_index: Option<i64>,
     ) -> Result<(), Error> {
-        // There is none.
+        // No processor can be chosen.
         Err(Error::new("Parameter 'cpu-index' expects a CPU number"))
     }
 
@@ -197,7 +197,7 @@ pub(super) const INFO: &[HmpPair<Machine>] = &[
     (HmpRow::new("pic", "", "show PIC state"), nothing),
     (HmpRow::new("roms", "", "show roms"), nothing),
     (HmpRow::new("sev", "", "show SEV information"), |hmp, _| {
-        hmp.print("SEV is not enabled\n")
+        hmp.print("SEV is not enabled\n");
     }),
     (
         HmpRow::new("sgx", "", "show intel SGX information"),
@@ -271,10 +271,7 @@ fn hmp_info_iothreads(hmp: Cx, _args: &HmpArgs) {
 fn hmp_info_kvm(hmp: Cx, _args: &HmpArgs) {
     let result = Machine::qmp_query_kvm(hmp.rt);
     if let Some(info) = hmp.handle_error(result) {
-        let state = match info.enabled {
-            true => "enabled",
-            false => "disabled",
-        };
+        let state = if info.enabled { "enabled" } else { "disabled" };
         hmp.print(format!("kvm support: {state}\n"));
     }
 }
@@ -286,7 +283,7 @@ fn hmp_info_name(hmp: Cx, _args: &HmpArgs) {
     }
 }
 
-/// The table of a profile of nothing.
+/// The table of an empty profile.
 fn hmp_info_sync_profile(hmp: Cx, _args: &HmpArgs) {
     let head = "Type               Object  Call site  Wait Time (s)         Count  Average (us)";
     let line = "-".repeat(head.len());

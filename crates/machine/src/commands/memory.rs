@@ -1,5 +1,5 @@
-//! Memory and ports, as people look at them, and `print`. The QMP commands about memory
-//! are declared in `machine.json`, so they are in `machine.rs`.
+//! HMP commands about memory and ports, and `print`. The QMP commands about memory are
+//! declared in `machine.json`, so they are in `machine.rs`.
 
 use super::cpu::no_cpu;
 use super::hmp::{nothing, Cx};
@@ -181,7 +181,7 @@ fn hmp_print(hmp: Cx, args: &HmpArgs) {
     hmp.print("\n");
 }
 
-/// Virtual addresses are a CPU's, and there is none.
+/// A virtual address needs a CPU that runs.
 fn hmp_no_cpu(hmp: Cx, _args: &HmpArgs) {
     hmp.print("Can not dump without CPU\n");
 }
@@ -215,9 +215,9 @@ fn hmp_ioport_read(hmp: Cx, args: &HmpArgs) {
         address = address.wrapping_add(1);
     }
     let size = args.format("fmt").size.unwrap_or(1);
-    // An access of 8 bytes is none that a port has; one byte is read then.
+    // Ports have no access of 8 bytes; one byte is read then.
     let bytes = if size == 8 { 1 } else { size as u32 };
-    // Behind the last port there is not even a line that could be high.
+    // Beyond the last port there are no lines that could be high.
     let bytes = bytes.min(0x1_0000 - u32::from(address));
     let value = u32::MAX >> (32 - 8 * bytes);
     hmp.print(format_ioport(size, address, value));
@@ -283,8 +283,7 @@ fn region(indent: usize, end: u64, kind: &str, name: &str, owner: Option<String>
     )
 }
 
-/// What is where for the processor: at most one piece of memory, and ports
-/// without anything behind them.
+/// The memory map: at most one piece of memory, and ports without devices.
 fn hmp_info_mtree(hmp: Cx, args: &HmpArgs) {
     let size = hmp.rt.state.ram_size();
     let backend = hmp.rt.state.ram_name().unwrap_or_default().to_owned();

@@ -1,5 +1,5 @@
-//! Moving and saving the machine: `migration.json`. It does neither, so all but the
-//! capabilities answer what QEMU answers when nothing is under way.
+//! Migration and snapshots of the machine: `migration.json`. There are none, so all but
+//! the capabilities answers as in QEMU when none is under way.
 
 use super::hmp::{fail, nothing, Cx};
 use crate::schema::{
@@ -84,7 +84,9 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
         )
         .args(&[CPU_INDEX]),
         |hmp, _| {
-            hmp.print("[Please use 'info vcpu_dirty_limit' to query dirty limit for virtual CPU]\n")
+            hmp.print(
+                "[Please use 'info vcpu_dirty_limit' to query dirty limit for virtual CPU]\n",
+            );
         },
     ),
     (
@@ -252,13 +254,14 @@ fn no_vmstate(hmp: Cx, _args: &HmpArgs) {
     fail(hmp, "no block device can store vmstate for snapshot");
 }
 
-/// A place to move to has to look like one before anything else is said.
+/// Refuses a migration; a URI of an unknown kind is the first error.
 fn refuse(hmp: Cx, args: &HmpArgs, why: &'static str) {
     let uri = args.str("uri");
     let known = ["exec:", "fd:", "file:", "rdma:", "tcp:", "unix:", "vsock:"];
-    match known.iter().any(|scheme| uri.starts_with(scheme)) {
-        true => fail(hmp, why),
-        false => fail(hmp, format!("unknown migration protocol: {uri}")),
+    if known.iter().any(|scheme| uri.starts_with(scheme)) {
+        fail(hmp, why);
+    } else {
+        fail(hmp, format!("unknown migration protocol: {uri}"));
     }
 }
 

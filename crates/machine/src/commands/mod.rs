@@ -1,8 +1,8 @@
-//! The machine's QMP commands: what the schema declares, done to the machine.
+//! The machine's commands, one file for each subsystem: QMP, HMP, and the rows of HMP.
 //!
-//! Everything in here is glue. The machine's functions return results, and
-//! lists of what happened; here the latter become events, and an exit status
-//! becomes a request to end the loop. A command's events are emitted before it
+//! Everything in here is glue between the library and the model. The machine's
+//! functions return results and lists of events; here events are sent, and an exit
+//! status becomes a request to end the loop. A command's events are sent before it
 //! returns, so clients see them before the reply, as with QEMU.
 
 mod absent;
@@ -42,7 +42,7 @@ use qmonitor::qapi::{Error, QDict};
 use qmonitor::Runtime;
 use run_state::main_loop_should_exit;
 
-/// Commands that change nothing although they are not called `query-*`.
+/// Commands that change nothing, though their names do not begin with `query-`.
 const READ_ONLY: &[&str] = &[
     "qom-get",
     "qom-list",

@@ -1,4 +1,4 @@
-//! Network back ends: `net.json`, and the two other ways to ask for one.
+//! Network back ends: `net.json`, `-netdev`, and HMP.
 
 use super::hmp::{fail, nothing, Cx};
 use crate::schema::{NetClientDriver, NetCommands, Netdev, NetdevBranch, NetdevHubPortOptions};
@@ -54,8 +54,8 @@ fn not_compiled(driver: NetClientDriver) -> Error {
 ///
 /// # Errors
 ///
-/// The first thing that is wrong. Kinds that do not exist here are refused
-/// before their parameters are looked at, which are not known.
+/// The first error. Kinds that do not exist here are refused before their
+/// parameters, which are unknown here, are looked at.
 pub fn netdev_from_options(options: &QDict) -> Result<Netdev, Error> {
     let required = |name: &str| {
         let missing = || Error::new(format!("Parameter '{name}' is missing"));
@@ -85,12 +85,13 @@ fn parse_int32(name: &str, text: &str) -> Result<i32, Error> {
         Some(digits) => (true, digits),
         None => (false, text),
     };
-    let digits = match negative {
-        true => digits,
-        false => digits.strip_prefix('+').unwrap_or(digits),
+    let digits = if negative {
+        digits
+    } else {
+        digits.strip_prefix('+').unwrap_or(digits)
     };
     let bad = || Error::new(format!("Parameter '{name}' expects an int64 value"));
-    // Rust's numbers may have signs of their own, behind a prefix as well.
+    // Rust accepts a sign after the prefix; QEMU does not.
     if digits.contains(['+', '-']) {
         return Err(bad());
     }
@@ -135,9 +136,10 @@ pub fn netdev_from_cli(
     text: &str,
     warnings: &mut Vec<Error>,
 ) -> Result<(), Error> {
-    let netdev = match text.starts_with('{') {
-        true => from_qobject(qobject_from_json(text.as_bytes())?)?,
-        false => netdev_from_options(&netdev_options(&rt.state, text, warnings)?)?,
+    let netdev = if text.starts_with('{') {
+        from_qobject(qobject_from_json(text.as_bytes())?)?
+    } else {
+        netdev_from_options(&netdev_options(&rt.state, text, warnings)?)?
     };
     Machine::qmp_netdev_add(rt, netdev)
 }
@@ -181,7 +183,8 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
     ),
     (HmpRow::new(
             "netdev_add",
-            "[user|tap|socket|stream|dgram|vde|bridge|hubport|netmap|vhost-user],id=str[,prop=value][,...]",
+            "[user|tap|socket|stream|dgram|vde|bridge|hubport|netmap|vhost-user],id=str[,prop=value]\
+             [,...]",
             "add host network device",
         )
         .args(&[HmpArg::new("netdev", Options("netdev")).completes(CompletionKind::NetdevTypes)])
@@ -261,7 +264,7 @@ fn hmp_set_link(hmp: Cx, args: &HmpArgs) {
     hmp.handle_error(result);
 }
 
-/// With two words, the first names a back end.
+/// Of two words, the first is the id of a back end.
 fn no_user_network(hmp: Cx, args: &HmpArgs) {
     match args.try_str("arg2") {
         Some(_) => {

@@ -1,5 +1,5 @@
-//! Making and deleting objects: from a client, from a command line, from a
-//! person, all by way of `ObjectOptions`; and lending them chardevs.
+//! Making and deleting objects, and lending them chardevs. QMP, HMP and the command
+//! line all go by way of `ObjectOptions`.
 
 use super::hmp::Cx;
 use crate::model::qom::ObjectId;
@@ -29,7 +29,7 @@ pub(super) fn object_add(rt: &mut Runtime<Machine>, options: &ObjectOptions) -> 
     attached
 }
 
-/// Does what an object needs the program for.
+/// Attaches the chardev or starts the monitor an object needs.
 fn attach(rt: &mut Runtime<Machine>, id: ObjectId) -> Result<(), Error> {
     if let Some(label) = rt.state.chardev_wanted(id) {
         let frontend = lend_chardev(rt, &label)?;
@@ -43,7 +43,7 @@ fn attach(rt: &mut Runtime<Machine>, id: ObjectId) -> Result<(), Error> {
     Ok(())
 }
 
-/// A monitor is gone, which may be because its client is: so is its object.
+/// Deletes the object of a monitor that is gone, perhaps with its client.
 pub(super) fn monitor_removed(rt: &mut Runtime<Machine>, monitor: MonitorId) {
     let mut monitors = rt.state.monitors.iter();
     let found = monitors.find_map(|(id, m)| (*m == monitor).then_some(*id));
@@ -94,8 +94,8 @@ fn parse(rt: &Runtime<Machine>, text: &str) -> Result<ObjectOptions, Error> {
 }
 
 /// Whether the argument of `-object` is about an object that uses a chardev,
-/// and so has to wait for the chardevs. Of an argument that cannot be read the
-/// answer is no: the error is reported when it is carried out.
+/// and so has to wait for the chardevs. False for an argument that cannot be read: the
+/// error is reported when it is carried out.
 pub fn is_made_after_chardevs(rt: &Runtime<Machine>, text: &str) -> bool {
     let options = parse(rt, text);
     matches!(
@@ -162,8 +162,8 @@ fn hmp_object_del(hmp: Cx, args: &HmpArgs) {
     hmp.handle_error(result);
 }
 
-/// What `object_add` prints if `help` is among the options: the types, or what
-/// a type can be given (`user_creatable_print_help`).
+/// The text of `object_add` with `help` among the options: the types, or the properties
+/// of a type (`user_creatable_print_help`).
 fn object_help(options: &str) -> Option<String> {
     let mut items = options.split(',');
     if options.starts_with('{') || !items.any(|item| matches!(item, "help" | "?")) {
@@ -191,9 +191,10 @@ fn object_help(options: &str) -> Option<String> {
         })
         .collect();
     lines.sort_unstable();
-    Some(match lines.is_empty() {
-        true => format!("There are no options for {name}.\n"),
-        false => format!("{name} options:\n{}", lines.concat()),
+    Some(if lines.is_empty() {
+        format!("There are no options for {name}.\n")
+    } else {
+        format!("{name} options:\n{}", lines.concat())
     })
 }
 

@@ -21,7 +21,8 @@ use qmonitor::qapi::{Error, ErrorClass, QDict, QObject};
 use qmonitor::util::qemu_opts::{QemuOpts, QemuOptsList};
 use qmonitor::Runtime;
 
-/// The parameters of `-device` and HMP's `device_add` (`qemu_device_opts`): any, since each model has its own.
+/// The parameters of `-device` and HMP's `device_add` (`qemu_device_opts`): any, since
+/// each model has its own.
 static QEMU_DEVICE_OPTS: QemuOptsList = QemuOptsList {
     name: "device",
     implied_opt_name: Some("driver"),
@@ -29,7 +30,7 @@ static QEMU_DEVICE_OPTS: QemuOptsList = QemuOptsList {
     extensions: &[],
 };
 
-/// Does what `-device` asks for, which is JSON or `DRIVER,key=value,...`.
+/// Carries out `-device`, whose argument is JSON or `DRIVER,key=value,...`.
 ///
 /// # Errors
 ///
@@ -94,8 +95,7 @@ fn attach_chardev(rt: &mut Runtime<Machine>, id: ObjectId) -> Result<(), Error> 
             "Property '{class}.chardev' can't take value '{label}', it's in use"
         ))
     })?;
-    // A serial port is always open; what is a port of the system in the machine
-    // is open when that says so.
+    // A serial port is always open; the guest opens a port of virtio-serial.
     if class == "isa-serial" {
         qemu_chr_fe_set_open(rt, frontend, true);
     }
@@ -116,8 +116,8 @@ impl QdevCommands for Machine {
         Ok(list.into_iter().map(property_info).collect())
     }
 
-    /// An id is looked up below `/machine/peripheral`; the empty id leads to that
-    /// container itself (`find_device_state`).
+    /// Looks an id up below `/machine/peripheral`; the empty id is that container itself
+    /// (`find_device_state`).
     fn qmp_device_del(rt: &mut Runtime<Self>, id: String) -> Result<(), Error> {
         let device = find_device(rt, &id)?;
         let name = rt.state.device_id(device).map(str::to_owned);
@@ -132,12 +132,12 @@ impl QdevCommands for Machine {
     }
 }
 
-/// How long after the reply a deletion is announced. With QEMU it takes about that
-/// long until nothing refers to the object any more; and libvirt waits five
-/// seconds in vain if it reads the reply and the event at once.
+/// The time from the reply to the event of a deletion. QEMU takes about as long to drop
+/// the last reference to the object; and libvirt waits five seconds in vain if it
+/// reads the reply and the event at once.
 const DELETION_TAKES: Duration = Duration::from_millis(10);
 
-/// Tells clients of a deletion, some time later.
+/// Sends the event of a deletion, some time later.
 fn announce(rt: &mut Runtime<Machine>, deletion: Deletion) {
     rt.state.deletions.push(deletion);
     let timer = match rt.state.deletion_timer {

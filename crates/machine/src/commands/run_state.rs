@@ -13,7 +13,7 @@ use qmonitor::monitor::hmp::{CompletionKind, HmpArg, HmpArgs, HmpPair, HmpRow};
 use qmonitor::qapi::Error;
 use qmonitor::Runtime;
 
-/// Starts the machine, unless it is to wait.
+/// Starts the machine, unless it waits for `cont` or is being configured.
 pub fn start_machine(rt: &mut Runtime<Machine>) {
     let events = rt.state.run.start();
     emit(rt, &events);
@@ -25,7 +25,7 @@ pub fn killed(rt: &mut Runtime<Machine>) {
     main_loop_should_exit(rt);
 }
 
-/// Carries out what was asked of the machine.
+/// Carries out the requests to the machine.
 pub(super) fn main_loop_should_exit(rt: &mut Runtime<Machine>) {
     let mut events = Vec::new();
     let status = rt.state.run.main_loop_should_exit(&mut events);
@@ -97,11 +97,12 @@ impl RunStateCommands for Machine {
         ))
     }
 
-    /// A processor that gets one executes nothing as before.
+    /// An NMI has no effect on a processor that executes nothing.
     fn qmp_inject_nmi(rt: &mut Runtime<Self>) -> Result<(), Error> {
-        match rt.state.class.is_pc() {
-            true => Ok(()),
-            false => Err(Error::new("machine does not provide NMIs")),
+        if rt.state.class.is_pc() {
+            Ok(())
+        } else {
+            Err(Error::new("machine does not provide NMIs"))
         }
     }
 

@@ -1,4 +1,4 @@
-//! Handlers on a runtime without monitors: what they do beyond the machine.
+//! Handlers on a runtime without monitors: their effects outside of the machine.
 
 use super::*;
 use crate::schema::{QomCommands, RunState, RunStateCommands, ShutdownAction};
@@ -39,7 +39,7 @@ fn an_object_holds_its_chardev_until_it_is_deleted() {
     assert!(rt.state.user_object("r").is_none());
 }
 
-/// A server tells what its socket is bound to, a client what it was told.
+/// A server shows the address its socket is bound to, a client the one it was given.
 #[test]
 fn the_address_of_a_socket_is_that_of_the_socket() {
     let mut rt = runtime();

@@ -1,4 +1,4 @@
-//! Keyboard, mouse, display and sound, of which the machine has none: `ui.json`.
+//! Keyboard, mouse, display and sound: `ui.json`. The machine has none of them.
 
 use super::hmp::{fail, nothing, Cx};
 use crate::schema::{ImageFormat, IntWrapper, KeyValue, QKeyCode, QKeyCodeWrapper, UiCommands};
@@ -9,7 +9,7 @@ use qmonitor::qapi::{Error, ErrorClass, Responder};
 use qmonitor::Runtime;
 
 impl UiCommands for Machine {
-    /// Keys that no device takes are lost.
+    /// The keys are lost, since no device takes them.
     fn qmp_send_key(
         _: &mut Runtime<Self>,
         _keys: Vec<KeyValue>,
@@ -30,7 +30,7 @@ impl UiCommands for Machine {
     }
 }
 
-/// Why there is no picture of a display.
+/// The reason why there is no screendump.
 pub fn no_console(device: Option<&str>, head: Option<i64>) -> Error {
     match (device, head) {
         (Some(device), _) => Error::with_class(
@@ -222,8 +222,7 @@ fn parse_key(name: &str) -> Option<KeyValue> {
     }
 }
 
-/// There is no display, so that there is nothing to wait for, as the QMP
-/// command may have to.
+/// There is no display, so there is nothing to wait for.
 fn hmp_screendump(hmp: Cx, args: &HmpArgs) {
     let format = args.try_str("format");
     let unknown = format.filter(|name| name.parse::<ImageFormat>().is_err());
@@ -238,7 +237,7 @@ fn hmp_info_mice(hmp: Cx, _args: &HmpArgs) {
     hmp.print("No mouse devices connected\n");
 }
 
-/// Whether there could be such a display; an error is printed if not.
+/// The kind of display; prints an error if there is no such kind.
 fn display(hmp: Cx, args: &HmpArgs) -> Option<&'static str> {
     match args.str("protocol") {
         "vnc" => Some("vnc"),
@@ -259,9 +258,10 @@ fn hmp_expire_password(hmp: Cx, args: &HmpArgs) {
     }
     let time = args.str("time");
     let digits = time.strip_prefix('+').unwrap_or(time);
-    match matches!(time, "now" | "never") || digits.parse::<u64>().is_ok() {
-        true => fail(hmp, "Could not set password expire time"),
-        false => fail(hmp, format!("Parameter 'time' doesn't take value '{time}'")),
+    if matches!(time, "now" | "never") || digits.parse::<u64>().is_ok() {
+        fail(hmp, "Could not set password expire time");
+    } else {
+        fail(hmp, format!("Parameter 'time' doesn't take value '{time}'"));
     }
 }
 

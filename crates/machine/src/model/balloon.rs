@@ -1,7 +1,7 @@
-//! The balloon: how the system in the machine gives memory back.
+//! The balloon, by which a guest gives memory back.
 //!
-//! There is no system, so the balloon never grows; what it was asked for is
-//! forgotten, and its statistics were never updated.
+//! There is no guest, so the balloon never grows: requests are forgotten, and the
+//! statistics are never updated.
 
 use super::qdev::property;
 use super::qom::{set_link, Getter, ObjectId, Property, Set};
@@ -32,7 +32,7 @@ pub(crate) static PROPERTIES: &[Property] = &[
     ),
 ];
 
-/// What the system in the machine could tell.
+/// The statistics of a guest.
 const STATISTICS: &[&str] = &[
     "stat-swap-in",
     "stat-swap-out",
@@ -52,7 +52,7 @@ const STATISTICS: &[&str] = &[
     "stat-direct-reclaims",
 ];
 
-/// All ones stand for what was never told.
+/// All ones stand for a number that the guest never sent.
 fn guest_stats(_: &Machine, _: ObjectId) -> QObject {
     let stats: QDict = STATISTICS.iter().map(|name| (*name, u64::MAX)).collect();
     let mut dict = QDict::new();
@@ -72,7 +72,7 @@ fn set_polling_interval(set: Set<'_>) -> Result<(), Error> {
     set.store(seconds)
 }
 
-/// There can be one.
+/// Refuses a second balloon.
 pub(crate) fn realize(m: &mut Machine, id: ObjectId, _: ObjectId) -> Result<(), Error> {
     if m.balloon.is_some_and(|other| m.object(other).is_some()) {
         return Err(Error::new("Only one balloon device is supported"));
@@ -82,19 +82,20 @@ pub(crate) fn realize(m: &mut Machine, id: ObjectId, _: ObjectId) -> Result<(), 
 }
 
 impl Machine {
-    /// How much memory is left to the system in the machine, in bytes.
+    /// The memory that is left to the guest, in bytes.
     ///
     /// # Errors
     ///
     /// `DeviceNotActive` if there is no balloon.
     pub fn balloon_actual(&self) -> Result<i64, Error> {
         let exists = self.balloon.is_some_and(|id| self.object(id).is_some());
-        match exists {
-            true => Ok(i64::try_from(self.ram_size()).unwrap_or(i64::MAX)),
-            false => Err(Error::with_class(
+        if exists {
+            Ok(i64::try_from(self.ram_size()).unwrap_or(i64::MAX))
+        } else {
+            Err(Error::with_class(
                 ErrorClass::DeviceNotActive,
                 "No balloon device has been activated",
-            )),
+            ))
         }
     }
 
@@ -102,12 +103,13 @@ impl Machine {
     ///
     /// # Errors
     ///
-    /// There is no balloon, or that is no size.
+    /// There is no balloon, or the target is not positive.
     pub fn balloon_request(&mut self, target: i64) -> Result<(), Error> {
         self.balloon_actual()?;
-        match target <= 0 {
-            true => Err(Error::new("Parameter 'target' expects a size")),
-            false => Ok(()),
+        if target <= 0 {
+            Err(Error::new("Parameter 'target' expects a size"))
+        } else {
+            Ok(())
         }
     }
 }

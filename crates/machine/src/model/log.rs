@@ -13,7 +13,7 @@ impl LogFile {
     ///
     /// # Errors
     ///
-    /// The text to print. The log goes to standard error then.
+    /// The text to print; from then on the log goes to standard error.
     pub(crate) fn set_name(&mut self, name: &str) -> Result<(), String> {
         let opened = std::fs::File::create(name);
         self.open = opened.is_ok();
@@ -33,7 +33,7 @@ impl LogFile {
         }
     }
 
-    /// Tries once more to open a file that could not be.
+    /// Tries again to open a file that could not be opened.
     pub(crate) fn reopen(&mut self) -> Result<(), String> {
         match self.name.clone() {
             Some(name) if !self.open => self.set_name(&name),

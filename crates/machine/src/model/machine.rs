@@ -1,5 +1,5 @@
-//! The machine: what it has. [`options`](super::options) makes one, and each file of
-//! this room adds the functions about its part.
+//! The parts of the machine. [`options`](super::options) makes one; each other file of
+//! this room adds the functions about one part.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -23,34 +23,34 @@ pub struct Machine {
     pub name: String,
     /// Its identifier; zero if it has none.
     pub uuid: Uuid,
-    /// The types of objects that users can make, if these are not all there are
+    /// The types of objects that users can make; `None` for all there are
     /// ([`user_creatable_types`](super::types::user_creatable_types)).
     pub user_types: Option<&'static [&'static str]>,
-    /// What it is doing.
+    /// Its run state.
     pub run: RunStates,
-    /// What `qmp-test` was given last.
+    /// The last argument of `qmp-test`.
     pub test_value: Option<i64>,
     /// Where the log goes.
     pub(crate) log: LogFile,
     /// Its network back ends.
     pub net: Network,
-    /// How it would be moved to another host.
+    /// The settings of migration.
     pub migration: Migration,
     pub(super) topology: Topology,
     /// The processors, by number, and the type that all have.
     pub(super) cpus: BTreeMap<usize, ObjectId>,
     pub(super) cpu_type: Option<&'static str>,
     pub(super) debug_threads: bool,
-    /// How many devices of the board, and of users who gave no id, there were.
+    /// Numbers of the next device of the board, and of the next without an id.
     pub(super) devices_unattached: usize,
     pub(super) devices_anonymous: usize,
-    /// Devices that were told to go.
+    /// Devices that were unplugged and wait for the guest's consent.
     pub(super) unplug_pending: HashSet<ObjectId>,
-    /// Devices that went, until clients are told.
+    /// Devices that are gone, until the event is sent.
     pub(crate) deletions: Vec<Deletion>,
     pub(crate) deletion_timer: Option<TimerId>,
     pub(super) balloon: Option<ObjectId>,
-    /// What disks are made of, and how fast they may be.
+    /// Block nodes, and the limits of the disks made of them.
     pub blocks: Blocks,
     pub(super) io_limits: HashMap<ObjectId, IoLimits>,
     /// Whether `sync-profile` is on. There is only one thread, so it never
@@ -67,7 +67,7 @@ pub struct Machine {
     pub(super) chardevs_container: ObjectId,
 }
 
-/// A device that is gone and that clients have not been told of yet.
+/// A device that is gone; its event is still to be sent.
 pub(crate) struct Deletion {
     /// Its id.
     pub(crate) name: Option<String>,

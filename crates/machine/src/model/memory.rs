@@ -27,8 +27,8 @@ impl Ram {
         Ram { size, file: None }
     }
 
-    /// Memory that is `size` bytes of a file, from `offset` on. What is beyond
-    /// the end of the file reads as zero.
+    /// Memory that is `size` bytes of a file, from `offset` on. Beyond the end
+    /// of the file it reads as zero.
     pub fn file(file: File, offset: u64, size: u64) -> Self {
         Ram {
             size,
@@ -81,7 +81,7 @@ impl Machine {
         self.object(self.main_memory()?).map(|object| object.name())
     }
 
-    /// Reads physical memory; false if there is none at some of the addresses
+    /// Reads physical memory; false if some of the addresses have none
     /// (`address_space_read`).
     pub fn physical_memory_read(&self, address: u64, buffer: &mut [u8]) -> bool {
         self.ram().is_some_and(|ram| ram.read(address, buffer))
@@ -140,7 +140,7 @@ impl Machine {
             result = file.write_all(piece);
             result.is_ok()
         });
-        // What is missing costs no space in the file, however much it is.
+        // Missing memory is a hole in the file, which costs no space.
         if result.is_ok() && self.mapped(address, size) < size {
             result = file.set_len(size);
         }

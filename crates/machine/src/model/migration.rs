@@ -1,17 +1,17 @@
-//! Moving the machine to another host: so far, only what clients set before.
+//! Moving the machine to another host: only the settings that clients make before.
 
 use crate::schema::MigrationCapability as Cap;
 use qmonitor::qapi::Error;
 
-/// How the machine would be moved.
+/// The settings of migration.
 #[derive(Debug, Clone, Default)]
 pub struct Migration {
-    /// What is switched on.
+    /// The capabilities that are on.
     on: Vec<Cap>,
 }
 
-/// What a background snapshot cannot go with, in the order in which it is
-/// complained about.
+/// The capabilities that exclude a background snapshot; the first of them is named in
+/// the error.
 const NOT_IN_BACKGROUND: &[Cap] = &[
     Cap::PostcopyRam,
     Cap::DirtyBitmaps,
@@ -135,11 +135,12 @@ fn check(on: &[Cap]) -> Result<(), Error> {
     if let Some(e) = refused(&later_pairs) {
         return Err(e);
     }
-    match has(Cap::DirtyLimit) {
-        true => Err(Error::new(
+    if has(Cap::DirtyLimit) {
+        Err(Error::new(
             "dirty-limit requires KVM with accelerator property 'dirty-ring-size' set",
-        )),
-        false => Ok(()),
+        ))
+    } else {
+        Ok(())
     }
 }
 

@@ -1,7 +1,6 @@
-//! What is monitored: objects, devices, disks, networks, processors.
+//! The monitored machine: objects, devices, disks, networks, processors.
 //!
-//! Nothing in here knows of the monitor: functions return results, and lists of what
-//! happened.
+//! Nothing in here knows the monitor: functions return results, and lists of events.
 
 pub mod backends;
 pub mod balloon;

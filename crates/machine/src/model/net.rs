@@ -1,6 +1,6 @@
-//! Network back ends, as far as there are any: ports of hubs, on which nothing
-//! is ever sent because the machine has no network adapter. What remains is
-//! what management software sees: ids, `info network`, links up and down.
+//! Network back ends. There are only ports of hubs, on which nothing is ever sent
+//! because the machine has no network adapter. What remains
+//! is visible to management software: ids, `info network`, links up and down.
 
 use qmonitor::qapi::{Error, ErrorClass};
 
@@ -20,7 +20,7 @@ struct Hub {
 /// A port of a hub.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HubPort {
-    /// What users call it.
+    /// Its id.
     pub id: String,
     /// The port of the same or another hub that it is wired to.
     pub peer: Option<String>,
@@ -29,7 +29,7 @@ pub struct HubPort {
 }
 
 impl Network {
-    /// Makes a port, and the hub with it if there is none of that number.
+    /// Makes a port, and its hub if there is no hub of that number.
     ///
     /// # Errors
     ///
@@ -108,7 +108,7 @@ impl Network {
         self.hubs.iter().flat_map(|hub| &hub.ports)
     }
 
-    /// What `info network` prints (`net_hub_info`).
+    /// The text of `info network` (`net_hub_info`).
     pub fn info(&self) -> String {
         let mut text = String::new();
         for hub in &self.hubs {

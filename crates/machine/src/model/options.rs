@@ -1,5 +1,5 @@
-//! How the machine shall be, and making it so: an empty tree, properties, memory. Its
-//! board comes last ([`Machine::init_board`]).
+//! The options of a machine, and making one: a tree without devices, its properties,
+//! its memory. The board comes last ([`Machine::init_board`]).
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -15,14 +15,14 @@ use super::runstate::{Actions, RunStates};
 use super::uuid::Uuid;
 use qmonitor::qapi::{CompatPolicy, Error, QDict, QObject};
 
-/// How the machine shall be, as given on the command line.
+/// The machine that the command line asks for.
 #[derive(Debug, Clone)]
 pub struct MachineOptions {
     /// Its type (`-machine`).
     pub class: &'static MachineClass,
     /// How its processors are arranged (`-smp`).
     pub topology: Topology,
-    /// Its name (`-name`); empty is none.
+    /// Its name (`-name`); may be empty.
     pub name: String,
     /// Its identifier (`-uuid`).
     pub uuid: Uuid,
@@ -30,7 +30,7 @@ pub struct MachineOptions {
     pub stopped: bool,
     /// Wait for `x-exit-preconfig` (`--preconfig`).
     pub preconfig: bool,
-    /// What to do at certain events (`-action`, `-no-reboot`, `-no-shutdown`).
+    /// The reactions to certain events (`-action`, `-no-reboot`, `-no-shutdown`).
     pub actions: Actions,
     /// Give threads names (`-name debug-threads=on`).
     pub debug_threads: bool,
@@ -87,7 +87,7 @@ impl Machine {
             objects_container: root,
             chardevs_container: root,
         };
-        // The order in which QEMU makes them, which listings depend on.
+        // In the order of QEMU, which lists show.
         m.chardevs_container = m.new_child(root, "chardevs", &CONTAINER);
         m.objects_container = m.new_child(root, "objects", &CONTAINER);
         let machine = m.new_child(root, "machine", &options.class.object);
@@ -102,14 +102,14 @@ impl Machine {
         m
     }
 
-    /// Sets what `-machine` and `-boot` say of the machine's own object.
+    /// Sets the properties of the machine's own object, from `-machine` and `-boot`.
     ///
     /// # Errors
     ///
-    /// It has no such property, or not with such a value.
+    /// There is no such property, or it does not take the value.
     pub fn set_properties(&mut self, properties: &QDict, boot: QObject) -> Result<(), Error> {
         for (name, value) in properties.iter() {
-            // Nested ones are none of those that there are.
+            // No property takes a dictionary.
             let text = value.as_str().unwrap_or_default();
             let input = PropertyInput::text(name, text);
             self.property_set(self.machine_object, name, &input)?;

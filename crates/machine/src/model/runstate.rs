@@ -1,4 +1,4 @@
-//! Run states: what the machine is doing, and how that changes.
+//! Run states, and how they change.
 //!
 //! ```text
 //!                cont                    stop
@@ -17,9 +17,9 @@
 //!
 //! Resets, shutdowns and the power button are *requests*: they are noted down,
 //! and carried out in a fixed order by
-//! [`main_loop_should_exit`](RunStates::main_loop_should_exit). What happens is
-//! told as a list of [`MachineEvent`]s, in the order in which clients hear of
-//! it; a command's reply comes after the events that the command caused.
+//! [`main_loop_should_exit`](RunStates::main_loop_should_exit). The result
+//! is a list of [`MachineEvent`]s, in the order in which clients get them; a
+//! command's reply comes after the events that the command caused.
 
 use crate::schema::{
     PanicAction, RebootAction, RunState, ShutdownAction, ShutdownCause, WatchdogAction,
@@ -27,7 +27,7 @@ use crate::schema::{
 use qmonitor::qapi::Error;
 use qmonitor::trace_event;
 
-/// Something that happened to the machine, and that clients are told.
+/// Something that happened to the machine; clients get it as an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MachineEvent {
     /// `STOP`
@@ -50,14 +50,14 @@ pub fn shutdown_caused_by_guest(cause: ShutdownCause) -> bool {
     )
 }
 
-/// What to do at certain events (`set-action`, `-action`).
+/// The reactions to certain events (`set-action`, `-action`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Actions {
-    /// When the machine is to be reset.
+    /// When a reset is requested.
     pub reboot: RebootAction,
     /// When it has shut down.
     pub shutdown: ShutdownAction,
-    /// When the system in it panics.
+    /// When the guest panics.
     pub panic: PanicAction,
     /// When a watchdog expires.
     pub watchdog: WatchdogAction,
@@ -104,7 +104,7 @@ impl RunStates {
         }
     }
 
-    /// What the machine is doing.
+    /// The run state.
     pub fn current(&self) -> RunState {
         self.current
     }
@@ -114,17 +114,17 @@ impl RunStates {
         self.current == RunState::Running
     }
 
-    /// Whether it is being configured still (`--preconfig`).
+    /// Whether it is still being configured (`--preconfig`).
     pub fn is_preconfig(&self) -> bool {
         !self.ready
     }
 
-    /// What is done at certain events.
+    /// The reactions to certain events.
     pub fn actions(&self) -> Actions {
         self.actions
     }
 
-    /// Changes what is done at certain events.
+    /// Changes the reactions to certain events.
     pub fn set_actions(&mut self, actions: Actions) {
         self.actions = actions;
     }
@@ -132,9 +132,10 @@ impl RunStates {
     /// Starts a new machine, unless it is to wait for `cont` or is being
     /// configured.
     pub fn start(&mut self) -> Vec<MachineEvent> {
-        match self.ready && self.autostart {
-            true => self.vm_start(),
-            false => Vec::new(),
+        if self.ready && self.autostart {
+            self.vm_start()
+        } else {
+            Vec::new()
         }
     }
 
@@ -161,23 +162,21 @@ impl RunStates {
 
     /// Lets the machine run (`vm_start`).
     pub fn vm_start(&mut self) -> Vec<MachineEvent> {
-        match self.is_running() {
-            true => Vec::new(),
-            false => {
-                self.runstate_set(RunState::Running);
-                vec![MachineEvent::Resume]
-            }
+        if self.is_running() {
+            Vec::new()
+        } else {
+            self.runstate_set(RunState::Running);
+            vec![MachineEvent::Resume]
         }
     }
 
     /// Stops the machine if it is running (`vm_stop`).
     pub fn vm_stop(&mut self, state: RunState) -> Vec<MachineEvent> {
-        match self.is_running() {
-            false => Vec::new(),
-            true => {
-                self.runstate_set(state);
-                vec![MachineEvent::Stop]
-            }
+        if self.is_running() {
+            self.runstate_set(state);
+            vec![MachineEvent::Stop]
+        } else {
+            Vec::new()
         }
     }
 
@@ -200,7 +199,7 @@ impl RunStates {
         }
     }
 
-    /// Asks for a reset, or for a shutdown if that is what resets are to be
+    /// Asks for a reset, or for a shutdown if the action of resets says so
     /// (`qemu_system_reset_request`).
     pub fn reset_request(&mut self, cause: ShutdownCause) {
         match self.actions.reboot {
@@ -215,8 +214,8 @@ impl RunStates {
         self.shutdown_requested = Some(cause);
     }
 
-    /// Asks to end the program, whatever is to be done at a shutdown: the
-    /// command `quit`, and signals (`qemu_system_killed`).
+    /// Asks to end the program, whatever the action of shutdowns: the command
+    /// `quit`, and signals (`qemu_system_killed`).
     pub fn quit_request(&mut self, cause: ShutdownCause) {
         self.actions.shutdown = ShutdownAction::Poweroff;
         self.shutdown_request(cause);
@@ -227,8 +226,8 @@ impl RunStates {
         self.powerdown_requested = true;
     }
 
-    /// Carries out what was asked for, telling `events` what happened. If the
-    /// program is to end, its exit status is returned.
+    /// Carries out the requests, and adds the outcome to `events`. Returns the exit
+    /// status if the program has to end.
     pub fn main_loop_should_exit(&mut self, events: &mut Vec<MachineEvent>) -> Option<u8> {
         if let Some(cause) = self.shutdown_requested.take() {
             events.push(MachineEvent::Shutdown(cause));

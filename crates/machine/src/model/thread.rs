@@ -4,8 +4,8 @@
 //! Everything the program does is done by the main loop, in one thread. But
 //! management software asks for the thread of each processor and iothread: it
 //! gives them affinities and priorities, puts them into cgroups, and reads how
-//! much time they used. So each has one. It waits for its end, and is told so by
-//! the end of a channel.
+//! much time they used. So each has one, which does nothing but
+//! wait until a channel is closed.
 
 use std::sync::mpsc;
 use std::thread::JoinHandle;
@@ -25,7 +25,7 @@ pub struct HostThread {
 }
 
 impl HostThread {
-    /// Starts a thread, under a name if it shall have one, and returns when it
+    /// Starts a thread, under a name if one is given, and returns when it
     /// has used `busy` of processor time.
     ///
     /// # Errors

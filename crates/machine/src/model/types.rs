@@ -91,12 +91,12 @@ pub fn qom_list_properties(typename: &str) -> Result<Vec<PropertyListing>, Error
         .collect())
 }
 
-/// Lists the properties that can be set on new devices of a type
-/// (`qmp_device_list_properties`): not those that all devices have.
+/// Lists the properties of a type of devices (`qmp_device_list_properties`), without
+/// those that all devices have.
 ///
 /// # Errors
 ///
-/// There is no such type, or it is none of devices.
+/// There is no such type, or it is no type of devices.
 pub(crate) fn device_list_properties(typename: &str) -> Result<Vec<PropertyListing>, Error> {
     let class = find_type(typename).ok_or_else(|| device_not_found(typename))?;
     if class.is_abstract || !class.is_a(DEVICE.name) {

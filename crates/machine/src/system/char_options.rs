@@ -1,7 +1,7 @@
 //! The options of the command line that make chardevs and monitors.
 //!
-//! They are read in two steps, as in QEMU, and which step finds an error decides which
-//! one is told if there are several. While options are read, each becomes an option
+//! They are read in two steps, as in QEMU; of several errors the one of the earlier
+//! step is reported. While options are read, each becomes an option
 //! list with an id: `-monitor FORM` adds one to the list of chardevs and one to that of
 //! monitors. Later all chardevs are made, then the ports, then all monitors, each in
 //! the order of the command line.
@@ -20,14 +20,14 @@ use qmonitor::qapi::Error;
 use qmonitor::util::qemu_opts::QemuOpts;
 use qmonitor::Runtime;
 
-/// What has been asked for.
+/// The chardevs and monitors to make.
 #[derive(Default)]
 pub(super) struct CharOptions {
     chardevs: Vec<(Option<Location>, QemuOpts)>,
     mons: Vec<(Option<Location>, Mon)>,
     /// The number of the next `compat_monitor`.
     next_compat: usize,
-    /// Whether any option asked for a monitor or said that there shall be none.
+    /// Whether an option made a monitor, or said `none`.
     pub monitor_decided: bool,
     /// `-daemonize`, which leaves no terminal to talk to.
     pub daemonize: bool,
@@ -48,7 +48,7 @@ impl Mon {
 }
 
 impl CharOptions {
-    /// Takes an option; false if it is none of those that belong here.
+    /// Takes an option; false if it belongs elsewhere.
     pub(super) fn take(
         &mut self,
         item: &Pending,
@@ -127,8 +127,8 @@ impl CharOptions {
         Ok(())
     }
 
-    /// Makes the serial or parallel ports: chardevs without anybody behind them, since
-    /// the machine has no such devices, but with a monitor if they are `mon:`.
+    /// Makes the serial or parallel ports: chardevs without a user, since the machine has
+    /// no such devices, or with a monitor if they are `mon:`.
     pub(super) fn make_ports<'a>(
         &self,
         rt: &mut Runtime<Machine>,
@@ -187,7 +187,7 @@ impl CharOptions {
     }
 }
 
-/// Makes one chardev, and says where to find it if it is a pseudo terminal.
+/// Makes one chardev, and prints its path if it is a pseudo terminal.
 /// `background` is whether the program gives up its terminal.
 pub(super) fn make_chardev(
     rt: &mut Runtime<Machine>,
@@ -205,13 +205,13 @@ pub(super) fn make_chardev(
     report_about(rt, reporter, None);
     let added = added?;
     if let Some(text) = added.redirected(rt) {
-        // Without a reader there is nobody to be told.
+        // A text that cannot be written has no reader.
         let _ = writeln!(std::io::stdout(), "{text}");
     }
     Ok(())
 }
 
-/// From now on what a chardev says is about that option.
+/// From now on messages of chardevs name that option.
 pub(super) fn report_about(
     rt: &mut Runtime<Machine>,
     reporter: &Reporter,
@@ -225,7 +225,7 @@ pub(super) fn report_about(
                 print_stderr(&reporter.message(location.as_ref(), "info: ", &e));
             }
             ChardevReport::Warning => reporter.warning(location.as_ref(), &e),
-            // It comes from the loop, when no option is being carried out any more.
+            // It comes from the loop, when all options have been carried out.
             ChardevReport::Error => reporter.error(None, &e),
         }
     });

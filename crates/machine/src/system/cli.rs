@@ -1,5 +1,5 @@
-//! The program's command line: QEMU's option syntax, one or two dashes, the
-//! argument always a word of its own.
+//! The program's command line in QEMU's syntax: options have one or two dashes, and
+//! their argument is always a word of its own.
 
 use qmonitor::qapi::Error;
 
@@ -323,8 +323,8 @@ pub static OPTIONS: &[OptRow] = &[
     ),
 ];
 
-/// Splits a command line into options and their arguments. A word that is no
-/// option would be a disk image for QEMU and is refused here.
+/// Splits a command line into options and their arguments. A word without a dash is a
+/// disk image for QEMU, and refused here.
 ///
 /// # Errors
 ///
@@ -363,7 +363,7 @@ pub fn name(opt: Opt) -> &'static str {
     row.map_or("", |r| r.name)
 }
 
-/// The option whose parameters a group of that name in a configuration file has.
+/// The option that a group of this name in a configuration file stands for.
 pub fn option_of_group(name: &str) -> Option<Opt> {
     Some(match name {
         "chardev" => Opt::Chardev,
@@ -428,8 +428,7 @@ mod tests {
                 Opt::Qmp
             ]
         );
-        // The word after an option with an argument is the argument, whatever
-        // it looks like.
+        // The word after an option with an argument is the argument, even with dashes.
         assert_eq!(parsed[4].1.as_deref(), Some("-foo"));
     }
 

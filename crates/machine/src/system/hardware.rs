@@ -1,4 +1,4 @@
-//! The options that say what the machine shall be made of: `-machine`,
+//! The options about the parts of the machine: `-machine`,
 //! `-accel`, `-cpu`, `-smp`, `-m`, `-boot`.
 //!
 //! Except for `-accel` and `-cpu` all of them are properties of the machine:
@@ -31,7 +31,7 @@ static ACCEL_OPTS: QemuOptsList = QemuOptsList {
     extensions: &[],
 };
 
-/// What the machine shall be made of.
+/// The parts of the machine.
 #[derive(Debug, Clone)]
 pub struct Hardware {
     /// The machine type.
@@ -42,11 +42,11 @@ pub struct Hardware {
     pub memory_backend: Option<String>,
     /// How much memory it has, in bytes.
     pub ram_size: Option<u64>,
-    /// The processors, if they are not to be those the type has by default.
+    /// The processors, if not those that the type has by default.
     pub cpu: Option<CpuOption>,
-    /// How they are arranged, as given.
+    /// The options of `-smp`, as given.
     smp: QDict,
-    /// What to boot, as given.
+    /// The options of `-boot`, as given.
     boot: QDict,
     /// The accelerators to try: from `-machine accel=a:b`, and from `-accel`.
     machine_accel: Option<String>,
@@ -131,9 +131,10 @@ impl Hardware {
         }
         let size = opts.get_number("size").unwrap_or_default();
         // A number without a suffix is in MiB here, and only here.
-        let size = match text.ends_with(|c: char| c.is_ascii_digit()) {
-            true => size.checked_mul(1 << 20),
-            false => Some(size),
+        let size = if text.ends_with(|c: char| c.is_ascii_digit()) {
+            size.checked_mul(1 << 20)
+        } else {
+            Some(size)
         };
         let size = size.ok_or_else(|| Error::new("ram size too large"))?;
         self.ram_size = Some(size.div_ceil(8192) * 8192);
@@ -168,9 +169,8 @@ impl Hardware {
         Ok(())
     }
 
-    /// Chooses the first accelerator that works, which only `tcg` does
-    /// (`configure_accelerators`). What is to be said of those before is added
-    /// to `reports`.
+    /// Chooses the first accelerator that works (`configure_accelerators`); only `tcg`
+    /// does. Failures of those before are added to `reports`.
     ///
     /// # Errors
     ///
@@ -226,7 +226,7 @@ impl Hardware {
         Topology::complete(&config, self.class)
     }
 
-    /// What to boot, as the machine's property tells it.
+    /// The value of the machine's property `boot`.
     ///
     /// # Errors
     ///
@@ -243,7 +243,7 @@ impl Hardware {
     }
 }
 
-/// Puts what is new over what is there.
+/// Adds options; a new value replaces an old one.
 fn merge(into: &mut QDict, new: QDict) {
     for (name, value) in new {
         into.insert(name, value);

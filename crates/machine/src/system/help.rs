@@ -10,8 +10,8 @@ use qmonitor::util::qemu_opts::QemuOpts;
 
 const EMULATOR: &str = "QEMU emulator";
 
-/// The options that only print something, with the exit status. What cannot be printed
-/// has no reader.
+/// Carries out an option that only prints something, and returns the exit status. A
+/// text that cannot be written has no reader.
 pub(super) fn print_and_end(
     program: &str,
     opt: Opt,
@@ -26,7 +26,7 @@ pub(super) fn print_and_end(
         Opt::Version => version_line(EMULATOR),
         Opt::Chardev => {
             let options = arg.and_then(|arg| QEMU_CHARDEV_OPTS.help_wanted(arg));
-            // That somebody asks for these is an error, in QEMU's eyes.
+            // QEMU ends with an error after this help.
             status = options.as_ref().map_or(status, |_| ExitCode::FAILURE);
             options.or_else(|| backend_help(arg?, backends))?
         }
@@ -45,14 +45,14 @@ pub(super) fn print_and_end(
     Some(status)
 }
 
-/// What `-chardev` prints for `help` in place of a backend.
+/// The text of `-chardev help`.
 fn backend_help(arg: &str, backends: &[&str]) -> Option<String> {
     let opts = QemuOpts::parse(&QEMU_CHARDEV_OPTS, arg, &mut Vec::new()).ok()?;
     matches!(opts.get("backend"), Some("help" | "?"))
         .then(|| list("Available chardev backend types: ", backends))
 }
 
-/// What clients that look for a program's version expect.
+/// The line that clients look for to learn the version.
 pub(super) fn version_line(name: &str) -> String {
     format!(
         "{name} version {} ({})\n",

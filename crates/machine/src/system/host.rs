@@ -1,5 +1,4 @@
-//! What the program does with its host: descriptors, the pid file, going to the
-//! background.
+//! The program and its host: descriptors, the pid file, the background.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -13,9 +12,8 @@ use nix::sys::stat::Mode;
 use crate::sys::fork_process;
 use qmonitor::qapi::Error;
 
-/// Allows itself as many descriptors as the administrator allows it, since each
-/// client is one (`os_setup_limits`). Where that is refused, the program works
-/// with what it has.
+/// Raises the limit of descriptors to the hard limit, since each client needs one
+/// (`os_setup_limits`). If that is refused, the program works with the old limit.
 pub fn raise_fd_limit() {
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
         if soft < hard {
@@ -24,15 +22,15 @@ pub fn raise_fd_limit() {
     }
 }
 
-/// The file that tells the process id: locked and written as soon as it is known
-/// which process stays, removed at the end (`qemu_write_pidfile`).
+/// The file with the process id: locked and written once the process is in the
+/// background, removed at the end (`qemu_write_pidfile`).
 #[derive(Debug, Default)]
 pub struct Pidfile {
     open: Option<(String, Flock<File>)>,
 }
 
 impl Pidfile {
-    /// Makes the file, if there is to be one, and locks it.
+    /// Makes the file, if a path is given, and locks it.
     ///
     /// # Errors
     ///
@@ -71,7 +69,7 @@ impl Drop for Pidfile {
         let Some((path, file)) = &self.open else {
             return;
         };
-        // Somebody may have put another file in its place, which is not ours.
+        // Another program may have put its own file there.
         let ours = file.metadata().map(|m| (m.dev(), m.ino()));
         let there = std::fs::metadata(path).map(|m| (m.dev(), m.ino()));
         if let (Ok(ours), Ok(there)) = (ours, there) {
@@ -83,9 +81,9 @@ impl Drop for Pidfile {
 }
 
 /// A process that goes to the background (`os_daemonize`, `os_setup_post`). It is
-/// split off before anything is made, so that threads and the process id stay what
-/// they are, but whoever started the program waits until everything is ready, and
-/// sees messages until then.
+/// split off before anything is made, so that threads and the process id stay the
+/// same. The parent waits until everything is ready, so messages still reach the
+/// terminal.
 ///
 /// ```text
 ///   the one started ──fork──► leader of a session ──fork──► the one that stays
@@ -145,7 +143,7 @@ impl Background {
             .and_then(|()| nix::unistd::dup2_stdout(&null))
             .and_then(|()| nix::unistd::dup2_stderr(&null))
             .map_err(|e| failed(e.into()))?;
-        // Nobody may be waiting any more.
+        // The process that waited may be gone.
         let _ = self.ready.write_all(&[0]);
         Ok(())
     }

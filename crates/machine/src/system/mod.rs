@@ -1,5 +1,4 @@
-//! The programs: what their command lines say, and the way from there to a running
-//! loop.
+//! The programs: from their command lines to a running loop.
 
 mod char_options;
 pub mod cli;

@@ -9,8 +9,8 @@
 //!   chardev = "mon0"
 //! ```
 //!
-//! QEMU reads each line with three `scanf` patterns, and what they let pass is what
-//! files have got used to:
+//! QEMU reads each line with three `scanf` patterns, and files rely on all that these
+//! accept:
 //!
 //! * behind the closing quote anything may follow, the bracket may be missing;
 //! * a value without quotes is empty, and there is no way to write a quote in one;
@@ -56,11 +56,11 @@ const MAX_VALUE: usize = 1023;
 const MAX_LINE: usize = 1023;
 
 /// Reads a file's text and hands over each group as soon as it is complete, so that the
-/// first error in the file is the one that is told.
+/// first error in the file is reported.
 ///
 /// # Errors
 ///
-/// `parse error`, `no group defined`, and what `each` returns.
+/// `parse error`, `no group defined`, and the errors of `each`.
 pub(super) fn qemu_config_foreach(
     text: &str,
     mut each: impl FnMut(Group) -> Result<(), Error>,
@@ -108,14 +108,14 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The first `max` bytes, less what would cut a character in two, and the rest.
+/// The first `max` bytes or fewer, so that no character is cut in two, and the rest.
 fn cut(text: &str, max: usize) -> (&str, &str) {
     let at = (0..=max.min(text.len())).rev();
     let at = at.into_iter().find(|at| text.is_char_boundary(*at));
     text.split_at(at.unwrap_or(0))
 }
 
-/// Takes what `scanf`'s `%63s` does.
+/// Takes a word as `scanf`'s `%63s` does.
 fn word(text: &str) -> Option<(&str, &str)> {
     let text = text.trim_ascii_start();
     let end = text.find(|c: char| c.is_ascii_whitespace());
@@ -139,7 +139,7 @@ fn header(line: &str) -> Option<(&str, Option<&str>)> {
     with_id.or_else(|| Some((up_to(inside, ']', MAX_WORD)?, None)))
 }
 
-/// `NAME = "VALUE"`; whatever else follows the name, the value is empty.
+/// `NAME = "VALUE"`; anything else after the name is an empty value.
 fn param(line: &str) -> Option<(&str, &str)> {
     let (name, rest) = word(line)?;
     let value = rest.trim_ascii_start().strip_prefix('=').and_then(|rest| {

@@ -1,4 +1,4 @@
-//! What the command line asks for, option by option, before anything is made.
+//! The options that only set something, read before anything is made.
 
 use std::str::FromStr;
 
@@ -65,7 +65,7 @@ static SANDBOX_OPTS: QemuOptsList = list(
     ],
 );
 
-/// The options whose parameters `query-command-line-options` tells.
+/// The options in `query-command-line-options`.
 pub static OPTION_GROUPS: &[OptionGroup] = &[
     OptionGroup {
         name: "add-fd",
@@ -108,12 +108,12 @@ pub struct AddFd {
     pub opaque: Option<String>,
 }
 
-/// Everything that does not depend on anything else.
+/// All settings, which do not depend on one another.
 #[derive(Debug, Default)]
 pub struct Settings {
     /// For the machine.
     pub machine: MachineOptions,
-    /// What the machine shall be made of.
+    /// The parts of the machine.
     pub hardware: Hardware,
     /// For the monitors.
     pub policy: CompatPolicy,
@@ -140,12 +140,11 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Takes one option. False if it is none of those that can be taken at
-    /// once.
+    /// Takes one option; false if it has to be carried out later.
     ///
     /// # Errors
     ///
-    /// What is wrong with its argument; deprecated forms go to `warnings`.
+    /// The argument is wrong. Deprecated forms only add to `warnings`.
     pub fn take(&mut self, opt: Opt, arg: &str, warnings: &mut Vec<Error>) -> Result<bool, Error> {
         match opt {
             Opt::Machine => self.hardware.take_machine(arg)?,
@@ -158,7 +157,7 @@ impl Settings {
             Opt::Rtc => check_rtc(arg, warnings)?,
             Opt::Sandbox => check_sandbox(arg, warnings)?,
             Opt::Audiodev => check_audiodev(arg)?,
-            // There are no configuration files to be read.
+            // There are no configuration files.
             Opt::NoUserConfig => {}
             Opt::Name => {
                 let opts = QemuOpts::parse(&NAME_OPTS, arg, warnings)?;
@@ -239,7 +238,7 @@ impl Settings {
         let opts = QemuOpts::parse(&OVERCOMMIT_OPTS, arg, warnings)?;
         self.lock_memory = match opts.get("mem-lock") {
             None | Some("off") => false,
-            // Nothing is mapped in advance, so there is no difference.
+            // No memory is mapped in advance, so the two are the same.
             Some("on" | "on-fault") => true,
             Some(_) => {
                 return Err(Error::new(
@@ -272,8 +271,7 @@ impl Settings {
     }
 }
 
-/// The machine has no clock that could be set; wrong words are refused all the
-/// same.
+/// The machine has no clock to set, but wrong words are refused.
 fn check_rtc(arg: &str, warnings: &mut Vec<Error>) -> Result<(), Error> {
     let opts = QemuOpts::parse(&RTC_OPTS, arg, warnings)?;
     if let Some(base) = opts.get("base") {
@@ -306,7 +304,7 @@ fn is_datetime(text: &str) -> bool {
     form("0000-00-00") || form("0000-00-00T00:00:00")
 }
 
-/// Nothing is filtered here, and whoever asks for it must be told.
+/// There is no filter, so asking for it is an error.
 fn check_sandbox(arg: &str, warnings: &mut Vec<Error>) -> Result<(), Error> {
     let opts = QemuOpts::parse(&SANDBOX_OPTS, arg, warnings)?;
     match opts.get_bool("enable") {
@@ -319,12 +317,13 @@ fn check_sandbox(arg: &str, warnings: &mut Vec<Error>) -> Result<(), Error> {
 
 /// The only sound device is the one that makes no sound.
 fn check_audiodev(arg: &str) -> Result<(), Error> {
-    let options = match arg.starts_with('{') {
-        true => match qobject_from_json(arg.as_bytes())? {
+    let options = if arg.starts_with('{') {
+        match qobject_from_json(arg.as_bytes())? {
             QObject::Dict(options) => options,
             _ => QDict::new(),
-        },
-        false => keyval_parse(arg, Some("driver"))?,
+        }
+    } else {
+        keyval_parse(arg, Some("driver"))?
     };
     let required = |name: &str| {
         let missing = || Error::new(format!("Parameter '{name}' is missing"));
@@ -350,7 +349,7 @@ fn parse_echr(text: &str) -> Option<u8> {
     number.ok().map(|n| n as u8)
 }
 
-/// Switches trace events on; what does not exist is only warned of.
+/// Switches trace events on; a name that does not exist is only a warning.
 pub(super) fn take_trace(arg: &str, warnings: &mut Vec<Error>) -> Result<(), Error> {
     let opts = QemuOpts::parse(&TRACE_OPTS, arg, warnings)?;
     if let Some(pattern) = opts.get("enable") {

@@ -1,11 +1,11 @@
 //! The program `qmonitor-storage-daemon`: QEMU's storage daemon
-//! (`storage-daemon/qemu-storage-daemon.c`), reduced to what this crate has of it.
+//! (`storage-daemon/qemu-storage-daemon.c`), as far as this crate has its parts.
 //!
-//! It has no machine that runs, no HMP and no events of a machine; of its commands
-//! those exist that are also here. Unlike those of [`vl`], options are
+//! It has no machine that runs, no HMP and no events of a machine; it has those of its
+//! commands that the machine has too. Unlike those of [`vl`], options are
 //! carried out strictly in the order of the command line, each with two dashes: a
-//! monitor's chardev comes before the monitor. Only the way they are written is
-//! looked at first, and whether the program goes to the background.
+//! monitor's chardev comes before the monitor. Only their
+//! syntax and `--daemonize` are looked at before.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -77,13 +77,13 @@ const OBJECT_TYPES: &[&str] = &[
     "tls-creds-x509",
 ];
 
-/// What an option is for.
+/// How an option is used.
 #[derive(Clone, Copy)]
 enum Use {
     /// It has no argument.
     Flag(Opt),
     Arg(Opt),
-    /// QEMU's has it; it has an argument, and this is why it cannot be used.
+    /// An option of QEMU's, with an argument, and the reason why it is refused here.
     Refused(&'static str),
 }
 
@@ -123,8 +123,8 @@ options:
 Options are carried out in the order in which they are given.
 ";
 
-/// Runs the program with these words, the first being its name, and returns
-/// its exit status. Of the descriptors that it inherited, options name some.
+/// Runs the program with these words, the first being its name, and returns its
+/// exit status. Options may name descriptors that it inherited.
 pub fn main(args: &[String], inherited: InheritedFds) -> ExitCode {
     let (program, args) = match args.split_first() {
         Some((program, rest)) => (program.as_str(), rest),
@@ -149,14 +149,15 @@ fn start(
         _ => None,
     });
     if let Some(text) = text {
-        // What cannot be printed has no reader.
+        // A text that cannot be written has no reader.
         let _ = std::io::stdout().write_all(text.as_bytes());
         return Ok(Start::Done(ExitCode::SUCCESS));
     }
     host::raise_fd_limit();
-    let background = match options().any(|opt| opt == Opt::Daemonize) {
-        true => Some(host::Background::start()?),
-        false => None,
+    let background = if options().any(|opt| opt == Opt::Daemonize) {
+        Some(host::Background::start()?)
+    } else {
+        None
     };
     let mut rt = make_runtime(inherited)?;
     let mut pidfile = None;
@@ -217,7 +218,7 @@ fn make_runtime(inherited: InheritedFds) -> Result<Runtime<Machine>, Error> {
 fn monitor_from_cli(rt: &mut Runtime<Machine>, text: &str) -> Result<(), Error> {
     let mut v = InputVisitor::new_str(text, Some("chardev"), rt.policy())?;
     let options = MonitorOptions::visit_in(&mut v, "")?;
-    // That there is no such chardev is said first.
+    // A missing chardev is the first error.
     let exists = qemu_chr_find(rt, &options.chardev).is_some();
     if exists && options.mode == Some(MonitorMode::Readline) {
         return Err(Error::new("Only QMP is supported"));
@@ -227,9 +228,9 @@ fn monitor_from_cli(rt: &mut Runtime<Machine>, text: &str) -> Result<(), Error> 
         .map(|_| ())
 }
 
-/// Splits the command line as `getopt_long` does. What is written correctly but
-/// cannot be done is an error only when its turn comes. Behind a wish for help
-/// nothing is read.
+/// Splits the command line as `getopt_long` does. An option that is written correctly
+/// but cannot be carried out fails only when its turn comes. Nothing is read after
+/// `--help`.
 fn parse(args: &[String]) -> Result<Vec<Result<Pending, Failure>>, Error> {
     let mut steps = Vec::new();
     let mut args = args.iter();

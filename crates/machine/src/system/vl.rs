@@ -1,7 +1,7 @@
 //! The program: from a command line to a running loop (QEMU's `system/vl.c`).
 //!
-//! Options are read first and carried out in a fixed order, whatever their
-//! order on the command line: settings, objects, chardevs, network and block
+//! Options are read first and carried out in a fixed order, not that of the command
+//! line: settings, objects, chardevs, network and block
 //! nodes, ports, objects that use chardevs, the board, monitors, devices. So a
 //! monitor may name a chardev that comes later, and one wrong option leaves
 //! nothing behind.
@@ -27,8 +27,8 @@ use qmonitor::trace_event;
 use qmonitor::util::qemu_opts::QemuOpts;
 use qmonitor::{InheritedFds, Runtime};
 
-/// Runs the program with these words, the first being its name, and returns
-/// its exit status. Of the descriptors that it inherited, options name some.
+/// Runs the program with these words, the first being its name, and returns its
+/// exit status. Options may name descriptors that it inherited.
 pub fn main(args: &[String], inherited: InheritedFds) -> ExitCode {
     let (program, args) = match args.split_first() {
         Some((program, rest)) => (program.as_str(), rest),
@@ -39,7 +39,7 @@ pub fn main(args: &[String], inherited: InheritedFds) -> ExitCode {
     run(started, &reporter)
 }
 
-/// Runs what was started to its end; the exit status.
+/// Runs a started program to its end, and returns the exit status.
 pub(super) fn run(started: Result<Start, Failure>, reporter: &Reporter) -> ExitCode {
     match started {
         Ok(Start::Run(mut rt, _pidfile)) => match rt.run() {
@@ -60,7 +60,7 @@ pub(super) fn run(started: Result<Start, Failure>, reporter: &Reporter) -> ExitC
 pub(super) enum Start {
     /// The pid file goes when the program ends.
     Run(Box<Runtime<Machine>>, host::Pidfile),
-    /// All that was asked for has been printed (`-version`).
+    /// The program has printed something and ends (`-version`).
     Done(ExitCode),
 }
 
@@ -86,7 +86,7 @@ impl Options {
         let mut warnings = Vec::new();
         let taken = self.settings.take(item.opt, &item.arg, &mut warnings);
         item.warn(reporter, &warnings);
-        // These are about the machine, not about the option, in QEMU's words.
+        // In these QEMU complains about the machine and names no option.
         let taken = match (taken, item.opt) {
             (Err(e), Opt::Machine | Opt::Cpu | Opt::Smp | Opt::Boot | Opt::Rtc) => {
                 return Err(e.into());
@@ -99,8 +99,8 @@ impl Options {
         Ok(())
     }
 
-    /// Takes the options of a file. What is wrong with a parameter is said of the file,
-    /// what is wrong with a group as a whole of its line.
+    /// Takes the options of a file. An error in a parameter names the file, an error in
+    /// a whole group names its line.
     fn read_config(&mut self, file: &Pending, reporter: &Reporter) -> Result<(), Failure> {
         let path = &file.arg;
         let text = read_text(path).map_err(|e| file.failed(e))?;
@@ -159,7 +159,7 @@ fn option_of(group: &Group) -> Result<(Opt, String), Error> {
                 return Err(Error::new(format!("Invalid parameter '{param}'")));
             }
         }
-        // There is one name and one memory, whatever the number of groups.
+        // There is one name and one memory, so their groups have no ids.
         if group.id.is_some() && matches!(opt, Opt::Name | Opt::M) {
             return Err(Error::new("Invalid parameter 'id'"));
         }
@@ -177,7 +177,7 @@ fn start(
     let mut options = Options::default();
     let mut words = cli::parse(args)?;
     let types = user_creatable_types();
-    // Wherever they stand, so that what the others do can be traced.
+    // First, so that the other options can be traced.
     words.sort_by_key(|(opt, _)| *opt != Opt::Trace);
     for (opt, arg) in words {
         if let Some(status) = print_and_end(program, opt, arg.as_deref(), CHARDEV_BACKENDS, &types)
@@ -217,9 +217,10 @@ fn start(
     }
     chosen?;
     host::raise_fd_limit();
-    let background = match settings.daemonize {
-        true => Some(host::Background::start()?),
-        false => None,
+    let background = if settings.daemonize {
+        Some(host::Background::start()?)
+    } else {
+        None
     };
     let pidfile = host::Pidfile::create(settings.pidfile.as_deref())?;
     let mut rt = make_runtime(&settings, inherited, reporter)?;

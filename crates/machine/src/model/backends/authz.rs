@@ -1,5 +1,5 @@
-//! Who may come in: `authz-list` and `authz-simple`. What they decide about is
-//! the name in the certificate of a TLS peer.
+//! Authorization: `authz-list` and `authz-simple`. They decide whether a TLS peer may
+//! come in, by the name in its certificate.
 
 use crate::model::qom::{set_str, set_value, Getter, ObjectId, ObjectType, Property, OBJECT};
 use crate::model::Machine;
@@ -49,7 +49,7 @@ impl Machine {
     ///
     /// # Errors
     ///
-    /// There is no such object, or it is something else.
+    /// There is no such object, or it is no authorization.
     pub fn authz_is_allowed(&self, name: &str, identity: &str) -> Result<bool, Error> {
         let id = self.user_object(name).ok_or_else(|| no_authz(name))?;
         match self.object(id).map(|o| o.class().name) {

@@ -1,5 +1,5 @@
 //! Small objects of the host: `thread-context`, `can-bus`,
-//! `cryptodev-backend`, and what other types need to have a parent.
+//! `cryptodev-backend`, and the parents of their types.
 
 use crate::model::qom::{never, Getter, ObjectId, ObjectType, Property, Set, OBJECT};
 use crate::model::Machine;
@@ -44,7 +44,7 @@ fn processors() -> i64 {
     count.map_or(1, |n| i64::try_from(n.get()).unwrap_or(i64::MAX))
 }
 
-/// Threads run anywhere unless told otherwise.
+/// By default threads run on all processors.
 fn cpu_affinity(m: &Machine, id: ObjectId) -> QObject {
     let all = || QObject::List((0..processors()).map(QObject::from).collect());
     m.cell(id, "cpu-affinity").unwrap_or_else(all)

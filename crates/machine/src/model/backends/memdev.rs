@@ -1,10 +1,10 @@
-//! The list of what memory there is (`query-memdev`).
+//! The list of memory backends (`query-memdev`).
 
 use crate::model::Machine;
 use qmonitor::monitor::hash_order::hash_order;
 use qmonitor::qapi::{QNum, QObject};
 
-/// What is known of a piece of memory (`Memdev`).
+/// A memory backend in the list (`Memdev`).
 #[derive(Debug, Clone, PartialEq)]
 pub struct MemdevParams {
     /// Its id.
@@ -17,7 +17,7 @@ pub struct MemdevParams {
     pub dump: bool,
     /// Whether it was allocated in advance.
     pub prealloc: bool,
-    /// Whether others see what is written.
+    /// Whether other processes see writes.
     pub share: bool,
     /// Whether swap space is reserved.
     pub reserve: bool,

@@ -1,7 +1,7 @@
 //! Memory for the machine: `memory-backend-ram`, `-file`, `-memfd`, `-shm`.
 //!
-//! A file is read when somebody looks at the memory; of the others only the
-//! size matters, since nothing ever runs here that would write to them.
+//! A file is read when a command reads the memory. The others have only a size, since
+//! nothing ever runs here that would write to them.
 
 use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
@@ -26,7 +26,7 @@ pub(crate) static TYPES: &[&ObjectType] = &[
 
 /// Pages of the host, in bytes.
 const PAGE_SIZE: u64 = 4096;
-/// What a process can address: no memory is larger.
+/// The address space of a process: no memory is larger.
 const ADDRESS_SPACE: u64 = 1 << 47;
 /// Nodes of the host there can be (`MAX_NODES`).
 const MAX_NODES: u16 = 128;
@@ -144,7 +144,7 @@ fn share(m: &Machine, id: ObjectId) -> QObject {
     m.cell(id, "share").unwrap_or(default.into())
 }
 
-/// `auto` until it is made, then what it came to be.
+/// `auto` until the object is made, then on or off.
 fn rom(m: &Machine, id: ObjectId) -> QObject {
     let given = m.cell(id, "rom").filter(|v| v.as_str() != Some("auto"));
     match (given, m.is_complete(id)) {
@@ -207,7 +207,7 @@ fn set_threads(set: Set<'_>) -> Result<(), Error> {
     }
 }
 
-/// What is allocated stays allocated: once on, it does not go off.
+/// Allocated memory stays allocated: once on, it does not go off.
 fn set_prealloc(set: Set<'_>) -> Result<(), Error> {
     let value = set.input.boolean()?;
     if value && !set.machine.bool_property(set.id, "reserve") {
@@ -296,8 +296,7 @@ fn allocate(m: &mut Machine, id: ObjectId) -> Result<(), Error> {
     Ok(())
 }
 
-/// What has a descriptor is mapped page by page, so its last page must be a
-/// whole one.
+/// Memory with a descriptor is mapped page by page, so its size must be whole pages.
 fn allocate_fd(m: &mut Machine, id: ObjectId) -> Result<(), Error> {
     let pages = whole_pages(m, id)?;
     let size = size(m, id);
@@ -315,18 +314,20 @@ fn allocate_fd(m: &mut Machine, id: ObjectId) -> Result<(), Error> {
 }
 
 fn allocate_shm(m: &mut Machine, id: ObjectId) -> Result<(), Error> {
-    match m.bool_property(id, "share") {
-        true => allocate_fd(m, id),
-        false => Err(Error::new("can't create shm backend with `share=off`")),
+    if m.bool_property(id, "share") {
+        allocate_fd(m, id)
+    } else {
+        Err(Error::new("can't create shm backend with `share=off`"))
     }
 }
 
 /// Gives the backend its memory, and the region that shows it in the tree.
 fn attach(m: &mut Machine, id: ObjectId, name: &str, ram: Ram) {
-    let name = match m.bool_property(id, "x-use-canonical-path-for-ramblock-id") {
+    let name = if m.bool_property(id, "x-use-canonical-path-for-ramblock-id") {
         // A name cannot have slashes.
-        true => m.canonical_path(id).replace('/', "\\x2f"),
-        false => name.to_owned(),
+        m.canonical_path(id).replace('/', "\\x2f")
+    } else {
+        name.to_owned()
     };
     m.new_child(id, &format!("{name}[0]"), &MEMORY_REGION);
     m.set_payload(id, ram);
@@ -354,7 +355,7 @@ fn open_file(m: &mut Machine, id: ObjectId) -> Result<(), Error> {
     let cannot_open = |e: &std::io::Error| {
         Error::from_io(format!("can't open backing store {path} for guest RAM"), e)
     };
-    // A directory is where a file without a name is to be made: plain memory.
+    // In a directory QEMU makes a file without a name: plain memory.
     // That is impossible where nothing may be written.
     if std::fs::metadata(&path).is_ok_and(|md| md.is_dir()) {
         if readonly {
@@ -378,11 +379,12 @@ fn open_file(m: &mut Machine, id: ObjectId) -> Result<(), Error> {
 
 /// The memory in a file must be whole pages. That is looked at last.
 fn whole_file(m: &Machine, id: ObjectId) -> Result<(), Error> {
-    match whole_pages(m, id)? == size(m, id) {
-        true => Ok(()),
-        false => Err(Error::new(
+    if whole_pages(m, id)? == size(m, id) {
+        Ok(())
+    } else {
+        Err(Error::new(
             "backend 'memory-backend-file' memory size must be multiple of 4 KiB",
-        )),
+        ))
     }
 }
 
@@ -398,7 +400,7 @@ fn open(path: &str, readonly: bool) -> std::io::Result<(File, bool)> {
     }
 }
 
-/// The machine's own memory is not to be taken away.
+/// The machine's own memory must stay.
 fn is_unused(m: &Machine, id: ObjectId) -> bool {
     m.main_memory() != Some(id)
 }

@@ -3,17 +3,17 @@
 //! `object-add` brings a dictionary whose shape the schema has checked
 //! (`ObjectOptions`). It is taken apart again: the object is made, its
 //! properties are set one by one through the setters that `qom-set` uses as
-//! well, it is put below `/objects`, and last its `complete` function checks
-//! what needs all properties, opens files, and so on. Whatever fails, nothing
-//! is left behind.
+//! well, it is put below `/objects`, and last its `complete` function checks the
+//! properties together, opens files, and so on. If a step fails, nothing is left
+//! behind.
 //!
 //! Two things need the program around the machine: an object that uses a
 //! chardev ([`Machine::chardev_wanted`]), and one that is a monitor
-//! ([`Machine::monitor_wanted`]). Whoever calls [`Machine::object_add`] attaches
+//! ([`Machine::monitor_wanted`]). The caller of [`Machine::object_add`] attaches
 //! the one or starts the other, or deletes the object again.
 //!
-//! Types that QEMU has and this program does not are still in the schema, and
-//! are refused the way QEMU refuses what it was built without.
+//! Types that only QEMU has are still in the schema, and are refused as QEMU refuses
+//! a type it was built without.
 
 pub(super) mod authz;
 pub(super) mod host;
@@ -121,7 +121,7 @@ impl Machine {
     ///
     /// # Errors
     ///
-    /// There is none of that id, or something uses it.
+    /// There is no such object, or it is in use.
     pub fn object_del(&mut self, name: &str) -> Result<(), Error> {
         let id = self
             .user_object(name)

@@ -1,9 +1,9 @@
 //! Monitors as objects, as QEMU has them since version 11.1: `monitor-qmp` and
 //! `monitor-hmp`.
 //!
-//! The object is what users see of a monitor: its name, and its options, which
-//! are fixed once it is made. The monitor itself belongs to the monitor
-//! library; whoever completes the object starts it (`commands::objects`).
+//! Users see the object: the monitor's name, and its options, which are fixed once
+//! it is made. The monitor itself belongs to the library; the caller of
+//! `object_add` starts it (`commands::objects`).
 
 use crate::model::qom::{
     no_longer_set, set_bool, set_size, set_str, set_uint64, set_value, Getter, ObjectId,
@@ -79,22 +79,22 @@ static MONITOR_HMP: ObjectType = ObjectType::new_user_creatable(
 const LIMITS: JsonLimits = JsonLimits::QEMU;
 
 impl Machine {
-    /// What the monitor is to be that belongs to an object; `None` if that is
-    /// no monitor.
+    /// Options of the monitor this object stands for; `None` if it is no monitor.
     pub fn monitor_wanted(&self, id: ObjectId) -> Option<Result<MonitorOptions, Error>> {
         let class = self.object(id)?.class();
         if !class.is_a("monitor") {
             return None;
         }
-        let mode = match class.is_a("monitor-qmp") {
-            true => MonitorMode::Control,
-            false => MonitorMode::Readline,
+        let mode = if class.is_a("monitor-qmp") {
+            MonitorMode::Control
+        } else {
+            MonitorMode::Readline
         };
         let set = class.all_properties().into_iter();
         let set = set.filter_map(|p| Some((p.name, self.cell(id, p.name)?)));
         let mut options: QDict = set.collect();
         options.insert("mode", mode.as_str());
-        // Here it is only whether lines can be edited, not how.
+        // The object only says whether lines can be edited, not how.
         if let Some(QObject::Bool(false)) = options.remove("readline") {
             options.insert("readline", MonitorReadline::Off.as_str());
         }

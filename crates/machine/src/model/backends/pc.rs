@@ -1,7 +1,7 @@
-//! What PCs of all versions have in common: the properties of their machines.
+//! The properties of the machines that are PCs, of all versions.
 //!
-//! They are kept and told, and have no other effect: there is nothing in the
-//! machine that would notice whether it has a high precision timer.
+//! They can be set and read, and have no other effect: nothing in the machine
+//! would notice whether it has a high precision timer.
 
 use super::system::{flag, text, MACHINE};
 use crate::model::qom::{set_size, set_str, set_value, Getter, ObjectType, Property, Setter};
@@ -22,7 +22,7 @@ static X86_MACHINE: ObjectType = ObjectType::new_abstract(
     ],
 );
 
-/// What the types of all PCs are derived from.
+/// The type that those of all PCs are derived from.
 pub(crate) static GENERIC_PC_MACHINE: ObjectType = ObjectType::new_abstract(
     "generic-pc-machine",
     &X86_MACHINE,

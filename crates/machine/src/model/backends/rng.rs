@@ -33,7 +33,7 @@ static RNG_RANDOM: ObjectType = ObjectType {
     )
 };
 
-// Whoever completes it attaches the chardev.
+// The caller of `object_add` attaches the chardev.
 static RNG_EGD: ObjectType = ObjectType::new_user_creatable(
     "rng-egd",
     &RNG_BACKEND,
@@ -43,7 +43,7 @@ static RNG_EGD: ObjectType = ObjectType::new_user_creatable(
     ],
 );
 
-/// Nobody draws numbers from it, so it is enough that the file could be opened.
+/// Nothing draws numbers from it, so it is enough that the file can be opened.
 fn open_random(m: &mut Machine, id: ObjectId) -> Result<(), Error> {
     let filename = m.str_property(id, "filename");
     match std::fs::File::open(&filename) {

@@ -1,8 +1,8 @@
 //! `secret`: a password or a key, given directly or in a file.
 //!
-//! Secrets may be encrypted with another secret. All that can be wrong about
-//! that is found out, but decrypting itself (AES-256 in CBC mode) is not
-//! implemented: nothing here uses a secret.
+//! A secret may be encrypted with another secret. Every error in that is found, but
+//! decrypting itself (AES-256 in CBC mode) is not implemented: nothing here uses a
+//! secret.
 
 use std::fs;
 
@@ -45,9 +45,10 @@ const IV_LENGTH: usize = 16;
 
 fn load(m: &mut Machine, id: ObjectId) -> Result<(), Error> {
     let input = read(m, id)?;
-    match m.is_set(id, "keyid") {
-        true => decrypt(m, id, &input),
-        false => decode(m, id, &input).map(drop),
+    if m.is_set(id, "keyid") {
+        decrypt(m, id, &input)
+    } else {
+        decode(m, id, &input).map(drop)
     }
 }
 
@@ -79,11 +80,12 @@ fn decode(m: &Machine, id: ObjectId, input: &[u8]) -> Result<Vec<u8>, Error> {
 pub(super) fn find(m: &Machine, name: &str) -> Result<ObjectId, Error> {
     let secret = m.user_object(name);
     let secret = secret.ok_or_else(|| Error::new(format!("No secret with id '{name}'")))?;
-    match m.object(secret).is_some_and(|o| o.class().is_a("secret")) {
-        true => Ok(secret),
-        false => Err(Error::new(format!(
+    if m.object(secret).is_some_and(|o| o.class().is_a("secret")) {
+        Ok(secret)
+    } else {
+        Err(Error::new(format!(
             "Object with id '{name}' is not a secret"
-        ))),
+        )))
     }
 }
 
@@ -91,7 +93,7 @@ fn decrypt(m: &Machine, id: ObjectId, input: &[u8]) -> Result<(), Error> {
     let keyid = m.str_property(id, "keyid");
     let secret = find(m, &keyid)?;
     if !m.is_complete(secret) {
-        // It is the secret itself that is being made.
+        // The secret names itself as its key.
         return Err(Error::new(format!("Secret with id '{keyid}' has no data")));
     }
     let key = decode(m, secret, &read(m, secret)?)?;
@@ -140,7 +142,7 @@ fn base64_decode(text: &[u8]) -> Result<Vec<u8>, Error> {
             (group, digits) = (0, 0);
         }
     }
-    // What padding stands for: two digits hold one byte, three hold two.
+    // Of a padded group, two digits hold one byte, three hold two.
     match (digits, text.contains(&b'=')) {
         (2, true) => bytes.push((group >> 4) as u8),
         (3, true) => bytes.extend_from_slice(&((group >> 2) as u16).to_be_bytes()),

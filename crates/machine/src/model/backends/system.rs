@@ -1,5 +1,5 @@
-//! What is in the tree from the start: containers, the machine object, memory
-//! regions, the main bus, and the types of chardevs.
+//! The objects that are in the tree from the start: containers, the machine, memory
+//! regions, the main bus; and the types of chardevs.
 
 use crate::model::qom::{
     set_bool, set_int, set_link, set_str, Getter, ObjectId, ObjectType, Property, OBJECT,
@@ -37,7 +37,7 @@ pub(crate) static TYPES: &[&ObjectType] = &[
 
 pub(crate) static CONTAINER: ObjectType = ObjectType::new("container", &OBJECT);
 
-/// What the types of all machines are derived from; those are in `board`.
+/// The type that those of all machines in `board` are derived from.
 pub(crate) static MACHINE: ObjectType =
     ObjectType::new_abstract("machine", &OBJECT, &MACHINE_PROPERTIES);
 
@@ -133,7 +133,7 @@ pub(super) const fn flag(
     Property::new(name, "bool", default, Some(set_bool)).describe(description)
 }
 
-/// Nothing is said about which processors share a cache.
+/// Which processors share a cache is left at the default.
 fn smp_cache(_: &Machine, _: ObjectId) -> QObject {
     let caches = ["l1d", "l1i", "l2", "l3"].map(|cache| {
         let members = [("cache", cache), ("topology", "default")];

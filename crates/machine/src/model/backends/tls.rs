@@ -1,8 +1,8 @@
-//! Credentials for TLS on sockets. The files are read when the object is made;
-//! what is in them later, or in the properties, does not matter any more.
+//! Credentials for TLS on sockets. The files are read when the object is made; later
+//! changes of files or properties have no effect.
 //!
 //! Pre-shared keys and anonymous connections are not spoken here, so their
-//! types are refused: nobody shall find out only from a handshake that fails.
+//! types are refused here, and not only in a handshake that fails.
 
 use crate::model::qom::{
     no_longer_set, set_bool, set_str, set_value, Getter, ObjectId, ObjectType, Property, Setter,
@@ -107,9 +107,10 @@ fn load_x509(m: &mut Machine, id: ObjectId) -> Result<(), Error> {
 }
 
 fn check_priority(m: &mut Machine, id: ObjectId) -> Result<(), Error> {
-    match m.str_property(id, "priority").is_empty() {
-        true => Err(Error::new("'priority' property is not set")),
-        false => Ok(()),
+    if m.str_property(id, "priority").is_empty() {
+        Err(Error::new("'priority' property is not set"))
+    } else {
+        Ok(())
     }
 }
 

@@ -1,4 +1,4 @@
-//! Drives: the devices that have a node, and what they tell of it.
+//! Drives: the devices that have a block node.
 
 use super::IoLimits;
 use crate::model::qom::{ObjectId, Set};
@@ -8,17 +8,17 @@ use qmonitor::qapi::Error;
 /// A device with a drive, or a place for one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Drive {
-    /// What clients call it: its id, or the path of what is behind its interface.
+    /// Its name for clients: its id, or the path of its backend.
     pub qdev: String,
     /// The node in it.
     pub node: Option<String>,
-    /// Whether it can do without.
+    /// Whether the node can be taken out.
     pub removable: bool,
     /// How fast it may be.
     pub limits: IoLimits,
 }
 
-/// Sets a device's drive: the name of a node that nobody else uses.
+/// Sets a device's drive: the name of a node that has no other user.
 pub(crate) fn set_drive(set: Set<'_>) -> Result<(), Error> {
     let name = set.input.string()?;
     let (m, id) = (&*set.machine, set.id);
@@ -51,7 +51,7 @@ impl Machine {
     ///
     /// # Errors
     ///
-    /// There is none of that name, or something uses it.
+    /// There is no such node, or it is in use.
     pub fn blockdev_del(&mut self, name: &str) -> Result<(), Error> {
         match self.drive_user(name) {
             Some(_) => Err(Error::new(format!("Node {name} is in use"))),
@@ -77,7 +77,7 @@ impl Machine {
         class.is_some_and(|c| c.property("drive").is_some())
     }
 
-    /// The device that a node is the drive of.
+    /// The device whose drive is this node.
     fn drive_user(&self, node: &str) -> Option<ObjectId> {
         let devices = self.drive_devices();
         devices
@@ -85,8 +85,8 @@ impl Machine {
             .find(|id| self.is_set(*id, "drive") && self.str_property(*id, "drive") == node)
     }
 
-    /// What clients call a device with a drive: where virtio is behind PCI, the
-    /// former is meant.
+    /// The name of a drive for clients: for virtio behind PCI the path of the virtio
+    /// part.
     fn drive_name(&self, id: ObjectId) -> String {
         match (self.child(id, "virtio-backend"), self.device_id(id)) {
             (Some(backend), _) => self.canonical_path(backend),
@@ -117,8 +117,8 @@ impl Machine {
     ///
     /// # Errors
     ///
-    /// There is no such device, or nothing is in it, or a limit for all goes with
-    /// one for reading or writing.
+    /// There is no such device, it has no node, or a total limit is combined with one
+    /// for reading or writing.
     pub fn set_io_limits(&mut self, qdev: &str, limits: IoLimits) -> Result<(), Error> {
         let devices = self.drive_devices();
         let named =
@@ -143,9 +143,10 @@ impl Machine {
                 ));
             }
         }
-        match limits.is_unlimited() {
-            true => self.io_limits.remove(&id),
-            false => self.io_limits.insert(id, limits),
+        if limits.is_unlimited() {
+            self.io_limits.remove(&id)
+        } else {
+            self.io_limits.insert(id, limits)
         };
         Ok(())
     }

@@ -1,9 +1,9 @@
-//! Block nodes: what disks are made of.
+//! Block nodes, of which disks are made.
 //!
 //! A node is a file of the host, or a view of another node (`raw`). A device has
 //! at most one, its *drive*; a node has at most one user that writes, which is a
-//! device or another node. Nothing here reads or writes contents, since nothing in
-//! the machine would: a node is opened, told about, resized and closed.
+//! device or another node. Nothing in the machine reads or writes contents:
+//! a node is opened, described, resized and closed.
 
 mod drive;
 mod node;

@@ -37,11 +37,11 @@ pub struct BlockNode {
     pub direct: bool,
     #[allow(missing_docs)]
     pub no_flush: bool,
-    /// What to do when zeros are written.
+    /// Whether writes of zeros are detected.
     pub detect_zeroes: BlockdevDetectZeroesOptions,
     /// Where its contents are.
     content: Content,
-    /// Whether it was made for another node, with which it goes.
+    /// Whether it was made for another node, and goes with it.
     implicit: bool,
 }
 
@@ -161,7 +161,7 @@ impl Blocks {
     ///
     /// # Errors
     ///
-    /// There is none of that name, or another node uses it.
+    /// There is no such node, or another node uses it.
     pub(super) fn remove(&mut self, name: &str) -> Result<(), Error> {
         self.node(name).ok_or_else(|| no_node(name))?;
         if self.parent(name).is_some() {
@@ -195,7 +195,7 @@ impl Blocks {
         nodes.find(|n| matches!(&n.content, Content::Node(child) if child == name))
     }
 
-    /// Another node must not write to what a device or node writes to.
+    /// Checks that no other node has this one, since a node has only one writer.
     pub(super) fn check_free(&self, name: &str) -> Result<(), Error> {
         match self.parent(name) {
             Some(parent) => Err(Error::new(format!(
@@ -217,12 +217,12 @@ impl Blocks {
 
     /// How large the disk is, in bytes, in whole sectors.
     pub fn virtual_size(&self, name: &str) -> u64 {
-        // For a device of the host, which has no length, the end is where it ends.
+        // A block device of the host has no length, but an end.
         let end = self.file(name).map(|mut file| file.seek(SeekFrom::End(0)));
         end.and_then(Result::ok).unwrap_or(0).div_ceil(512) * 512
     }
 
-    /// How much room it takes on the host, in bytes.
+    /// The space it takes on the host, in bytes.
     pub fn actual_size(&self, name: &str) -> u64 {
         let metadata = self.file(name).map(File::metadata);
         metadata
@@ -257,9 +257,10 @@ fn open_file(filename: &str, read_only: bool, direct: bool) -> Result<File, Erro
         .custom_flags(flags)
         .open(filename)
         .map_err(|e| failed(&e))?;
-    match file.metadata().map_err(|e| failed(&e))?.is_dir() {
-        true => Err(failed(&nix::errno::Errno::EISDIR.into())),
-        false => Ok(file),
+    if file.metadata().map_err(|e| failed(&e))?.is_dir() {
+        Err(failed(&nix::errno::Errno::EISDIR.into()))
+    } else {
+        Ok(file)
     }
 }
 

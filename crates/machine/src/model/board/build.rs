@@ -1,4 +1,4 @@
-//! From a machine type to what is in the tree of objects.
+//! Makes the objects of a board: memory, processors, devices that carry buses.
 
 use super::{Family, Place, Topology};
 use crate::model::cpu::models::find_model;
@@ -18,7 +18,7 @@ pub struct CpuSlot {
 }
 
 impl Machine {
-    /// Makes what the board has: processors, and devices that carry buses.
+    /// Makes the board's processors, and its devices that carry buses.
     ///
     /// # Errors
     ///

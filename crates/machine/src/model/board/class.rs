@@ -19,13 +19,13 @@ pub struct MachineClass {
     pub name: &'static str,
     /// Another name.
     pub alias: Option<&'static str>,
-    /// What `-machine help` says of it.
+    /// Its line in `-machine help`.
     pub description: &'static str,
     /// How it is wired.
     pub family: Family,
     /// How many processors it can have.
     pub cpu_max: u32,
-    /// Whether nodes can be given plain amounts of memory.
+    /// Whether `-numa node,mem=SIZE` is allowed.
     pub numa_mem_supported: bool,
     /// Whether it is going away.
     pub deprecated: bool,
@@ -39,7 +39,7 @@ impl MachineClass {
         self.is_pc().then_some("qemu64")
     }
 
-    /// The id of the memory that is made if the user makes none.
+    /// The id of the memory that the machine gets without `memory-backend`.
     pub fn default_ram_id(&self) -> &'static str {
         match self.family {
             Family::Empty => "ram",

@@ -1,9 +1,9 @@
-//! Machine types: which boards there are, and what each is made of.
+//! Machine types: the boards there are, and their parts.
 //!
 //! A board is a [`MachineClass`]: a type of objects, whose properties `-machine`
-//! sets, and the facts that `query-machines` tells. There is the empty machine
-//! `none`, and the two families of PCs, each in all versions, of which only
-//! numbers and defaults differ here.
+//! sets, and the facts in `query-machines`. There is the empty machine `none`, and
+//! two families of PCs, each in all versions, which differ only in numbers and
+//! defaults here.
 
 mod build;
 mod class;

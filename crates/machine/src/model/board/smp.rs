@@ -39,7 +39,7 @@ impl Default for Topology {
     }
 }
 
-/// Where a processor sits. The middle levels are only told where there can be
+/// Where a processor sits. The middle levels have a number only where there can be
 /// more than one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
@@ -70,9 +70,9 @@ impl Place {
 }
 
 impl Topology {
-    /// Completes what the user said of a machine's processors
-    /// (`machine_parse_smp_config`). What is missing is cores, then sockets; what
-    /// is missing besides is one.
+    /// Completes the numbers that the user gave (`machine_parse_smp_config`). The
+    /// number of cores follows from the others, or else the number of sockets; any
+    /// other missing number is 1.
     ///
     /// # Errors
     ///
@@ -170,9 +170,10 @@ impl Numbers {
         let levels = format!(
             "sockets ({}) * {}cores ({}) * threads ({})",
             self.sockets,
-            match class.is_pc() {
-                true => format!("dies ({}) * modules ({}) * ", self.dies, self.modules),
-                false => String::new(),
+            if class.is_pc() {
+                format!("dies ({}) * modules ({}) * ", self.dies, self.modules)
+            } else {
+                String::new()
             },
             self.cores,
             self.threads
@@ -229,7 +230,7 @@ impl Numbers {
         levels.into_iter().fold(self.sockets, i64::saturating_mul)
     }
 
-    /// None is greater than the product, which is what a machine can have.
+    /// No number is greater than their product, which the class of the machine limits.
     fn narrow(self) -> Result<Topology, Error> {
         let narrow = |n: i64| u32::try_from(n).map_err(|_| Error::new("Invalid CPU topology"));
         Ok(Topology {
@@ -286,25 +287,48 @@ mod tests {
     fn contradictions_are_told_in_qemus_words() {
         let pc = find_class("pc").unwrap();
         for (class, text, desc) in [
-            (pc, "0", "Invalid CPU topology: CPU topology parameters must be greater than zero"),
+            (
+                pc,
+                "0",
+                "Invalid CPU topology: CPU topology parameters must be greater than zero",
+            ),
             (
                 pc,
                 "2,sockets=1,cores=1,threads=1",
-                "Invalid CPU topology: product of the hierarchy must match maxcpus: sockets (1) * dies (1) * modules (1) * cores (1) * threads (1) != maxcpus (2)",
+                "Invalid CPU topology: product of the hierarchy must match maxcpus: \
+                 sockets (1) * dies (1) * modules (1) \
+                 * cores (1) * threads (1) != maxcpus (2)",
             ),
             (
                 pc,
                 "3,maxcpus=2",
-                "Invalid CPU topology: maxcpus must be equal to or greater than smp: sockets (1) * dies (1) * modules (1) * cores (2) * threads (1) == maxcpus (2) < smp_cpus (3)",
+                "Invalid CPU topology: maxcpus must be equal to or greater than smp: \
+                 sockets (1) * dies (1) * modules (1) \
+                 * cores (2) * threads (1) == maxcpus (2) < smp_cpus (3)",
             ),
             (
                 pc,
                 "5,cores=2",
-                "Invalid CPU topology: product of the hierarchy must match maxcpus: sockets (2) * dies (1) * modules (1) * cores (2) * threads (1) != maxcpus (5)",
+                "Invalid CPU topology: product of the hierarchy must match maxcpus: \
+                 sockets (2) * dies (1) * modules (1) \
+                 * cores (2) * threads (1) != maxcpus (5)",
             ),
-            (pc, "300", "Invalid SMP CPUs 300. The max CPUs supported by machine 'pc-i440fx-10.0' is 255"),
-            (&NONE, "2", "Invalid SMP CPUs 2. The max CPUs supported by machine 'none' is 1"),
-            (pc, "2,clusters=2", "clusters > 1 not supported by this machine's CPU topology"),
+            (
+                pc,
+                "300",
+                "Invalid SMP CPUs 300. The max CPUs supported by machine 'pc-i440fx-10.0' is \
+                 255",
+            ),
+            (
+                &NONE,
+                "2",
+                "Invalid SMP CPUs 2. The max CPUs supported by machine 'none' is 1",
+            ),
+            (
+                pc,
+                "2,clusters=2",
+                "clusters > 1 not supported by this machine's CPU topology",
+            ),
         ] {
             assert_eq!(smp(class, text).unwrap_err().desc(), desc, "{text}");
         }

@@ -1,28 +1,28 @@
-//! Features of processors: which there are, and which can be had.
+//! Features of processors: those there are, and those the emulator offers.
 //!
-//! A feature is a bit that the instruction `CPUID` tells, and a boolean property
-//! of every processor. Models have more of them than an emulator without help
-//! from the host can do; those are off in the end, and named in warnings, which
-//! is what the place of their bits is for.
+//! A feature is a bit in the results of the instruction `CPUID`, and a boolean
+//! property of every processor. Models have features that an emulator cannot offer
+//! without help from the host; these are switched off, and warnings name them with
+//! the place of their bits.
 //!
-//! Features that only the architectural MSRs tell (`rdctl-no` and the like) are
-//! left out: they describe flaws that an emulated processor does not have.
+//! Features in the architectural MSRs (`rdctl-no` and the like) are left out: they
+//! describe flaws that an emulated processor does not have.
 
 use crate::model::qdev::{property, DEVICE};
 use crate::model::qom::{Getter, ObjectType, Property};
 
-/// A feature that cannot be had.
+/// A feature that the emulator does not offer.
 pub struct MissingFeature {
     /// Its name.
     pub name: &'static str,
-    /// The register in which its bit is, as in `CPUID.01H:ECX`.
+    /// The register that has its bit, as in `CPUID.01H:ECX`.
     register: &'static str,
     /// The number of its bit.
     bit: u8,
 }
 
 impl MissingFeature {
-    /// What is said when somebody asks for it.
+    /// The warning when it is asked for.
     pub fn warning(&self) -> String {
         format!(
             "TCG doesn't support requested feature: {}.{} [bit {}]",
@@ -33,7 +33,7 @@ impl MissingFeature {
 
 static CPU: ObjectType = ObjectType::new_abstract("cpu", &DEVICE, &[]);
 
-/// What the types of all models are derived from.
+/// The type that those of all models are derived from.
 pub(crate) static X86_CPU: ObjectType = ObjectType::new_abstract("x86_64-cpu", &CPU, PROPERTIES);
 
 pub(crate) static TYPES: &[&ObjectType] = &[&CPU, &X86_CPU];
@@ -43,19 +43,22 @@ const fn feature(name: &'static str) -> Property {
 }
 
 macro_rules! features {
-    (supported: $($supported:literal),* missing: $($register:literal: $($name:literal $bit:literal),*;)*) => {
-        /// What an emulated processor can have.
+    (
+        supported: $($supported:literal),*
+        missing: $($register:literal: $($name:literal $bit:literal),*;)*
+    ) => {
+        /// The features that an emulated processor can have.
         pub static SUPPORTED: &[&str] = &[$($supported),*];
 
-        /// What it cannot have, in the order of the registers.
+        /// Those that it cannot have, in the order of the registers.
         pub static MISSING: &[MissingFeature] = &[$($(MissingFeature {
             name: $name,
             register: $register,
             bit: $bit,
         }),*),*];
 
-        /// The properties of processors: what they are, where they sit, what
-        /// happens if they cannot have all features, and one for each feature.
+        /// The properties of processors: identity, place, the handling of missing
+        /// features, and one for each feature.
         pub(super) static PROPERTIES: &[Property] = &[
             property("vendor", "string", Getter::Str("")),
             property("family", "int", Getter::Int(0)),

@@ -1,8 +1,8 @@
 //! Processors: objects with features and a place, each with a thread of the host.
 //!
-//! They execute nothing. A processor comes into being as in QEMU all the same:
-//! it gets what its model has ([`models`]), then what `-cpu` changes, then its
-//! place, and what an emulator cannot do is taken away again ([`features`]).
+//! They execute nothing, but are made as in QEMU: a processor gets the features of its
+//! model ([`models`]), then the changes of `-cpu`, then its place, and loses the
+//! features that an emulator cannot offer ([`features`]).
 
 pub mod features;
 pub mod models;
@@ -17,13 +17,12 @@ use crate::model::Machine;
 use models::{find_model, CpuModel};
 use qmonitor::qapi::{CompatPolicy, Error, QDict, QObject};
 
-/// Processor time that the first processor uses before it waits. A processor
-/// that gets power executes firmware; and a machine of which the host's kernel
-/// says that it has used no time is shown as one of which nothing is known. The
-/// kernel counts in hundredths of a second, rounded down.
+/// Processor time that the first processor uses before it waits, as a real one does
+/// for its firmware. virsh treats a domain whose vCPU has used no CPU time as unknown.
+/// The kernel counts in hundredths of a second, rounded down.
 const FIRMWARE_TIME: Duration = Duration::from_millis(20);
 
-/// What `-cpu` asks for: a model, and changes to it.
+/// The option `-cpu`: a model, and changes to it.
 #[derive(Clone)]
 pub struct CpuOption {
     /// The model.
@@ -124,7 +123,7 @@ impl Machine {
         id
     }
 
-    /// Takes away what cannot be had; returns what was
+    /// Switches off the features that the emulator does not offer, and returns those it
     /// (`x86_cpu_filter_features`).
     fn filter_features(&mut self, id: ObjectId) -> Vec<&'static features::MissingFeature> {
         let missing = features::MISSING.iter();
@@ -201,7 +200,7 @@ impl Machine {
         Ok(())
     }
 
-    /// Takes away what the processor cannot have, and starts its thread.
+    /// Switches off the features that cannot be had, and starts the thread.
     fn cpu_start(
         &mut self,
         id: ObjectId,
@@ -229,7 +228,7 @@ impl Machine {
     ///
     /// # Errors
     ///
-    /// It is of another type than the others, or its place is taken or does not
+    /// It has another type than the other processors, or its place is taken or does not
     /// exist.
     pub(crate) fn cpu_plug(
         &mut self,
@@ -282,11 +281,12 @@ impl Machine {
                 "Invalid CPU socket-id: {socket} must be in range 0:{last}"
             ))
         })?;
-        match self.cpus.contains_key(&index) {
-            true => Err(Error::new(format!(
+        if self.cpus.contains_key(&index) {
+            Err(Error::new(format!(
                 "CPU[{index}] with APIC ID {index} exists"
-            ))),
-            false => Ok(index),
+            )))
+        } else {
+            Ok(index)
         }
     }
 
@@ -310,7 +310,7 @@ impl Machine {
 ///
 /// # Errors
 ///
-/// There is no such model, or it has no such property, or not with such a value.
+/// There is no such model or property, or the property does not take the value.
 pub fn expand_model(
     m: &mut Machine,
     name: &str,

@@ -1,8 +1,8 @@
 //! Models of processors.
 //!
 //! A model is another one with changes, down to `base`, which has nothing. Each
-//! has a version, `-v1`, of which its plain name is an alias. Besides there are
-//! `max`, which has all that can be had, and `host`, which is the host's own
+//! has a version, `-v1`, and its plain name is an alias of that. There are also
+//! `max`, which has every feature the emulator offers, and `host`, which is the host's own
 //! processor and needs KVM.
 
 use super::features::{MissingFeature, MISSING, SUPPORTED, X86_CPU};
@@ -13,10 +13,10 @@ const AMD: &str = "AuthenticAMD";
 const HYGON: &str = "HygonGenuine";
 const ZHAOXIN: &str = "CentaurHauls";
 
-/// What `CPUID` tells besides features.
+/// The other results of `CPUID`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
-    /// Who makes it.
+    /// Its maker.
     pub vendor: &'static str,
     /// Family, model and stepping, the maker's numbers.
     pub family: i64,
@@ -32,12 +32,12 @@ pub struct Identity {
     pub model_id: &'static str,
 }
 
-/// What a model has.
+/// The features of a model.
 #[derive(Debug, Clone, Copy)]
 enum Features {
-    /// All that can be had.
+    /// All that the emulator offers.
     All,
-    /// What another model has, with changes: `+feature -feature ...`
+    /// Those of another model, with changes: `+feature -feature ...`
     Changed(&'static str, &'static str),
 }
 
@@ -45,9 +45,9 @@ enum Features {
 pub struct CpuModel {
     /// Its name.
     pub name: &'static str,
-    /// What it is an alias of.
+    /// The model it is an alias of.
     pub alias_of: Option<&'static str>,
-    /// What `CPUID` tells besides features.
+    /// The other results of `CPUID`.
     pub identity: Identity,
     features: Features,
     /// The type of its objects.
@@ -70,7 +70,7 @@ impl CpuModel {
         self.name == "base"
     }
 
-    /// Everything it has, be it possible here or not.
+    /// All its features, also those that the emulator does not offer.
     pub fn features(&self) -> Vec<&'static str> {
         let (base, changes) = match self.features {
             Features::All => return SUPPORTED.to_vec(),
@@ -89,7 +89,7 @@ impl CpuModel {
         features
     }
 
-    /// What it has and cannot be had, in the order of CPUID's registers.
+    /// Its features that the emulator does not offer, in the order of CPUID's registers.
     pub fn unavailable(&self) -> Vec<&'static MissingFeature> {
         let features = self.features();
         let wanted = |f: &&MissingFeature| features.contains(&f.name);
@@ -171,7 +171,7 @@ macro_rules! models {
     };
 }
 
-// Family, model and stepping; levels; what it calls itself; features.
+// Family, model and stepping; levels; its own name; features.
 models! {
     "486" from "base", INTEL 4 8 0, 1 0,
         "",
@@ -336,7 +336,7 @@ pub fn find_model(name: &str) -> Option<&'static CpuModel> {
     all_models().find(|m| m.name == name)
 }
 
-/// The model of which objects have this type.
+/// The model whose objects have this type.
 pub fn model_of_type(typename: &str) -> Option<&'static CpuModel> {
     all_models().find(|m| m.object.name == typename)
 }

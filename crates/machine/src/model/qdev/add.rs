@@ -7,7 +7,7 @@ use crate::model::types::find_type;
 use crate::model::Machine;
 use qmonitor::qapi::{CompatPolicy, Error, QDict, QObject};
 
-/// What `device_add` and `-device` ask for.
+/// The options of `device_add` and `-device`.
 pub(crate) struct DeviceOptions {
     driver: String,
     id: Option<String>,
@@ -18,9 +18,9 @@ pub(crate) struct DeviceOptions {
     text: bool,
 }
 
-/// What became of a device that was told to go.
+/// The outcome of unplugging a device.
 pub(crate) enum Unplugged {
-    /// It is gone; where it was.
+    /// It is gone; this was its path.
     Gone(String),
     /// The system in the machine is asked first.
     Asked,
@@ -50,7 +50,7 @@ impl DeviceOptions {
             };
             *place = Some(PropertyInput::json(&name, value, CompatPolicy::default()).string());
         }
-        // Whatever is no text is as good as not there.
+        // A driver that is no text counts as missing.
         let driver = driver.and_then(Result::ok);
         Ok(DeviceOptions {
             driver: driver.ok_or_else(|| Error::new("Parameter 'driver' is missing"))?,
@@ -67,8 +67,7 @@ impl Machine {
     ///
     /// # Errors
     ///
-    /// There is no such model, it does not fit anywhere, or it cannot be had like
-    /// that.
+    /// There is no such model, no bus takes it, or an option is wrong.
     pub(crate) fn device_add(
         &mut self,
         options: &DeviceOptions,
@@ -106,12 +105,13 @@ impl Machine {
     fn check_hotplug(&self, bus: ObjectId) -> Result<(), Error> {
         let object = self.object(bus);
         let fixed = object.is_some_and(|o| bus::is_fixed(o.class()));
-        match fixed {
-            true => Err(Error::new(format!(
+        if fixed {
+            Err(Error::new(format!(
                 "Bus '{}' does not support hotplugging",
                 object.map_or("", |o| o.name())
-            ))),
-            false => Ok(()),
+            )))
+        } else {
+            Ok(())
         }
     }
 
@@ -149,13 +149,14 @@ impl Machine {
             }
         };
         let container = self.child(self.machine_object, container);
-        match container.is_some_and(|container| self.add_child(container, &name, id)) {
-            true => Ok(()),
-            false => Err(Error::new(format!("Duplicate device ID '{name}'"))),
+        if container.is_some_and(|container| self.add_child(container, &name, id)) {
+            Ok(())
+        } else {
+            Err(Error::new(format!("Duplicate device ID '{name}'")))
         }
     }
 
-    /// Sets what the options say of properties.
+    /// Sets the properties in the options.
     pub(crate) fn set_device_properties(
         &mut self,
         id: ObjectId,
@@ -200,7 +201,7 @@ impl Machine {
     ///
     /// # Errors
     ///
-    /// It cannot go, or was told to already.
+    /// It cannot be unplugged, or has been told to go before.
     pub(crate) fn device_unplug(&mut self, id: ObjectId) -> Result<Unplugged, Error> {
         let class = self.object(id).map_or(&DEVICE, |o| o.class());
         let goes_at_once = match class.class::<DeviceClass>() {

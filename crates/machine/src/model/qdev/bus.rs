@@ -40,12 +40,11 @@ impl Machine {
         found
     }
 
-    /// The bus that a device shall sit on: the named one, or else the first that
-    /// it fits on.
+    /// Chooses the bus of a device: the named one, or else the first of its type.
     ///
     /// # Errors
     ///
-    /// There is none, or the device does not fit.
+    /// There is no such bus, or it is of another type.
     pub(super) fn choose_bus(
         &self,
         class: &DeviceClass,
@@ -65,12 +64,13 @@ impl Machine {
         let bus = self.buses(BUS.name).into_iter().find(named);
         let bus = bus.ok_or_else(|| Error::new(format!("Bus '{name}' not found")))?;
         let bus_class = self.object(bus).map_or(&BUS, |o| o.class());
-        match bus_class.is_a(class.bus) {
-            true => Ok(bus),
-            false => Err(Error::new(format!(
+        if bus_class.is_a(class.bus) {
+            Ok(bus)
+        } else {
+            Err(Error::new(format!(
                 "Device '{driver}' can't go on {} bus",
                 bus_class.name
-            ))),
+            )))
         }
     }
 
@@ -87,8 +87,8 @@ impl Machine {
         found
     }
 
-    /// Makes the buses that a device provides, below it or what is behind its
-    /// interface. They are named after its id, or else after their type.
+    /// Makes the buses that a device provides, below it or below its backend. They are
+    /// named after its id, or else after their type.
     pub(super) fn provide_buses(&mut self, device: ObjectId, class: &DeviceClass) {
         let owner = match class.backend {
             Some((name, backend)) => self.new_child(device, name, backend),

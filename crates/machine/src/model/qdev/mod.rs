@@ -10,14 +10,14 @@
 //! │  └─ pci.0                    its bus
 //! └─ peripheral
 //!    ├─ scsi0                    virtio-scsi-pci, parent_bus = pci.0
-//!    │  └─ virtio-backend        what is behind PCI
+//!    │  └─ virtio-backend        the device behind PCI
 //!    │     └─ scsi0.0            the bus it provides
 //!    └─ disk                     scsi-hd, parent_bus = scsi0.0
 //! ```
 //!
-//! What makes a type of objects one of devices is a [`DeviceClass`]: which bus it
-//! goes on, and which it provides. The devices do nothing; nothing in the machine
-//! would ask them to.
+//! A type of devices has a [`DeviceClass`], which says on which bus a device sits and
+//! which buses it provides. The devices do nothing: nothing in the machine runs that
+//! would use them.
 
 mod add;
 pub(super) mod board;
@@ -35,23 +35,22 @@ use qmonitor::qapi::{Error, QObject};
 pub(crate) use add::{DeviceOptions, Unplugged};
 pub(crate) use pci::PCI_DEVICE;
 
-/// What a type of devices is (QEMU's `DeviceClass` and what is derived from it).
+/// The facts about a type of devices (QEMU's `DeviceClass` and those derived from it).
 pub struct DeviceClass {
     /// The type of the bus it goes on.
     pub bus: &'static str,
-    /// What is behind its interface: name and type of a child that carries the
-    /// buses.
+    /// The name and the type of a child behind the interface, which carries the buses.
     pub backend: Option<(&'static str, &'static ObjectType)>,
     /// The types of the buses it provides.
     pub provides: &'static [&'static ObjectType],
-    /// Properties without which it is of no use, and what is said then.
+    /// Required properties, and the error if one is missing.
     pub required: &'static [(&'static str, &'static str)],
-    /// Whether it goes as soon as it is told to. Others ask the system in the
-    /// machine first, and there is none that would answer.
+    /// Whether it goes as soon as it is unplugged. Others wait for the guest's consent,
+    /// and there is no guest.
     pub goes_at_once: bool,
-    /// Whether it can come while the machine exists.
+    /// Whether it can be added while the machine exists.
     pub hotpluggable: bool,
-    /// Checks what needs all properties, and chooses what was left open.
+    /// Checks the properties together, and chooses those that were left open.
     pub realize: Option<Realize>,
 }
 
@@ -89,7 +88,7 @@ impl DeviceClass {
 
 pub(crate) static TYPES: &[&ObjectType] = &[&DEVICE];
 
-/// What all types of devices are derived from.
+/// The type that all types of devices are derived from.
 pub(crate) static DEVICE: ObjectType = ObjectType::new_abstract(
     "device",
     &OBJECT,

@@ -7,7 +7,7 @@ use qmonitor::qapi::{Error, QObject};
 
 pub(crate) static TYPES: &[&ObjectType] = &[&PCI_DEVICE, &VIRTIO_PCI];
 
-/// What all devices on PCI are derived from.
+/// The type that all devices on PCI are derived from.
 pub(crate) static PCI_DEVICE: ObjectType = ObjectType::new_abstract(
     "pci-device",
     &DEVICE,
@@ -23,7 +23,7 @@ pub(crate) static PCI_DEVICE: ObjectType = ObjectType::new_abstract(
     ],
 );
 
-/// What devices with a virtio interface on PCI are derived from.
+/// The type that all virtio devices on PCI are derived from.
 pub(super) static VIRTIO_PCI: ObjectType = ObjectType::new_abstract(
     "virtio-pci",
     &PCI_DEVICE,
@@ -109,7 +109,7 @@ impl Machine {
     ///
     /// # Errors
     ///
-    /// It is in use, or there is none left.
+    /// The address is in use, or none is free.
     pub(super) fn pci_register(&mut self, id: ObjectId, bus: ObjectId) -> Result<(), Error> {
         let used: Vec<(i64, ObjectId)> = self
             .devices_on(bus)
@@ -135,7 +135,8 @@ impl Machine {
         let other_class = self.object(*other).map_or("", |o| o.class().name);
         let other_id = self.device_id(*other).unwrap_or_default();
         Err(Error::new(format!(
-            "PCI: slot {} function {} not available for {class}, in use by {other_class},id={other_id}",
+            "PCI: slot {} function {} not available for {class}, in use by \
+             {other_class},id={other_id}",
             wanted / FUNCTIONS,
             wanted % FUNCTIONS
         )))

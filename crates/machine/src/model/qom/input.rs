@@ -1,8 +1,8 @@
-//! The value that a property is to be set to, in one of two spellings.
+//! A new value of a property, in one of two spellings.
 //!
 //! QMP's `qom-set` and `object-add` bring a JSON value, whose type must be
 //! right. The human monitor's `qom-set` brings text (QEMU's string input
-//! visitor), which is converted to whatever type the property has. Errors name
+//! visitor), which is converted to the type of the property. Errors name
 //! the property, and differ in wording between the two.
 
 use qmonitor::qapi::visit::{parse_size, InputVisitor, QapiType};
@@ -25,8 +25,8 @@ enum Value {
 const RANGE_MAX_ELEMENTS: u64 = 65536;
 
 impl PropertyInput {
-    /// A value with JSON's types; `policy` says whether deprecated parts of it
-    /// are taken.
+    /// A value with JSON's types; `policy` says whether its deprecated parts are
+    /// accepted.
     pub fn json(name: &str, value: QObject, policy: CompatPolicy) -> Self {
         PropertyInput {
             name: name.to_owned(),
@@ -58,7 +58,7 @@ impl PropertyInput {
     ///
     /// # Errors
     ///
-    /// What `visit_type_T` says of a value that does not fit.
+    /// The value does not fit; the words are those of `visit_type_T`.
     pub fn value<T: QapiType>(&self) -> Result<T, Error> {
         let value = match &self.value {
             Value::Json(value) => value.clone(),
@@ -75,7 +75,7 @@ impl PropertyInput {
     ///
     /// # Errors
     ///
-    /// It is none, or does not fit in 64 signed bits.
+    /// The value is no integer, or does not fit in 64 signed bits.
     pub fn int(&self) -> Result<i64, Error> {
         match &self.value {
             Value::Json(_) => self.value(),
@@ -87,7 +87,7 @@ impl PropertyInput {
     ///
     /// # Errors
     ///
-    /// It is none, or does not fit in 64 bits.
+    /// The value is no integer, or does not fit in 64 bits.
     pub fn uint64(&self) -> Result<u64, Error> {
         match &self.value {
             Value::Json(_) => self.value(),
@@ -99,7 +99,7 @@ impl PropertyInput {
     ///
     /// # Errors
     ///
-    /// It is none, or does not fit.
+    /// The value is no integer, or does not fit.
     pub fn uint32(&self) -> Result<u32, Error> {
         let wide = self.uint64()?;
         u32::try_from(wide).map_err(|_| self.expects("uint32_t"))
@@ -109,7 +109,7 @@ impl PropertyInput {
     ///
     /// # Errors
     ///
-    /// It is none.
+    /// The value has another type.
     pub fn size(&self) -> Result<u64, Error> {
         match &self.value {
             Value::Json(_) => self.value(),
@@ -126,7 +126,7 @@ impl PropertyInput {
     ///
     /// # Errors
     ///
-    /// It is none.
+    /// The value has another type.
     pub fn boolean(&self) -> Result<bool, Error> {
         match &self.value {
             Value::Json(_) => self.value(),
@@ -142,7 +142,7 @@ impl PropertyInput {
     ///
     /// # Errors
     ///
-    /// It is none.
+    /// The value has another type.
     pub fn string(&self) -> Result<String, Error> {
         self.value()
     }
@@ -152,7 +152,7 @@ impl PropertyInput {
     ///
     /// # Errors
     ///
-    /// It is none, or an element does not fit. Elements have no name, which
+    /// The value is no such list, or an element does not fit. Elements have no name, which
     /// QEMU prints as `null`.
     pub fn uint16_list(&self) -> Result<Vec<u16>, Error> {
         let text = match &self.value {

@@ -8,20 +8,20 @@
 //! │  ├─ peripheral       container
 //! │  ├─ peripheral-anon  container
 //! │  └─ unattached       container: address spaces, the main bus
-//! └─ objects             container: what object-add made
+//! └─ objects             container: the results of object-add
 //! ```
 //!
 //! An object has a type ([`ObjectType`], a static table), cells for the
-//! properties that were set, links to other objects, and children. What else an
-//! object holds (memory, a thread, credentials) is its *payload*, of which this
-//! room knows only that it exists. An object is named by an [`ObjectId`], which is
+//! properties that were set, links to other objects, and children. An object may
+//! hold something else (memory, a thread, credentials): its *payload*, whose type
+//! this room does not know. An object is named by an [`ObjectId`], which is
 //! never used twice: once the object is gone, the id finds nothing.
 //!
 //! Character devices belong to the monitor library, not to the machine, and
 //! come and go without the machine being asked. They are not copied into the
-//! tree: each walk is given the list of those that exist at that moment
-//! ([`ChardevNode`]) and shows them below `/chardevs`. So there is nothing that
-//! could drift apart, and no hook that somebody could forget to call.
+//! tree: each walk gets the list of those that exist at that moment
+//! ([`ChardevNode`]) and shows them below `/chardevs`. So the two cannot drift
+//! apart, and there is no hook to forget.
 //!
 //! Paths are those of QEMU: from the root if they start with a slash, otherwise
 //! a *partial path*, which matches the last parts of an object's path and must
@@ -68,7 +68,7 @@ pub struct Object {
     links: BTreeMap<&'static str, ObjectId>,
     /// Whether it was made completely; some properties are fixed from then on.
     complete: bool,
-    /// What the object holds beyond its properties.
+    /// Something of a room above, dropped with the object.
     payload: Option<Box<dyn Any>>,
 }
 
@@ -106,12 +106,12 @@ impl Machine {
         self.objects.0.get_numbered(id.0).map_or(0, |(n, _)| n)
     }
 
-    /// What the object holds, if that is a `T`.
+    /// The object's payload, if that is a `T`.
     pub(crate) fn payload<T: Any>(&self, id: ObjectId) -> Option<&T> {
         self.object(id)?.payload.as_ref()?.downcast_ref()
     }
 
-    /// Has the object hold something until it is dropped.
+    /// Gives the object its payload, which is dropped with it.
     pub(crate) fn set_payload(&mut self, id: ObjectId, payload: impl Any) {
         if let Some(object) = self.object_mut(id) {
             object.payload = Some(Box::new(payload));
@@ -218,12 +218,13 @@ impl Machine {
                 None => break,
             }
         }
-        match names.is_empty() {
-            true => "/".to_owned(),
-            false => names
+        if names.is_empty() {
+            "/".to_owned()
+        } else {
+            names
                 .iter()
                 .rev()
-                .fold(String::new(), |path, name| path + "/" + name),
+                .fold(String::new(), |path, name| path + "/" + name)
         }
     }
 
@@ -292,7 +293,7 @@ impl Machine {
         Some(object.cells.get(property.name).cloned().unwrap_or(default))
     }
 
-    /// What a property was set to, if it ever was.
+    /// The value that a property was set to, if it was set.
     pub(crate) fn cell(&self, id: ObjectId, name: &str) -> Option<QObject> {
         self.object(id)?.cells.get(name).cloned()
     }

@@ -30,7 +30,7 @@ pub enum Node {
     Chardev(usize),
 }
 
-/// What a path leads to (QEMU's `object_resolve_path`).
+/// Where a path leads (QEMU's `object_resolve_path`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resolution {
     /// One object.
@@ -52,9 +52,10 @@ impl Machine {
             Node::Object(id) => Some(id),
             Node::Chardev(_) => None,
         };
-        let here = match id == Some(self.chardevs_container) {
-            true => chardevs,
-            false => &[],
+        let here = if id == Some(self.chardevs_container) {
+            chardevs
+        } else {
+            &[]
         };
         let devices = here.iter().enumerate();
         let devices = devices.map(|(i, c)| (c.label.as_str(), Node::Chardev(i)));
@@ -64,7 +65,7 @@ impl Machine {
             .chain(devices)
     }
 
-    /// Finds what a path leads to, chardevs included.
+    /// Follows a path, to objects and chardevs.
     pub fn resolve_path(&self, path: &str, chardevs: &[ChardevNode]) -> Resolution {
         match self.matches(path, chardevs)[..] {
             [] => Resolution::NotFound,
@@ -73,7 +74,7 @@ impl Machine {
         }
     }
 
-    /// Everything that a path leads to.
+    /// All objects and chardevs that a path leads to.
     fn matches(&self, path: &str, chardevs: &[ChardevNode]) -> Vec<Node> {
         let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
         let mut todo = vec![Node::Object(self.root)];
@@ -118,8 +119,8 @@ impl Machine {
         }
     }
 
-    /// The object of a certain type that a link shall lead to
-    /// (`object_resolve_link`). Objects of other types are passed over.
+    /// Finds the target of a link (`object_resolve_link`): an object of the wanted
+    /// type. Objects of other types do not count.
     ///
     /// # Errors
     ///

@@ -1,16 +1,17 @@
 //! Types of objects and their properties: static tables.
 //!
-//! A type names its parent and adds properties to what that has. A property
-//! is either a *cell*, which holds what was put into it or else a default, or
-//! it is computed. Setters are plain functions that are given a [`Set`], with the
-//! whole machine in it, so a setter may look at other objects or change them.
+//! A type names its parent and adds properties to those of the parent. A property
+//! is either a *cell*, which holds a default until it is set, or it is computed.
+//! Setters are plain functions that get a [`Set`] with the whole machine in it, so a
+//! setter may look at other objects or change them.
+
+use std::any::Any;
 
 use super::{Machine, ObjectId, PropertyInput};
 use qmonitor::qapi::visit::{to_qobject, QapiType};
 use qmonitor::qapi::{Error, QObject};
-use std::any::Any;
 
-/// A property that is to be set: of which object, and to what.
+/// The setting of a property: which one, of which object, to which value.
 pub struct Set<'a> {
     /// The machine that has the object.
     pub machine: &'a mut Machine,
@@ -26,12 +27,11 @@ pub struct Set<'a> {
 /// QEMU's `ObjectProperty`).
 pub type Setter = fn(Set<'_>) -> Result<(), Error>;
 
-/// What is said of a property that is fixed because its object is complete.
+/// Makes the error about a property that is fixed because its object is complete.
 pub type Refusal = fn(&Machine, ObjectId, &Property) -> Error;
 
 /// Whether a property is fixed once its object is complete. QEMU reads the value of
-/// some properties first, so that a value of the wrong type is what it complains
-/// about.
+/// some properties first, and then complains about a value of the wrong type.
 #[derive(Clone, Copy)]
 enum Frozen {
     Never,
@@ -57,7 +57,7 @@ pub enum Getter {
     EmptyDict,
     /// Path of the object that the link leads to, or the empty string.
     Link,
-    /// Whatever the function says.
+    /// The result of the function.
     With(fn(&Machine, ObjectId) -> QObject),
     /// It cannot be read.
     WriteOnly,
@@ -69,11 +69,11 @@ pub struct Property {
     pub name: &'static str,
     /// Its type, as `qom-list` shows it.
     pub type_name: &'static str,
-    /// What it is for; may be empty.
+    /// Its purpose; may be empty.
     pub description: &'static str,
     /// How to read it.
     pub get: Getter,
-    /// How to set it; without, it is not writable.
+    /// How to set it; `None` if it is not writable.
     pub set: Option<Setter>,
     frozen: Frozen,
 }
@@ -96,13 +96,13 @@ impl Property {
         }
     }
 
-    /// The same, fixed once its object is complete, whatever the value.
+    /// The same, fixed once its object is complete.
     pub const fn frozen(mut self, refusal: Refusal) -> Self {
         self.frozen = Frozen::Unread(refusal);
         self
     }
 
-    /// The same, but the value is read first.
+    /// The same, but the value is read before it is refused.
     pub const fn frozen_once_read(mut self, refusal: Refusal) -> Self {
         self.frozen = Frozen::Read(refusal);
         self
@@ -119,7 +119,7 @@ impl Property {
 pub struct ObjectType {
     /// Its name.
     pub name: &'static str,
-    /// What it is derived from; only `object` has none.
+    /// The type it is derived from; only `object` has none.
     pub parent: Option<&'static ObjectType>,
     /// Whether there can be no object of just this type.
     pub is_abstract: bool,
@@ -133,8 +133,8 @@ pub struct ObjectType {
     /// Whether `object-del` may delete such an object now
     /// (`UserCreatableClass::can_be_deleted`).
     pub can_be_deleted: Option<fn(&Machine, ObjectId) -> bool>,
-    /// What a room above knows of the type, such as that it is one of devices
-    /// (what QEMU derives from `ObjectClass`).
+    /// Facts that only a room above understands, such as those about devices (a
+    /// class derived from `ObjectClass` in QEMU).
     pub class: Option<&'static (dyn Any + Send + Sync)>,
 }
 
@@ -166,7 +166,7 @@ impl ObjectType {
         }
     }
 
-    /// A type of which `object-add` makes objects.
+    /// A type whose objects `object-add` makes.
     pub const fn new_user_creatable(
         name: &'static str,
         parent: &'static ObjectType,
@@ -179,7 +179,7 @@ impl ObjectType {
         }
     }
 
-    /// What a room above knows of the type, if that is a `T`.
+    /// The facts of a room above, if they are a `T`.
     pub fn class<T: Any>(&self) -> Option<&'static T> {
         self.class?.downcast_ref()
     }
@@ -209,7 +209,7 @@ impl ObjectType {
     }
 }
 
-/// What all types are derived from.
+/// The type that all others are derived from.
 pub(crate) static OBJECT: ObjectType = ObjectType {
     name: "object",
     parent: None,
@@ -236,7 +236,7 @@ pub(crate) fn never(_: &Machine, _: ObjectId) -> bool {
 }
 
 impl Set<'_> {
-    /// Has the property's setter do it, unless the property is frozen.
+    /// Calls the property's setter, unless the property is frozen.
     pub(super) fn run(self, setter: Setter) -> Result<(), Error> {
         match self.property.frozen {
             Frozen::Unread(refusal) if self.is_complete() => Err(self.refuse(refusal)),
@@ -244,7 +244,7 @@ impl Set<'_> {
         }
     }
 
-    /// Puts the value that was read into the cell.
+    /// Puts a value into the property's cell.
     ///
     /// # Errors
     ///

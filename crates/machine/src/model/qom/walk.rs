@@ -1,4 +1,4 @@
-//! What the `qom-*` commands do, on objects and on chardevs alike.
+//! The `qom-*` commands, which treat objects and chardevs alike.
 
 use super::path::{device_not_found, ChardevNode, Node, Resolution};
 use super::{Machine, ObjectId, PropertyInput, Set};
@@ -12,7 +12,7 @@ pub struct PropertyListing {
     pub name: String,
     /// Its type.
     pub type_name: String,
-    /// What it is for.
+    /// Its purpose.
     pub description: Option<&'static str>,
 }
 
@@ -112,9 +112,10 @@ impl Machine {
             Some((_, Node::Object(child))) => Ok(self.canonical_path(child).into()),
             Some((_, Node::Chardev(_))) => Ok(format!("/chardevs/{property}").into()),
             None => {
-                let problem = match self.node_has(node, property, chardevs) {
-                    true => "is not readable",
-                    false => "not found",
+                let problem = if self.node_has(node, property, chardevs) {
+                    "is not readable"
+                } else {
+                    "not found"
                 };
                 Err(self.property_error(node, property, chardevs, problem))
             }
@@ -125,8 +126,8 @@ impl Machine {
     ///
     /// # Errors
     ///
-    /// There is no such object, or several match; it has no such property, or
-    /// it cannot be set, or not to this.
+    /// There is no such object, or several match; there is no such property, it is
+    /// not writable, or it does not take the value.
     pub fn qom_set(
         &mut self,
         path: &str,
@@ -142,9 +143,10 @@ impl Machine {
         }
         let mut children = self.node_children(node, chardevs);
         let is_child = children.any(|(name, _)| name == property);
-        let problem = match is_child || self.node_has(node, property, chardevs) {
-            true => "is not writable",
-            false => "not found",
+        let problem = if is_child || self.node_has(node, property, chardevs) {
+            "is not writable"
+        } else {
+            "not found"
         };
         Err(self.property_error(node, property, chardevs, problem))
     }
@@ -154,7 +156,7 @@ impl Machine {
     ///
     /// # Errors
     ///
-    /// It has no such property, or it cannot be set, or not to this.
+    /// There is no such property, it is not writable, or it does not take the value.
     pub(crate) fn property_set(
         &mut self,
         id: ObjectId,
@@ -165,9 +167,10 @@ impl Machine {
             return result;
         }
         let node = Node::Object(id);
-        let problem = match self.node_has(node, property, &[]) {
-            true => "is not writable",
-            false => "not found",
+        let problem = if self.node_has(node, property, &[]) {
+            "is not writable"
+        } else {
+            "not found"
         };
         Err(self.property_error(node, property, &[], problem))
     }

@@ -17,9 +17,7 @@ const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\
 
 /// Credentials of a server and a client.
 #[cfg(feature = "tls")]
-type Creds = Option<(TlsCreds, TlsCreds)>;
-#[cfg(not(feature = "tls"))]
-type Creds = Option<std::convert::Infallible>;
+type Creds = (TlsCreds, TlsCreds);
 
 /// Which layers there are.
 #[derive(Clone, Copy, Debug)]
@@ -199,7 +197,7 @@ fn play_tls(
     cuts: &[usize],
     rooms: &[usize],
 ) -> Outcome {
-    let (server, client) = creds.as_ref().unwrap();
+    let (server, client) = creds;
     let channel = TlsChannel::new(server, None).unwrap();
     let stream = Stream::new(Some(channel), layers.websocket, layers.telnet());
     let mut player = Player::new(stream, rooms);
@@ -239,7 +237,7 @@ fn play_tls(
 #[cfg(feature = "tls")]
 fn creds() -> Creds {
     let pki = Pki::new();
-    Some((pki.server(), pki.client()))
+    (pki.server(), pki.client())
 }
 
 /// A frame as a client sends it.
@@ -501,7 +499,7 @@ mod tls {
 
     /// A server's stream and a client's, which have shaken hands up to `Authorize`.
     fn pair() -> (Stream, Stream) {
-        let (server, client) = creds().unwrap();
+        let (server, client) = creds();
         let server = TlsChannel::new(&server, None).unwrap();
         let client = TlsChannel::new(&client, Some("localhost")).unwrap();
         let mut server = Stream::new(Some(server), false, None);
@@ -546,7 +544,7 @@ mod tls {
 
     #[test]
     fn an_end_in_the_handshake_is_an_error() {
-        let (server, _) = creds().unwrap();
+        let (server, _) = creds();
         let mut server = Stream::new(TlsChannel::new(&server, None).ok(), false, None);
         assert_eq!(server.advance(NOW), Ok(Step::NeedMore));
         server.receive(b"").unwrap();

@@ -5,16 +5,7 @@
 //! well), and the type of its options, which implements [`Backend`] in the file of the
 //! backend. How to add one is told in `docs/add-a-backend.md`.
 
-use super::backend::file::{FileConfig, ParallelConfig, PipeConfig, SerialConfig};
-use super::backend::hub::HubConfig;
-use super::backend::mux::MuxConfig;
-use super::backend::null::NullConfig;
-use super::backend::pty::PtyConfig;
-use super::backend::ringbuf::RingbufConfig;
-use super::backend::stdio::StdioConfig;
-use super::backend::testdev::TestdevConfig;
-use super::backend::udp::UdpConfig;
-use super::backend::Backend;
+use super::backend::{self, Backend};
 use super::class::{ChardevClass, ChardevId};
 use super::config::SocketConfig;
 use super::host::ChardevHost;
@@ -68,18 +59,18 @@ impl From<ChardevBackend> for ChardevConfig {
 
 macro_rules! backends {
     // A kind without options is a variant without fields; behind the colon is its type.
-    (@type $type:ident) => { $type };
+    (@type $type:path) => { $type };
     (@pattern $variant:ident $options:ident) => { ChardevBackend::$variant };
-    (@pattern $variant:ident $options:ident $type:ident) => { ChardevBackend::$variant($options) };
+    (@pattern $variant:ident $options:ident $type:path) => { ChardevBackend::$variant($options) };
     (@value $variant:ident $options:ident) => {{
         let _ = $options;
         ChardevBackend::$variant
     }};
-    (@value $variant:ident $options:ident $type:ident) => { ChardevBackend::$variant($options) };
-    (@options $options:ident, $($type:ident)?, $unit:ident) => { &$unit };
-    (@options $options:ident, $type:ident,) => { $options };
+    (@value $variant:ident $options:ident $type:path) => { ChardevBackend::$variant($options) };
+    (@options $options:ident, $($type:path)?, $unit:path) => { &$unit };
+    (@options $options:ident, $type:path,) => { $options };
 
-    ($( $(#[$doc:meta])* $name:literal $variant:ident $(($type:ident))? $(: $unit:ident)?; )*) => {
+    ($( $(#[$doc:meta])* $name:literal $variant:ident $(($type:path))? $(: $unit:path)?; )*) => {
         /// The backends, each with its options (QEMU's `ChardevBackendKind`).
         #[derive(Debug, Clone, PartialEq, Eq)]
         pub enum ChardevBackend {
@@ -173,33 +164,33 @@ macro_rules! backends {
 
 backends! {
     /// Standard input and output of the process.
-    "stdio" Stdio(StdioConfig);
+    "stdio" Stdio(backend::stdio::StdioConfig);
     /// A buffer in memory that keeps the last bytes written.
-    "ringbuf" Ringbuf(RingbufConfig);
+    "ringbuf" Ringbuf(backend::ringbuf::RingbufConfig);
     /// Several front ends on one chardev.
-    "mux" Mux(MuxConfig);
+    "mux" Mux(backend::mux::MuxConfig);
     /// A pair of fifos, `PATH.in` and `PATH.out`, or one file for both.
-    "pipe" Pipe(PipeConfig);
+    "pipe" Pipe(backend::file::PipeConfig);
     /// A new pseudo terminal.
-    "pty" Pty(PtyConfig);
+    "pty" Pty(backend::pty::PtyConfig);
     /// Several chardevs behind one front end.
-    "hub" Hub(HubConfig);
+    "hub" Hub(backend::hub::HubConfig);
     /// Swallows output, has no input, is never open.
-    "null" Null: NullConfig;
+    "null" Null: backend::null::NullConfig;
     /// A stream socket, as server or client.
     "socket" Socket(SocketConfig);
     /// A parallel port of the host.
-    "parallel" Parallel(ParallelConfig);
+    "parallel" Parallel(backend::file::ParallelConfig);
     /// The older name of the ring buffer; only the name differs.
-    "memory" Memory(RingbufConfig);
+    "memory" Memory(backend::ringbuf::RingbufConfig);
     /// Datagrams.
-    "udp" Udp(UdpConfig);
+    "udp" Udp(backend::udp::UdpConfig);
     /// A regular file for output, perhaps another one for input.
-    "file" File(FileConfig);
+    "file" File(backend::file::FileConfig);
     /// A serial line of the host.
-    "serial" Serial(SerialConfig);
+    "serial" Serial(backend::file::SerialConfig);
     /// Output that ends the program with a chosen status.
-    "testdev" Testdev: TestdevConfig;
+    "testdev" Testdev: backend::testdev::TestdevConfig;
 }
 
 /// `'NAME' is not a valid char driver name`.

@@ -110,7 +110,7 @@ pub fn chr_has_watch<H: ChardevHost>(h: &H, id: ChardevId, slot: WatchSlot) -> b
     chr.is_some_and(|chr| chr.watches.has(slot))
 }
 
-/// Removes all watches of a chardev that is about to go.
+/// Removes all watches of a chardev, such as one that is about to go.
 pub(super) fn chr_free_watches<H: ChardevHost>(h: &mut H, id: ChardevId) {
     let Some(chr) = h.chardevs_mut().get_mut(id) else {
         return;

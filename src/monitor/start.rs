@@ -5,6 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use super::answers::deliver_answers;
+use super::cmds_char::accept_registered_backends;
 use super::deferred::Deferred;
 use super::dispatcher::{self, monitor_qmp_bh_dispatcher, Dispatcher};
 use super::fds::Fdsets;
@@ -100,7 +101,7 @@ impl<S> Runtime<S> {
             exit: None,
         };
         rt.add_commands(schema::qmp_init_marshal, &schema::QAPI_SCHEMA);
-        super::cmds_char::accept_registered_backends(&mut rt.commands);
+        accept_registered_backends(&mut rt.commands);
         if let Some(command) = rt.commands.get("qmp_capabilities") {
             rt.cap_negotiation_commands.register(command);
         }

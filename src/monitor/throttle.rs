@@ -67,3 +67,55 @@ impl EventThrottles {
         Some(IntervalEnd::Idle(timer))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::main_loop::{MainLoop, TimeSource};
+
+    fn held(time_ns: i64) -> Held {
+        Held {
+            data: QDict::new(),
+            time_ns,
+        }
+    }
+
+    fn key(part: &str) -> Key {
+        ("VSERPORT_CHANGE", Some(part.to_owned()))
+    }
+
+    struct App(MainLoop<App>);
+
+    impl crate::main_loop::Host for App {
+        fn main_loop(&self) -> &MainLoop<App> {
+            &self.0
+        }
+
+        fn main_loop_mut(&mut self) -> &mut MainLoop<App> {
+            &mut self.0
+        }
+    }
+
+    #[test]
+    fn only_the_last_of_an_interval_is_held_and_it_starts_another() {
+        let mut main_loop = MainLoop::<App>::with_time(TimeSource::simulated()).unwrap();
+        let clock = crate::main_loop::ClockType::Realtime;
+        let timer = main_loop.timer_new(clock, "test", |_| {});
+        let mut throttles = EventThrottles::default();
+        assert!(throttles.hold(&key("a"), held(1)).is_some(), "it goes out");
+        throttles.begin(key("a"), timer);
+        assert!(throttles.hold(&key("a"), held(2)).is_none());
+        assert!(throttles.hold(&key("a"), held(3)).is_none());
+        assert!(throttles.hold(&key("b"), held(4)).is_some(), "another kind");
+        match throttles.interval_ends(&key("a")) {
+            Some(IntervalEnd::Sends(event, again)) => {
+                assert_eq!((event.time_ns, again), (3, timer));
+            }
+            _ => panic!("one was held"),
+        }
+        let idle = throttles.interval_ends(&key("a"));
+        assert!(matches!(idle, Some(IntervalEnd::Idle(again)) if again == timer));
+        assert!(throttles.interval_ends(&key("a")).is_none());
+        assert!(throttles.hold(&key("a"), held(5)).is_some());
+    }
+}

@@ -7,92 +7,17 @@ use qmonitor_qapi::schema::{self, manual, SchemaDirs};
 use crate::common::places::root;
 use crate::common::{Client, Server};
 use crate::package::{files_below, Package};
+use crate::steps::{Hunk, Page};
 
-const PAGE: &str = include_str!("../../docs/add-a-command.md");
-
-/// A place in a file that a step of the page changes. The page's diffs have
-/// only additions.
-struct Hunk {
-    file: String,
-    /// The context above the additions.
-    above: String,
-    /// The additions.
-    added: String,
-    /// The context below them.
-    below: String,
-}
-
-impl Hunk {
-    /// The text without the additions. The context only says where they go: other
-    /// commands may have been added between.
-    #[track_caller]
-    fn take_out(&self, text: &str) -> String {
-        let Hunk { file, added, .. } = self;
-        let found = text.matches(added.as_str()).count();
-        assert_eq!(found, 1, "{file}:\n{added}");
-        let (above, below) = text.split_once(added.as_str()).expect("the additions");
-        assert!(above.contains(&self.above), "{file}, above:\n{added}");
-        assert!(below.contains(&self.below), "{file}, below:\n{added}");
-        above.to_owned() + below
-    }
-}
-
-/// The code blocks of a section of the page, whose heading starts with
-/// `number`, in the language.
-fn blocks(number: &str, language: &str) -> Vec<&'static str> {
-    let heading = format!("\n## {number}. ");
-    let section = PAGE.split_once(&heading).expect("the section").1;
-    let section = section.split("\n## ").next().unwrap_or(section);
-    let fence = format!("```{language}\n");
-    let blocks: Vec<_> = section
-        .split(&fence)
-        .skip(1)
-        .map(|rest| rest.split_once("```").expect("the end of the block").0)
-        .collect();
-    assert!(!blocks.is_empty(), "step {number} has {language}");
-    blocks
-}
-
-/// The changes that a step makes.
-fn hunks(step: &str) -> Vec<Hunk> {
-    let mut hunks = Vec::new();
-    for block in blocks(step, "diff") {
-        let mut parts = block.split("@@\n");
-        let file = parts.next().and_then(|head| head.strip_prefix("+++ "));
-        let file = file.expect("a diff names its file").trim_end();
-        for part in parts {
-            let mut hunk = Hunk {
-                file: file.to_owned(),
-                above: String::new(),
-                added: String::new(),
-                below: String::new(),
-            };
-            for line in part.lines() {
-                let (sign, text) = line.split_at(1);
-                let place = match sign {
-                    "+" if hunk.below.is_empty() => &mut hunk.added,
-                    " " if hunk.added.is_empty() => &mut hunk.above,
-                    " " => &mut hunk.below,
-                    _ => panic!("neither context nor addition: {line}"),
-                };
-                *place += &format!("{text}\n");
-            }
-            hunks.push(hunk);
-        }
-    }
-    hunks
-}
-
-/// What a step adds to a file, hunk by hunk.
-fn added(step: &str, file: &str) -> Vec<String> {
-    let hunks = hunks(step).into_iter().filter(|h| h.file == file);
-    hunks.map(|h| h.added).collect()
-}
+const PAGE: Page = Page(include_str!("../../docs/add-a-command.md"));
 
 #[test]
 fn the_steps_are_all_there_is_of_the_command_in_the_tree() {
     let root = root();
-    let mut steps: Vec<Hunk> = ["1", "2", "4"].into_iter().flat_map(hunks).collect();
+    let mut steps: Vec<Hunk> = ["1", "2", "4"]
+        .into_iter()
+        .flat_map(|step| PAGE.hunks(step))
+        .collect();
     let rooms = ["src", "crates/machine/src", "crates/schema"];
     for path in rooms.iter().flat_map(|room| files_below(&root.join(room))) {
         let mut text = std::fs::read_to_string(&path).expect("text");
@@ -115,7 +40,7 @@ fn the_steps_are_all_there_is_of_the_command_in_the_tree() {
 
 #[test]
 fn the_reference_is_what_step_5_prints() {
-    let line = blocks("5", "sh").concat();
+    let line = PAGE.blocks("5", "sh").concat();
     let words: Vec<&str> = line.split_whitespace().collect();
     let [.., "--", "doc", file, "-I", dir, ">", page] = words[..] else {
         panic!("{line}");
@@ -176,7 +101,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {{
 #[test]
 fn the_steps_make_the_command() {
     // Step 1 alone: the build names what is missing.
-    let schema = added("1", "crates/schema/machine/machine.json").concat();
+    let schema = PAGE
+        .added("1", "crates/schema/machine/machine.json")
+        .concat();
     let schema = format!("##\n# = The machine\n##\n{schema}");
     let package = |name, program: &str| {
         let mut package = Package::new(name, "machine.json");
@@ -186,27 +113,33 @@ fn the_steps_make_the_command() {
     };
     let step_1 = package("add-a-command-1", &program("", "", "", "", ""));
     let said = step_1.build().expect_err("a command without a handler");
-    let documented = blocks("1", "text").concat();
+    let documented = PAGE.blocks("1", "text").concat();
     assert!(said.contains(documented.trim_end()), "{said}");
     let errors = said.lines().filter(|line| line.starts_with("error["));
     assert_eq!(errors.count(), 1, "{said}");
 
     // Step 2, and step 3 works.
-    let state = &added("2", "crates/machine/src/model/machine.rs").concat();
-    let init = &added("2", "crates/machine/src/model/options.rs").concat();
-    let command = added("2", "crates/machine/src/commands/machine.rs").concat();
+    let state = &PAGE
+        .added("2", "crates/machine/src/model/machine.rs")
+        .concat();
+    let init = &PAGE
+        .added("2", "crates/machine/src/model/options.rs")
+        .concat();
+    let command = PAGE
+        .added("2", "crates/machine/src/commands/machine.rs")
+        .concat();
     let step_2 = package("add-a-command-2", &program(state, init, &command, "", ""));
     step_2.build().unwrap_or_else(|e| panic!("{e}"));
     let server = Server::start_program(&step_2.program(), &["{dir}"]);
     let mut client = server.connect();
-    play_qmp(&mut client);
+    PAGE.play_qmp("3", &mut client);
     drop(client);
     let mut hmp = human(&server);
     let said = answer(&mut hmp, "qmp-test 80");
     assert_eq!(said, "unknown command: 'qmp-test'\n", "step 4 is missing");
 
     // Step 4.
-    let twin = added("4", "crates/machine/src/commands/machine.rs");
+    let twin = PAGE.added("4", "crates/machine/src/commands/machine.rs");
     let [pair, twin] = &twin[..] else {
         panic!("a row with its function's name, and the function: {twin:?}");
     };
@@ -214,36 +147,21 @@ fn the_steps_make_the_command() {
     let step_4 = package("add-a-command-4", &whole);
     step_4.build().unwrap_or_else(|e| panic!("{e}"));
     let server = Server::start_program(&step_4.program(), &["{dir}"]);
-    play_qmp(&mut server.connect());
+    PAGE.play_qmp("3", &mut server.connect());
     play_hmp(&mut human(&server));
 }
 
 #[test]
 fn the_program_does_what_the_page_shows() {
     let server = Server::start(&["-monitor", "unix:{dir}/h,server=on,wait=off"]);
-    play_qmp(&mut server.connect());
+    PAGE.play_qmp("3", &mut server.connect());
     play_hmp(&mut human(&server));
-}
-
-/// Plays step 3: a person types the lines that start with `{"exec`.
-#[track_caller]
-fn play_qmp(client: &mut Client) {
-    let block = blocks("3", "console").concat();
-    let mut lines = block.lines();
-    let shell = lines.next().expect("a command line");
-    assert!(shell.starts_with("$ nc -U "), "{shell}");
-    for line in lines {
-        match line.starts_with("{\"exec") {
-            true => client.send(format!("{line}\n")),
-            false => assert_eq!(client.line(), line),
-        }
-    }
 }
 
 /// Plays step 4's session.
 #[track_caller]
 fn play_hmp(client: &mut Client) {
-    let block = blocks("4", "console").concat();
+    let block = PAGE.blocks("4", "console").concat();
     for part in block.split("(qemu) ").skip(1) {
         let (line, said) = part.split_once('\n').expect("a line");
         assert_eq!(answer(client, line), said, "{line}");

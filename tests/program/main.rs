@@ -1,5 +1,6 @@
 //! The programs, seen from outside, and the pages that speak of them.
 
+mod add_a_backend;
 mod add_a_command;
 #[path = "../recorded_schema/canonical.rs"]
 mod canonical;
@@ -23,6 +24,7 @@ mod pages;
 mod qapi_schema_of_qemu;
 mod qmp_session;
 mod slow_readers;
+mod steps;
 mod storage_daemon;
 mod terminal;
 #[cfg(feature = "tls")]

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use qmonitor_qapi::schema;
 use serde_json::Value;
 
-use crate::canonical::canonical;
+use crate::canonical::{is_root, Types};
 use crate::common::places::root;
 use crate::common::recordings::conformance;
 use crate::common::Server;
@@ -39,21 +39,16 @@ fn our_reply() -> Vec<Value> {
     reply.as_array().expect("an array").clone()
 }
 
-fn is_root(entry: &Value) -> bool {
-    matches!(entry["meta-type"].as_str(), Some("command" | "event"))
-}
-
 /// Each command and event with the types it refers to, numbered in the order
 /// in which it does so.
 fn written_out(entries: &[Value]) -> BTreeMap<String, Vec<Value>> {
-    let (roots, types): (Vec<Value>, Vec<Value>) = entries.iter().cloned().partition(is_root);
-    let alone = |root: Value| {
+    let types = Types::of(entries);
+    let alone = |root: &Value| {
         let name = root["name"].as_str().expect("a name").to_owned();
-        let mut entries = types.clone();
-        entries.push(root);
-        (name, canonical(&entries))
+        (name, types.canonical([root]))
     };
-    roots.into_iter().map(alone).collect()
+    let roots = entries.iter().filter(|entry| is_root(entry));
+    roots.map(alone).collect()
 }
 
 /// FNV-1a of the JSON text, whose members are sorted.

@@ -272,6 +272,7 @@ fn the_link_to_a_terminal() {
 
 #[test]
 fn datagrams() {
+    let _fds = FdGuard::new();
     let remote = UdpSocket::bind("127.0.0.1:0").unwrap();
     remote.set_nonblocking(true).unwrap();
     let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();

@@ -205,6 +205,7 @@ fn a_log_on_a_full_disk_is_given_up_and_nothing_else_is() {
 
 #[test]
 fn a_serial_line_is_raw_and_what_is_none_is_taken_as_it_is() {
+    let _fds = FdGuard::new();
     let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
     let line = posix_openpt(flags).unwrap();
     grantpt(&line).unwrap();

@@ -8,6 +8,7 @@ use ChrEvent::*;
 
 #[test]
 fn a_client_without_reconnect_does_not_come_back() {
+    let _fds = FdGuard::new();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("s");
     let listener = UnixListener::bind(&path).unwrap();
@@ -68,6 +69,7 @@ fn reconnecting_reports_once_and_keeps_its_interval() {
 
 #[test]
 fn reconnecting_over_tcp_goes_on_in_the_background() {
+    let _fds = FdGuard::new();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let mut app = App::new();
@@ -96,6 +98,7 @@ fn reconnecting_over_tcp_goes_on_in_the_background() {
 
 #[test]
 fn waiting_for_a_client_blocks_until_it_is_there() {
+    let _fds = FdGuard::new();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("s");
     let client = std::thread::spawn({

@@ -104,6 +104,7 @@ fn joined(arrivals: &[(String, Option<String>)]) -> String {
 
 #[test]
 fn a_descriptor_comes_with_the_first_byte_it_was_sent_with() {
+    let _fds = FdGuard::new();
     let dir = tempfile::tempdir().unwrap();
     let file = |name: &str| std::fs::File::create(dir.path().join(name)).unwrap();
     let files = [file("a"), file("b"), file("c")];

@@ -469,6 +469,7 @@ fn websocket_goes_inside() {
 
 #[test]
 fn waiting_includes_the_handshake() {
+    let _fds = FdGuard::new();
     let pki = Pki::new();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();

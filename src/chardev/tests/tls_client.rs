@@ -14,10 +14,13 @@ struct Client {
     front: usize,
     pki: Pki,
     listener: TcpListener,
+    /// Last, to be dropped last.
+    _fds: FdGuard,
 }
 
 impl Client {
     fn new() -> Self {
+        let fds = FdGuard::new();
         let pki = Pki::new();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -32,6 +35,7 @@ impl Client {
             front,
             pki,
             listener,
+            _fds: fds,
         }
     }
 

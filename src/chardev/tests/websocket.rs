@@ -129,6 +129,7 @@ fn telnet_goes_inside() {
 
 #[test]
 fn waiting_includes_the_handshake() {
+    let _fds = FdGuard::new();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("s");
     let client = std::thread::spawn({

@@ -194,6 +194,7 @@ fn the_policy_may_change_at_any_time() {
 /// one urgent byte from a client would have the loop spin.
 #[test]
 fn urgent_data_nobody_asked_for_does_not_make_epoll_spin() {
+    let _fds = FdGuard::new();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (server, _) = listener.accept().unwrap();

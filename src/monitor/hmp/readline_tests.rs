@@ -199,7 +199,7 @@ proptest! {
         words in prop::collection::vec("[a-z/]{0,12}", 0..5),
     ) {
         let mut rl = Readline::new("(qemu) ");
-        let mut out = Vec::new();
+        let (mut out, mut screen) = (Vec::new(), Screen::new());
         rl.show_prompt(&mut out);
         for byte in keys {
             match rl.handle_byte(byte, &mut out) {
@@ -212,7 +212,8 @@ proptest! {
                     rl.complete(&word, &words, &mut out);
                 }
             }
-            let screen = Screen::replay(&out);
+            screen.show(&out);
+            out.clear();
             let text: String = rl.line().text().iter().map(|&b| char::from(b)).collect();
             prop_assert_eq!(screen.last_line(), format!("(qemu) {text}"));
             prop_assert_eq!(screen.column(), 7 + rl.line().cursor());

@@ -205,3 +205,68 @@ impl MonitorHmp {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A session without an editor whose client is there.
+    fn session() -> MonitorHmp {
+        let mut session = MonitorHmp::new(MonitorReadline::Off, false);
+        session.opened();
+        session
+    }
+
+    /// The next line, if there is a whole one.
+    fn line(session: &mut MonitorHmp) -> Option<String> {
+        let mut out = Vec::new();
+        while let Some(event) = session.next(&mut out) {
+            if let ReadlineEvent::Line(line) = event {
+                return Some(String::from_utf8_lossy(&line).into_owned());
+            }
+        }
+        None
+    }
+
+    #[test]
+    fn nothing_is_taken_while_a_command_is_under_way() {
+        let mut session = session();
+        session.feed(b"one\ntwo\nthr");
+        assert_eq!(line(&mut session).as_deref(), Some("one"));
+        session.begin(7);
+        assert!(!session.prompts());
+        session.feed(b"ee\n");
+        assert_eq!(line(&mut session), None);
+        assert_eq!(session.input_left(), b"two\nthree\n".len());
+        assert!(!session.has_read_all(PeerEnd::Gone));
+        assert!(!session.finish(6), "another command");
+        assert!(session.finish(7));
+        assert!(session.prompts());
+        assert_eq!(line(&mut session).as_deref(), Some("two"));
+        assert_eq!(line(&mut session).as_deref(), Some("three"));
+    }
+
+    #[test]
+    fn the_last_command_of_a_client_that_is_gone_is_not_waited_for() {
+        let mut session = session();
+        session.feed(b"one\n");
+        assert!(line(&mut session).is_some());
+        session.begin(7);
+        assert!(session.has_read_all(PeerEnd::Gone));
+        assert!(!session.has_read_all(PeerEnd::HalfClosed));
+        session.closed();
+        assert!(!session.finish(7), "the client has left");
+    }
+
+    #[test]
+    fn without_the_focus_no_prompt_is_shown_when_a_command_finishes() {
+        let mut session = session();
+        session.begin(7);
+        assert!(session.starts_new_line());
+        session.mux_out();
+        assert!(session.finish(7));
+        assert!(session.holds_output() && !session.prompts());
+        session.mux_in();
+        assert!(session.prompts());
+    }
+}

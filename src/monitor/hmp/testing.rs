@@ -22,30 +22,42 @@ pub(super) struct Screen {
 }
 
 impl Screen {
-    /// Plays bytes, one character each.
+    pub(super) fn new() -> Self {
+        Self {
+            rows: vec![Vec::new()],
+            ..Self::default()
+        }
+    }
+
+    /// What bytes leave on an empty screen, one character each.
     pub(super) fn replay(bytes: &[u8]) -> Self {
-        Self::play(bytes.iter().map(|&byte| char::from(byte)))
+        let mut screen = Self::new();
+        screen.show(bytes);
+        screen
+    }
+
+    /// Plays bytes, one character each. They end with no part of a sequence.
+    #[track_caller]
+    pub(super) fn show(&mut self, bytes: &[u8]) {
+        self.play(bytes.iter().map(|&byte| char::from(byte)));
     }
 
     /// Plays UTF-8 text whose letters take one column each.
     pub(super) fn replay_utf8(bytes: &[u8]) -> Self {
-        Self::play(std::str::from_utf8(bytes).expect("UTF-8 output").chars())
+        let mut screen = Self::new();
+        screen.play(std::str::from_utf8(bytes).expect("UTF-8 output").chars());
+        screen
     }
 
     #[track_caller]
-    fn play(chars: impl Iterator<Item = char>) -> Self {
-        let mut screen = Self {
-            rows: vec![Vec::new()],
-            ..Self::default()
-        };
-        let mut chars = chars;
+    fn play(&mut self, mut chars: impl Iterator<Item = char>) {
         while let Some(c) = chars.next() {
             match c {
-                '\r' => screen.column = 0,
+                '\r' => self.column = 0,
                 '\n' => {
-                    screen.row += 1;
-                    if screen.rows.len() <= screen.row {
-                        screen.rows.push(Vec::new());
+                    self.row += 1;
+                    if self.rows.len() <= self.row {
+                        self.rows.push(Vec::new());
                     }
                 }
                 '\x1b' => {
@@ -60,12 +72,11 @@ impl Screen {
                         }
                         text
                     };
-                    screen.sequence(&sequence);
+                    self.sequence(&sequence);
                 }
-                c => screen.put(c),
+                c => self.put(c),
             }
         }
-        screen
     }
 
     #[track_caller]

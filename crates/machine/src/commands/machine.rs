@@ -197,7 +197,7 @@ pub(super) const INFO: &[HmpPair<Machine>] = &[
     (HmpRow::new("pic", "", "show PIC state"), nothing),
     (HmpRow::new("roms", "", "show roms"), nothing),
     (HmpRow::new("sev", "", "show SEV information"), |hmp, _| {
-        hmp.print("SEV is not enabled\n")
+        hmp.print("SEV is not enabled\n");
     }),
     (
         HmpRow::new("sgx", "", "show intel SGX information"),
@@ -271,10 +271,7 @@ fn hmp_info_iothreads(hmp: Cx, _args: &HmpArgs) {
 fn hmp_info_kvm(hmp: Cx, _args: &HmpArgs) {
     let result = Machine::qmp_query_kvm(hmp.rt);
     if let Some(info) = hmp.handle_error(result) {
-        let state = match info.enabled {
-            true => "enabled",
-            false => "disabled",
-        };
+        let state = if info.enabled { "enabled" } else { "disabled" };
         hmp.print(format!("kvm support: {state}\n"));
     }
 }

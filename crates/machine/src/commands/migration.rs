@@ -84,7 +84,9 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
         )
         .args(&[CPU_INDEX]),
         |hmp, _| {
-            hmp.print("[Please use 'info vcpu_dirty_limit' to query dirty limit for virtual CPU]\n")
+            hmp.print(
+                "[Please use 'info vcpu_dirty_limit' to query dirty limit for virtual CPU]\n",
+            );
         },
     ),
     (
@@ -256,9 +258,10 @@ fn no_vmstate(hmp: Cx, _args: &HmpArgs) {
 fn refuse(hmp: Cx, args: &HmpArgs, why: &'static str) {
     let uri = args.str("uri");
     let known = ["exec:", "fd:", "file:", "rdma:", "tcp:", "unix:", "vsock:"];
-    match known.iter().any(|scheme| uri.starts_with(scheme)) {
-        true => fail(hmp, why),
-        false => fail(hmp, format!("unknown migration protocol: {uri}")),
+    if known.iter().any(|scheme| uri.starts_with(scheme)) {
+        fail(hmp, why);
+    } else {
+        fail(hmp, format!("unknown migration protocol: {uri}"));
     }
 }
 

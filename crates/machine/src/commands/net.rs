@@ -85,9 +85,10 @@ fn parse_int32(name: &str, text: &str) -> Result<i32, Error> {
         Some(digits) => (true, digits),
         None => (false, text),
     };
-    let digits = match negative {
-        true => digits,
-        false => digits.strip_prefix('+').unwrap_or(digits),
+    let digits = if negative {
+        digits
+    } else {
+        digits.strip_prefix('+').unwrap_or(digits)
     };
     let bad = || Error::new(format!("Parameter '{name}' expects an int64 value"));
     // Rust accepts a sign after the prefix; QEMU does not.
@@ -135,9 +136,10 @@ pub fn netdev_from_cli(
     text: &str,
     warnings: &mut Vec<Error>,
 ) -> Result<(), Error> {
-    let netdev = match text.starts_with('{') {
-        true => from_qobject(qobject_from_json(text.as_bytes())?)?,
-        false => netdev_from_options(&netdev_options(&rt.state, text, warnings)?)?,
+    let netdev = if text.starts_with('{') {
+        from_qobject(qobject_from_json(text.as_bytes())?)?
+    } else {
+        netdev_from_options(&netdev_options(&rt.state, text, warnings)?)?
     };
     Machine::qmp_netdev_add(rt, netdev)
 }
@@ -181,7 +183,8 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
     ),
     (HmpRow::new(
             "netdev_add",
-            "[user|tap|socket|stream|dgram|vde|bridge|hubport|netmap|vhost-user],id=str[,prop=value][,...]",
+            "[user|tap|socket|stream|dgram|vde|bridge|hubport|netmap|vhost-user],id=str[,prop=value]\
+             [,...]",
             "add host network device",
         )
         .args(&[HmpArg::new("netdev", Options("netdev")).completes(CompletionKind::NetdevTypes)])

@@ -191,9 +191,10 @@ fn object_help(options: &str) -> Option<String> {
         })
         .collect();
     lines.sort_unstable();
-    Some(match lines.is_empty() {
-        true => format!("There are no options for {name}.\n"),
-        false => format!("{name} options:\n{}", lines.concat()),
+    Some(if lines.is_empty() {
+        format!("There are no options for {name}.\n")
+    } else {
+        format!("{name} options:\n{}", lines.concat())
     })
 }
 

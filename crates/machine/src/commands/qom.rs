@@ -238,9 +238,10 @@ pub(super) fn complete_path(rt: &Runtime<Machine>, word: &[u8]) -> Vec<String> {
     };
     let name = |child: PropertyListing| {
         let path = format!("{}{}", &word[..=slash], child.name);
-        match children(&path).is_empty() {
-            true => path,
-            false => path + "/",
+        if children(&path).is_empty() {
+            path
+        } else {
+            path + "/"
         }
     };
     children(parent).into_iter().map(name).collect()

@@ -99,9 +99,10 @@ impl RunStateCommands for Machine {
 
     /// An NMI has no effect on a processor that executes nothing.
     fn qmp_inject_nmi(rt: &mut Runtime<Self>) -> Result<(), Error> {
-        match rt.state.class.is_pc() {
-            true => Ok(()),
-            false => Err(Error::new("machine does not provide NMIs")),
+        if rt.state.class.is_pc() {
+            Ok(())
+        } else {
+            Err(Error::new("machine does not provide NMIs"))
         }
     }
 

@@ -258,9 +258,10 @@ fn hmp_expire_password(hmp: Cx, args: &HmpArgs) {
     }
     let time = args.str("time");
     let digits = time.strip_prefix('+').unwrap_or(time);
-    match matches!(time, "now" | "never") || digits.parse::<u64>().is_ok() {
-        true => fail(hmp, "Could not set password expire time"),
-        false => fail(hmp, format!("Parameter 'time' doesn't take value '{time}'")),
+    if matches!(time, "now" | "never") || digits.parse::<u64>().is_ok() {
+        fail(hmp, "Could not set password expire time");
+    } else {
+        fail(hmp, format!("Parameter 'time' doesn't take value '{time}'"));
     }
 }
 

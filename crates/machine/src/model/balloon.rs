@@ -89,12 +89,13 @@ impl Machine {
     /// `DeviceNotActive` if there is no balloon.
     pub fn balloon_actual(&self) -> Result<i64, Error> {
         let exists = self.balloon.is_some_and(|id| self.object(id).is_some());
-        match exists {
-            true => Ok(i64::try_from(self.ram_size()).unwrap_or(i64::MAX)),
-            false => Err(Error::with_class(
+        if exists {
+            Ok(i64::try_from(self.ram_size()).unwrap_or(i64::MAX))
+        } else {
+            Err(Error::with_class(
                 ErrorClass::DeviceNotActive,
                 "No balloon device has been activated",
-            )),
+            ))
         }
     }
 
@@ -105,9 +106,10 @@ impl Machine {
     /// There is no balloon, or the target is not positive.
     pub fn balloon_request(&mut self, target: i64) -> Result<(), Error> {
         self.balloon_actual()?;
-        match target <= 0 {
-            true => Err(Error::new("Parameter 'target' expects a size")),
-            false => Ok(()),
+        if target <= 0 {
+            Err(Error::new("Parameter 'target' expects a size"))
+        } else {
+            Ok(())
         }
     }
 }

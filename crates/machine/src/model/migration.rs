@@ -135,11 +135,12 @@ fn check(on: &[Cap]) -> Result<(), Error> {
     if let Some(e) = refused(&later_pairs) {
         return Err(e);
     }
-    match has(Cap::DirtyLimit) {
-        true => Err(Error::new(
+    if has(Cap::DirtyLimit) {
+        Err(Error::new(
             "dirty-limit requires KVM with accelerator property 'dirty-ring-size' set",
-        )),
-        false => Ok(()),
+        ))
+    } else {
+        Ok(())
     }
 }
 

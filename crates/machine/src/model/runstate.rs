@@ -132,9 +132,10 @@ impl RunStates {
     /// Starts a new machine, unless it is to wait for `cont` or is being
     /// configured.
     pub fn start(&mut self) -> Vec<MachineEvent> {
-        match self.ready && self.autostart {
-            true => self.vm_start(),
-            false => Vec::new(),
+        if self.ready && self.autostart {
+            self.vm_start()
+        } else {
+            Vec::new()
         }
     }
 
@@ -161,23 +162,21 @@ impl RunStates {
 
     /// Lets the machine run (`vm_start`).
     pub fn vm_start(&mut self) -> Vec<MachineEvent> {
-        match self.is_running() {
-            true => Vec::new(),
-            false => {
-                self.runstate_set(RunState::Running);
-                vec![MachineEvent::Resume]
-            }
+        if self.is_running() {
+            Vec::new()
+        } else {
+            self.runstate_set(RunState::Running);
+            vec![MachineEvent::Resume]
         }
     }
 
     /// Stops the machine if it is running (`vm_stop`).
     pub fn vm_stop(&mut self, state: RunState) -> Vec<MachineEvent> {
-        match self.is_running() {
-            false => Vec::new(),
-            true => {
-                self.runstate_set(state);
-                vec![MachineEvent::Stop]
-            }
+        if self.is_running() {
+            self.runstate_set(state);
+            vec![MachineEvent::Stop]
+        } else {
+            Vec::new()
         }
     }
 

@@ -131,9 +131,10 @@ impl Hardware {
         }
         let size = opts.get_number("size").unwrap_or_default();
         // A number without a suffix is in MiB here, and only here.
-        let size = match text.ends_with(|c: char| c.is_ascii_digit()) {
-            true => size.checked_mul(1 << 20),
-            false => Some(size),
+        let size = if text.ends_with(|c: char| c.is_ascii_digit()) {
+            size.checked_mul(1 << 20)
+        } else {
+            Some(size)
         };
         let size = size.ok_or_else(|| Error::new("ram size too large"))?;
         self.ram_size = Some(size.div_ceil(8192) * 8192);
@@ -168,9 +169,8 @@ impl Hardware {
         Ok(())
     }
 
-    /// Chooses the first accelerator that works, which only `tcg` does
-    /// (`configure_accelerators`). What is to be said of those before is added
-    /// to `reports`.
+    /// Chooses the first accelerator that works (`configure_accelerators`); only `tcg`
+    /// does. Failures of those before are added to `reports`.
     ///
     /// # Errors
     ///

@@ -317,12 +317,13 @@ fn check_sandbox(arg: &str, warnings: &mut Vec<Error>) -> Result<(), Error> {
 
 /// The only sound device is the one that makes no sound.
 fn check_audiodev(arg: &str) -> Result<(), Error> {
-    let options = match arg.starts_with('{') {
-        true => match qobject_from_json(arg.as_bytes())? {
+    let options = if arg.starts_with('{') {
+        match qobject_from_json(arg.as_bytes())? {
             QObject::Dict(options) => options,
             _ => QDict::new(),
-        },
-        false => keyval_parse(arg, Some("driver"))?,
+        }
+    } else {
+        keyval_parse(arg, Some("driver"))?
     };
     let required = |name: &str| {
         let missing = || Error::new(format!("Parameter '{name}' is missing"));

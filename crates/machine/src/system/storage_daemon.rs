@@ -154,9 +154,10 @@ fn start(
         return Ok(Start::Done(ExitCode::SUCCESS));
     }
     host::raise_fd_limit();
-    let background = match options().any(|opt| opt == Opt::Daemonize) {
-        true => Some(host::Background::start()?),
-        false => None,
+    let background = if options().any(|opt| opt == Opt::Daemonize) {
+        Some(host::Background::start()?)
+    } else {
+        None
     };
     let mut rt = make_runtime(inherited)?;
     let mut pidfile = None;

@@ -217,9 +217,10 @@ fn start(
     }
     chosen?;
     host::raise_fd_limit();
-    let background = match settings.daemonize {
-        true => Some(host::Background::start()?),
-        false => None,
+    let background = if settings.daemonize {
+        Some(host::Background::start()?)
+    } else {
+        None
     };
     let pidfile = host::Pidfile::create(settings.pidfile.as_deref())?;
     let mut rt = make_runtime(&settings, inherited, reporter)?;

@@ -53,7 +53,7 @@ pub(super) enum Body {
 pub(super) struct Command {
     pub(super) data: Option<Data>,
     pub(super) returns: Option<TypeRef>,
-    pub(super) gen: bool,
+    pub(super) generated: bool,
     pub(super) success_response: bool,
     pub(super) boxed: bool,
     pub(super) allow_oob: bool,

@@ -256,7 +256,7 @@ impl Checker<'_> {
         Ok(Body::Command(Command {
             data,
             returns,
-            gen: true,
+            generated: true,
             success_response: true,
             boxed: false,
             allow_oob: false,
@@ -301,7 +301,7 @@ impl Checker<'_> {
         };
         match &mut body {
             Body::Command(command) => {
-                command.gen = !flag("gen", false)?;
+                command.generated = !flag("gen", false)?;
                 command.success_response = !flag("success-response", false)?;
                 command.boxed = flag("boxed", true)?;
                 command.allow_oob = flag("allow-oob", true)?;

@@ -124,7 +124,7 @@ impl Dumper<'_> {
         self.line(0, text);
         let text = format!(
             "gen={} success_response={} boxed={} oob={} preconfig={}{}",
-            Python(command.gen),
+            Python(command.generated),
             Python(command.success_response),
             Python(command.boxed),
             Python(command.allow_oob),

@@ -252,7 +252,7 @@ impl Enterer<'_> {
                 def: CommandDef {
                     args: None,
                     ret: None,
-                    gen: command.gen,
+                    generated: command.generated,
                     success_response: command.success_response,
                     boxed: command.boxed,
                     allow_oob: command.allow_oob,

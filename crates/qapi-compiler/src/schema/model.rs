@@ -166,7 +166,7 @@ pub struct CommandDef {
     /// Return type.
     pub ret: Option<EntityId>,
     /// `gen`: whether marshalling code is generated.
-    pub gen: bool,
+    pub generated: bool,
     /// `success-response`
     pub success_response: bool,
     /// `boxed`: the handler takes the argument type whole.

@@ -75,9 +75,10 @@ fn set_pool(set: Set<'_>) -> Result<(), Error> {
 fn check_thread_pool(m: &mut Machine, id: ObjectId) -> Result<(), Error> {
     let min = m.int_property(id, "thread-pool-min");
     let max = m.int_property(id, "thread-pool-max");
-    match max == 0 || min > max || max > i64::from(i32::MAX) {
-        true => Err(Error::new("bad thread-pool-min/thread-pool-max values")),
-        false => Ok(()),
+    if max == 0 || min > max || max > i64::from(i32::MAX) {
+        Err(Error::new("bad thread-pool-min/thread-pool-max values"))
+    } else {
+        Ok(())
     }
 }
 
@@ -91,9 +92,10 @@ fn start_thread(m: &mut Machine, id: ObjectId) -> Result<(), Error> {
 
 fn check_only_main_loop(m: &mut Machine, id: ObjectId) -> Result<(), Error> {
     let is_main_loop = |other| m.object(other).is_some_and(|o| o.class().is_a("main-loop"));
-    match m.user_objects().any(|(_, o)| o != id && is_main_loop(o)) {
-        true => Err(Error::new("only one main-loop instance allowed")),
-        false => Ok(()),
+    if m.user_objects().any(|(_, o)| o != id && is_main_loop(o)) {
+        Err(Error::new("only one main-loop instance allowed"))
+    } else {
+        Ok(())
     }
 }
 

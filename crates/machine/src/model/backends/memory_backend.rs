@@ -314,18 +314,20 @@ fn allocate_fd(m: &mut Machine, id: ObjectId) -> Result<(), Error> {
 }
 
 fn allocate_shm(m: &mut Machine, id: ObjectId) -> Result<(), Error> {
-    match m.bool_property(id, "share") {
-        true => allocate_fd(m, id),
-        false => Err(Error::new("can't create shm backend with `share=off`")),
+    if m.bool_property(id, "share") {
+        allocate_fd(m, id)
+    } else {
+        Err(Error::new("can't create shm backend with `share=off`"))
     }
 }
 
 /// Gives the backend its memory, and the region that shows it in the tree.
 fn attach(m: &mut Machine, id: ObjectId, name: &str, ram: Ram) {
-    let name = match m.bool_property(id, "x-use-canonical-path-for-ramblock-id") {
+    let name = if m.bool_property(id, "x-use-canonical-path-for-ramblock-id") {
         // A name cannot have slashes.
-        true => m.canonical_path(id).replace('/', "\\x2f"),
-        false => name.to_owned(),
+        m.canonical_path(id).replace('/', "\\x2f")
+    } else {
+        name.to_owned()
     };
     m.new_child(id, &format!("{name}[0]"), &MEMORY_REGION);
     m.set_payload(id, ram);
@@ -377,11 +379,12 @@ fn open_file(m: &mut Machine, id: ObjectId) -> Result<(), Error> {
 
 /// The memory in a file must be whole pages. That is looked at last.
 fn whole_file(m: &Machine, id: ObjectId) -> Result<(), Error> {
-    match whole_pages(m, id)? == size(m, id) {
-        true => Ok(()),
-        false => Err(Error::new(
+    if whole_pages(m, id)? == size(m, id) {
+        Ok(())
+    } else {
+        Err(Error::new(
             "backend 'memory-backend-file' memory size must be multiple of 4 KiB",
-        )),
+        ))
     }
 }
 

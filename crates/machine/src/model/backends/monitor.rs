@@ -85,9 +85,10 @@ impl Machine {
         if !class.is_a("monitor") {
             return None;
         }
-        let mode = match class.is_a("monitor-qmp") {
-            true => MonitorMode::Control,
-            false => MonitorMode::Readline,
+        let mode = if class.is_a("monitor-qmp") {
+            MonitorMode::Control
+        } else {
+            MonitorMode::Readline
         };
         let set = class.all_properties().into_iter();
         let set = set.filter_map(|p| Some((p.name, self.cell(id, p.name)?)));

@@ -45,9 +45,10 @@ const IV_LENGTH: usize = 16;
 
 fn load(m: &mut Machine, id: ObjectId) -> Result<(), Error> {
     let input = read(m, id)?;
-    match m.is_set(id, "keyid") {
-        true => decrypt(m, id, &input),
-        false => decode(m, id, &input).map(drop),
+    if m.is_set(id, "keyid") {
+        decrypt(m, id, &input)
+    } else {
+        decode(m, id, &input).map(drop)
     }
 }
 
@@ -79,11 +80,12 @@ fn decode(m: &Machine, id: ObjectId, input: &[u8]) -> Result<Vec<u8>, Error> {
 pub(super) fn find(m: &Machine, name: &str) -> Result<ObjectId, Error> {
     let secret = m.user_object(name);
     let secret = secret.ok_or_else(|| Error::new(format!("No secret with id '{name}'")))?;
-    match m.object(secret).is_some_and(|o| o.class().is_a("secret")) {
-        true => Ok(secret),
-        false => Err(Error::new(format!(
+    if m.object(secret).is_some_and(|o| o.class().is_a("secret")) {
+        Ok(secret)
+    } else {
+        Err(Error::new(format!(
             "Object with id '{name}' is not a secret"
-        ))),
+        )))
     }
 }
 

@@ -37,6 +37,7 @@ fn get(m: &Machine, property: &str) -> QObject {
 #[test]
 fn objects_that_cannot_be_made_leave_nothing_behind() {
     let long = format!("\"limits\": {{\"iops-total\": {}}}", THROTTLE_MAX + 1);
+    #[rustfmt::skip] // A row is a line.
     let table = [
         ("pef-guest", "", "invalid object type: pef-guest"),
         ("container", "", "invalid object type: container"),

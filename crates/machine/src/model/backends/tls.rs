@@ -107,9 +107,10 @@ fn load_x509(m: &mut Machine, id: ObjectId) -> Result<(), Error> {
 }
 
 fn check_priority(m: &mut Machine, id: ObjectId) -> Result<(), Error> {
-    match m.str_property(id, "priority").is_empty() {
-        true => Err(Error::new("'priority' property is not set")),
-        false => Ok(()),
+    if m.str_property(id, "priority").is_empty() {
+        Err(Error::new("'priority' property is not set"))
+    } else {
+        Ok(())
     }
 }
 

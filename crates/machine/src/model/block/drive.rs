@@ -143,9 +143,10 @@ impl Machine {
                 ));
             }
         }
-        match limits.is_unlimited() {
-            true => self.io_limits.remove(&id),
-            false => self.io_limits.insert(id, limits),
+        if limits.is_unlimited() {
+            self.io_limits.remove(&id)
+        } else {
+            self.io_limits.insert(id, limits)
         };
         Ok(())
     }

@@ -257,9 +257,10 @@ fn open_file(filename: &str, read_only: bool, direct: bool) -> Result<File, Erro
         .custom_flags(flags)
         .open(filename)
         .map_err(|e| failed(&e))?;
-    match file.metadata().map_err(|e| failed(&e))?.is_dir() {
-        true => Err(failed(&nix::errno::Errno::EISDIR.into())),
-        false => Ok(file),
+    if file.metadata().map_err(|e| failed(&e))?.is_dir() {
+        Err(failed(&nix::errno::Errno::EISDIR.into()))
+    } else {
+        Ok(file)
     }
 }
 

@@ -170,9 +170,10 @@ impl Numbers {
         let levels = format!(
             "sockets ({}) * {}cores ({}) * threads ({})",
             self.sockets,
-            match class.is_pc() {
-                true => format!("dies ({}) * modules ({}) * ", self.dies, self.modules),
-                false => String::new(),
+            if class.is_pc() {
+                format!("dies ({}) * modules ({}) * ", self.dies, self.modules)
+            } else {
+                String::new()
             },
             self.cores,
             self.threads
@@ -286,25 +287,48 @@ mod tests {
     fn contradictions_are_told_in_qemus_words() {
         let pc = find_class("pc").unwrap();
         for (class, text, desc) in [
-            (pc, "0", "Invalid CPU topology: CPU topology parameters must be greater than zero"),
+            (
+                pc,
+                "0",
+                "Invalid CPU topology: CPU topology parameters must be greater than zero",
+            ),
             (
                 pc,
                 "2,sockets=1,cores=1,threads=1",
-                "Invalid CPU topology: product of the hierarchy must match maxcpus: sockets (1) * dies (1) * modules (1) * cores (1) * threads (1) != maxcpus (2)",
+                "Invalid CPU topology: product of the hierarchy must match maxcpus: \
+                 sockets (1) * dies (1) * modules (1) \
+                 * cores (1) * threads (1) != maxcpus (2)",
             ),
             (
                 pc,
                 "3,maxcpus=2",
-                "Invalid CPU topology: maxcpus must be equal to or greater than smp: sockets (1) * dies (1) * modules (1) * cores (2) * threads (1) == maxcpus (2) < smp_cpus (3)",
+                "Invalid CPU topology: maxcpus must be equal to or greater than smp: \
+                 sockets (1) * dies (1) * modules (1) \
+                 * cores (2) * threads (1) == maxcpus (2) < smp_cpus (3)",
             ),
             (
                 pc,
                 "5,cores=2",
-                "Invalid CPU topology: product of the hierarchy must match maxcpus: sockets (2) * dies (1) * modules (1) * cores (2) * threads (1) != maxcpus (5)",
+                "Invalid CPU topology: product of the hierarchy must match maxcpus: \
+                 sockets (2) * dies (1) * modules (1) \
+                 * cores (2) * threads (1) != maxcpus (5)",
             ),
-            (pc, "300", "Invalid SMP CPUs 300. The max CPUs supported by machine 'pc-i440fx-10.0' is 255"),
-            (&NONE, "2", "Invalid SMP CPUs 2. The max CPUs supported by machine 'none' is 1"),
-            (pc, "2,clusters=2", "clusters > 1 not supported by this machine's CPU topology"),
+            (
+                pc,
+                "300",
+                "Invalid SMP CPUs 300. The max CPUs supported by machine 'pc-i440fx-10.0' is \
+                 255",
+            ),
+            (
+                &NONE,
+                "2",
+                "Invalid SMP CPUs 2. The max CPUs supported by machine 'none' is 1",
+            ),
+            (
+                pc,
+                "2,clusters=2",
+                "clusters > 1 not supported by this machine's CPU topology",
+            ),
         ] {
             assert_eq!(smp(class, text).unwrap_err().desc(), desc, "{text}");
         }

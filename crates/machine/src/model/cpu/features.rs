@@ -43,7 +43,10 @@ const fn feature(name: &'static str) -> Property {
 }
 
 macro_rules! features {
-    (supported: $($supported:literal),* missing: $($register:literal: $($name:literal $bit:literal),*;)*) => {
+    (
+        supported: $($supported:literal),*
+        missing: $($register:literal: $($name:literal $bit:literal),*;)*
+    ) => {
         /// The features that an emulated processor can have.
         pub static SUPPORTED: &[&str] = &[$($supported),*];
 

@@ -281,11 +281,12 @@ impl Machine {
                 "Invalid CPU socket-id: {socket} must be in range 0:{last}"
             ))
         })?;
-        match self.cpus.contains_key(&index) {
-            true => Err(Error::new(format!(
+        if self.cpus.contains_key(&index) {
+            Err(Error::new(format!(
                 "CPU[{index}] with APIC ID {index} exists"
-            ))),
-            false => Ok(index),
+            )))
+        } else {
+            Ok(index)
         }
     }
 

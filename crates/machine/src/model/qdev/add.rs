@@ -105,12 +105,13 @@ impl Machine {
     fn check_hotplug(&self, bus: ObjectId) -> Result<(), Error> {
         let object = self.object(bus);
         let fixed = object.is_some_and(|o| bus::is_fixed(o.class()));
-        match fixed {
-            true => Err(Error::new(format!(
+        if fixed {
+            Err(Error::new(format!(
                 "Bus '{}' does not support hotplugging",
                 object.map_or("", |o| o.name())
-            ))),
-            false => Ok(()),
+            )))
+        } else {
+            Ok(())
         }
     }
 
@@ -148,9 +149,10 @@ impl Machine {
             }
         };
         let container = self.child(self.machine_object, container);
-        match container.is_some_and(|container| self.add_child(container, &name, id)) {
-            true => Ok(()),
-            false => Err(Error::new(format!("Duplicate device ID '{name}'"))),
+        if container.is_some_and(|container| self.add_child(container, &name, id)) {
+            Ok(())
+        } else {
+            Err(Error::new(format!("Duplicate device ID '{name}'")))
         }
     }
 

@@ -64,12 +64,13 @@ impl Machine {
         let bus = self.buses(BUS.name).into_iter().find(named);
         let bus = bus.ok_or_else(|| Error::new(format!("Bus '{name}' not found")))?;
         let bus_class = self.object(bus).map_or(&BUS, |o| o.class());
-        match bus_class.is_a(class.bus) {
-            true => Ok(bus),
-            false => Err(Error::new(format!(
+        if bus_class.is_a(class.bus) {
+            Ok(bus)
+        } else {
+            Err(Error::new(format!(
                 "Device '{driver}' can't go on {} bus",
                 bus_class.name
-            ))),
+            )))
         }
     }
 
@@ -86,7 +87,8 @@ impl Machine {
         found
     }
 
-    /// Makes the buses that a device provides, below it or below its backend. They are named after its id, or else after their type.
+    /// Makes the buses that a device provides, below it or below its backend. They are
+    /// named after its id, or else after their type.
     pub(super) fn provide_buses(&mut self, device: ObjectId, class: &DeviceClass) {
         let owner = match class.backend {
             Some((name, backend)) => self.new_child(device, name, backend),

@@ -135,7 +135,8 @@ impl Machine {
         let other_class = self.object(*other).map_or("", |o| o.class().name);
         let other_id = self.device_id(*other).unwrap_or_default();
         Err(Error::new(format!(
-            "PCI: slot {} function {} not available for {class}, in use by {other_class},id={other_id}",
+            "PCI: slot {} function {} not available for {class}, in use by \
+             {other_class},id={other_id}",
             wanted / FUNCTIONS,
             wanted % FUNCTIONS
         )))

@@ -91,8 +91,14 @@ fn what_cannot_be_is_refused_and_leaves_nothing() {
             "scsi-hd,drive=x",
             "Property 'scsi-hd.drive' can't find value 'x'",
         ),
-        ("usb-tablet", "No 'usb-bus' bus found for device 'usb-tablet'"),
-        ("ide-cd,bus=ide.0", "Bus 'ide.0' does not support hotplugging"),
+        (
+            "usb-tablet",
+            "No 'usb-bus' bus found for device 'usb-tablet'",
+        ),
+        (
+            "ide-cd,bus=ide.0",
+            "Bus 'ide.0' does not support hotplugging",
+        ),
         ("VGA", "Device 'VGA' does not support hotplugging"),
         (
             "virtio-rng-pci,foo=1",
@@ -104,7 +110,8 @@ fn what_cannot_be_is_refused_and_leaves_nothing() {
         ),
         (
             "virtio-rng-pci,addr=2",
-            "PCI: slot 2 function 0 not available for virtio-rng-pci, in use by virtio-scsi-pci,id=scsi0",
+            "PCI: slot 2 function 0 not available for virtio-rng-pci, in use by \
+             virtio-scsi-pci,id=scsi0",
         ),
         ("virtio-rng-pci,id=b", "Duplicate device ID 'b'"),
         ("virtio-balloon-pci", "Only one balloon device is supported"),

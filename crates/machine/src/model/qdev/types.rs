@@ -371,15 +371,17 @@ fn choose_usb_port(m: &mut Machine, id: ObjectId, bus: ObjectId) -> Result<(), E
     let free = |port: &&str| !used.iter().any(|used| used == port);
     let wanted = m.str_property(id, "port");
     let mut all = ["1", "2"].into_iter();
-    let port = match wanted.is_empty() {
-        true => all.find(free),
-        false => all.find(|port| *port == wanted && free(port)),
+    let port = if wanted.is_empty() {
+        all.find(free)
+    } else {
+        all.find(|port| *port == wanted && free(port))
     };
     let Some(port) = port else {
         let bus = m.object(bus).map_or("", |o| o.name());
-        return Err(Error::new(match wanted.is_empty() {
-            true => format!("tried to attach usb device to a bus with no free ports (bus {bus})"),
-            false => format!("usb port {wanted} (bus {bus}) not found (in use?)"),
+        return Err(Error::new(if wanted.is_empty() {
+            format!("tried to attach usb device to a bus with no free ports (bus {bus})")
+        } else {
+            format!("usb port {wanted} (bus {bus}) not found (in use?)")
         }));
     };
     m.store_by_name(id, "port", port);

@@ -218,12 +218,13 @@ impl Machine {
                 None => break,
             }
         }
-        match names.is_empty() {
-            true => "/".to_owned(),
-            false => names
+        if names.is_empty() {
+            "/".to_owned()
+        } else {
+            names
                 .iter()
                 .rev()
-                .fold(String::new(), |path, name| path + "/" + name),
+                .fold(String::new(), |path, name| path + "/" + name)
         }
     }
 

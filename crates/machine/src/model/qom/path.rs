@@ -52,9 +52,10 @@ impl Machine {
             Node::Object(id) => Some(id),
             Node::Chardev(_) => None,
         };
-        let here = match id == Some(self.chardevs_container) {
-            true => chardevs,
-            false => &[],
+        let here = if id == Some(self.chardevs_container) {
+            chardevs
+        } else {
+            &[]
         };
         let devices = here.iter().enumerate();
         let devices = devices.map(|(i, c)| (c.label.as_str(), Node::Chardev(i)));

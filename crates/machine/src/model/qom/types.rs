@@ -1,13 +1,15 @@
 //! Types of objects and their properties: static tables.
 //!
 //! A type names its parent and adds properties to those of the parent. A property
-//! is either a *cell*, which holds a default until it is set, or it is computed. Setters are plain functions that are given a [`Set`], with the
-//! whole machine in it, so a setter may look at other objects or change them.
+//! is either a *cell*, which holds a default until it is set, or it is computed.
+//! Setters are plain functions that get a [`Set`] with the whole machine in it, so a
+//! setter may look at other objects or change them.
+
+use std::any::Any;
 
 use super::{Machine, ObjectId, PropertyInput};
 use qmonitor::qapi::visit::{to_qobject, QapiType};
 use qmonitor::qapi::{Error, QObject};
-use std::any::Any;
 
 /// The setting of a property: which one, of which object, to which value.
 pub struct Set<'a> {

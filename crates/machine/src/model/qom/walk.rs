@@ -112,9 +112,10 @@ impl Machine {
             Some((_, Node::Object(child))) => Ok(self.canonical_path(child).into()),
             Some((_, Node::Chardev(_))) => Ok(format!("/chardevs/{property}").into()),
             None => {
-                let problem = match self.node_has(node, property, chardevs) {
-                    true => "is not readable",
-                    false => "not found",
+                let problem = if self.node_has(node, property, chardevs) {
+                    "is not readable"
+                } else {
+                    "not found"
                 };
                 Err(self.property_error(node, property, chardevs, problem))
             }
@@ -142,9 +143,10 @@ impl Machine {
         }
         let mut children = self.node_children(node, chardevs);
         let is_child = children.any(|(name, _)| name == property);
-        let problem = match is_child || self.node_has(node, property, chardevs) {
-            true => "is not writable",
-            false => "not found",
+        let problem = if is_child || self.node_has(node, property, chardevs) {
+            "is not writable"
+        } else {
+            "not found"
         };
         Err(self.property_error(node, property, chardevs, problem))
     }
@@ -165,9 +167,10 @@ impl Machine {
             return result;
         }
         let node = Node::Object(id);
-        let problem = match self.node_has(node, property, &[]) {
-            true => "is not writable",
-            false => "not found",
+        let problem = if self.node_has(node, property, &[]) {
+            "is not writable"
+        } else {
+            "not found"
         };
         Err(self.property_error(node, property, &[], problem))
     }

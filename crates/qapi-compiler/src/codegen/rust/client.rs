@@ -31,7 +31,7 @@ pub(super) fn emit(cx: &Context, out: &mut Out) {
 fn emit_call(cx: &Context, out: &mut Out, command: &Command) {
     let entity = command.entity;
     let mut params = vec!["&mut self".to_owned()];
-    if command.def.gen {
+    if command.def.generated {
         let named = command.params.iter();
         params.extend(named.map(|p| format!("{}: {}", p.ident, p.rust)));
     } else {
@@ -55,7 +55,7 @@ fn emit_call(cx: &Context, out: &mut Out, command: &Command) {
         &after,
     );
     out.indent();
-    if command.def.gen {
+    if command.def.generated {
         emit_arguments(cx, out, command);
     }
     let name = format!("\"{}\"", entity.name);

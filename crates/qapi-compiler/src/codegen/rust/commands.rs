@@ -65,7 +65,7 @@ fn params(cx: &Context, def: &CommandDef) -> Vec<Param> {
     let Some(args) = def.args.filter(|args| !cx.is_empty(*args)) else {
         return Vec::new();
     };
-    if !def.gen {
+    if !def.generated {
         return Vec::new();
     }
     if def.boxed {
@@ -89,14 +89,14 @@ impl Command<'_> {
     pub(super) fn returns(&self, cx: &Context) -> String {
         match self.def.ret {
             None => "()".into(),
-            Some(_) if !self.def.gen => "qapi::QObject".into(),
+            Some(_) if !self.def.generated => "qapi::QObject".into(),
             Some(ret) => cx.rust_type(ret),
         }
     }
 
     /// The names of the handler's arguments.
     fn args(&self) -> Vec<&str> {
-        if self.def.gen {
+        if self.def.generated {
             self.params.iter().map(|p| p.ident.as_str()).collect()
         } else {
             vec!["args"]
@@ -108,7 +108,7 @@ fn emit_handler(cx: &Context, out: &mut Out, command: &Command) {
     let entity = command.entity;
     let context = format!("rt: &mut {}<Self>", cx.options.context);
     let mut params = vec![context];
-    if command.def.gen {
+    if command.def.generated {
         let named = command.params.iter();
         params.extend(named.map(|p| format!("{}: {}", p.ident, p.rust)));
     } else {
@@ -156,7 +156,7 @@ fn emit_marshal(cx: &Context, out: &mut Out, trait_name: &str, command: &Command
 
 /// The statements that bind the parameters.
 fn emit_reads(out: &mut Out, command: &Command) {
-    if !command.def.gen {
+    if !command.def.generated {
         return out.line("let args = call.take_args();");
     }
     if command.params.is_empty() {

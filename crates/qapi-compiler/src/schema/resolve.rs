@@ -1,16 +1,16 @@
 //! What definitions mean together: resolves references and finds clashes.
 //!
-//! Entities are checked in the order in which they were entered. Before an object
-//! type come the types it contains, its base and its branches, so that their
-//! members are known (members of the type itself are mere references). Hence an
-//! error of a later definition may come up early; it is still reported for that
-//! definition. The descent keeps almost nothing on the stack and has a depth limit,
-//! so no schema can overflow it.
+//! Entities are checked in the order in which they were entered, with one exception:
+//! the base and the branches of an object type are checked before it, so that their
+//! members are known. (The types of its members can wait.) Hence an error of a later
+//! definition may come up early; it is still reported for that definition. The
+//! descent keeps almost nothing on the stack and has a depth limit, so no schema can
+//! overflow it.
 //!
 //! When an object's names are compared with a branch's, both are known to be free
-//! of clashes within themselves. So the flat list of all names that a branch may
-//! contribute represents it ([`Facts::reach`]), and nested unions cost no more than
-//! they have names.
+//! of clashes within themselves. So one flat list of all names that a branch may
+//! contribute is enough ([`Facts::reach`]), and nested unions cost no more than they
+//! have names.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};

@@ -124,10 +124,14 @@ fn request_taken_up<S>(rt: &mut Runtime<S>, id: MonitorId, answered: bool) {
     let Some(qmp) = rt.monitors.qmp_mut(id) else {
         return;
     };
-    if qmp.session.taken_up(answered) {
+    let (resumes, ready) = (qmp.session.taken_up(answered), qmp.session.is_ready());
+    if resumes {
         trace_event!(monitor_resume, "{}", label(rt, id));
     }
-    go_on(rt, id);
+    if ready {
+        enlist(rt, id);
+    }
+    pull(rt, id);
     // A suspended session takes no more, but what waits behind its input may go on.
     let goes_on = |qmp: &MonitorQmp| qmp.session.wants_input() || qmp.session.has_read_all();
     if rt.monitors.qmp(id).is_some_and(goes_on) {
@@ -135,11 +139,16 @@ fn request_taken_up<S>(rt: &mut Runtime<S>, id: MonitorId, answered: bool) {
     }
 }
 
+/// Goes on with a session that has new input, or that its output held back.
+pub(super) fn go_on<S>(rt: &mut Runtime<S>, id: MonitorId) {
+    enlist(rt, id);
+    pull(rt, id);
+}
+
 /// Works off a session's input, until it is suspended or its client has too much
 /// to read: out-of-band requests are answered right here, and a small piece of
 /// input can hold many of them.
-pub(super) fn go_on<S>(rt: &mut Runtime<S>, id: MonitorId) {
-    enlist(rt, id);
+fn pull<S>(rt: &mut Runtime<S>, id: MonitorId) {
     while rt.exit_requested().is_none() {
         let Some(mon) = rt.monitors.get_mut(id) else {
             return;
@@ -170,22 +179,25 @@ fn handle_qmp_command<S>(rt: &mut Runtime<S>, id: MonitorId, message: Next) {
             _ => request_text(rt.monitors.qmp(id).and_then(|qmp| qmp.session.newest())),
         }
     );
-    if let Next::OutOfBand(request) = message {
-        trace_event!(monitor_qmp_cmd_out_of_band, "{}", label(rt, id));
-        monitor_qmp_dispatch(rt, id, request, true);
-        return;
+    match message {
+        Next::Nothing => {}
+        Next::OutOfBand(request) => {
+            trace_event!(monitor_qmp_cmd_out_of_band, "{}", label(rt, id));
+            monitor_qmp_dispatch(rt, id, request, true);
+        }
+        Next::Queued { suspends } => {
+            trace_event!(
+                monitor_qmp_cmd_in_band,
+                "{} has {} waiting",
+                label(rt, id),
+                rt.monitors.qmp(id).map_or(0, |qmp| qmp.session.waiting())
+            );
+            if suspends {
+                trace_event!(monitor_suspend, "{}", label(rt, id));
+            }
+            enlist(rt, id);
+        }
     }
-    trace_event!(
-        monitor_qmp_cmd_in_band,
-        "{} has {} waiting",
-        label(rt, id),
-        rt.monitors.qmp(id).map_or(0, |qmp| qmp.session.waiting())
-    );
-    let qmp = rt.monitors.qmp(id);
-    if qmp.is_some_and(|qmp| qmp.session.is_suspended()) {
-        trace_event!(monitor_suspend, "{}", label(rt, id));
-    }
-    enlist(rt, id);
 }
 
 /// A request as a trace shows it.
@@ -387,29 +399,36 @@ fn write_return(w: &mut JsonWriter, answer: Answer) -> Result<(), Error> {
 
 /// Completes the reply to a request. The return value of a success stands in the
 /// writer already.
+#[inline]
 fn write_reply(w: &mut JsonWriter, id: Option<&QObject>, result: &Result<(), Error>) {
-    let write_id = |w: &mut JsonWriter| {
-        if let Some(id) = id {
-            w.key("id");
-            w.qobject(id);
-        }
-    };
-    match result {
-        Ok(()) => write_id(w),
-        Err(error) => {
-            w.clear();
-            w.begin_object();
-            write_id(w);
-            w.key("error");
-            w.begin_object();
-            w.key("class");
-            w.string(error.class().as_str());
-            w.key("desc");
-            w.string(error.desc());
-            w.end_object();
-        }
+    if let Err(error) = result {
+        return write_error(w, id, error);
     }
+    write_id(w, id);
     w.end_object();
+}
+
+/// Writes the whole reply of a failure.
+fn write_error(w: &mut JsonWriter, id: Option<&QObject>, error: &Error) {
+    w.clear();
+    w.begin_object();
+    write_id(w, id);
+    w.key("error");
+    w.begin_object();
+    w.key("class");
+    w.string(error.class().as_str());
+    w.key("desc");
+    w.string(error.desc());
+    w.end_object();
+    w.end_object();
+}
+
+#[inline]
+fn write_id(w: &mut JsonWriter, id: Option<&QObject>) {
+    if let Some(id) = id {
+        w.key("id");
+        w.qobject(id);
+    }
 }
 
 /// Sends the answer of a deferred command. An answer whose client has left is

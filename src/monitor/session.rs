@@ -32,7 +32,10 @@ pub(crate) enum Next {
     /// A request to be carried out at once.
     OutOfBand(Request),
     /// A request, or an error to be answered in its turn, that was queued.
-    Queued,
+    Queued {
+        /// Whether it suspends the session.
+        suspends: bool,
+    },
     /// No whole message, or the session is suspended.
     Nothing,
 }
@@ -157,7 +160,9 @@ impl<F> QmpSession<F> {
             }
             self.queue.push_back((request, self.arrived.take()));
             self.suspended |= !self.oob || self.queue.len() >= QMP_REQ_QUEUE_LEN_MAX;
-            return Next::Queued;
+            return Next::Queued {
+                suspends: self.suspended,
+            };
         }
         Next::Nothing
     }
@@ -173,6 +178,7 @@ impl<F> QmpSession<F> {
     }
 
     /// Whether no message is pulled at present.
+    #[cfg(test)]
     pub(crate) fn is_suspended(&self) -> bool {
         self.suspended
     }

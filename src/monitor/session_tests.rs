@@ -119,9 +119,9 @@ fn pull(session: &mut QmpSession<u32>) -> Option<Pulled> {
     match session.next() {
         Next::Nothing => None,
         Next::OutOfBand(request) => Some(Pulled::OutOfBand(told(&request))),
-        Next::Queued => Some(Pulled::Queued {
+        Next::Queued { suspends } => Some(Pulled::Queued {
             waiting: session.waiting(),
-            stops: session.is_suspended(),
+            stops: suspends,
         }),
     }
 }
@@ -273,9 +273,9 @@ fn a_request_waits_with_its_own_descriptor() {
     let mut session = QmpSession::new(JsonLimits::QEMU);
     session.negotiated(true);
     session.feed(b"{\"execute\": 1}", Some(1));
-    assert_eq!(session.next(), Next::Queued);
+    assert_eq!(session.next(), Next::Queued { suspends: false });
     session.feed(b"{\"execute\": 2}", Some(2));
-    assert_eq!(session.next(), Next::Queued);
+    assert_eq!(session.next(), Next::Queued { suspends: false });
     assert_eq!(session.take_fd(), None, "none was taken up yet");
     assert!(session.take().is_some());
     assert_eq!(session.take_fd(), Some(1));
@@ -291,8 +291,8 @@ fn a_descriptor_that_was_not_taken_stays_until_the_next_comes() {
         b"{\"execute\": 1}{\"execute\": 2}{\"exec-oob\": 3}",
         Some(1),
     );
-    assert_eq!(session.next(), Next::Queued);
-    assert_eq!(session.next(), Next::Queued);
+    assert_eq!(session.next(), Next::Queued { suspends: false });
+    assert_eq!(session.next(), Next::Queued { suspends: false });
     assert!(session.take().is_some());
     assert!(session.take().is_some());
     assert!(matches!(session.next(), Next::OutOfBand(_)));

@@ -67,7 +67,7 @@ fn busy_app(policy: FdmonPolicy) -> App {
         let watch = Watch::new("fd", fd, Condition::IN, callback);
         // The gate opens and closes, so the set of polled fds changes in each
         // turn.
-        main_loop.add_watch(watch.gate(|app: &App| app.runs % 3 != 0));
+        main_loop.add_watch(watch.gate(|app: &App| app.runs % 5 != 0));
     }
     app.bh = Some(main_loop.bh_new("bh", |app: &mut App| {
         app.runs += 1;

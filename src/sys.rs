@@ -368,6 +368,7 @@ mod tests {
         .unwrap();
         assert!(inherited.get(number).is_none());
         assert_eq!(os_error(inherited.take(number)), Errno::EBUSY);
+        // SAFETY: the table has refused it, so nothing else owns it.
         drop(unsafe { OwnedFd::from_raw_fd(number) });
     }
 

@@ -79,9 +79,10 @@ fn push_line(line: &mut String, text: &str) {
     let ends = text.char_indices().map(fits);
     let end = ends.take_while(|end| *end <= LINE_MAX).last().unwrap_or(0);
     for c in text[..end].chars() {
-        match c.is_control() {
-            true => line.extend(c.escape_default()),
-            false => line.push(c),
+        if c.is_control() {
+            line.extend(c.escape_default());
+        } else {
+            line.push(c);
         }
     }
     if end < text.len() {

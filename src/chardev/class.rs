@@ -71,7 +71,7 @@ impl ChardevId {
 /// ```
 ///
 /// The functions are given the host and the chardev's id and find their state
-/// with [`Chardevs::state`]. They may be called while the chardev is on
+/// with [`Chardevs::state`](super::Chardevs::state). They may be called while the chardev is on
 /// its way out; then the state is not found and there is nothing to do.
 pub struct ChardevClass<H> {
     /// The backend's name; also its file name if it has none better.
@@ -184,7 +184,7 @@ pub struct CharHandlers<H> {
     /// has. Asked anew in each turn until it says so.
     pub drained: Option<fn(&H, u64, PeerEnd) -> bool>,
     /// Whether it has not worked off yet what it has taken. A front end that has this
-    /// takes all its input in time, and calls [`qemu_chr_fe_accept_input`] when the
+    /// takes all its input in time, and calls [`qemu_chr_fe_accept_input`](super::qemu_chr_fe_accept_input) when the
     /// answer changes: the keys of a mux wait for it, so that they do not overtake the
     /// input before them. A front end without it, such as a serial port of a guest that
     /// may never read, takes its input when it likes: the keys do not wait.

@@ -308,9 +308,10 @@ impl<H> MainLoop<H> {
     fn wait(&mut self, limit: Option<Duration>, ready_fds: &mut Vec<Ready>) -> io::Result<bool> {
         // Without epoll ppoll will do.
         let _ = self.prepare_fds();
-        let blocking = match self.clocks.is_simulated() {
-            true => Some(Duration::ZERO),
-            false => limit,
+        let blocking = if self.clocks.is_simulated() {
+            Some(Duration::ZERO)
+        } else {
+            limit
         };
         ready_fds.clear();
         let woken = self.fdmon.wait(

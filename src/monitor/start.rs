@@ -130,7 +130,7 @@ impl<S> Runtime<S> {
             }
             match self.turn(None) {
                 Err(e) if e.kind() == io::ErrorKind::OutOfMemory => {
-                    std::thread::sleep(OOM_RETRY_DELAY)
+                    std::thread::sleep(OOM_RETRY_DELAY);
                 }
                 turned => drop(turned?),
             }

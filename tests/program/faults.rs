@@ -109,9 +109,10 @@ fn session(socket: &Path, what: &str) -> Session {
         let expected = request.matches("execute").count();
         went_well = went_well && writer.write_all(request.as_bytes()).is_ok() && lines(expected);
     }
-    match went_well {
-        true => Session::Whole(transcript),
-        false => Session::Closed,
+    if went_well {
+        Session::Whole(transcript)
+    } else {
+        Session::Closed
     }
 }
 

@@ -40,9 +40,10 @@ impl World {
     fn send(&mut self, messages: &[(&str, &[usize])]) {
         for (text, files) in messages {
             let files: Vec<&File> = files.iter().map(|n| &self.files[*n]).collect();
-            match files.is_empty() {
-                true => self.client.send(text),
-                false => self.client.send_with(text, &files),
+            if files.is_empty() {
+                self.client.send(text);
+            } else {
+                self.client.send_with(text, &files);
             }
         }
     }

@@ -34,7 +34,10 @@ fn each_row(mut each: impl FnMut(&str, HmpRow)) {
     commands::register(&mut rt);
     for command in rt.hmp_mut().table.commands() {
         each(command.row.main_name(), command.row);
-        let sub = command.sub.iter().flat_map(|sub| sub.commands());
+        let sub = command
+            .sub
+            .iter()
+            .flat_map(qmonitor::monitor::hmp::HmpTable::commands);
         for sub in sub {
             each(&format!("info {}", sub.row.main_name()), sub.row);
         }
@@ -159,10 +162,13 @@ impl Session {
                     "none",
                     "inject-nmi",
                 ],
-                CompletionKind::Files => match completion.word.starts_with(b"sub/") {
-                    true => vec!["sub/x1", "sub/y"],
-                    false => vec!["abc", "abd", "sub/", "zdir/"],
-                },
+                CompletionKind::Files => {
+                    if completion.word.starts_with(b"sub/") {
+                        vec!["sub/x1", "sub/y"]
+                    } else {
+                        vec!["abc", "abd", "sub/", "zdir/"]
+                    }
+                }
                 _ => Vec::new(),
             },
         };
@@ -320,7 +326,7 @@ fn view(case: &Value, session: &Session) -> Option<Vec<String>> {
             // The only pattern among these groups that needs no regex engine.
             match strings(&case["keep"]).as_slice() {
                 [] => {}
-                ["^\\d"] | ["^\\d+: "] => {
+                ["^\\d" | "^\\d+: "] => {
                     lines.retain(|line| line.starts_with(|c: char| c.is_ascii_digit()));
                 }
                 _ => return None,

@@ -228,9 +228,10 @@ fn people_see_what_the_pages_show() {
             }
             // If the next line continues a line, TAB ended that. The page does
             // not show blanks that completion leaves.
-            let (keys, end) = match typed.ends_with('-') {
-                true => (format!("{typed}\t"), format!("{prompt}{typed}\x1b[K")),
-                false => (format!("{typed}\n"), format!("\r\n{prompt}")),
+            let (keys, end) = if typed.ends_with('-') {
+                (format!("{typed}\t"), format!("{prompt}{typed}\x1b[K"))
+            } else {
+                (format!("{typed}\n"), format!("\r\n{prompt}"))
             };
             client.send(&keys);
             client.until("\x1b[K\r\n");

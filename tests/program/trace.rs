@@ -51,9 +51,10 @@ fn trace_of_the_session(args: &[&str]) -> String {
     let mut lines = session.lines().skip_while(|line| !line.starts_with("$ nc"));
     lines.next();
     for line in lines {
-        match line.starts_with("{\"exec") {
-            true => client.send(format!("{line}\n")),
-            false => assert_eq!(client.line(), line),
+        if line.starts_with("{\"exec") {
+            client.send(format!("{line}\n"));
+        } else {
+            assert_eq!(client.line(), line);
         }
     }
     drop(client);

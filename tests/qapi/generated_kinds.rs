@@ -89,9 +89,10 @@ impl KindsCommands for Echo {
     }
 
     fn qmp_silent(_: &mut Rt, fail: bool) -> Answer<()> {
-        match fail {
-            true => Err(Error::new("failed")),
-            false => Ok(()),
+        if fail {
+            Err(Error::new("failed"))
+        } else {
+            Ok(())
         }
     }
 }
@@ -342,9 +343,12 @@ fn deferred_commands_answer_through_their_responder() {
 }
 
 fn rejecting(deprecated: bool, unstable: bool) -> CompatPolicy {
-    let input = |reject| match reject {
-        true => CompatPolicyInput::Reject,
-        false => CompatPolicyInput::Accept,
+    let input = |reject| {
+        if reject {
+            CompatPolicyInput::Reject
+        } else {
+            CompatPolicyInput::Accept
+        }
     };
     CompatPolicy {
         deprecated_input: input(deprecated),
@@ -452,9 +456,10 @@ fn assert_introspected(table: &'static SchemaTable, defined: &[&str]) {
         };
         let want = json(&introspect::introspect(&schema, &options));
         let policy = CompatPolicy::default();
-        let got = match unmask {
-            true => query_schema_unmasked(&[table], policy),
-            false => query_schema(&[table], policy),
+        let got = if unmask {
+            query_schema_unmasked(&[table], policy)
+        } else {
+            query_schema(&[table], policy)
         };
         let (got, want) = (got.as_list().unwrap(), want.as_list().unwrap());
         for (got, want) in got.iter().zip(want) {

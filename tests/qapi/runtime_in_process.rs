@@ -137,7 +137,7 @@ fn a_foreign_loop_sleeps_until_there_is_something_to_do() {
     let timer =
         rt.main_loop_mut()
             .timer_new(ClockType::Realtime, "done", |rt: &mut Runtime<Oven>| {
-                rt.request_exit(3)
+                rt.request_exit(3);
             });
     let (mut got, mut sleeps) = (Vec::new(), 0);
     let status = loop {

@@ -38,9 +38,10 @@ impl<'a> Types<'a> {
                 }
                 let masked = element.bytes().all(|b| b.is_ascii_digit());
                 let count = numbers.len().to_string();
-                let new = match masked {
-                    true => numbers.entry(element.clone()).or_insert(count).clone(),
-                    false => element.clone(),
+                let new = if masked {
+                    numbers.entry(element.clone()).or_insert(count).clone()
+                } else {
+                    element.clone()
                 };
                 *reference = Value::String(name.replace(&element, &new));
             };

@@ -76,9 +76,10 @@ pub fn to_schema(entries: &[Value]) -> String {
 /// Names of types become names that a definition may have.
 fn text_of(name: &Value) -> String {
     let name = name.as_str().unwrap();
-    match name.bytes().all(|b| b.is_ascii_digit()) {
-        true => format!("Type{name}"),
-        false => name.to_owned(),
+    if name.bytes().all(|b| b.is_ascii_digit()) {
+        format!("Type{name}")
+    } else {
+        name.to_owned()
     }
 }
 

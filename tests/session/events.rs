@@ -190,9 +190,12 @@ static UNSTABLE: EventInfo = EventInfo {
 #[test]
 fn policy_hides_events_of_its_kind_only() {
     for (deprecated, unstable) in [(false, false), (true, false), (false, true), (true, true)] {
-        let output = |hide: bool| match hide {
-            true => CompatPolicyOutput::Hide,
-            false => CompatPolicyOutput::Accept,
+        let output = |hide: bool| {
+            if hide {
+                CompatPolicyOutput::Hide
+            } else {
+                CompatPolicyOutput::Accept
+            }
         };
         let mut w = World::new();
         let a = w.client("a");

@@ -254,7 +254,7 @@ impl World {
     pub fn is_open(&mut self, peer: MemoryPeer) -> bool {
         self.settle();
         let chr = self.rt.chardevs().get(peer.chardev());
-        chr.is_some_and(|chr| chr.is_open())
+        chr.is_some_and(qmonitor::chardev::Chardev::is_open)
     }
 
     /// Turns the loop until nothing happens.

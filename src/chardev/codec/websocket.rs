@@ -239,9 +239,8 @@ impl FrameDecoder {
 
     /// The frame that the header describes, once it is complete.
     fn parse_header(&mut self) -> Result<Option<Frame>, Refused> {
-        let (first, second) = match self.header[..] {
-            [first, second, ..] => (first, second),
-            _ => return Ok(None),
+        let [first, second, ..] = self.header[..] else {
+            return Ok(None);
         };
         let (is_final, opcode) = (first & 0x80 != 0, first & 0x0f);
         if second & 0x80 == 0 {

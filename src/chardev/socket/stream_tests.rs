@@ -127,7 +127,7 @@ impl Player {
         Player {
             opened: stream.is_open(),
             stream,
-            rooms: rooms.to_vec().into_iter(),
+            rooms: Vec::from(rooms).into_iter(),
             outcome: Outcome::default(),
         }
     }
@@ -338,9 +338,9 @@ fn layers_and_input() -> impl Strategy<Value = (Layers, Vec<u8>)> {
             #[cfg(feature = "websocket")]
             let request = REQUEST;
             #[cfg(not(feature = "websocket"))]
-            let request = b"";
+            let request: &[u8] = b"";
             let input = if layers.websocket {
-                [&request[..], &frames.concat(), &junk].concat()
+                [request, &frames.concat(), &junk].concat()
             } else {
                 [text.concat(), junk].concat()
             };

@@ -105,11 +105,12 @@ impl Model {
                     }
                     peer.dropped = true;
                     self.events.push(Closed);
-                    self.state = match self.server {
-                        true => State::Listening,
-                        false => State::Disconnected {
+                    self.state = if self.server {
+                        State::Listening
+                    } else {
+                        State::Disconnected {
                             retry_at: self.now + RECONNECT_MS,
-                        },
+                        }
                     };
                     continue;
                 }
@@ -152,15 +153,12 @@ impl World {
     }
 
     fn options(&self, server: bool) -> String {
-        match server {
-            true => format!(
-                "socket,id=c,path={},server=on,wait=off",
-                self.path("server")
-            ),
-            false => {
-                let path = self.path("client");
-                format!("socket,id=c,path={path},reconnect-ms={RECONNECT_MS}")
-            }
+        if server {
+            let path = self.path("server");
+            format!("socket,id=c,path={path},server=on,wait=off")
+        } else {
+            let path = self.path("client");
+            format!("socket,id=c,path={path},reconnect-ms={RECONNECT_MS}")
         }
     }
 

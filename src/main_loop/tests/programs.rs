@@ -62,9 +62,10 @@ impl Real {
     fn watch(&self, spec: Spec) -> Watch<Real> {
         let number = self.core.watches;
         let fd = &self.channels[spec.channel].fd;
-        let fd: SharedFd = match spec.duplicate {
-            true => Rc::new(fd.try_clone().unwrap()),
-            false => fd.clone(),
+        let fd: SharedFd = if spec.duplicate {
+            Rc::new(fd.try_clone().unwrap())
+        } else {
+            fd.clone()
         };
         let callback = move |real: &mut Real, got| act(real, Who::Watch(number, got));
         let new = |fd| Watch::new("watch", fd, spec.condition, callback);

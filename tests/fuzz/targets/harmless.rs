@@ -175,9 +175,10 @@ fn object_add<S: 'static>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
 
 /// Options of an object as typed. Text that cannot be read makes no object.
 pub fn is_object_text(text: &str) -> bool {
-    let options = match text.starts_with('{') {
-        true => qobject_from_json(text.as_bytes()),
-        false => keyval_parse(text, Some("qom-type")).map(QObject::Dict),
+    let options = if text.starts_with('{') {
+        qobject_from_json(text.as_bytes())
+    } else {
+        keyval_parse(text, Some("qom-type")).map(QObject::Dict)
     };
     let options = options.as_ref().map(QObject::as_dict);
     options.map_or(true, |dict| dict.is_none_or(is_object))

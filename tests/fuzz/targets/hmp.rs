@@ -134,9 +134,10 @@ fn without_thread_ids(said: &[u8]) -> Vec<u8> {
     let mut kept = Vec::with_capacity(said.len());
     let mut after_mark = false;
     for byte in said {
-        after_mark = match after_mark {
-            true => byte.is_ascii_digit(),
-            false => kept.ends_with(MARK),
+        after_mark = if after_mark {
+            byte.is_ascii_digit()
+        } else {
+            kept.ends_with(MARK)
         };
         if !(after_mark && byte.is_ascii_digit()) {
             kept.push(*byte);

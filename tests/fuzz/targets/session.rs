@@ -213,13 +213,10 @@ impl Client {
     fn understand(&mut self, message: &[u8]) {
         let text = std::str::from_utf8(message).expect("all output is text");
         let parsed = qmonitor::qapi::json::qobject_from_json(message);
-        let dict = match &parsed {
-            Ok(QObject::Dict(dict)) => dict,
-            _ => {
-                assert!(text.contains("inf"), "not a message: {text}");
-                self.blurred = true;
-                return;
-            }
+        let Ok(QObject::Dict(dict)) = &parsed else {
+            assert!(text.contains("inf"), "not a message: {text}");
+            self.blurred = true;
+            return;
         };
         if !self.greeted {
             assert!(dict.contains_key("QMP"), "no greeting: {text}");
@@ -401,7 +398,7 @@ impl<S: Program> Play<S> {
         self.settle();
         let is_open = |rt: &Runtime<S>| {
             let chr = qmonitor::chardev::ChardevHost::chardevs(rt).get(peer.chardev());
-            chr.is_some_and(|chr| chr.is_open())
+            chr.is_some_and(qmonitor::chardev::Chardev::is_open)
         };
         if is_open(&self.rt) {
             // The session does not read a client that has pending output.

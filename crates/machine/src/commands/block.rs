@@ -98,9 +98,8 @@ impl BlockdevCommands for Machine {
         throttle: BlockIOThrottle,
     ) -> Result<(), Error> {
         #[allow(deprecated)] // It is still to be taken.
-        let qdev = match (throttle.device, throttle.id) {
-            (Some(qdev), None) | (None, Some(qdev)) => qdev,
-            _ => return Err(Error::new("Need exactly one of 'device' and 'id'")),
+        let ((Some(qdev), None) | (None, Some(qdev))) = (throttle.device, throttle.id) else {
+            return Err(Error::new("Need exactly one of 'device' and 'id'"));
         };
         let limits = IoLimits {
             bps: [throttle.bps, throttle.bps_rd, throttle.bps_wr],

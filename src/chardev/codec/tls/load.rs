@@ -373,11 +373,10 @@ mod tests {
         ] {
             let pki = Pki::new();
             pki.remove(name);
-            let expected = match needed {
-                true => {
-                    format!("Unable to access credentials DIR/{name}: No such file or directory")
-                }
-                false => "fine".to_owned(),
+            let expected = if needed {
+                format!("Unable to access credentials DIR/{name}: No such file or directory")
+            } else {
+                "fine".to_owned()
             };
             assert_eq!(error(&pki, endpoint), expected);
         }

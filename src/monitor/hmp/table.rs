@@ -5,6 +5,8 @@
 //! instance `fn(&mut Runtime<S>, &HmpArgs)`, and may hang a table of
 //! sub-commands under a row, as `info` has.
 
+use std::collections::HashMap;
+
 use super::args::HmpArg;
 
 /// A command as declared: everything about it but the code (QEMU's `HMPCommand`).
@@ -98,12 +100,15 @@ pub struct HmpCommand<F: Copy> {
 #[derive(Clone, Debug)]
 pub struct HmpTable<F: Copy> {
     commands: Vec<HmpCommand<F>>,
+    /// The full name of the command with this name or alias.
+    full_names: HashMap<&'static str, &'static str>,
 }
 
 impl<F: Copy> Default for HmpTable<F> {
     fn default() -> Self {
         Self {
             commands: Vec::new(),
+            full_names: HashMap::new(),
         }
     }
 }
@@ -140,14 +145,13 @@ impl<F: Copy> HmpTable<F> {
 
     fn insert(&mut self, command: HmpCommand<F>) {
         for alias in command.row.aliases() {
+            let taken = self.full_names.insert(alias, command.row.name);
             assert!(
-                self.find(alias.as_bytes()).is_none(),
+                taken.is_none(),
                 "HMP command '{alias}' is already registered"
             );
         }
-        let at = self
-            .commands
-            .partition_point(|other| other.row.name < command.row.name);
+        let (Ok(at) | Err(at)) = self.position(command.row.name);
         self.commands.insert(at, command);
     }
 
@@ -158,18 +162,25 @@ impl<F: Copy> HmpTable<F> {
 
     /// The command of this exact name or alias.
     pub fn find(&self, name: &[u8]) -> Option<&HmpCommand<F>> {
-        self.commands
-            .iter()
-            .find(|command| has_name(&command.row, name))
+        let at = self.index(std::str::from_utf8(name).ok()?)?;
+        self.commands.get(at)
     }
 
     /// The sub-commands of a command, to add more: `table.sub_mut("info")`.
     pub fn sub_mut(&mut self, name: &str) -> Option<&mut HmpTable<F>> {
+        let at = self.index(name)?;
+        self.commands[at].sub.as_mut()
+    }
+
+    /// Where the command of this exact name or alias stands.
+    fn index(&self, name: &str) -> Option<usize> {
+        self.position(self.full_names.get(name)?).ok()
+    }
+
+    /// Where the command of this full name stands, or belongs.
+    fn position(&self, full_name: &str) -> Result<usize, usize> {
         self.commands
-            .iter_mut()
-            .find(|command| has_name(&command.row, name.as_bytes()))?
-            .sub
-            .as_mut()
+            .binary_search_by(|command| command.row.name.cmp(full_name))
     }
 }
 
@@ -183,10 +194,6 @@ impl<F: Copy> Extend<(HmpRow, F)> for HmpTable<F> {
             self.add(row, handler);
         }
     }
-}
-
-fn has_name(row: &HmpRow, name: &[u8]) -> bool {
-    row.aliases().any(|alias| alias.as_bytes() == name)
 }
 
 #[cfg(test)]

@@ -137,7 +137,8 @@ impl Hardware {
             Some(size)
         };
         let size = size.ok_or_else(|| Error::new("ram size too large"))?;
-        self.ram_size = Some(size.div_ceil(8192) * 8192);
+        // The largest sizes wrap around to none, as in QEMU.
+        self.ram_size = Some(size.div_ceil(8192).wrapping_mul(8192));
         Ok(())
     }
 
@@ -292,6 +293,7 @@ mod tests {
             ("1k", 8192),
             ("2M", 2 << 20),
             ("1G,slots=2,maxmem=2G", 1 << 30),
+            ("0xffffffffffffffee", 0),
         ] {
             let mut hardware = Hardware::default();
             hardware.take_memory(arg, &mut Vec::new()).unwrap();

@@ -1,8 +1,8 @@
 //! The watches of a chardev (QEMU's `chr->gsource`).
 //!
 //! A backend names what it waits for, its *slot*, and sets, replaces or clears the watch of
-//! that slot with [`chr_set_watch`](super::chr_set_watch). The chardev owns its watches: they go with it, so a backend need not clear
-//! them in `finalize`.
+//! that slot with [`chr_set_watch`](super::chr_set_watch). The chardev owns its watches:
+//! they go with it, so a backend need not clear them in `finalize`.
 
 use crate::main_loop::WatchId;
 

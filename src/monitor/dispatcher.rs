@@ -20,6 +20,7 @@ use super::runtime::Runtime;
 use super::session::{Next, Request};
 use super::table::{MonitorId, MonitorKind, MonitorQmp};
 use crate::main_loop::BhId;
+use crate::member_name;
 use crate::qapi::dispatch::{
     qmp_find_command, qmp_request_check, Call, DispatchEnv, QmpCommand, QmpCommandFunc, QmpRequest,
 };
@@ -386,7 +387,7 @@ fn panicked(name: &str) -> Error {
 #[inline]
 fn begin_return(w: &mut JsonWriter) {
     w.begin_object();
-    w.schema_key("return");
+    w.member_name(member_name!("return"));
 }
 
 /// Writes what a deferred command returned, if it succeeded.

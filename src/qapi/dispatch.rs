@@ -24,7 +24,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use super::json::JsonWriter;
+use super::json::{JsonWriter, MemberName};
 use super::visit::{InputVisitor, JsonOutputVisitor, OutputVisitor, QapiType};
 use super::{CompatPolicy, Error, ErrorClass, QDict, RawResponder, SpecialFeatures};
 
@@ -271,7 +271,7 @@ impl<'a> Call<'a> {
 
     /// Writes the return value.
     pub fn ret<T: QapiType>(&mut self, value: &T) {
-        self.ret_with(&|v| value.visit_out(v, ""));
+        self.ret_with(&|v| value.visit_out(v, MemberName::NONE));
     }
 
     /// Writes the return value by visiting it.

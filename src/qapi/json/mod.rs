@@ -13,6 +13,7 @@
 //! | `parser` | tokens to values | JSON parser |
 //! | `string`, `number`, `utf8` | what tokens mean | |
 //! | `writer` | values to bytes | JSON writer |
+//! | `name` | names of members, ready to be written | |
 //! | `scan` | finding the next special byte, many bytes at a time | |
 //!
 //! The outcome does not depend on how the input is cut into pieces. No input causes
@@ -20,6 +21,7 @@
 
 mod fast;
 mod lexer;
+mod name;
 mod number;
 mod parser;
 mod scan;
@@ -30,6 +32,7 @@ mod tests;
 mod utf8;
 mod writer;
 
+pub use name::MemberName;
 pub use stream::{JsonLimits, JsonMessageParser};
 pub use utf8::{is_noncharacter, mod_utf8_codepoint, mod_utf8_lossy};
 pub use writer::{qobject_to_json, JsonWriter};

@@ -9,6 +9,7 @@
 //! |---|---|---|
 //! | `lexer` | bytes to tokens, one byte at a time | JSON lexer |
 //! | `fast` | bytes to tokens, where they lie in the input as a whole | |
+//! | `plain_request` | requests of plain members, without a tree | |
 //! | `stream` | where messages end, limits, recovery | JSON streamer |
 //! | `parser` | tokens to values | JSON parser |
 //! | `string`, `number`, `utf8` | what tokens mean | |
@@ -22,6 +23,7 @@ mod fast;
 mod lexer;
 mod number;
 mod parser;
+mod plain_request;
 mod scan;
 mod stream;
 mod string;
@@ -30,6 +32,7 @@ mod tests;
 mod utf8;
 mod writer;
 
+pub use plain_request::PlainRequest;
 pub use stream::{JsonLimits, JsonMessageParser};
 pub use utf8::{is_noncharacter, mod_utf8_codepoint, mod_utf8_lossy};
 pub use writer::{qobject_to_json, JsonWriter};

@@ -5,7 +5,7 @@ use super::schema::{
     CommandInfo, ControlCommands, IntrospectCommands, QMPCapability, VersionInfo, VersionTriple,
 };
 use super::version;
-use crate::qapi::{Error, ErrorClass, QDict, QObject, QmpCommand};
+use crate::qapi::{Call, Error, ErrorClass, QmpCommand};
 
 impl<S: 'static> ControlCommands for S {
     fn qmp_qmp_capabilities(
@@ -55,10 +55,9 @@ impl<S: 'static> ControlCommands for S {
 }
 
 impl<S: 'static> IntrospectCommands for S {
-    fn qmp_query_qmp_schema(rt: &mut Runtime<Self>, args: QDict) -> Result<QObject, Error> {
-        if let Some((name, _)) = args.iter().next() {
-            return Err(Error::new(format!("Parameter '{name}' is unexpected")));
-        }
-        Ok(rt.query_schema().clone())
+    fn qmp_query_qmp_schema(rt: &mut Runtime<Self>, call: &mut Call<'_>) -> Result<(), Error> {
+        call.no_args()?;
+        call.ret_raw(rt.query_schema());
+        Ok(())
     }
 }

@@ -69,8 +69,10 @@ impl KindsCommands for Echo {
         Ok(arg)
     }
 
-    fn qmp_raw(_: &mut Rt, args: QDict) -> Answer<QObject> {
-        Ok(args.into())
+    fn qmp_raw(_: &mut Rt, call: &mut Call<'_>) -> Answer<()> {
+        let args = QObject::from(call.take_args());
+        call.ret(&args);
+        Ok(())
     }
 
     fn qmp_later(_: &mut Rt, value: i64, responder: Responder<Base>) {

@@ -9,6 +9,7 @@
 //! |---|---|---|
 //! | `lexer` | bytes to tokens, one byte at a time | JSON lexer |
 //! | `fast` | bytes to tokens, where they lie in the input as a whole | |
+//! | `plain_request` | requests of plain members, without a tree | |
 //! | `stream` | where messages end, limits, recovery | JSON streamer |
 //! | `parser` | tokens to values | JSON parser |
 //! | `string`, `number`, `utf8` | what tokens mean | |
@@ -24,6 +25,7 @@ mod lexer;
 mod name;
 mod number;
 mod parser;
+mod plain_request;
 mod scan;
 mod stream;
 mod string;
@@ -33,6 +35,7 @@ mod utf8;
 mod writer;
 
 pub use name::MemberName;
+pub use plain_request::PlainRequest;
 pub use stream::{JsonLimits, JsonMessageParser};
 pub use utf8::{is_noncharacter, mod_utf8_codepoint, mod_utf8_lossy};
 pub use writer::{qobject_to_json, JsonWriter};

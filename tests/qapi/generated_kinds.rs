@@ -6,7 +6,7 @@ use qmonitor::qapi::dispatch::{qmp_find_command, DispatchEnv};
 use qmonitor::qapi::introspect::{query_schema, query_schema_unmasked, SchemaTable};
 use qmonitor::qapi::json::{qobject_from_json, JsonWriter};
 use qmonitor::qapi::visit::{from_qobject, to_qobject};
-use qmonitor::qapi::{Call, CompatPolicy, CompatPolicyInput, CompatPolicyOutput, Error, QDict};
+use qmonitor::qapi::{Call, CompatPolicy, CompatPolicyInput, CompatPolicyOutput, Error};
 use qmonitor::qapi::{QObject, QmpCommandFunc, QmpCommandList, RawResponder, ReplyPort, Responder};
 use qmonitor_qapi::schema::{self, introspect};
 

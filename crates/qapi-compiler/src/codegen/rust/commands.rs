@@ -86,7 +86,7 @@ fn params(cx: &Context, def: &CommandDef) -> Vec<Param> {
 
 impl Command<'_> {
     /// The handler's return type, without the error.
-    pub(super) fn returns(&self, cx: &Context) -> String {
+    fn returns(&self, cx: &Context) -> String {
         match self.def.ret {
             None => "()".into(),
             Some(_) if !self.def.generated => "qapi::QObject".into(),

@@ -68,6 +68,7 @@ impl Dispatcher {
 
 /// Puts a session on the list of those to be served if it is ready and has room
 /// for the answer.
+#[inline]
 fn enlist<S>(rt: &mut Runtime<S>, id: MonitorId) {
     let Some(mon) = rt.monitors.get_mut(id) else {
         return;
@@ -173,7 +174,13 @@ fn pull<S>(rt: &mut Runtime<S>, id: MonitorId) {
         let find = |name: &[u8]| commands.key(name).filter(|_| !traced);
         match qmp.session.next(find) {
             Next::Nothing => return,
-            message => handle_qmp_command(rt, id, message),
+            message => {
+                let suspended = matches!(message, Next::Queued { suspends: true });
+                handle_qmp_command(rt, id, message);
+                if suspended {
+                    return;
+                }
+            }
         }
     }
 }
@@ -231,6 +238,18 @@ enum Outcome {
     Deferred,
 }
 
+/// Where a request came from, as it was when the request was taken up.
+#[derive(Clone, Copy)]
+struct Caller {
+    monitor: MonitorId,
+    connection: u64,
+    negotiating: bool,
+    /// Whether the client enabled out-of-band execution.
+    oob_enabled: bool,
+    /// Whether this request is carried out out of band.
+    oob: bool,
+}
+
 /// Carries a request out and answers it (`monitor_qmp_dispatch`). Returns false
 /// if the answer comes later.
 fn monitor_qmp_dispatch<S>(
@@ -245,17 +264,23 @@ fn monitor_qmp_dispatch<S>(
     let MonitorKind::Qmp(qmp) = &monitor.kind else {
         return true;
     };
-    let (pretty, connection) = (monitor.config.pretty, qmp.session.connection());
+    let caller = Caller {
+        monitor: mon,
+        connection: qmp.session.connection(),
+        negotiating: !qmp.session.is_negotiated(),
+        oob_enabled: qmp.session.has_oob(),
+        oob,
+    };
     let kept = rt.dispatcher.writer.take();
     let mut w = kept.unwrap_or_else(|| Box::new(JsonWriter::new(false)));
     w.clear();
-    w.set_pretty(pretty);
+    w.set_pretty(monitor.config.pretty);
     let outer = rt.dispatcher.current.replace(mon);
-    let outcome = qmp_dispatch(rt, mon, request, oob, &mut w);
+    let outcome = qmp_dispatch(rt, caller, request, &mut w);
     if let Outcome::Reply(id, result) = &outcome {
+        write_reply(&mut w, id.as_ref(), result);
         // The client may have left, or left and come back, while the command ran.
-        if is_connected(rt, mon, connection) {
-            write_reply(&mut w, id.as_ref(), result);
+        if is_connected(rt, mon, caller.connection) {
             send_response(rt, mon, &mut w);
         }
     }
@@ -265,6 +290,7 @@ fn monitor_qmp_dispatch<S>(
 }
 
 /// Whether the client of this connection is still there.
+#[inline]
 fn is_connected<S>(rt: &Runtime<S>, mon: MonitorId, connection: u64) -> bool {
     let qmp = rt.monitors.qmp(mon);
     qmp.is_some_and(|qmp| qmp.session.connection() == connection)
@@ -273,37 +299,31 @@ fn is_connected<S>(rt: &Runtime<S>, mon: MonitorId, connection: u64) -> bool {
 /// Checks a request and finds its command (`qmp_dispatch`).
 fn qmp_dispatch<S>(
     rt: &mut Runtime<S>,
-    mon: MonitorId,
+    caller: Caller,
     request: Request,
-    oob: bool,
     w: &mut JsonWriter,
 ) -> Outcome {
-    let Some(qmp) = rt.monitors.qmp(mon) else {
-        return Outcome::Silent;
-    };
-    let negotiating = !qmp.session.is_negotiated();
-    let oob_enabled = qmp.session.has_oob();
-    let band = if oob { "out of band" } else { "in band" };
-    let list = if negotiating {
+    let list = if caller.negotiating {
         &rt.cap_negotiation_commands
     } else {
         &rt.commands
     };
     let mut env = DispatchEnv {
-        negotiating,
+        negotiating: caller.negotiating,
         oob: false,
         preconfig: rt.preconfig,
         policy: rt.policy,
     };
     let (found, args, id) = match request {
         Request::Plain { command, args, id } => {
-            trace_event!(qmp_dispatch, "{band}");
+            trace_event!(qmp_dispatch, "in band");
             (qmp_find_known_command(list, command, &env), args, id)
         }
         Request::Message(Err(e)) => return Outcome::Reply(None, Err(e)),
         Request::Message(Ok(message)) => {
+            let band = if caller.oob { "out of band" } else { "in band" };
             trace_event!(qmp_dispatch, "{band}");
-            let req = match qmp_request_check(message, oob_enabled) {
+            let req = match qmp_request_check(message, caller.oob_enabled) {
                 Ok(req) => req,
                 Err((e, id)) => return Outcome::Reply(id, Err(e)),
             };
@@ -311,21 +331,23 @@ fn qmp_dispatch<S>(
             (qmp_find_command(list, &req.command, &env), req.args, req.id)
         }
     };
-    let permitted = |cmd: QmpCommand<_>| rt.check_qmp_command(cmd.name).map(|()| cmd);
-    match found.and_then(permitted) {
-        Ok(cmd) => do_qmp_dispatch(rt, mon, cmd, args, id, oob, w),
-        Err(e) => Outcome::Reply(id, Err(e)),
+    let cmd = match found {
+        Ok(cmd) => *cmd,
+        Err(e) => return Outcome::Reply(id, Err(e)),
+    };
+    if let Err(e) = rt.check_qmp_command(cmd.name) {
+        return Outcome::Reply(id, Err(e));
     }
+    do_qmp_dispatch(rt, caller, cmd, args, id, w)
 }
 
 /// Calls the command's function (`do_qmp_dispatch`).
 fn do_qmp_dispatch<S>(
     rt: &mut Runtime<S>,
-    mon: MonitorId,
+    caller: Caller,
     cmd: QmpCommand<Runtime<S>>,
     args: QDict,
     id: Option<QObject>,
-    oob: bool,
     w: &mut JsonWriter,
 ) -> Outcome {
     trace_event!(do_qmp_dispatch, "{}: cmd->fn", cmd.name);
@@ -348,17 +370,16 @@ fn do_qmp_dispatch<S>(
             Outcome::Reply(id, result)
         }
         QmpCommandFunc::Deferred(func) => {
-            let qmp = rt.monitors.qmp(mon);
             let command = QmpUnderWay {
-                monitor: mon,
-                connection: qmp.map_or(0, |qmp| qmp.session.connection()),
+                monitor: caller.monitor,
+                connection: caller.connection,
                 id,
-                in_band: !oob,
+                in_band: !caller.oob,
                 no_success_response: cmd.options.no_success_response,
                 name: cmd.name,
             };
             let (token, responder) = rt.deferred.begin(UnderWay::Qmp(command));
-            rt.dispatcher.busy |= !oob;
+            rt.dispatcher.busy |= !caller.oob;
             let mut call = Call::new(args, rt.policy, w);
             let run = || func(rt, &mut call, responder);
             // A panic drops the responder, which answers.

@@ -36,12 +36,6 @@ pub(crate) enum Request {
     },
 }
 
-impl Request {
-    fn is_oob(&self) -> bool {
-        matches!(self, Request::Message(Ok(message)) if qmp_is_oob(message))
-    }
-}
-
 /// What [`QmpSession::next`] found in the input.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Next {
@@ -160,41 +154,50 @@ impl<F> QmpSession<F> {
 
     /// Pulls the next message out of the input. `find` looks commands up; a plain
     /// request of one that it finds need not be parsed.
+    #[inline]
     pub(crate) fn next(&mut self, find: impl Fn(&[u8]) -> Option<CommandKey>) -> Next {
         while !self.suspended && self.parsed < self.inbuf.len() {
-            let (n, request) = self.read(&find);
-            self.parsed += n;
-            if self.parsed == self.inbuf.len() {
-                self.parsed = 0;
-                clear_buffer(&mut self.inbuf);
+            let input = &self.inbuf[self.parsed..];
+            if let Some(plain) = self.parser.plain_request(input) {
+                if let Some(command) = find(plain.command) {
+                    let (args, id) = (plain.arguments, plain.id);
+                    self.queue
+                        .push_back((Request::Plain { command, args, id }, self.arrived.take()));
+                    self.has_parsed(plain.len);
+                    return self.queued();
+                }
             }
-            let Some(request) = request else { continue };
-            if request.is_oob() {
+            let (n, message) = self.parser.parse(input);
+            self.has_parsed(n);
+            let Some(message) = message else { continue };
+            if message.as_ref().is_ok_and(qmp_is_oob) {
                 if self.arrived.is_some() {
                     self.in_hand = self.arrived.take();
                 }
-                return Next::OutOfBand(request);
+                return Next::OutOfBand(Request::Message(message));
             }
-            self.queue.push_back((request, self.arrived.take()));
-            self.suspended |= !self.oob || self.queue.len() >= QMP_REQ_QUEUE_LEN_MAX;
-            return Next::Queued {
-                suspends: self.suspended,
-            };
+            self.queue
+                .push_back((Request::Message(message), self.arrived.take()));
+            return self.queued();
         }
         Next::Nothing
     }
 
-    /// Reads input up to the end of a message.
-    fn read(&mut self, find: impl Fn(&[u8]) -> Option<CommandKey>) -> (usize, Option<Request>) {
-        let input = &self.inbuf[self.parsed..];
-        if let Some(plain) = self.parser.plain_request(input) {
-            if let Some(command) = find(plain.command) {
-                let (args, id) = (plain.arguments, plain.id);
-                return (plain.len, Some(Request::Plain { command, args, id }));
-            }
+    #[inline]
+    fn has_parsed(&mut self, n: usize) {
+        self.parsed += n;
+        if self.parsed == self.inbuf.len() {
+            self.parsed = 0;
+            clear_buffer(&mut self.inbuf);
         }
-        let (n, message) = self.parser.parse(input);
-        (n, message.map(Request::Message))
+    }
+
+    #[inline]
+    fn queued(&mut self) -> Next {
+        self.suspended |= !self.oob || self.queue.len() >= QMP_REQ_QUEUE_LEN_MAX;
+        Next::Queued {
+            suspends: self.suspended,
+        }
     }
 
     /// The request that was queued last.

@@ -207,8 +207,12 @@ impl<C> QmpCommandList<C> {
 
     /// The command of that name (`qmp_find_command`).
     pub fn get(&self, name: &str) -> Option<QmpCommand<C>> {
+        self.find(name).copied()
+    }
+
+    fn find(&self, name: &str) -> Option<&QmpCommand<C>> {
         let index = *self.by_name.get(name.as_bytes())?;
-        self.commands.get(index).copied()
+        self.commands.get(index)
     }
 
     /// The key of the command of that name.
@@ -222,10 +226,10 @@ impl<C> QmpCommandList<C> {
     /// The command of that key. It is searched for by name if commands were taken
     /// away, or if the key is another list's.
     #[inline]
-    fn by_key(&self, key: CommandKey) -> Option<QmpCommand<C>> {
+    fn by_key(&self, key: CommandKey) -> Option<&QmpCommand<C>> {
         match self.commands.get(key.index) {
-            Some(command) if std::ptr::eq(command.name, key.name) => Some(*command),
-            _ => self.get(key.name),
+            Some(command) if std::ptr::eq(command.name, key.name) => Some(command),
+            _ => self.find(key.name),
         }
     }
 
@@ -346,43 +350,54 @@ pub struct DispatchEnv {
 ///
 /// Checked in this order: the command does not exist, the policy forbids it, it
 /// cannot run out of band, it needs a machine.
-pub fn qmp_find_command<C>(
-    list: &QmpCommandList<C>,
+pub fn qmp_find_command<'l, C>(
+    list: &'l QmpCommandList<C>,
     name: &str,
     env: &DispatchEnv,
-) -> Result<QmpCommand<C>, Error> {
-    check(list.get(name), name, env)
+) -> Result<&'l QmpCommand<C>, Error> {
+    check(list.find(name), name, env)
 }
 
 /// The same for a command whose key was found when its request was read.
 #[inline]
-pub(crate) fn qmp_find_known_command<C>(
-    list: &QmpCommandList<C>,
+pub(crate) fn qmp_find_known_command<'l, C>(
+    list: &'l QmpCommandList<C>,
     key: CommandKey,
     env: &DispatchEnv,
-) -> Result<QmpCommand<C>, Error> {
+) -> Result<&'l QmpCommand<C>, Error> {
     check(list.by_key(key), key.name, env)
 }
 
 #[inline]
-fn check<C>(
-    command: Option<QmpCommand<C>>,
+fn check<'c, C>(
+    command: Option<&'c QmpCommand<C>>,
     name: &str,
     env: &DispatchEnv,
-) -> Result<QmpCommand<C>, Error> {
-    let class = ErrorClass::CommandNotFound;
+) -> Result<&'c QmpCommand<C>, Error> {
     let Some(command) = command else {
         return Err(not_found(name, env));
     };
+    let permitted = command.features == SpecialFeatures::NONE
+        && !env.oob
+        && (!env.preconfig || command.options.allow_preconfig);
+    if permitted {
+        return Ok(command);
+    }
+    check_unusual(command, name, env)
+}
+
+fn check_unusual<'c, C>(
+    command: &'c QmpCommand<C>,
+    name: &str,
+    env: &DispatchEnv,
+) -> Result<&'c QmpCommand<C>, Error> {
+    let class = ErrorClass::CommandNotFound;
     let permitted = env
         .policy
         .check_input(command.features, class, "command", name);
-    if let Err(e) = permitted {
-        return Err(if env.negotiating {
-            not_found(name, env)
-        } else {
-            e
-        });
+    match permitted {
+        Err(_) if env.negotiating => return Err(not_found(name, env)),
+        permitted => permitted?,
     }
     if env.oob && !command.options.allow_oob {
         let desc = format!("The command {name} does not support OOB");

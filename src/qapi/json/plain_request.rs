@@ -67,13 +67,18 @@ impl<'a> Cursor<'a> {
         let (mut command, mut arguments, mut id) = (None, None, None);
         self.token(b'{')?;
         loop {
-            let name = self.plain_string()?;
-            self.token(b':')?;
-            match name {
-                b"execute" if command.is_none() => command = Some(self.plain_string()?),
-                b"arguments" if arguments.is_none() => arguments = Some(self.flat_object()?),
-                b"id" if id.is_none() => id = Some(self.scalar()?),
-                _ => return None,
+            self.skip_blanks();
+            if self.name(b"\"execute\"") && command.is_none() {
+                self.token(b':')?;
+                command = Some(self.plain_string()?);
+            } else if self.name(b"\"id\"") && id.is_none() {
+                self.token(b':')?;
+                id = Some(self.scalar()?);
+            } else if self.name(b"\"arguments\"") && arguments.is_none() {
+                self.token(b':')?;
+                arguments = Some(self.flat_object()?);
+            } else {
+                return None;
             }
             if !self.goes_on()? {
                 break;
@@ -141,6 +146,14 @@ impl<'a> Cursor<'a> {
         }
         self.at += 1;
         Some(text)
+    }
+
+    /// Takes a member's name, with its quotes, if it comes next.
+    #[inline(always)]
+    fn name(&mut self, name: &[u8]) -> bool {
+        let is_next = self.input[self.at..].starts_with(name);
+        self.at += if is_next { name.len() } else { 0 };
+        is_next
     }
 
     /// Whether another member follows; else the object has ended.

@@ -15,7 +15,8 @@ use std::collections::VecDeque;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
 use super::deferred::{Answer, QmpUnderWay, UnderWay};
-use super::output::{accept_input, flush_dirty, label, send_response};
+use super::give_up::send_reply;
+use super::output::{accept_input, flush_dirty, label};
 use super::runtime::Runtime;
 use super::session::{Next, Request};
 use super::table::{MonitorId, MonitorKind, MonitorQmp};
@@ -27,7 +28,7 @@ use crate::qapi::dispatch::{
 };
 use crate::qapi::json::{qobject_to_json, JsonWriter};
 use crate::qapi::{Error, QDict, QObject};
-use crate::trace::events::handle_qmp_command as message_traced;
+use crate::trace::{events, TraceEvent};
 use crate::trace_event;
 
 /// Requests served in one run before fds and timers get their turn.
@@ -170,12 +171,12 @@ fn pull<S>(rt: &mut Runtime<S>, id: MonitorId) {
             &rt.cap_negotiation_commands
         };
         // A trace shows the message as it was parsed.
-        let traced = message_traced.is_enabled();
+        let traced = events::handle_qmp_command.is_enabled();
         let find = |name: &[u8]| commands.key(name).filter(|_| !traced);
         match qmp.session.next(find) {
             Next::Nothing => return,
             message => {
-                let suspended = matches!(message, Next::Queued { suspends: true });
+                let suspended = message == Next::Queued { suspends: true };
                 handle_qmp_command(rt, id, message);
                 if suspended {
                     return;
@@ -187,44 +188,57 @@ fn pull<S>(rt: &mut Runtime<S>, id: MonitorId) {
 
 /// Handles a message, or the error it provoked: carries it out at once if it is
 /// out of band, else sees to it that the session is served.
+#[inline]
 fn handle_qmp_command<S>(rt: &mut Runtime<S>, id: MonitorId, message: Next) {
-    trace_event!(
-        handle_qmp_command,
-        "{} {}",
-        label(rt, id),
-        match &message {
-            Next::OutOfBand(request) => request_text(Some(request)),
-            _ => request_text(rt.monitors.qmp(id).and_then(|qmp| qmp.session.newest())),
-        }
-    );
     match message {
         Next::Nothing => {}
         Next::OutOfBand(request) => {
+            trace_event!(
+                handle_qmp_command,
+                "{} {}",
+                label(rt, id),
+                request_text(&request)
+            );
             trace_event!(monitor_qmp_cmd_out_of_band, "{}", label(rt, id));
-            monitor_qmp_dispatch(rt, id, request, true);
+            monitor_qmp_dispatch(rt, id, *request, true);
         }
         Next::Queued { suspends } => {
-            trace_event!(
-                monitor_qmp_cmd_in_band,
-                "{} has {} waiting",
-                label(rt, id),
-                rt.monitors.qmp(id).map_or(0, |qmp| qmp.session.waiting())
-            );
-            if suspends {
-                trace_event!(monitor_suspend, "{}", label(rt, id));
+            if QUEUED_TRACED.iter().any(|event| event.is_enabled()) {
+                trace_queued(rt, id, suspends);
             }
             enlist(rt, id);
         }
     }
 }
 
+/// What a queued message is traced by.
+static QUEUED_TRACED: [&TraceEvent; 3] = [
+    &events::handle_qmp_command,
+    &events::monitor_qmp_cmd_in_band,
+    &events::monitor_suspend,
+];
+
+#[cold]
+fn trace_queued<S>(rt: &Runtime<S>, id: MonitorId, suspends: bool) {
+    let Some(qmp) = rt.monitors.qmp(id) else {
+        return;
+    };
+    let label = label(rt, id);
+    let text = qmp.session.newest().map_or(String::new(), request_text);
+    trace_event!(handle_qmp_command, "{label} {text}");
+    let waiting = qmp.session.waiting();
+    trace_event!(monitor_qmp_cmd_in_band, "{label} has {waiting} waiting");
+    if suspends {
+        trace_event!(monitor_suspend, "{label}");
+    }
+}
+
 /// A request as a trace shows it.
-fn request_text(request: Option<&Request>) -> String {
+fn request_text(request: &Request) -> String {
     match request {
-        Some(Request::Message(Ok(message))) => qobject_to_json(message, false),
-        Some(Request::Message(Err(e))) => e.to_string(),
-        Some(Request::Plain { command, .. }) => command.name().to_owned(),
-        None => String::new(),
+        Request::Message(Ok(message)) => qobject_to_json(message, false),
+        Request::Message(Err(e)) => e.to_string(),
+        Request::Plain { command, .. } => command.name().to_owned(),
     }
 }
 
@@ -248,6 +262,8 @@ struct Caller {
     oob_enabled: bool,
     /// Whether this request is carried out out of band.
     oob: bool,
+    /// Whether the monitor's clients may use some commands only.
+    restricted: bool,
 }
 
 /// Carries a request out and answers it (`monitor_qmp_dispatch`). Returns false
@@ -270,18 +286,20 @@ fn monitor_qmp_dispatch<S>(
         negotiating: !qmp.session.is_negotiated(),
         oob_enabled: qmp.session.has_oob(),
         oob,
+        restricted: monitor.config.policy.restricts(),
     };
     let kept = rt.dispatcher.writer.take();
     let mut w = kept.unwrap_or_else(|| Box::new(JsonWriter::new(false)));
     w.clear();
     w.set_pretty(monitor.config.pretty);
+    w.set_limit(monitor.config.max_reply_size);
     let outer = rt.dispatcher.current.replace(mon);
     let outcome = qmp_dispatch(rt, caller, request, &mut w);
     if let Outcome::Reply(id, result) = &outcome {
         write_reply(&mut w, id.as_ref(), result);
         // The client may have left, or left and come back, while the command ran.
         if is_connected(rt, mon, caller.connection) {
-            send_response(rt, mon, &mut w);
+            send_reply(rt, mon, &mut w);
         }
     }
     rt.dispatcher.writer = Some(w);
@@ -335,8 +353,10 @@ fn qmp_dispatch<S>(
         Ok(cmd) => *cmd,
         Err(e) => return Outcome::Reply(id, Err(e)),
     };
-    if let Err(e) = rt.check_qmp_command(cmd.name) {
-        return Outcome::Reply(id, Err(e));
+    if caller.restricted {
+        if let Err(e) = rt.check_qmp_command(cmd.name) {
+            return Outcome::Reply(id, Err(e));
+        }
     }
     do_qmp_dispatch(rt, caller, cmd, args, id, w)
 }
@@ -477,11 +497,12 @@ pub(super) fn answer<S>(rt: &mut Runtime<S>, command: QmpUnderWay, answer: Answe
     let connected = is_connected(rt, mon, command.connection);
     let silent = command.no_success_response && answer.is_ok();
     if connected && !silent {
-        let pretty = rt.monitors.get(mon).is_some_and(|mon| mon.config.pretty);
-        let mut w = JsonWriter::new(pretty);
+        let config = rt.monitors.get(mon).map(|mon| mon.config.clone());
+        let mut w = JsonWriter::new(config.as_ref().is_some_and(|config| config.pretty));
+        w.set_limit(config.map_or(0, |config| config.max_reply_size));
         let result = write_return(&mut w, answer);
         write_reply(&mut w, command.id.as_ref(), &result);
-        send_response(rt, mon, &mut w);
+        send_reply(rt, mon, &mut w);
     }
     if command.in_band {
         rt.dispatcher.busy = false;

@@ -21,6 +21,7 @@
 //! | `table` | the monitors |
 //! | `session` | a QMP session as a pure machine |
 //! | `qmp` | QMP monitors on their chardevs |
+//! | `greeting`, `give_up` | how a session begins, and how one ends that cannot be served |
 //! | `dispatcher` | carries requests out, in turn |
 //! | `deferred`, `answers` | commands that answer later |
 //! | `output`, `outbuf` | how output leaves |
@@ -53,6 +54,8 @@ mod deferred;
 mod dispatcher;
 mod events;
 mod fds;
+mod give_up;
+mod greeting;
 pub mod hash_order;
 pub mod hmp;
 mod hmp_cmds;
@@ -73,6 +76,7 @@ mod throttle;
 mod tls;
 pub mod version;
 
+pub use config::MAX_REPLY_SIZE;
 pub use events::{compat_policy, qapi_event_emit};
 pub use fds::{Fdset, FdsetFd, Fdsets, MonitorFds};
 pub use options::{

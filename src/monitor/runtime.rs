@@ -10,6 +10,7 @@ use super::access::CommandPolicy;
 use super::deferred::Deferred;
 use super::dispatcher::Dispatcher;
 use super::fds::Fdsets;
+use super::greeting::Greeting;
 use super::hmp::{HmpRow, HmpTables};
 use super::output::Output;
 use super::table::{Monitor, MonitorId, MonitorQmp, Monitors};
@@ -84,6 +85,7 @@ pub struct Runtime<S: 'static> {
     pub(crate) dispatcher: Dispatcher,
     pub(crate) deferred: Deferred<S>,
     pub(crate) output: Output<S>,
+    pub(super) greeting: Greeting,
     pub(crate) throttles: EventThrottles,
     pub(crate) fdsets: Fdsets,
     pub(crate) tls: TlsRegistry<S>,

@@ -39,8 +39,8 @@ pub(crate) enum Request {
 /// What [`QmpSession::next`] found in the input.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Next {
-    /// A request to be carried out at once.
-    OutOfBand(Request),
+    /// A request to be carried out at once. In a box, so that what is usual is small.
+    OutOfBand(Box<Request>),
     /// A request, or an error to be answered in its turn, that was queued.
     Queued {
         /// Whether it suspends the session.
@@ -174,7 +174,7 @@ impl<F> QmpSession<F> {
                 if self.arrived.is_some() {
                     self.in_hand = self.arrived.take();
                 }
-                return Next::OutOfBand(Request::Message(message));
+                return Next::OutOfBand(Box::new(Request::Message(message)));
             }
             self.queue
                 .push_back((Request::Message(message), self.arrived.take()));
@@ -234,6 +234,7 @@ impl<F> QmpSession<F> {
     }
 
     /// Takes the next request, to carry it out.
+    #[inline]
     pub(crate) fn take(&mut self) -> Option<Request> {
         let (request, fd) = self.queue.pop_front()?;
         if fd.is_some() {
@@ -245,6 +246,7 @@ impl<F> QmpSession<F> {
     /// Notes that the request taken last was carried out. `answered` is false if its
     /// answer comes later; this is called again then. Returns whether the session
     /// resumes.
+    #[inline]
     pub(crate) fn taken_up(&mut self, answered: bool) -> bool {
         let resumes =
             self.suspended && (answered || self.oob) && self.queue.len() < QMP_REQ_QUEUE_LEN_MAX;

@@ -9,6 +9,7 @@ use super::cmds_char::accept_registered_backends;
 use super::deferred::Deferred;
 use super::dispatcher::{self, monitor_qmp_bh_dispatcher, Dispatcher};
 use super::fds::Fdsets;
+use super::greeting::Greeting;
 use super::hmp::{driver, HmpTables};
 use super::hmp_qmp::{hmp_qmp, QMP};
 use super::output::{flush_dirty, Output};
@@ -89,6 +90,7 @@ impl<S> Runtime<S> {
                 dispatcher_runs: false,
                 go_on,
             },
+            greeting: Greeting::default(),
             throttles: EventThrottles::default(),
             fdsets: Fdsets::default(),
             tls: TlsRegistry::default(),

@@ -27,7 +27,7 @@ use polling::{Event, PollMode, Poller};
 use super::bh::Wake;
 use super::condition::Condition;
 use super::counters::Counters;
-use super::fdmon_poll::{PollSet, Ready};
+use super::fdmon_poll::{take_first, PollSet, Ready};
 use super::fds::{FdEntry, FdTable, Seat, ALWAYS};
 use crate::sys;
 
@@ -146,7 +146,7 @@ impl FdmonEpoll {
         }
     }
 
-    /// Waits; as [`PollSet::wait`].
+    /// Waits, as [`PollSet::wait`] does. Returns true if another thread called.
     ///
     /// `epoll_wait` counts in milliseconds. It waits for the whole ones of the
     /// timeout, and only if nothing came in them does ppoll wait for the rest, on the
@@ -158,14 +158,13 @@ impl FdmonEpoll {
         poll_set: &mut PollSet,
         ready: &mut Vec<Ready>,
         counters: &mut Counters,
-    ) -> io::Result<()> {
+    ) -> io::Result<bool> {
         if !self.needs_ppoll(fds) {
             let (whole, rest) = split_timeout(timeout);
             if whole != EpollTimeout::ZERO || rest.is_zero() {
                 let answer = self.wait_epoll(fds, whole, counters)?;
                 if answer != Some(0) || rest.is_zero() {
-                    self.collect(answer.unwrap_or(0), fds, ready, counters);
-                    return Ok(());
+                    return Ok(self.collect(answer.unwrap_or(0), fds, ready, counters));
                 }
             }
             timeout = Some(rest);
@@ -181,18 +180,16 @@ impl FdmonEpoll {
         poll_set: &mut PollSet,
         ready: &mut Vec<Ready>,
         counters: &mut Counters,
-    ) -> io::Result<()> {
+    ) -> io::Result<bool> {
         let epoll = (EPOLL_KEY, self.poller.as_fd(), Condition::IN);
         let items = std::iter::once(epoll).chain(self.side_fds(fds));
         counters.wait_syscalls += 1;
         poll_set.wait(items, timeout, ready)?;
-        let before = ready.len();
-        ready.retain(|one| one.key != EPOLL_KEY);
-        if ready.len() < before {
-            let answer = self.wait_epoll(fds, EpollTimeout::ZERO, counters)?;
-            self.collect(answer.unwrap_or(0), fds, ready, counters);
+        if !take_first(ready, EPOLL_KEY) {
+            return Ok(false);
         }
-        Ok(())
+        let answer = self.wait_epoll(fds, EpollTimeout::ZERO, counters)?;
+        Ok(self.collect(answer.unwrap_or(0), fds, ready, counters))
     }
 
     /// Waits for epoll alone. Returns how many events there are, none at all if a
@@ -218,25 +215,26 @@ impl FdmonEpoll {
     }
 
     /// Lists what epoll reported, without the urgent data that no watch asked for.
+    /// Returns true if another thread called.
     fn collect(
         &mut self,
         events: usize,
         fds: &mut FdTable,
         ready: &mut Vec<Ready>,
         counters: &mut Counters,
-    ) {
+    ) -> bool {
+        let mut woken = false;
         for event in &self.events[..events] {
             let Ok(key) = usize::try_from(event.data()) else {
                 continue;
             };
-            let wanted = match fds.get(key) {
-                Some(entry) => entry.interest | ALWAYS,
-                None if key == WAKE_KEY => Condition::IN,
-                // The crate's own. The set forgets by itself that it was ready.
-                None => continue,
+            let Some(entry) = fds.get(key) else {
+                // Or it is one of the crate's own, which fires once.
+                woken |= key == WAKE_KEY;
+                continue;
             };
             let got = from_epoll_flags(event.events());
-            let condition = got & wanted;
+            let condition = got & (entry.interest | ALWAYS);
             if !condition.is_empty() {
                 ready.push(Ready {
                     key,
@@ -250,6 +248,7 @@ impl FdmonEpoll {
         while let Some(slot) = self.urgent.pop() {
             self.seat_aside(slot, fds, counters);
         }
+        woken
     }
 
     /// Moves an fd to the side table.

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::chardev_nodes;
 use super::hmp::{fail, nothing, Cx};
 use super::objects::lend_chardev;
 use super::qom::property_info;
+use super::qom::ChardevNodes;
 use crate::model::qdev::{DeviceOptions, Unplugged};
 use crate::model::qom::{Node, ObjectId, Resolution};
 use crate::model::types::device_list_properties;
@@ -158,11 +158,12 @@ fn tell_deletions(rt: &mut Runtime<Machine>) {
 }
 
 fn find_device(rt: &Runtime<Machine>, id: &str) -> Result<ObjectId, Error> {
+    let chardevs = ChardevNodes(rt);
     let absolute = id.is_empty() || id.starts_with('/');
     let found = match absolute {
         false => rt.state.find_device(id).map(Node::Object),
         true if id.is_empty() => return Err(Error::new(format!("{id} is not a device"))),
-        true => match rt.state.resolve_path(id, &chardev_nodes(rt)) {
+        true => match rt.state.resolve_path(id, &chardevs) {
             Resolution::Found(node) => Some(node),
             _ => None,
         },

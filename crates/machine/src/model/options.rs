@@ -160,6 +160,7 @@ impl Machine {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::qom::NoChardevs;
 
     #[test]
     fn memory_is_made_or_taken() {
@@ -168,7 +169,10 @@ mod tests {
         assert_eq!(m.ram_size(), 0);
         m.init_memory(Some(1 << 20), None).unwrap();
         assert_eq!(m.ram_size(), 1 << 20);
-        let memory = |m: &Machine| m.qom_get("/machine", "memory-backend", &[]).unwrap();
+        let memory = |m: &Machine| {
+            m.qom_get("/machine", "memory-backend", &NoChardevs)
+                .unwrap()
+        };
         assert_eq!(memory(&m), "/objects/ram".into());
 
         let mut m = Machine::new(MachineOptions::default());

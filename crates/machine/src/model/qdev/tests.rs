@@ -3,7 +3,8 @@
 use super::{DeviceOptions, Unplugged};
 use crate::model::board::find_class;
 use crate::model::cpu::CpuOption;
-use crate::model::qom::PropertyInput;
+use crate::model::qom::tests::set;
+use crate::model::qom::{NoChardevs, PropertyInput};
 use crate::model::{Machine, MachineOptions};
 use qmonitor::qapi::visit::keyval_parse;
 use qmonitor::qapi::{CompatPolicy, Error};
@@ -26,7 +27,7 @@ fn add(m: &mut Machine, text: &str, plug: bool) -> Result<(), Error> {
 
 #[track_caller]
 fn refused(m: &mut Machine, text: &str, desc: &str) {
-    let count = |m: &Machine| m.qom_tree("/", &[]).unwrap().len();
+    let count = |m: &Machine| m.qom_tree("/", &NoChardevs).unwrap().len();
     let before = count(m);
     assert_eq!(add(m, text, true).unwrap_err().desc(), desc, "{text}");
     assert_eq!(count(m), before, "{text} leaves something behind");
@@ -34,7 +35,7 @@ fn refused(m: &mut Machine, text: &str, desc: &str) {
 
 fn get(m: &Machine, device: &str, property: &str) -> String {
     let path = format!("/machine/peripheral/{device}");
-    let value = m.qom_get(&path, property, &[]).unwrap();
+    let value = m.qom_get(&path, property, &NoChardevs).unwrap();
     qmonitor::qapi::json::qobject_to_json(&value, false)
 }
 
@@ -161,7 +162,7 @@ fn properties_are_fixed_once_a_device_is_realized() {
     for (property, device) in [("addr", "r"), ("vectors", "r")] {
         let path = format!("/machine/peripheral/{device}");
         let input = PropertyInput::text(property, "5");
-        let e = m.qom_set(&path, property, &input, &[]).unwrap_err();
+        let e = set(&mut m, &path, property, &input).unwrap_err();
         assert_eq!(
             e.desc(),
             format!(

@@ -20,11 +20,14 @@ use super::runtime::Runtime;
 use super::session::{Next, Request};
 use super::table::{MonitorId, MonitorKind, MonitorQmp};
 use crate::main_loop::BhId;
+use crate::member_name;
 use crate::qapi::dispatch::{
-    qmp_find_command, qmp_request_check, Call, DispatchEnv, QmpCommand, QmpCommandFunc, QmpRequest,
+    qmp_find_command, qmp_find_known_command, qmp_request_check, Call, DispatchEnv, QmpCommand,
+    QmpCommandFunc,
 };
 use crate::qapi::json::{qobject_to_json, JsonWriter};
-use crate::qapi::{Error, QObject};
+use crate::qapi::{Error, QDict, QObject};
+use crate::trace::events::handle_qmp_command as message_traced;
 use crate::trace_event;
 
 /// Requests served in one run before fds and timers get their turn.
@@ -160,7 +163,15 @@ fn pull<S>(rt: &mut Runtime<S>, id: MonitorId) {
         if full {
             return;
         }
-        match qmp.session.next() {
+        let commands = if qmp.session.is_negotiated() {
+            &rt.commands
+        } else {
+            &rt.cap_negotiation_commands
+        };
+        // A trace shows the message as it was parsed.
+        let traced = message_traced.is_enabled();
+        let find = |name: &[u8]| commands.key(name).filter(|_| !traced);
+        match qmp.session.next(find) {
             Next::Nothing => return,
             message => handle_qmp_command(rt, id, message),
         }
@@ -203,8 +214,9 @@ fn handle_qmp_command<S>(rt: &mut Runtime<S>, id: MonitorId, message: Next) {
 /// A request as a trace shows it.
 fn request_text(request: Option<&Request>) -> String {
     match request {
-        Some(Ok(request)) => qobject_to_json(request, false),
-        Some(Err(e)) => e.to_string(),
+        Some(Request::Message(Ok(message))) => qobject_to_json(message, false),
+        Some(Request::Message(Err(e))) => e.to_string(),
+        Some(Request::Plain { command, .. }) => command.name().to_owned(),
         None => String::new(),
     }
 }
@@ -271,34 +283,38 @@ fn qmp_dispatch<S>(
     };
     let negotiating = !qmp.session.is_negotiated();
     let oob_enabled = qmp.session.has_oob();
-    let message = match request {
-        Ok(message) => message,
-        Err(e) => return Outcome::Reply(None, Err(e)),
-    };
-    trace_event!(
-        qmp_dispatch,
-        "{}",
-        if oob { "out of band" } else { "in band" }
-    );
-    let req = match qmp_request_check(message, oob_enabled) {
-        Ok(req) => req,
-        Err((e, id)) => return Outcome::Reply(id, Err(e)),
-    };
-    let env = DispatchEnv {
-        negotiating,
-        oob: req.oob,
-        preconfig: rt.preconfig,
-        policy: rt.policy,
-    };
+    let band = if oob { "out of band" } else { "in band" };
     let list = if negotiating {
         &rt.cap_negotiation_commands
     } else {
         &rt.commands
     };
+    let mut env = DispatchEnv {
+        negotiating,
+        oob: false,
+        preconfig: rt.preconfig,
+        policy: rt.policy,
+    };
+    let (found, args, id) = match request {
+        Request::Plain { command, args, id } => {
+            trace_event!(qmp_dispatch, "{band}");
+            (qmp_find_known_command(list, command, &env), args, id)
+        }
+        Request::Message(Err(e)) => return Outcome::Reply(None, Err(e)),
+        Request::Message(Ok(message)) => {
+            trace_event!(qmp_dispatch, "{band}");
+            let req = match qmp_request_check(message, oob_enabled) {
+                Ok(req) => req,
+                Err((e, id)) => return Outcome::Reply(id, Err(e)),
+            };
+            env.oob = req.oob;
+            (qmp_find_command(list, &req.command, &env), req.args, req.id)
+        }
+    };
     let permitted = |cmd: QmpCommand<_>| rt.check_qmp_command(cmd.name).map(|()| cmd);
-    match qmp_find_command(list, &req.command, &env).and_then(permitted) {
-        Ok(cmd) => do_qmp_dispatch(rt, mon, cmd, req, oob, w),
-        Err(e) => Outcome::Reply(req.id, Err(e)),
+    match found.and_then(permitted) {
+        Ok(cmd) => do_qmp_dispatch(rt, mon, cmd, args, id, oob, w),
+        Err(e) => Outcome::Reply(id, Err(e)),
     }
 }
 
@@ -307,7 +323,8 @@ fn do_qmp_dispatch<S>(
     rt: &mut Runtime<S>,
     mon: MonitorId,
     cmd: QmpCommand<Runtime<S>>,
-    req: QmpRequest,
+    args: QDict,
+    id: Option<QObject>,
     oob: bool,
     w: &mut JsonWriter,
 ) -> Outcome {
@@ -316,7 +333,7 @@ fn do_qmp_dispatch<S>(
         QmpCommandFunc::Immediate(func) => {
             begin_return(w);
             let empty = w.as_bytes().len();
-            let mut call = Call::new(req.args, rt.policy, w);
+            let mut call = Call::new(args, rt.policy, w);
             let run = || func(rt, &mut call);
             let result =
                 catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err(panicked(cmd.name)));
@@ -328,21 +345,21 @@ fn do_qmp_dispatch<S>(
                 w.begin_object();
                 w.end_object();
             }
-            Outcome::Reply(req.id, result)
+            Outcome::Reply(id, result)
         }
         QmpCommandFunc::Deferred(func) => {
             let qmp = rt.monitors.qmp(mon);
             let command = QmpUnderWay {
                 monitor: mon,
                 connection: qmp.map_or(0, |qmp| qmp.session.connection()),
-                id: req.id,
+                id,
                 in_band: !oob,
                 no_success_response: cmd.options.no_success_response,
                 name: cmd.name,
             };
             let (token, responder) = rt.deferred.begin(UnderWay::Qmp(command));
             rt.dispatcher.busy |= !oob;
-            let mut call = Call::new(req.args, rt.policy, w);
+            let mut call = Call::new(args, rt.policy, w);
             let run = || func(rt, &mut call, responder);
             // A panic drops the responder, which answers.
             let _ = catch_unwind(AssertUnwindSafe(run));
@@ -386,7 +403,7 @@ fn panicked(name: &str) -> Error {
 #[inline]
 fn begin_return(w: &mut JsonWriter) {
     w.begin_object();
-    w.schema_key("return");
+    w.member_name(member_name!("return"));
 }
 
 /// Writes what a deferred command returned, if it succeeded.

@@ -19,8 +19,9 @@ use crate::chardev::{ChardevHost, ChardevReport, ChardevRequest, Chardevs, TlsCr
 use crate::main_loop::{Host, MainLoop, SharedFd};
 use crate::qapi::dispatch::QmpCommandList;
 use crate::qapi::introspect::{query_schema_of, SchemaTable};
+use crate::qapi::json::qobject_to_json;
 use crate::qapi::policy::CompatPolicy;
-use crate::qapi::{Error, QObject};
+use crate::qapi::Error;
 use crate::util::qemu_opts::QemuOptsList;
 
 /// A request to end the program. The embedder chooses the exit status.
@@ -76,8 +77,8 @@ pub struct Runtime<S: 'static> {
     /// What a session may call before it has negotiated.
     pub(crate) cap_negotiation_commands: QmpCommandList<Self>,
     pub(super) schemas: Vec<&'static SchemaTable>,
-    /// The reply of `query-qmp-schema`, kept once it was made.
-    pub(super) schema_reply: Option<QObject>,
+    /// What `query-qmp-schema` returns, as JSON, kept once it was made.
+    pub(super) schema_reply: Option<Vec<u8>>,
     pub(crate) hmp: HmpTables<S>,
     pub(crate) policy: CompatPolicy,
     pub(crate) dispatcher: Dispatcher,
@@ -169,11 +170,14 @@ impl<S> Runtime<S> {
         &self.schemas
     }
 
-    pub(crate) fn query_schema(&mut self) -> &QObject {
+    /// What `query-qmp-schema` returns, as JSON in compact form.
+    pub(crate) fn query_schema(&mut self) -> &[u8] {
         let (schemas, policy, commands) = (&self.schemas, self.policy, &self.commands);
         let has_command = |name: &str| commands.get(name).is_some();
-        self.schema_reply
-            .get_or_insert_with(|| query_schema_of(schemas, policy, has_command))
+        self.schema_reply.get_or_insert_with(|| {
+            let schema = query_schema_of(schemas, policy, has_command);
+            qobject_to_json(&schema, false).into_bytes()
+        })
     }
 
     /// The commands, to look at them or to take some away. `query-qmp-schema`

@@ -15,16 +15,32 @@
 use std::collections::VecDeque;
 
 use super::outbuf::clear_buffer;
-use crate::qapi::dispatch::qmp_is_oob;
+use crate::qapi::dispatch::{qmp_is_oob, CommandKey};
 use crate::qapi::json::{JsonLimits, JsonMessageParser};
-use crate::qapi::{Error, QObject};
+use crate::qapi::{Error, QDict, QObject};
 
 /// Requests that may wait in a session with out-of-band execution
 /// (`QMP_REQ_QUEUE_LEN_MAX`).
 pub(crate) const QMP_REQ_QUEUE_LEN_MAX: usize = 8;
 
-/// One message, as the parser gave it.
-pub(crate) type Request = Result<QObject, Error>;
+/// One message.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Request {
+    /// As the parser gave it.
+    Message(Result<QObject, Error>),
+    /// A request in band that was recognised without parsing it.
+    Plain {
+        command: CommandKey,
+        args: QDict,
+        id: Option<QObject>,
+    },
+}
+
+impl Request {
+    fn is_oob(&self) -> bool {
+        matches!(self, Request::Message(Ok(message)) if qmp_is_oob(message))
+    }
+}
 
 /// What [`QmpSession::next`] found in the input.
 #[derive(Debug, PartialEq)]
@@ -142,17 +158,18 @@ impl<F> QmpSession<F> {
         }
     }
 
-    /// Pulls the next message out of the input.
-    pub(crate) fn next(&mut self) -> Next {
+    /// Pulls the next message out of the input. `find` looks commands up; a plain
+    /// request of one that it finds need not be parsed.
+    pub(crate) fn next(&mut self, find: impl Fn(&[u8]) -> Option<CommandKey>) -> Next {
         while !self.suspended && self.parsed < self.inbuf.len() {
-            let (n, message) = self.parser.parse(&self.inbuf[self.parsed..]);
+            let (n, request) = self.read(&find);
             self.parsed += n;
             if self.parsed == self.inbuf.len() {
                 self.parsed = 0;
                 clear_buffer(&mut self.inbuf);
             }
-            let Some(request) = message else { continue };
-            if request.as_ref().is_ok_and(qmp_is_oob) {
+            let Some(request) = request else { continue };
+            if request.is_oob() {
                 if self.arrived.is_some() {
                     self.in_hand = self.arrived.take();
                 }
@@ -165,6 +182,19 @@ impl<F> QmpSession<F> {
             };
         }
         Next::Nothing
+    }
+
+    /// Reads input up to the end of a message.
+    fn read(&mut self, find: impl Fn(&[u8]) -> Option<CommandKey>) -> (usize, Option<Request>) {
+        let input = &self.inbuf[self.parsed..];
+        if let Some(plain) = self.parser.plain_request(input) {
+            if let Some(command) = find(plain.command) {
+                let (args, id) = (plain.arguments, plain.id);
+                return (plain.len, Some(Request::Plain { command, args, id }));
+            }
+        }
+        let (n, message) = self.parser.parse(input);
+        (n, message.map(Request::Message))
     }
 
     /// The request that was queued last.

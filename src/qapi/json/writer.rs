@@ -7,6 +7,7 @@
 //! container takes two lines. On the wire every line ends in CR LF.
 
 use super::super::qobject::{QNum, QObject};
+use super::name::MemberName;
 use super::number;
 use super::scan;
 use super::utf8::is_noncharacter;
@@ -177,15 +178,18 @@ impl JsonWriter {
         self.after_key = self.pretty;
     }
 
-    /// Writes the name of a member that a schema declares. Such names need no
-    /// escapes, so they are not searched for any.
-    pub fn schema_key(&mut self, name: &str) {
-        debug_assert_eq!(scan::unescaped(name.as_bytes()), name.len());
-        self.start(b'"');
-        self.out.extend_from_slice(name.as_bytes());
-        self.out.extend_from_slice(b"\": ");
+    /// Writes a name that was prepared for it; [`MemberName::NONE`] writes nothing.
+    #[inline]
+    pub fn member_name(&mut self, name: MemberName) {
+        if name.is_none() {
+            return;
+        }
+        if self.pretty {
+            return self.key(name.as_str());
+        }
+        let punctuation = if self.comma { 0 } else { 2 };
+        self.out.extend_from_slice(&name.separated()[punctuation..]);
         self.comma = false;
-        self.after_key = self.pretty;
     }
 
     /// Writes a string.

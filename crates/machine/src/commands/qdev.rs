@@ -17,7 +17,7 @@ use qmonitor::main_loop::{ClockType, Host};
 use qmonitor::monitor::hmp::ArgKind::*;
 use qmonitor::monitor::hmp::{CompletionKind, HmpArg, HmpArgs, HmpPair, HmpRow};
 use qmonitor::qapi::json::qobject_from_json;
-use qmonitor::qapi::{Error, ErrorClass, QDict, QObject};
+use qmonitor::qapi::{Call, Error, ErrorClass, QDict, QObject};
 use qmonitor::util::qemu_opts::{QemuOpts, QemuOptsList};
 use qmonitor::Runtime;
 
@@ -104,8 +104,8 @@ fn attach_chardev(rt: &mut Runtime<Machine>, id: ObjectId) -> Result<(), Error> 
 }
 
 impl QdevCommands for Machine {
-    fn qmp_device_add(rt: &mut Runtime<Self>, args: QDict) -> Result<(), Error> {
-        device_add(rt, DeviceOptions::new(args, false)?, true)
+    fn qmp_device_add(rt: &mut Runtime<Self>, call: &mut Call<'_>) -> Result<(), Error> {
+        device_add(rt, DeviceOptions::new(call.take_args(), false)?, true)
     }
 
     fn qmp_device_list_properties(
@@ -300,7 +300,8 @@ pub(super) const INFO: &[HmpPair<Machine>] = &[
 ];
 
 fn hmp_device_add(hmp: Cx, args: &HmpArgs) {
-    let result = Machine::qmp_device_add(hmp.rt, args.options("device"));
+    let options = DeviceOptions::new(args.options("device"), false);
+    let result = options.and_then(|options| device_add(hmp.rt, options, true));
     hmp.handle_error(result);
 }
 

@@ -57,11 +57,7 @@ pub fn device_from_cli(
 ///
 /// The text cannot be read.
 pub(super) fn device_options(text: &str, warnings: &mut Vec<Error>) -> Result<QDict, Error> {
-    let opts = QemuOpts::parse(&QEMU_DEVICE_OPTS, text, warnings)?;
-    Ok(opts
-        .iter()
-        .map(|(name, text)| (name, QObject::from(text)))
-        .collect())
+    Ok(QemuOpts::parse(&QEMU_DEVICE_OPTS, text, warnings)?.to_qdict())
 }
 
 /// Makes a device and lends it its chardev.
@@ -300,7 +296,7 @@ pub(super) const INFO: &[HmpPair<Machine>] = &[
 ];
 
 fn hmp_device_add(hmp: Cx, args: &HmpArgs) {
-    let options = DeviceOptions::new(args.options("device"), false);
+    let options = DeviceOptions::new(args.options("device"), true);
     let result = options.and_then(|options| device_add(hmp.rt, options, true));
     hmp.handle_error(result);
 }

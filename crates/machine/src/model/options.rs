@@ -1,7 +1,7 @@
 //! The options of a machine, and making one: a tree without devices, its properties,
 //! its memory. The board comes last ([`Machine::init_board`]).
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use super::backends::{CONTAINER, MEMORY_REGION, SYSTEM_BUS};
 use super::block::Blocks;
@@ -72,7 +72,6 @@ impl Machine {
             debug_threads: options.debug_threads,
             devices_unattached: 0,
             devices_anonymous: 0,
-            unplug_pending: HashSet::new(),
             deletions: Vec::new(),
             deletion_timer: None,
             balloon: None,

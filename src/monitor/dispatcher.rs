@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
 use super::deferred::{Answer, QmpUnderWay, UnderWay};
+use super::intercept::{Intercepted, Verdict};
 use super::output::{accept_input, flush_dirty, label, send_response};
 use super::runtime::Runtime;
 use super::session::{Next, Request};
@@ -284,6 +285,11 @@ fn qmp_dispatch<S>(
         Ok(req) => req,
         Err((e, id)) => return Outcome::Reply(id, Err(e)),
     };
+    if rt.interceptor.is_some() {
+        if let Some(outcome) = intercepted(rt, mon, &req, negotiating, w) {
+            return outcome;
+        }
+    }
     let env = DispatchEnv {
         negotiating,
         oob: req.oob,
@@ -299,6 +305,44 @@ fn qmp_dispatch<S>(
     match qmp_find_command(list, &req.command, &env).and_then(permitted) {
         Ok(cmd) => do_qmp_dispatch(rt, mon, cmd, req, oob, w),
         Err(e) => Outcome::Reply(req.id, Err(e)),
+    }
+}
+
+/// Asks the test kit. None if the command's function is to answer.
+#[cold]
+fn intercepted<S>(
+    rt: &mut Runtime<S>,
+    monitor: MonitorId,
+    request: &QmpRequest,
+    negotiating: bool,
+    w: &mut JsonWriter,
+) -> Option<Outcome> {
+    let interceptor = rt.interceptor.clone()?;
+    let question = Intercepted {
+        monitor,
+        request,
+        negotiating,
+    };
+    let id = || request.id.clone();
+    match interceptor.request(rt, &question) {
+        Verdict::Pass => None,
+        Verdict::Silence => Some(Outcome::Silent),
+        Verdict::Reply(answer) => Some(Outcome::Reply(id(), write_return(w, answer))),
+        Verdict::Later(later) => {
+            let connection = rt.monitors.qmp(monitor)?.session.connection();
+            let command = QmpUnderWay {
+                monitor,
+                connection,
+                id: id(),
+                in_band: !request.oob,
+                no_success_response: false,
+                name: "intercepted",
+            };
+            let (token, responder) = rt.deferred.begin(UnderWay::Qmp(command));
+            rt.dispatcher.busy |= !request.oob;
+            later(rt, responder);
+            Some(answered_already(rt, token, w))
+        }
     }
 }
 
@@ -377,7 +421,7 @@ fn verdict(result: &Result<(), Error>) -> &str {
     }
 }
 
-fn panicked(name: &str) -> Error {
+pub(super) fn panicked(name: &str) -> Error {
     // The panic's own message and place went to standard error already.
     Error::new(format!("Command '{name}' failed: its handler panicked"))
 }

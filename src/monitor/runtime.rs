@@ -3,6 +3,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::rc::Rc;
 
 use nix::fcntl::OFlag;
 
@@ -11,6 +12,7 @@ use super::deferred::Deferred;
 use super::dispatcher::Dispatcher;
 use super::fds::Fdsets;
 use super::hmp::{HmpRow, HmpTables};
+use super::intercept::Interceptor;
 use super::output::Output;
 use super::table::{Monitor, MonitorId, MonitorQmp, Monitors};
 use super::throttle::EventThrottles;
@@ -81,6 +83,8 @@ pub struct Runtime<S: 'static> {
     pub(crate) hmp: HmpTables<S>,
     pub(crate) policy: CompatPolicy,
     pub(crate) dispatcher: Dispatcher,
+    /// See [`set_interceptor`](Self::set_interceptor).
+    pub(crate) interceptor: Option<Rc<dyn Interceptor<S>>>,
     pub(crate) deferred: Deferred<S>,
     pub(crate) output: Output<S>,
     pub(crate) throttles: EventThrottles,

@@ -16,6 +16,7 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 
 use super::deferred::{Answer, QmpUnderWay, UnderWay};
 use super::give_up::send_reply;
+use super::intercept::{Intercepted, Verdict};
 use super::output::{accept_input, flush_dirty, label};
 use super::runtime::Runtime;
 use super::session::{Next, Request};
@@ -24,7 +25,7 @@ use crate::main_loop::BhId;
 use crate::member_name;
 use crate::qapi::dispatch::{
     qmp_find_command, qmp_find_known_command, qmp_request_check, Call, DispatchEnv, QmpCommand,
-    QmpCommandFunc,
+    QmpCommandFunc, QmpRequest,
 };
 use crate::qapi::json::{qobject_to_json, JsonWriter};
 use crate::qapi::{Error, QDict, QObject};
@@ -170,9 +171,9 @@ fn pull<S>(rt: &mut Runtime<S>, id: MonitorId) {
         } else {
             &rt.cap_negotiation_commands
         };
-        // A trace shows the message as it was parsed.
-        let traced = events::handle_qmp_command.is_enabled();
-        let find = |name: &[u8]| commands.key(name).filter(|_| !traced);
+        // A trace and a test kit look at the message as it was parsed.
+        let parses = events::handle_qmp_command.is_enabled() || rt.interceptor.is_some();
+        let find = |name: &[u8]| commands.key(name).filter(|_| !parses);
         match qmp.session.next(find) {
             Next::Nothing => return,
             message => {
@@ -321,11 +322,6 @@ fn qmp_dispatch<S>(
     request: Request,
     w: &mut JsonWriter,
 ) -> Outcome {
-    let list = if caller.negotiating {
-        &rt.cap_negotiation_commands
-    } else {
-        &rt.commands
-    };
     let mut env = DispatchEnv {
         negotiating: caller.negotiating,
         oob: false,
@@ -335,6 +331,7 @@ fn qmp_dispatch<S>(
     let (found, args, id) = match request {
         Request::Plain { command, args, id } => {
             trace_event!(qmp_dispatch, "in band");
+            let list = rt.commands_for(caller.negotiating);
             (qmp_find_known_command(list, command, &env), args, id)
         }
         Request::Message(Err(e)) => return Outcome::Reply(None, Err(e)),
@@ -345,7 +342,13 @@ fn qmp_dispatch<S>(
                 Ok(req) => req,
                 Err((e, id)) => return Outcome::Reply(id, Err(e)),
             };
+            if rt.interceptor.is_some() {
+                if let Some(outcome) = intercepted(rt, caller, &req, w) {
+                    return outcome;
+                }
+            }
             env.oob = req.oob;
+            let list = rt.commands_for(caller.negotiating);
             (qmp_find_command(list, &req.command, &env), req.args, req.id)
         }
     };
@@ -359,6 +362,42 @@ fn qmp_dispatch<S>(
         }
     }
     do_qmp_dispatch(rt, caller, cmd, args, id, w)
+}
+
+/// Asks the test kit. None if the command's function is to answer.
+#[cold]
+fn intercepted<S>(
+    rt: &mut Runtime<S>,
+    caller: Caller,
+    request: &QmpRequest,
+    w: &mut JsonWriter,
+) -> Option<Outcome> {
+    let interceptor = rt.interceptor.clone()?;
+    let question = Intercepted {
+        monitor: caller.monitor,
+        request,
+        negotiating: caller.negotiating,
+    };
+    let id = || request.id.clone();
+    match interceptor.request(rt, &question) {
+        Verdict::Pass => None,
+        Verdict::Silence => Some(Outcome::Silent),
+        Verdict::Reply(answer) => Some(Outcome::Reply(id(), write_return(w, answer))),
+        Verdict::Later(later) => {
+            let command = QmpUnderWay {
+                monitor: caller.monitor,
+                connection: caller.connection,
+                id: id(),
+                in_band: !request.oob,
+                no_success_response: false,
+                name: "intercepted",
+            };
+            let (token, responder) = rt.deferred.begin(UnderWay::Qmp(command));
+            rt.dispatcher.busy |= !request.oob;
+            later(rt, responder);
+            Some(answered_already(rt, token, w))
+        }
+    }
 }
 
 /// Calls the command's function (`do_qmp_dispatch`).
@@ -435,7 +474,7 @@ fn verdict(result: &Result<(), Error>) -> &str {
     }
 }
 
-fn panicked(name: &str) -> Error {
+pub(super) fn panicked(name: &str) -> Error {
     // The panic's own message and place went to standard error already.
     Error::new(format!("Command '{name}' failed: its handler panicked"))
 }

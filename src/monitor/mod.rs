@@ -24,6 +24,7 @@
 //! | `greeting`, `give_up` | how a session begins, and how one ends that cannot be served |
 //! | `dispatcher` | carries requests out, in turn |
 //! | `deferred`, `answers` | commands that answer later |
+//! | `intercept` | what a test kit needs of monitors |
 //! | `output`, `outbuf` | how output leaves |
 //! | `removal` | how monitors go |
 //! | `events`, `throttle` | events and their rate limits |
@@ -61,6 +62,7 @@ pub mod hmp;
 mod hmp_cmds;
 mod hmp_qmp;
 mod hmp_qmp_complete;
+mod intercept;
 mod options;
 mod outbuf;
 mod output;
@@ -79,6 +81,7 @@ pub mod version;
 pub use config::MAX_REPLY_SIZE;
 pub use events::{compat_policy, qapi_event_emit};
 pub use fds::{Fdset, FdsetFd, Fdsets, MonitorFds};
+pub use intercept::{Intercepted, Interceptor, Later, Verdict};
 pub use options::{
     monitor_parse_compat, MonitorCloseAction, MonitorMode, MonitorOptions, MonitorReadline,
     QEMU_MON_OPTS,

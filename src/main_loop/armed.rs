@@ -1,10 +1,13 @@
-//! The armed timers of one clock: a binary heap, the earliest deadline on top.
+//! The armed timers of one clock: a heap, the earliest deadline on top. It branches
+//! in four, because far fewer cache lines are touched on the way down than in two.
 //!
 //! A timer that is disarmed, or armed anew, leaves its old entry behind: to look for
 //! it would cost more than to pass it over later. Such an entry is *stale*. The
 //! earliest one is never stale, and the heap is built anew when half of it is. So
 //! arming costs the same for ten timers and for ten thousand, and nothing is
 //! allocated once the heap has grown.
+
+use std::ops::Range;
 
 use crate::slots::Key;
 
@@ -23,13 +26,16 @@ pub(super) struct Entry {
     pub(super) id: Key,
 }
 
+/// How many children an entry has.
+const BRANCHES: usize = 4;
+
 /// Entries beyond twice the armed timers that are not worth building anew for.
 const SPARE: usize = 64;
 
 #[derive(Default)]
 pub(super) struct Armed {
-    /// The children of the entry at `i` are at `2 * i + 1` and `2 * i + 2`, and not
-    /// earlier than it.
+    /// The children of an entry are at [`children`] of its place, and not earlier than
+    /// it.
     heap: Vec<Entry>,
     /// How many entries are not stale.
     live: usize,
@@ -47,7 +53,7 @@ impl Armed {
         self.heap.push(entry);
         let mut at = self.heap.len() - 1;
         while at > 0 {
-            let parent = (at - 1) / 2;
+            let parent = (at - 1) / BRANCHES;
             if self.heap[parent].arming < entry.arming {
                 break;
             }
@@ -61,7 +67,7 @@ impl Armed {
         self.live -= 1;
         if self.heap.len() > 2 * self.live + SPARE {
             self.heap.retain(&is_live);
-            for at in (0..self.heap.len() / 2).rev() {
+            for at in (0..self.heap.len().div_ceil(BRANCHES)).rev() {
                 self.sink(at);
             }
         }
@@ -77,11 +83,10 @@ impl Armed {
     /// Moves an entry down until none below it is earlier.
     fn sink(&mut self, mut at: usize) {
         loop {
-            let (left, right) = (2 * at + 1, 2 * at + 2);
             let mut earliest = at;
-            for child in [left, right] {
-                let is_earlier = |child: &Entry| child.arming < self.heap[earliest].arming;
-                if self.heap.get(child).is_some_and(is_earlier) {
+            let end = children(at).end.min(self.heap.len());
+            for child in children(at).start..end {
+                if self.heap[child].arming < self.heap[earliest].arming {
                     earliest = child;
                 }
             }
@@ -103,10 +108,16 @@ impl Armed {
         let entry = self.heap.get(at);
         if let Some(entry) = entry.filter(|entry| entry.arming.deadline <= now) {
             found(entry);
-            self.visit(2 * at + 1, now, found);
-            self.visit(2 * at + 2, now, found);
+            for child in children(at) {
+                self.visit(child, now, found);
+            }
         }
     }
+}
+
+fn children(at: usize) -> Range<usize> {
+    let first = BRANCHES * at + 1;
+    first..first + BRANCHES
 }
 
 #[cfg(test)]

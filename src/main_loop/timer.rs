@@ -236,6 +236,14 @@ impl<H> MainLoop<H> {
         self.clocks.step(ns);
     }
 
+    /// How long until the first timer of a running clock is due, whatever moves the time. None
+    /// if no timer is armed.
+    pub fn next_deadline(&self) -> Option<Duration> {
+        self.timers
+            .ns_to_next(&self.clocks)
+            .map(Duration::from_nanos)
+    }
+
     /// Lets simulated time pass, on all clocks that run. Does nothing in the
     /// system's time. Timers that fall due run in the next turn.
     pub fn time_advance(&mut self, by: Duration) {

@@ -21,8 +21,10 @@
 //! | `table` | the monitors |
 //! | `session` | a QMP session as a pure machine |
 //! | `qmp` | QMP monitors on their chardevs |
+//! | `greeting`, `give_up` | how a session begins, and how one ends that cannot be served |
 //! | `dispatcher` | carries requests out, in turn |
 //! | `deferred`, `answers` | commands that answer later |
+//! | `intercept` | what a test kit needs of monitors |
 //! | `output`, `outbuf` | how output leaves |
 //! | `removal` | how monitors go |
 //! | `events`, `throttle` | events and their rate limits |
@@ -53,11 +55,14 @@ mod deferred;
 mod dispatcher;
 mod events;
 mod fds;
+mod give_up;
+mod greeting;
 pub mod hash_order;
 pub mod hmp;
 mod hmp_cmds;
 mod hmp_qmp;
 mod hmp_qmp_complete;
+mod intercept;
 mod options;
 mod outbuf;
 mod output;
@@ -73,8 +78,10 @@ mod throttle;
 mod tls;
 pub mod version;
 
+pub use config::MAX_REPLY_SIZE;
 pub use events::{compat_policy, qapi_event_emit};
 pub use fds::{Fdset, FdsetFd, Fdsets, MonitorFds};
+pub use intercept::{Intercepted, Interceptor, Later, Verdict};
 pub use options::{
     monitor_parse_compat, MonitorCloseAction, MonitorMode, MonitorOptions, MonitorReadline,
     QEMU_MON_OPTS,

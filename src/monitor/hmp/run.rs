@@ -55,6 +55,11 @@ pub(crate) fn run_line<S>(
     monitor: Option<MonitorId>,
     line: &[u8],
 ) -> LineOutcome {
+    if let Some(text) = intercepted(rt, monitor, line) {
+        let mut outcome = LineOutcome::default();
+        push_with_cr_lf(&mut outcome.output, text.as_bytes());
+        return outcome;
+    }
     let mut env = Env {
         rt,
         format: rt.hmp.format,
@@ -86,6 +91,12 @@ pub(crate) fn run_line<S>(
     }
 }
 
+/// The output that a test kit has for this line.
+fn intercepted<S>(rt: &mut Runtime<S>, monitor: Option<MonitorId>, line: &[u8]) -> Option<String> {
+    let interceptor = rt.interceptor.clone()?;
+    interceptor.line(rt, monitor, &String::from_utf8_lossy(line))
+}
+
 /// Runs one line for `human-monitor-command`, which is answered when the line has
 /// finished.
 pub(crate) fn run_line_for<S>(rt: &mut Runtime<S>, line: &[u8], reply: Responder<String>) {
@@ -100,9 +111,15 @@ fn finish_reply<S>(
     reply: Responder<String>,
     outcome: LineOutcome,
 ) {
-    output.extend(outcome.output);
+    if output.is_empty() {
+        output = outcome.output;
+    } else {
+        output.extend(outcome.output);
+    }
     let Some(token) = outcome.under_way else {
-        return reply.respond(Ok(String::from_utf8_lossy(&output).into_owned()));
+        let text = String::from_utf8(output)
+            .unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned());
+        return reply.respond(Ok(text));
     };
     if let Some(line) = rt.deferred.hmp_mut(token) {
         line.reply = Some((output, reply));

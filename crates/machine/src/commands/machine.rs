@@ -115,9 +115,9 @@ impl MachineCommands for Machine {
         Ok(all_classes().map(info).collect())
     }
 
-    fn qmp_query_current_machine(_: &mut Runtime<Self>) -> Result<CurrentMachineParams, Error> {
+    fn qmp_query_current_machine(rt: &mut Runtime<Self>) -> Result<CurrentMachineParams, Error> {
         Ok(CurrentMachineParams {
-            wakeup_suspend_support: false,
+            wakeup_suspend_support: rt.state.class.is_pc(),
         })
     }
 

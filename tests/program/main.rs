@@ -9,6 +9,7 @@ mod client;
 mod command_line;
 #[path = "../common/mod.rs"]
 mod common;
+mod consoles;
 mod embed;
 mod faults;
 #[path = "../common/fd_guard.rs"]

@@ -2,11 +2,14 @@
 
 mod char_options;
 pub mod cli;
+mod consoles;
 pub mod hardware;
 mod help;
 mod host;
 mod readconfig;
 mod report;
 pub mod settings;
+mod signals;
 pub mod storage_daemon;
+mod vc;
 pub mod vl;

@@ -23,6 +23,7 @@ mod add;
 pub(super) mod board;
 pub(super) mod bus;
 pub(super) mod pci;
+pub(super) mod ports;
 pub(super) mod types;
 
 #[cfg(test)]
@@ -34,6 +35,7 @@ use qmonitor::qapi::{Error, QObject};
 
 pub(crate) use add::{DeviceOptions, Unplugged};
 pub(crate) use pci::PCI_DEVICE;
+pub(crate) use ports::default_port;
 
 /// The facts about a type of devices (QEMU's `DeviceClass` and those derived from it).
 pub struct DeviceClass {

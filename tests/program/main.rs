@@ -22,6 +22,7 @@ mod monitor_policy;
 mod monitors;
 mod package;
 mod pages;
+mod processors;
 mod qapi_schema_of_qemu;
 mod qmp_session;
 mod slow_readers;

@@ -11,6 +11,7 @@ mod block_jobs;
 mod block_stats;
 mod completion;
 mod cpu;
+mod current_cpu;
 mod hmp;
 mod log;
 mod machine;
@@ -20,6 +21,7 @@ mod net;
 mod objects;
 mod qdev;
 mod qom;
+mod registers;
 mod run_state;
 mod ui;
 
@@ -78,7 +80,10 @@ pub fn register(rt: &mut Runtime<Machine>) {
         rt.state.run.quit_request(ShutdownCause::HostQmpQuit);
         main_loop_should_exit(rt);
     });
-    rt.set_monitor_removed_handler(objects::monitor_removed);
+    rt.set_monitor_removed_handler(|rt, monitor| {
+        rt.state.current_cpus.remove(&monitor);
+        objects::monitor_removed(rt, monitor);
+    });
     rt.add_read_only_commands(READ_ONLY);
     rt.set_tls_lookup(TlsLookup {
         creds: Machine::tls_creds,
@@ -95,6 +100,7 @@ pub fn register(rt: &mut Runtime<Machine>) {
     }
     hmp.add_help_topic("log", || log_items("log"));
     hmp.set_options(options);
+    hmp.set_cpu_exists(current_cpu::cpu_exists);
     hmp.add_completion(completion::complete);
 }
 

@@ -39,6 +39,8 @@ pub struct Machine {
     pub(super) topology: Topology,
     /// The processors, by number, and the type that all have.
     pub(super) cpus: BTreeMap<usize, ObjectId>,
+    /// The processors that human monitors have chosen, by number.
+    pub(crate) current_cpus: HashMap<MonitorId, usize>,
     pub(super) cpu_type: Option<&'static str>,
     pub(super) debug_threads: bool,
     /// Numbers of the next device of the board, and of the next without an id.

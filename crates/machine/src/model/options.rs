@@ -68,6 +68,7 @@ impl Machine {
             migration: Migration::default(),
             topology: options.topology,
             cpus: BTreeMap::new(),
+            current_cpus: HashMap::new(),
             cpu_type: None,
             debug_threads: options.debug_threads,
             devices_unattached: 0,

@@ -8,6 +8,7 @@
 mod absent;
 mod block;
 mod block_jobs;
+mod block_pages;
 mod block_stats;
 mod completion;
 mod cpu;
@@ -56,9 +57,8 @@ type Pairs = &'static [HmpPair<Machine>];
 /// The HMP commands of each subsystem, and its sub-commands of `info`.
 const HMP: &[(Pairs, Pairs)] = &[
     (absent::COMMANDS, absent::INFO),
-    (block::COMMANDS, block::INFO),
+    (block::COMMANDS, block_pages::INFO),
     (block_jobs::COMMANDS, block_jobs::INFO),
-    (&[], block_stats::INFO),
     (cpu::COMMANDS, cpu::INFO),
     (log::COMMANDS, &[]),
     (machine::COMMANDS, machine::INFO),

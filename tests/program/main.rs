@@ -15,6 +15,7 @@ mod faults;
 #[path = "../common/fd_guard.rs"]
 mod fd_guard;
 mod fd_passing;
+mod globals;
 mod hmp_conformance;
 mod hmp_session;
 mod load;

@@ -73,6 +73,7 @@ impl Machine {
             debug_threads: options.debug_threads,
             devices_unattached: 0,
             devices_anonymous: 0,
+            globals: Vec::new(),
             deletions: Vec::new(),
             deletion_timer: None,
             balloon: None,

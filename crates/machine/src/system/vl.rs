@@ -14,9 +14,10 @@ use super::consoles::Open;
 use super::hardware::Hardware;
 use super::help::print_and_end;
 use super::host;
+use super::option_groups::OPTION_GROUPS;
 use super::readconfig::{qemu_config_foreach, Group};
 use super::report::{Failure, Location, Pending, Reporter};
-use super::settings::{Settings, OPTION_GROUPS};
+use super::settings::Settings;
 use super::signals::{self, watch_signals};
 use super::vc::Vc;
 use crate::model::types::user_creatable_types;
@@ -252,6 +253,9 @@ fn start(
     chars.make_monitors(&mut rt, reporter)?;
     report_about(&mut rt, reporter, None);
     make_devices(&mut rt, &pending, reporter)?;
+    for e in rt.state.unused_globals() {
+        reporter.warning(None, &e);
+    }
     chardev::resume_mux_open(&mut rt);
     if settings.lock_memory {
         host::lock_memory()?;
@@ -279,6 +283,7 @@ fn make_runtime(
         topology: hardware.topology()?,
         ..settings.machine.clone()
     });
+    machine.globals.clone_from(&settings.globals);
     machine.set_properties(&hardware.properties, hardware.boot()?)?;
     if let Some(path) = &settings.log_file {
         machine.log.set_name(path).map_err(Error::new)?;

@@ -5,6 +5,7 @@
 
 use super::class::{CharHandlers, ChardevId, ChrEvent, PeerEnd};
 use super::host::ChardevHost;
+use super::tap::tap_of;
 use super::watch::WatchSlot;
 use crate::main_loop::Watch;
 
@@ -21,12 +22,20 @@ pub(super) fn handlers<H: ChardevHost>(
 /// How many bytes the front end takes now; 0 without one
 /// (`qemu_chr_be_can_write`).
 pub fn qemu_chr_be_can_write<H: ChardevHost>(h: &H, id: ChardevId) -> usize {
+    if let Some(tap) = &h.chardevs().tap {
+        if !tap.may_read(h, id) {
+            return 0;
+        }
+    }
     handlers(h, id, 0).map_or(0, |(fe, opaque)| (fe.can_read)(h, opaque))
 }
 
 /// Gives input to the front end (`qemu_chr_be_write`). No more than
 /// [`qemu_chr_be_can_write`] said.
 pub fn qemu_chr_be_write<H: ChardevHost>(h: &mut H, id: ChardevId, buf: &[u8]) {
+    if let Some(tap) = tap_of(h) {
+        tap.read(h, id, buf);
+    }
     if let Some((fe, opaque)) = handlers(h, id, 0) {
         (fe.read)(h, opaque, buf);
     }
@@ -46,6 +55,11 @@ pub fn qemu_chr_be_new_client<H: ChardevHost>(h: &mut H, id: ChardevId, client: 
 /// Whether a peer's connection may be ended, now that its input has: whether
 /// all front ends have done what they owe it.
 pub fn qemu_chr_be_drained<H: ChardevHost>(h: &H, id: ChardevId, end: PeerEnd) -> bool {
+    if let Some(tap) = &h.chardevs().tap {
+        if end == PeerEnd::HalfClosed && tap.holds_output(h, id) {
+            return false;
+        }
+    }
     let tags = h.chardevs().get(id).map_or(0, |chr| chr.frontends.len());
     (0..tags)
         .filter_map(|tag| handlers(h, id, tag))
@@ -66,7 +80,14 @@ pub fn qemu_chr_be_event<H: ChardevHost>(h: &mut H, id: ChardevId, event: ChrEve
         ChrEvent::Closed => chr.be_open = false,
         ChrEvent::Break | ChrEvent::MuxIn | ChrEvent::MuxOut => {}
     }
-    match chr.class.chr_be_event {
+    if tap_of(h).is_none_or(|tap| tap.event(h, id, event)) {
+        send_event_to_class(h, id, event);
+    }
+}
+
+/// Passes an event on to the front end, or to the class that stands in for it.
+pub(super) fn send_event_to_class<H: ChardevHost>(h: &mut H, id: ChardevId, event: ChrEvent) {
+    match h.chardevs().get(id).and_then(|chr| chr.class.chr_be_event) {
         Some(chr_be_event) => chr_be_event(h, id, event),
         None => send_event(h, id, 0, event),
     }

@@ -8,6 +8,7 @@ use super::class::{BackendChange, CharFrontend, CharHandlers, ChardevId, ChrEven
 use super::host::ChardevHost;
 use super::object::object_unparent;
 use super::table::{Chardev, FrontendSlot};
+use super::tap::tap_of;
 use crate::main_loop::{Condition, Flow, SharedFd, Watch, WatchId};
 use crate::qapi::Error;
 use crate::trace_event;
@@ -160,7 +161,19 @@ pub fn qemu_chr_fe_write<H: ChardevHost>(
     qemu_chr_write(h, fe.chr, buf)
 }
 
+/// Writes, unless the tap takes the bytes.
 pub(super) fn qemu_chr_write<H: ChardevHost>(
+    h: &mut H,
+    id: ChardevId,
+    buf: &[u8],
+) -> io::Result<usize> {
+    match tap_of(h).and_then(|tap| tap.write(h, id, buf)) {
+        Some(taken) => taken,
+        None => chr_write_to_class(h, id, buf),
+    }
+}
+
+pub(super) fn chr_write_to_class<H: ChardevHost>(
     h: &mut H,
     id: ChardevId,
     buf: &[u8],

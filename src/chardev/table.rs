@@ -6,6 +6,7 @@ use std::fmt;
 
 use super::class::{BackendChange, CharFrontend, CharHandlers, ChardevClass, ChardevId};
 use super::kind::Kind;
+use super::tap::SharedTap;
 use super::watch::Watches;
 use crate::main_loop::SharedFd;
 use crate::slots::Slots;
@@ -115,6 +116,7 @@ const READ_BUF_SKEW: usize = 512;
 pub struct Chardevs<H> {
     slots: Slots<Chardev<H>>,
     by_label: HashMap<String, ChardevId>,
+    pub(super) tap: Option<SharedTap<H>>,
     /// See [`suspend_mux_open`](super::suspend_mux_open).
     pub(super) mux_open_suspended: bool,
     /// See [`set_term_escape_char`](super::set_term_escape_char).
@@ -139,6 +141,7 @@ impl<H> Chardevs<H> {
         Chardevs {
             slots: Slots::new(),
             by_label: HashMap::new(),
+            tap: None,
             mux_open_suspended: false,
             term_escape_char: 1,
             chosen_backends: None,
@@ -146,6 +149,11 @@ impl<H> Chardevs<H> {
             inherited_fds: InheritedFds::default(),
             read_buf: Vec::new(),
         }
+    }
+
+    /// Puts a tap on all chardevs, for a test kit.
+    pub fn set_tap(&mut self, tap: SharedTap<H>) {
+        self.tap = Some(tap);
     }
 
     /// Lets only these kinds of this library's backends be made, whoever asks, and clients

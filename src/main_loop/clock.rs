@@ -33,8 +33,15 @@ pub struct TimeSource(Source);
 
 #[derive(Debug)]
 enum Source {
-    System { start: Instant },
-    Simulated { now: i64, host_start: i64 },
+    System {
+        start: Instant,
+        host_start: Option<i64>,
+    },
+    Simulated {
+        now: i64,
+        host_start: i64,
+        jumps: bool,
+    },
 }
 
 impl TimeSource {
@@ -42,6 +49,15 @@ impl TimeSource {
     pub fn system() -> Self {
         Self(Source::System {
             start: Instant::now(),
+            host_start: None,
+        })
+    }
+
+    /// The system's clocks, with the wall clock set to `host_ns` nanoseconds since 1970.
+    pub fn system_from(host_ns: i64) -> Self {
+        Self(Source::System {
+            start: Instant::now(),
+            host_start: Some(host_ns),
         })
     }
 
@@ -58,23 +74,42 @@ impl TimeSource {
         Self(Source::Simulated {
             now: 0,
             host_start: host_ns,
+            jumps: true,
+        })
+    }
+
+    /// Time that stands still until [`time_advance`](super::MainLoop::time_advance) moves it. A
+    /// turn of the loop waits for fds as in the system's time, and the wall clock starts at
+    /// `host_ns` nanoseconds since 1970. It is for a server whose clients are real and whose
+    /// time a test controls.
+    pub fn manual_from(host_ns: i64) -> Self {
+        Self(Source::Simulated {
+            now: 0,
+            host_start: host_ns,
+            jumps: false,
         })
     }
 
     fn realtime(&self) -> i64 {
         match &self.0 {
-            Source::System { start } => saturating_ns(start.elapsed()),
+            Source::System { start, .. } => saturating_ns(start.elapsed()),
             Source::Simulated { now, .. } => *now,
         }
     }
 
     fn host(&self) -> i64 {
         match &self.0 {
+            Source::System {
+                start,
+                host_start: Some(host_start),
+            } => host_start.saturating_add(saturating_ns(start.elapsed())),
             Source::System { .. } => match SystemTime::now().duration_since(UNIX_EPOCH) {
                 Ok(since) => saturating_ns(since),
                 Err(before) => -saturating_ns(before.duration()),
             },
-            Source::Simulated { now, host_start } => host_start.saturating_add(*now),
+            Source::Simulated {
+                now, host_start, ..
+            } => host_start.saturating_add(*now),
         }
     }
 }
@@ -153,8 +188,14 @@ impl Clocks {
         *value = value.saturating_add_unsigned(ns);
     }
 
+    /// Whether a turn that finds nothing ready moves the time to the next deadline.
     pub(super) fn is_simulated(&self) -> bool {
-        matches!(self.source.0, Source::Simulated { .. })
+        matches!(self.source.0, Source::Simulated { jumps: true, .. })
+    }
+
+    /// Whether only a call moves the time, so that no wait ends at a deadline.
+    pub(super) fn is_manual(&self) -> bool {
+        matches!(self.source.0, Source::Simulated { jumps: false, .. })
     }
 
     /// Lets simulated time pass; the system's time passes by itself.
@@ -231,6 +272,14 @@ mod tests {
         assert_eq!(clocks.get_ns(ClockType::Realtime), 0);
         clocks.step(u64::MAX);
         assert_eq!(clocks.get_ns(ClockType::Virtual), i64::MAX);
+    }
+
+    #[test]
+    fn a_wall_clock_of_the_system_starts_where_it_is_told() {
+        let clocks = Clocks::new(TimeSource::system_from(7 * SECOND_NS));
+        let host = clocks.get_ns(ClockType::Host);
+        assert!((7 * SECOND_NS..60 * SECOND_NS).contains(&host));
+        assert!(host >= 7 * SECOND_NS + clocks.get_ns(ClockType::Realtime) - SECOND_NS);
     }
 
     #[test]

@@ -404,7 +404,9 @@ impl<H> MainLoop<H> {
         {
             return Some(Duration::ZERO);
         }
+        let is_manual = self.clocks.is_manual();
         let deadline = self.timers.ns_to_next(&self.clocks);
+        let deadline = deadline.filter(|ns| *ns == 0 || !is_manual);
         match (timeout, deadline.map(Duration::from_nanos)) {
             (Some(timeout), Some(deadline)) => Some(timeout.min(deadline)),
             (timeout, deadline) => timeout.or(deadline),

@@ -14,17 +14,18 @@
 use std::collections::VecDeque;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
+use super::config::MonitorConfig;
 use super::deferred::{Answer, QmpUnderWay, UnderWay};
-use super::give_up::send_reply;
+use super::intercept::{Intercepted, Verdict};
 use super::output::{accept_input, flush_dirty, label};
+use super::reply::{begin_return, send_reply, write_reply, write_return};
 use super::runtime::Runtime;
 use super::session::{Next, Request};
 use super::table::{MonitorId, MonitorKind, MonitorQmp};
 use crate::main_loop::BhId;
-use crate::member_name;
 use crate::qapi::dispatch::{
     qmp_find_command, qmp_find_known_command, qmp_request_check, Call, DispatchEnv, QmpCommand,
-    QmpCommandFunc,
+    QmpCommandFunc, QmpRequest,
 };
 use crate::qapi::json::{qobject_to_json, JsonWriter};
 use crate::qapi::{Error, QDict, QObject};
@@ -42,7 +43,7 @@ pub(crate) struct Dispatcher {
     stopped: bool,
     /// An in-band command is under way.
     busy: bool,
-    /// Kept for its memory; `None` while a reply is being written.
+    /// Kept empty, for its memory; `None` while a reply is being written.
     writer: Option<Box<JsonWriter>>,
     /// The monitor that the command under way came from.
     pub(super) current: Option<MonitorId>,
@@ -69,7 +70,7 @@ impl Dispatcher {
 
 /// Puts a session on the list of those to be served if it is ready and has room
 /// for the answer.
-#[inline]
+#[inline(always)]
 fn enlist<S>(rt: &mut Runtime<S>, id: MonitorId) {
     let Some(mon) = rt.monitors.get_mut(id) else {
         return;
@@ -117,6 +118,7 @@ pub(super) fn monitor_qmp_bh_dispatcher<S>(rt: &mut Runtime<S>) {
 }
 
 /// The next request of a session that was taken off the list.
+#[inline]
 fn take_request<S>(rt: &mut Runtime<S>, id: MonitorId) -> Option<Request> {
     let qmp = rt.monitors.qmp_mut(id)?;
     qmp.listed = false;
@@ -125,6 +127,7 @@ fn take_request<S>(rt: &mut Runtime<S>, id: MonitorId) -> Option<Request> {
 
 /// Goes on with a session after a request was taken up. `answered` is false
 /// while its command is under way.
+#[inline]
 fn request_taken_up<S>(rt: &mut Runtime<S>, id: MonitorId, answered: bool) {
     let Some(qmp) = rt.monitors.qmp_mut(id) else {
         return;
@@ -136,10 +139,8 @@ fn request_taken_up<S>(rt: &mut Runtime<S>, id: MonitorId, answered: bool) {
     if ready {
         enlist(rt, id);
     }
-    pull(rt, id);
     // A suspended session takes no more, but what waits behind its input may go on.
-    let goes_on = |qmp: &MonitorQmp| qmp.session.wants_input() || qmp.session.has_read_all();
-    if rt.monitors.qmp(id).is_some_and(goes_on) {
+    if pull(rt, id) {
         accept_input(rt, id);
     }
 }
@@ -152,38 +153,43 @@ pub(super) fn go_on<S>(rt: &mut Runtime<S>, id: MonitorId) {
 
 /// Works off a session's input, until it is suspended or its client has too much
 /// to read: out-of-band requests are answered right here, and a small piece of
-/// input can hold many of them.
-fn pull<S>(rt: &mut Runtime<S>, id: MonitorId) {
-    while rt.exit_requested().is_none() {
+/// input can hold many of them. Returns whether more input can be taken.
+fn pull<S>(rt: &mut Runtime<S>, id: MonitorId) -> bool {
+    loop {
+        let exits = rt.exit_requested().is_some();
         let Some(mon) = rt.monitors.get_mut(id) else {
-            return;
+            return false;
         };
         let full = mon.over_budget();
         let MonitorKind::Qmp(qmp) = &mut mon.kind else {
-            return;
+            return false;
         };
-        if full {
-            return;
+        if full || exits {
+            return takes_input(qmp);
         }
         let commands = if qmp.session.is_negotiated() {
             &rt.commands
         } else {
             &rt.cap_negotiation_commands
         };
-        // A trace shows the message as it was parsed.
-        let traced = events::handle_qmp_command.is_enabled();
-        let find = |name: &[u8]| commands.key(name).filter(|_| !traced);
+        // A trace and a test kit look at the message as it was parsed.
+        let parses = events::handle_qmp_command.is_enabled() || rt.interceptor.is_some();
+        let find = |name: &[u8]| commands.key(name).filter(|_| !parses);
         match qmp.session.next(find) {
-            Next::Nothing => return,
+            Next::Nothing => return takes_input(qmp),
             message => {
                 let suspended = message == Next::Queued { suspends: true };
                 handle_qmp_command(rt, id, message);
                 if suspended {
-                    return;
+                    return false;
                 }
             }
         }
     }
+}
+
+fn takes_input(qmp: &MonitorQmp) -> bool {
+    qmp.session.wants_input() || qmp.session.has_read_all()
 }
 
 /// Handles a message, or the error it provoked: carries it out at once if it is
@@ -266,6 +272,19 @@ struct Caller {
     restricted: bool,
 }
 
+impl Caller {
+    fn new(monitor: MonitorId, qmp: &MonitorQmp, config: &MonitorConfig, oob: bool) -> Self {
+        Caller {
+            monitor,
+            connection: qmp.session.connection(),
+            negotiating: !qmp.session.is_negotiated(),
+            oob_enabled: qmp.session.has_oob(),
+            oob,
+            restricted: config.policy.restricts(),
+        }
+    }
+}
+
 /// Carries a request out and answers it (`monitor_qmp_dispatch`). Returns false
 /// if the answer comes later.
 fn monitor_qmp_dispatch<S>(
@@ -280,17 +299,9 @@ fn monitor_qmp_dispatch<S>(
     let MonitorKind::Qmp(qmp) = &monitor.kind else {
         return true;
     };
-    let caller = Caller {
-        monitor: mon,
-        connection: qmp.session.connection(),
-        negotiating: !qmp.session.is_negotiated(),
-        oob_enabled: qmp.session.has_oob(),
-        oob,
-        restricted: monitor.config.policy.restricts(),
-    };
+    let caller = Caller::new(mon, qmp, &monitor.config, oob);
     let kept = rt.dispatcher.writer.take();
     let mut w = kept.unwrap_or_else(|| Box::new(JsonWriter::new(false)));
-    w.clear();
     w.set_pretty(monitor.config.pretty);
     w.set_limit(monitor.config.max_reply_size);
     let outer = rt.dispatcher.current.replace(mon);
@@ -298,10 +309,9 @@ fn monitor_qmp_dispatch<S>(
     if let Outcome::Reply(id, result) = &outcome {
         write_reply(&mut w, id.as_ref(), result);
         // The client may have left, or left and come back, while the command ran.
-        if is_connected(rt, mon, caller.connection) {
-            send_reply(rt, mon, &mut w);
-        }
+        send_reply(rt, mon, caller.connection, &mut w);
     }
+    w.clear();
     rt.dispatcher.writer = Some(w);
     rt.dispatcher.current = outer;
     !matches!(outcome, Outcome::Deferred)
@@ -321,11 +331,6 @@ fn qmp_dispatch<S>(
     request: Request,
     w: &mut JsonWriter,
 ) -> Outcome {
-    let list = if caller.negotiating {
-        &rt.cap_negotiation_commands
-    } else {
-        &rt.commands
-    };
     let mut env = DispatchEnv {
         negotiating: caller.negotiating,
         oob: false,
@@ -335,6 +340,7 @@ fn qmp_dispatch<S>(
     let (found, args, id) = match request {
         Request::Plain { command, args, id } => {
             trace_event!(qmp_dispatch, "in band");
+            let list = rt.commands_for(caller.negotiating);
             (qmp_find_known_command(list, command, &env), args, id)
         }
         Request::Message(Err(e)) => return Outcome::Reply(None, Err(e)),
@@ -345,7 +351,13 @@ fn qmp_dispatch<S>(
                 Ok(req) => req,
                 Err((e, id)) => return Outcome::Reply(id, Err(e)),
             };
+            if rt.interceptor.is_some() {
+                if let Some(outcome) = intercepted(rt, caller, &req, w) {
+                    return outcome;
+                }
+            }
             env.oob = req.oob;
+            let list = rt.commands_for(caller.negotiating);
             (qmp_find_command(list, &req.command, &env), req.args, req.id)
         }
     };
@@ -359,6 +371,42 @@ fn qmp_dispatch<S>(
         }
     }
     do_qmp_dispatch(rt, caller, cmd, args, id, w)
+}
+
+/// Asks the test kit. None if the command's function is to answer.
+#[cold]
+fn intercepted<S>(
+    rt: &mut Runtime<S>,
+    caller: Caller,
+    request: &QmpRequest,
+    w: &mut JsonWriter,
+) -> Option<Outcome> {
+    let interceptor = rt.interceptor.clone()?;
+    let question = Intercepted {
+        monitor: caller.monitor,
+        request,
+        negotiating: caller.negotiating,
+    };
+    let id = || request.id.clone();
+    match interceptor.request(rt, &question) {
+        Verdict::Pass => None,
+        Verdict::Silence => Some(Outcome::Silent),
+        Verdict::Reply(answer) => Some(Outcome::Reply(id(), write_return(w, answer))),
+        Verdict::Later(later) => {
+            let command = QmpUnderWay {
+                monitor: caller.monitor,
+                connection: caller.connection,
+                id: id(),
+                in_band: !request.oob,
+                no_success_response: false,
+                name: "intercepted",
+            };
+            let (token, responder) = rt.deferred.begin(UnderWay::Qmp(command));
+            rt.dispatcher.busy |= !request.oob;
+            later(rt, responder);
+            Some(answered_already(rt, token, w))
+        }
+    }
 }
 
 /// Calls the command's function (`do_qmp_dispatch`).
@@ -435,58 +483,9 @@ fn verdict(result: &Result<(), Error>) -> &str {
     }
 }
 
-fn panicked(name: &str) -> Error {
+pub(super) fn panicked(name: &str) -> Error {
     // The panic's own message and place went to standard error already.
     Error::new(format!("Command '{name}' failed: its handler panicked"))
-}
-
-/// Begins the reply of a success; the return value goes behind it.
-#[inline]
-fn begin_return(w: &mut JsonWriter) {
-    w.begin_object();
-    w.member_name(member_name!("return"));
-}
-
-/// Writes what a deferred command returned, if it succeeded.
-fn write_return(w: &mut JsonWriter, answer: Answer) -> Result<(), Error> {
-    let value = answer?;
-    begin_return(w);
-    w.qobject(&value);
-    Ok(())
-}
-
-/// Completes the reply to a request. The return value of a success stands in the
-/// writer already.
-#[inline]
-fn write_reply(w: &mut JsonWriter, id: Option<&QObject>, result: &Result<(), Error>) {
-    if let Err(error) = result {
-        return write_error(w, id, error);
-    }
-    write_id(w, id);
-    w.end_object();
-}
-
-/// Writes the whole reply of a failure.
-fn write_error(w: &mut JsonWriter, id: Option<&QObject>, error: &Error) {
-    w.clear();
-    w.begin_object();
-    write_id(w, id);
-    w.key("error");
-    w.begin_object();
-    w.key("class");
-    w.string(error.class().as_str());
-    w.key("desc");
-    w.string(error.desc());
-    w.end_object();
-    w.end_object();
-}
-
-#[inline]
-fn write_id(w: &mut JsonWriter, id: Option<&QObject>) {
-    if let Some(id) = id {
-        w.key("id");
-        w.qobject(id);
-    }
 }
 
 /// Sends the answer of a deferred command. An answer whose client has left is
@@ -502,7 +501,7 @@ pub(super) fn answer<S>(rt: &mut Runtime<S>, command: QmpUnderWay, answer: Answe
         w.set_limit(config.map_or(0, |config| config.max_reply_size));
         let result = write_return(&mut w, answer);
         write_reply(&mut w, command.id.as_ref(), &result);
-        send_reply(rt, mon, &mut w);
+        send_reply(rt, mon, command.connection, &mut w);
     }
     if command.in_band {
         rt.dispatcher.busy = false;

@@ -75,22 +75,34 @@ fn monitor_qapi_event_emit<S>(
     data: &QDict,
     time_ns: i64,
 ) {
+    send_event_to(rt, None, event.name, data, time_ns);
+}
+
+/// Sends an event to one session, or to all past their negotiation.
+pub(super) fn send_event_to<S>(
+    rt: &mut Runtime<S>,
+    to: Option<MonitorId>,
+    name: &str,
+    data: &QDict,
+    time_ns: i64,
+) {
     // Each layout is rendered at most once, for any number of sessions.
     let mut rendered: [Option<JsonWriter>; 2] = [None, None];
     let listeners: Vec<(MonitorId, bool)> = rt
         .monitors
         .iter()
+        .filter(|(id, _)| to.is_none_or(|to| to == *id))
         .filter_map(|(id, m)| match &m.kind {
             MonitorKind::Qmp(q) if q.session.is_negotiated() => Some((id, m.config.pretty)),
             _ => None,
         })
         .collect();
     let n = listeners.len();
-    trace_event!(monitor_qapi_event_emit, "{} to {n} sessions", event.name);
+    trace_event!(monitor_qapi_event_emit, "{name} to {n} sessions");
     for (id, pretty) in listeners {
         let w = rendered[usize::from(pretty)].get_or_insert_with(|| {
             let mut w = JsonWriter::new(pretty);
-            write_event(&mut w, event.name, data, time_ns);
+            write_event(&mut w, name, data, time_ns);
             w.newline();
             w
         });
@@ -98,7 +110,7 @@ fn monitor_qapi_event_emit<S>(
     }
 }
 
-fn write_event(w: &mut JsonWriter, name: &str, data: &QDict, time_ns: i64) {
+pub(super) fn write_event(w: &mut JsonWriter, name: &str, data: &QDict, time_ns: i64) {
     w.begin_object();
     w.key("timestamp");
     w.begin_object();

@@ -22,8 +22,9 @@
 //! | `session` | a QMP session as a pure machine |
 //! | `qmp` | QMP monitors on their chardevs |
 //! | `greeting`, `give_up` | how a session begins, and how one ends that cannot be served |
-//! | `dispatcher` | carries requests out, in turn |
+//! | `dispatcher`, `reply` | carries requests out, in turn; the form of replies |
 //! | `deferred`, `answers` | commands that answer later |
+//! | `intercept` | what a test kit needs of monitors |
 //! | `output`, `outbuf` | how output leaves |
 //! | `removal` | how monitors go |
 //! | `events`, `throttle` | events and their rate limits |
@@ -61,11 +62,13 @@ pub mod hmp;
 mod hmp_cmds;
 mod hmp_qmp;
 mod hmp_qmp_complete;
+mod intercept;
 mod options;
 mod outbuf;
 mod output;
 mod qmp;
 mod removal;
+mod reply;
 mod runtime;
 pub mod schema;
 mod session;
@@ -79,6 +82,7 @@ pub mod version;
 pub use config::MAX_REPLY_SIZE;
 pub use events::{compat_policy, qapi_event_emit};
 pub use fds::{Fdset, FdsetFd, Fdsets, MonitorFds};
+pub use intercept::{Intercepted, Interceptor, Later, Verdict};
 pub use options::{
     monitor_parse_compat, MonitorCloseAction, MonitorMode, MonitorOptions, MonitorReadline,
     QEMU_MON_OPTS,

@@ -31,23 +31,17 @@ pub(crate) fn label<S>(rt: &Runtime<S>, id: MonitorId) -> &str {
 
 /// Ends a message with CR LF and puts it into a QMP monitor's output buffer
 /// (`qmp_send_response`). Empties the writer.
-pub(crate) fn send_response<S>(rt: &mut Runtime<S>, id: MonitorId, w: &mut JsonWriter) {
-    w.newline();
-    push_output(rt, id, w.as_bytes());
-    w.clear();
-}
-
-/// Puts a message with its line end into a QMP monitor's output buffer.
 #[inline]
-pub(crate) fn push_output<S>(rt: &mut Runtime<S>, id: MonitorId, line: &[u8]) {
+pub(crate) fn send_response<S>(rt: &mut Runtime<S>, id: MonitorId, w: &mut JsonWriter) {
     trace_event!(
         monitor_qmp_respond,
         "{} {}",
         label(rt, id),
-        String::from_utf8_lossy(line).trim_end()
+        String::from_utf8_lossy(w.as_bytes())
     );
+    w.newline();
     if let Some(mon) = rt.monitors.get_mut(id) {
-        mon.out.push(line);
+        w.append_to(mon.out.vec_mut());
         if !mon.dirty {
             mark_dirty(rt, id);
         }

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::rc::Rc;
 
 use nix::fcntl::OFlag;
 
@@ -12,6 +13,7 @@ use super::dispatcher::Dispatcher;
 use super::fds::Fdsets;
 use super::greeting::Greeting;
 use super::hmp::{HmpRow, HmpTables};
+use super::intercept::Interceptor;
 use super::output::Output;
 use super::table::{Monitor, MonitorId, MonitorQmp, Monitors};
 use super::throttle::EventThrottles;
@@ -83,6 +85,8 @@ pub struct Runtime<S: 'static> {
     pub(crate) hmp: HmpTables<S>,
     pub(crate) policy: CompatPolicy,
     pub(crate) dispatcher: Dispatcher,
+    /// See [`set_interceptor`](Self::set_interceptor).
+    pub(crate) interceptor: Option<Rc<dyn Interceptor<S>>>,
     pub(crate) deferred: Deferred<S>,
     pub(crate) output: Output<S>,
     pub(super) greeting: Greeting,
@@ -180,6 +184,16 @@ impl<S> Runtime<S> {
             let schema = query_schema_of(schemas, policy, has_command);
             qobject_to_json(&schema, false).into_bytes()
         })
+    }
+
+    /// The commands that a session may call, before or after its negotiation.
+    #[inline]
+    pub(super) fn commands_for(&self, negotiating: bool) -> &QmpCommandList<Self> {
+        if negotiating {
+            &self.cap_negotiation_commands
+        } else {
+            &self.commands
+        }
     }
 
     /// The commands, to look at them or to take some away. `query-qmp-schema`

@@ -84,6 +84,7 @@ impl<S> Runtime<S> {
             hmp: HmpTables::new(),
             policy: CompatPolicy::default(),
             dispatcher: Dispatcher::new(dispatcher),
+            interceptor: None,
             deferred: Deferred::new(answers),
             output: Output {
                 bh: flush,

@@ -63,6 +63,7 @@
 //! | `options` | its options on the command line and in QMP |
 
 mod connect;
+mod cut;
 mod handshake;
 mod io;
 mod options;
@@ -75,6 +76,8 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::socket::{self, sockopt, Shutdown};
+
+pub use cut::{char_socket_close_listener, char_socket_cut};
 
 use connect::Client;
 use handshake::{creds_for, protocols, report, tcp_chr_handshake};
@@ -89,6 +92,7 @@ use super::codec::tls::TlsCreds;
 use super::config::{SocketAddress, SocketConfig};
 use super::host::{ChardevHost, ChardevReport};
 use super::object::object_unparent;
+use super::tap;
 use super::watch::WatchSlot;
 use crate::chardev::net::exposure::is_exposed;
 use crate::chardev::net::filename::{
@@ -261,6 +265,9 @@ fn tcp_chr_listen<H: ChardevHost>(h: &mut H, id: ChardevId) {
         Some(clients) => clients.has_room(),
         None => s.connection.is_none(),
     };
+    if !tap::may_accept(h, id) {
+        return;
+    }
     let Some(s) = state(h, id).filter(free) else {
         return;
     };
@@ -302,7 +309,11 @@ fn tcp_chr_accept<H: ChardevHost>(h: &mut H, id: ChardevId) {
                 listener.as_raw_fd(),
                 fd.as_raw_fd()
             );
-            if serves_clients {
+            if tap::turns_away(h, id) {
+                // The next may be refused as well.
+                tcp_chr_unlisten(h, id);
+                tcp_chr_listen(h, id);
+            } else if serves_clients {
                 server::add(h, id, Rc::new(fd));
             } else {
                 tcp_chr_new_client(h, id, Rc::new(fd));

@@ -281,3 +281,22 @@ fn a_system_timer_ends_the_wait_and_not_before_its_time() {
         assert!(app.main_loop.counters().turns <= 3, "it waited, not spun");
     }
 }
+
+#[test]
+fn manual_time_moves_by_decree_alone_and_waits_for_fds() {
+    for policy in [FdmonPolicy::Poll, FdmonPolicy::Epoll] {
+        let mut app = App::new(policy, TimeSource::manual_from(7));
+        let timer = timer(&mut app, ClockType::Realtime, "timer");
+        app.main_loop.timer_mod(timer, MS);
+        let deadline = app.main_loop.next_deadline();
+        assert_eq!(deadline, Some(Duration::from_millis(1)));
+        let pipe = Pipe::full();
+        app.logger("fd", pipe.fd(), IN);
+        app.expect_wait(&["fd IN"]);
+        assert_eq!(now(&app), 0);
+        app.main_loop.time_advance(Duration::from_millis(1));
+        assert_eq!(app.main_loop.clock_get_ns(ClockType::Host), MS + 7);
+        app.expect(&["fd IN", "timer"]);
+        assert_eq!(app.main_loop.next_deadline(), None);
+    }
+}

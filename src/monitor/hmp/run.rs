@@ -55,6 +55,11 @@ pub(crate) fn run_line<S>(
     monitor: Option<MonitorId>,
     line: &[u8],
 ) -> LineOutcome {
+    if let Some(text) = intercepted(rt, monitor, line) {
+        let mut outcome = LineOutcome::default();
+        push_with_cr_lf(&mut outcome.output, text.as_bytes());
+        return outcome;
+    }
     let mut env = Env {
         rt,
         format: rt.hmp.format,
@@ -84,6 +89,12 @@ pub(crate) fn run_line<S>(
             outcome
         }
     }
+}
+
+/// The output that a test kit has for this line.
+fn intercepted<S>(rt: &mut Runtime<S>, monitor: Option<MonitorId>, line: &[u8]) -> Option<String> {
+    let interceptor = rt.interceptor.clone()?;
+    interceptor.line(rt, monitor, &String::from_utf8_lossy(line))
 }
 
 /// Runs one line for `human-monitor-command`, which is answered when the line has

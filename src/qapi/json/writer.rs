@@ -47,6 +47,9 @@ pub struct JsonWriter {
 /// The capacity that an empty writer may keep.
 const IDLE_CAPACITY: usize = 64 * 1024;
 
+/// Output of this many bytes is rather moved than copied.
+const LARGE: usize = 4096;
+
 impl JsonWriter {
     /// A writer with an empty buffer, for the wire: lines end in CR LF.
     pub fn new(pretty: bool) -> Self {
@@ -93,6 +96,18 @@ impl JsonWriter {
         out
     }
 
+    /// Moves the output to the end of `buffer` and starts anew. A large output is not
+    /// copied if the buffer is empty.
+    #[inline]
+    pub fn append_to(&mut self, buffer: &mut Vec<u8>) {
+        if buffer.is_empty() && self.out.len() > LARGE {
+            std::mem::swap(buffer, &mut self.out);
+        } else {
+            buffer.extend_from_slice(&self.out);
+        }
+        self.clear();
+    }
+
     /// Drops the output and starts anew. The buffer is kept, unless it has become
     /// large.
     pub fn clear(&mut self) {
@@ -107,6 +122,7 @@ impl JsonWriter {
     }
 
     /// Ends the line after a complete value.
+    #[inline]
     pub fn newline(&mut self) {
         self.out.bytes.extend_from_slice(self.line_end.as_bytes());
     }

@@ -1,0 +1,154 @@
+//! What a test kit needs of monitors: to answer requests in place of commands, to carry out
+//! a command later, and to send events of its own.
+
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::rc::Rc;
+
+use super::dispatcher::panicked;
+use super::events;
+use super::runtime::Runtime;
+use super::table::{MonitorId, MonitorKind};
+use super::MonitorMode;
+use crate::chardev::ChardevId;
+use crate::main_loop::ClockType;
+use crate::qapi::dispatch::{
+    qmp_find_command, Call, DispatchEnv, QmpCommandFunc, QmpCommandList, QmpRequest,
+};
+use crate::qapi::json::{qobject_from_json, JsonWriter};
+use crate::qapi::{Error, QDict, QObject, RawResponder};
+
+/// What becomes of a request.
+pub enum Verdict<S: 'static> {
+    /// The command's function answers it.
+    Pass,
+    /// This is the answer.
+    Reply(Result<QObject, Error>),
+    /// It is never answered.
+    Silence,
+    /// It is answered through the responder that the function is given.
+    Later(Box<Later<S>>),
+}
+
+/// Takes on the duty to answer a request.
+pub type Later<S> = dyn FnOnce(&mut Runtime<S>, RawResponder);
+
+/// A well-formed request before its command is looked up.
+#[derive(Debug)]
+pub struct Intercepted<'a> {
+    /// Where it came from.
+    pub monitor: MonitorId,
+    /// Command and arguments.
+    pub request: &'a QmpRequest,
+    /// Whether capabilities are still to be negotiated.
+    pub negotiating: bool,
+}
+
+/// Is asked before each command; see [`Runtime::set_interceptor`].
+pub trait Interceptor<S: 'static> {
+    /// A request is next. It is not known yet whether its command exists.
+    fn request(&self, rt: &mut Runtime<S>, request: &Intercepted<'_>) -> Verdict<S>;
+
+    /// A line of the human monitor is next, typed or passed by `human-monitor-command`. A text
+    /// is its output.
+    fn line(&self, rt: &mut Runtime<S>, monitor: Option<MonitorId>, line: &str) -> Option<String>;
+}
+
+impl<S> Runtime<S> {
+    /// Has a test kit asked before each command. Without one a request costs one comparison
+    /// more.
+    pub fn set_interceptor(&mut self, interceptor: Rc<dyn Interceptor<S>>) {
+        self.interceptor = Some(interceptor);
+    }
+
+    /// The chardev of a monitor.
+    pub fn monitor_chardev(&self, id: MonitorId) -> Option<ChardevId> {
+        Some(self.monitors.get(id)?.fe.chardev())
+    }
+
+    /// The monitor on a chardev, and its kind.
+    pub fn monitor_on(&self, chr: ChardevId) -> Option<(MonitorId, MonitorMode)> {
+        let mut monitors = self.monitors.iter();
+        let (id, monitor) = monitors.find(|(_, monitor)| monitor.fe.chardev() == chr)?;
+        let mode = match monitor.kind {
+            MonitorKind::Qmp(_) => MonitorMode::Control,
+            MonitorKind::Hmp(_) => MonitorMode::Readline,
+        };
+        Some((id, mode))
+    }
+
+    /// The monitors, oldest first, with their chardevs.
+    pub fn monitor_list(&self) -> Vec<(MonitorId, ChardevId)> {
+        let all = self.monitors.iter();
+        all.map(|(id, monitor)| (id, monitor.fe.chardev()))
+            .collect()
+    }
+
+    /// Sends an event that needs no declaration and keeps to no rate limit: to one session, or
+    /// to all past their negotiation.
+    pub fn send_event(&mut self, to: Option<MonitorId>, name: &str, data: &QDict) {
+        let time_ns = self.main_loop.clock_get_ns(ClockType::Host);
+        events::send_event_to(self, to, name, data, time_ns);
+    }
+
+    /// An event as [`send_event`](Self::send_event) would send it now, with its line end.
+    pub fn render_event(&self, name: &str, data: &QDict) -> Vec<u8> {
+        let mut w = JsonWriter::new(false);
+        let time_ns = self.main_loop.clock_get_ns(ClockType::Host);
+        events::write_event(&mut w, name, data, time_ns);
+        w.newline();
+        w.take()
+    }
+
+    /// Carries a command out for a monitor, as if its request was next, and answers through
+    /// the responder.
+    pub fn run_command(
+        &mut self,
+        monitor: MonitorId,
+        command: &str,
+        args: QDict,
+        responder: RawResponder,
+    ) {
+        let negotiating = self.monitors.qmp(monitor);
+        let env = DispatchEnv {
+            negotiating: negotiating.is_some_and(|qmp| !qmp.session.is_negotiated()),
+            oob: false,
+            preconfig: self.preconfig,
+            policy: self.policy,
+        };
+        let list = self.commands_for(env.negotiating);
+        let found = match qmp_find_command(list, command, &env) {
+            Ok(found) => *found,
+            Err(e) => return responder.respond(Err(e)),
+        };
+        let outer = self.dispatcher.current.replace(monitor);
+        let mut w = JsonWriter::new(false);
+        let mut call = Call::new(args, self.policy, &mut w);
+        match found.func {
+            QmpCommandFunc::Immediate(func) => {
+                let run = || func(self, &mut call);
+                let result = catch_unwind(AssertUnwindSafe(run));
+                let result = result.unwrap_or_else(|_| Err(panicked(found.name)));
+                responder.respond(result.and_then(|()| returned(&w)));
+            }
+            QmpCommandFunc::Deferred(func) => {
+                let run = || func(self, &mut call, responder);
+                // A panic drops the responder, which answers.
+                let _ = catch_unwind(AssertUnwindSafe(run));
+            }
+        }
+        self.dispatcher.current = outer;
+    }
+
+    /// The commands that a session may call at present.
+    pub fn command_list(&self) -> &QmpCommandList<Self> {
+        &self.commands
+    }
+}
+
+/// What a command has written; nothing is an empty object.
+fn returned(w: &JsonWriter) -> Result<QObject, Error> {
+    match w.as_bytes() {
+        [] => Ok(QDict::new().into()),
+        text => qobject_from_json(text),
+    }
+}

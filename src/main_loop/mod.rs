@@ -120,6 +120,7 @@
 //! become readable, or [`next_timeout`](MainLoop::next_timeout) to pass, and then
 //! calls [`main_loop_wait`] with a timeout of zero.
 
+mod armed;
 mod bh;
 mod clock;
 mod condition;

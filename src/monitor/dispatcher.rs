@@ -14,15 +14,15 @@
 use std::collections::VecDeque;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
+use super::config::MonitorConfig;
 use super::deferred::{Answer, QmpUnderWay, UnderWay};
-use super::give_up::send_reply;
 use super::intercept::{Intercepted, Verdict};
 use super::output::{accept_input, flush_dirty, label};
+use super::reply::{begin_return, send_reply, write_reply, write_return};
 use super::runtime::Runtime;
 use super::session::{Next, Request};
 use super::table::{MonitorId, MonitorKind, MonitorQmp};
 use crate::main_loop::BhId;
-use crate::member_name;
 use crate::qapi::dispatch::{
     qmp_find_command, qmp_find_known_command, qmp_request_check, Call, DispatchEnv, QmpCommand,
     QmpCommandFunc, QmpRequest,
@@ -43,7 +43,7 @@ pub(crate) struct Dispatcher {
     stopped: bool,
     /// An in-band command is under way.
     busy: bool,
-    /// Kept for its memory; `None` while a reply is being written.
+    /// Kept empty, for its memory; `None` while a reply is being written.
     writer: Option<Box<JsonWriter>>,
     /// The monitor that the command under way came from.
     pub(super) current: Option<MonitorId>,
@@ -137,10 +137,8 @@ fn request_taken_up<S>(rt: &mut Runtime<S>, id: MonitorId, answered: bool) {
     if ready {
         enlist(rt, id);
     }
-    pull(rt, id);
     // A suspended session takes no more, but what waits behind its input may go on.
-    let goes_on = |qmp: &MonitorQmp| qmp.session.wants_input() || qmp.session.has_read_all();
-    if rt.monitors.qmp(id).is_some_and(goes_on) {
+    if pull(rt, id) {
         accept_input(rt, id);
     }
 }
@@ -153,18 +151,19 @@ pub(super) fn go_on<S>(rt: &mut Runtime<S>, id: MonitorId) {
 
 /// Works off a session's input, until it is suspended or its client has too much
 /// to read: out-of-band requests are answered right here, and a small piece of
-/// input can hold many of them.
-fn pull<S>(rt: &mut Runtime<S>, id: MonitorId) {
-    while rt.exit_requested().is_none() {
+/// input can hold many of them. Returns whether more input can be taken.
+fn pull<S>(rt: &mut Runtime<S>, id: MonitorId) -> bool {
+    loop {
+        let exits = rt.exit_requested().is_some();
         let Some(mon) = rt.monitors.get_mut(id) else {
-            return;
+            return false;
         };
         let full = mon.over_budget();
         let MonitorKind::Qmp(qmp) = &mut mon.kind else {
-            return;
+            return false;
         };
-        if full {
-            return;
+        if full || exits {
+            return takes_input(qmp);
         }
         let commands = if qmp.session.is_negotiated() {
             &rt.commands
@@ -175,16 +174,20 @@ fn pull<S>(rt: &mut Runtime<S>, id: MonitorId) {
         let parses = events::handle_qmp_command.is_enabled() || rt.interceptor.is_some();
         let find = |name: &[u8]| commands.key(name).filter(|_| !parses);
         match qmp.session.next(find) {
-            Next::Nothing => return,
+            Next::Nothing => return takes_input(qmp),
             message => {
                 let suspended = message == Next::Queued { suspends: true };
                 handle_qmp_command(rt, id, message);
                 if suspended {
-                    return;
+                    return false;
                 }
             }
         }
     }
+}
+
+fn takes_input(qmp: &MonitorQmp) -> bool {
+    qmp.session.wants_input() || qmp.session.has_read_all()
 }
 
 /// Handles a message, or the error it provoked: carries it out at once if it is
@@ -267,6 +270,19 @@ struct Caller {
     restricted: bool,
 }
 
+impl Caller {
+    fn new(monitor: MonitorId, qmp: &MonitorQmp, config: &MonitorConfig, oob: bool) -> Self {
+        Caller {
+            monitor,
+            connection: qmp.session.connection(),
+            negotiating: !qmp.session.is_negotiated(),
+            oob_enabled: qmp.session.has_oob(),
+            oob,
+            restricted: config.policy.restricts(),
+        }
+    }
+}
+
 /// Carries a request out and answers it (`monitor_qmp_dispatch`). Returns false
 /// if the answer comes later.
 fn monitor_qmp_dispatch<S>(
@@ -281,17 +297,9 @@ fn monitor_qmp_dispatch<S>(
     let MonitorKind::Qmp(qmp) = &monitor.kind else {
         return true;
     };
-    let caller = Caller {
-        monitor: mon,
-        connection: qmp.session.connection(),
-        negotiating: !qmp.session.is_negotiated(),
-        oob_enabled: qmp.session.has_oob(),
-        oob,
-        restricted: monitor.config.policy.restricts(),
-    };
+    let caller = Caller::new(mon, qmp, &monitor.config, oob);
     let kept = rt.dispatcher.writer.take();
     let mut w = kept.unwrap_or_else(|| Box::new(JsonWriter::new(false)));
-    w.clear();
     w.set_pretty(monitor.config.pretty);
     w.set_limit(monitor.config.max_reply_size);
     let outer = rt.dispatcher.current.replace(mon);
@@ -299,10 +307,9 @@ fn monitor_qmp_dispatch<S>(
     if let Outcome::Reply(id, result) = &outcome {
         write_reply(&mut w, id.as_ref(), result);
         // The client may have left, or left and come back, while the command ran.
-        if is_connected(rt, mon, caller.connection) {
-            send_reply(rt, mon, &mut w);
-        }
+        send_reply(rt, mon, caller.connection, &mut w);
     }
+    w.clear();
     rt.dispatcher.writer = Some(w);
     rt.dispatcher.current = outer;
     !matches!(outcome, Outcome::Deferred)
@@ -479,55 +486,6 @@ pub(super) fn panicked(name: &str) -> Error {
     Error::new(format!("Command '{name}' failed: its handler panicked"))
 }
 
-/// Begins the reply of a success; the return value goes behind it.
-#[inline]
-fn begin_return(w: &mut JsonWriter) {
-    w.begin_object();
-    w.member_name(member_name!("return"));
-}
-
-/// Writes what a deferred command returned, if it succeeded.
-fn write_return(w: &mut JsonWriter, answer: Answer) -> Result<(), Error> {
-    let value = answer?;
-    begin_return(w);
-    w.qobject(&value);
-    Ok(())
-}
-
-/// Completes the reply to a request. The return value of a success stands in the
-/// writer already.
-#[inline]
-fn write_reply(w: &mut JsonWriter, id: Option<&QObject>, result: &Result<(), Error>) {
-    if let Err(error) = result {
-        return write_error(w, id, error);
-    }
-    write_id(w, id);
-    w.end_object();
-}
-
-/// Writes the whole reply of a failure.
-fn write_error(w: &mut JsonWriter, id: Option<&QObject>, error: &Error) {
-    w.clear();
-    w.begin_object();
-    write_id(w, id);
-    w.key("error");
-    w.begin_object();
-    w.key("class");
-    w.string(error.class().as_str());
-    w.key("desc");
-    w.string(error.desc());
-    w.end_object();
-    w.end_object();
-}
-
-#[inline]
-fn write_id(w: &mut JsonWriter, id: Option<&QObject>) {
-    if let Some(id) = id {
-        w.key("id");
-        w.qobject(id);
-    }
-}
-
 /// Sends the answer of a deferred command. An answer whose client has left is
 /// dropped: it must not reach the next one.
 pub(super) fn answer<S>(rt: &mut Runtime<S>, command: QmpUnderWay, answer: Answer) {
@@ -541,7 +499,7 @@ pub(super) fn answer<S>(rt: &mut Runtime<S>, command: QmpUnderWay, answer: Answe
         w.set_limit(config.map_or(0, |config| config.max_reply_size));
         let result = write_return(&mut w, answer);
         write_reply(&mut w, command.id.as_ref(), &result);
-        send_reply(rt, mon, &mut w);
+        send_reply(rt, mon, command.connection, &mut w);
     }
     if command.in_band {
         rt.dispatcher.busy = false;

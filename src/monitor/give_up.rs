@@ -6,11 +6,10 @@
 //! notice nothing.
 
 use super::greeting::send_greeting;
-use super::output::{discard_output, monitor_flush, send_response};
+use super::output::{discard_output, monitor_flush};
 use super::runtime::Runtime;
 use super::table::MonitorId;
 use crate::chardev::{can_yank, char_socket_yank, label, ChardevHost, ChardevReport};
-use crate::qapi::json::JsonWriter;
 
 /// Ends a session and reports the reason.
 pub(crate) fn give_up<S>(rt: &mut Runtime<S>, id: MonitorId, reason: &str) {
@@ -37,13 +36,10 @@ pub(crate) fn give_up<S>(rt: &mut Runtime<S>, id: MonitorId, reason: &str) {
     rt.chardev_report(ChardevReport::Error, &text);
 }
 
-/// Sends a reply, or ends the session if the reply is larger than the monitor
-/// allows: a request of 2 MB can have a reply of 4 GB, when it is laid out.
-pub(crate) fn send_reply<S>(rt: &mut Runtime<S>, id: MonitorId, w: &mut JsonWriter) {
-    if !w.is_over_limit() {
-        return send_response(rt, id, w);
-    }
-    w.clear();
+/// Ends a session whose reply is larger than the monitor allows: a request of 2 MB
+/// can have a reply of 4 GB, when it is laid out.
+#[cold]
+pub(crate) fn give_up_reply<S>(rt: &mut Runtime<S>, id: MonitorId) {
     // The replies to earlier requests still wait for the end of the turn.
     monitor_flush(rt, id);
     if let Some(limit) = rt.monitors.get(id).map(|mon| mon.config.max_reply_size) {

@@ -22,7 +22,7 @@
 //! | `session` | a QMP session as a pure machine |
 //! | `qmp` | QMP monitors on their chardevs |
 //! | `greeting`, `give_up` | how a session begins, and how one ends that cannot be served |
-//! | `dispatcher` | carries requests out, in turn |
+//! | `dispatcher`, `reply` | carries requests out, in turn; the form of replies |
 //! | `deferred`, `answers` | commands that answer later |
 //! | `intercept` | what a test kit needs of monitors |
 //! | `output`, `outbuf` | how output leaves |
@@ -68,6 +68,7 @@ mod outbuf;
 mod output;
 mod qmp;
 mod removal;
+mod reply;
 mod runtime;
 pub mod schema;
 mod session;

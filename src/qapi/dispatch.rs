@@ -20,9 +20,7 @@
 //!
 //! A deferred command's reply arrives through the [`ReplyPort`](super::ReplyPort).
 
-use std::collections::HashMap;
 use std::fmt;
-use std::hash::{BuildHasherDefault, Hasher};
 
 use super::json::{JsonWriter, MemberName};
 use super::visit::{InputVisitor, JsonOutputVisitor, OutputVisitor, QapiType};
@@ -103,39 +101,10 @@ impl<C> fmt::Debug for QmpCommand<C> {
     }
 }
 
-/// A multiplicative hash of a name's first and last eight bytes and its length. The
-/// keys come from the program's own schemas, so a client cannot choose them to
-/// collide, and they are short: this costs a fraction of the default hash.
-#[derive(Debug, Default)]
-struct NameHasher(u64);
-
-impl Hasher for NameHasher {
-    #[inline]
-    fn write(&mut self, name: &[u8]) {
-        let word = |chunk: Option<&[u8; 8]>| chunk.map(|bytes| u64::from_le_bytes(*bytes));
-        let (first, last) = match (word(name.first_chunk()), word(name.last_chunk())) {
-            (Some(first), Some(last)) => (first, last),
-            _ => (0, name.iter().fold(0, |word, &b| word << 8 | u64::from(b))),
-        };
-        let mixed = first ^ last.rotate_left(23) ^ name.len() as u64;
-        let hash = mixed.wrapping_mul(0x517c_c1b7_2722_0a95);
-        self.0 = hash ^ hash >> 32;
-    }
-
-    // What a slice hashes besides its bytes is in the hash already.
-    #[inline]
-    fn write_usize(&mut self, _: usize) {}
-
-    #[inline]
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
-
 /// A command that was found by name, to find again without searching.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CommandKey {
-    index: usize,
+    position: usize,
     name: &'static str,
 }
 
@@ -150,7 +119,25 @@ impl CommandKey {
 #[derive(Debug)]
 pub struct QmpCommandList<C: 'static> {
     commands: Vec<QmpCommand<C>>,
-    by_name: HashMap<&'static [u8], usize, BuildHasherDefault<NameHasher>>,
+    /// Positions by name, plus one; 0 is vacant. The length is a power of two, and at
+    /// most half is used. Why no map of std's: a request looks one name up, and this
+    /// takes a third of the instructions.
+    by_name: Vec<u32>,
+}
+
+/// A multiplicative hash of a name's first and last eight bytes and its length. The
+/// names come from the program's own schemas, so a client cannot choose them to
+/// collide.
+#[inline]
+fn hash(name: &[u8]) -> usize {
+    let word = |chunk: Option<&[u8; 8]>| chunk.map(|bytes| u64::from_le_bytes(*bytes));
+    let (first, last) = match (word(name.first_chunk()), word(name.last_chunk())) {
+        (Some(first), Some(last)) => (first, last),
+        _ => (0, name.iter().fold(0, |word, &b| word << 8 | u64::from(b))),
+    };
+    let mixed = first ^ last.rotate_left(23) ^ name.len() as u64;
+    let hash = mixed.wrapping_mul(0x517c_c1b7_2722_0a95);
+    (hash ^ hash >> 32) as usize
 }
 
 impl<C> Default for QmpCommandList<C> {
@@ -164,7 +151,7 @@ impl<C> QmpCommandList<C> {
     pub fn new() -> Self {
         QmpCommandList {
             commands: Vec::new(),
-            by_name: HashMap::default(),
+            by_name: Vec::new(),
         }
     }
 
@@ -176,15 +163,54 @@ impl<C> QmpCommandList<C> {
     /// can cause this.
     pub fn register(&mut self, command: QmpCommand<C>) {
         let name = command.name;
-        let former = self.by_name.insert(name.as_bytes(), self.commands.len());
-        assert!(former.is_none(), "command '{name}' is registered twice");
+        assert!(
+            self.find(name).is_none(),
+            "command '{name}' is registered twice"
+        );
         self.commands.push(command);
+        if self.commands.len() * 2 > self.by_name.len() {
+            self.index_all();
+        } else {
+            self.index(self.commands.len() - 1);
+        }
+    }
+
+    fn index_all(&mut self) {
+        let slots = (self.commands.len() * 4).next_power_of_two();
+        self.by_name = vec![0; slots];
+        for position in 0..self.commands.len() {
+            self.index(position);
+        }
+    }
+
+    /// Enters a command whose name is not there.
+    fn index(&mut self, position: usize) {
+        let mask = self.by_name.len() - 1;
+        let mut at = hash(self.commands[position].name.as_bytes()) & mask;
+        while self.by_name[at] != 0 {
+            at = (at + 1) & mask;
+        }
+        self.by_name[at] = position as u32 + 1;
+    }
+
+    /// The position of the command of that name.
+    #[inline]
+    fn position(&self, name: &[u8]) -> Option<usize> {
+        let mask = self.by_name.len().wrapping_sub(1);
+        let mut at = hash(name) & mask;
+        loop {
+            let position = (*self.by_name.get(at)?).checked_sub(1)? as usize;
+            if self.commands.get(position)?.name.as_bytes() == name {
+                return Some(position);
+            }
+            at = (at + 1) & mask;
+        }
     }
 
     /// Replaces the function of a registered command.
     pub(crate) fn set_func(&mut self, name: &str, func: QmpCommandFunc<C>) {
-        if let Some(i) = self.by_name.get(name.as_bytes()) {
-            self.commands[*i].func = func;
+        if let Some(position) = self.position(name.as_bytes()) {
+            self.commands[position].func = func;
         }
     }
 
@@ -199,10 +225,7 @@ impl<C> QmpCommandList<C> {
     /// ```
     pub fn retain(&mut self, keep: impl FnMut(&QmpCommand<C>) -> bool) {
         self.commands.retain(keep);
-        let names = self.commands.iter().enumerate();
-        self.by_name = names
-            .map(|(i, command)| (command.name.as_bytes(), i))
-            .collect();
+        self.index_all();
     }
 
     /// The command of that name (`qmp_find_command`).
@@ -211,23 +234,22 @@ impl<C> QmpCommandList<C> {
     }
 
     fn find(&self, name: &str) -> Option<&QmpCommand<C>> {
-        let index = *self.by_name.get(name.as_bytes())?;
-        self.commands.get(index)
+        self.commands.get(self.position(name.as_bytes())?)
     }
 
     /// The key of the command of that name.
     #[inline]
     pub(crate) fn key(&self, name: &[u8]) -> Option<CommandKey> {
-        let index = *self.by_name.get(name)?;
-        let name = self.commands.get(index)?.name;
-        Some(CommandKey { index, name })
+        let position = self.position(name)?;
+        let name = self.commands.get(position)?.name;
+        Some(CommandKey { position, name })
     }
 
     /// The command of that key. It is searched for by name if commands were taken
     /// away, or if the key is another list's.
     #[inline]
     fn by_key(&self, key: CommandKey) -> Option<&QmpCommand<C>> {
-        match self.commands.get(key.index) {
+        match self.commands.get(key.position) {
             Some(command) if std::ptr::eq(command.name, key.name) => Some(command),
             _ => self.find(key.name),
         }
@@ -502,6 +524,35 @@ mod tests {
         assert_eq!(qmp_find_command(&list(), "any", &env).unwrap().name, "any");
         let names: Vec<_> = list().iter().map(|command| command.name).collect();
         assert_eq!(names, ["plain", "any"]);
+    }
+
+    #[test]
+    fn all_of_many_commands_are_found_and_no_other() {
+        let names: Vec<&'static str> = (0..500)
+            .map(|n| &*format!("{}-{n}", "command".repeat(n % 3)).leak())
+            .collect();
+        let mut list = QmpCommandList::new();
+        assert!(list.get("").is_none());
+        for (n, name) in names.iter().enumerate() {
+            assert!(list.key(name.as_bytes()).is_none());
+            list.register(command(name, QmpCommandOptions::NONE));
+            assert_eq!(list.get(names[n / 2]).unwrap().name, names[n / 2]);
+        }
+        let keys: Vec<_> = names
+            .iter()
+            .map(|name| list.key(name.as_bytes()).unwrap())
+            .collect();
+        list.retain(|command| !command.name.ends_with('7'));
+        for (name, key) in names.iter().zip(keys) {
+            let kept = !name.ends_with('7');
+            assert_eq!(list.get(name).is_some(), kept);
+            let env = DispatchEnv::default();
+            let found = qmp_find_known_command(&list, key, &env);
+            assert_eq!(
+                found.map(|command| command.name).ok(),
+                kept.then_some(*name)
+            );
+        }
     }
 
     #[test]

@@ -44,6 +44,7 @@ impl JsonMessageParser {
     /// assert_eq!(request.id, Some(1.into()));
     /// assert!(parser.plain_request(&input[request.len..]).is_none());
     /// ```
+    #[inline]
     pub fn plain_request<'a>(&self, input: &'a [u8]) -> Option<PlainRequest<'a>> {
         if !self.is_between_messages() || self.nesting_limit() < LEVELS {
             return None;
@@ -63,6 +64,7 @@ struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
+    #[inline]
     fn request(&mut self) -> Option<PlainRequest<'a>> {
         let (mut command, mut arguments, mut id) = (None, None, None);
         self.token(b'{')?;

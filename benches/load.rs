@@ -8,19 +8,21 @@
 //!     cargo bench --bench load -- --cycles 100000
 //!     cargo bench --bench load -- --test         # a few of each, for CI
 
-use std::io::{Read, Write};
+#[path = "support/process.rs"]
+mod process;
+
+use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{getrlimit, setrlimit, Resource};
+use process::{connect, exchange, read_lines, send, NEGOTIATION, REQUEST};
 
 /// The number of sessions that counts as many.
 const MANY: usize = 10_000;
 
-const NEGOTIATION: &[u8] = b"{\"execute\": \"qmp_capabilities\"}\n";
-const REQUEST: &[u8] = b"{\"execute\": \"query-version\"}\n";
 const SCHEMA: &[u8] = b"{\"execute\": \"query-qmp-schema\"}\n";
 
 fn main() {
@@ -37,89 +39,54 @@ fn main() {
     connections(cycles.unwrap_or(if quick { 200 } else { 20_000 }));
 }
 
-/// A running `qmonitor`, killed when dropped.
-struct Server(Child);
+/// A running `qmonitor`.
+struct Server(process::Server);
 
 impl Server {
-    fn start(args: impl IntoIterator<Item = String>) -> Server {
+    /// Starts one that listens, with these options of the socket besides.
+    fn start(dir: &Path, options: &str) -> Server {
+        let socket = dir.join("q");
         let mut command = Command::new(env!("CARGO_BIN_EXE_qmonitor"));
-        command.arg("-nodefaults").args(args).stdin(Stdio::null());
-        Server(command.spawn().expect("the server starts"))
+        let form = format!("unix:{},server=on,wait=off{options}", socket.display());
+        command.args(["-nodefaults", "-qmp", &form]);
+        Server(process::Server::start(command, socket))
     }
 
     /// A server with that many sessions past their negotiation.
     fn with_sessions(count: usize) -> (Server, Vec<UnixStream>) {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let path = dir.path().join("q");
-        let form = format!("unix:{},server=on,wait=off", path.display());
-        let server = Server::start(["-qmp".to_owned(), format!("{form},max-clients={MANY}")]);
-        let clients = (0..count).map(|_| {
-            let mut client = connect(&path);
-            read_lines(&mut client, 1);
-            exchange(&mut client, NEGOTIATION);
-            client
-        });
+        let server = Server::start(dir.path(), &format!(",max-clients={MANY}"));
+        let clients = (0..count).map(|_| server.connect());
         let clients = clients.collect();
         (server, clients)
     }
 
-    fn proc_file(&self, name: &str) -> String {
-        let path = format!("/proc/{}/{name}", self.0.id());
-        std::fs::read_to_string(path).expect("the server lives")
-    }
-
-    /// Time on the processor so far.
-    fn cpu(&self) -> Duration {
-        let text = self.proc_file("schedstat");
-        let ns = text
-            .split_whitespace()
-            .next()
-            .and_then(|ns| ns.parse().ok());
-        Duration::from_nanos(ns.expect("nanoseconds"))
+    /// A client past its negotiation.
+    fn connect(&self) -> UnixStream {
+        let mut client = connect(&self.0.socket);
+        read_lines(&mut client, 1);
+        exchange(&mut client, NEGOTIATION);
+        client
     }
 
     /// Resident memory in kB.
     fn resident(&self) -> i64 {
-        let status = self.proc_file("status");
-        let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"));
-        let kb = line.and_then(|l| l.split_whitespace().next()?.parse().ok());
-        kb.expect("kilobytes")
+        let memory = self.0.status("VmRSS");
+        let kb = memory.split_whitespace().next();
+        kb.and_then(|kb| kb.parse().ok()).expect("kilobytes")
     }
 
     fn open_fds(&self) -> usize {
-        let dir = format!("/proc/{}/fd", self.0.id());
+        let dir = format!("/proc/{}/fd", self.0.child.id());
         std::fs::read_dir(dir).expect("the server lives").count()
     }
 
     /// The server's time for each of `n` requests.
     fn cost(&self, n: usize, run: impl FnOnce()) -> f64 {
-        let before = self.cpu();
+        let before = self.0.cpu();
         run();
-        (self.cpu() - before).as_secs_f64() * 1e6 / n as f64
+        (self.0.cpu() - before).as_secs_f64() * 1e6 / n as f64
     }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Reads until that many lines have come.
-fn read_lines(client: &mut UnixStream, count: usize) {
-    let mut buf = [0; 65536];
-    let mut lines = 0;
-    while lines < count {
-        let n = client.read(&mut buf).expect("the server answers");
-        assert!(n > 0, "the server closed the connection");
-        lines += buf[..n].iter().filter(|b| **b == b'\n').count();
-    }
-}
-
-fn exchange(client: &mut UnixStream, request: &[u8]) {
-    client.write_all(request).expect("the server reads");
-    read_lines(client, 1);
 }
 
 /// One session after the other, n requests in all.
@@ -139,7 +106,7 @@ fn one_of_them(clients: &mut [UnixStream], n: usize) {
 fn all_at_once(clients: &mut [UnixStream], n: usize) {
     for _ in 0..n.div_ceil(clients.len()) {
         for client in &mut *clients {
-            client.write_all(REQUEST).expect("the server reads");
+            send(client, REQUEST);
         }
         for client in &mut *clients {
             read_lines(client, 1);
@@ -197,10 +164,10 @@ fn unread(requests: usize) {
     let mut writer = client.try_clone().expect("a second handle");
     let sender = std::thread::spawn(move || writer.write_all(&SCHEMA.repeat(requests)));
     // Once the server does nothing any more, it has stopped reading.
-    let mut last = server.cpu();
+    let mut last = server.0.cpu();
     loop {
         std::thread::sleep(Duration::from_millis(200));
-        let now = server.cpu();
+        let now = server.0.cpu();
         if now == last {
             break;
         }
@@ -222,14 +189,8 @@ fn unread(requests: usize) {
 /// Clients that connect, negotiate and leave.
 fn connections(cycles: usize) {
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let socket = dir.path().join("q");
-    let form = format!("unix:{},server=on,wait=off", socket.display());
-    let server = Server::start(["-qmp".to_owned(), form]);
-    let cycle = || {
-        let mut client = connect(&socket);
-        read_lines(&mut client, 1);
-        exchange(&mut client, NEGOTIATION);
-    };
+    let server = Server::start(dir.path(), "");
+    let cycle = || drop(server.connect());
     for _ in 0..100 {
         cycle();
     }
@@ -244,15 +205,4 @@ fn connections(cycles: usize) {
         server.resident() - resident,
         server.open_fds() as i64 - fds as i64
     );
-}
-
-fn connect(socket: &Path) -> UnixStream {
-    let start = Instant::now();
-    loop {
-        match UnixStream::connect(socket) {
-            Ok(stream) => return stream,
-            Err(_) if start.elapsed() < Duration::from_secs(10) => std::thread::yield_now(),
-            Err(e) => panic!("{}: {e}", socket.display()),
-        }
-    }
 }

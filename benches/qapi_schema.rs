@@ -11,6 +11,8 @@
 //! recording a synthetic one of similar size is used. The best of several
 //! rounds counts.
 
+#[path = "support/large_schema.rs"]
+mod large_schema;
 #[path = "../tests/common/places.rs"]
 mod places;
 #[path = "../tests/recorded_schema/mod.rs"]
@@ -29,7 +31,10 @@ const ROUNDS: usize = 30;
 
 fn main() {
     let test = std::env::args().any(|arg| arg == "--test");
-    let text = documented(&undocumented());
+    let text = large_schema::recorded().unwrap_or_else(|| {
+        println!("no recording: synthetic");
+        documented(&synthetic())
+    });
     let lines = text.lines().count();
     println!("{lines} lines, {} bytes", text.len());
     let load = || schema::load_text(&text).unwrap_or_else(|error| panic!("{error}"));
@@ -85,24 +90,6 @@ fn best(rounds: usize, work: &dyn Fn()) -> Duration {
         start.elapsed()
     };
     (0..rounds).map(round).min().unwrap_or_default()
-}
-
-/// One definition to a line.
-fn undocumented() -> String {
-    let base = recordings::conformance();
-    let recording = base.join("qapi/qemu-10.0.2-none-schema.json");
-    match std::fs::read(&recording) {
-        Ok(bytes) => {
-            let reply: serde_json::Value =
-                serde_json::from_slice(&bytes).expect("a recording is JSON");
-            let entries = reply["return"].as_array().expect("with an array in it");
-            recorded_schema::to_schema(entries)
-        }
-        Err(_) => {
-            println!("no recording in {}: synthetic", recording.display());
-            synthetic()
-        }
-    }
 }
 
 fn synthetic() -> String {

@@ -37,6 +37,12 @@ pub struct Key {
 }
 
 impl Key {
+    /// Its place, for a table beside the one it is of: no two entries have the same
+    /// at the same time.
+    pub(crate) fn place(self) -> usize {
+        self.place as usize
+    }
+
     /// The key as a number, whose highest [`SPARE_BITS`] bits are 0.
     pub fn to_opaque(self) -> u64 {
         u64::from(self.generation) << PLACE_BITS | u64::from(self.place)

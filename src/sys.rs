@@ -7,6 +7,7 @@
 //! ([`InheritedFds`]).
 #![allow(unsafe_code)]
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, IoSliceMut};
@@ -53,21 +54,32 @@ pub(crate) fn accept(listener: BorrowedFd<'_>) -> io::Result<OwnedFd> {
 #[repr(align(8))]
 struct RightsBuf([u8; 1040]);
 
+thread_local! {
+    /// All zeros between calls: to clear it for each would cost more than the rest.
+    static RIGHTS: RefCell<RightsBuf> = const { RefCell::new(RightsBuf([0; 1040])) };
+}
+
 /// Receives bytes and the descriptors that came with them. The descriptors are
 /// closed on exec.
 pub(crate) fn recv_with_rights(
     socket: BorrowedFd<'_>,
     buf: &mut [u8],
 ) -> io::Result<(usize, Vec<OwnedFd>)> {
-    let mut room = RightsBuf([0; 1040]);
-    let mut iov = [IoSliceMut::new(buf)];
-    let flags = MsgFlags::MSG_CMSG_CLOEXEC;
-    let n = recvmsg::<()>(socket.as_raw_fd(), &mut iov, Some(&mut room.0), flags)?.bytes;
-    let received = numbers(&room.0).into_iter();
-    // SAFETY: the kernel just opened each of them for this call and wrote its
-    // number into the buffer, which held zeros before.
-    let received = received.map(|number| unsafe { OwnedFd::from_raw_fd(number) });
-    Ok((n, received.collect()))
+    RIGHTS.with_borrow_mut(|room| {
+        let mut iov = [IoSliceMut::new(buf)];
+        let flags = MsgFlags::MSG_CMSG_CLOEXEC;
+        let n = recvmsg::<()>(socket.as_raw_fd(), &mut iov, Some(&mut room.0), flags)?.bytes;
+        // A control message begins with its length.
+        if room.0[..size_of::<usize>()] == [0; size_of::<usize>()] {
+            return Ok((n, Vec::new()));
+        }
+        let received = numbers(&room.0);
+        room.0.fill(0);
+        // SAFETY: the kernel just opened each of them for this call and wrote its
+        // number into the buffer, which held zeros before.
+        let own = |number| unsafe { OwnedFd::from_raw_fd(number) };
+        Ok((n, received.into_iter().map(own).collect()))
+    })
 }
 
 /// The descriptors in a buffer of control messages, as the kernel lays it out:
@@ -325,6 +337,26 @@ mod tests {
         for (name, text) in sources() {
             let makes = ["from_raw_fd(", "borrow_raw("].map(|call| text.contains(call));
             assert!(name.ends_with("sys.rs") || makes == [false; 2], "{name}");
+        }
+    }
+
+    #[test]
+    fn descriptors_come_with_their_own_message_only() {
+        use nix::sys::socket::{
+            sendmsg, socketpair, AddressFamily, ControlMessage, SockFlag, SockType,
+        };
+        let _fds = crate::fd_guard::FdGuard::new();
+        let kind = SockType::Stream;
+        let pair = socketpair(AddressFamily::Unix, kind, None, SockFlag::SOCK_CLOEXEC);
+        let (ours, theirs) = pair.unwrap();
+        let sent = [ours.as_raw_fd(); 3];
+        for count in [3, 0, 1, 0] {
+            let rights = [ControlMessage::ScmRights(&sent[..count])];
+            let iov = [io::IoSlice::new(b"x")];
+            let none = MsgFlags::empty();
+            sendmsg::<()>(theirs.as_raw_fd(), &iov, &rights, none, None).unwrap();
+            let (n, received) = recv_with_rights(ours.as_fd(), &mut [0; 9]).unwrap();
+            assert_eq!((n, received.len()), (1, count));
         }
     }
 

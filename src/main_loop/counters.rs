@@ -18,9 +18,9 @@ pub struct Counters {
     pub bhs: u64,
     /// Wake-ups from other threads taken in.
     pub wakeups: u64,
-    /// System calls made to wait: one a turn with ppoll, five with epoll as
-    /// crate `polling` does it (timerfd_settime, epoll_ctl, epoll_wait, read,
-    /// epoll_ctl), and one more ppoll where epoll's answer is ambiguous.
+    /// System calls made to wait. One a wait; two where fds wait beside epoll and
+    /// both have something, and where a timeout of epoll passes that is not of whole
+    /// milliseconds.
     pub wait_syscalls: u64,
     /// Calls of epoll_ctl made because what is watched had changed.
     pub ctl_syscalls: u64,

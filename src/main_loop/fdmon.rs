@@ -1,11 +1,10 @@
 //! Which way of waiting is in use, and the change from one to the other.
 //!
-//! ppoll gets the list of all fds at each call, which costs about 130 ns for
-//! each fd. epoll, through crate `polling`, costs five system calls for any
-//! number of fds. So the loop starts with ppoll and goes over to epoll when it
-//! waits for many, as QEMU's fdmon does. It comes back when they are fewer than
-//! half of that, so that a client coming and going at the threshold does not
-//! make it change each time.
+//! ppoll gets the list of all fds at each call, which costs about 30 ns for each
+//! fd. epoll costs as much as ppoll for seven, whatever their number, and a system
+//! call whenever an fd comes or goes. So the loop starts with ppoll and goes over to
+//! epoll at eight fds. It comes back when they are fewer than half of that, so that
+//! a client coming and going at the threshold does not make it change each time.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -15,7 +14,7 @@ use super::bh::Wake;
 use super::condition::Condition;
 use super::counters::Counters;
 use super::fdmon_epoll::{FdmonEpoll, WAKE_KEY};
-use super::fdmon_poll::{PollSet, Ready};
+use super::fdmon_poll::{take_first, PollSet, Ready};
 use super::fds::{FdEntry, FdTable, Seat};
 use crate::slots::Key;
 
@@ -26,7 +25,7 @@ pub enum FdmonPolicy {
     /// ppoll, until `upgrade_at` fds are waited for; then epoll, until they are
     /// fewer than half of it.
     Auto {
-        /// QEMU's number, and the default, is 64.
+        /// 8 by default: from there on epoll is the faster one, see `benches/loops`.
         upgrade_at: usize,
     },
     /// Always ppoll.
@@ -37,7 +36,7 @@ pub enum FdmonPolicy {
 
 impl Default for FdmonPolicy {
     fn default() -> Self {
-        Self::Auto { upgrade_at: 64 }
+        Self::Auto { upgrade_at: 8 }
     }
 }
 
@@ -46,7 +45,7 @@ impl Default for FdmonPolicy {
 pub enum FdmonKind {
     /// ppoll(2).
     Poll,
-    /// epoll(7), by way of crate `polling`.
+    /// epoll(7).
     Epoll,
 }
 
@@ -64,13 +63,17 @@ pub(super) struct Fdmon {
     /// There is a handle that can write to the eventfd.
     wake_used: bool,
     retry_at: u64,
-    settled: Vec<usize>,
+    /// The way of waiting is the one that the policy wants, for the fds there are.
+    settled: bool,
+    /// Slots of entries that changed; empty between calls.
+    changed: Vec<usize>,
 }
 
 impl Fdmon {
     pub(super) fn set_policy(&mut self, policy: FdmonPolicy) {
         self.policy = policy;
         self.retry_at = 0;
+        self.settled = false;
     }
 
     pub(super) fn use_wake(&mut self) {
@@ -94,6 +97,11 @@ impl Fdmon {
         }
     }
 
+    /// True if [`prepare`](Self::prepare) has nothing to do while no fd changes.
+    pub(super) fn is_settled(&self) -> bool {
+        self.settled && !self.epoll.as_ref().is_some_and(FdmonEpoll::is_spoiled)
+    }
+
     /// Brings the set of fds up to date with the table: merges what changed,
     /// chooses the way of waiting, and tells the kernel if that is epoll.
     ///
@@ -108,11 +116,12 @@ impl Fdmon {
         wake: &Wake,
         counters: &mut Counters,
     ) -> io::Result<()> {
-        self.settled.clear();
-        fds.settle(wanted, &mut self.settled);
+        self.changed.clear();
+        fds.settle(wanted, &mut self.changed);
         if self.epoll.as_ref().is_some_and(FdmonEpoll::is_spoiled) {
             self.leave_epoll(fds);
         }
+        self.settled = true;
         match (self.wants_epoll(fds.polled()), &mut self.epoll) {
             (false, None) => {}
             (false, Some(_)) => {
@@ -120,14 +129,18 @@ impl Fdmon {
                 counters.downgrades += 1;
             }
             (true, Some(epoll)) => {
-                for slot in self.settled.drain(..) {
+                for slot in self.changed.drain(..) {
                     if let Some(entry) = fds.get_mut(slot) {
                         epoll.sync(slot, entry, counters);
                     }
                 }
             }
-            (true, None) if counters.turns < self.retry_at => {}
-            (true, None) => self.enter_epoll(fds, wake, counters)?,
+            (true, None) if counters.turns < self.retry_at => self.settled = false,
+            (true, None) => {
+                self.settled = false;
+                self.enter_epoll(fds, wake, counters)?;
+                self.settled = true;
+            }
         }
         Ok(())
     }
@@ -159,6 +172,8 @@ impl Fdmon {
     /// Must be called for each entry that leaves the table, before the entry is
     /// dropped.
     pub(super) fn forget(&mut self, slot: usize, entry: &FdEntry, counters: &mut Counters) {
+        // Fewer fds may be few enough for ppoll.
+        self.settled = false;
         if let Some(epoll) = &mut self.epoll {
             epoll.forget(slot, entry, counters);
         }
@@ -176,27 +191,26 @@ impl Fdmon {
     ) -> io::Result<bool> {
         counters.waits += 1;
         if let Some(epoll) = &mut self.epoll {
-            let waited = epoll.wait(fds, timeout, &mut self.poll_set, ready, counters);
-            if waited.is_err() {
-                // Whatever the reason, ppoll needs less.
-                self.retry_at = counters.turns.saturating_add(TURNS_BEFORE_RETRY);
-                self.leave_epoll(fds);
-                ready.clear();
+            match epoll.wait(fds, timeout, &mut self.poll_set, ready, counters) {
+                Ok(woken) => return Ok(woken),
+                Err(_) => {
+                    // Whatever the reason, ppoll needs less.
+                    self.retry_at = counters.turns.saturating_add(TURNS_BEFORE_RETRY);
+                    self.settled = false;
+                    self.leave_epoll(fds);
+                    ready.clear();
+                }
             }
         }
-        if self.epoll.is_none() {
-            let wake = self
-                .wake_used
-                .then(|| (WAKE_KEY, wake.eventfd().as_fd(), Condition::IN));
-            let polled = fds.iter().filter(|(_, entry)| !entry.interest.is_empty());
-            let items = polled.map(|(slot, entry)| (slot, entry.as_fd(), entry.interest));
-            counters.wait_syscalls += 1;
-            self.poll_set
-                .wait(wake.into_iter().chain(items), timeout, ready)?;
-        }
-        let before = ready.len();
-        ready.retain(|one| one.key != WAKE_KEY);
-        Ok(ready.len() < before)
+        let wake = self
+            .wake_used
+            .then(|| (WAKE_KEY, wake.eventfd().as_fd(), Condition::IN));
+        let polled = fds.iter().filter(|(_, entry)| !entry.interest.is_empty());
+        let items = polled.map(|(slot, entry)| (slot, entry.as_fd(), entry.interest));
+        counters.wait_syscalls += 1;
+        self.poll_set
+            .wait(wake.into_iter().chain(items), timeout, ready)?;
+        Ok(take_first(ready, WAKE_KEY))
     }
 
     /// Pins the loop to epoll from the next [`prepare`](Self::prepare) on, or
@@ -204,6 +218,7 @@ impl Fdmon {
     pub(super) fn pin(&mut self, pinned: bool) {
         self.pinned = pinned;
         self.retry_at = 0;
+        self.settled = false;
     }
 
     pub(super) fn epoll_fd(&self) -> Option<BorrowedFd<'_>> {

@@ -1,50 +1,53 @@
-//! Waiting by epoll, through crate `polling`, in level-triggered mode.
+//! Waiting by epoll, in level-triggered mode.
 //!
 //! epoll keeps the set of fds in the kernel, so that a wait costs the same for
-//! ten fds and for ten thousand, and only changes must be told. Three things
-//! stand between the crate and the exact answers of ppoll:
+//! ten fds and for ten thousand, and only changes must be told. Crate `polling`
+//! registers the fds; the wait is one `epoll_wait` on the crate's own epoll fd,
+//! because its own wait makes five system calls. Three things stand between the
+//! kernel's answers and those of ppoll:
 //!
-//! * It reports "readable", "writable", "hung up" and "in error" as four flags.
-//!   The first two include the others, so a hang-up with data before it
-//!   looks like one without. When any but the plain two is set, one ppoll
-//!   without a timeout asks again, for those fds only.
-//! * It registers for urgent data wherever a watch asks to read. An fd with
+//! * The crate registers for urgent data wherever a watch asks to read. An fd with
 //!   nothing but urgent data would end each wait at once, so it moves to the side
 //!   table.
 //! * epoll refuses regular files and /dev/null, which are always ready, and may
 //!   run out of memory or of watches.
+//! * `epoll_wait` counts in milliseconds; see [`FdmonEpoll::wait`].
 //!
-//! The side table takes all of these: its fds go to ppoll together with the
-//! epoll fd itself, and epoll is asked only if that is readable.
+//! The side table takes the fds of the first two kinds: they go to ppoll together
+//! with the epoll fd itself, and epoll is asked only if that is readable.
 
 use std::io;
-use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use polling::{Event, Events, PollMode, Poller};
+use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags, EpollTimeout};
+use polling::{Event, PollMode, Poller};
 
 use super::bh::Wake;
 use super::condition::Condition;
 use super::counters::Counters;
-use super::fdmon_poll::{PollSet, Ready};
-use super::fds::{FdEntry, FdTable, Seat};
+use super::fdmon_poll::{take_first, PollSet, Ready};
+use super::fds::{FdEntry, FdTable, Seat, ALWAYS};
 use crate::sys;
 
-/// The key of the eventfd in all sets. `polling` keeps `usize::MAX` for itself.
+/// The key of the eventfd in all sets. `polling` keeps `usize::MAX` for itself, in
+/// the set too: for its timerfd, which only its own wait arms, and for the eventfd
+/// behind `Poller::notify`, which nothing here calls.
 pub(super) const WAKE_KEY: usize = usize::MAX - 1;
 /// The key of the epoll fd among the side table's.
 const EPOLL_KEY: usize = usize::MAX - 2;
 
-/// The system calls of one wait of the crate.
-const SYSCALLS_PER_WAIT: u64 = 5;
-
 pub(super) struct FdmonEpoll {
     poller: Poller,
-    events: Events,
+    /// The poller's epoll fd, a duplicate.
+    epoll: Epoll,
+    /// Room for the answer of a wait.
+    events: Vec<EpollEvent>,
     /// Slots of the fds that ppoll waits for instead.
     side_table: Vec<usize>,
-    ambiguous: Vec<Event>,
+    /// Slots of the fds that epoll reported for urgent data that no watch asked for.
+    urgent: Vec<usize>,
     /// A registration could not be deleted, because foreign code closed the fd
     /// although the table holds a share of it. Only a new epoll gets rid of it.
     spoiled: bool,
@@ -55,10 +58,11 @@ impl FdmonEpoll {
         let poller = Poller::new()?;
         sys::register_wake(&poller, wake.eventfd(), WAKE_KEY)?;
         Ok(Self {
+            epoll: Epoll(poller.as_fd().try_clone_to_owned()?),
             poller,
-            events: Events::new(),
+            events: Vec::new(),
             side_table: Vec::new(),
-            ambiguous: Vec::new(),
+            urgent: Vec::new(),
             spoiled: false,
         })
     }
@@ -142,107 +146,149 @@ impl FdmonEpoll {
         }
     }
 
-    /// Waits; as [`PollSet::wait`].
+    /// Waits, as [`PollSet::wait`] does. Returns true if another thread called.
+    ///
+    /// `epoll_wait` counts in milliseconds. It waits for the whole ones of the
+    /// timeout, and only if nothing came in them does ppoll wait for the rest, on the
+    /// epoll fd. So no wait ends early, and one that an fd ends is one system call.
     pub(super) fn wait(
         &mut self,
         fds: &mut FdTable,
+        mut timeout: Option<Duration>,
+        poll_set: &mut PollSet,
+        ready: &mut Vec<Ready>,
+        counters: &mut Counters,
+    ) -> io::Result<bool> {
+        if !self.needs_ppoll(fds) {
+            let (whole, rest) = split_timeout(timeout);
+            if whole != EpollTimeout::ZERO || rest.is_zero() {
+                let answer = self.wait_epoll(fds, whole, counters)?;
+                if answer != Some(0) || rest.is_zero() {
+                    return Ok(self.collect(answer.unwrap_or(0), fds, ready, counters));
+                }
+            }
+            timeout = Some(rest);
+        }
+        self.wait_beside(fds, timeout, poll_set, ready, counters)
+    }
+
+    /// Waits by ppoll, for the epoll fd and the fds of the side table.
+    fn wait_beside(
+        &mut self,
+        fds: &mut FdTable,
         timeout: Option<Duration>,
         poll_set: &mut PollSet,
         ready: &mut Vec<Ready>,
         counters: &mut Counters,
-    ) -> io::Result<()> {
-        if self.needs_ppoll(fds) {
-            let epoll = (EPOLL_KEY, self.poller.as_fd(), Condition::IN);
-            let items = std::iter::once(epoll).chain(self.side_fds(fds));
-            counters.wait_syscalls += 1;
-            poll_set.wait(items, timeout, ready)?;
-            let before = ready.len();
-            ready.retain(|one| one.key != EPOLL_KEY);
-            if ready.len() == before {
-                return Ok(());
-            }
-            self.wait_epoll(fds, Some(Duration::ZERO), counters)?;
-        } else {
-            self.wait_epoll(fds, timeout, counters)?;
+    ) -> io::Result<bool> {
+        let epoll = (EPOLL_KEY, self.poller.as_fd(), Condition::IN);
+        let items = std::iter::once(epoll).chain(self.side_fds(fds));
+        counters.wait_syscalls += 1;
+        poll_set.wait(items, timeout, ready)?;
+        if !take_first(ready, EPOLL_KEY) {
+            return Ok(false);
         }
-        self.collect(fds, poll_set, ready, counters)
+        let answer = self.wait_epoll(fds, EpollTimeout::ZERO, counters)?;
+        Ok(self.collect(answer.unwrap_or(0), fds, ready, counters))
     }
 
+    /// Waits for epoll alone. Returns how many events there are, none at all if a
+    /// signal ended the wait.
     fn wait_epoll(
         &mut self,
         fds: &FdTable,
-        timeout: Option<Duration>,
+        timeout: EpollTimeout,
         counters: &mut Counters,
-    ) -> io::Result<()> {
-        // Room for all, so that one wait reports all ready fds, as ppoll does.
-        let room = NonZeroUsize::MIN.saturating_add(fds.polled() + 2);
-        if self.events.capacity() < room {
-            self.events =
-                Events::with_capacity(room.saturating_mul(NonZeroUsize::MIN.saturating_add(1)));
+    ) -> io::Result<Option<usize>> {
+        // Room for all, so that one wait reports all ready fds, as ppoll does: those
+        // of the table, the eventfd, and the crate's own two.
+        let room = fds.polled() + 3;
+        if self.events.len() < room {
+            self.events.resize(room * 2, EpollEvent::empty());
         }
-        self.events.clear();
-        counters.wait_syscalls += SYSCALLS_PER_WAIT;
-        self.poller.wait(&mut self.events, timeout).map(drop)
+        counters.wait_syscalls += 1;
+        match self.epoll.wait(&mut self.events, timeout) {
+            Ok(events) => Ok(Some(events)),
+            Err(Errno::EINTR) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
     }
 
-    /// Turns the crate's events into exact conditions.
+    /// Lists what epoll reported, without the urgent data that no watch asked for.
+    /// Returns true if another thread called.
     fn collect(
         &mut self,
+        events: usize,
         fds: &mut FdTable,
-        poll_set: &mut PollSet,
         ready: &mut Vec<Ready>,
         counters: &mut Counters,
-    ) -> io::Result<()> {
-        self.ambiguous.clear();
-        for event in self.events.iter() {
-            if event.is_interrupt() || event.is_priority() || event.is_err() == Some(true) {
-                self.ambiguous.push(event);
+    ) -> bool {
+        let mut woken = false;
+        for event in &self.events[..events] {
+            let Ok(key) = usize::try_from(event.data()) else {
                 continue;
+            };
+            let Some(entry) = fds.get(key) else {
+                // Or it is one of the crate's own, which fires once.
+                woken |= key == WAKE_KEY;
+                continue;
+            };
+            let got = from_epoll_flags(event.events());
+            let condition = got & (entry.interest | ALWAYS);
+            if !condition.is_empty() {
+                ready.push(Ready {
+                    key,
+                    condition,
+                    invalid: false,
+                });
+            } else if got.contains(Condition::PRI) {
+                self.urgent.push(key);
             }
-            let mut condition = Condition::empty();
-            if event.readable {
-                condition |= Condition::IN;
-            }
-            if event.writable {
-                condition |= Condition::OUT;
-            }
-            ready.push(Ready {
-                key: event.key,
-                condition,
-                invalid: false,
-            });
         }
-        if self.ambiguous.is_empty() {
-            return Ok(());
+        while let Some(slot) = self.urgent.pop() {
+            self.seat_aside(slot, fds, counters);
         }
-        let known = ready.len();
-        let items = self.ambiguous.iter().filter_map(|event| {
-            let entry = fds.get(event.key)?;
-            Some((event.key, entry.as_fd(), entry.interest))
-        });
-        counters.wait_syscalls += 1;
-        poll_set.wait(items, Some(Duration::ZERO), ready)?;
-        self.seat_urgent_aside(fds, &ready[known..], counters);
-        Ok(())
+        woken
     }
 
-    /// Moves to the side table each fd that epoll reports for urgent data alone
-    /// though no watch asked for that.
-    fn seat_urgent_aside(&mut self, fds: &mut FdTable, asked: &[Ready], counters: &mut Counters) {
-        for at in 0..self.ambiguous.len() {
-            let event = self.ambiguous[at];
-            if !event.is_priority() || asked.iter().any(|one| one.key == event.key) {
-                continue;
-            }
-            if let Some(entry) = fds.get_mut(event.key) {
-                if !entry.interest.contains(Condition::PRI) {
-                    self.delete(entry, counters);
-                    self.side_table.push(event.key);
-                    entry.seat = Seat::Ppoll;
-                }
-            }
+    /// Moves an fd to the side table.
+    fn seat_aside(&mut self, slot: usize, fds: &mut FdTable, counters: &mut Counters) {
+        if let Some(entry) = fds.get_mut(slot) {
+            self.delete(entry, counters);
+            self.side_table.push(slot);
+            entry.seat = Seat::Ppoll;
         }
     }
+}
+
+/// The whole milliseconds of a timeout, as far as `epoll_wait` can count, and the
+/// rest of it.
+fn split_timeout(timeout: Option<Duration>) -> (EpollTimeout, Duration) {
+    let Some(timeout) = timeout else {
+        return (EpollTimeout::NONE, Duration::ZERO);
+    };
+    let whole = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+    let rest = timeout.saturating_sub(Duration::from_millis(whole.unsigned_abs().into()));
+    (
+        EpollTimeout::try_from(whole).unwrap_or(EpollTimeout::MAX),
+        rest,
+    )
+}
+
+fn from_epoll_flags(flags: EpollFlags) -> Condition {
+    let mut condition = Condition::empty();
+    for (flag, member) in [
+        (EpollFlags::EPOLLIN, Condition::IN),
+        (EpollFlags::EPOLLPRI, Condition::PRI),
+        (EpollFlags::EPOLLOUT, Condition::OUT),
+        (EpollFlags::EPOLLERR, Condition::ERR),
+        (EpollFlags::EPOLLHUP, Condition::HUP),
+    ] {
+        if flags.contains(flag) {
+            condition |= member;
+        }
+    }
+    condition
 }
 
 fn event_for(slot: usize, interest: Condition) -> Event {

@@ -29,7 +29,7 @@ pub(super) struct PollSet {
 
 impl PollSet {
     /// Waits until one of `items` is ready or `timeout` is over; None waits for
-    /// ever. Adds the ready ones to `ready`, in no particular order. A signal
+    /// ever. Adds the ready ones to `ready`, in the order of `items`. A signal
     /// ends the wait with nothing ready.
     pub(super) fn wait<'fd>(
         &mut self,
@@ -45,13 +45,16 @@ impl PollSet {
         }
         let timeout = timeout.map(|timeout| TimeSpec::from(timeout.min(LONGEST)));
         let outcome = ppoll(&mut fds, timeout, None);
-        if matches!(outcome, Ok(1..)) {
-            for (fd, key) in fds.iter().zip(&self.keys) {
-                // None would mean an event that was not asked for.
-                let got = fd.revents().unwrap_or(PollFlags::POLLERR);
-                if !got.is_empty() {
-                    ready.push(from_poll_flags(*key, got));
-                }
+        let mut left = outcome.unwrap_or(0);
+        for (fd, key) in fds.iter().zip(&self.keys) {
+            if left == 0 {
+                break;
+            }
+            // None would mean an event that was not asked for.
+            let got = fd.revents().unwrap_or(PollFlags::POLLERR);
+            if !got.is_empty() {
+                ready.push(from_poll_flags(*key, got));
+                left -= 1;
             }
         }
         self.fds = recycle(fds);
@@ -60,6 +63,16 @@ impl PollSet {
             Err(errno) => Err(errno.into()),
         }
     }
+}
+
+/// Takes the item of this key off the list if it comes first, as one does that was
+/// first among the items of [`PollSet::wait`]. Returns whether it was there.
+pub(super) fn take_first(ready: &mut Vec<Ready>, key: usize) -> bool {
+    let is_first = ready.first().is_some_and(|one| one.key == key);
+    if is_first {
+        ready.remove(0);
+    }
+    is_first
 }
 
 /// A year. A longer timeout could overflow the kernel's type, while a wait that

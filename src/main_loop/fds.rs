@@ -54,6 +54,11 @@ impl FdEntry {
     pub(super) fn number(&self) -> RawFd {
         self.number
     }
+
+    /// Whether a watch or its gate has changed since the interest was computed.
+    pub(super) fn has_changed(&self) -> bool {
+        self.changed
+    }
 }
 
 pub(super) struct FdTable {

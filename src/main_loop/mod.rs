@@ -120,6 +120,7 @@
 //! become readable, or [`next_timeout`](MainLoop::next_timeout) to pass, and then
 //! calls [`main_loop_wait`] with a timeout of zero.
 
+mod armed;
 mod bh;
 mod clock;
 mod condition;
@@ -159,7 +160,7 @@ use fdmon::Fdmon;
 use fds::FdTable;
 use order::XorShift;
 use timer::Timers;
-use turn::Scratch;
+use turn::Lists;
 use watch::WatchEntry;
 
 /// The value that owns a main loop and everything its callbacks work on.
@@ -209,7 +210,7 @@ pub struct MainLoop<H> {
     shuffle: Option<XorShift>,
     trace: Option<Trace>,
     counters: Counters,
-    scratch: Scratch,
+    lists: Lists,
     /// A turn is under way.
     in_turn: bool,
     /// The last turn ran nothing, so no gate can have changed in it.
@@ -252,7 +253,7 @@ impl<H> MainLoop<H> {
             shuffle: None,
             trace: None,
             counters: Counters::default(),
-            scratch: Scratch::default(),
+            lists: Lists::default(),
             in_turn: false,
             settled: false,
             looked: true,

@@ -1,13 +1,8 @@
 //! Timers on the three clocks.
-//!
-//! The armed timers of a clock are a vector sorted with the earliest last, so
-//! that looking at the next deadline and taking it off are immediate, nothing
-//! is allocated once the vector has grown, and there are no stale entries to
-//! skip. Arming is a binary search and a move of what lies behind; a loop has
-//! tens of timers, not millions. Equal deadlines run in the order of arming.
 
 use std::time::Duration;
 
+use super::armed::{Armed, Arming, Entry};
 use super::clock::{saturating_ns, ClockType, Clocks};
 use super::MainLoop;
 use crate::slots::{Key, Slots};
@@ -18,17 +13,9 @@ pub struct TimerId(pub(super) Key);
 
 pub(super) type TimerCallback<H> = Box<dyn FnMut(&mut H)>;
 
-/// A deadline and the number of the arming that set it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-struct Arming {
-    deadline: i64,
-    number: u64,
-}
-
 pub(super) struct TimerEntry<H> {
     pub(super) name: &'static str,
     clock: ClockType,
-    armed: Option<Arming>,
     /// None exactly while it runs.
     pub(super) callback: Option<TimerCallback<H>>,
 }
@@ -38,14 +25,18 @@ pub(super) struct TimerEntry<H> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Due {
     pub(super) id: Key,
-    arming: u64,
+    arming: Arming,
 }
 
 pub(super) struct Timers<H> {
     slots: Slots<TimerEntry<H>>,
-    /// By clock; earliest last.
-    armed: [Vec<(Arming, Key)>; 3],
+    /// By clock.
+    armed: [Armed; 3],
+    /// The number of the last arming.
     armings: u64,
+    /// By place: the number of the arming that is in force, 0 if there is none. Apart
+    /// from the timers, to be quickly read for thousands of entries.
+    in_force: Vec<u64>,
 }
 
 impl<H> Timers<H> {
@@ -54,6 +45,7 @@ impl<H> Timers<H> {
             slots: Slots::new(),
             armed: Default::default(),
             armings: 0,
+            in_force: Vec::new(),
         }
     }
 
@@ -63,12 +55,15 @@ impl<H> Timers<H> {
         name: &'static str,
         callback: TimerCallback<H>,
     ) -> Key {
-        self.slots.insert(TimerEntry {
+        let id = self.slots.insert(TimerEntry {
             name,
             clock,
-            armed: None,
             callback: Some(callback),
-        })
+        });
+        if id.place() == self.in_force.len() {
+            self.in_force.push(0);
+        }
+        id
     }
 
     pub(super) fn get_mut(&mut self, id: Key) -> Option<&mut TimerEntry<H>> {
@@ -76,14 +71,11 @@ impl<H> Timers<H> {
     }
 
     pub(super) fn is_armed(&self, id: Key) -> bool {
-        self.slots
-            .get(id)
-            .is_some_and(|timer| timer.armed.is_some())
+        self.slots.get(id).is_some() && self.in_force[id.place()] != 0
     }
 
     pub(super) fn arm(&mut self, id: Key, deadline: i64) -> bool {
-        self.disarm(id);
-        let Some(timer) = self.slots.get_mut(id) else {
+        let Some(timer) = self.slots.get(id) else {
             return false;
         };
         self.armings += 1;
@@ -91,10 +83,12 @@ impl<H> Timers<H> {
             deadline,
             number: self.armings,
         };
-        timer.armed = Some(arming);
-        let list = &mut self.armed[timer.clock as usize];
-        let at = list.partition_point(|(other, _)| *other > arming);
-        list.insert(at, (arming, id));
+        let clock = timer.clock;
+        let before = std::mem::replace(&mut self.in_force[id.place()], self.armings);
+        self.armed[clock as usize].insert(Entry { arming, id });
+        if before != 0 {
+            self.forget_one(clock);
+        }
         true
     }
 
@@ -107,17 +101,21 @@ impl<H> Timers<H> {
     }
 
     pub(super) fn disarm(&mut self, id: Key) -> bool {
-        let Some(timer) = self.slots.get_mut(id) else {
+        let Some(timer) = self.slots.get(id) else {
             return false;
         };
-        let Some(arming) = timer.armed.take() else {
-            return false;
-        };
-        let list = &mut self.armed[timer.clock as usize];
-        let at = list.partition_point(|(other, _)| *other > arming);
-        debug_assert_eq!(list[at], (arming, id));
-        list.remove(at);
-        true
+        let clock = timer.clock;
+        let before = std::mem::take(&mut self.in_force[id.place()]);
+        if before != 0 {
+            self.forget_one(clock);
+        }
+        before != 0
+    }
+
+    /// Notes that a timer of this clock is no longer armed as it was.
+    fn forget_one(&mut self, clock: ClockType) {
+        let in_force = &self.in_force;
+        self.armed[clock as usize].forget_one(|entry| is_in_force(in_force, entry));
     }
 
     pub(super) fn remove(&mut self, id: Key) -> bool {
@@ -131,8 +129,8 @@ impl<H> Timers<H> {
             .into_iter()
             .filter(|clock| clocks.is_enabled(*clock))
             .filter_map(|clock| {
-                let (next, _) = self.armed[clock as usize].last()?;
-                let left = next.deadline.saturating_sub(clocks.get_ns(clock));
+                let next = self.armed[clock as usize].first()?;
+                let left = next.arming.deadline.saturating_sub(clocks.get_ns(clock));
                 Some(u64::try_from(left).unwrap_or(0))
             })
             .min()
@@ -143,20 +141,22 @@ impl<H> Timers<H> {
     /// before them can still put them off.
     pub(super) fn list_due(&self, clocks: &Clocks, due: &mut Vec<Due>) {
         for clock in ClockType::ALL {
-            let list = &self.armed[clock as usize];
-            if list.is_empty() || !clocks.is_enabled(clock) {
+            let armed = &self.armed[clock as usize];
+            let Some(first) = armed.first().filter(|_| clocks.is_enabled(clock)) else {
+                continue;
+            };
+            let now = clocks.get_ns(clock);
+            if first.arming.deadline > now {
                 continue;
             }
-            let now = clocks.get_ns(clock);
-            due.extend(
-                list.iter()
-                    .rev()
-                    .take_while(|(arming, _)| arming.deadline <= now)
-                    .map(|(arming, id)| Due {
-                        id: *id,
-                        arming: arming.number,
-                    }),
-            );
+            let before = due.len();
+            armed.for_each_until(now, &mut |entry| {
+                if is_in_force(&self.in_force, entry) {
+                    let (id, arming) = (entry.id, entry.arming);
+                    due.push(Due { id, arming });
+                }
+            });
+            due[before..].sort_unstable_by_key(|due| due.arming);
         }
     }
 
@@ -168,13 +168,19 @@ impl<H> Timers<H> {
         due: Due,
     ) -> Option<(&'static str, TimerCallback<H>)> {
         let timer = self.slots.get_mut(due.id)?;
-        if timer.armed?.number != due.arming || !clocks.is_enabled(timer.clock) {
+        let in_force = self.in_force[due.id.place()];
+        if in_force != due.arming.number || !clocks.is_enabled(timer.clock) {
             return None;
         }
         let taken = (timer.name, timer.callback.take()?);
         self.disarm(due.id);
         Some(taken)
     }
+}
+
+/// Whether a timer is still armed as this entry says.
+fn is_in_force(in_force: &[u64], entry: &Entry) -> bool {
+    in_force[entry.id.place()] == entry.arming.number
 }
 
 /// Timers and clocks.

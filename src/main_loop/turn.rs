@@ -8,17 +8,17 @@ use std::time::Duration;
 use super::bh::BhCallback;
 use super::condition::Condition;
 use super::fdmon_poll::Ready;
-use super::fds::ALWAYS;
+use super::fds::{FdTable, ALWAYS};
 use super::order::{arrange, ReadyWatch};
-use super::timer::{Due, TimerCallback};
-use super::watch::{Flow, WatchCallback};
+use super::timer::Due;
+use super::watch::{Flow, WatchEntry};
 use super::{Host, LoopEvent, MainLoop, WatchId};
-use crate::slots::Key;
+use crate::slots::{Key, Slots};
 
 /// The lists of a turn, kept for their memory: in the long run a turn allocates
 /// nothing.
 #[derive(Default)]
-pub(super) struct Scratch {
+pub(super) struct Lists {
     bhs: VecDeque<Key>,
     flipped: Vec<Key>,
     ready_fds: Vec<Ready>,
@@ -62,14 +62,9 @@ pub fn main_loop_wait<H: Host>(host: &mut H, timeout: Option<Duration>) -> io::R
 }
 
 /// A turn under way. Dropping it ends the turn, after a panic as well: nothing
-/// that was to run, and no callback that runs, is lost then.
+/// that was to run is lost then.
 struct Turn<'h, H: Host> {
     host: &'h mut H,
-    scratch: Scratch,
-    /// The callback that runs, to be put back.
-    watch: Option<(Key, WatchCallback<H>)>,
-    timer: Option<(Key, TimerCallback<H>)>,
-    bh: Option<(Key, BhCallback<H>)>,
 }
 
 impl<'h, H: Host> Turn<'h, H> {
@@ -82,14 +77,7 @@ impl<'h, H: Host> Turn<'h, H> {
         }
         main_loop.in_turn = true;
         main_loop.settled = false;
-        let scratch = std::mem::take(&mut main_loop.scratch);
-        Ok(Self {
-            host,
-            scratch,
-            watch: None,
-            timer: None,
-            bh: None,
-        })
+        Ok(Self { host })
     }
 
     fn run(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
@@ -98,8 +86,11 @@ impl<'h, H: Host> Turn<'h, H> {
         if main_loop.bhs.is_signalled() {
             main_loop.take_in_wakeup();
         }
-        main_loop.bhs.take_scheduled(&mut self.scratch.bhs);
-        let mut ran = self.run_bhs();
+        let mut ran = false;
+        if main_loop.bhs.has_scheduled() {
+            main_loop.bhs.take_scheduled(&mut main_loop.lists.bhs);
+            ran = self.run_bhs();
+        }
         // A turn that had bottom halves to run does not look at fds as well: nearly
         // always nothing is there, and the look is a system call. But never two
         // turns in a row, so that bottom halves cannot starve them.
@@ -116,23 +107,38 @@ impl<'h, H: Host> Turn<'h, H> {
 
     /// Waits, and lists what is to run.
     fn look(&mut self, timeout: Option<Duration>, ran: bool) -> io::Result<()> {
-        let Turn { host, scratch, .. } = self;
-        ask_listed_gates(*host, &mut scratch.flipped);
-        let main_loop = host.main_loop_mut();
-        main_loop.apply_flips(&mut scratch.flipped);
+        if !self.host.main_loop().asked.is_empty() {
+            self.flip(list_flipped_closed);
+        }
+        let main_loop = self.host.main_loop_mut();
         let limit = main_loop.wait_limit(timeout, ran);
-        let woken = main_loop.wait(limit, &mut scratch.ready_fds)?;
-        ask_ready_gates(*host, &scratch.ready_fds, &mut scratch.flipped);
-        let main_loop = host.main_loop_mut();
-        main_loop.apply_flips(&mut scratch.flipped);
-        main_loop.list_what_runs(limit.filter(|_| !woken), scratch);
+        let woken = main_loop.wait(limit)?;
+        if !main_loop.lists.ready_fds.is_empty() {
+            self.flip(list_flipped_ready);
+        }
+        let main_loop = self.host.main_loop_mut();
+        main_loop.list_what_runs(limit.filter(|_| !woken));
         Ok(())
+    }
+
+    /// Notes which gates have opened or closed, of those that `list` asks.
+    fn flip(&mut self, list: fn(&H, &mut Vec<Key>)) {
+        let mut flipped = std::mem::take(&mut self.host.main_loop_mut().lists.flipped);
+        list(self.host, &mut flipped);
+        let main_loop = self.host.main_loop_mut();
+        for id in flipped.drain(..) {
+            main_loop.flip_gate(id);
+        }
+        main_loop.lists.flipped = flipped;
     }
 
     fn run_bhs(&mut self) -> bool {
         let mut ran = false;
-        while let Some(id) = self.scratch.bhs.pop_front() {
+        loop {
             let main_loop = self.host.main_loop_mut();
+            let Some(id) = main_loop.lists.bhs.pop_front() else {
+                return ran;
+            };
             let Some((name, callback)) = main_loop.bhs.take(id) else {
                 continue;
             };
@@ -141,27 +147,25 @@ impl<'h, H: Host> Turn<'h, H> {
             ran = true;
             match callback {
                 BhCallback::Once(callback) => callback(self.host),
-                many @ BhCallback::Many(_) => {
-                    let (_, running) = self.bh.insert((id, many));
-                    if let BhCallback::Many(callback) = running {
-                        callback(self.host);
+                BhCallback::Many(callback) => {
+                    let mut running = Running::new(self.host, id, callback, |main_loop, id, it| {
+                        main_loop.bhs.put_back(id, BhCallback::Many(it));
+                    });
+                    if let (host, Some(callback)) = running.parts() {
+                        callback(host);
                     }
-                    self.put_back_bh();
                 }
             }
         }
-        ran
     }
 
     fn run_watches(&mut self) -> bool {
         let mut ran = false;
-        for at in 0..self.scratch.ready.len() {
-            let one = self.scratch.ready[at];
-            // A callback that ran before may have closed the gate.
-            let watch = self.host.main_loop().watches.get(one.id);
-            let Some(watch) = watch else { continue };
-            let gate = watch.gate.as_ref();
-            if gate.is_some_and(|gate| !(gate.is_open)(self.host)) {
+        for at in 0..self.host.main_loop().lists.ready.len() {
+            let one = self.host.main_loop().lists.ready[at];
+            // A callback that ran before may have closed the gate. If none did, the
+            // gate still answers what it did after the wait.
+            if ran && !gate_is_open(self.host, one.id) {
                 continue;
             }
             let main_loop = self.host.main_loop_mut();
@@ -172,12 +176,19 @@ impl<'h, H: Host> Turn<'h, H> {
             let Some(callback) = watch.callback.take() else {
                 continue;
             };
-            let (_, callback) = self.watch.insert((one.id, callback));
             main_loop.counters.watches += 1;
             main_loop.note_watch(LoopEvent::WatchRuns, fd, name);
             ran = true;
-            let flow = callback(self.host, one.condition);
-            self.put_back_watch();
+            let mut running = Running::new(self.host, one.id, callback, |main_loop, id, it| {
+                if let Some(watch) = main_loop.watches.get_mut(id) {
+                    watch.callback = Some(it);
+                }
+            });
+            let flow = match running.parts() {
+                (host, Some(callback)) => callback(host, one.condition),
+                (_, None) => Flow::Keep,
+            };
+            drop(running);
             if flow == Flow::Remove || one.invalid {
                 self.host.main_loop_mut().remove_watch(WatchId(one.id));
             }
@@ -187,85 +198,113 @@ impl<'h, H: Host> Turn<'h, H> {
 
     fn run_timers(&mut self) -> bool {
         let mut ran = false;
-        for at in 0..self.scratch.due.len() {
-            let one = self.scratch.due[at];
+        for at in 0..self.host.main_loop().lists.due.len() {
             let main_loop = self.host.main_loop_mut();
+            let one = main_loop.lists.due[at];
             let Some((name, callback)) = main_loop.timers.take_due(&main_loop.clocks, one) else {
                 continue;
             };
-            let (_, callback) = self.timer.insert((one.id, callback));
             main_loop.counters.timers += 1;
             main_loop.note(LoopEvent::TimerRuns, name);
             ran = true;
-            callback(self.host);
-            self.put_back_timer();
+            let mut running = Running::new(self.host, one.id, callback, |main_loop, id, it| {
+                if let Some(timer) = main_loop.timers.get_mut(id) {
+                    timer.callback = Some(it);
+                }
+            });
+            if let (host, Some(callback)) = running.parts() {
+                callback(host);
+            }
         }
         ran
-    }
-
-    fn put_back_bh(&mut self) {
-        if let Some((id, callback)) = self.bh.take() {
-            self.host.main_loop_mut().bhs.put_back(id, callback);
-        }
-    }
-
-    fn put_back_watch(&mut self) {
-        if let Some((id, callback)) = self.watch.take() {
-            if let Some(watch) = self.host.main_loop_mut().watches.get_mut(id) {
-                watch.callback = Some(callback);
-            }
-        }
-    }
-
-    fn put_back_timer(&mut self) {
-        if let Some((id, callback)) = self.timer.take() {
-            if let Some(timer) = self.host.main_loop_mut().timers.get_mut(id) {
-                timer.callback = Some(callback);
-            }
-        }
     }
 }
 
 impl<H: Host> Drop for Turn<'_, H> {
     fn drop(&mut self) {
-        // Only after a panic is there anything to put back. The fds and timers
-        // that did not have their turn are found again by the next one.
-        self.put_back_bh();
-        self.put_back_watch();
-        self.put_back_timer();
-        self.scratch.flipped.clear();
         let main_loop = self.host.main_loop_mut();
-        main_loop.bhs.put_back_scheduled(&mut self.scratch.bhs);
-        main_loop.scratch = std::mem::take(&mut self.scratch);
+        // Only after a panic is any left. The fds and timers that did not have their
+        // turn are found again by the next one.
+        main_loop.bhs.put_back_scheduled(&mut main_loop.lists.bhs);
         main_loop.in_turn = false;
+    }
+}
+
+/// A callback while it runs. Dropping it puts the callback back into its slot, after a
+/// panic as well, unless the slot is gone.
+struct Running<'h, H: Host, C> {
+    host: &'h mut H,
+    id: Key,
+    callback: Option<C>,
+    put_back: fn(&mut MainLoop<H>, Key, C),
+}
+
+impl<'h, H: Host, C> Running<'h, H, C> {
+    #[inline]
+    fn new(host: &'h mut H, id: Key, callback: C, put_back: fn(&mut MainLoop<H>, Key, C)) -> Self {
+        Running {
+            host,
+            id,
+            callback: Some(callback),
+            put_back,
+        }
+    }
+
+    /// The host and the callback, which is there until the drop.
+    #[inline]
+    fn parts(&mut self) -> (&mut H, Option<&mut C>) {
+        (self.host, self.callback.as_mut())
+    }
+}
+
+impl<H: Host, C> Drop for Running<'_, H, C> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(callback) = self.callback.take() {
+            (self.put_back)(self.host.main_loop_mut(), self.id, callback);
+        }
     }
 }
 
 /// Lists the watches whose gate was closed and is open now, and those without
 /// an fd whose gate was open and is closed now.
-fn ask_listed_gates<H: Host>(host: &H, flipped: &mut Vec<Key>) {
-    let asked = host.main_loop().asked.iter();
-    flipped.extend(asked.filter(|id| has_flipped(host, **id)));
+fn list_flipped_closed<H: Host>(host: &H, flipped: &mut Vec<Key>) {
+    let main_loop = host.main_loop();
+    let asked = main_loop.asked.iter().filter(|id| {
+        let watch = main_loop.watches.get(**id);
+        watch.is_some_and(|watch| has_flipped(host, watch))
+    });
+    flipped.extend(asked);
 }
 
 /// Lists the watches whose gate was open, and is closed now that their fd is
 /// ready. Nothing runs during the wait, so asking after it gives the same
 /// answer as asking before it, and an idle watch costs nothing.
-fn ask_ready_gates<H: Host>(host: &H, ready: &[Ready], flipped: &mut Vec<Key>) {
+fn list_flipped_ready<H: Host>(host: &H, flipped: &mut Vec<Key>) {
     let main_loop = host.main_loop();
-    for entry in ready.iter().filter_map(|one| main_loop.fds.get(one.key)) {
-        let watches = entry.watches.iter().copied();
-        flipped.extend(watches.filter(|id| main_loop.is_open(*id) && has_flipped(host, *id)));
+    for ready in &main_loop.lists.ready_fds {
+        let Some(entry) = main_loop.fds.get(ready.key) else {
+            continue;
+        };
+        for id in &entry.watches {
+            let watch = main_loop.watches.get(*id);
+            if watch.is_some_and(|watch| watch.open && has_flipped(host, watch)) {
+                flipped.push(*id);
+            }
+        }
     }
 }
 
 /// Whether a watch has a gate whose answer has changed.
-fn has_flipped<H: Host>(host: &H, id: Key) -> bool {
+fn has_flipped<H: Host>(host: &H, watch: &WatchEntry<H>) -> bool {
+    let gate = watch.gate.as_ref();
+    gate.is_some_and(|gate| (gate.is_open)(host) != watch.open)
+}
+
+fn gate_is_open<H: Host>(host: &H, id: Key) -> bool {
     let watch = host.main_loop().watches.get(id);
-    watch.is_some_and(|watch| match &watch.gate {
-        Some(gate) => (gate.is_open)(host) != watch.open,
-        None => false,
-    })
+    let gate = watch.and_then(|watch| watch.gate.as_ref());
+    gate.is_none_or(|gate| (gate.is_open)(host))
 }
 
 impl<H> MainLoop<H> {
@@ -293,32 +332,24 @@ impl<H> MainLoop<H> {
         self.counters.wakeups += u64::from(self.bhs.take_in());
     }
 
-    fn is_open(&self, id: Key) -> bool {
-        self.watches.get(id).is_some_and(|watch| watch.open)
-    }
-
-    fn apply_flips(&mut self, flipped: &mut Vec<Key>) {
-        for id in flipped.drain(..) {
-            self.flip_gate(id);
+    /// Waits until fds are ready, which are listed, or the limit is over. Returns
+    /// true if another thread called.
+    fn wait(&mut self, limit: Option<Duration>) -> io::Result<bool> {
+        if self.fds.has_changed() || !self.fdmon.is_settled() {
+            // Without epoll ppoll will do.
+            let _ = self.prepare_fds();
         }
-    }
-
-    /// Waits until fds are ready, which go to `ready_fds`, or the limit is over.
-    /// Returns true if another thread called.
-    fn wait(&mut self, limit: Option<Duration>, ready_fds: &mut Vec<Ready>) -> io::Result<bool> {
-        // Without epoll ppoll will do.
-        let _ = self.prepare_fds();
         let blocking = if self.clocks.is_simulated() {
             Some(Duration::ZERO)
         } else {
             limit
         };
-        ready_fds.clear();
+        self.lists.ready_fds.clear();
         let woken = self.fdmon.wait(
             &mut self.fds,
             self.bhs.wake(),
             blocking,
-            ready_fds,
+            &mut self.lists.ready_fds,
             &mut self.counters,
         )?;
         if woken {
@@ -329,68 +360,23 @@ impl<H> MainLoop<H> {
 
     /// Lists the watches that are ready and the timers that are due. With none
     /// ready, simulated time goes on by `pass` first.
-    fn list_what_runs(&mut self, pass: Option<Duration>, scratch: &mut Scratch) {
-        scratch.ready.clear();
-        for ready in scratch.ready_fds.drain(..) {
-            self.list_ready(ready, &mut scratch.ready);
+    fn list_what_runs(&mut self, pass: Option<Duration>) {
+        let ready = &mut self.lists.ready;
+        ready.clear();
+        for one in self.lists.ready_fds.drain(..) {
+            list_ready(one, &self.fds, &self.watches, ready);
         }
         if self.ready_unpolled > 0 {
-            self.list_unpolled(&mut scratch.ready);
+            list_unpolled(&self.asked, &self.watches, ready);
         }
-        if let Some(pass) = pass.filter(|_| scratch.ready.is_empty()) {
-            if self.clocks.is_simulated() {
+        if self.clocks.is_simulated() && ready.is_empty() {
+            if let Some(pass) = pass {
                 self.clocks.advance(pass);
             }
         }
-        arrange(&mut scratch.ready, self.shuffle.as_mut());
-        scratch.due.clear();
-        self.timers.list_due(&self.clocks, &mut scratch.due);
-    }
-
-    /// Lists the watches without an fd whose gate is open.
-    fn list_unpolled(&self, list: &mut Vec<ReadyWatch>) {
-        for id in &self.asked {
-            let Some((number, watch)) = self.watches.get_numbered(*id) else {
-                continue;
-            };
-            if watch.open {
-                list.push(ReadyWatch {
-                    id: *id,
-                    number,
-                    condition: watch.condition,
-                    invalid: false,
-                });
-            }
-        }
-    }
-
-    /// Lists the watches that an fd's condition makes ready.
-    fn list_ready(&self, ready: Ready, list: &mut Vec<ReadyWatch>) {
-        let Some(entry) = self.fds.get(ready.key) else {
-            return;
-        };
-        let open = entry.watches.iter().filter_map(|id| {
-            let (number, watch) = self.watches.get_numbered(*id)?;
-            watch.open.then_some((*id, number, watch))
-        });
-        let wanted = open
-            .clone()
-            .fold(ALWAYS, |all, (_, _, watch)| all | watch.condition);
-        let readable = (ready.condition & wanted).contains(Condition::IN);
-        for (id, number, watch) in open {
-            let mut condition = ready.condition & (watch.condition | ALWAYS);
-            if readable {
-                condition = condition - Condition::HUP;
-            }
-            if !condition.is_empty() {
-                list.push(ReadyWatch {
-                    id,
-                    number,
-                    condition,
-                    invalid: ready.invalid,
-                });
-            }
-        }
+        arrange(ready, self.shuffle.as_mut());
+        self.lists.due.clear();
+        self.timers.list_due(&self.clocks, &mut self.lists.due);
     }
 
     /// Brings the set of fds to wait for up to date; fails as
@@ -421,9 +407,64 @@ impl<H> MainLoop<H> {
         let is_manual = self.clocks.is_manual();
         let deadline = self.timers.ns_to_next(&self.clocks);
         let deadline = deadline.filter(|ns| *ns == 0 || !is_manual);
-        [timeout, deadline.map(Duration::from_nanos)]
-            .into_iter()
-            .flatten()
-            .min()
+        match (timeout, deadline.map(Duration::from_nanos)) {
+            (Some(timeout), Some(deadline)) => Some(timeout.min(deadline)),
+            (timeout, deadline) => timeout.or(deadline),
+        }
+    }
+}
+
+/// Lists the watches without an fd whose gate is open.
+fn list_unpolled<H>(asked: &[Key], watches: &Slots<WatchEntry<H>>, list: &mut Vec<ReadyWatch>) {
+    for id in asked {
+        let Some((number, watch)) = watches.get_numbered(*id) else {
+            continue;
+        };
+        if watch.open {
+            list.push(ReadyWatch {
+                id: *id,
+                number,
+                condition: watch.condition,
+                invalid: false,
+            });
+        }
+    }
+}
+
+/// Lists the watches that an fd's condition makes ready.
+fn list_ready<H>(
+    ready: Ready,
+    fds: &FdTable,
+    watches: &Slots<WatchEntry<H>>,
+    list: &mut Vec<ReadyWatch>,
+) {
+    let Some(entry) = fds.get(ready.key) else {
+        return;
+    };
+    let open = entry.watches.iter().filter_map(|id| {
+        let (number, watch) = watches.get_numbered(*id)?;
+        watch.open.then_some((*id, number, watch))
+    });
+    let wanted = if entry.has_changed() {
+        // A gate that closed just now.
+        open.clone()
+            .fold(ALWAYS, |all, (_, _, watch)| all | watch.condition)
+    } else {
+        entry.interest
+    };
+    let readable = (ready.condition & wanted).contains(Condition::IN);
+    for (id, number, watch) in open {
+        let mut condition = ready.condition & (watch.condition | ALWAYS);
+        if readable {
+            condition = condition - Condition::HUP;
+        }
+        if !condition.is_empty() {
+            list.push(ReadyWatch {
+                id,
+                number,
+                condition,
+                invalid: ready.invalid,
+            });
+        }
     }
 }

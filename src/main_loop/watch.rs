@@ -80,9 +80,9 @@ impl<H> Watch<H> {
 
     /// Sets the gate, QEMU's `fd_can_read`. While it is closed the fd is not
     /// polled, not even for hang-up. A closed gate is asked anew in each turn,
-    /// an open one when the fd is ready and once more just before the callback;
-    /// so it must depend on nothing but the host. Thousands of idle watches
-    /// with open gates cost a turn nothing.
+    /// an open one when the fd is ready, and once more just before the callback if
+    /// others ran in between; so it must depend on nothing but the host. Thousands
+    /// of idle watches with open gates cost a turn nothing.
     pub fn gate(mut self, gate: impl Fn(&H) -> bool + 'static) -> Self {
         self.gate = Some(Box::new(gate));
         self

@@ -53,18 +53,15 @@ impl CommandPolicy {
         self.allow.is_none() || allow.any(|pattern| matches(pattern.as_bytes(), name.as_bytes()))
     }
 
-    /// Refuses a QMP command unless it is allowed and, on a read-only monitor,
-    /// changes nothing. `read_only` has the commands that were declared so.
+    /// Whether there is any command that is refused. Most monitors refuse none.
     #[inline]
-    pub(super) fn check_qmp(&self, name: &str, read_only: &[&str]) -> Result<(), Error> {
-        // Most monitors restrict nothing.
-        if !self.read_only && self.allow.is_none() {
-            return Ok(());
-        }
-        self.check_restricted_qmp(name, read_only)
+    pub(super) fn restricts(&self) -> bool {
+        self.read_only || self.allow.is_some()
     }
 
-    fn check_restricted_qmp(&self, name: &str, read_only: &[&str]) -> Result<(), Error> {
+    /// Refuses a QMP command unless it is allowed and, on a read-only monitor,
+    /// changes nothing. `read_only` has the commands that were declared so.
+    pub(super) fn check_qmp(&self, name: &str, read_only: &[&str]) -> Result<(), Error> {
         // Without it there would be no session at all.
         if name == "qmp_capabilities" {
             return Ok(());
@@ -80,6 +77,9 @@ impl CommandPolicy {
     /// The same for an HMP command, which may be a sub-command of `group`. Such a
     /// one goes by the names `info status` and `info`.
     pub(super) fn check_hmp(&self, group: Option<HmpRow>, row: HmpRow) -> Result<(), Error> {
+        if !self.restricts() {
+            return Ok(());
+        }
         let name = row.main_name();
         match group {
             None => self.check(&[name], || row.read_only),

@@ -2,10 +2,12 @@
 
 use super::runtime::Runtime;
 use super::schema::{
-    CommandInfo, ControlCommands, IntrospectCommands, QMPCapability, VersionInfo, VersionTriple,
+    ControlCommands, IntrospectCommands, QMPCapability, VersionInfo, VersionTriple,
 };
 use super::version;
-use crate::qapi::{Error, ErrorClass, QDict, QObject, QmpCommand};
+use crate::member_name;
+use crate::qapi::json::MemberName;
+use crate::qapi::{Call, Error, ErrorClass};
 
 impl<S: 'static> ControlCommands for S {
     fn qmp_qmp_capabilities(
@@ -41,11 +43,18 @@ impl<S: 'static> ControlCommands for S {
         })
     }
 
-    fn qmp_query_commands(rt: &mut Runtime<Self>) -> Result<Vec<CommandInfo>, Error> {
-        let info = |c: &QmpCommand<Runtime<S>>| CommandInfo {
-            name: c.name.to_owned(),
-        };
-        Ok(rt.commands.iter().rev().map(info).collect())
+    fn qmp_query_commands(rt: &mut Runtime<Self>, call: &mut Call<'_>) -> Result<(), Error> {
+        call.no_args()?;
+        call.ret_with(&|v| {
+            v.start_list(MemberName::NONE);
+            for command in rt.commands.iter().rev() {
+                v.start_struct(MemberName::NONE);
+                v.type_str(member_name!("name"), command.name);
+                v.end_struct();
+            }
+            v.end_list();
+        });
+        Ok(())
     }
 
     fn qmp_quit(rt: &mut Runtime<Self>) -> Result<(), Error> {
@@ -55,10 +64,9 @@ impl<S: 'static> ControlCommands for S {
 }
 
 impl<S: 'static> IntrospectCommands for S {
-    fn qmp_query_qmp_schema(rt: &mut Runtime<Self>, args: QDict) -> Result<QObject, Error> {
-        if let Some((name, _)) = args.iter().next() {
-            return Err(Error::new(format!("Parameter '{name}' is unexpected")));
-        }
-        Ok(rt.query_schema().clone())
+    fn qmp_query_qmp_schema(rt: &mut Runtime<Self>, call: &mut Call<'_>) -> Result<(), Error> {
+        call.no_args()?;
+        call.ret_raw(rt.query_schema());
+        Ok(())
     }
 }

@@ -18,6 +18,8 @@ pub(crate) struct MonitorConfig {
     pub(crate) close_action: MonitorCloseAction,
     pub(crate) drain_on_close: bool,
     pub(crate) limits: JsonLimits,
+    /// In bytes.
+    pub(crate) max_reply_size: usize,
     pub(crate) policy: CommandPolicy,
 }
 
@@ -30,6 +32,7 @@ impl MonitorConfig {
         let pretty = options.pretty.unwrap_or(false);
         let drain_on_close = options.drain_on_close.unwrap_or(false);
         let limits = limits(options)?;
+        let max_reply_size = max_reply_size(options)?;
         let misplaced = match mode {
             MonitorMode::Readline => [
                 ("pretty", pretty),
@@ -37,6 +40,7 @@ impl MonitorConfig {
                 ("json-max-size", options.json_max_size.is_some()),
                 ("json-max-tokens", options.json_max_tokens.is_some()),
                 ("json-max-depth", options.json_max_depth.is_some()),
+                ("max-reply-size", options.max_reply_size.is_some()),
             ]
             .into_iter()
             .find_map(|(name, given)| given.then_some((name, "HMP"))),
@@ -54,6 +58,7 @@ impl MonitorConfig {
             close_action: options.close_action.unwrap_or(MonitorCloseAction::None),
             drain_on_close,
             limits,
+            max_reply_size,
             policy: CommandPolicy::new(&MonitorAccessOptions {
                 read_only: options.read_only,
                 allow: options.allow.clone(),
@@ -70,6 +75,23 @@ fn limits(options: &MonitorOptions) -> Result<JsonLimits, Error> {
         token_count: limit("json-max-tokens", options.json_max_tokens, most.token_count)?,
         nesting: limit("json-max-depth", options.json_max_depth, most.nesting)?,
     })
+}
+
+/// Larger replies, in bytes, end a QMP session unless its monitor has another limit.
+/// QEMU's limits on a request allow a reply of 4 GB.
+pub const MAX_REPLY_SIZE: usize = 256 << 20;
+
+/// The greeting and any error must fit.
+const LEAST_REPLY_SIZE: u64 = 4096;
+
+fn max_reply_size(options: &MonitorOptions) -> Result<usize, Error> {
+    match options.max_reply_size {
+        None => Ok(MAX_REPLY_SIZE),
+        Some(size) if size >= LEAST_REPLY_SIZE => Ok(usize::try_from(size).unwrap_or(usize::MAX)),
+        Some(_) => Err(Error::new(format!(
+            "Parameter 'max-reply-size' expects a size of at least {LEAST_REPLY_SIZE}"
+        ))),
+    }
 }
 
 fn limit(name: &str, wanted: Option<u64>, most: usize) -> Result<usize, Error> {
@@ -118,6 +140,14 @@ mod tests {
             (
                 "c,mode=control,json-max-size=0",
                 "Parameter 'json-max-size' expects a number from 1 to 67108864",
+            ),
+            (
+                "c,max-reply-size=1M",
+                "'max-reply-size' is not compatible with HMP monitors",
+            ),
+            (
+                "c,mode=control,max-reply-size=4095",
+                "Parameter 'max-reply-size' expects a size of at least 4096",
             ),
             (
                 "c,mode=control,json-max-tokens=2097153",

@@ -14,18 +14,22 @@
 use std::collections::VecDeque;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
+use super::config::MonitorConfig;
 use super::deferred::{Answer, QmpUnderWay, UnderWay};
 use super::intercept::{Intercepted, Verdict};
-use super::output::{accept_input, flush_dirty, label, send_response};
+use super::output::{accept_input, flush_dirty, label};
+use super::reply::{begin_return, send_reply, write_reply, write_return};
 use super::runtime::Runtime;
 use super::session::{Next, Request};
 use super::table::{MonitorId, MonitorKind, MonitorQmp};
 use crate::main_loop::BhId;
 use crate::qapi::dispatch::{
-    qmp_find_command, qmp_request_check, Call, DispatchEnv, QmpCommand, QmpCommandFunc, QmpRequest,
+    qmp_find_command, qmp_find_known_command, qmp_request_check, Call, DispatchEnv, QmpCommand,
+    QmpCommandFunc, QmpRequest,
 };
 use crate::qapi::json::{qobject_to_json, JsonWriter};
-use crate::qapi::{Error, QObject};
+use crate::qapi::{Error, QDict, QObject};
+use crate::trace::{events, TraceEvent};
 use crate::trace_event;
 
 /// Requests served in one run before fds and timers get their turn.
@@ -39,7 +43,7 @@ pub(crate) struct Dispatcher {
     stopped: bool,
     /// An in-band command is under way.
     busy: bool,
-    /// Kept for its memory; `None` while a reply is being written.
+    /// Kept empty, for its memory; `None` while a reply is being written.
     writer: Option<Box<JsonWriter>>,
     /// The monitor that the command under way came from.
     pub(super) current: Option<MonitorId>,
@@ -66,6 +70,7 @@ impl Dispatcher {
 
 /// Puts a session on the list of those to be served if it is ready and has room
 /// for the answer.
+#[inline]
 fn enlist<S>(rt: &mut Runtime<S>, id: MonitorId) {
     let Some(mon) = rt.monitors.get_mut(id) else {
         return;
@@ -132,10 +137,8 @@ fn request_taken_up<S>(rt: &mut Runtime<S>, id: MonitorId, answered: bool) {
     if ready {
         enlist(rt, id);
     }
-    pull(rt, id);
     // A suspended session takes no more, but what waits behind its input may go on.
-    let goes_on = |qmp: &MonitorQmp| qmp.session.wants_input() || qmp.session.has_read_all();
-    if rt.monitors.qmp(id).is_some_and(goes_on) {
+    if pull(rt, id) {
         accept_input(rt, id);
     }
 }
@@ -148,65 +151,98 @@ pub(super) fn go_on<S>(rt: &mut Runtime<S>, id: MonitorId) {
 
 /// Works off a session's input, until it is suspended or its client has too much
 /// to read: out-of-band requests are answered right here, and a small piece of
-/// input can hold many of them.
-fn pull<S>(rt: &mut Runtime<S>, id: MonitorId) {
-    while rt.exit_requested().is_none() {
+/// input can hold many of them. Returns whether more input can be taken.
+fn pull<S>(rt: &mut Runtime<S>, id: MonitorId) -> bool {
+    loop {
+        let exits = rt.exit_requested().is_some();
         let Some(mon) = rt.monitors.get_mut(id) else {
-            return;
+            return false;
         };
         let full = mon.over_budget();
         let MonitorKind::Qmp(qmp) = &mut mon.kind else {
-            return;
+            return false;
         };
-        if full {
-            return;
+        if full || exits {
+            return takes_input(qmp);
         }
-        match qmp.session.next() {
-            Next::Nothing => return,
-            message => handle_qmp_command(rt, id, message),
+        let commands = if qmp.session.is_negotiated() {
+            &rt.commands
+        } else {
+            &rt.cap_negotiation_commands
+        };
+        // A trace and a test kit look at the message as it was parsed.
+        let parses = events::handle_qmp_command.is_enabled() || rt.interceptor.is_some();
+        let find = |name: &[u8]| commands.key(name).filter(|_| !parses);
+        match qmp.session.next(find) {
+            Next::Nothing => return takes_input(qmp),
+            message => {
+                let suspended = message == Next::Queued { suspends: true };
+                handle_qmp_command(rt, id, message);
+                if suspended {
+                    return false;
+                }
+            }
         }
     }
 }
 
+fn takes_input(qmp: &MonitorQmp) -> bool {
+    qmp.session.wants_input() || qmp.session.has_read_all()
+}
+
 /// Handles a message, or the error it provoked: carries it out at once if it is
 /// out of band, else sees to it that the session is served.
+#[inline]
 fn handle_qmp_command<S>(rt: &mut Runtime<S>, id: MonitorId, message: Next) {
-    trace_event!(
-        handle_qmp_command,
-        "{} {}",
-        label(rt, id),
-        match &message {
-            Next::OutOfBand(request) => request_text(Some(request)),
-            _ => request_text(rt.monitors.qmp(id).and_then(|qmp| qmp.session.newest())),
-        }
-    );
     match message {
         Next::Nothing => {}
         Next::OutOfBand(request) => {
+            trace_event!(
+                handle_qmp_command,
+                "{} {}",
+                label(rt, id),
+                request_text(&request)
+            );
             trace_event!(monitor_qmp_cmd_out_of_band, "{}", label(rt, id));
-            monitor_qmp_dispatch(rt, id, request, true);
+            monitor_qmp_dispatch(rt, id, *request, true);
         }
         Next::Queued { suspends } => {
-            trace_event!(
-                monitor_qmp_cmd_in_band,
-                "{} has {} waiting",
-                label(rt, id),
-                rt.monitors.qmp(id).map_or(0, |qmp| qmp.session.waiting())
-            );
-            if suspends {
-                trace_event!(monitor_suspend, "{}", label(rt, id));
+            if QUEUED_TRACED.iter().any(|event| event.is_enabled()) {
+                trace_queued(rt, id, suspends);
             }
             enlist(rt, id);
         }
     }
 }
 
+/// What a queued message is traced by.
+static QUEUED_TRACED: [&TraceEvent; 3] = [
+    &events::handle_qmp_command,
+    &events::monitor_qmp_cmd_in_band,
+    &events::monitor_suspend,
+];
+
+#[cold]
+fn trace_queued<S>(rt: &Runtime<S>, id: MonitorId, suspends: bool) {
+    let Some(qmp) = rt.monitors.qmp(id) else {
+        return;
+    };
+    let label = label(rt, id);
+    let text = qmp.session.newest().map_or(String::new(), request_text);
+    trace_event!(handle_qmp_command, "{label} {text}");
+    let waiting = qmp.session.waiting();
+    trace_event!(monitor_qmp_cmd_in_band, "{label} has {waiting} waiting");
+    if suspends {
+        trace_event!(monitor_suspend, "{label}");
+    }
+}
+
 /// A request as a trace shows it.
-fn request_text(request: Option<&Request>) -> String {
+fn request_text(request: &Request) -> String {
     match request {
-        Some(Ok(request)) => qobject_to_json(request, false),
-        Some(Err(e)) => e.to_string(),
-        None => String::new(),
+        Request::Message(Ok(message)) => qobject_to_json(message, false),
+        Request::Message(Err(e)) => e.to_string(),
+        Request::Plain { command, .. } => command.name().to_owned(),
     }
 }
 
@@ -218,6 +254,33 @@ enum Outcome {
     Silent,
     /// Its answer comes later.
     Deferred,
+}
+
+/// Where a request came from, as it was when the request was taken up.
+#[derive(Clone, Copy)]
+struct Caller {
+    monitor: MonitorId,
+    connection: u64,
+    negotiating: bool,
+    /// Whether the client enabled out-of-band execution.
+    oob_enabled: bool,
+    /// Whether this request is carried out out of band.
+    oob: bool,
+    /// Whether the monitor's clients may use some commands only.
+    restricted: bool,
+}
+
+impl Caller {
+    fn new(monitor: MonitorId, qmp: &MonitorQmp, config: &MonitorConfig, oob: bool) -> Self {
+        Caller {
+            monitor,
+            connection: qmp.session.connection(),
+            negotiating: !qmp.session.is_negotiated(),
+            oob_enabled: qmp.session.has_oob(),
+            oob,
+            restricted: config.policy.restricts(),
+        }
+    }
 }
 
 /// Carries a request out and answers it (`monitor_qmp_dispatch`). Returns false
@@ -234,26 +297,26 @@ fn monitor_qmp_dispatch<S>(
     let MonitorKind::Qmp(qmp) = &monitor.kind else {
         return true;
     };
-    let (pretty, connection) = (monitor.config.pretty, qmp.session.connection());
+    let caller = Caller::new(mon, qmp, &monitor.config, oob);
     let kept = rt.dispatcher.writer.take();
     let mut w = kept.unwrap_or_else(|| Box::new(JsonWriter::new(false)));
-    w.clear();
-    w.set_pretty(pretty);
+    w.set_pretty(monitor.config.pretty);
+    w.set_limit(monitor.config.max_reply_size);
     let outer = rt.dispatcher.current.replace(mon);
-    let outcome = qmp_dispatch(rt, mon, request, oob, &mut w);
+    let outcome = qmp_dispatch(rt, caller, request, &mut w);
     if let Outcome::Reply(id, result) = &outcome {
+        write_reply(&mut w, id.as_ref(), result);
         // The client may have left, or left and come back, while the command ran.
-        if is_connected(rt, mon, connection) {
-            write_reply(&mut w, id.as_ref(), result);
-            send_response(rt, mon, &mut w);
-        }
+        send_reply(rt, mon, caller.connection, &mut w);
     }
+    w.clear();
     rt.dispatcher.writer = Some(w);
     rt.dispatcher.current = outer;
     !matches!(outcome, Outcome::Deferred)
 }
 
 /// Whether the client of this connection is still there.
+#[inline]
 fn is_connected<S>(rt: &Runtime<S>, mon: MonitorId, connection: u64) -> bool {
     let qmp = rt.monitors.qmp(mon);
     qmp.is_some_and(|qmp| qmp.session.connection() == connection)
@@ -262,66 +325,65 @@ fn is_connected<S>(rt: &Runtime<S>, mon: MonitorId, connection: u64) -> bool {
 /// Checks a request and finds its command (`qmp_dispatch`).
 fn qmp_dispatch<S>(
     rt: &mut Runtime<S>,
-    mon: MonitorId,
+    caller: Caller,
     request: Request,
-    oob: bool,
     w: &mut JsonWriter,
 ) -> Outcome {
-    let Some(qmp) = rt.monitors.qmp(mon) else {
-        return Outcome::Silent;
-    };
-    let negotiating = !qmp.session.is_negotiated();
-    let oob_enabled = qmp.session.has_oob();
-    let message = match request {
-        Ok(message) => message,
-        Err(e) => return Outcome::Reply(None, Err(e)),
-    };
-    trace_event!(
-        qmp_dispatch,
-        "{}",
-        if oob { "out of band" } else { "in band" }
-    );
-    let req = match qmp_request_check(message, oob_enabled) {
-        Ok(req) => req,
-        Err((e, id)) => return Outcome::Reply(id, Err(e)),
-    };
-    if rt.interceptor.is_some() {
-        if let Some(outcome) = intercepted(rt, mon, &req, negotiating, w) {
-            return outcome;
-        }
-    }
-    let env = DispatchEnv {
-        negotiating,
-        oob: req.oob,
+    let mut env = DispatchEnv {
+        negotiating: caller.negotiating,
+        oob: false,
         preconfig: rt.preconfig,
         policy: rt.policy,
     };
-    let list = if negotiating {
-        &rt.cap_negotiation_commands
-    } else {
-        &rt.commands
+    let (found, args, id) = match request {
+        Request::Plain { command, args, id } => {
+            trace_event!(qmp_dispatch, "in band");
+            let list = rt.commands_for(caller.negotiating);
+            (qmp_find_known_command(list, command, &env), args, id)
+        }
+        Request::Message(Err(e)) => return Outcome::Reply(None, Err(e)),
+        Request::Message(Ok(message)) => {
+            let band = if caller.oob { "out of band" } else { "in band" };
+            trace_event!(qmp_dispatch, "{band}");
+            let req = match qmp_request_check(message, caller.oob_enabled) {
+                Ok(req) => req,
+                Err((e, id)) => return Outcome::Reply(id, Err(e)),
+            };
+            if rt.interceptor.is_some() {
+                if let Some(outcome) = intercepted(rt, caller, &req, w) {
+                    return outcome;
+                }
+            }
+            env.oob = req.oob;
+            let list = rt.commands_for(caller.negotiating);
+            (qmp_find_command(list, &req.command, &env), req.args, req.id)
+        }
     };
-    let permitted = |cmd: QmpCommand<_>| rt.check_qmp_command(cmd.name).map(|()| cmd);
-    match qmp_find_command(list, &req.command, &env).and_then(permitted) {
-        Ok(cmd) => do_qmp_dispatch(rt, mon, cmd, req, oob, w),
-        Err(e) => Outcome::Reply(req.id, Err(e)),
+    let cmd = match found {
+        Ok(cmd) => *cmd,
+        Err(e) => return Outcome::Reply(id, Err(e)),
+    };
+    if caller.restricted {
+        if let Err(e) = rt.check_qmp_command(cmd.name) {
+            return Outcome::Reply(id, Err(e));
+        }
     }
+    do_qmp_dispatch(rt, caller, cmd, args, id, w)
 }
 
 /// Asks the test kit. None if the command's function is to answer.
 #[cold]
 fn intercepted<S>(
     rt: &mut Runtime<S>,
-    monitor: MonitorId,
+    caller: Caller,
     request: &QmpRequest,
-    negotiating: bool,
     w: &mut JsonWriter,
 ) -> Option<Outcome> {
     let interceptor = rt.interceptor.clone()?;
     let question = Intercepted {
-        monitor,
+        monitor: caller.monitor,
         request,
-        negotiating,
+        negotiating: caller.negotiating,
     };
     let id = || request.id.clone();
     match interceptor.request(rt, &question) {
@@ -329,10 +391,9 @@ fn intercepted<S>(
         Verdict::Silence => Some(Outcome::Silent),
         Verdict::Reply(answer) => Some(Outcome::Reply(id(), write_return(w, answer))),
         Verdict::Later(later) => {
-            let connection = rt.monitors.qmp(monitor)?.session.connection();
             let command = QmpUnderWay {
-                monitor,
-                connection,
+                monitor: caller.monitor,
+                connection: caller.connection,
                 id: id(),
                 in_band: !request.oob,
                 no_success_response: false,
@@ -349,10 +410,10 @@ fn intercepted<S>(
 /// Calls the command's function (`do_qmp_dispatch`).
 fn do_qmp_dispatch<S>(
     rt: &mut Runtime<S>,
-    mon: MonitorId,
+    caller: Caller,
     cmd: QmpCommand<Runtime<S>>,
-    req: QmpRequest,
-    oob: bool,
+    args: QDict,
+    id: Option<QObject>,
     w: &mut JsonWriter,
 ) -> Outcome {
     trace_event!(do_qmp_dispatch, "{}: cmd->fn", cmd.name);
@@ -360,7 +421,7 @@ fn do_qmp_dispatch<S>(
         QmpCommandFunc::Immediate(func) => {
             begin_return(w);
             let empty = w.as_bytes().len();
-            let mut call = Call::new(req.args, rt.policy, w);
+            let mut call = Call::new(args, rt.policy, w);
             let run = || func(rt, &mut call);
             let result =
                 catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err(panicked(cmd.name)));
@@ -372,21 +433,20 @@ fn do_qmp_dispatch<S>(
                 w.begin_object();
                 w.end_object();
             }
-            Outcome::Reply(req.id, result)
+            Outcome::Reply(id, result)
         }
         QmpCommandFunc::Deferred(func) => {
-            let qmp = rt.monitors.qmp(mon);
             let command = QmpUnderWay {
-                monitor: mon,
-                connection: qmp.map_or(0, |qmp| qmp.session.connection()),
-                id: req.id,
-                in_band: !oob,
+                monitor: caller.monitor,
+                connection: caller.connection,
+                id,
+                in_band: !caller.oob,
                 no_success_response: cmd.options.no_success_response,
                 name: cmd.name,
             };
             let (token, responder) = rt.deferred.begin(UnderWay::Qmp(command));
-            rt.dispatcher.busy |= !oob;
-            let mut call = Call::new(req.args, rt.policy, w);
+            rt.dispatcher.busy |= !caller.oob;
+            let mut call = Call::new(args, rt.policy, w);
             let run = || func(rt, &mut call, responder);
             // A panic drops the responder, which answers.
             let _ = catch_unwind(AssertUnwindSafe(run));
@@ -426,55 +486,6 @@ pub(super) fn panicked(name: &str) -> Error {
     Error::new(format!("Command '{name}' failed: its handler panicked"))
 }
 
-/// Begins the reply of a success; the return value goes behind it.
-#[inline]
-fn begin_return(w: &mut JsonWriter) {
-    w.begin_object();
-    w.schema_key("return");
-}
-
-/// Writes what a deferred command returned, if it succeeded.
-fn write_return(w: &mut JsonWriter, answer: Answer) -> Result<(), Error> {
-    let value = answer?;
-    begin_return(w);
-    w.qobject(&value);
-    Ok(())
-}
-
-/// Completes the reply to a request. The return value of a success stands in the
-/// writer already.
-#[inline]
-fn write_reply(w: &mut JsonWriter, id: Option<&QObject>, result: &Result<(), Error>) {
-    if let Err(error) = result {
-        return write_error(w, id, error);
-    }
-    write_id(w, id);
-    w.end_object();
-}
-
-/// Writes the whole reply of a failure.
-fn write_error(w: &mut JsonWriter, id: Option<&QObject>, error: &Error) {
-    w.clear();
-    w.begin_object();
-    write_id(w, id);
-    w.key("error");
-    w.begin_object();
-    w.key("class");
-    w.string(error.class().as_str());
-    w.key("desc");
-    w.string(error.desc());
-    w.end_object();
-    w.end_object();
-}
-
-#[inline]
-fn write_id(w: &mut JsonWriter, id: Option<&QObject>) {
-    if let Some(id) = id {
-        w.key("id");
-        w.qobject(id);
-    }
-}
-
 /// Sends the answer of a deferred command. An answer whose client has left is
 /// dropped: it must not reach the next one.
 pub(super) fn answer<S>(rt: &mut Runtime<S>, command: QmpUnderWay, answer: Answer) {
@@ -483,11 +494,12 @@ pub(super) fn answer<S>(rt: &mut Runtime<S>, command: QmpUnderWay, answer: Answe
     let connected = is_connected(rt, mon, command.connection);
     let silent = command.no_success_response && answer.is_ok();
     if connected && !silent {
-        let pretty = rt.monitors.get(mon).is_some_and(|mon| mon.config.pretty);
-        let mut w = JsonWriter::new(pretty);
+        let config = rt.monitors.get(mon).map(|mon| mon.config.clone());
+        let mut w = JsonWriter::new(config.as_ref().is_some_and(|config| config.pretty));
+        w.set_limit(config.map_or(0, |config| config.max_reply_size));
         let result = write_return(&mut w, answer);
         write_reply(&mut w, command.id.as_ref(), &result);
-        send_response(rt, mon, &mut w);
+        send_reply(rt, mon, command.connection, &mut w);
     }
     if command.in_band {
         rt.dispatcher.busy = false;

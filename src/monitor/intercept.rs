@@ -124,13 +124,9 @@ impl<S> Runtime<S> {
             preconfig: self.preconfig,
             policy: self.policy,
         };
-        let list = if env.negotiating {
-            &self.cap_negotiation_commands
-        } else {
-            &self.commands
-        };
+        let list = self.commands_for(env.negotiating);
         let found = match qmp_find_command(list, command, &env) {
-            Ok(found) => found,
+            Ok(found) => *found,
             Err(e) => return responder.respond(Err(e)),
         };
         let outer = self.dispatcher.current.replace(monitor);

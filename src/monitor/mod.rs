@@ -21,7 +21,8 @@
 //! | `table` | the monitors |
 //! | `session` | a QMP session as a pure machine |
 //! | `qmp` | QMP monitors on their chardevs |
-//! | `dispatcher` | carries requests out, in turn |
+//! | `greeting`, `give_up` | how a session begins, and how one ends that cannot be served |
+//! | `dispatcher`, `reply` | carries requests out, in turn; the form of replies |
 //! | `deferred`, `answers` | commands that answer later |
 //! | `intercept` | what a test kit needs of monitors |
 //! | `output`, `outbuf` | how output leaves |
@@ -54,6 +55,8 @@ mod deferred;
 mod dispatcher;
 mod events;
 mod fds;
+mod give_up;
+mod greeting;
 pub mod hash_order;
 pub mod hmp;
 mod hmp_cmds;
@@ -65,6 +68,7 @@ mod outbuf;
 mod output;
 mod qmp;
 mod removal;
+mod reply;
 mod runtime;
 pub mod schema;
 mod session;
@@ -75,6 +79,7 @@ mod throttle;
 mod tls;
 pub mod version;
 
+pub use config::MAX_REPLY_SIZE;
 pub use events::{compat_policy, qapi_event_emit};
 pub use fds::{Fdset, FdsetFd, Fdsets, MonitorFds};
 pub use intercept::{Intercepted, Interceptor, Later, Verdict};

@@ -36,6 +36,7 @@ pub static QEMU_MON_OPTS: QemuOptsList = QemuOptsList {
         ("json-max-size", QemuOptType::Size),
         ("json-max-tokens", QemuOptType::Number),
         ("json-max-depth", QemuOptType::Number),
+        ("max-reply-size", QemuOptType::Size),
     ],
 };
 
@@ -63,6 +64,7 @@ impl MonitorOptions {
             json_max_size: None,
             json_max_tokens: None,
             json_max_depth: None,
+            max_reply_size: None,
             id: None,
             mode: None,
             pretty: None,

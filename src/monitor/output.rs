@@ -9,7 +9,6 @@ use super::runtime::Runtime;
 use super::table::{MonitorId, MonitorKind};
 use crate::chardev::{qemu_chr_fe_accept_input, qemu_chr_fe_add_watch, qemu_chr_fe_write, Chardev};
 use crate::main_loop::{BhId, Condition, Flow};
-use crate::qapi::json::JsonWriter;
 use crate::trace_event;
 
 /// The state of output, and its links to the rest.
@@ -29,21 +28,22 @@ pub(crate) fn label<S>(rt: &Runtime<S>, id: MonitorId) -> &str {
     chr.map_or("(gone)", Chardev::label)
 }
 
-/// Ends a message with CR LF and puts it into a QMP monitor's output buffer
-/// (`qmp_send_response`). Empties the writer.
-pub(crate) fn send_response<S>(rt: &mut Runtime<S>, id: MonitorId, w: &mut JsonWriter) {
+/// Puts a message with its line end into a QMP monitor's output buffer
+/// (`qmp_send_response`).
+#[inline]
+pub(crate) fn push_output<S>(rt: &mut Runtime<S>, id: MonitorId, line: &[u8]) {
     trace_event!(
         monitor_qmp_respond,
         "{} {}",
         label(rt, id),
-        String::from_utf8_lossy(w.as_bytes())
+        String::from_utf8_lossy(line).trim_end()
     );
-    w.newline();
     if let Some(mon) = rt.monitors.get_mut(id) {
-        mon.out.push(w.as_bytes());
-        mark_dirty(rt, id);
+        mon.out.push(line);
+        if !mon.dirty {
+            mark_dirty(rt, id);
+        }
     }
-    w.clear();
 }
 
 /// Marks a monitor that has output. The end of the dispatcher's run or a bottom

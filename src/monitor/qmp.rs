@@ -19,26 +19,22 @@
 //!
 //! Events come unasked. Single events are never dropped, because a client could not
 //! know that it has missed one. Once more than 1 MiB of them waits and the chardev
-//! takes no more, the session is given up as a whole. That is reported, and the
-//! client cannot miss it: a socket is shut down, and listens again; on a chardev
-//! that cannot be shut down (a terminal, a pipe) a new greeting follows the events
-//! that were kept, and the session is back at its negotiation.
+//! takes no more, the session is [given up](super::give_up) as a whole.
 //!
 //! [`clients`](super::clients) describes what happens to the requests of a client
 //! that leaves.
 
 use super::clients::{monitor_backlog, monitor_client_left, monitor_drained, new_client};
 use super::dispatcher::go_on;
-use super::output::{discard_output, label, mark_dirty, monitor_flush, send_response};
+use super::give_up::give_up;
+use super::greeting::send_greeting;
+use super::output::{discard_output, label, mark_dirty, monitor_flush};
 use super::runtime::Runtime;
 use super::session::QmpSession;
 use super::table::{MonitorId, MonitorKind, MonitorQmp, NewMonitor};
-use super::version;
 use crate::chardev::{
-    can_yank, char_socket_yank, label as chardev_label, qemu_chr_fe_get_msgfd,
-    qemu_chr_fe_set_handlers, CharHandlers, ChardevHost, ChardevId, ChardevReport, ChrEvent,
+    qemu_chr_fe_get_msgfd, qemu_chr_fe_set_handlers, CharHandlers, ChardevId, ChrEvent,
 };
-use crate::qapi::json::JsonWriter;
 use crate::trace_event;
 
 /// How much is read from the chardev at a time.
@@ -119,35 +115,13 @@ fn reset<S>(rt: &mut Runtime<S>, id: MonitorId) {
     }
 }
 
-fn send_greeting<S>(rt: &mut Runtime<S>, id: MonitorId) {
-    if let Some(mon) = rt.monitors.get(id) {
-        let mut w = JsonWriter::new(mon.config.pretty);
-        write_greeting(&mut w);
-        send_response(rt, id, &mut w);
-    }
-}
-
-fn write_greeting(w: &mut JsonWriter) {
-    w.begin_object();
-    w.key("QMP");
-    w.begin_object();
-    w.key("version");
-    version::write_version_info(w);
-    w.key("capabilities");
-    w.begin_array();
-    w.string("oob");
-    w.end_array();
-    w.end_object();
-    w.end_object();
-}
-
 /// Puts an event, with its line end, into the session's output buffer.
 pub(crate) fn send_event<S>(rt: &mut Runtime<S>, id: MonitorId, line: &[u8]) {
     if !has_room_for_event(rt, id, line.len()) {
         // The client cannot have read a burst within one turn.
         monitor_flush(rt, id);
         if !has_room_for_event(rt, id, line.len()) {
-            return give_up(rt, id);
+            return give_up(rt, id, "its client has left over 1 MiB of events unread");
         }
     }
     let Some(mon) = rt.monitors.get_mut(id) else {
@@ -165,32 +139,4 @@ pub(crate) fn send_event<S>(rt: &mut Runtime<S>, id: MonitorId, line: &[u8]) {
 fn has_room_for_event<S>(rt: &Runtime<S>, id: MonitorId, len: usize) -> bool {
     let qmp = rt.monitors.qmp(id);
     qmp.is_none_or(|q| q.unsent_events == 0 || q.unsent_events + len <= EVENT_BUDGET)
-}
-
-/// Ends a session whose client does not read its events; see the module page.
-fn give_up<S>(rt: &mut Runtime<S>, id: MonitorId) {
-    let Some(chr) = rt.monitors.get(id).map(|mon| mon.fe.chardev()) else {
-        return;
-    };
-    let can_be_cut = can_yank(rt, chr);
-    let Some(qmp) = rt.monitors.qmp_mut(id) else {
-        return;
-    };
-    let what = if can_be_cut {
-        qmp.session.give_up();
-        qmp.unsent_events = 0;
-        discard_output(rt, id);
-        char_socket_yank(rt, chr);
-        "the connection is closed"
-    } else {
-        qmp.session.renegotiate();
-        qmp.unsent_events = 0;
-        send_greeting(rt, id);
-        "the session starts anew"
-    };
-    let text = format!(
-        "monitor on chardev '{}': its client has left over 1 MiB of events unread, {what}",
-        chardev_label(rt, chr)
-    );
-    rt.chardev_report(ChardevReport::Error, &text);
 }

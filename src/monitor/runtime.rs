@@ -11,6 +11,7 @@ use super::access::CommandPolicy;
 use super::deferred::Deferred;
 use super::dispatcher::Dispatcher;
 use super::fds::Fdsets;
+use super::greeting::Greeting;
 use super::hmp::{HmpRow, HmpTables};
 use super::intercept::Interceptor;
 use super::output::Output;
@@ -21,8 +22,9 @@ use crate::chardev::{ChardevHost, ChardevReport, ChardevRequest, Chardevs, TlsCr
 use crate::main_loop::{Host, MainLoop, SharedFd};
 use crate::qapi::dispatch::QmpCommandList;
 use crate::qapi::introspect::{query_schema_of, SchemaTable};
+use crate::qapi::json::qobject_to_json;
 use crate::qapi::policy::CompatPolicy;
-use crate::qapi::{Error, QObject};
+use crate::qapi::Error;
 use crate::util::qemu_opts::QemuOptsList;
 
 /// A request to end the program. The embedder chooses the exit status.
@@ -78,8 +80,8 @@ pub struct Runtime<S: 'static> {
     /// What a session may call before it has negotiated.
     pub(crate) cap_negotiation_commands: QmpCommandList<Self>,
     pub(super) schemas: Vec<&'static SchemaTable>,
-    /// The reply of `query-qmp-schema`, kept once it was made.
-    pub(super) schema_reply: Option<QObject>,
+    /// What `query-qmp-schema` returns, as JSON, kept once it was made.
+    pub(super) schema_reply: Option<Vec<u8>>,
     pub(crate) hmp: HmpTables<S>,
     pub(crate) policy: CompatPolicy,
     pub(crate) dispatcher: Dispatcher,
@@ -87,6 +89,7 @@ pub struct Runtime<S: 'static> {
     pub(crate) interceptor: Option<Rc<dyn Interceptor<S>>>,
     pub(crate) deferred: Deferred<S>,
     pub(crate) output: Output<S>,
+    pub(super) greeting: Greeting,
     pub(crate) throttles: EventThrottles,
     pub(crate) fdsets: Fdsets,
     pub(crate) tls: TlsRegistry<S>,
@@ -173,11 +176,24 @@ impl<S> Runtime<S> {
         &self.schemas
     }
 
-    pub(crate) fn query_schema(&mut self) -> &QObject {
+    /// What `query-qmp-schema` returns, as JSON in compact form.
+    pub(crate) fn query_schema(&mut self) -> &[u8] {
         let (schemas, policy, commands) = (&self.schemas, self.policy, &self.commands);
         let has_command = |name: &str| commands.get(name).is_some();
-        self.schema_reply
-            .get_or_insert_with(|| query_schema_of(schemas, policy, has_command))
+        self.schema_reply.get_or_insert_with(|| {
+            let schema = query_schema_of(schemas, policy, has_command);
+            qobject_to_json(&schema, false).into_bytes()
+        })
+    }
+
+    /// The commands that a session may call, before or after its negotiation.
+    #[inline]
+    pub(super) fn commands_for(&self, negotiating: bool) -> &QmpCommandList<Self> {
+        if negotiating {
+            &self.cap_negotiation_commands
+        } else {
+            &self.commands
+        }
     }
 
     /// The commands, to look at them or to take some away. `query-qmp-schema`

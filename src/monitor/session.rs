@@ -15,22 +15,32 @@
 use std::collections::VecDeque;
 
 use super::outbuf::clear_buffer;
-use crate::qapi::dispatch::qmp_is_oob;
+use crate::qapi::dispatch::{qmp_is_oob, CommandKey};
 use crate::qapi::json::{JsonLimits, JsonMessageParser};
-use crate::qapi::{Error, QObject};
+use crate::qapi::{Error, QDict, QObject};
 
 /// Requests that may wait in a session with out-of-band execution
 /// (`QMP_REQ_QUEUE_LEN_MAX`).
 pub(crate) const QMP_REQ_QUEUE_LEN_MAX: usize = 8;
 
-/// One message, as the parser gave it.
-pub(crate) type Request = Result<QObject, Error>;
+/// One message.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Request {
+    /// As the parser gave it.
+    Message(Result<QObject, Error>),
+    /// A request in band that was recognised without parsing it.
+    Plain {
+        command: CommandKey,
+        args: QDict,
+        id: Option<QObject>,
+    },
+}
 
 /// What [`QmpSession::next`] found in the input.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Next {
-    /// A request to be carried out at once.
-    OutOfBand(Request),
+    /// A request to be carried out at once. In a box, so that what is usual is small.
+    OutOfBand(Box<Request>),
     /// A request, or an error to be answered in its turn, that was queued.
     Queued {
         /// Whether it suspends the session.
@@ -142,29 +152,52 @@ impl<F> QmpSession<F> {
         }
     }
 
-    /// Pulls the next message out of the input.
-    pub(crate) fn next(&mut self) -> Next {
+    /// Pulls the next message out of the input. `find` looks commands up; a plain
+    /// request of one that it finds need not be parsed.
+    #[inline]
+    pub(crate) fn next(&mut self, find: impl Fn(&[u8]) -> Option<CommandKey>) -> Next {
         while !self.suspended && self.parsed < self.inbuf.len() {
-            let (n, message) = self.parser.parse(&self.inbuf[self.parsed..]);
-            self.parsed += n;
-            if self.parsed == self.inbuf.len() {
-                self.parsed = 0;
-                clear_buffer(&mut self.inbuf);
+            let input = &self.inbuf[self.parsed..];
+            if let Some(plain) = self.parser.plain_request(input) {
+                if let Some(command) = find(plain.command) {
+                    let (args, id) = (plain.arguments, plain.id);
+                    self.queue
+                        .push_back((Request::Plain { command, args, id }, self.arrived.take()));
+                    self.has_parsed(plain.len);
+                    return self.queued();
+                }
             }
-            let Some(request) = message else { continue };
-            if request.as_ref().is_ok_and(qmp_is_oob) {
+            let (n, message) = self.parser.parse(input);
+            self.has_parsed(n);
+            let Some(message) = message else { continue };
+            if message.as_ref().is_ok_and(qmp_is_oob) {
                 if self.arrived.is_some() {
                     self.in_hand = self.arrived.take();
                 }
-                return Next::OutOfBand(request);
+                return Next::OutOfBand(Box::new(Request::Message(message)));
             }
-            self.queue.push_back((request, self.arrived.take()));
-            self.suspended |= !self.oob || self.queue.len() >= QMP_REQ_QUEUE_LEN_MAX;
-            return Next::Queued {
-                suspends: self.suspended,
-            };
+            self.queue
+                .push_back((Request::Message(message), self.arrived.take()));
+            return self.queued();
         }
         Next::Nothing
+    }
+
+    #[inline]
+    fn has_parsed(&mut self, n: usize) {
+        self.parsed += n;
+        if self.parsed == self.inbuf.len() {
+            self.parsed = 0;
+            clear_buffer(&mut self.inbuf);
+        }
+    }
+
+    #[inline]
+    fn queued(&mut self) -> Next {
+        self.suspended |= !self.oob || self.queue.len() >= QMP_REQ_QUEUE_LEN_MAX;
+        Next::Queued {
+            suspends: self.suspended,
+        }
     }
 
     /// The request that was queued last.
@@ -201,6 +234,7 @@ impl<F> QmpSession<F> {
     }
 
     /// Takes the next request, to carry it out.
+    #[inline]
     pub(crate) fn take(&mut self) -> Option<Request> {
         let (request, fd) = self.queue.pop_front()?;
         if fd.is_some() {
@@ -212,6 +246,7 @@ impl<F> QmpSession<F> {
     /// Notes that the request taken last was carried out. `answered` is false if its
     /// answer comes later; this is called again then. Returns whether the session
     /// resumes.
+    #[inline]
     pub(crate) fn taken_up(&mut self, answered: bool) -> bool {
         let resumes =
             self.suspended && (answered || self.oob) && self.queue.len() < QMP_REQ_QUEUE_LEN_MAX;

@@ -7,6 +7,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::qapi::json::qobject_to_json;
+use crate::qapi::{QmpCommand, QmpCommandFunc, QmpCommandList, QmpCommandOptions, SpecialFeatures};
+
+/// The only command there is.
+const KNOWN: &str = "known";
 
 /// What a driver does to a session.
 #[derive(Debug, Clone)]
@@ -34,9 +38,29 @@ enum Step {
 /// What a message is told by.
 fn told(request: &Request) -> String {
     match request {
-        Ok(request) => qobject_to_json(request, false),
-        Err(_) => "error".to_owned(),
+        Request::Message(Ok(request)) => qobject_to_json(request, false),
+        Request::Message(Err(_)) => "error".to_owned(),
+        Request::Plain { command, id, .. } => {
+            let mut members = QDict::new();
+            members.insert("execute", command.name());
+            if let Some(id) = id {
+                members.insert("id", id.clone());
+            }
+            qobject_to_json(&members.into(), false)
+        }
     }
+}
+
+/// Finds one of the commands that the messages name.
+fn find(name: &[u8]) -> Option<CommandKey> {
+    let mut list = QmpCommandList::<()>::new();
+    list.register(QmpCommand {
+        name: KNOWN,
+        options: QmpCommandOptions::NONE,
+        features: SpecialFeatures::NONE,
+        func: QmpCommandFunc::Immediate(|_, _| Ok(())),
+    });
+    list.key(name)
 }
 
 /// Messages end with `}`, and with nothing else.
@@ -77,7 +101,11 @@ impl Model {
             self.begun += &std::mem::take(&mut self.unread);
             return None;
         };
-        let rest = self.unread.split_off(end + 1);
+        let mut rest = self.unread.split_off(end + 1);
+        // A request that is recognised takes the white space behind it along.
+        if self.begun.trim().is_empty() && self.unread.contains(KNOWN) {
+            rest = rest.trim_start().to_owned();
+        }
         let message = std::mem::take(&mut self.begun) + &std::mem::replace(&mut self.unread, rest);
         let fd = self.arrived.take();
         let message = match message.trim() {
@@ -116,7 +144,7 @@ impl Model {
 }
 
 fn pull(session: &mut QmpSession<u32>) -> Option<Pulled> {
-    match session.next() {
+    match session.next(find) {
         Next::Nothing => None,
         Next::OutOfBand(request) => Some(Pulled::OutOfBand(told(&request))),
         Next::Queued { suspends } => Some(Pulled::Queued {
@@ -199,6 +227,8 @@ fn run(steps: &[Step]) -> Result<(), TestCaseError> {
 fn texts() -> impl Strategy<Value = Vec<String>> {
     let message = prop_oneof![
         4 => (0..9u8).prop_map(|n| format!("{{\"execute\": {n}}}")),
+        4 => (0..9u8).prop_map(|n| format!("{{\"execute\": \"{KNOWN}\", \"id\": {n}}}")),
+        1 => (0..9u8).prop_map(|n| format!("{{\"execute\": \"other\", \"id\": {n}}}")),
         2 => (0..9u8).prop_map(|n| format!("{{\"exec-oob\": {n}}}")),
         1 => Just("{\"execute\": 0, \"exec-oob\": 0}".to_owned()),
         1 => Just("}".to_owned()),
@@ -273,9 +303,9 @@ fn a_request_waits_with_its_own_descriptor() {
     let mut session = QmpSession::new(JsonLimits::QEMU);
     session.negotiated(true);
     session.feed(b"{\"execute\": 1}", Some(1));
-    assert_eq!(session.next(), Next::Queued { suspends: false });
+    assert_eq!(session.next(find), Next::Queued { suspends: false });
     session.feed(b"{\"execute\": 2}", Some(2));
-    assert_eq!(session.next(), Next::Queued { suspends: false });
+    assert_eq!(session.next(find), Next::Queued { suspends: false });
     assert_eq!(session.take_fd(), None, "none was taken up yet");
     assert!(session.take().is_some());
     assert_eq!(session.take_fd(), Some(1));
@@ -291,10 +321,10 @@ fn a_descriptor_that_was_not_taken_stays_until_the_next_comes() {
         b"{\"execute\": 1}{\"execute\": 2}{\"exec-oob\": 3}",
         Some(1),
     );
-    assert_eq!(session.next(), Next::Queued { suspends: false });
-    assert_eq!(session.next(), Next::Queued { suspends: false });
+    assert_eq!(session.next(find), Next::Queued { suspends: false });
+    assert_eq!(session.next(find), Next::Queued { suspends: false });
     assert!(session.take().is_some());
     assert!(session.take().is_some());
-    assert!(matches!(session.next(), Next::OutOfBand(_)));
+    assert!(matches!(session.next(find), Next::OutOfBand(_)));
     assert_eq!(session.take_fd(), Some(1));
 }

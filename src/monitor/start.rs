@@ -9,7 +9,8 @@ use super::cmds_char::accept_registered_backends;
 use super::deferred::Deferred;
 use super::dispatcher::{self, monitor_qmp_bh_dispatcher, Dispatcher};
 use super::fds::Fdsets;
-use super::hmp::{driver, HmpTables};
+use super::greeting::Greeting;
+use super::hmp::{driver, HmpHandler, HmpTables};
 use super::hmp_qmp::{hmp_qmp, QMP};
 use super::output::{flush_dirty, Output};
 use super::removal::monitor_cleanup;
@@ -90,6 +91,7 @@ impl<S> Runtime<S> {
                 dispatcher_runs: false,
                 go_on,
             },
+            greeting: Greeting::default(),
             throttles: EventThrottles::default(),
             fdsets: Fdsets::default(),
             tls: TlsRegistry::default(),
@@ -107,7 +109,7 @@ impl<S> Runtime<S> {
             rt.cap_negotiation_commands.register(command);
         }
         rt.hmp.add_common_commands();
-        rt.hmp.table.add(QMP, hmp_qmp);
+        rt.hmp.table.extend([(QMP, hmp_qmp as HmpHandler<S>)]);
         Ok(rt)
     }
 

@@ -20,11 +20,9 @@
 //!
 //! A deferred command's reply arrives through the [`ReplyPort`](super::ReplyPort).
 
-use std::collections::HashMap;
 use std::fmt;
-use std::hash::{BuildHasherDefault, Hasher};
 
-use super::json::JsonWriter;
+use super::json::{JsonWriter, MemberName};
 use super::visit::{InputVisitor, JsonOutputVisitor, OutputVisitor, QapiType};
 use super::{CompatPolicy, Error, ErrorClass, QDict, RawResponder, SpecialFeatures};
 
@@ -103,28 +101,17 @@ impl<C> fmt::Debug for QmpCommand<C> {
     }
 }
 
-/// A multiplicative hash, eight bytes at a time. The keys come from the program's
-/// own schemas, so a client cannot choose them to collide, and they are short: this
-/// costs a fraction of the default hash.
-#[derive(Debug, Default)]
-struct NameHasher(u64);
+/// A command that was found by name, to find again without searching.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CommandKey {
+    position: usize,
+    name: &'static str,
+}
 
-impl Hasher for NameHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        let mut add = |word: u64| {
-            self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95);
-        };
-        let mut words = bytes.chunks_exact(8);
-        for word in &mut words {
-            add(u64::from_le_bytes(word.try_into().unwrap_or_default()));
-        }
-        let mut rest = [0; 8];
-        rest[..words.remainder().len()].copy_from_slice(words.remainder());
-        add(u64::from_le_bytes(rest));
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
+impl CommandKey {
+    /// The command's name.
+    pub(crate) fn name(self) -> &'static str {
+        self.name
     }
 }
 
@@ -132,7 +119,25 @@ impl Hasher for NameHasher {
 #[derive(Debug)]
 pub struct QmpCommandList<C: 'static> {
     commands: Vec<QmpCommand<C>>,
-    by_name: HashMap<&'static str, usize, BuildHasherDefault<NameHasher>>,
+    /// Positions by name, plus one; 0 is vacant. The length is a power of two, and at
+    /// most half is used. Why no map of std's: a request looks one name up, and this
+    /// takes a third of the instructions.
+    by_name: Vec<u32>,
+}
+
+/// A multiplicative hash of a name's first and last eight bytes and its length. The
+/// names come from the program's own schemas, so a client cannot choose them to
+/// collide.
+#[inline]
+fn hash(name: &[u8]) -> usize {
+    let word = |chunk: Option<&[u8; 8]>| chunk.map(|bytes| u64::from_le_bytes(*bytes));
+    let (first, last) = match (word(name.first_chunk()), word(name.last_chunk())) {
+        (Some(first), Some(last)) => (first, last),
+        _ => (0, name.iter().fold(0, |word, &b| word << 8 | u64::from(b))),
+    };
+    let mixed = first ^ last.rotate_left(23) ^ name.len() as u64;
+    let hash = mixed.wrapping_mul(0x517c_c1b7_2722_0a95);
+    (hash ^ hash >> 32) as usize
 }
 
 impl<C> Default for QmpCommandList<C> {
@@ -146,7 +151,7 @@ impl<C> QmpCommandList<C> {
     pub fn new() -> Self {
         QmpCommandList {
             commands: Vec::new(),
-            by_name: HashMap::default(),
+            by_name: Vec::new(),
         }
     }
 
@@ -158,15 +163,54 @@ impl<C> QmpCommandList<C> {
     /// can cause this.
     pub fn register(&mut self, command: QmpCommand<C>) {
         let name = command.name;
-        let former = self.by_name.insert(name, self.commands.len());
-        assert!(former.is_none(), "command '{name}' is registered twice");
+        assert!(
+            self.find(name).is_none(),
+            "command '{name}' is registered twice"
+        );
         self.commands.push(command);
+        if self.commands.len() * 2 > self.by_name.len() {
+            self.index_all();
+        } else {
+            self.index(self.commands.len() - 1);
+        }
+    }
+
+    fn index_all(&mut self) {
+        let slots = (self.commands.len() * 4).next_power_of_two();
+        self.by_name = vec![0; slots];
+        for position in 0..self.commands.len() {
+            self.index(position);
+        }
+    }
+
+    /// Enters a command whose name is not there.
+    fn index(&mut self, position: usize) {
+        let mask = self.by_name.len() - 1;
+        let mut at = hash(self.commands[position].name.as_bytes()) & mask;
+        while self.by_name[at] != 0 {
+            at = (at + 1) & mask;
+        }
+        self.by_name[at] = position as u32 + 1;
+    }
+
+    /// The position of the command of that name.
+    #[inline]
+    fn position(&self, name: &[u8]) -> Option<usize> {
+        let mask = self.by_name.len().wrapping_sub(1);
+        let mut at = hash(name) & mask;
+        loop {
+            let position = (*self.by_name.get(at)?).checked_sub(1)? as usize;
+            if self.commands.get(position)?.name.as_bytes() == name {
+                return Some(position);
+            }
+            at = (at + 1) & mask;
+        }
     }
 
     /// Replaces the function of a registered command.
     pub(crate) fn set_func(&mut self, name: &str, func: QmpCommandFunc<C>) {
-        if let Some(i) = self.by_name.get(name) {
-            self.commands[*i].func = func;
+        if let Some(position) = self.position(name.as_bytes()) {
+            self.commands[position].func = func;
         }
     }
 
@@ -181,13 +225,34 @@ impl<C> QmpCommandList<C> {
     /// ```
     pub fn retain(&mut self, keep: impl FnMut(&QmpCommand<C>) -> bool) {
         self.commands.retain(keep);
-        let names = self.commands.iter().enumerate();
-        self.by_name = names.map(|(i, command)| (command.name, i)).collect();
+        self.index_all();
     }
 
     /// The command of that name (`qmp_find_command`).
     pub fn get(&self, name: &str) -> Option<QmpCommand<C>> {
-        self.by_name.get(name).map(|i| self.commands[*i])
+        self.find(name).copied()
+    }
+
+    fn find(&self, name: &str) -> Option<&QmpCommand<C>> {
+        self.commands.get(self.position(name.as_bytes())?)
+    }
+
+    /// The key of the command of that name.
+    #[inline]
+    pub(crate) fn key(&self, name: &[u8]) -> Option<CommandKey> {
+        let position = self.position(name)?;
+        let name = self.commands.get(position)?.name;
+        Some(CommandKey { position, name })
+    }
+
+    /// The command of that key. It is searched for by name if commands were taken
+    /// away, or if the key is another list's.
+    #[inline]
+    fn by_key(&self, key: CommandKey) -> Option<&QmpCommand<C>> {
+        match self.commands.get(key.position) {
+            Some(command) if std::ptr::eq(command.name, key.name) => Some(command),
+            _ => self.find(key.name),
+        }
     }
 
     /// All commands in order of registration (`qmp_for_each_command`).
@@ -230,7 +295,7 @@ impl<'a> Call<'a> {
         &self.args
     }
 
-    /// Takes the raw arguments, for commands with `gen: false`.
+    /// Takes the raw arguments. A command with `gen: false` does, and checks them itself.
     pub fn take_args(&mut self) -> QDict {
         std::mem::take(&mut self.args)
     }
@@ -271,7 +336,12 @@ impl<'a> Call<'a> {
 
     /// Writes the return value.
     pub fn ret<T: QapiType>(&mut self, value: &T) {
-        self.ret_with(&|v| value.visit_out(v, ""));
+        self.ret_with(&|v| value.visit_out(v, MemberName::NONE));
+    }
+
+    /// Writes a return value that is JSON in compact form already.
+    pub fn ret_raw(&mut self, value: &[u8]) {
+        self.out.raw(value);
     }
 
     /// Writes the return value by visiting it.
@@ -302,35 +372,55 @@ pub struct DispatchEnv {
 ///
 /// Checked in this order: the command does not exist, the policy forbids it, it
 /// cannot run out of band, it needs a machine.
-pub fn qmp_find_command<C>(
-    list: &QmpCommandList<C>,
+pub fn qmp_find_command<'l, C>(
+    list: &'l QmpCommandList<C>,
     name: &str,
     env: &DispatchEnv,
-) -> Result<QmpCommand<C>, Error> {
-    let found = find(list, name, env);
-    match found {
-        Err(e) if env.negotiating && e.class() == ErrorClass::CommandNotFound => {
-            Err(Error::with_class(
-                ErrorClass::CommandNotFound,
-                "Expecting capabilities negotiation with 'qmp_capabilities'",
-            ))
-        }
-        found => found,
-    }
+) -> Result<&'l QmpCommand<C>, Error> {
+    check(list.find(name), name, env)
 }
 
-fn find<C>(
-    list: &QmpCommandList<C>,
+/// The same for a command whose key was found when its request was read.
+#[inline]
+pub(crate) fn qmp_find_known_command<'l, C>(
+    list: &'l QmpCommandList<C>,
+    key: CommandKey,
+    env: &DispatchEnv,
+) -> Result<&'l QmpCommand<C>, Error> {
+    check(list.by_key(key), key.name, env)
+}
+
+#[inline]
+fn check<'c, C>(
+    command: Option<&'c QmpCommand<C>>,
     name: &str,
     env: &DispatchEnv,
-) -> Result<QmpCommand<C>, Error> {
+) -> Result<&'c QmpCommand<C>, Error> {
+    let Some(command) = command else {
+        return Err(not_found(name, env));
+    };
+    let permitted = command.features == SpecialFeatures::NONE
+        && !env.oob
+        && (!env.preconfig || command.options.allow_preconfig);
+    if permitted {
+        return Ok(command);
+    }
+    check_unusual(command, name, env)
+}
+
+fn check_unusual<'c, C>(
+    command: &'c QmpCommand<C>,
+    name: &str,
+    env: &DispatchEnv,
+) -> Result<&'c QmpCommand<C>, Error> {
     let class = ErrorClass::CommandNotFound;
-    let command = list.get(name).ok_or_else(|| {
-        let desc = format!("The command {name} has not been found");
-        Error::with_class(class, desc)
-    })?;
-    env.policy
-        .check_input(command.features, class, "command", name)?;
+    let permitted = env
+        .policy
+        .check_input(command.features, class, "command", name);
+    match permitted {
+        Err(_) if env.negotiating => return Err(not_found(name, env)),
+        permitted => permitted?,
+    }
     if env.oob && !command.options.allow_oob {
         let desc = format!("The command {name} does not support OOB");
         return Err(Error::new(desc));
@@ -341,6 +431,16 @@ fn find<C>(
         )));
     }
     Ok(command)
+}
+
+#[cold]
+fn not_found(name: &str, env: &DispatchEnv) -> Error {
+    let desc = if env.negotiating {
+        "Expecting capabilities negotiation with 'qmp_capabilities'".to_owned()
+    } else {
+        format!("The command {name} has not been found")
+    };
+    Error::with_class(ErrorClass::CommandNotFound, desc)
 }
 
 #[cfg(test)]
@@ -424,6 +524,35 @@ mod tests {
         assert_eq!(qmp_find_command(&list(), "any", &env).unwrap().name, "any");
         let names: Vec<_> = list().iter().map(|command| command.name).collect();
         assert_eq!(names, ["plain", "any"]);
+    }
+
+    #[test]
+    fn all_of_many_commands_are_found_and_no_other() {
+        let names: Vec<&'static str> = (0..500)
+            .map(|n| &*format!("{}-{n}", "command".repeat(n % 3)).leak())
+            .collect();
+        let mut list = QmpCommandList::new();
+        assert!(list.get("").is_none());
+        for (n, name) in names.iter().enumerate() {
+            assert!(list.key(name.as_bytes()).is_none());
+            list.register(command(name, QmpCommandOptions::NONE));
+            assert_eq!(list.get(names[n / 2]).unwrap().name, names[n / 2]);
+        }
+        let keys: Vec<_> = names
+            .iter()
+            .map(|name| list.key(name.as_bytes()).unwrap())
+            .collect();
+        list.retain(|command| !command.name.ends_with('7'));
+        for (name, key) in names.iter().zip(keys) {
+            let kept = !name.ends_with('7');
+            assert_eq!(list.get(name).is_some(), kept);
+            let env = DispatchEnv::default();
+            let found = qmp_find_known_command(&list, key, &env);
+            assert_eq!(
+                found.map(|command| command.name).ok(),
+                kept.then_some(*name)
+            );
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::json::MemberName;
 use super::visit::{OutputVisitor, QObjectOutputVisitor};
 use super::{CompatPolicy, QDict, QObject, SpecialFeatures};
 
@@ -59,7 +60,7 @@ pub fn event_rate_limit(name: &str) -> Option<RateLimit> {
 /// decides whether the event itself is hidden.
 pub fn event_data(policy: CompatPolicy, visit: &dyn Fn(&mut dyn OutputVisitor)) -> QDict {
     let mut v = QObjectOutputVisitor::new(policy);
-    v.start_struct("");
+    v.start_struct(MemberName::NONE);
     visit(&mut v);
     v.end_struct();
     match v.into_value() {
@@ -71,6 +72,7 @@ pub fn event_data(policy: CompatPolicy, visit: &dyn Fn(&mut dyn OutputVisitor)) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::member_name;
     use crate::qapi::CompatPolicyOutput;
 
     #[test]
@@ -80,9 +82,9 @@ mod tests {
             ..CompatPolicy::default()
         };
         let data = event_data(policy, &|v| {
-            v.member("a", &1i64);
-            v.special_member("b", &2i64, SpecialFeatures::DEPRECATED);
-            v.special_member("c", &3i64, SpecialFeatures::UNSTABLE);
+            v.member(member_name!("a"), &1i64);
+            v.special_member(member_name!("b"), &2i64, SpecialFeatures::DEPRECATED);
+            v.special_member(member_name!("c"), &3i64, SpecialFeatures::UNSTABLE);
         });
         assert_eq!(data, [("a", 1), ("c", 3)].into_iter().collect());
     }

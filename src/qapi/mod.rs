@@ -23,4 +23,4 @@ pub use policy::{CompatPolicy, CompatPolicyInput, CompatPolicyOutput, SpecialFea
 pub use qobject::{QDict, QNum, QObject};
 pub use responder::{RawResponder, ReplyPort, Responder};
 // Generated code reaches the macros through this module, like everything else.
-pub use crate::{qapi_enum, qapi_object};
+pub use crate::{member_name, qapi_enum, qapi_object};

@@ -4,6 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use super::json::MemberName;
 use super::visit::{QObjectOutputVisitor, QapiType};
 use super::{CompatPolicy, Error, QObject};
 
@@ -101,7 +102,7 @@ impl<T: QapiType> Responder<T> {
         let policy = self.policy;
         self.raw.respond(reply.map(|value| {
             let mut v = QObjectOutputVisitor::new(policy);
-            value.visit_out(&mut v, "");
+            value.visit_out(&mut v, MemberName::NONE);
             v.into_value()
         }));
     }

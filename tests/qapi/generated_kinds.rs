@@ -6,7 +6,7 @@ use qmonitor::qapi::dispatch::{qmp_find_command, DispatchEnv};
 use qmonitor::qapi::introspect::{query_schema, query_schema_unmasked, SchemaTable};
 use qmonitor::qapi::json::{qobject_from_json, JsonWriter};
 use qmonitor::qapi::visit::{from_qobject, to_qobject};
-use qmonitor::qapi::{Call, CompatPolicy, CompatPolicyInput, CompatPolicyOutput, Error, QDict};
+use qmonitor::qapi::{Call, CompatPolicy, CompatPolicyInput, CompatPolicyOutput, Error};
 use qmonitor::qapi::{QObject, QmpCommandFunc, QmpCommandList, RawResponder, ReplyPort, Responder};
 use qmonitor_qapi::schema::{self, introspect};
 
@@ -69,8 +69,10 @@ impl KindsCommands for Echo {
         Ok(arg)
     }
 
-    fn qmp_raw(_: &mut Rt, args: QDict) -> Answer<QObject> {
-        Ok(args.into())
+    fn qmp_raw(_: &mut Rt, call: &mut Call<'_>) -> Answer<()> {
+        let args = QObject::from(call.take_args());
+        call.ret(&args);
+        Ok(())
     }
 
     fn qmp_later(_: &mut Rt, value: i64, responder: Responder<Base>) {

@@ -13,6 +13,7 @@ mod events;
 mod fd_guard;
 mod fds;
 mod hygiene;
+mod large_replies;
 mod leaving;
 mod listener;
 mod model;

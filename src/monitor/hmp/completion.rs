@@ -141,7 +141,7 @@ fn find_by_table<'w, F: Copy>(
         return (NOTHING, &[]);
     };
     let [args @ .., _] = rest else {
-        let all = table.commands().iter();
+        let all = table.commands();
         let available = all.filter(|command| command.row.is_available(scope.preconfig));
         let names = available.flat_map(|command| command.row.aliases());
         return (CompletionSource::Names(names.collect()), &[]);

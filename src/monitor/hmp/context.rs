@@ -136,11 +136,14 @@ pub(crate) struct HmpUnderWay<S: 'static> {
 
 /// Appends text whose newlines go out as CR LF.
 pub(super) fn push_with_cr_lf(out: &mut Vec<u8>, text: &[u8]) {
-    for &byte in text {
-        if byte == b'\n' {
-            out.push(b'\r');
+    out.reserve(text.len() + 1);
+    for line in text.split_inclusive(|byte| *byte == b'\n') {
+        if let Some(line) = line.strip_suffix(b"\n") {
+            out.extend_from_slice(line);
+            out.extend_from_slice(b"\r\n");
+        } else {
+            out.extend_from_slice(line);
         }
-        out.push(byte);
     }
 }
 

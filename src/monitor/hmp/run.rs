@@ -111,9 +111,15 @@ fn finish_reply<S>(
     reply: Responder<String>,
     outcome: LineOutcome,
 ) {
-    output.extend(outcome.output);
+    if output.is_empty() {
+        output = outcome.output;
+    } else {
+        output.extend(outcome.output);
+    }
     let Some(token) = outcome.under_way else {
-        return reply.respond(Ok(String::from_utf8_lossy(&output).into_owned()));
+        let text = String::from_utf8(output)
+            .unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned());
+        return reply.respond(Ok(text));
     };
     if let Some(line) = rt.deferred.hmp_mut(token) {
         line.reply = Some((output, reply));

@@ -6,6 +6,7 @@
 //! sub-commands under a row, as `info` has.
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
 use super::args::HmpArg;
 
@@ -97,18 +98,25 @@ pub struct HmpCommand<F: Copy> {
 }
 
 /// Commands, sorted as `help` lists them: by the bytes of the full name.
+///
+/// Adding rows costs nothing more: a program whose human monitor is never used never
+/// sorts them, nor enters them by name.
 #[derive(Clone, Debug)]
 pub struct HmpTable<F: Copy> {
+    /// As they were added.
     commands: Vec<HmpCommand<F>>,
-    /// The full name of the command with this name or alias.
-    full_names: HashMap<&'static str, &'static str>,
+    /// Where each name and alias stands, once it is asked for.
+    by_name: OnceLock<HashMap<&'static str, usize>>,
+    /// The places in order of the full names, once it is asked for.
+    sorted: OnceLock<Vec<usize>>,
 }
 
 impl<F: Copy> Default for HmpTable<F> {
     fn default() -> Self {
         Self {
             commands: Vec::new(),
-            full_names: HashMap::new(),
+            by_name: OnceLock::new(),
+            sorted: OnceLock::new(),
         }
     }
 }
@@ -144,55 +152,79 @@ impl<F: Copy> HmpTable<F> {
     }
 
     fn insert(&mut self, command: HmpCommand<F>) {
-        for alias in command.row.aliases() {
-            let taken = self.full_names.insert(alias, command.row.name);
-            assert!(
-                taken.is_none(),
-                "HMP command '{alias}' is already registered"
-            );
+        self.by_name();
+        if let Some(by_name) = self.by_name.get_mut() {
+            enter(by_name, &command, self.commands.len());
         }
-        let (Ok(at) | Err(at)) = self.position(command.row.name);
-        self.commands.insert(at, command);
+        self.sorted.take();
+        self.commands.push(command);
     }
 
     /// The commands in order.
-    pub fn commands(&self) -> &[HmpCommand<F>] {
-        &self.commands
+    pub fn commands(&self) -> impl ExactSizeIterator<Item = &HmpCommand<F>> {
+        let sorted = self.sorted.get_or_init(|| {
+            // Whoever lists the commands has all names checked as well.
+            self.by_name();
+            let mut places: Vec<usize> = (0..self.commands.len()).collect();
+            places.sort_by_key(|place| self.commands[*place].row.name);
+            places
+        });
+        sorted.iter().map(|place| &self.commands[*place])
     }
 
     /// The command of this exact name or alias.
     pub fn find(&self, name: &[u8]) -> Option<&HmpCommand<F>> {
-        let at = self.index(std::str::from_utf8(name).ok()?)?;
-        self.commands.get(at)
+        let place = *self.by_name().get(std::str::from_utf8(name).ok()?)?;
+        self.commands.get(place)
     }
 
     /// The sub-commands of a command, to add more: `table.sub_mut("info")`.
     pub fn sub_mut(&mut self, name: &str) -> Option<&mut HmpTable<F>> {
-        let at = self.index(name)?;
-        self.commands[at].sub.as_mut()
+        let mut commands = self.commands.iter_mut();
+        let command = commands.find(|c| c.row.aliases().any(|alias| alias == name))?;
+        command.sub.as_mut()
     }
 
-    /// Where the command of this exact name or alias stands.
-    fn index(&self, name: &str) -> Option<usize> {
-        self.position(self.full_names.get(name)?).ok()
+    fn by_name(&self) -> &HashMap<&'static str, usize> {
+        self.by_name.get_or_init(|| {
+            let mut by_name = HashMap::with_capacity(2 * self.commands.len());
+            for (place, command) in self.commands.iter().enumerate() {
+                enter(&mut by_name, command, place);
+            }
+            by_name
+        })
     }
+}
 
-    /// Where the command of this full name stands, or belongs.
-    fn position(&self, full_name: &str) -> Result<usize, usize> {
-        self.commands
-            .binary_search_by(|command| command.row.name.cmp(full_name))
+/// Enters the names of a command.
+fn enter<F: Copy>(
+    by_name: &mut HashMap<&'static str, usize>,
+    command: &HmpCommand<F>,
+    place: usize,
+) {
+    for alias in command.row.aliases() {
+        let taken = by_name.insert(alias, place);
+        assert!(
+            taken.is_none(),
+            "HMP command '{alias}' is already registered"
+        );
     }
 }
 
 /// Adds rows with their handlers.
 ///
 /// # Panics
-/// Like [`add`](HmpTable::add).
+/// If a name is taken, but only when a command is added, looked up or listed next.
 impl<F: Copy> Extend<(HmpRow, F)> for HmpTable<F> {
     fn extend<I: IntoIterator<Item = (HmpRow, F)>>(&mut self, pairs: I) {
-        for (row, handler) in pairs {
-            self.add(row, handler);
-        }
+        self.by_name.take();
+        self.sorted.take();
+        let commands = pairs.into_iter().map(|(row, handler)| HmpCommand {
+            row,
+            handler,
+            sub: None,
+        });
+        self.commands.extend(commands);
     }
 }
 
@@ -206,7 +238,7 @@ mod tests {
         for name in ["stop|s", "stopcapture", "cont|c", "info"] {
             table.add(HmpRow::new(name, "", ""), name);
         }
-        let names: Vec<_> = table.commands().iter().map(|c| c.handler).collect();
+        let names: Vec<_> = table.commands().map(|c| c.handler).collect();
         assert_eq!(names, ["cont|c", "info", "stopcapture", "stop|s"]);
     }
 
@@ -227,5 +259,28 @@ mod tests {
         let mut table = HmpTable::new();
         table.add(HmpRow::new("stop|s", "", ""), ());
         table.add(HmpRow::new("step|s", "", ""), ());
+    }
+
+    #[test]
+    #[should_panic(expected = "HMP command 's' is already registered")]
+    fn a_name_in_two_lists_is_found_on_first_use() {
+        let mut table = HmpTable::new();
+        table.extend([(HmpRow::new("stop|s", "", ""), ())]);
+        table.extend([(HmpRow::new("step|s", "", ""), ())]);
+        table.find(b"cont");
+    }
+
+    #[test]
+    fn rows_that_come_later_are_found_and_sorted() {
+        let mut table = HmpTable::new();
+        table.add(HmpRow::new("stop|s", "", ""), 1);
+        assert!(table.find(b"cont").is_none());
+        assert_eq!(table.commands().len(), 1);
+        table.extend([(HmpRow::new("cont|c", "", ""), 2)]);
+        assert_eq!(table.find(b"c").map(|c| c.handler), Some(2));
+        table.add(HmpRow::new("info", "", ""), 3);
+        assert_eq!(table.find(b"s").map(|c| c.handler), Some(1));
+        let order: Vec<_> = table.commands().map(|c| c.handler).collect();
+        assert_eq!(order, [2, 3, 1]);
     }
 }

@@ -92,7 +92,7 @@ pub(super) fn parse(stream: &mut JsonMessageParser, input: &[u8]) -> (usize, Opt
 
 /// The number or keyword at the start of `input`, and its length.
 #[inline(always)]
-fn number_or_keyword(input: &[u8]) -> Option<(QObject, usize)> {
+pub(super) fn number_or_keyword(input: &[u8]) -> Option<(QObject, usize)> {
     match input[0] {
         b'-' | b'0'..=b'9' => {
             let (number, len) = number(input)?;
@@ -113,7 +113,7 @@ fn keyword(input: &[u8], word: &[u8], value: QObject) -> Option<(QObject, usize)
 
 /// The string at the start of `input`, and its length including the quotes.
 #[inline(always)]
-fn string(input: &[u8], quote: u8) -> Option<(String, usize)> {
+pub(super) fn string(input: &[u8], quote: u8) -> Option<(String, usize)> {
     let inner = &input[1..];
     let len = scan::plain(inner, quote);
     if *inner.get(len)? == quote {

@@ -9,10 +9,12 @@
 //! |---|---|---|
 //! | `lexer` | bytes to tokens, one byte at a time | JSON lexer |
 //! | `fast` | bytes to tokens, where they lie in the input as a whole | |
+//! | `plain_request` | requests of plain members, without a tree | |
 //! | `stream` | where messages end, limits, recovery | JSON streamer |
 //! | `parser` | tokens to values | JSON parser |
 //! | `string`, `number`, `utf8` | what tokens mean | |
 //! | `writer` | values to bytes | JSON writer |
+//! | `name` | names of members, ready to be written | |
 //! | `scan` | finding the next special byte, many bytes at a time | |
 //!
 //! The outcome does not depend on how the input is cut into pieces. No input causes
@@ -20,8 +22,10 @@
 
 mod fast;
 mod lexer;
+mod name;
 mod number;
 mod parser;
+mod plain_request;
 mod scan;
 mod stream;
 mod string;
@@ -30,6 +34,8 @@ mod tests;
 mod utf8;
 mod writer;
 
+pub use name::MemberName;
+pub use plain_request::PlainRequest;
 pub use stream::{JsonLimits, JsonMessageParser};
 pub use utf8::{is_noncharacter, mod_utf8_codepoint, mod_utf8_lossy};
 pub use writer::{qobject_to_json, JsonWriter};

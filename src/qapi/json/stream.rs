@@ -241,6 +241,12 @@ impl JsonMessageParser {
         ended.then(|| Err(self.end_in_error()))
     }
 
+    /// Whether no message is under way: the next byte starts one.
+    #[inline]
+    pub(super) fn is_between_messages(&self) -> bool {
+        self.token_count == 0 && self.lexer.at_start() && !self.parser.has_failed()
+    }
+
     /// This many bytes break no limit, whatever tokens they hold.
     pub(super) fn room(&self) -> usize {
         let size = self.limits.token_size - self.token_size;

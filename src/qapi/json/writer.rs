@@ -7,6 +7,7 @@
 //! container takes two lines. On the wire every line ends in CR LF.
 
 use super::super::qobject::{QNum, QObject};
+use super::name::MemberName;
 use super::number;
 use super::scan;
 use super::utf8::is_noncharacter;
@@ -41,7 +42,13 @@ pub struct JsonWriter {
     comma: bool,
     /// In pretty form, the next value goes on the line of its name.
     after_key: bool,
+    /// The output is not wanted if it is longer.
+    limit: usize,
+    is_over_limit: bool,
 }
+
+/// The capacity that an empty writer may keep.
+const IDLE_CAPACITY: usize = 64 * 1024;
 
 impl JsonWriter {
     /// A writer with an empty buffer, for the wire: lines end in CR LF.
@@ -57,12 +64,36 @@ impl JsonWriter {
             depth: 0,
             comma: false,
             after_key: false,
+            limit: usize::MAX,
+            is_over_limit: false,
         }
     }
 
     /// Chooses the form of the output that follows. Call it between values only.
     pub fn set_pretty(&mut self, pretty: bool) {
         self.pretty = pretty;
+    }
+
+    /// Chooses how long the output may become. Where it can be much longer than what
+    /// is written, because of layout or escapes, output beyond the limit is dropped
+    /// at once; [`is_over_limit`](Self::is_over_limit) tells in the end.
+    pub fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
+    }
+
+    /// Whether the output is or was longer than the limit.
+    pub fn is_over_limit(&self) -> bool {
+        self.is_over_limit || self.out.len() > self.limit
+    }
+
+    /// Drops the output if it is too long, or would be with `more` bytes. Returns
+    /// whether that has happened.
+    fn drop_too_long(&mut self, more: usize) -> bool {
+        if self.out.len().saturating_add(more) > self.limit {
+            self.out = Vec::new();
+            self.is_over_limit = true;
+        }
+        self.is_over_limit
     }
 
     /// The output so far.
@@ -77,9 +108,14 @@ impl JsonWriter {
         out
     }
 
-    /// Drops the output and starts anew; keeps the buffer.
+    /// Drops the output and starts anew. The buffer is kept, unless it has become
+    /// large.
     pub fn clear(&mut self) {
         self.out.clear();
+        if self.out.capacity() > IDLE_CAPACITY {
+            self.out = Vec::new();
+        }
+        self.is_over_limit = false;
         self.depth = 0;
         self.comma = false;
         self.after_key = false;
@@ -91,6 +127,9 @@ impl JsonWriter {
     }
 
     fn break_line(&mut self) {
+        if self.drop_too_long(4 * self.depth) {
+            return;
+        }
         self.newline();
         self.out.resize(self.out.len() + 4 * self.depth, b' ');
     }
@@ -177,15 +216,18 @@ impl JsonWriter {
         self.after_key = self.pretty;
     }
 
-    /// Writes the name of a member that a schema declares. Such names need no
-    /// escapes, so they are not searched for any.
-    pub fn schema_key(&mut self, name: &str) {
-        debug_assert_eq!(scan::unescaped(name.as_bytes()), name.len());
-        self.start(b'"');
-        self.out.extend_from_slice(name.as_bytes());
-        self.out.extend_from_slice(b"\": ");
+    /// Writes a name that was prepared for it; [`MemberName::NONE`] writes nothing.
+    #[inline]
+    pub fn member_name(&mut self, name: MemberName) {
+        if name.is_none() {
+            return;
+        }
+        if self.pretty {
+            return self.key(name.as_str());
+        }
+        let punctuation = if self.comma { 0 } else { 2 };
+        self.out.extend_from_slice(&name.separated()[punctuation..]);
         self.comma = false;
-        self.after_key = self.pretty;
     }
 
     /// Writes a string.
@@ -296,9 +338,15 @@ impl JsonWriter {
     /// Writes the rest of a string, starting at the first character that needs an
     /// escape.
     fn escaped(&mut self, text: &str) {
+        if self.drop_too_long(text.len()) {
+            return;
+        }
         self.out.reserve(text.len() * 3);
         let mut rest = text;
         while let Some(c) = rest.chars().next() {
+            if self.drop_too_long(0) {
+                return;
+            }
             if (' '..'\u{7f}').contains(&c) && c != '"' && c != '\\' {
                 let plain = scan::unescaped(rest.as_bytes());
                 self.out.extend_from_slice(&rest.as_bytes()[..plain]);
@@ -423,6 +471,29 @@ mod tests {
             \"b\": [\n                ]\n            }\n        }\n    ]\n}\n";
         let value = "{'return':{},'id':[{},[],[1,{}],{'a':{'b':[]}}]}";
         assert_eq!(wire(true, value), expected.replace('\n', "\r\n"));
+    }
+
+    #[test]
+    fn output_beyond_the_limit_is_dropped_on_the_way() {
+        let deep = "[".repeat(1000) + &"]".repeat(1000);
+        let deep = qobject_from_json(deep.as_bytes()).unwrap();
+        let escaped = QObject::from("\u{7f}".repeat(20_000));
+        for (value, pretty) in [(deep, true), (escaped, false)] {
+            let mut writer = JsonWriter::new(pretty);
+            writer.set_limit(100_000);
+            writer.qobject(&value);
+            assert!(writer.is_over_limit());
+            assert!(writer.as_bytes().len() < 100_000);
+            writer.clear();
+            assert!(!writer.is_over_limit());
+            writer.set_limit(usize::MAX);
+            writer.qobject(&value);
+            assert!(!writer.is_over_limit() && writer.as_bytes().len() > 100_000);
+            writer.set_limit(writer.as_bytes().len());
+            assert!(!writer.is_over_limit());
+            writer.bool(true);
+            assert!(writer.is_over_limit());
+        }
     }
 
     #[test]

@@ -104,7 +104,11 @@ macro_rules! qapi_enum {
                 v.type_enum(name, lookup).map(|i| Self::ALL[i])
             }
 
-            fn visit_out(&self, v: &mut dyn $crate::qapi::visit::OutputVisitor, name: &str) {
+            fn visit_out(
+                &self,
+                v: &mut dyn $crate::qapi::visit::OutputVisitor,
+                name: $crate::qapi::json::MemberName,
+            ) {
                 v.type_str(name, self.as_str());
             }
         }

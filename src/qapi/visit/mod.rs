@@ -5,8 +5,8 @@
 //! texts. [`QapiType::visit_out`] passes a value to an [`OutputVisitor`], which
 //! writes JSON or builds a [`QObject`]. Generated code consists of little else.
 //!
-//! Each visit names its member. Elements of lists and the outermost value have the
-//! empty name, which no member can have. QEMU passes a null pointer there, and its
+//! Each visit names its member. Elements of lists and the outermost value have no
+//! name, or in input the empty one, which no member can have. QEMU passes a null pointer there, and its
 //! error texts show it (`Parameter 'null' does not accept value 'x'`), so ours do
 //! as well.
 //!
@@ -36,6 +36,7 @@ pub use numbers::{parse_size, SizeError};
 pub use output::{JsonOutputVisitor, OutputVisitor, QObjectOutputVisitor};
 pub use types::{QNull, QapiObject, QapiType, VisitSize};
 
+use super::json::MemberName;
 use super::{CompatPolicy, Error, QObject};
 
 /// Converts a [`QObject`] with JSON's types, as in QMP, to a `T`.
@@ -50,6 +51,6 @@ pub fn from_qobject<T: QapiType>(value: QObject) -> Result<T, Error> {
 /// Converts a value to a [`QObject`], deprecated members included.
 pub fn to_qobject<T: QapiType>(value: &T) -> QObject {
     let mut v = QObjectOutputVisitor::new(CompatPolicy::default());
-    value.visit_out(&mut v, "");
+    value.visit_out(&mut v, MemberName::NONE);
     v.into_value()
 }

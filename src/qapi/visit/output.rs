@@ -1,45 +1,45 @@
 //! Output visitors: they receive a value member by member.
 
 use super::{QapiObject, QapiType};
-use crate::qapi::json::JsonWriter;
+use crate::qapi::json::{JsonWriter, MemberName};
 use crate::qapi::{CompatPolicy, QDict, QNum, QObject, SpecialFeatures};
 
 /// Receives the parts of a value (QEMU's output visitors).
 ///
 /// A struct is [`start_struct`](Self::start_struct), its members, and
 /// [`end_struct`](Self::end_struct), and a list likewise. Elements of lists and the
-/// outermost value have the empty name. Visits take a trait object, so that those
+/// outermost value have [no name](MemberName::NONE). Visits take a trait object, so that those
 /// of hundreds of types are compiled once, not once per visitor.
 pub trait OutputVisitor {
     /// Begins an object.
-    fn start_struct(&mut self, name: &str);
+    fn start_struct(&mut self, name: MemberName);
     /// Ends it.
     fn end_struct(&mut self);
     /// Begins an array.
-    fn start_list(&mut self, name: &str);
+    fn start_list(&mut self, name: MemberName);
     /// Ends it.
     fn end_list(&mut self);
     /// A signed integer of any width.
-    fn type_int64(&mut self, name: &str, value: i64);
+    fn type_int64(&mut self, name: MemberName, value: i64);
     /// An unsigned integer of any width, or a size.
-    fn type_uint64(&mut self, name: &str, value: u64);
+    fn type_uint64(&mut self, name: MemberName, value: u64);
     /// A boolean.
-    fn type_bool(&mut self, name: &str, value: bool);
+    fn type_bool(&mut self, name: MemberName, value: bool);
     /// A string, or a value of an enumeration.
-    fn type_str(&mut self, name: &str, value: &str);
+    fn type_str(&mut self, name: MemberName, value: &str);
     /// A number.
-    fn type_number(&mut self, name: &str, value: f64);
+    fn type_number(&mut self, name: MemberName, value: f64);
     /// Any value.
-    fn type_any(&mut self, name: &str, value: &QObject);
+    fn type_any(&mut self, name: MemberName, value: &QObject);
     /// `null`
-    fn type_null(&mut self, name: &str);
+    fn type_null(&mut self, name: MemberName);
     /// The policy in force.
     fn policy(&self) -> CompatPolicy;
 }
 
 impl dyn OutputVisitor + '_ {
     /// Writes a member.
-    pub fn member<T: QapiType>(&mut self, name: &str, value: &T) {
+    pub fn member<T: QapiType>(&mut self, name: MemberName, value: &T) {
         value.visit_out(self, name);
     }
 
@@ -47,7 +47,7 @@ impl dyn OutputVisitor + '_ {
     /// (`visit_policy_skip`).
     pub fn special_member<T: QapiType>(
         &mut self,
-        name: &str,
+        name: MemberName,
         value: &T,
         features: SpecialFeatures,
     ) {
@@ -76,17 +76,15 @@ impl<'w> JsonOutputVisitor<'w> {
     }
 
     #[inline]
-    fn at(&mut self, name: &str) -> &mut JsonWriter {
-        if !name.is_empty() {
-            self.writer.schema_key(name);
-        }
+    fn at(&mut self, name: MemberName) -> &mut JsonWriter {
+        self.writer.member_name(name);
         self.writer
     }
 }
 
 impl OutputVisitor for JsonOutputVisitor<'_> {
     #[inline]
-    fn start_struct(&mut self, name: &str) {
+    fn start_struct(&mut self, name: MemberName) {
         self.at(name).begin_object();
     }
 
@@ -96,7 +94,7 @@ impl OutputVisitor for JsonOutputVisitor<'_> {
     }
 
     #[inline]
-    fn start_list(&mut self, name: &str) {
+    fn start_list(&mut self, name: MemberName) {
         self.at(name).begin_array();
     }
 
@@ -106,37 +104,37 @@ impl OutputVisitor for JsonOutputVisitor<'_> {
     }
 
     #[inline]
-    fn type_int64(&mut self, name: &str, value: i64) {
+    fn type_int64(&mut self, name: MemberName, value: i64) {
         self.at(name).i64(value);
     }
 
     #[inline]
-    fn type_uint64(&mut self, name: &str, value: u64) {
+    fn type_uint64(&mut self, name: MemberName, value: u64) {
         self.at(name).u64(value);
     }
 
     #[inline]
-    fn type_bool(&mut self, name: &str, value: bool) {
+    fn type_bool(&mut self, name: MemberName, value: bool) {
         self.at(name).bool(value);
     }
 
     #[inline]
-    fn type_str(&mut self, name: &str, value: &str) {
+    fn type_str(&mut self, name: MemberName, value: &str) {
         self.at(name).string(value);
     }
 
     #[inline]
-    fn type_number(&mut self, name: &str, value: f64) {
+    fn type_number(&mut self, name: MemberName, value: f64) {
         self.at(name).f64(value);
     }
 
     #[inline]
-    fn type_any(&mut self, name: &str, value: &QObject) {
+    fn type_any(&mut self, name: MemberName, value: &QObject) {
         self.at(name).qobject(value);
     }
 
     #[inline]
-    fn type_null(&mut self, name: &str) {
+    fn type_null(&mut self, name: MemberName) {
         self.at(name).null();
     }
 
@@ -150,7 +148,7 @@ impl OutputVisitor for JsonOutputVisitor<'_> {
 pub struct QObjectOutputVisitor {
     policy: CompatPolicy,
     /// Containers being filled, outermost first, each with its name.
-    open: Vec<(String, QObject)>,
+    open: Vec<(MemberName, QObject)>,
     root: QObject,
 }
 
@@ -172,12 +170,12 @@ impl QObjectOutputVisitor {
         self.root
     }
 
-    fn add(&mut self, name: &str, value: QObject) {
+    fn add(&mut self, name: MemberName, value: QObject) {
         match self.open.last_mut() {
             None => self.root = value,
             Some((_, QObject::List(list))) => list.push(value),
             Some((_, QObject::Dict(dict))) => {
-                dict.insert(name, value);
+                dict.insert(name.as_str(), value);
             }
             Some(_) => unreachable!("only containers are kept open"),
         }
@@ -185,53 +183,53 @@ impl QObjectOutputVisitor {
 
     fn close(&mut self) {
         if let Some((name, value)) = self.open.pop() {
-            self.add(&name, value);
+            self.add(name, value);
         }
     }
 }
 
 impl OutputVisitor for QObjectOutputVisitor {
-    fn start_struct(&mut self, name: &str) {
-        self.open.push((name.to_owned(), QDict::new().into()));
+    fn start_struct(&mut self, name: MemberName) {
+        self.open.push((name, QDict::new().into()));
     }
 
     fn end_struct(&mut self) {
         self.close();
     }
 
-    fn start_list(&mut self, name: &str) {
-        self.open.push((name.to_owned(), QObject::List(Vec::new())));
+    fn start_list(&mut self, name: MemberName) {
+        self.open.push((name, QObject::List(Vec::new())));
     }
 
     fn end_list(&mut self) {
         self.close();
     }
 
-    fn type_int64(&mut self, name: &str, value: i64) {
+    fn type_int64(&mut self, name: MemberName, value: i64) {
         self.add(name, value.into());
     }
 
-    fn type_uint64(&mut self, name: &str, value: u64) {
+    fn type_uint64(&mut self, name: MemberName, value: u64) {
         self.add(name, QNum::from_u64(value).into());
     }
 
-    fn type_bool(&mut self, name: &str, value: bool) {
+    fn type_bool(&mut self, name: MemberName, value: bool) {
         self.add(name, value.into());
     }
 
-    fn type_str(&mut self, name: &str, value: &str) {
+    fn type_str(&mut self, name: MemberName, value: &str) {
         self.add(name, value.into());
     }
 
-    fn type_number(&mut self, name: &str, value: f64) {
+    fn type_number(&mut self, name: MemberName, value: f64) {
         self.add(name, value.into());
     }
 
-    fn type_any(&mut self, name: &str, value: &QObject) {
+    fn type_any(&mut self, name: MemberName, value: &QObject) {
         self.add(name, value.clone());
     }
 
-    fn type_null(&mut self, name: &str) {
+    fn type_null(&mut self, name: MemberName) {
         self.add(name, QObject::Null);
     }
 

@@ -1,6 +1,7 @@
 //! [`QapiType`], and the built-in types.
 
 use super::{InputVisitor, OutputVisitor};
+use crate::qapi::json::MemberName;
 use crate::qapi::{Error, QObject};
 
 /// A type of a schema.
@@ -15,7 +16,7 @@ pub trait QapiType: Sized {
     fn visit_in(v: &mut InputVisitor, name: &str) -> Result<Self, Error>;
 
     /// Writes the value as member `name` (`visit_type_X` on output).
-    fn visit_out(&self, v: &mut dyn OutputVisitor, name: &str);
+    fn visit_out(&self, v: &mut dyn OutputVisitor, name: MemberName);
 }
 
 /// An object type. Its members can also be visited without the braces around them,
@@ -54,7 +55,11 @@ macro_rules! qapi_object {
             }
 
             #[inline]
-            fn visit_out(&self, v: &mut dyn $crate::qapi::visit::OutputVisitor, name: &str) {
+            fn visit_out(
+                &self,
+                v: &mut dyn $crate::qapi::visit::OutputVisitor,
+                name: $crate::qapi::json::MemberName,
+            ) {
                 v.start_struct(name);
                 $crate::qapi::visit::QapiObject::visit_members_out(self, v);
                 v.end_struct();
@@ -71,7 +76,7 @@ macro_rules! builtin {
             }
 
             #[inline]
-            fn visit_out(&self, v: &mut dyn OutputVisitor, name: &str) {
+            fn visit_out(&self, v: &mut dyn OutputVisitor, name: MemberName) {
                 let $value = self;
                 v.$out(name, $convert);
             }
@@ -96,7 +101,7 @@ macro_rules! narrow {
                 Self::try_from(wide).map_err(|_| v.expects(name, $c_name))
             }
 
-            fn visit_out(&self, v: &mut dyn OutputVisitor, name: &str) {
+            fn visit_out(&self, v: &mut dyn OutputVisitor, name: MemberName) {
                 v.$out(name, (*self).into());
             }
         }
@@ -160,7 +165,7 @@ impl QapiType for QNull {
         v.type_null(name).map(|()| QNull)
     }
 
-    fn visit_out(&self, v: &mut dyn OutputVisitor, name: &str) {
+    fn visit_out(&self, v: &mut dyn OutputVisitor, name: MemberName) {
         v.type_null(name);
     }
 }
@@ -172,7 +177,7 @@ impl QapiType for () {
         v.end_struct()
     }
 
-    fn visit_out(&self, v: &mut dyn OutputVisitor, name: &str) {
+    fn visit_out(&self, v: &mut dyn OutputVisitor, name: MemberName) {
         v.start_struct(name);
         v.end_struct();
     }
@@ -188,7 +193,7 @@ impl<T: QapiType> QapiType for Option<T> {
         }
     }
 
-    fn visit_out(&self, v: &mut dyn OutputVisitor, name: &str) {
+    fn visit_out(&self, v: &mut dyn OutputVisitor, name: MemberName) {
         if let Some(value) = self {
             value.visit_out(v, name);
         }
@@ -206,10 +211,10 @@ impl<T: QapiType> QapiType for Vec<T> {
         Ok(list)
     }
 
-    fn visit_out(&self, v: &mut dyn OutputVisitor, name: &str) {
+    fn visit_out(&self, v: &mut dyn OutputVisitor, name: MemberName) {
         v.start_list(name);
         for element in self {
-            element.visit_out(v, "");
+            element.visit_out(v, MemberName::NONE);
         }
         v.end_list();
     }
@@ -221,7 +226,7 @@ impl<T: QapiType> QapiType for Box<T> {
         T::visit_in(v, name).map(Box::new)
     }
 
-    fn visit_out(&self, v: &mut dyn OutputVisitor, name: &str) {
+    fn visit_out(&self, v: &mut dyn OutputVisitor, name: MemberName) {
         (**self).visit_out(v, name);
     }
 }

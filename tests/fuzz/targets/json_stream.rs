@@ -3,7 +3,10 @@
 //!
 //! Input: a byte for the limits, a byte for the cuts, the stream.
 
-use qmonitor::qapi::json::{qobject_from_json, qobject_to_json, JsonLimits, JsonMessageParser};
+use qmonitor::qapi::dispatch::qmp_request_check;
+use qmonitor::qapi::json::{
+    qobject_from_json, qobject_to_json, JsonLimits, JsonMessageParser, PlainRequest,
+};
 use qmonitor::qapi::{Error, QObject};
 
 use super::pieces;
@@ -38,7 +41,11 @@ fn parse(limits: JsonLimits, pieces: &[&[u8]]) -> Outcomes {
     for piece in pieces {
         let mut at = 0;
         while at < piece.len() {
+            let plain = parser.plain_request(&piece[at..]);
             let (used, outcome) = parser.parse(&piece[at..]);
+            if let Some(plain) = plain {
+                is_same(&plain, used, outcome.as_ref());
+            }
             at += used;
             assert!(at == piece.len() || outcome.is_some(), "it stopped midway");
             outcomes.extend(outcome);
@@ -53,6 +60,16 @@ fn parse(limits: JsonLimits, pieces: &[&[u8]]) -> Outcomes {
     assert!(parser.flush().is_none(), "the end does not end");
     assert_eq!(parser.buffered(), 0);
     outcomes
+}
+
+/// What the recogniser takes for a plain request is one, and means the same.
+fn is_same(plain: &PlainRequest<'_>, used: usize, outcome: Option<&Result<QObject, Error>>) {
+    assert!(plain.len >= used);
+    let message = outcome.expect("it is whole").clone().expect("it is right");
+    let request = qmp_request_check(message, false).expect("its members are right");
+    assert_eq!(request.command.as_bytes(), plain.command);
+    assert_eq!(request.args, plain.arguments);
+    assert_eq!(request.id, plain.id);
 }
 
 fn read_again(value: &QObject) {

@@ -31,7 +31,6 @@ pub(crate) use log::log_items;
 pub use net::netdev_from_cli;
 pub use objects::{is_made_after_chardevs, object_from_cli, object_from_text};
 pub use qdev::device_from_cli;
-pub use qom::chardev_nodes;
 pub use run_state::{killed, start_machine};
 
 use crate::schema::{self, ShutdownCause};

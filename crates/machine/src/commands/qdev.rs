@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::chardev_nodes;
 use super::hmp::{fail, nothing, Cx};
 use super::objects::lend_chardev;
 use super::qom::property_info;
+use super::qom::ChardevNodes;
 use crate::model::qdev::{DeviceOptions, Unplugged};
 use crate::model::qom::{Node, ObjectId, Resolution};
 use crate::model::types::device_list_properties;
@@ -17,7 +17,7 @@ use qmonitor::main_loop::{ClockType, Host};
 use qmonitor::monitor::hmp::ArgKind::*;
 use qmonitor::monitor::hmp::{CompletionKind, HmpArg, HmpArgs, HmpPair, HmpRow};
 use qmonitor::qapi::json::qobject_from_json;
-use qmonitor::qapi::{Error, ErrorClass, QDict, QObject};
+use qmonitor::qapi::{Call, Error, ErrorClass, QDict, QObject};
 use qmonitor::util::qemu_opts::{QemuOpts, QemuOptsList};
 use qmonitor::Runtime;
 
@@ -57,11 +57,7 @@ pub fn device_from_cli(
 ///
 /// The text cannot be read.
 pub(super) fn device_options(text: &str, warnings: &mut Vec<Error>) -> Result<QDict, Error> {
-    let opts = QemuOpts::parse(&QEMU_DEVICE_OPTS, text, warnings)?;
-    Ok(opts
-        .iter()
-        .map(|(name, text)| (name, QObject::from(text)))
-        .collect())
+    Ok(QemuOpts::parse(&QEMU_DEVICE_OPTS, text, warnings)?.to_qdict())
 }
 
 /// Makes a device and lends it its chardev.
@@ -104,8 +100,8 @@ fn attach_chardev(rt: &mut Runtime<Machine>, id: ObjectId) -> Result<(), Error> 
 }
 
 impl QdevCommands for Machine {
-    fn qmp_device_add(rt: &mut Runtime<Self>, args: QDict) -> Result<(), Error> {
-        device_add(rt, DeviceOptions::new(args, false)?, true)
+    fn qmp_device_add(rt: &mut Runtime<Self>, call: &mut Call<'_>) -> Result<(), Error> {
+        device_add(rt, DeviceOptions::new(call.take_args(), false)?, true)
     }
 
     fn qmp_device_list_properties(
@@ -158,11 +154,12 @@ fn tell_deletions(rt: &mut Runtime<Machine>) {
 }
 
 fn find_device(rt: &Runtime<Machine>, id: &str) -> Result<ObjectId, Error> {
+    let chardevs = ChardevNodes(rt);
     let absolute = id.is_empty() || id.starts_with('/');
     let found = match absolute {
         false => rt.state.find_device(id).map(Node::Object),
         true if id.is_empty() => return Err(Error::new(format!("{id} is not a device"))),
-        true => match rt.state.resolve_path(id, &chardev_nodes(rt)) {
+        true => match rt.state.resolve_path(id, &chardevs) {
             Resolution::Found(node) => Some(node),
             _ => None,
         },
@@ -299,7 +296,8 @@ pub(super) const INFO: &[HmpPair<Machine>] = &[
 ];
 
 fn hmp_device_add(hmp: Cx, args: &HmpArgs) {
-    let result = Machine::qmp_device_add(hmp.rt, args.options("device"));
+    let options = DeviceOptions::new(args.options("device"), true);
+    let result = options.and_then(|options| device_add(hmp.rt, options, true));
     hmp.handle_error(result);
 }
 

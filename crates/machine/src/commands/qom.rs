@@ -2,7 +2,7 @@
 
 use super::hmp::Cx;
 use super::objects;
-use crate::model::qom::{ChardevNode, PropertyInput, PropertyListing};
+use crate::model::qom::{Chardevs, PropertyInput, PropertyListing};
 use crate::model::types::{find_type, qom_list_properties, qom_list_types};
 use crate::schema::{
     FdSocketAddress, InetSocketAddress, ObjectOptions, ObjectPropertyInfo, ObjectTypeInfo,
@@ -22,7 +22,7 @@ impl QomCommands for Machine {
         rt: &mut Runtime<Self>,
         path: String,
     ) -> Result<Vec<ObjectPropertyInfo>, Error> {
-        let list = rt.state.qom_list(&path, &chardev_nodes(rt))?;
+        let list = rt.state.qom_list(&path, &ChardevNodes(rt))?;
         Ok(list.into_iter().map(property_info).collect())
     }
 
@@ -31,7 +31,7 @@ impl QomCommands for Machine {
         path: String,
         property: String,
     ) -> Result<QObject, Error> {
-        rt.state.qom_get(&path, &property, &chardev_nodes(rt))
+        rt.state.qom_get(&path, &property, &ChardevNodes(rt))
     }
 
     fn qmp_qom_set(
@@ -40,9 +40,8 @@ impl QomCommands for Machine {
         property: String,
         value: QObject,
     ) -> Result<(), Error> {
-        let chardevs = chardev_nodes(rt);
         let input = PropertyInput::json(&property, value, rt.policy());
-        rt.state.qom_set(&path, &property, &input, &chardevs)
+        qom_set(rt, &path, &property, &input)
     }
 
     fn qmp_qom_list_types(
@@ -85,24 +84,56 @@ pub(super) fn property_info(listing: PropertyListing) -> ObjectPropertyInfo {
     }
 }
 
-/// The chardevs that exist, as the tree of objects shows them.
-pub fn chardev_nodes(rt: &Runtime<Machine>) -> Vec<ChardevNode> {
-    let node = |(id, chr): (_, &chardev::Chardev<_>)| {
-        let class = find_type(&format!("chardev-{}", chr.kind()));
-        let properties = match chardev::char_socket_get_addr(rt, id) {
-            Some(addr) => vec![
-                ("addr", "SocketAddress", socket_address(addr)),
-                ("connected", "bool", chr.is_open().into()),
-            ],
-            None => Vec::new(),
+fn qom_set(
+    rt: &mut Runtime<Machine>,
+    path: &str,
+    property: &str,
+    input: &PropertyInput,
+) -> Result<(), Error> {
+    let id = rt.state.settable(path, property, &ChardevNodes(rt))?;
+    rt.state.property_set(id, property, input)
+}
+
+/// The chardevs of a runtime, as the tree of objects shows them.
+pub(super) struct ChardevNodes<'a>(pub(super) &'a Runtime<Machine>);
+
+impl ChardevNodes<'_> {
+    fn chardev(&self, label: &str) -> Option<&chardev::Chardev<Runtime<Machine>>> {
+        let chardevs = self.0.chardevs();
+        chardevs.get(chardevs.find(label)?)
+    }
+}
+
+impl Chardevs for ChardevNodes<'_> {
+    fn find(&self, label: &str) -> Option<&str> {
+        self.chardev(label).map(chardev::Chardev::label)
+    }
+
+    fn labels(&self) -> Vec<&str> {
+        let chardevs = self.0.chardevs().iter();
+        chardevs.map(|(_, chr)| chr.label()).collect()
+    }
+
+    fn class(&self, label: &str) -> &'static str {
+        let class = self.chardev(label).and_then(|chr| {
+            let name = format!("chardev-{}", chr.kind());
+            find_type(&name)
+        });
+        class.map_or("chardev", |class| class.name)
+    }
+
+    fn properties(&self, label: &str) -> Vec<(&'static str, &'static str, QObject)> {
+        let addr = chardev::qemu_chr_find(self.0, label)
+            .and_then(|id| chardev::char_socket_get_addr(self.0, id));
+        let Some(addr) = addr else {
+            return Vec::new();
         };
-        ChardevNode {
-            label: chr.label().to_owned(),
-            class: class.map_or("chardev", |class| class.name),
-            properties,
-        }
-    };
-    rt.chardevs().iter().map(node).collect()
+        let is_open = self.chardev(label).is_some_and(|chr| chr.is_open());
+        vec![
+            ("addr", "SocketAddress", socket_address(addr)),
+            ("connected", "bool", is_open.into()),
+        ]
+    }
 }
 
 fn socket_address(addr: &Address) -> QObject {
@@ -201,16 +232,15 @@ fn hmp_qom_set(hmp: Cx, args: &HmpArgs) {
         qobject_from_json(value.as_bytes())
             .and_then(|value| Machine::qmp_qom_set(hmp.rt, path, property, value))
     } else {
-        let chardevs = chardev_nodes(hmp.rt);
         let input = PropertyInput::text(&property, value);
-        hmp.rt.state.qom_set(&path, &property, &input, &chardevs)
+        qom_set(hmp.rt, &path, &property, &input)
     };
     hmp.handle_error(result);
 }
 
 fn hmp_info_qom_tree(hmp: Cx, args: &HmpArgs) {
     let path = args.try_str("path").unwrap_or("/machine");
-    let chardevs = chardev_nodes(hmp.rt);
+    let chardevs = ChardevNodes(hmp.rt);
     match hmp.rt.state.qom_tree(path, &chardevs) {
         Some(lines) => {
             for (depth, name, typename) in lines {
@@ -231,7 +261,7 @@ pub(super) fn complete_path(rt: &Runtime<Machine>, word: &[u8]) -> Vec<String> {
     };
     let parent = if slash == 0 { "/" } else { &word[..slash] };
     let children = |path: &str| {
-        let list = rt.state.qom_list(path, &chardev_nodes(rt));
+        let list = rt.state.qom_list(path, &ChardevNodes(rt));
         let mut list = list.unwrap_or_default();
         list.retain(|property| property.type_name.starts_with("child<"));
         list
@@ -250,7 +280,7 @@ pub(super) fn complete_path(rt: &Runtime<Machine>, word: &[u8]) -> Vec<String> {
 /// The properties of the object with this path, but for its children.
 pub(super) fn complete_property(rt: &Runtime<Machine>, path: &[u8]) -> Vec<String> {
     let path = String::from_utf8_lossy(path);
-    let list = rt.state.qom_list(&path, &chardev_nodes(rt));
+    let list = rt.state.qom_list(&path, &ChardevNodes(rt));
     let properties = list.unwrap_or_default().into_iter();
     properties
         .filter(|property| !property.type_name.starts_with("child<"))

@@ -1,7 +1,7 @@
 //! The parts of the machine. [`options`](super::options) makes one; each other file of
 //! this room adds the functions about one part.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use super::block::{Blocks, IoLimits};
 use super::board::{MachineClass, Topology};
@@ -44,8 +44,6 @@ pub struct Machine {
     /// Numbers of the next device of the board, and of the next without an id.
     pub(super) devices_unattached: usize,
     pub(super) devices_anonymous: usize,
-    /// Devices that were unplugged and wait for the guest's consent.
-    pub(super) unplug_pending: HashSet<ObjectId>,
     /// Devices that are gone, until the event is sent.
     pub(crate) deletions: Vec<Deletion>,
     pub(crate) deletion_timer: Option<TimerId>,

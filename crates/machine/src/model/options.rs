@@ -1,7 +1,7 @@
 //! The options of a machine, and making one: a tree without devices, its properties,
 //! its memory. The board comes last ([`Machine::init_board`]).
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use super::backends::{CONTAINER, MEMORY_REGION, SYSTEM_BUS};
 use super::block::Blocks;
@@ -72,7 +72,6 @@ impl Machine {
             debug_threads: options.debug_threads,
             devices_unattached: 0,
             devices_anonymous: 0,
-            unplug_pending: HashSet::new(),
             deletions: Vec::new(),
             deletion_timer: None,
             balloon: None,
@@ -160,6 +159,7 @@ impl Machine {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::qom::NoChardevs;
 
     #[test]
     fn memory_is_made_or_taken() {
@@ -168,7 +168,10 @@ mod tests {
         assert_eq!(m.ram_size(), 0);
         m.init_memory(Some(1 << 20), None).unwrap();
         assert_eq!(m.ram_size(), 1 << 20);
-        let memory = |m: &Machine| m.qom_get("/machine", "memory-backend", &[]).unwrap();
+        let memory = |m: &Machine| {
+            m.qom_get("/machine", "memory-backend", &NoChardevs)
+                .unwrap()
+        };
         assert_eq!(memory(&m), "/objects/ram".into());
 
         let mut m = Machine::new(MachineOptions::default());

@@ -216,7 +216,8 @@ pub static OPTIONS: &[OptRow] = &[
         Opt::Mon,
         "a monitor on an existing chardev; more options, which QEMU does not have:\n                \
          read-only=on, allow=NAME[:NAME...], readline=off|on|full, close-action=delete,\n                \
-         drain-on-close=on, json-max-size=BYTES, json-max-tokens=N, json-max-depth=N",
+         drain-on-close=on, json-max-size=BYTES, json-max-tokens=N, json-max-depth=N,\n                \
+         max-reply-size=BYTES",
     ),
     row(
         "chardev",

@@ -1,6 +1,8 @@
 //! Properties that hold for any input.
 
 use super::*;
+use crate::qapi::dispatch::qmp_request_check;
+use crate::qapi::QDict;
 use proptest::prelude::*;
 
 /// Pieces of messages and of what goes wrong in them.
@@ -100,6 +102,68 @@ fn check_splits(limits: JsonLimits, input: &[u8], cuts: &[usize]) -> Result<(), 
     Ok(())
 }
 
+/// Pieces of requests and of what goes wrong in them.
+fn request_fragment() -> impl Strategy<Value = &'static str> {
+    let usual = prop::sample::select(vec![
+        "{\"execute\": \"stop\"",
+        "{",
+        "}",
+        ", ",
+        ",",
+        ": ",
+        "\"execute\":",
+        "\"execute\": \"stop\"",
+        "\"arguments\": {",
+        "\"arguments\": {}",
+        "\"id\": ",
+        "\"id\":1",
+        "\"a\": 1",
+        "\"b\": \"x\"",
+        "\"c\": true",
+        "\"d\": -0.5e3",
+        " ",
+        "\r\n",
+    ]);
+    let odd = prop::sample::select(vec![
+        "\"exec-oob\": \"stop\"",
+        "\"extra\": 1",
+        "\"e\": []",
+        "\"f\": {}",
+        "\"\\u0061\": 1",
+        "\"execute\": \"st\\u006fp\"",
+        "'execute': 'stop'",
+        "\"execute\": \"st\u{e9}p\"",
+        "\"g\": \"\u{e9}\\n\"",
+        "\"id\": [1]",
+        "\"id\": 12345678901234567890",
+        "nul",
+        "null",
+        "1",
+        "]",
+        "\t",
+        "\"",
+        "\u{1}",
+    ]);
+    prop_oneof![6 => usual, 1 => odd]
+}
+
+/// What the recogniser takes is what the parser takes, and means the same. Returns
+/// whether it took anything.
+fn check_plain_request(limits: JsonLimits, input: &[u8]) -> Result<bool, TestCaseError> {
+    let mut parser = JsonMessageParser::new(limits);
+    let Some(plain) = parser.plain_request(input) else {
+        return Ok(false);
+    };
+    let (used, message) = parser.parse(input);
+    let behind = &input[used..plain.len];
+    prop_assert!(behind.iter().all(u8::is_ascii_whitespace), "at {used}");
+    let request = qmp_request_check(message.unwrap().unwrap(), false).unwrap();
+    prop_assert_eq!(request.command.as_bytes(), plain.command);
+    prop_assert_eq!(text(&request.args.into()), text(&plain.arguments.into()));
+    prop_assert_eq!(request.id.as_ref().map(text), plain.id.as_ref().map(text));
+    Ok(true)
+}
+
 /// Integral doubles come back as integers: texts are compared, not values.
 fn text(value: &QObject) -> String {
     qobject_to_json(value, false)
@@ -128,6 +192,52 @@ proptest! {
 }
 
 proptest! {
+    // Most are not whole: enough that thousands are plain.
+    #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+    #[test]
+    fn fragments_of_requests_are_plain_or_left_alone(
+        limits in limits(),
+        input in prop::collection::vec(request_fragment(), 1..9),
+    ) {
+        check_plain_request(limits, input.concat().as_bytes())?;
+    }
+}
+
+proptest! {
+    #[test]
+    fn mutated_requests_are_plain_or_left_alone(
+        limits in limits(),
+        order in Just(["execute", "arguments", "id"]).prop_shuffle(),
+        scalars in prop::collection::vec(value(), 0..6),
+        mutation in (any::<usize>(), any::<u8>(), 0..4),
+    ) {
+        let members = |name| match name {
+            "execute" => "stop".into(),
+            "id" => scalars.first().cloned().unwrap_or(QObject::Null),
+            _ => {
+                let named = scalars.iter().enumerate().map(|(i, v)| (format!("n{i}"), v.clone()));
+                QObject::Dict(named.collect())
+            }
+        };
+        let request: QDict = order.iter().map(|name| (*name, members(*name))).collect();
+        let mut input = text(&request.into()).into_bytes();
+        let flat = |value: &QObject| !matches!(value, QObject::List(_) | QObject::Dict(_));
+        let whole = check_plain_request(JsonLimits::default(), &input)?;
+        let infinite = input.windows(3).any(|word| word == b"inf");
+        prop_assert_eq!(whole, scalars.iter().all(flat) && !infinite);
+        check_plain_request(limits, &input)?;
+        let (at, byte, what) = mutation;
+        let at = at % input.len();
+        match what {
+            0 => input.insert(at, byte),
+            1 => input[at] = byte,
+            2 => input[at] ^= 1 << (byte % 8),
+            _ => input.truncate(at),
+        }
+        check_plain_request(limits, &input)?;
+    }
+
     #[test]
     fn mutated_messages_in_any_pieces(
         limits in limits(),

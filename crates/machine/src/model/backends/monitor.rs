@@ -11,7 +11,7 @@ use crate::model::qom::{
 };
 use crate::model::Machine;
 use crate::schema::MonitorCloseAction;
-use qmonitor::monitor::{MonitorMode, MonitorOptions, MonitorReadline};
+use qmonitor::monitor::{MonitorMode, MonitorOptions, MonitorReadline, MAX_REPLY_SIZE};
 use qmonitor::qapi::json::JsonLimits;
 use qmonitor::qapi::visit::{InputVisitor, QapiType};
 use qmonitor::qapi::{CompatPolicy, Error, QDict, QObject};
@@ -66,6 +66,12 @@ static MONITOR_QMP: ObjectType = ObjectType::new_user_creatable(
             "uint64",
             Getter::Int(LIMITS.nesting as i64),
             set_uint64,
+        ),
+        property(
+            "max-reply-size",
+            "size",
+            Getter::Int(MAX_REPLY_SIZE as i64),
+            set_size,
         ),
     ],
 );

@@ -1,6 +1,8 @@
 //! Objects as QEMU 10.0.2 makes them: one row, one answer.
 
 use super::*;
+use crate::model::qom::tests::set as qom_set;
+use crate::model::qom::NoChardevs;
 use crate::model::MachineOptions;
 use qmonitor::qapi::QObject;
 
@@ -24,14 +26,14 @@ pub(super) fn add(m: &mut Machine, typename: &str, properties: &str) -> String {
 
 fn set(m: &mut Machine, property: &str, value: impl Into<QObject>) -> String {
     let input = PropertyInput::json(property, value.into(), CompatPolicy::default());
-    match m.qom_set("/objects/x", property, &input, &[]) {
+    match qom_set(m, "/objects/x", property, &input) {
         Ok(()) => String::new(),
         Err(e) => e.to_string(),
     }
 }
 
 fn get(m: &Machine, property: &str) -> QObject {
-    m.qom_get("/objects/x", property, &[]).unwrap()
+    m.qom_get("/objects/x", property, &NoChardevs).unwrap()
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Drives: the devices that have a block node.
 
 use super::IoLimits;
+use crate::model::qdev::DeviceClass;
 use crate::model::qom::{ObjectId, Set};
 use crate::model::Machine;
 use qmonitor::qapi::Error;
@@ -22,7 +23,10 @@ pub struct Drive {
 pub(crate) fn set_drive(set: Set<'_>) -> Result<(), Error> {
     let name = set.input.string()?;
     let (m, id) = (&*set.machine, set.id);
-    let class = set.class_name();
+    // A disk behind PCI is one of virtio, which messages name.
+    let class = m.object(id).and_then(|o| o.class().class::<DeviceClass>());
+    let backend = class.and_then(|class| class.backend);
+    let class = backend.map_or(set.class_name(), |(_, backend)| backend.name);
     if m.is_realized(id) {
         return Err(Error::new(format!(
             "Property '{class}.drive' cannot be changed any more"

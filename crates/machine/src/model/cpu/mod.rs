@@ -263,24 +263,29 @@ impl Machine {
     /// The number of the place that a new processor's properties name
     /// (`x86_cpu_pre_plug`).
     fn cpu_place(&self, id: ObjectId) -> Result<usize, Error> {
-        for name in ["socket-id", "core-id", "thread-id"] {
-            if self.int_property(id, name) < 0 {
-                return Err(Error::new(format!("CPU {name} is not set")));
-            }
+        let topology = &self.topology;
+        let levels = [
+            ("socket-id", topology.sockets),
+            ("die-id", topology.dies),
+            ("module-id", topology.modules),
+            ("core-id", topology.cores),
+            ("thread-id", topology.threads),
+        ];
+        let mut index = 0;
+        for (name, count) in levels {
+            let wanted = self.int_property(id, name);
+            let (optional, last) = (matches!(name, "die-id" | "module-id"), count - 1);
+            let number = match u32::try_from(wanted) {
+                Err(_) if optional && count == 1 => 0,
+                Err(_) => return Err(Error::new(format!("CPU {name} is not set"))),
+                Ok(number) if number <= last => number,
+                Ok(_) => {
+                    let desc = format!("Invalid CPU {name}: {wanted} must be in range 0:{last}");
+                    return Err(Error::new(desc));
+                }
+            };
+            index = index * count as usize + number as usize;
         }
-        let wanted = |index: &usize| {
-            let place = self.topology.place(*index);
-            let mut ids = place.ids();
-            ids.all(|(name, number)| self.int_property(id, name) == i64::from(number))
-        };
-        let index = (0..self.topology.max_cpus as usize).find(wanted);
-        let index = index.ok_or_else(|| {
-            let socket = self.int_property(id, "socket-id");
-            let last = self.topology.sockets - 1;
-            Error::new(format!(
-                "Invalid CPU socket-id: {socket} must be in range 0:{last}"
-            ))
-        })?;
         if self.cpus.contains_key(&index) {
             Err(Error::new(format!(
                 "CPU[{index}] with APIC ID {index} exists"

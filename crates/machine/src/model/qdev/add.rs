@@ -165,7 +165,7 @@ impl Machine {
     ) -> Result<(), Error> {
         for (name, value) in &options.properties {
             let input = match value {
-                QObject::String(text) if options.text => PropertyInput::text(name, text),
+                QObject::String(text) if options.text => PropertyInput::keyval(name, text, policy),
                 value => PropertyInput::json(name, value.clone(), policy),
             };
             self.property_set(id, name, &input)?;
@@ -201,12 +201,18 @@ impl Machine {
     ///
     /// # Errors
     ///
-    /// It cannot be unplugged, or has been told to go before.
+    /// It cannot be unplugged.
     pub(crate) fn device_unplug(&mut self, id: ObjectId) -> Result<Unplugged, Error> {
         let class = self.object(id).map_or(&DEVICE, |o| o.class());
         let goes_at_once = match class.class::<DeviceClass>() {
             Some(device) if device.hotpluggable => device.goes_at_once,
-            None if class.is_a("cpu") => false,
+            // Only a running guest makes the board learn to unplug processors.
+            None if class.is_a("cpu") => {
+                let class = class.name;
+                let desc =
+                    format!("acpi: device unplug request for not supported device type: {class}");
+                return Err(Error::new(desc));
+            }
             _ => {
                 let class = class.name;
                 let desc = format!("Device '{class}' does not support hotplugging");
@@ -222,11 +228,7 @@ impl Machine {
             self.unparent(id);
             return Ok(Unplugged::Gone(path));
         }
-        if !self.unplug_pending.insert(id) {
-            let name = self.object(id).map_or("", |o| o.name());
-            let desc = format!("Device {name} is already in the process of unplug");
-            return Err(Error::new(desc));
-        }
+        // The guest may be asked again and again.
         Ok(Unplugged::Asked)
     }
 }

@@ -22,7 +22,8 @@ pub(super) static I2C: ObjectType = ObjectType::new("i2c-bus", &BUS);
 
 /// Whether devices on such a bus neither come nor go while the machine exists.
 pub(super) fn is_fixed(bus: &ObjectType) -> bool {
-    bus.is_a(ISA.name) || bus.is_a(IDE.name) || bus.is_a(I2C.name)
+    // Of PCI Express, that is the root; its ports take devices.
+    [&ISA, &IDE, &I2C, &PCIE].iter().any(|t| bus.is_a(t.name))
 }
 
 impl Machine {

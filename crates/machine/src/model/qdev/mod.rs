@@ -147,9 +147,28 @@ pub(crate) const fn property(
     Property::new(name, type_name, default, Some(set_typed)).frozen(after_realize)
 }
 
+/// The types whose values are words.
+const WORDS: &[(&str, &[&str])] = &[
+    ("OnOffAuto", &["auto", "on", "off"]),
+    (
+        "BlockdevOnError",
+        &["report", "ignore", "enospc", "stop", "auto"],
+    ),
+];
+
 /// Puts a value of the property's own type into the cell (`qdev_prop_set`).
 fn set_typed(set: Set<'_>) -> Result<(), Error> {
     let input = set.input;
+    let words = WORDS.iter().find(|(t, _)| *t == set.property.type_name);
+    if let Some((_, words)) = words {
+        let word = input.string()?;
+        if !words.contains(&word.as_str()) {
+            let name = set.property.name;
+            let desc = format!("Parameter '{name}' does not accept value '{word}'");
+            return Err(Error::new(desc));
+        }
+        return set.store(word);
+    }
     let value: QObject = match set.property.type_name {
         "bool" => input.boolean()?.into(),
         "int" | "int32" => input.int()?.into(),

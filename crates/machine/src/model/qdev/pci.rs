@@ -12,8 +12,7 @@ pub(crate) static PCI_DEVICE: ObjectType = ObjectType::new_abstract(
     "pci-device",
     &DEVICE,
     &[
-        Property::new("addr", "str", Getter::With(address_text), Some(set_address))
-            .frozen(after_realize),
+        Property::new("addr", "str", Getter::Int(-1), Some(set_address)).frozen(after_realize),
         property("romfile", "str", Getter::Str("")),
         property("romsize", "uint32", Getter::Int(0xffff_ffff)),
         property("rombar", "int32", Getter::Int(-1)),
@@ -51,12 +50,12 @@ pub(super) static VIRTIO_PCI: ObjectType = ObjectType::new_abstract(
 const SLOTS: i64 = 32;
 const FUNCTIONS: i64 = 8;
 
-/// Slot and function as people write them; before one is chosen, `-1`.
-fn address_text(m: &Machine, id: ObjectId) -> QObject {
-    match m.pci_address(id) {
-        Some(address) => format!("{:02x}.{}", address / FUNCTIONS, address % FUNCTIONS).into(),
-        None => "-1".into(),
+/// Slot and function as people write them; `-1` if none is chosen.
+pub(crate) fn address_text(address: i64) -> String {
+    if address < 0 {
+        return "-1".to_owned();
     }
+    format!("{:02x}.{}", address / FUNCTIONS, address % FUNCTIONS)
 }
 
 /// `SLOT[.FUNCTION]`, both in hexadecimal; a number is eight times the slot plus

@@ -1,9 +1,10 @@
-//! A new value of a property, in one of two spellings.
+//! A new value of a property, in one of three spellings.
 //!
 //! QMP's `qom-set` and `object-add` bring a JSON value, whose type must be
 //! right. The human monitor's `qom-set` brings text (QEMU's string input
-//! visitor), which is converted to the type of the property. Errors name
-//! the property, and differ in wording between the two.
+//! visitor), which is converted to the type of the property; so does `-device`, whose
+//! texts go by the rules of `key=value` lists (QEMU's keyval visitor). Errors name
+//! the property, and differ in wording among the three.
 
 use qmonitor::qapi::visit::{parse_size, InputVisitor, QapiType};
 use qmonitor::qapi::{CompatPolicy, Error, QDict, QObject};
@@ -18,6 +19,7 @@ pub struct PropertyInput {
 enum Value {
     Json(QObject),
     Text(String),
+    Keyval(String),
 }
 
 /// Most elements that one range in a list may stand for
@@ -44,6 +46,15 @@ impl PropertyInput {
         }
     }
 
+    /// A value of a `key=value` list.
+    pub fn keyval(name: &str, text: &str, policy: CompatPolicy) -> Self {
+        PropertyInput {
+            name: name.to_owned(),
+            value: Value::Keyval(text.to_owned()),
+            policy,
+        }
+    }
+
     /// Whether the value is a number of JSON.
     pub fn is_number(&self) -> bool {
         matches!(self.value, Value::Json(QObject::Num(_)))
@@ -60,15 +71,22 @@ impl PropertyInput {
     ///
     /// The value does not fit; the words are those of `visit_type_T`.
     pub fn value<T: QapiType>(&self) -> Result<T, Error> {
+        T::visit_in(&mut self.visitor()?, &self.name)
+    }
+
+    fn visitor(&self) -> Result<InputVisitor, Error> {
         let value = match &self.value {
             Value::Json(value) => value.clone(),
-            Value::Text(text) => text.as_str().into(),
+            Value::Text(text) | Value::Keyval(text) => text.as_str().into(),
         };
         // One level of braces makes paths in error texts start with the name.
         let dict: QDict = [(self.name.as_str(), value)].into_iter().collect();
-        let mut v = InputVisitor::new(dict.into(), self.policy);
+        let mut v = match &self.value {
+            Value::Keyval(_) => InputVisitor::new_keyval(dict, self.policy),
+            _ => InputVisitor::new(dict.into(), self.policy),
+        };
         v.start_struct("")?;
-        T::visit_in(&mut v, &self.name)
+        Ok(v)
     }
 
     /// Reads an integer (`visit_type_int`).
@@ -78,7 +96,7 @@ impl PropertyInput {
     /// The value is no integer, or does not fit in 64 signed bits.
     pub fn int(&self) -> Result<i64, Error> {
         match &self.value {
-            Value::Json(_) => self.value(),
+            Value::Json(_) | Value::Keyval(_) => self.value(),
             Value::Text(text) => parse_int(text).ok_or_else(|| self.expects("int64")),
         }
     }
@@ -90,7 +108,7 @@ impl PropertyInput {
     /// The value is no integer, or does not fit in 64 bits.
     pub fn uint64(&self) -> Result<u64, Error> {
         match &self.value {
-            Value::Json(_) => self.value(),
+            Value::Json(_) | Value::Keyval(_) => self.value(),
             Value::Text(text) => parse_uint(text).ok_or_else(|| self.expects("uint64")),
         }
     }
@@ -112,7 +130,7 @@ impl PropertyInput {
     /// The value has another type.
     pub fn size(&self) -> Result<u64, Error> {
         match &self.value {
-            Value::Json(_) => self.value(),
+            Value::Json(_) | Value::Keyval(_) => self.visitor()?.type_size(&self.name),
             Value::Text(text) => parse_size(text).map_err(|_| {
                 self.expects("a non-negative number below 2^64").with_hint(
                     "Optional suffix k, M, G, T, P or E means kilo-, mega-, giga-, tera-, \
@@ -129,7 +147,7 @@ impl PropertyInput {
     /// The value has another type.
     pub fn boolean(&self) -> Result<bool, Error> {
         match &self.value {
-            Value::Json(_) => self.value(),
+            Value::Json(_) | Value::Keyval(_) => self.value(),
             Value::Text(text) => match text.as_str() {
                 "on" | "yes" | "true" | "y" => Ok(true),
                 "off" | "no" | "false" | "n" => Ok(false),
@@ -156,7 +174,7 @@ impl PropertyInput {
     /// QEMU prints as `null`.
     pub fn uint16_list(&self) -> Result<Vec<u16>, Error> {
         let text = match &self.value {
-            Value::Json(_) => return self.value(),
+            Value::Json(_) | Value::Keyval(_) => return self.value(),
             Value::Text(text) => text,
         };
         let mut list = Vec::new();
@@ -267,6 +285,18 @@ mod tests {
         assert_eq!(text("0-3,7").uint16_list().unwrap(), [0, 1, 2, 3, 7]);
         assert_eq!(text("").uint16_list().unwrap(), [0u16; 0]);
         assert_eq!(text("1,").uint16_list().unwrap(), [1]);
+    }
+
+    #[test]
+    fn values_of_a_list_have_the_words_of_options() {
+        let keyval = |value| PropertyInput::keyval("p", value, CompatPolicy::default());
+        assert_eq!(keyval("0x10").uint32().unwrap(), 16);
+        assert_eq!(keyval("64K").size().unwrap(), 65536);
+        assert!(keyval("on").boolean().unwrap());
+        assert_eq!(keyval("5").string().unwrap(), "5");
+        says(keyval("x").uint64(), "Parameter 'p' expects integer");
+        says(keyval("x").boolean(), "Parameter 'p' expects 'on' or 'off'");
+        says(keyval("x").size(), "Parameter 'p' expects size");
     }
 
     #[test]

@@ -19,34 +19,39 @@
 //!
 //! Character devices belong to the monitor library, not to the machine, and
 //! come and go without the machine being asked. They are not copied into the
-//! tree: each walk gets the list of those that exist at that moment
-//! ([`ChardevNode`]) and shows them below `/chardevs`. So the two cannot drift
-//! apart, and there is no hook to forget.
+//! tree: each walk is given a way to look them up ([`Chardevs`]) and shows them
+//! below `/chardevs`. So the two cannot drift apart, there is no hook to forget, and
+//! a path that leads elsewhere costs the same however many there are.
 //!
 //! Paths are those of QEMU: from the root if they start with a slash, otherwise
 //! a *partial path*, which matches the last parts of an object's path and must
 //! match only one ([`Machine::resolve_path`]).
 
+mod index;
 mod input;
 mod path;
 mod types;
 mod walk;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::any::Any;
 use std::collections::BTreeMap;
 
 pub use input::PropertyInput;
 pub(crate) use path::device_not_found;
-pub use path::{ChardevNode, Node, Resolution};
+#[cfg(test)]
+pub(crate) use path::NoChardevs;
+pub use path::{Chardevs, Node, Resolution};
 pub(crate) use types::{never, OBJECT};
 pub use types::{
     no_longer_set, set_bool, set_int, set_link, set_size, set_str, set_uint64, set_value, Complete,
     Getter, ObjectType, Property, Set, Setter,
 };
 pub use walk::{PropertyListing, TypeListing};
+
+use index::NameIndex;
 
 use crate::model::Machine;
 use qmonitor::qapi::QObject;
@@ -63,7 +68,9 @@ pub struct Object {
     /// Its name among the children of its parent; empty for the root.
     pub(crate) name: String,
     parent: Option<ObjectId>,
-    children: Vec<ObjectId>,
+    /// Its number among all that ever became a child, which keeps siblings in order.
+    place: u64,
+    children: BTreeMap<u64, ObjectId>,
     cells: BTreeMap<&'static str, QObject>,
     links: BTreeMap<&'static str, ObjectId>,
     /// Whether it was made completely; some properties are fixed from then on.
@@ -74,15 +81,24 @@ pub struct Object {
 
 /// All objects.
 #[derive(Default)]
-pub struct Objects(Slots<Object>);
+pub struct Objects {
+    slots: Slots<Object>,
+    names: NameIndex,
+    /// How many ever became a child.
+    placed: u64,
+    /// How many objects were looked at, which tests count.
+    #[cfg(test)]
+    looked_at: std::cell::Cell<usize>,
+}
 
 impl Objects {
     pub(crate) fn make(&mut self, class: &'static ObjectType) -> ObjectId {
-        ObjectId(self.0.insert(Object {
+        ObjectId(self.slots.insert(Object {
             class,
             name: String::new(),
             parent: None,
-            children: Vec::new(),
+            place: 0,
+            children: BTreeMap::new(),
             cells: BTreeMap::new(),
             links: BTreeMap::new(),
             complete: false,
@@ -94,16 +110,18 @@ impl Objects {
 impl Machine {
     /// The object with this id, if it still exists.
     pub fn object(&self, id: ObjectId) -> Option<&Object> {
-        self.objects.0.get(id.0)
+        #[cfg(test)]
+        self.objects.looked_at.set(self.objects.looked_at.get() + 1);
+        self.objects.slots.get(id.0)
     }
 
     pub(crate) fn object_mut(&mut self, id: ObjectId) -> Option<&mut Object> {
-        self.objects.0.get_mut(id.0)
+        self.objects.slots.get_mut(id.0)
     }
 
     /// The later of two objects has the higher number.
     pub(crate) fn age(&self, id: ObjectId) -> u64 {
-        self.objects.0.get_numbered(id.0).map_or(0, |(n, _)| n)
+        self.objects.slots.get_numbered(id.0).map_or(0, |(n, _)| n)
     }
 
     /// The object's payload, if that is a `T`.
@@ -155,13 +173,17 @@ impl Machine {
         if taken {
             return false;
         }
+        self.objects.placed += 1;
+        let place = self.objects.placed;
         if let Some(object) = self.object_mut(child) {
             object.name = name.to_owned();
             object.parent = Some(parent);
+            object.place = place;
         }
         if let Some(object) = self.object_mut(parent) {
-            object.children.push(child);
+            object.children.insert(place, child);
         }
+        self.objects.names.add_child(parent, name, child);
         true
     }
 
@@ -180,28 +202,34 @@ impl Machine {
     /// Takes an object and all below it out of the tree and drops them
     /// (`object_unparent`). Links that led there lead nowhere afterwards.
     pub(crate) fn unparent(&mut self, id: ObjectId) {
-        let Some(object) = self.objects.0.remove(id.0) else {
+        let Some(object) = self.objects.slots.remove(id.0) else {
             return;
         };
-        if let Some(parent) = object.parent.and_then(|p| self.object_mut(p)) {
-            parent.children.retain(|c| *c != id);
+        if let Some(parent) = object.parent {
+            self.objects.names.remove_child(parent, &object.name);
+            if let Some(parent) = self.object_mut(parent) {
+                parent.children.remove(&object.place);
+            }
         }
-        for child in object.children {
+        for name in object.links.into_keys() {
+            self.objects.names.remove_link(name, id);
+        }
+        for child in object.children.into_values() {
             self.unparent(child);
         }
     }
 
     /// The child of that name.
     pub fn child(&self, parent: ObjectId, name: &str) -> Option<ObjectId> {
-        let mut children = self.children(parent);
-        children.find(|(n, _)| *n == name).map(|(_, id)| id)
+        self.objects.names.child(parent, name)
     }
 
     /// The children by name, in order of making.
     pub fn children(&self, parent: ObjectId) -> impl Iterator<Item = (&str, ObjectId)> {
-        let children = self.object(parent).map_or(&[][..], |o| &o.children);
+        let children = self.object(parent).map(|o| o.children.values());
         children
-            .iter()
+            .into_iter()
+            .flatten()
             .filter_map(|id| self.object(*id).map(|o| (o.name.as_str(), *id)))
     }
 
@@ -254,11 +282,16 @@ impl Machine {
         property: &'static Property,
         target: Option<ObjectId>,
     ) {
-        if let Some(object) = self.object_mut(id) {
-            match target {
-                Some(target) => object.links.insert(property.name, target),
-                None => object.links.remove(property.name),
-            };
+        let name = property.name;
+        let Some(object) = self.object_mut(id) else {
+            return;
+        };
+        if let Some(target) = target {
+            object.links.insert(name, target);
+            self.objects.names.add_link(name, id);
+        } else {
+            object.links.remove(name);
+            self.objects.names.remove_link(name, id);
         }
     }
 

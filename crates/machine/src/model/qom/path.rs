@@ -10,31 +10,32 @@
 use super::{Machine, ObjectId};
 use qmonitor::qapi::{Error, ErrorClass, QObject};
 
-/// A chardev as it shows below `/chardevs`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ChardevNode {
-    /// Its id.
-    pub label: String,
-    /// Name of its type, such as `chardev-socket`.
-    pub class: &'static str,
-    /// Its properties other than `type`, with type and value.
-    pub properties: Vec<(&'static str, &'static str, QObject)>,
+/// The chardevs as they show below `/chardevs`.
+pub trait Chardevs {
+    /// The label of the chardev with this label, if there is one.
+    fn find(&self, label: &str) -> Option<&str>;
+    /// All labels.
+    fn labels(&self) -> Vec<&str>;
+    /// The name of a chardev's type, such as `chardev-socket`.
+    fn class(&self, label: &str) -> &'static str;
+    /// A chardev's properties other than `type`, with type and value.
+    fn properties(&self, label: &str) -> Vec<(&'static str, &'static str, QObject)>;
 }
 
 /// A place in the tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Node {
+pub enum Node<'a> {
     /// An object.
     Object(ObjectId),
-    /// Number of an element in the list of chardevs that the walk was given.
-    Chardev(usize),
+    /// The chardev with this label.
+    Chardev(&'a str),
 }
 
 /// Where a path leads (QEMU's `object_resolve_path`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Resolution {
+pub enum Resolution<'a> {
     /// One object.
-    Found(Node),
+    Found(Node<'a>),
     /// None.
     NotFound,
     /// Several; only a partial path can do that.
@@ -45,28 +46,44 @@ impl Machine {
     /// The children of a node, by name.
     pub(super) fn node_children<'a>(
         &'a self,
-        node: Node,
-        chardevs: &'a [ChardevNode],
-    ) -> impl Iterator<Item = (&'a str, Node)> + 'a {
+        node: Node<'a>,
+        chardevs: &'a dyn Chardevs,
+    ) -> impl Iterator<Item = (&'a str, Node<'a>)> + 'a {
         let id = match node {
             Node::Object(id) => Some(id),
             Node::Chardev(_) => None,
         };
-        let here = if id == Some(self.chardevs_container) {
-            chardevs
+        let labels = if id == Some(self.chardevs_container) {
+            chardevs.labels()
         } else {
-            &[]
+            Vec::new()
         };
-        let devices = here.iter().enumerate();
-        let devices = devices.map(|(i, c)| (c.label.as_str(), Node::Chardev(i)));
+        let devices = labels.into_iter().map(|l| (l, Node::Chardev(l)));
         let objects = id.into_iter().flat_map(|id| self.children(id));
         objects
             .map(|(name, id)| (name, Node::Object(id)))
             .chain(devices)
     }
 
+    /// The child of that name.
+    pub(super) fn node_child<'a>(
+        &'a self,
+        node: Node<'a>,
+        name: &str,
+        chardevs: &'a dyn Chardevs,
+    ) -> Option<Node<'a>> {
+        let Node::Object(id) = node else {
+            return None;
+        };
+        match self.child(id, name) {
+            Some(child) => Some(Node::Object(child)),
+            None if id == self.chardevs_container => chardevs.find(name).map(Node::Chardev),
+            None => None,
+        }
+    }
+
     /// Follows a path, to objects and chardevs.
-    pub fn resolve_path(&self, path: &str, chardevs: &[ChardevNode]) -> Resolution {
+    pub fn resolve_path<'a>(&'a self, path: &str, chardevs: &'a dyn Chardevs) -> Resolution<'a> {
         match self.matches(path, chardevs)[..] {
             [] => Resolution::NotFound,
             [node] => Resolution::Found(node),
@@ -75,35 +92,81 @@ impl Machine {
     }
 
     /// All objects and chardevs that a path leads to.
-    fn matches(&self, path: &str, chardevs: &[ChardevNode]) -> Vec<Node> {
-        let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-        let mut todo = vec![Node::Object(self.root)];
-        let mut found = Vec::new();
-        while let Some(node) = todo.pop() {
-            found.extend(self.follow(node, &parts, chardevs));
-            if path.starts_with('/') {
-                break;
-            }
-            todo.extend(self.node_children(node, chardevs).map(|(_, child)| child));
+    fn matches<'a>(&'a self, path: &str, chardevs: &'a dyn Chardevs) -> Vec<Node<'a>> {
+        let mut parts = path.split('/').filter(|part| !part.is_empty());
+        let root = Node::Object(self.root);
+        if path.starts_with('/') {
+            return Vec::from_iter(self.follow(root, parts, chardevs));
+        }
+        let Some(first) = parts.next() else {
+            return self.everything(chardevs);
+        };
+        let starts = self.everything_named(first, chardevs).into_iter();
+        starts
+            .filter_map(|at| self.follow(at, parts.clone(), chardevs))
+            .collect()
+    }
+
+    /// All objects and chardevs in the tree.
+    fn everything<'a>(&'a self, chardevs: &'a dyn Chardevs) -> Vec<Node<'a>> {
+        let mut found = vec![Node::Object(self.root)];
+        let mut at = 0;
+        while let Some(node) = found.get(at) {
+            let children = self.node_children(*node, chardevs).map(|(_, child)| child);
+            let children: Vec<_> = children.collect();
+            found.extend(children);
+            at += 1;
         }
         found
     }
 
-    fn follow(&self, from: Node, parts: &[&str], chardevs: &[ChardevNode]) -> Option<Node> {
-        let mut parts = parts.iter();
+    /// Where one step with this name leads, from everywhere in the tree.
+    fn everything_named<'a>(&'a self, name: &str, chardevs: &'a dyn Chardevs) -> Vec<Node<'a>> {
+        let names = &self.objects.names;
+        let children = names
+            .named(name)
+            .filter(|(parent, _)| self.is_in_tree(*parent));
+        let children = children.map(|(_, child)| child);
+        let links = names.linking(name).filter(|from| self.is_in_tree(*from));
+        let links = links.filter_map(|from| self.link(from, name));
+        let chardev = chardevs.find(name).map(Node::Chardev);
+        children
+            .chain(links)
+            .map(Node::Object)
+            .chain(chardev)
+            .collect()
+    }
+
+    /// Whether the object is the root or below it; a new one is not yet.
+    fn is_in_tree(&self, id: ObjectId) -> bool {
+        let mut at = id;
+        while let Some(parent) = self.parent(at) {
+            at = parent;
+        }
+        at == self.root
+    }
+
+    fn follow<'a, 'p>(
+        &'a self,
+        from: Node<'a>,
+        mut parts: impl Iterator<Item = &'p str>,
+        chardevs: &'a dyn Chardevs,
+    ) -> Option<Node<'a>> {
         parts.try_fold(from, |at, part| self.step(at, part, chardevs))
     }
 
     /// One part of a path: a child or the target of a link.
-    fn step(&self, at: Node, part: &str, chardevs: &[ChardevNode]) -> Option<Node> {
-        let mut children = self.node_children(at, chardevs);
-        if let Some((_, child)) = children.find(|(name, _)| *name == part) {
-            return Some(child);
-        }
-        match at {
+    fn step<'a>(
+        &'a self,
+        at: Node<'a>,
+        part: &str,
+        chardevs: &'a dyn Chardevs,
+    ) -> Option<Node<'a>> {
+        let child = self.node_child(at, part, chardevs);
+        child.or_else(|| match at {
             Node::Object(id) => self.link(id, part).map(Node::Object),
             Node::Chardev(_) => None,
-        }
+        })
     }
 
     /// As [`resolve_path`](Self::resolve_path), for commands that need one
@@ -112,7 +175,11 @@ impl Machine {
     /// # Errors
     ///
     /// `DeviceNotFound` if there is none, or several.
-    pub(super) fn resolve_one(&self, path: &str, chardevs: &[ChardevNode]) -> Result<Node, Error> {
+    pub(super) fn resolve_one<'a>(
+        &'a self,
+        path: &str,
+        chardevs: &'a dyn Chardevs,
+    ) -> Result<Node<'a>, Error> {
         match self.resolve_path(path, chardevs) {
             Resolution::Found(node) => Ok(node),
             _ => Err(device_not_found(path)),
@@ -131,7 +198,7 @@ impl Machine {
         path: &str,
         wanted: &str,
     ) -> Result<ObjectId, Error> {
-        let matches = self.matches(path, &[]);
+        let matches = self.matches(path, &NoChardevs);
         let fitting: Vec<ObjectId> = matches
             .iter()
             .filter_map(|node| match node {
@@ -152,6 +219,27 @@ impl Machine {
                 "Path '{path}' does not uniquely identify an object"
             ))),
         }
+    }
+}
+
+/// A tree without chardevs: no link leads to one.
+pub(crate) struct NoChardevs;
+
+impl Chardevs for NoChardevs {
+    fn find(&self, _: &str) -> Option<&str> {
+        None
+    }
+
+    fn labels(&self) -> Vec<&str> {
+        Vec::new()
+    }
+
+    fn class(&self, _: &str) -> &'static str {
+        "chardev"
+    }
+
+    fn properties(&self, _: &str) -> Vec<(&'static str, &'static str, QObject)> {
+        Vec::new()
     }
 }
 

@@ -14,15 +14,46 @@ fn add(m: &mut Machine, typename: &str, id: &str) {
     m.object_add(options, CompatPolicy::default()).unwrap();
 }
 
-fn mon0() -> Vec<ChardevNode> {
-    vec![ChardevNode {
-        label: "mon0".into(),
-        class: "chardev-socket",
-        properties: vec![
+/// One chardev, a socket; `labels` counts how often all were listed.
+#[derive(Default)]
+struct Mon0 {
+    listed: std::cell::Cell<usize>,
+}
+
+fn mon0() -> Mon0 {
+    Mon0::default()
+}
+
+impl Chardevs for Mon0 {
+    fn find(&self, label: &str) -> Option<&str> {
+        (label == "mon0").then_some("mon0")
+    }
+
+    fn labels(&self) -> Vec<&str> {
+        self.listed.set(self.listed.get() + 1);
+        vec!["mon0"]
+    }
+
+    fn class(&self, _: &str) -> &'static str {
+        "chardev-socket"
+    }
+
+    fn properties(&self, _: &str) -> Vec<(&'static str, &'static str, QObject)> {
+        vec![
             ("addr", "SocketAddress", QDict::new().into()),
             ("connected", "bool", true.into()),
-        ],
-    }]
+        ]
+    }
+}
+
+pub(crate) fn set(
+    m: &mut Machine,
+    path: &str,
+    property: &str,
+    input: &PropertyInput,
+) -> Result<(), Error> {
+    let id = m.settable(path, property, &mon0())?;
+    m.property_set(id, property, input)
 }
 
 fn list(m: &Machine, path: &str) -> Result<Vec<String>, Error> {
@@ -108,7 +139,7 @@ fn paths_that_lead_nowhere() {
         let error = list(&m, path).unwrap_err();
         assert_eq!(error.desc(), format!("Path '{path}' is ambiguous"));
         assert_eq!(error.class(), ErrorClass::GenericError);
-        let error = m.qom_get(path, "type", &[]).unwrap_err();
+        let error = m.qom_get(path, "type", &NoChardevs).unwrap_err();
         assert_eq!(error.desc(), format!("Device '{path}' not found"));
         assert_eq!(error.class(), ErrorClass::DeviceNotFound);
     }
@@ -195,10 +226,10 @@ fn sets_that_fail() {
     ];
     for (path, property, expected) in table {
         let input = PropertyInput::json(property, "t".into(), CompatPolicy::default());
-        let error = m.qom_set(path, property, &input, &mon0()).unwrap_err();
+        let error = set(&mut m, path, property, &input).unwrap_err();
         assert_eq!(error.desc(), expected);
     }
-    let error = m.qom_get("t", "node-affinity", &[]).unwrap_err();
+    let error = m.qom_get("t", "node-affinity", &NoChardevs).unwrap_err();
     let expected = "Property 'thread-context.node-affinity' is not readable";
     assert_eq!(error.desc(), expected);
 }
@@ -216,13 +247,13 @@ fn links_lead_to_objects_until_these_are_gone() {
     .into_iter()
     .collect();
     m.object_add(options, CompatPolicy::default()).unwrap();
-    let context = |m: &Machine| m.qom_get("m", "prealloc-context", &[]).unwrap();
+    let context = |m: &Machine| m.qom_get("m", "prealloc-context", &NoChardevs).unwrap();
     assert_eq!(context(&m), "/objects/t".into());
     assert!(list(&m, "/objects/m/prealloc-context").is_ok());
     m.object_del("t").unwrap();
     assert_eq!(context(&m), "".into());
     let input = PropertyInput::text("prealloc-context", "t");
-    let error = m.qom_set("m", "prealloc-context", &input, &[]).unwrap_err();
+    let error = set(&mut m, "m", "prealloc-context", &input).unwrap_err();
     assert_eq!(error.desc(), "Device 't' not found");
 }
 
@@ -296,4 +327,66 @@ fn trees_are_sorted() {
     assert_eq!(tree("mon0").unwrap(), [line(0, "mon0", "chardev-socket")]);
     assert_eq!(tree("/nosuch"), None);
     assert_eq!(tree(""), None);
+}
+
+/// The objects that are looked at while `work` runs.
+fn looked_at<T>(m: &mut Machine, work: impl FnOnce(&mut Machine) -> T) -> usize {
+    m.objects.looked_at.set(0);
+    work(m);
+    m.objects.looked_at.get()
+}
+
+#[test]
+fn a_path_costs_the_same_among_many_objects() {
+    let costs = |others: usize| {
+        let mut m = machine();
+        add(&mut m, "iothread", "x");
+        for i in 0..others {
+            add(&mut m, "iothread", &format!("o{i}"));
+        }
+        let chardevs = mon0();
+        let get = |path: &'static str| {
+            let chardevs = &chardevs;
+            move |m: &mut Machine| m.qom_get(path, "poll-max-ns", chardevs).unwrap()
+        };
+        let costs = [
+            looked_at(&mut m, get("/objects/x")),
+            looked_at(&mut m, get("x")),
+            looked_at(&mut m, get("objects/x")),
+            looked_at(&mut m, |m| add(m, "iothread", "new")),
+            looked_at(&mut m, |m| m.object_del("new").unwrap()),
+        ];
+        assert_eq!(chardevs.listed.get(), 0);
+        costs
+    };
+    assert_eq!(costs(1000), costs(10));
+}
+
+#[test]
+fn a_link_is_a_step_of_a_partial_path() {
+    let mut m = machine();
+    add(&mut m, "thread-context", "t");
+    for id in ["m", "n"] {
+        let options: QDict = [
+            ("qom-type", QObject::from("memory-backend-ram")),
+            ("id", id.into()),
+            ("size", 4096.into()),
+        ]
+        .into_iter()
+        .collect();
+        m.object_add(options, CompatPolicy::default()).unwrap();
+    }
+    let mut link = |id: &str, to: &str| {
+        let object = m.user_object(id).unwrap();
+        let property = m.object(object).unwrap().class.property("prealloc-context");
+        let target = m.user_object(to);
+        m.store_link(object, property.unwrap(), target);
+        list(&m, "prealloc-context").map_err(|e| e.to_string())
+    };
+    assert!(link("m", "t").is_ok());
+    let error = link("n", "t").unwrap_err();
+    assert_eq!(error, "Path 'prealloc-context' is ambiguous");
+    assert!(link("m", "").is_ok());
+    let error = link("n", "").unwrap_err();
+    assert_eq!(error, "Device 'prealloc-context' not found");
 }

@@ -1,7 +1,7 @@
 //! The `qom-*` commands, which treat objects and chardevs alike.
 
-use super::path::{device_not_found, ChardevNode, Node, Resolution};
-use super::{Machine, ObjectId, PropertyInput, Set};
+use super::path::{device_not_found, Chardevs, NoChardevs, Node, Resolution};
+use super::{Machine, ObjectId, Property, PropertyInput, Set, Setter};
 use qmonitor::monitor::hash_order::hash_order;
 use qmonitor::qapi::{Error, QObject};
 
@@ -38,10 +38,10 @@ impl PropertyListing {
 }
 
 impl Machine {
-    fn node_class<'a>(&self, node: Node, chardevs: &'a [ChardevNode]) -> &'a str {
+    fn node_class(&self, node: Node, chardevs: &dyn Chardevs) -> &'static str {
         match node {
             Node::Object(id) => self.object(id).map_or("object", |o| o.class.name),
-            Node::Chardev(i) => chardevs.get(i).map_or("chardev", |c| c.class),
+            Node::Chardev(label) => chardevs.class(label),
         }
     }
 
@@ -53,7 +53,7 @@ impl Machine {
     pub fn qom_list(
         &self,
         path: &str,
-        chardevs: &[ChardevNode],
+        chardevs: &dyn Chardevs,
     ) -> Result<Vec<PropertyListing>, Error> {
         let node = match self.resolve_path(path, chardevs) {
             Resolution::Found(node) => node,
@@ -73,9 +73,9 @@ impl Machine {
                         .map(|p| PropertyListing::new(p.name, p.type_name)),
                 );
             }
-            Node::Chardev(i) => {
+            Node::Chardev(label) => {
                 list.push(PropertyListing::new("type", "string"));
-                let properties = chardevs.get(i).map_or(&[][..], |c| &c.properties);
+                let properties = chardevs.properties(label);
                 list.extend(
                     properties
                         .iter()
@@ -101,16 +101,15 @@ impl Machine {
         &self,
         path: &str,
         property: &str,
-        chardevs: &[ChardevNode],
+        chardevs: &dyn Chardevs,
     ) -> Result<QObject, Error> {
         let node = self.resolve_one(path, chardevs)?;
         if let Some(value) = self.node_property(node, property, chardevs) {
             return Ok(value);
         }
-        let mut children = self.node_children(node, chardevs);
-        match children.find(|(name, _)| *name == property) {
-            Some((_, Node::Object(child))) => Ok(self.canonical_path(child).into()),
-            Some((_, Node::Chardev(_))) => Ok(format!("/chardevs/{property}").into()),
+        match self.node_child(node, property, chardevs) {
+            Some(Node::Object(child)) => Ok(self.canonical_path(child).into()),
+            Some(Node::Chardev(_)) => Ok(format!("/chardevs/{property}").into()),
             None => {
                 let problem = if self.node_has(node, property, chardevs) {
                     "is not readable"
@@ -122,90 +121,81 @@ impl Machine {
         }
     }
 
-    /// Sets a property (`qom-set`); its name is in the input.
+    /// Finds the object whose property is to be set (`qom-set`).
     ///
     /// # Errors
     ///
-    /// There is no such object, or several match; there is no such property, it is
-    /// not writable, or it does not take the value.
-    pub fn qom_set(
-        &mut self,
+    /// There is no such object, or several match; there is no such property, or it is
+    /// not writable.
+    pub fn settable(
+        &self,
         path: &str,
         property: &str,
-        input: &PropertyInput,
-        chardevs: &[ChardevNode],
-    ) -> Result<(), Error> {
+        chardevs: &dyn Chardevs,
+    ) -> Result<ObjectId, Error> {
         let node = self.resolve_one(path, chardevs)?;
-        if let Node::Object(id) = node {
-            if let Some(result) = self.try_set(id, property, input) {
-                return result;
-            }
+        match node {
+            Node::Object(id) if self.setter(id, property).is_some() => Ok(id),
+            _ => Err(self.not_settable(node, property, chardevs)),
         }
-        let mut children = self.node_children(node, chardevs);
-        let is_child = children.any(|(name, _)| name == property);
-        let problem = if is_child || self.node_has(node, property, chardevs) {
-            "is not writable"
-        } else {
-            "not found"
-        };
-        Err(self.property_error(node, property, chardevs, problem))
     }
 
-    /// Sets a property of an object that may still be outside of the tree
+    /// Sets a property of an object, which may still be outside of the tree
     /// (`object_property_set`).
     ///
     /// # Errors
     ///
     /// There is no such property, it is not writable, or it does not take the value.
-    pub(crate) fn property_set(
+    pub fn property_set(
         &mut self,
         id: ObjectId,
         property: &str,
         input: &PropertyInput,
     ) -> Result<(), Error> {
-        if let Some(result) = self.try_set(id, property, input) {
-            return result;
-        }
-        let node = Node::Object(id);
-        let problem = if self.node_has(node, property, &[]) {
-            "is not writable"
-        } else {
-            "not found"
+        let Some((property, setter)) = self.setter(id, property) else {
+            return Err(self.not_settable(Node::Object(id), property, &NoChardevs));
         };
-        Err(self.property_error(node, property, &[], problem))
-    }
-
-    /// `None` if there is no such property or it is not writable.
-    fn try_set(
-        &mut self,
-        id: ObjectId,
-        name: &str,
-        input: &PropertyInput,
-    ) -> Option<Result<(), Error>> {
-        let property = self.object(id)?.class.property(name)?;
         let set = Set {
             machine: self,
             id,
             property,
             input,
         };
-        Some(set.run(property.set?))
+        set.run(setter)
     }
 
-    fn node_property(&self, node: Node, name: &str, chardevs: &[ChardevNode]) -> Option<QObject> {
+    /// A property and its setter; `None` if there is no such property or it is not
+    /// writable.
+    fn setter(&self, id: ObjectId, name: &str) -> Option<(&'static Property, Setter)> {
+        let property = self.object(id)?.class.property(name)?;
+        Some((property, property.set?))
+    }
+
+    fn not_settable(&self, node: Node, property: &str, chardevs: &dyn Chardevs) -> Error {
+        let is_child = self.node_child(node, property, chardevs).is_some();
+        let problem = if is_child || self.node_has(node, property, chardevs) {
+            "is not writable"
+        } else {
+            "not found"
+        };
+        self.property_error(node, property, chardevs, problem)
+    }
+
+    fn node_property(&self, node: Node, name: &str, chardevs: &dyn Chardevs) -> Option<QObject> {
         match node {
             Node::Object(id) => self.property(id, name),
             Node::Chardev(_) if name == "type" => Some(self.node_class(node, chardevs).into()),
-            Node::Chardev(i) => {
-                let properties = &chardevs.get(i)?.properties;
-                let found = properties.iter().find(|(n, ..)| *n == name);
-                found.map(|(_, _, value)| value.clone())
+            Node::Chardev(label) => {
+                let mut properties = chardevs.properties(label).into_iter();
+                properties
+                    .find(|(n, ..)| *n == name)
+                    .map(|(.., value)| value)
             }
         }
     }
 
     /// Whether the node has the property, be it readable or not.
-    fn node_has(&self, node: Node, name: &str, chardevs: &[ChardevNode]) -> bool {
+    fn node_has(&self, node: Node, name: &str, chardevs: &dyn Chardevs) -> bool {
         match node {
             Node::Object(id) => {
                 let object = self.object(id);
@@ -219,7 +209,7 @@ impl Machine {
         &self,
         node: Node,
         property: &str,
-        chardevs: &[ChardevNode],
+        chardevs: &dyn Chardevs,
         problem: &str,
     ) -> Error {
         let class = self.node_class(node, chardevs);
@@ -232,7 +222,7 @@ impl Machine {
     pub fn qom_tree(
         &self,
         path: &str,
-        chardevs: &[ChardevNode],
+        chardevs: &dyn Chardevs,
     ) -> Option<Vec<(usize, String, String)>> {
         let Resolution::Found(top) = self.resolve_path(path, chardevs) else {
             return None;
@@ -240,7 +230,7 @@ impl Machine {
         let name = match top {
             Node::Object(id) if id == self.root => String::new(),
             Node::Object(id) => self.object(id)?.name.clone(),
-            Node::Chardev(i) => chardevs.get(i)?.label.clone(),
+            Node::Chardev(label) => label.to_owned(),
         };
         let mut list = Vec::new();
         let mut todo = vec![(0, name, top)];

@@ -31,17 +31,17 @@ pub(super) fn emit(cx: &Context, out: &mut Out) {
 fn emit_call(cx: &Context, out: &mut Out, command: &Command) {
     let entity = command.entity;
     let mut params = vec!["&mut self".to_owned()];
-    if command.def.generated {
+    // A server that reads arguments by hand may take more than the schema tells.
+    let raw = !command.def.generated && command.def.args.is_some();
+    if raw {
+        params.push("args: qapi::QDict".into());
+    } else {
         let named = command.params.iter();
         params.extend(named.map(|p| format!("{}: {}", p.ident, p.rust)));
-    } else {
-        params.push("args: qapi::QDict".into());
     }
+    let returns = command.def.ret.map_or("()".into(), |ret| cx.rust_type(ret));
     let result = cx.std("Result");
-    let after = format!(
-        ") -> {result}<{}, qapi::client::ClientError> {{",
-        command.returns(cx)
-    );
+    let after = format!(") -> {result}<{returns}, qapi::client::ClientError> {{");
     out.blank();
     docs::emit_function(cx, out, entity, &format!("`{}`", entity.name));
     attribute(out, cx.cfg(&entity.ifcond));
@@ -55,7 +55,7 @@ fn emit_call(cx: &Context, out: &mut Out, command: &Command) {
         &after,
     );
     out.indent();
-    if command.def.generated {
+    if !raw {
         emit_arguments(cx, out, command);
     }
     let name = format!("\"{}\"", entity.name);

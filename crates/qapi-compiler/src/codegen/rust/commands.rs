@@ -86,7 +86,7 @@ fn params(cx: &Context, def: &CommandDef) -> Vec<Param> {
 
 impl Command<'_> {
     /// The handler's return type, without the error.
-    pub(super) fn returns(&self, cx: &Context) -> String {
+    fn returns(&self, cx: &Context) -> String {
         match self.def.ret {
             None => "()".into(),
             Some(_) if !self.def.generated => "qapi::QObject".into(),
@@ -96,11 +96,7 @@ impl Command<'_> {
 
     /// The names of the handler's arguments.
     fn args(&self) -> Vec<&str> {
-        if self.def.generated {
-            self.params.iter().map(|p| p.ident.as_str()).collect()
-        } else {
-            vec!["args"]
-        }
+        self.params.iter().map(|p| p.ident.as_str()).collect()
     }
 }
 
@@ -112,14 +108,17 @@ fn emit_handler(cx: &Context, out: &mut Out, command: &Command) {
         let named = command.params.iter();
         params.extend(named.map(|p| format!("{}: {}", p.ident, p.rust)));
     } else {
-        params.push("args: qapi::QDict".into());
+        params.push("call: &mut qapi::Call<'_>".into());
     }
     let returns = command.returns(cx);
     let after = if command.def.coroutine {
         params.push(format!("responder: qapi::Responder<{returns}>"));
         ");".to_owned()
-    } else {
+    } else if command.def.generated {
         format!(") -> {};", cx.result(&returns))
+    } else {
+        // It writes its return value itself.
+        format!(") -> {};", cx.result("()"))
     };
     out.blank();
     docs::emit_function(cx, out, entity, &format!("`{}`", entity.name));
@@ -146,7 +145,9 @@ fn emit_marshal(cx: &Context, out: &mut Out, trait_name: &str, command: &Command
     let before = format!("pub fn qmp_marshal_{}<S: {trait_name}>(", command.ident);
     out.signature(&before, &params, &after);
     out.indent();
-    if command.def.coroutine {
+    if !command.def.generated {
+        emit_raw(out, command);
+    } else if command.def.coroutine {
         emit_deferred(cx, out, command);
     } else {
         emit_immediate(cx, out, command);
@@ -156,9 +157,6 @@ fn emit_marshal(cx: &Context, out: &mut Out, trait_name: &str, command: &Command
 
 /// The statements that bind the parameters.
 fn emit_reads(out: &mut Out, command: &Command) {
-    if !command.def.generated {
-        return out.line("let args = call.take_args();");
-    }
     if command.params.is_empty() {
         return out.line("call.no_args()?;");
     }
@@ -183,6 +181,17 @@ fn emit_immediate(_cx: &Context, out: &mut Out, command: &Command) {
         (false, false) => {}
     }
     out.line("Ok(())");
+}
+
+/// The body for a handler that reads its arguments itself.
+fn emit_raw(out: &mut Out, command: &Command) {
+    let before = format!("S::qmp_{}(", command.ident);
+    if command.def.coroutine {
+        out.line("let responder = qapi::Responder::new(responder, call.policy());");
+        out.call(&before, &["rt", "call", "responder"], ");");
+    } else {
+        out.call(&before, &["rt", "call"], ")");
+    }
 }
 
 fn emit_deferred(cx: &Context, out: &mut Out, command: &Command) {

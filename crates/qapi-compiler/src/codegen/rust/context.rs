@@ -17,6 +17,8 @@ pub(super) struct Context<'s> {
     boxed: HashSet<Edge>,
     /// Implicit object types that something refers to by name.
     referenced: HashSet<EntityId>,
+    /// The Rust names of all types.
+    taken: HashSet<String>,
 }
 
 impl<'s> Context<'s> {
@@ -26,6 +28,7 @@ impl<'s> Context<'s> {
             options,
             boxed: HashSet::new(),
             referenced: HashSet::new(),
+            taken: schema.names.keys().map(|n| names::type_name(n)).collect(),
         };
         cx.boxed = boxed_edges(&cx);
         cx.referenced = referenced(schema);
@@ -242,14 +245,8 @@ impl<'s> Context<'s> {
 
     /// A name that no type of the schema has.
     pub(super) fn free_name(&self, name: String) -> String {
-        let taken = |name: &str| {
-            self.schema
-                .names
-                .keys()
-                .any(|n| names::type_name(n) == name)
-        };
         let mut free = name;
-        while taken(&free) {
+        while self.taken.contains(&free) {
             free.push('2');
         }
         free

@@ -367,7 +367,7 @@ pub(super) fn read(cx: &Context, member: &Member) -> String {
 
 /// The statement that writes a member.
 pub(super) fn write(cx: &Context, out: &mut Out, member: &Member, value: &str) {
-    let name = format!("\"{}\"", member.name);
+    let name = format!("qapi::member_name!(\"{}\")", member.name);
     match cx.special(&member.features) {
         None => out.call("v.member(", &[&name, value], ");"),
         Some(features) => {

@@ -139,7 +139,16 @@ fn emit_alternate(cx: &Context, out: &mut Out, id: EntityId, variants: &[Variant
     out.end("}");
     out.end("}");
     out.blank();
-    out.begin("fn visit_out(&self, v: &mut dyn qapi::visit::OutputVisitor, name: &str) {");
+    out.signature(
+        "fn visit_out(",
+        &[
+            "&self",
+            "v: &mut dyn qapi::visit::OutputVisitor",
+            "name: qapi::json::MemberName",
+        ],
+        ") {",
+    );
+    out.indent();
     out.begin("match self {");
     for (variant, ident) in &variants {
         attribute(out, cx.cfg(&variant.ifcond));

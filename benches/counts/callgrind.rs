@@ -1,0 +1,154 @@
+//! Runs programs under valgrind's callgrind and reads what it has counted.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use nix::sys::resource::{getrlimit, setrlimit, Resource};
+
+use super::row::Row;
+
+/// The function whose calls are counted.
+const COUNTED: &str = "counts::row::counted";
+
+/// The functions of `row.rs` that tell callgrind what to count.
+const ROWS: [&str; 3] = [
+    "--toggle-collect=counts::row::counted",
+    "--dump-before=counts::row::row_starts",
+    "--dump-before=counts::row::row_ends",
+];
+
+/// The C library's functions that allocate; Rust's allocator calls them.
+const ALLOCATING: [&str; 5] = [
+    "malloc",
+    "calloc",
+    "realloc",
+    "posix_memalign",
+    "aligned_alloc",
+];
+
+pub fn is_installed() -> bool {
+    let mut valgrind = Command::new("valgrind");
+    valgrind.arg("--version").stdout(Stdio::null());
+    valgrind.status().is_ok_and(|status| status.success())
+}
+
+/// A command that runs a program and writes down in a file what was counted.
+pub fn command(options: &[&str], profile: &Path, program: &Path) -> Command {
+    let mut out = OsString::from("--callgrind-out-file=");
+    out.push(profile);
+    let mut command = Command::new("valgrind");
+    command.args(["--quiet", "--tool=callgrind", "--collect-systime=yes"]);
+    command.args(["--compress-strings=no", "--combine-dumps=yes"]);
+    command.args(options).arg(out).arg(program);
+    command
+}
+
+/// Counts a group of rows, in a process of its own.
+pub fn group(name: &str) -> Vec<Row> {
+    // A group may have both ends of a thousand sockets.
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let profile = dir.path().join("profile");
+    let this = std::env::current_exe().expect("own path");
+    let mut valgrind = command(&ROWS, &profile, &this);
+    let output = valgrind
+        .args(["--group", name])
+        .stderr(Stdio::inherit())
+        .output();
+    let output = output.expect("valgrind starts");
+    assert!(output.status.success(), "the group {name} failed");
+    let names = String::from_utf8(output.stdout).expect("names of rows");
+    // Every other part is what came between two rows.
+    let parts = read(&profile).into_iter().skip(1);
+    let counted: Vec<Counted> = parts.step_by(2).collect();
+    assert_eq!(
+        names.lines().count(),
+        counted.len(),
+        "rows of the group {name}"
+    );
+    let rows = names.lines().zip(&counted).map(|(line, counted)| {
+        let (times, name) = line.split_once('\t').expect("a number and a name");
+        counted.row(name, times.parse().expect("a number"))
+    });
+    rows.collect()
+}
+
+/// What was counted between two dumps.
+#[derive(Default)]
+pub struct Counted {
+    instructions: i64,
+    allocations: i64,
+    system_calls: i64,
+}
+
+impl Counted {
+    pub fn row(&self, name: &str, times: f64) -> Row {
+        Row {
+            name: name.to_owned(),
+            instructions: self.instructions as f64 / times,
+            allocations: self.allocations as f64 / times,
+            system_calls: self.system_calls as f64 / times,
+        }
+    }
+}
+
+/// The parts of a file of callgrind's. It lists functions, each with its costs by
+/// line (instructions, system calls) and with its calls of others:
+///
+/// ```text
+/// fn=counts::row::counted
+/// 28 50
+/// cfn=counts::in_process::World::turn::{{closure}}
+/// calls=50 +57
+/// * 291769 120
+/// ```
+///
+/// The line after `calls` has the cost of what was called. Calls that were not to
+/// be counted are there, but have no instructions.
+pub fn read(profile: &Path) -> Vec<Counted> {
+    let text = std::fs::read(profile).expect("callgrind has written a file");
+    let text = String::from_utf8_lossy(&text);
+    let mut parts: Vec<Counted> = Vec::new();
+    let mut part = Counted::default();
+    let (mut caller, mut callee, mut has_counted) = ("", "", false);
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if let Some(name) = line.strip_prefix("fn=") {
+            caller = name;
+            has_counted |= caller == COUNTED;
+        } else if let Some(name) = line.strip_prefix("cfn=") {
+            // A name may have a version: clock_gettime@@GLIBC_2.17
+            callee = name.split('@').next().unwrap_or(name);
+        } else if let Some(calls) = line.strip_prefix("calls=") {
+            let (calls, cost) = (number(calls, 0), lines.next().unwrap_or_default());
+            if number(cost, 1) == 0 {
+                continue;
+            }
+            if caller == COUNTED {
+                part.system_calls += number(cost, 2);
+            } else if ALLOCATING.contains(&callee) {
+                part.allocations += calls;
+            } else if callee == "clock_gettime" {
+                // Only valgrind makes a system call of it.
+                part.system_calls -= calls;
+            }
+        } else if let Some(totals) = line.strip_prefix("totals: ") {
+            part.instructions = number(totals, 0);
+            // A whole program has no such function: all of it counts.
+            if !std::mem::take(&mut has_counted) {
+                part.system_calls += number(totals, 1);
+            }
+            parts.push(std::mem::take(&mut part));
+        }
+    }
+    parts
+}
+
+/// The word at that place, or zero if there is none.
+fn number(words: &str, at: usize) -> i64 {
+    let word = words.split_whitespace().nth(at);
+    word.map_or(0, |word| word.parse().expect("a number"))
+}

@@ -1,0 +1,99 @@
+//! Servers that are processes of their own, and their clients.
+#![allow(dead_code, reason = "each bench uses a part")]
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+pub const NEGOTIATION: &[u8] = b"{\"execute\": \"qmp_capabilities\"}\n";
+pub const REQUEST: &[u8] = b"{\"execute\": \"query-version\"}\n";
+
+/// A running server, killed when dropped.
+pub struct Server {
+    pub child: Child,
+    pub socket: PathBuf,
+}
+
+impl Server {
+    /// Starts a command that listens on this socket.
+    pub fn start(mut command: Command, socket: PathBuf) -> Server {
+        // A server of the same name may have been there before.
+        let _ = std::fs::remove_file(&socket);
+        let child = command.stdin(Stdio::null()).spawn();
+        Server {
+            child: child.expect("the server starts"),
+            socket,
+        }
+    }
+
+    pub fn proc_file(&self, name: &str) -> String {
+        let path = format!("/proc/{}/{name}", self.child.id());
+        std::fs::read_to_string(path).expect("the server lives")
+    }
+
+    /// A field of its status, such as `VmRSS`.
+    pub fn status(&self, field: &str) -> String {
+        let status = self.proc_file("status");
+        let mut fields = status.lines().filter_map(|line| line.split_once(':'));
+        let found = fields.find(|(name, _)| *name == field);
+        found.expect("a field of the status").1.trim().to_owned()
+    }
+
+    /// Time on the processor so far.
+    pub fn cpu(&self) -> Duration {
+        let text = self.proc_file("schedstat");
+        let ns = text
+            .split_whitespace()
+            .next()
+            .and_then(|ns| ns.parse().ok());
+        Duration::from_nanos(ns.expect("nanoseconds"))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Connects as soon as the server listens.
+pub fn connect(socket: &Path) -> UnixStream {
+    let start = Instant::now();
+    loop {
+        match UnixStream::connect(socket) {
+            Ok(stream) => return stream,
+            Err(_) if start.elapsed() < Duration::from_secs(60) => std::thread::yield_now(),
+            Err(e) => panic!("{}: {e}", socket.display()),
+        }
+    }
+}
+
+pub fn send(client: &mut UnixStream, bytes: &[u8]) {
+    client.write_all(bytes).expect("the server reads");
+}
+
+/// Reads until that many lines have come in one or several pieces; returns how
+/// many came.
+pub fn read_lines(client: &mut UnixStream, at_least: usize) -> usize {
+    let mut buf = [0; 65536];
+    let mut lines = 0;
+    while lines < at_least {
+        let n = client.read(&mut buf).expect("the server answers");
+        assert!(n > 0, "the server closed the connection");
+        lines += buf[..n].iter().filter(|b| **b == b'\n').count();
+    }
+    lines
+}
+
+pub fn exchange(client: &mut UnixStream, request: &[u8]) {
+    send(client, request);
+    read_lines(client, 1);
+}
+
+pub fn is_installed(program: &str) -> bool {
+    std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).is_file()))
+}

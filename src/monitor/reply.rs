@@ -1,0 +1,82 @@
+//! Replies to QMP requests: their form, and how they are sent.
+
+use super::deferred::Answer;
+use super::give_up::give_up_reply;
+use super::output::push_output;
+use super::runtime::Runtime;
+use super::table::{MonitorId, MonitorKind};
+use crate::qapi::json::JsonWriter;
+use crate::qapi::{member_name, Error, QObject};
+
+/// Begins the reply of a success; the return value goes behind it.
+#[inline]
+pub(super) fn begin_return(w: &mut JsonWriter) {
+    w.begin_object();
+    w.member_name(member_name!("return"));
+}
+
+/// Writes what a deferred command returned, if it succeeded.
+pub(super) fn write_return(w: &mut JsonWriter, answer: Answer) -> Result<(), Error> {
+    let value = answer?;
+    begin_return(w);
+    w.qobject(&value);
+    Ok(())
+}
+
+/// Completes the reply to a request. The return value of a success stands in the
+/// writer already.
+#[inline]
+pub(super) fn write_reply(w: &mut JsonWriter, id: Option<&QObject>, result: &Result<(), Error>) {
+    if let Err(error) = result {
+        return write_error(w, id, error);
+    }
+    write_id(w, id);
+    w.end_object();
+}
+
+/// Writes the whole reply of a failure.
+fn write_error(w: &mut JsonWriter, id: Option<&QObject>, error: &Error) {
+    w.clear();
+    w.begin_object();
+    write_id(w, id);
+    w.key("error");
+    w.begin_object();
+    w.key("class");
+    w.string(error.class().as_str());
+    w.key("desc");
+    w.string(error.desc());
+    w.end_object();
+    w.end_object();
+}
+
+#[inline]
+fn write_id(w: &mut JsonWriter, id: Option<&QObject>) {
+    if let Some(id) = id {
+        w.key("id");
+        w.qobject(id);
+    }
+}
+
+/// Ends a reply with CR LF and puts it into the output of a QMP monitor, unless the
+/// client of that connection has left. A reply larger than the monitor allows ends
+/// the session.
+#[inline]
+pub(super) fn send_reply<S>(
+    rt: &mut Runtime<S>,
+    id: MonitorId,
+    connection: u64,
+    w: &mut JsonWriter,
+) {
+    let Some(mon) = rt.monitors.get_mut(id) else {
+        return;
+    };
+    match &mon.kind {
+        MonitorKind::Qmp(qmp) if qmp.session.connection() == connection => {}
+        _ => return,
+    }
+    if w.is_over_limit() {
+        return give_up_reply(rt, id);
+    }
+    w.newline();
+    push_output(rt, id, w.as_bytes());
+}

@@ -7,7 +7,8 @@ use std::time::Duration;
 use qmonitor::chardev::{char_socket_get_addr, chardev_add, qemu_chr_parse_cli, ChardevHost};
 use qmonitor::main_loop::{BhHandle, Host};
 use qmonitor::monitor::{MonitorMode, MonitorOptions};
-use qmonitor::qapi::{Error, QDict, QNum, QObject};
+use qmonitor::qapi::json::qobject_to_json;
+use qmonitor::qapi::{Call, Error, QDict, QNum, QObject};
 use qmonitor::{InheritedFds, Runtime};
 
 use crate::address::{found, Address};
@@ -22,7 +23,7 @@ use crate::server::{Remote, Server};
 pub mod schema {
     include!(concat!(env!("OUT_DIR"), "/control.rs"));
 }
-use schema::{ControlCommands, MockClock, MockNearMiss, MockReleased, MockVerdict};
+use schema::{ControlCommands, MockClock, MockNearMiss, MockReleased, MockStub, MockVerdict};
 
 /// The state of the control channel.
 pub struct Control {
@@ -176,14 +177,15 @@ fn read<T>(
 }
 
 impl ControlCommands for Thread {
-    fn qmp_mock_stub_add(rt: &mut Runtime<Self>, args: QDict) -> Result<QObject, Error> {
-        let node = Node::from(QObject::Dict(args));
-        rt.state.control.call(move |server| {
+    fn qmp_mock_stub_add(rt: &mut Runtime<Self>, call: &mut Call<'_>) -> Result<(), Error> {
+        let node = Node::from(QObject::Dict(call.take_args()));
+        let id = rt.state.control.call(move |server| {
             let stub = read(server, false, |reader| Stub::read(reader, &node, ""))?;
             let stub = stub.ok_or_else(|| Error::new("this is no stub"))?;
-            let id = server.kit().add_stub_first(stub);
-            Ok(QDict::from_iter([("id", id)]).into())
-        })?
+            Ok::<_, Error>(server.kit().add_stub_first(stub))
+        })??;
+        call.ret(&MockStub { id });
+        Ok(())
     }
 
     fn qmp_mock_stub_del(rt: &mut Runtime<Self>, id: String) -> Result<(), Error> {
@@ -262,7 +264,8 @@ impl ControlCommands for Thread {
         Ok(MockClock { now, fired })
     }
 
-    fn qmp_query_mock_requests(rt: &mut Runtime<Self>, args: QDict) -> Result<QObject, Error> {
+    fn qmp_query_mock_requests(rt: &mut Runtime<Self>, call: &mut Call<'_>) -> Result<(), Error> {
+        let args = call.take_args();
         for (name, _) in args.iter() {
             if name != "match" && name != "since" {
                 return Err(Error::new(format!("Parameter '{name}' is unexpected")));
@@ -277,7 +280,7 @@ impl ControlCommands for Thread {
                 ));
             }
         };
-        rt.state.control.call(move |server| {
+        let list = rt.state.control.call(move |server| {
             let when = match args.get("match") {
                 Some(node) => {
                     let node = Node::from(node.clone());
@@ -295,8 +298,10 @@ impl ControlCommands for Thread {
                 });
                 meant.map(|entry| entry.to_dict().into()).collect()
             });
-            Ok(QObject::List(list))
-        })?
+            Ok::<_, Error>(QObject::List(list))
+        })??;
+        call.ret_raw(qobject_to_json(&list, false).as_bytes());
+        Ok(())
     }
 
     fn qmp_query_mock_near_misses(rt: &mut Runtime<Self>) -> Result<Vec<MockNearMiss>, Error> {

@@ -363,8 +363,8 @@ impl<H> MainLoop<H> {
     fn list_what_runs(&mut self, pass: Option<Duration>) {
         let ready = &mut self.lists.ready;
         ready.clear();
-        for one in self.lists.ready_fds.drain(..) {
-            list_ready(one, &self.fds, &self.watches, ready);
+        for one in &self.lists.ready_fds {
+            list_ready(*one, &self.fds, &self.watches, ready);
         }
         if self.ready_unpolled > 0 {
             list_unpolled(&self.asked, &self.watches, ready);
@@ -376,7 +376,9 @@ impl<H> MainLoop<H> {
         }
         arrange(ready, self.shuffle.as_mut());
         self.lists.due.clear();
-        self.timers.list_due(&self.clocks, &mut self.lists.due);
+        if self.timers.any_armed() {
+            self.timers.list_due(&self.clocks, &mut self.lists.due);
+        }
     }
 
     /// Brings the set of fds to wait for up to date; fails as
@@ -405,6 +407,9 @@ impl<H> MainLoop<H> {
             return Some(Duration::ZERO);
         }
         let is_manual = self.clocks.is_manual();
+        if !self.timers.any_armed() {
+            return timeout;
+        }
         let deadline = self.timers.ns_to_next(&self.clocks);
         let deadline = deadline.filter(|ns| *ns == 0 || !is_manual);
         match (timeout, deadline.map(Duration::from_nanos)) {

@@ -100,10 +100,10 @@ impl JsonWriter {
     /// copied if the buffer is empty.
     #[inline]
     pub fn append_to(&mut self, buffer: &mut Vec<u8>) {
-        if buffer.is_empty() && self.out.len() > LARGE {
-            std::mem::swap(buffer, &mut self.out);
+        if buffer.is_empty() && self.out.bytes.len() > LARGE {
+            std::mem::swap(buffer, &mut self.out.bytes);
         } else {
-            buffer.extend_from_slice(&self.out);
+            buffer.extend_from_slice(&self.out.bytes);
         }
         self.clear();
     }

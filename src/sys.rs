@@ -186,6 +186,16 @@ impl InheritedFds {
         Ok(unsafe { OwnedFd::from_raw_fd(number) })
     }
 
+    /// Moves the descriptor with this number, if it is here, into a table of its own, for
+    /// another runtime of the process.
+    #[must_use]
+    pub fn split_off(&mut self, number: RawFd) -> Self {
+        let moved = self.numbers.take(&number);
+        InheritedFds {
+            numbers: moved.into_iter().collect(),
+        }
+    }
+
     /// A table of these, as if they were inherited.
     #[cfg(test)]
     pub(crate) fn of(fds: impl IntoIterator<Item = OwnedFd>) -> Self {

@@ -236,7 +236,13 @@ pub(super) fn watch_fd<H: ChardevHost>(h: &mut H, id: ChardevId) -> Option<Share
 /// newer message's replaces it; it is gone with the connection.
 pub fn qemu_chr_fe_get_msgfd<H: ChardevHost>(h: &mut H, fe: CharFrontend) -> Option<OwnedFd> {
     let get_msgfd = h.chardevs().get(fe.chr)?.class.chr_get_msgfd;
-    get_msgfd(h, fe.chr)
+    let fd = get_msgfd(h, fe.chr);
+    if fd.is_some() {
+        if let Some(tap) = tap_of(h) {
+            tap.descriptor(fe.chr);
+        }
+    }
+    fd
 }
 
 /// Whether a terminal echoes what is typed (`qemu_chr_fe_set_echo`).

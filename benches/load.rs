@@ -175,13 +175,14 @@ fn kept(monitor: &str, what: &str, id: &str) {
         scope.spawn(move || send(&mut writer, request.as_bytes()));
         let mut reply = BufReader::new(&client);
         let mut bytes = 0;
-        let mut line = Vec::new();
-        // A line of its own ends a pretty reply.
-        while !matches!(&line[..], b"}\r\n") && !(bytes > 0 && monitor == "-qmp") {
-            line.clear();
+        loop {
+            let mut line = Vec::new();
             bytes += reply.read_until(b'\n', &mut line).expect("a reply");
+            // A line of its own ends a pretty reply.
+            if monitor == "-qmp" || line == b"}\r\n" {
+                break bytes;
+            }
         }
-        bytes
     });
     send(&mut client, REQUEST);
     drop(client);

@@ -14,11 +14,9 @@ mod process;
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
-use nix::sys::resource::{getrlimit, setrlimit, Resource};
-use process::{connect, exchange, read_lines, send, NEGOTIATION, REQUEST};
+use process::{exchange, read_lines, send, REQUEST};
 
 /// The number of sessions that counts as many.
 const MANY: usize = 10_000;
@@ -30,10 +28,7 @@ fn main() {
     let quick = args.iter().any(|a| a == "--test");
     let cycles = args.iter().position(|a| a == "--cycles");
     let cycles = cycles.and_then(|at| args.get(at + 1)?.parse().ok());
-    // This process as well: it has the other ends of the sockets.
-    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
-    }
+    process::raise_fd_limit();
     sessions(if quick { 100 } else { MANY }, quick);
     unread(if quick { 1_000 } else { 10_000 });
     connections(cycles.unwrap_or(if quick { 200 } else { 20_000 }));
@@ -43,30 +38,16 @@ fn main() {
 struct Server(process::Server);
 
 impl Server {
-    /// Starts one that listens, with these options of the socket besides.
     fn start(dir: &Path, options: &str) -> Server {
-        let socket = dir.join("q");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_qmonitor"));
-        let form = format!("unix:{},server=on,wait=off{options}", socket.display());
-        command.args(["-nodefaults", "-qmp", &form]);
-        Server(process::Server::start(command, socket))
+        Server(process::Server::qmonitor(dir, options))
     }
 
     /// A server with that many sessions past their negotiation.
     fn with_sessions(count: usize) -> (Server, Vec<UnixStream>) {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let server = Server::start(dir.path(), &format!(",max-clients={MANY}"));
-        let clients = (0..count).map(|_| server.connect());
-        let clients = clients.collect();
+        let clients = (0..count).map(|_| server.0.negotiate()).collect();
         (server, clients)
-    }
-
-    /// A client past its negotiation.
-    fn connect(&self) -> UnixStream {
-        let mut client = connect(&self.0.socket);
-        read_lines(&mut client, 1);
-        exchange(&mut client, NEGOTIATION);
-        client
     }
 
     /// Resident memory in kB.
@@ -190,7 +171,7 @@ fn unread(requests: usize) {
 fn connections(cycles: usize) {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let server = Server::start(dir.path(), "");
-    let cycle = || drop(server.connect());
+    let cycle = || drop(server.0.negotiate());
     for _ in 0..100 {
         cycle();
     }

@@ -4,8 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use nix::sys::resource::{getrlimit, setrlimit, Resource};
-
+use super::process::raise_fd_limit;
 use super::row::Row;
 
 /// The function whose calls are counted.
@@ -47,9 +46,7 @@ pub fn command(options: &[&str], profile: &Path, program: &Path) -> Command {
 /// Counts a group of rows, in a process of its own.
 pub fn group(name: &str) -> Vec<Row> {
     // A group may have both ends of a thousand sockets.
-    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
-    }
+    raise_fd_limit();
     let dir = tempfile::tempdir().expect("a temporary directory");
     let profile = dir.path().join("profile");
     let this = std::env::current_exe().expect("own path");

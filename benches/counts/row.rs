@@ -11,6 +11,13 @@ pub struct Row {
     pub system_calls: f64,
 }
 
+impl Row {
+    /// The name of the row of `serde_json` that does the same.
+    pub fn of_serde_json(&self) -> String {
+        format!("{}, serde_json", self.name)
+    }
+}
+
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(

@@ -30,6 +30,12 @@ pub fn qemu_chr_be_can_write<H: ChardevHost>(h: &H, id: ChardevId) -> usize {
     handlers(h, id, 0).map_or(0, |(fe, opaque)| (fe.can_read)(h, opaque))
 }
 
+/// How many bytes of a new peer's input need no look for descriptors; see
+/// [`CharHandlers::safe_start`].
+pub(super) fn qemu_chr_be_safe_start<H: ChardevHost>(h: &H, id: ChardevId) -> usize {
+    handlers(h, id, 0).map_or(0, |(fe, _)| fe.safe_start)
+}
+
 /// Gives input to the front end (`qemu_chr_be_write`). No more than
 /// [`qemu_chr_be_can_write`] said.
 pub fn qemu_chr_be_write<H: ChardevHost>(h: &mut H, id: ChardevId, buf: &[u8]) {

@@ -70,7 +70,7 @@ impl Dispatcher {
 
 /// Puts a session on the list of those to be served if it is ready and has room
 /// for the answer.
-#[inline]
+#[inline(always)]
 fn enlist<S>(rt: &mut Runtime<S>, id: MonitorId) {
     let Some(mon) = rt.monitors.get_mut(id) else {
         return;
@@ -118,6 +118,7 @@ pub(super) fn monitor_qmp_bh_dispatcher<S>(rt: &mut Runtime<S>) {
 }
 
 /// The next request of a session that was taken off the list.
+#[inline]
 fn take_request<S>(rt: &mut Runtime<S>, id: MonitorId) -> Option<Request> {
     let qmp = rt.monitors.qmp_mut(id)?;
     qmp.listed = false;
@@ -126,6 +127,7 @@ fn take_request<S>(rt: &mut Runtime<S>, id: MonitorId) -> Option<Request> {
 
 /// Goes on with a session after a request was taken up. `answered` is false
 /// while its command is under way.
+#[inline]
 fn request_taken_up<S>(rt: &mut Runtime<S>, id: MonitorId, answered: bool) {
     let Some(qmp) = rt.monitors.qmp_mut(id) else {
         return;

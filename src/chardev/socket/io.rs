@@ -40,7 +40,7 @@ use super::stream::Input;
 use super::{char_socket_yank, connection, tcp_chr_disconnect, Connection, SocketChardev};
 use crate::chardev::be::{
     chr_has_watch, chr_set_watch, qemu_chr_be_can_write, qemu_chr_be_drained, qemu_chr_be_event,
-    qemu_chr_be_write,
+    qemu_chr_be_safe_start, qemu_chr_be_write,
 };
 use crate::chardev::class::{ChardevId, ChrEvent, PeerEnd};
 use crate::chardev::host::ChardevHost;
@@ -133,10 +133,11 @@ fn tcp_chr_read<H: ChardevHost>(h: &mut H, id: ChardevId) {
     if len == 0 {
         return;
     }
+    let safe = safe_start(h, id);
     let mut buf = h.chardevs_mut().take_read_buf(len);
     if let Some(c) = connection(h, id) {
         let fd = c.fd.as_raw_fd();
-        match receive(c, &mut buf[..len]) {
+        match receive(c, &mut buf[..len], safe) {
             Ok(None) => tcp_chr_end_of_input(h, id),
             Ok(Some(input)) => {
                 c.reads += 1;
@@ -165,10 +166,21 @@ pub(super) fn passes(e: &io::Error) -> bool {
     matches!(kind, io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
-/// Reads bytes for the front end; none at the end of the stream.
-fn receive(c: &mut Connection, buf: &mut [u8]) -> io::Result<Option<Input>> {
+/// How many of the next bytes may be received without a look for descriptors.
+fn safe_start<H: ChardevHost>(h: &mut H, id: ChardevId) -> usize {
+    let is_new = connection(h, id).is_some_and(|c| c.reads == 0);
+    if is_new {
+        qemu_chr_be_safe_start(h, id)
+    } else {
+        0
+    }
+}
+
+/// Reads bytes for the front end, of which so many are `safe`; none at the end of the
+/// stream.
+fn receive(c: &mut Connection, buf: &mut [u8], safe: usize) -> io::Result<Option<Input>> {
     let Some(stream) = &c.stream else {
-        let len = recv_wire(c, buf)?;
+        let len = recv_wire(c, buf, safe)?;
         return Ok((len > 0).then(|| Input::plain(len)));
     };
     if !stream.has_input() && !stream.has_ended() {
@@ -188,7 +200,7 @@ fn receive(c: &mut Connection, buf: &mut [u8]) -> io::Result<Option<Input>> {
 /// Those of the socket, and `InvalidData` if TLS cannot go on.
 pub(super) fn fill(c: &mut Connection) -> io::Result<()> {
     let mut wire = [0; WIRE_READ];
-    let n = recv_wire(c, &mut wire)?;
+    let n = recv_wire(c, &mut wire, 0)?;
     let received = match &mut c.stream {
         Some(stream) => stream.receive(&wire[..n]),
         None => Ok(()),
@@ -196,12 +208,12 @@ pub(super) fn fill(c: &mut Connection) -> io::Result<()> {
     received.map_err(|reason| io::Error::new(io::ErrorKind::InvalidData, reason))
 }
 
-fn recv_wire(c: &mut Connection, buf: &mut [u8]) -> io::Result<usize> {
+fn recv_wire(c: &mut Connection, buf: &mut [u8], safe: usize) -> io::Result<usize> {
     let fd = c.fd.as_raw_fd();
     let Some(rights) = &mut c.rights else {
         return Ok(recv(fd, buf, MsgFlags::empty())?);
     };
-    let (n, received) = rights.receiver.recv(c.fd.as_fd(), buf)?;
+    let (n, received) = rights.receiver.recv(c.fd.as_fd(), buf, safe)?;
     if received.is_some() {
         rights.msgfd = received;
     }

@@ -8,4 +8,5 @@ mod front;
 mod pages;
 mod process;
 mod program;
+mod reports;
 mod stubs;

@@ -186,6 +186,16 @@ impl InheritedFds {
         Ok(unsafe { OwnedFd::from_raw_fd(number) })
     }
 
+    /// Moves the descriptor with this number, if it is here, into a table of its own, for
+    /// another runtime of the process.
+    #[must_use]
+    pub fn split_off(&mut self, number: RawFd) -> Self {
+        let moved = self.numbers.take(&number);
+        InheritedFds {
+            numbers: moved.into_iter().collect(),
+        }
+    }
+
     /// A table of these, as if they were inherited.
     #[cfg(test)]
     pub(crate) fn of(fds: impl IntoIterator<Item = OwnedFd>) -> Self {
@@ -318,6 +328,7 @@ mod tests {
         let sound = [
             "sys.rs: pub fn get(&self, number: RawFd)",
             "sys.rs: pub fn take(&mut self, number: RawFd)",
+            "sys.rs: pub fn split_off(&mut self, number: RawFd)",
         ];
         assert_eq!(found, sound);
     }

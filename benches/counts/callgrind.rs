@@ -4,8 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use nix::sys::resource::{getrlimit, setrlimit, Resource};
-
+use super::process::raise_fd_limit;
 use super::row::Row;
 
 /// The function whose calls are counted.
@@ -16,15 +15,6 @@ const ROWS: [&str; 3] = [
     "--toggle-collect=counts::row::counted",
     "--dump-before=counts::row::row_starts",
     "--dump-before=counts::row::row_ends",
-];
-
-/// The C library's functions that allocate; Rust's allocator calls them.
-const ALLOCATING: [&str; 5] = [
-    "malloc",
-    "calloc",
-    "realloc",
-    "posix_memalign",
-    "aligned_alloc",
 ];
 
 pub fn is_installed() -> bool {
@@ -47,9 +37,7 @@ pub fn command(options: &[&str], profile: &Path, program: &Path) -> Command {
 /// Counts a group of rows, in a process of its own.
 pub fn group(name: &str) -> Vec<Row> {
     // A group may have both ends of a thousand sockets.
-    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
-    }
+    raise_fd_limit();
     let dir = tempfile::tempdir().expect("a temporary directory");
     let profile = dir.path().join("profile");
     let this = std::env::current_exe().expect("own path");
@@ -70,8 +58,16 @@ pub fn group(name: &str) -> Vec<Row> {
         "rows of the group {name}"
     );
     let rows = names.lines().zip(&counted).map(|(line, counted)| {
-        let (times, name) = line.split_once('\t').expect("a number and a name");
-        counted.row(name, times.parse().expect("a number"))
+        let mut words = line.splitn(3, '\t');
+        let mut number = || words.next()?.parse::<f64>().ok();
+        let (times, allocations) = (number().expect("a number"), number());
+        let name = words.next().expect("a name");
+        Row {
+            name: name.to_owned(),
+            instructions: counted.instructions as f64 / times,
+            allocations: allocations.map(|allocations| allocations / times),
+            system_calls: counted.system_calls as f64 / times,
+        }
     });
     rows.collect()
 }
@@ -79,20 +75,8 @@ pub fn group(name: &str) -> Vec<Row> {
 /// What was counted between two dumps.
 #[derive(Default)]
 pub struct Counted {
-    instructions: i64,
-    allocations: i64,
-    system_calls: i64,
-}
-
-impl Counted {
-    pub fn row(&self, name: &str, times: f64) -> Row {
-        Row {
-            name: name.to_owned(),
-            instructions: self.instructions as f64 / times,
-            allocations: self.allocations as f64 / times,
-            system_calls: self.system_calls as f64 / times,
-        }
-    }
+    pub instructions: i64,
+    pub system_calls: i64,
 }
 
 /// The parts of a file of callgrind's. It lists functions, each with its costs by
@@ -129,8 +113,6 @@ pub fn read(profile: &Path) -> Vec<Counted> {
             }
             if caller == COUNTED {
                 part.system_calls += number(cost, 2);
-            } else if ALLOCATING.contains(&callee) {
-                part.allocations += calls;
             } else if callee == "clock_gettime" {
                 // Only valgrind makes a system call of it.
                 part.system_calls -= calls;

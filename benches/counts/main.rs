@@ -5,6 +5,7 @@
 //! ```text
 //! cargo bench --bench counts            # all
 //! cargo bench --bench counts -- json    # one group of rows
+//! cargo bench --bench counts -- --set   # what was counted is the limit from now on
 //! ```
 //!
 //! Each group is a process of its own under valgrind's callgrind: this bench,
@@ -18,6 +19,8 @@ mod row;
 mod schema;
 mod start;
 
+#[path = "../../tests/common/counting.rs"]
+mod counting;
 #[path = "../support/in_process.rs"]
 mod in_process;
 #[path = "../support/json_corpus.rs"]
@@ -67,7 +70,17 @@ fn main() -> ExitCode {
     }
     let wanted = args.iter().find(|arg| !arg.starts_with('-'));
     let rows = count(|name| wanted.is_none_or(|wanted| wanted == name));
-    limits::judge(&rows, wanted.is_none())
+    for row in &rows {
+        println!("{row}");
+    }
+    if args.iter().any(|arg| arg == "--set") {
+        limits::set(&rows);
+        return ExitCode::SUCCESS;
+    }
+    limits::judge(
+        &rows,
+        wanted.is_none() && large_schema::recorded().is_some(),
+    )
 }
 
 /// Counts the groups with these names, side by side.

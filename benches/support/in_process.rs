@@ -3,6 +3,7 @@
 //! A client writes, the loop turns until the reply is there, the client reads.
 //! So nothing waits for another thread, and the cost of the turns is the whole
 //! cost of serving. A bench has a function `serving` that measures them.
+#![allow(dead_code, reason = "each bench uses a part")]
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;

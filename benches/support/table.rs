@@ -1,4 +1,5 @@
 //! Several servers side by side.
+#![allow(dead_code, reason = "each bench uses a part")]
 
 /// What is measured, and how.
 pub struct Measure {

@@ -189,6 +189,10 @@ pub struct CharHandlers<H> {
     /// input before them. A front end without it, such as a serial port of a guest that
     /// may never read, takes its input when it likes: the keys do not wait.
     pub backlog: Option<fn(&H, u64) -> bool>,
+    /// The length of the shortest input of a new peer that may take a descriptor which
+    /// came with what follows it. So much of a connection's first input is read without
+    /// a look whether descriptors are in it; 0, the default, always looks.
+    pub safe_start: usize,
 }
 
 /// How a peer ended its input.
@@ -215,6 +219,7 @@ impl<H> CharHandlers<H> {
             new_client: None,
             drained: None,
             backlog: None,
+            safe_start: 0,
         }
     }
 }

@@ -182,13 +182,16 @@ pub(super) fn chr_write_to_class<H: ChardevHost>(
         return Err(io::ErrorKind::NotFound.into());
     };
     trace_event!(chr_write, "{} is given {} bytes", chr.label, buf.len());
-    let chr_write = chr.class.chr_write;
+    let (chr_write, is_logged) = (chr.class.chr_write, chr.log.is_some());
     let written = loop {
         match chr_write(h, id, buf) {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             written => break written,
         }
     };
+    if !is_logged && matches!(written, Ok(n) if n == buf.len()) {
+        return written;
+    }
     let Some(chr) = h.chardevs().get(id) else {
         return written;
     };
@@ -236,7 +239,13 @@ pub(super) fn watch_fd<H: ChardevHost>(h: &mut H, id: ChardevId) -> Option<Share
 /// newer message's replaces it; it is gone with the connection.
 pub fn qemu_chr_fe_get_msgfd<H: ChardevHost>(h: &mut H, fe: CharFrontend) -> Option<OwnedFd> {
     let get_msgfd = h.chardevs().get(fe.chr)?.class.chr_get_msgfd;
-    get_msgfd(h, fe.chr)
+    let fd = get_msgfd(h, fe.chr);
+    if fd.is_some() {
+        if let Some(tap) = tap_of(h) {
+            tap.descriptor(fe.chr);
+        }
+    }
+    fd
 }
 
 /// Whether a terminal echoes what is typed (`qemu_chr_fe_set_echo`).

@@ -18,7 +18,10 @@
 //! byte by byte until it has come.
 //!
 //! The look is one system call more for each read, which a client that never
-//! passes a descriptor shall not pay for ever. After [`LOOKS`] reads in a row
+//! passes a descriptor shall not pay for ever. The first bytes of a connection are read
+//! without it, if the front end says that they are
+//! [safe](super::CharHandlers::safe_start): the client of a monitor has to negotiate
+//! before it can ask for a descriptor. And after [`LOOKS`] reads in a row
 //! that brought none it is left out until one comes. What can go wrong then is
 //! that this first one is read together with what was sent just before it: a
 //! request in there that asks for a descriptor without bringing one gets it.
@@ -45,14 +48,17 @@ impl Receiver {
 
     /// Receives bytes that came without descriptors; or the first byte of a
     /// message that came with some, and the first of those. The others are
-    /// closed at once.
+    /// closed at once. So many bytes as are `safe` are received without a look.
     pub(super) fn recv(
         &mut self,
         socket: BorrowedFd<'_>,
         buf: &mut [u8],
+        safe: usize,
     ) -> io::Result<(usize, Option<OwnedFd>)> {
         let mut len = buf.len();
-        if self.looks_left > 0 {
+        if safe > 0 {
+            len = len.min(safe);
+        } else if self.looks_left > 0 {
             let (seen, with_rights) = look(socket, buf)?;
             if seen == 0 {
                 return Ok((0, None));

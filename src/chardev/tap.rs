@@ -39,6 +39,9 @@ pub trait ChardevTap<H> {
     /// Whether a server may take its next client.
     fn may_accept(&self, h: &H, id: ChardevId) -> bool;
 
+    /// The front end takes a descriptor that came with the bytes.
+    fn descriptor(&self, id: ChardevId);
+
     /// A client was accepted. Returns whether it is turned away.
     fn turns_away(&self, h: &mut H, id: ChardevId) -> bool;
 }

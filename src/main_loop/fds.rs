@@ -12,6 +12,7 @@
 //! process or a child, and otherwise goes on reporting under the old key.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use slab::Slab;
@@ -63,8 +64,10 @@ impl FdEntry {
 
 pub(super) struct FdTable {
     entries: Slab<FdEntry>,
-    by_number: HashMap<RawFd, usize>,
+    by_number: HashMap<RawFd, usize, BuildHasherDefault<NumberHasher>>,
     changed: Vec<usize>,
+    /// Empty lists of watches, kept for their memory: fds come and go.
+    spare: Vec<Vec<Key>>,
     /// How many entries have an interest.
     polled: usize,
 }
@@ -73,8 +76,9 @@ impl FdTable {
     pub(super) fn new() -> Self {
         Self {
             entries: Slab::new(),
-            by_number: HashMap::new(),
+            by_number: HashMap::default(),
             changed: Vec::new(),
+            spare: Vec::new(),
             polled: 0,
         }
     }
@@ -82,12 +86,12 @@ impl FdTable {
     /// Adds a watch to the entry of its fd. Returns the entry's slot.
     pub(super) fn attach(&mut self, fd: SharedFd, watch: Key) -> usize {
         let number = fd.as_fd().as_raw_fd();
-        let entries = &mut self.entries;
+        let (entries, spare) = (&mut self.entries, &mut self.spare);
         let slot = *self.by_number.entry(number).or_insert_with(|| {
             entries.insert(FdEntry {
                 fd,
                 number,
-                watches: Vec::new(),
+                watches: spare.pop().unwrap_or_default(),
                 interest: Condition::empty(),
                 seat: Seat::None,
                 changed: false,
@@ -108,7 +112,10 @@ impl FdTable {
             self.mark_changed(slot);
             return None;
         }
-        let entry = self.entries.remove(slot);
+        let mut entry = self.entries.remove(slot);
+        if self.spare.len() < MAX_SPARE {
+            self.spare.push(std::mem::take(&mut entry.watches));
+        }
         self.by_number.remove(&entry.number);
         self.polled -= usize::from(!entry.interest.is_empty());
         if entry.changed {
@@ -173,6 +180,31 @@ impl FdTable {
     /// The number of fds to wait for.
     pub(super) fn polled(&self) -> usize {
         self.polled
+    }
+}
+
+/// How many empty lists are kept.
+const MAX_SPARE: usize = 8;
+
+/// Hashes numbers of fds. The kernel gives out the lowest that is free, so they need no
+/// more than to be spread.
+#[derive(Default)]
+struct NumberHasher(u64);
+
+impl Hasher for NumberHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_i32(i32::from(*byte));
+        }
+    }
+
+    fn write_i32(&mut self, number: i32) {
+        let number = u64::from(number.unsigned_abs());
+        self.0 = (self.0 ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 

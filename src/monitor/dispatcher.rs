@@ -70,7 +70,7 @@ impl Dispatcher {
 
 /// Puts a session on the list of those to be served if it is ready and has room
 /// for the answer.
-#[inline]
+#[inline(always)]
 fn enlist<S>(rt: &mut Runtime<S>, id: MonitorId) {
     let Some(mon) = rt.monitors.get_mut(id) else {
         return;
@@ -118,6 +118,7 @@ pub(super) fn monitor_qmp_bh_dispatcher<S>(rt: &mut Runtime<S>) {
 }
 
 /// The next request of a session that was taken off the list.
+#[inline]
 fn take_request<S>(rt: &mut Runtime<S>, id: MonitorId) -> Option<Request> {
     let qmp = rt.monitors.qmp_mut(id)?;
     qmp.listed = false;
@@ -126,11 +127,14 @@ fn take_request<S>(rt: &mut Runtime<S>, id: MonitorId) -> Option<Request> {
 
 /// Goes on with a session after a request was taken up. `answered` is false
 /// while its command is under way.
+#[inline]
 fn request_taken_up<S>(rt: &mut Runtime<S>, id: MonitorId, answered: bool) {
     let Some(qmp) = rt.monitors.qmp_mut(id) else {
         return;
     };
     let (resumes, ready) = (qmp.session.taken_up(answered), qmp.session.is_ready());
+    let goes_on = takes_input(qmp);
+    let has_input = qmp.session.has_input();
     if resumes {
         trace_event!(monitor_resume, "{}", label(rt, id));
     }
@@ -138,7 +142,8 @@ fn request_taken_up<S>(rt: &mut Runtime<S>, id: MonitorId, answered: bool) {
         enlist(rt, id);
     }
     // A suspended session takes no more, but what waits behind its input may go on.
-    if pull(rt, id) {
+    let goes_on = if has_input { pull(rt, id) } else { goes_on };
+    if goes_on {
         accept_input(rt, id);
     }
 }

@@ -1,10 +1,12 @@
 //! The greeting of a QMP session.
 
-use super::output::push_output;
+use super::output::{label, mark_dirty};
 use super::runtime::Runtime;
 use super::table::MonitorId;
 use super::version;
 use crate::qapi::json::JsonWriter;
+use crate::trace::events;
+use crate::trace_event;
 
 /// The greeting in both forms, with its line end. It is the same for each session.
 #[derive(Default)]
@@ -30,13 +32,16 @@ impl Greeting {
 
 /// Sends the greeting to the client of a QMP monitor.
 pub(crate) fn send_greeting<S>(rt: &mut Runtime<S>, id: MonitorId) {
-    let Some(pretty) = rt.monitors.get(id).map(|mon| mon.config.pretty) else {
+    let Some(mon) = rt.monitors.get_mut(id) else {
         return;
     };
-    // Taken out, because sending it needs the runtime.
-    let mut greeting = std::mem::take(&mut rt.greeting);
-    push_output(rt, id, greeting.line(pretty));
-    rt.greeting = greeting;
+    let line = rt.greeting.line(mon.config.pretty);
+    mon.out.push(line);
+    if events::monitor_qmp_respond.is_enabled() {
+        let text = String::from_utf8_lossy(line).trim_end().to_owned();
+        trace_event!(monitor_qmp_respond, "{} {text}", label(rt, id));
+    }
+    mark_dirty(rt, id);
 }
 
 fn write_greeting(pretty: bool) -> Vec<u8> {

@@ -14,8 +14,9 @@ use crate::main_loop::ClockType;
 use crate::qapi::dispatch::{
     qmp_find_command, Call, DispatchEnv, QmpCommandFunc, QmpCommandList, QmpRequest,
 };
+use crate::qapi::events::EventInfo;
 use crate::qapi::json::{qobject_from_json, JsonWriter};
-use crate::qapi::{Error, QDict, QObject, RawResponder};
+use crate::qapi::{Error, QDict, QObject, RawResponder, SpecialFeatures};
 
 /// What becomes of a request.
 pub enum Verdict<S: 'static> {
@@ -90,6 +91,14 @@ impl<S> Runtime<S> {
         events::send_event_to(self, to, name, data, time_ns);
     }
 
+    /// Sends an event that keeps to the rate limit of its kind, as the machine's own.
+    pub fn send_limited_event(&mut self, name: &str, data: QDict) {
+        match LIMITED.iter().find(|event| event.name == name) {
+            Some(event) => events::qapi_event_emit(self, event, data),
+            None => self.send_event(None, name, &data),
+        }
+    }
+
     /// An event as [`send_event`](Self::send_event) would send it now, with its line end.
     pub fn render_event(&self, name: &str, data: &QDict) -> Vec<u8> {
         let mut w = JsonWriter::new(false);
@@ -144,6 +153,26 @@ impl<S> Runtime<S> {
         &self.commands
     }
 }
+
+const fn limited(name: &'static str) -> EventInfo {
+    EventInfo {
+        name,
+        features: SpecialFeatures::NONE,
+    }
+}
+
+/// The events that have a rate limit.
+static LIMITED: [EventInfo; 9] = [
+    limited("RTC_CHANGE"),
+    limited("WATCHDOG"),
+    limited("BALLOON_CHANGE"),
+    limited("QUORUM_FAILURE"),
+    limited("HV_BALLOON_STATUS_REPORT"),
+    limited("VSERPORT_CHANGE"),
+    limited("QUORUM_REPORT_BAD"),
+    limited("MEMORY_DEVICE_SIZE_CHANGE"),
+    limited("BLOCK_IO_ERROR"),
+];
 
 /// What a command has written; nothing is an empty object.
 fn returned(w: &JsonWriter) -> Result<QObject, Error> {

@@ -9,6 +9,7 @@ use super::runtime::Runtime;
 use super::table::{MonitorId, MonitorKind};
 use crate::chardev::{qemu_chr_fe_accept_input, qemu_chr_fe_add_watch, qemu_chr_fe_write, Chardev};
 use crate::main_loop::{BhId, Condition, Flow};
+use crate::qapi::json::JsonWriter;
 use crate::trace_event;
 
 /// The state of output, and its links to the rest.
@@ -28,18 +29,19 @@ pub(crate) fn label<S>(rt: &Runtime<S>, id: MonitorId) -> &str {
     chr.map_or("(gone)", Chardev::label)
 }
 
-/// Puts a message with its line end into a QMP monitor's output buffer
-/// (`qmp_send_response`).
+/// Ends a message with CR LF and puts it into a QMP monitor's output buffer
+/// (`qmp_send_response`). Empties the writer.
 #[inline]
-pub(crate) fn push_output<S>(rt: &mut Runtime<S>, id: MonitorId, line: &[u8]) {
+pub(crate) fn send_response<S>(rt: &mut Runtime<S>, id: MonitorId, w: &mut JsonWriter) {
     trace_event!(
         monitor_qmp_respond,
         "{} {}",
         label(rt, id),
-        String::from_utf8_lossy(line).trim_end()
+        String::from_utf8_lossy(w.as_bytes())
     );
+    w.newline();
     if let Some(mon) = rt.monitors.get_mut(id) {
-        mon.out.push(line);
+        w.append_to(mon.out.vec_mut());
         if !mon.dirty {
             mark_dirty(rt, id);
         }

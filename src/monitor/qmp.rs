@@ -40,6 +40,10 @@ use crate::trace_event;
 /// How much is read from the chardev at a time.
 const READ_CHUNK: usize = 64 * 1024;
 
+/// The shortest negotiation and the shortest command, of which a program may have one
+/// that takes descriptors.
+const SAFE_START: usize = r#"{"execute":"qmp_capabilities"}{"execute":"x"}"#.len();
+
 /// Unsent events beyond which a client is given up.
 const EVENT_BUDGET: usize = 1024 * 1024;
 
@@ -56,6 +60,7 @@ pub(crate) fn monitor_init_qmp<S>(rt: &mut Runtime<S>, new: NewMonitor) -> Monit
         new_client: Some(monitor_qmp_new_client),
         drained: Some(monitor_drained),
         backlog: Some(monitor_backlog),
+        safe_start: SAFE_START,
         ..CharHandlers::new(monitor_can_read, monitor_qmp_read, monitor_qmp_event)
     };
     qemu_chr_fe_set_handlers(rt, fe, Some(handlers), id.to_opaque());

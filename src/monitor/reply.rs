@@ -2,7 +2,7 @@
 
 use super::deferred::Answer;
 use super::give_up::give_up_reply;
-use super::output::push_output;
+use super::output::send_response;
 use super::runtime::Runtime;
 use super::table::{MonitorId, MonitorKind};
 use crate::qapi::json::JsonWriter;
@@ -77,6 +77,5 @@ pub(super) fn send_reply<S>(
     if w.is_over_limit() {
         return give_up_reply(rt, id);
     }
-    w.newline();
-    push_output(rt, id, w.as_bytes());
+    send_response(rt, id, w);
 }

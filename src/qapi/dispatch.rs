@@ -390,7 +390,7 @@ pub(crate) fn qmp_find_known_command<'l, C>(
     check(list.by_key(key), key.name, env)
 }
 
-#[inline]
+#[inline(always)]
 fn check<'c, C>(
     command: Option<&'c QmpCommand<C>>,
     name: &str,

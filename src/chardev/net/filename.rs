@@ -57,6 +57,8 @@ pub(in crate::chardev) fn socket_address_to_string(addr: &SocketAddress) -> Stri
 
 /// The two ends of a connection.
 pub(in crate::chardev) enum Ends {
+    /// A unix socket that was accepted, and so has the path of its listener.
+    Accepted,
     /// A unix socket and the path it has at this end or, for a client, at the
     /// other; empty without one.
     Unix(String),
@@ -66,8 +68,22 @@ pub(in crate::chardev) enum Ends {
     Other,
 }
 
-/// Looks at both ends of a connection.
-pub(in crate::chardev) fn connection_ends(fd: BorrowedFd<'_>, server: bool) -> Ends {
+/// Finds both ends of a connection. `addr` is where the chardev listens or connects to.
+/// The kernel is asked only if that leaves a doubt.
+pub(in crate::chardev) fn connection_ends(
+    fd: BorrowedFd<'_>,
+    server: bool,
+    addr: &SocketAddress,
+) -> Ends {
+    match addr {
+        SocketAddress::Unix(unix) if server && !unix.is_abstract() && !unix.path.is_empty() => {
+            Ends::Accepted
+        }
+        _ => ask_for_ends(fd, server),
+    }
+}
+
+fn ask_for_ends(fd: BorrowedFd<'_>, server: bool) -> Ends {
     let local = getsockname::<SockaddrStorage>(fd.as_raw_fd()).ok();
     let peer = getpeername::<SockaddrStorage>(fd.as_raw_fd()).ok();
     let inet = |addr: &Option<SockaddrStorage>| addr.as_ref().and_then(inet_of);
@@ -99,9 +115,14 @@ pub(in crate::chardev) fn disconnected_filename(
 }
 
 /// The `filename` of a socket with a peer.
-pub(in crate::chardev) fn connected_filename(config: &SocketConfig, ends: &Ends) -> String {
+pub(in crate::chardev) fn connected_filename(
+    config: &SocketConfig,
+    addr: &SocketAddress,
+    ends: &Ends,
+) -> String {
     let suffix = server_suffix(config);
     match ends {
+        Ends::Accepted => format!("{}{suffix}", socket_address_to_string(addr)),
         Ends::Unix(path) => format!("unix:{path}{suffix}"),
         Ends::Inet(local, peer) => {
             format!("{}:{local}{suffix} <-> {peer}", protocol_name(config))

@@ -19,6 +19,7 @@ use crate::chardev::class::ChardevId;
 use crate::chardev::codec::tls::{TlsChannel, TlsCreds, TlsEndpoint};
 use crate::chardev::config::{SocketAddress, SocketConfig};
 use crate::chardev::host::{label, ChardevHost, ChardevReport};
+use crate::chardev::net::filename::connected_filename;
 use crate::main_loop::ClockType;
 use crate::qapi::error::strerror;
 use crate::qapi::Error;
@@ -160,8 +161,11 @@ pub(super) fn give_up<H: ChardevHost>(h: &mut H, id: ChardevId, e: &io::Error) {
 }
 
 fn refuse<H: ChardevHost>(h: &mut H, id: ChardevId, reason: &str) {
-    if let Some(peer) = connection(h, id).map(|c| c.filename.clone()) {
-        report(h, id, &peer, reason);
+    if let Some(s) = state(h, id) {
+        if let Some(c) = &s.connection {
+            let peer = connected_filename(&s.config, &s.addr, &c.ends);
+            report(h, id, &peer, reason);
+        }
     }
     tcp_chr_disconnect(h, id);
 }

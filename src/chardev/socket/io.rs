@@ -40,7 +40,7 @@ use super::stream::Input;
 use super::{char_socket_yank, connection, tcp_chr_disconnect, Connection, SocketChardev};
 use crate::chardev::be::{
     chr_has_watch, chr_set_watch, qemu_chr_be_can_write, qemu_chr_be_drained, qemu_chr_be_event,
-    qemu_chr_be_write,
+    qemu_chr_be_safe_start, qemu_chr_be_write,
 };
 use crate::chardev::class::{ChardevId, ChrEvent, PeerEnd};
 use crate::chardev::host::ChardevHost;
@@ -59,6 +59,8 @@ pub(super) struct Rights {
     receiver: Receiver,
     /// The newest.
     pub(super) msgfd: Option<OwnedFd>,
+    /// How many of the next bytes need no look for descriptors.
+    safe_start: usize,
 }
 
 impl Rights {
@@ -66,6 +68,7 @@ impl Rights {
         Rights {
             receiver: Receiver::new(),
             msgfd: None,
+            safe_start: 0,
         }
     }
 }
@@ -74,7 +77,11 @@ impl Rights {
 /// it; and for hang-up in any case.
 pub(super) fn tcp_chr_update_read_handler<H: ChardevHost>(h: &mut H, id: ChardevId) {
     let attached = h.chardevs().has_handlers(id);
+    let safe_start = qemu_chr_be_safe_start(h, id);
     let Some(c) = connection(h, id) else { return };
+    if let Some(rights) = c.rights.as_mut().filter(|_| c.reads == 0) {
+        rights.safe_start = safe_start;
+    }
     let fd: SharedFd = c.fd.clone();
     let (is_open, has_stream) = (c.is_open(), c.stream.is_some());
     let read_watch = if !is_open {
@@ -201,7 +208,8 @@ fn recv_wire(c: &mut Connection, buf: &mut [u8]) -> io::Result<usize> {
     let Some(rights) = &mut c.rights else {
         return Ok(recv(fd, buf, MsgFlags::empty())?);
     };
-    let (n, received) = rights.receiver.recv(c.fd.as_fd(), buf)?;
+    let safe = std::mem::take(&mut rights.safe_start);
+    let (n, received) = rights.receiver.recv(c.fd.as_fd(), buf, safe)?;
     if received.is_some() {
         rights.msgfd = received;
     }

@@ -152,7 +152,7 @@ struct Listener {
 /// A peer, from accept to hang-up.
 pub(super) struct Connection {
     fd: Rc<OwnedFd>,
-    filename: String,
+    ends: Ends,
     /// The protocols on it; none if bytes go as they are.
     pub(super) stream: Option<Box<Stream>>,
     /// Receives descriptors; on unix sockets only.
@@ -352,7 +352,7 @@ fn tcp_chr_new_client<H: ChardevHost>(h: &mut H, id: ChardevId, fd: Rc<OwnedFd>)
     let Some(s) = state(h, id).filter(|s| s.connection.is_none()) else {
         return;
     };
-    let ends = connection_ends(fd.as_fd(), s.config.server);
+    let ends = connection_ends(fd.as_fd(), s.config.server, &s.addr);
     let inet = matches!(ends, Ends::Inet(..));
     if s.config.nodelay && inet {
         // It is only slower without.
@@ -361,10 +361,10 @@ fn tcp_chr_new_client<H: ChardevHost>(h: &mut H, id: ChardevId, fd: Rc<OwnedFd>)
     if matches!(&s.addr, SocketAddress::Inet(addr) if addr.keep_alive && !s.config.server) {
         let _ = socket::setsockopt(&fd, sockopt::KeepAlive, &true);
     }
-    let filename = connected_filename(&s.config, &ends);
     let stream = match protocols(s) {
         Ok(stream) => stream,
         Err(e) => {
+            let filename = connected_filename(&s.config, &s.addr, &ends);
             report(h, id, &filename, &e.to_string());
             return tcp_chr_disconnect(h, id);
         }
@@ -373,7 +373,7 @@ fn tcp_chr_new_client<H: ChardevHost>(h: &mut H, id: ChardevId, fd: Rc<OwnedFd>)
     let has_stream = stream.is_some();
     let connection = s.connection.insert(Connection {
         fd,
-        filename,
+        ends,
         stream,
         rights: (!inet && !wrapped).then(Rights::new),
         hup_timer: None,
@@ -399,7 +399,11 @@ fn tcp_chr_connect<H: ChardevHost>(h: &mut H, id: ChardevId) {
     s.client.reported = false;
     let Some(c) = &s.connection else { return };
     let fd = c.fd.as_raw_fd();
-    trace_event!(tcp_chr_connect, "fd {fd} is {}", c.filename);
+    trace_event!(
+        tcp_chr_connect,
+        "fd {fd} is {}",
+        connected_filename(&s.config, &s.addr, &c.ends)
+    );
     tcp_chr_update_read_handler(h, id);
     qemu_chr_be_event(h, id, ChrEvent::Opened);
 }
@@ -485,7 +489,7 @@ fn char_socket_finalize<H: ChardevHost>(h: &mut H, id: ChardevId) {
 
 fn tcp_chr_filename(s: &SocketChardev) -> String {
     match &s.connection {
-        Some(c) if c.is_open() => c.filename.clone(),
+        Some(c) if c.is_open() => connected_filename(&s.config, &s.addr, &c.ends),
         _ => disconnected_filename(&s.config, &s.addr),
     }
 }

@@ -157,6 +157,35 @@ fn a_descriptor_comes_with_the_first_byte_it_was_sent_with() {
     }
 }
 
+/// A monitor's client must negotiate first, and until it has, no request takes a
+/// descriptor.
+#[test]
+fn so_much_of_the_first_input_as_is_safe_is_read_without_a_look() {
+    let mut s = Server::new("");
+    let front = s.app.attach(s.chr);
+    let fe = s.app.fronts[front].fe;
+    let handlers = CharHandlers {
+        safe_start: 7,
+        ..HANDLERS
+    };
+    qemu_chr_fe_set_handlers(&mut s.app, fe, Some(handlers), front as u64);
+    let file = std::fs::File::open("/dev/null").unwrap();
+    for (hello, got) in [
+        ("hello", "[null]hellofirst[null]second"),
+        ("welcome", "welcome[null]first[null]second"),
+    ] {
+        let client = s.connect();
+        send_fds(&client, hello.as_bytes(), &[]);
+        send_fds(&client, b"first", &[file.as_raw_fd()]);
+        send_fds(&client, b"second", &[file.as_raw_fd()]);
+        assert_eq!(joined(&arrivals(&mut s, front)), got);
+        assert_eq!(s.app.fronts[front].pieces[0], 7);
+        s.app.fronts[front].pieces.clear();
+        drop(client);
+        s.app.turn();
+    }
+}
+
 /// A client that has not passed any for long is not looked at any more; when one
 /// comes all the same, it comes, and from then on with its byte again.
 #[test]

@@ -13,13 +13,17 @@
 //! | `stream` | where messages end, limits, recovery | JSON streamer |
 //! | `parser` | tokens to values | JSON parser |
 //! | `string`, `number`, `utf8` | what tokens mean | |
-//! | `writer` | values to bytes | JSON writer |
+//! | `checked` | checking the encoding of many strings at once | |
+//! | `writer` | values to bytes, laid out | JSON writer |
+//! | `emit` | the bytes themselves | |
 //! | `name` | names of members, ready to be written | |
 //! | `scan` | finding the next special byte, many bytes at a time | |
 //!
 //! The outcome does not depend on how the input is cut into pieces. No input causes
 //! a panic, and [`JsonLimits`] bounds the memory held.
 
+mod checked;
+mod emit;
 mod fast;
 mod lexer;
 mod name;

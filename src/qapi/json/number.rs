@@ -34,7 +34,7 @@ const EXACT_POWERS: [f64; 23] = [
 ];
 
 /// Powers of five that fit in 64 bits.
-const FIVES: [u64; 28] = {
+static FIVES: [u64; 28] = {
     let mut fives = [1; 28];
     let mut i = 1;
     while i < fives.len() {
@@ -84,35 +84,51 @@ pub(super) fn nearest_double(mantissa: u64, exponent: i32) -> Option<f64> {
     Some(rounded * two)
 }
 
-static PAIRS: &[u8; 200] = b"\
-    0001020304050607080910111213141516171819\
-    2021222324252627282930313233343536373839\
-    4041424344454647484950515253545556575859\
-    6061626364656667686970717273747576777879\
-    8081828384858687888990919293949596979899";
+/// The decimal digits of a number below 10^8, with leading zeros, each in a byte
+/// of its own and the first in the lowest.
+///
+/// Each step halves the groups: the quotients by 10^4, 100 and 10 are found by
+/// multiplication in all groups at once, and the remainders go to the upper halves.
+#[inline]
+fn eight_digits(value: u32) -> u64 {
+    let fours = u64::from(value / 10_000) | u64::from(value % 10_000) << 32;
+    let hundreds = ((fours * 10_486) >> 20) & 0x7f_0000_007f;
+    let pairs = hundreds | (fours - 100 * hundreds) << 16;
+    let tens = ((pairs * 103) >> 10) & 0xf_000f_000f_000f;
+    tens | (pairs - 10 * tens) << 8
+}
 
-/// Appends a number in decimal, two digits per division.
-pub(super) fn write_u64(out: &mut Vec<u8>, mut value: u64) {
-    if value < 10 {
-        out.push(b'0' + value as u8);
-        return;
+const ASCII_ZEROS: u64 = 0x3030_3030_3030_3030;
+const TEN_8: u64 = 10u64.pow(8);
+
+/// Appends a number in decimal.
+#[inline]
+pub(super) fn write_u64(out: &mut Vec<u8>, value: u64) {
+    match u32::try_from(value) {
+        Ok(digit @ 0..10) => out.push(b'0' + digit as u8),
+        Ok(value) if u64::from(value) < TEN_8 => write_short(out, value),
+        _ => write_long(out, value),
     }
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    while value >= 10 {
-        let pair = (value % 100) as usize * 2;
-        value /= 100;
-        at -= 2;
-        digits[at..at + 2].copy_from_slice(&PAIRS[pair..pair + 2]);
-    }
-    if value > 0 {
-        at -= 1;
-        digits[at] = b'0' + value as u8;
-    }
-    out.extend_from_slice(&digits[at..]);
+}
+
+/// Appends a number below 10^8, but not zero.
+#[inline]
+fn write_short(out: &mut Vec<u8>, value: u32) {
+    let digits = eight_digits(value);
+    let zeros = digits.trailing_zeros() / 8;
+    let text = (digits | ASCII_ZEROS) >> (8 * zeros);
+    out.extend_from_slice(&text.to_le_bytes());
+    out.truncate(out.len() - zeros as usize);
+}
+
+fn write_long(out: &mut Vec<u8>, value: u64) {
+    write_u64(out, value / TEN_8);
+    let digits = eight_digits((value % TEN_8) as u32) | ASCII_ZEROS;
+    out.extend_from_slice(&digits.to_le_bytes());
 }
 
 /// Appends a number in decimal.
+#[inline]
 pub(super) fn write_i64(out: &mut Vec<u8>, value: i64) {
     if value < 0 {
         out.push(b'-');
@@ -123,43 +139,46 @@ pub(super) fn write_i64(out: &mut Vec<u8>, value: i64) {
 /// Significant digits of `%.17g`.
 const PRECISION: usize = 17;
 
-/// Appends a number as `%.17g` prints it.
+/// Appends a number as `%.17g` prints it. It stays out of line: it would burden the
+/// writer's recursion with its variables.
+#[inline(never)]
 pub(super) fn write_f64(out: &mut Vec<u8>, value: f64) {
     if value.is_sign_negative() {
         out.push(b'-');
     }
     let value = value.abs();
-    if !value.is_finite() {
-        out.extend_from_slice(if value.is_nan() { b"nan" } else { b"inf" });
-        return;
-    }
     // An integer of up to 15 digits needs no decimal arithmetic.
-    if value < 1e15 && value.trunc() == value {
-        write_u64(out, value as u64);
-        return;
+    if value < 1e15 && value as i64 as f64 == value {
+        return write_u64(out, value as u64);
     }
-    let (digits, exponent) = decimal(value).unwrap_or_else(|| decimal_by_std(value));
-    let digits = digits.to_be_digits();
-    let significant = digits.iter().rposition(|&b| b != b'0').map_or(1, |i| i + 1);
+    let (digits, exponent) = match decimal(value) {
+        Some(decimal) => decimal,
+        None if value.is_nan() => return out.extend_from_slice(b"nan"),
+        None if value.is_infinite() => return out.extend_from_slice(b"inf"),
+        None => decimal_by_std(value),
+    };
+    let text = digits.to_text();
     match usize::try_from(exponent) {
         Ok(exponent) if exponent < PRECISION => {
-            let integral = exponent + 1;
-            out.extend_from_slice(&digits[..integral]);
-            if significant > integral {
+            out.push(text.first);
+            text.append_rest(out, 0, exponent);
+            if text.len > exponent + 1 {
                 out.push(b'.');
-                out.extend_from_slice(&digits[integral..significant]);
+                text.append_rest(out, exponent, text.len - 1);
             }
         }
         Err(_) if exponent >= -4 => {
             let zeros = (-exponent - 1) as usize;
-            out.extend_from_slice(&b"0.000"[..2 + zeros]);
-            out.extend_from_slice(&digits[..significant]);
+            out.extend_from_slice(b"0.000");
+            out.truncate(out.len() - 3 + zeros);
+            out.push(text.first);
+            text.append_rest(out, 0, text.len - 1);
         }
         _ => {
-            out.push(digits[0]);
-            if significant > 1 {
+            out.push(text.first);
+            if text.len > 1 {
                 out.push(b'.');
-                out.extend_from_slice(&digits[1..significant]);
+                text.append_rest(out, 0, text.len - 1);
             }
             out.extend_from_slice(if exponent < 0 { b"e-" } else { b"e+" });
             if exponent.abs() < 10 {
@@ -173,17 +192,47 @@ pub(super) fn write_f64(out: &mut Vec<u8>, value: f64) {
 /// The 17 significant digits of a double, as an integer.
 struct Digits(u64);
 
+/// The same as characters.
+struct DigitText {
+    first: u8,
+    /// The other 16, the next one in the lowest byte. They stay in registers: memory
+    /// written in parts is slow to read as a whole.
+    rest: u128,
+    /// Their number without zeros at the end.
+    len: usize,
+}
+
 impl Digits {
-    fn to_be_digits(&self) -> [u8; PRECISION] {
-        let mut digits = [b'0'; PRECISION];
-        let mut value = self.0;
-        for pair in digits[1..].rchunks_exact_mut(2) {
-            let at = (value % 100) as usize * 2;
-            pair.copy_from_slice(&PAIRS[at..at + 2]);
-            value /= 100;
+    #[inline(always)]
+    fn to_text(&self) -> DigitText {
+        let (high, low) = (self.0 / TEN_8, (self.0 % TEN_8) as u32);
+        let (first, high) = (high / TEN_8, (high % TEN_8) as u32);
+        let (high, low) = (eight_digits(high), eight_digits(low));
+        let zeros = if low == 0 {
+            8 + high.leading_zeros() / 8
+        } else {
+            low.leading_zeros() / 8
+        };
+        let (high, low) = (high | ASCII_ZEROS, low | ASCII_ZEROS);
+        DigitText {
+            first: b'0' + first as u8,
+            rest: u128::from(high) | u128::from(low) << 64,
+            len: PRECISION - zeros as usize,
         }
-        digits[0] = b'0' + value as u8;
-        digits
+    }
+}
+
+impl DigitText {
+    /// Appends the digits after the first between two positions. A copy of a fixed
+    /// length is cut back, because that costs less than the call for a copy of any
+    /// length.
+    #[inline(always)]
+    fn append_rest(&self, out: &mut Vec<u8>, from: usize, to: usize) {
+        if from < to {
+            let digits = (self.rest >> (8 * from)).to_le_bytes();
+            out.extend_from_slice(&digits);
+            out.truncate(out.len() - digits.len() + (to - from));
+        }
     }
 }
 
@@ -192,6 +241,7 @@ const TEN_16: u64 = 10u64.pow(PRECISION as u32 - 1);
 /// The digits of a finite positive double, rounded half to even, and the decimal
 /// exponent of the first. `None` unless the value is between about 1e-15 and 1e17,
 /// where 128-bit integers suffice.
+#[inline(always)]
 fn decimal(value: f64) -> Option<(Digits, i32)> {
     if !(1e-15..9e16).contains(&value) {
         return None;
@@ -201,28 +251,44 @@ fn decimal(value: f64) -> Option<(Digits, i32)> {
     let mantissa = bits & ((1 << 52) - 1) | 1 << 52;
     // log10 of the power of two, never too large and at most one too small.
     let estimate = ((binary + 52) * 1233) >> 12;
-    let scaled = |exponent: i32| {
-        // value * 10^places = mantissa * 5^places * 2^(binary + places)
-        let places = PRECISION as i32 - 1 - exponent;
-        let product = u128::from(mantissa) * five_to(places as u32);
-        match binary + places {
-            shift @ 0.. => (product << shift) as u64,
-            shift => {
-                let down = -shift as u32;
-                let (whole, rest) = (product >> down, product & ((1 << down) - 1));
-                let half = 1 << (down - 1);
-                let up = rest > half || (rest == half && whole & 1 == 1);
-                (whole + u128::from(up)) as u64
-            }
-        }
-    };
-    let digits = scaled(estimate);
-    let (digits, exponent) = if digits < 10 * TEN_16 {
-        (digits, estimate)
+    let digits = scaled(mantissa, binary, estimate);
+    Some(if digits < 10 * TEN_16 {
+        (Digits(digits), estimate)
     } else {
-        (scaled(estimate + 1), estimate + 1)
-    };
-    Some((Digits(digits), exponent))
+        let digits = scaled(mantissa, binary, estimate + 1);
+        (Digits(digits), estimate + 1)
+    })
+}
+
+/// `mantissa * 2^binary`, in units of the last of 17 digits if the first has the
+/// given decimal exponent.
+#[inline(always)]
+fn scaled(mantissa: u64, binary: i32, exponent: i32) -> u64 {
+    // value * 10^places = mantissa * 5^places * 2^(binary + places)
+    let places = PRECISION as i32 - 1 - exponent;
+    let down = -(binary + places);
+    match FIVES.get(places as usize) {
+        // Nearly always the bits shifted out fit in a word.
+        Some(&five) if (1..64).contains(&down) => {
+            let product = u128::from(mantissa) * u128::from(five);
+            let whole = (product >> (down & 63)) as u64;
+            let rest = product as u64 & ((1 << down) - 1);
+            let up = rest + (whole & 1) > 1 << (down - 1);
+            whole + u64::from(up)
+        }
+        _ => scaled_far(mantissa, places as u32, down),
+    }
+}
+
+#[inline(never)]
+fn scaled_far(mantissa: u64, places: u32, down: i32) -> u64 {
+    let product = u128::from(mantissa) * five_to(places);
+    if down <= 0 {
+        return (product << -down) as u64;
+    }
+    let (whole, rest) = (product >> down, product & ((1 << down) - 1));
+    let up = rest + (whole & 1) > 1 << (down - 1);
+    whole as u64 + u64::from(up)
 }
 
 fn five_to(power: u32) -> u128 {
@@ -353,6 +419,17 @@ mod tests {
             match decimal(value) {
                 Some((digits, at)) => prop_assert_eq!((digits.0, at), (expected.0, place)),
                 None => prop_assert!(!(1e-15..9e16).contains(&value)),
+            }
+        }
+    }
+
+    #[test]
+    fn groups_of_four_digits_do_not_disturb_each_other() {
+        let text = |value| (eight_digits(value) | ASCII_ZEROS).to_le_bytes();
+        for low in 0..10_000 {
+            for high in [0, low, 9_999 - low, 9_999] {
+                let value = high * 10_000 + low;
+                assert_eq!(text(value), *format!("{value:08}").as_bytes());
             }
         }
     }

@@ -52,8 +52,41 @@ pub(super) fn unescaped(bytes: &[u8]) -> usize {
     find(
         bytes,
         |b| (b == b'"') | (b == b'\\') | !(0x20..0x7f).contains(&b),
-        |w| equal(w, b'"') | equal(w, b'\\') | equal(w, 0x7f) | w.wrapping_sub(splat(0x20)) | w,
+        escaped,
     )
+}
+
+/// The same in a single word; 8 if there is none.
+#[inline(always)]
+pub(super) fn unescaped_in(word: u64) -> usize {
+    place(escaped(word) & TOPS)
+}
+
+#[inline(always)]
+fn escaped(word: u64) -> u64 {
+    let special = equal(word, b'"') | equal(word, b'\\') | equal(word, 0x7f);
+    special | word.wrapping_sub(splat(0x20)) | word
+}
+
+/// The byte of the lowest mark.
+#[inline(always)]
+fn place(marks: u64) -> usize {
+    (marks.trailing_zeros() / 8) as usize
+}
+
+/// The end of `bytes`, fewer than eight, as a word: the first in the lowest byte,
+/// zeros after the last.
+#[inline(always)]
+pub(super) fn last_word(bytes: &[u8], end: &[u8]) -> u64 {
+    match (bytes.last_chunk(), end.first_chunk(), end.last_chunk()) {
+        _ if end.is_empty() => 0,
+        (Some(last), ..) => u64::from_le_bytes(*last) >> (8 * (8 - end.len())),
+        (None, Some(first), Some(last)) => {
+            let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
+            u64::from(first) | u64::from(last) << (8 * (end.len() - 4))
+        }
+        _ => end.iter().rev().fold(0, |w, &b| w << 8 | u64::from(b)),
+    }
 }
 
 /// Position of the first byte for which `stop` holds; `marks` gives the top
@@ -61,7 +94,6 @@ pub(super) fn unescaped(bytes: &[u8]) -> usize {
 #[inline(always)]
 fn find(bytes: &[u8], stop: impl Fn(u8) -> bool, marks: impl Fn(u64) -> u64) -> usize {
     let hit = |word: &[u8; 8]| marks(u64::from_le_bytes(*word)) & TOPS;
-    let place = |marks: u64| (marks.trailing_zeros() / 8) as usize;
     let mut at = 0;
     // Most strings are short: try a few words before starting on blocks.
     for _ in 0..3 {
@@ -89,15 +121,8 @@ fn find(bytes: &[u8], stop: impl Fn(u8) -> bool, marks: impl Fn(u64) -> u64) -> 
     if rest.is_empty() {
         return at;
     }
-    // Pad the left-over bytes with zeros: all three scans stop at a zero.
-    let word = match (bytes.last_chunk(), rest.first_chunk(), rest.last_chunk()) {
-        (Some(end), ..) => u64::from_le_bytes(*end) >> (8 * (8 - rest.len())),
-        (None, Some(start), Some(end)) => {
-            let (start, end) = (u32::from_le_bytes(*start), u32::from_le_bytes(*end));
-            u64::from(start) | u64::from(end) << (8 * (rest.len() - 4))
-        }
-        _ => rest.iter().rev().fold(0, |w, &b| w << 8 | u64::from(b)),
-    };
+    // All three scans stop at the zeros behind the left-over bytes.
+    let word = last_word(bytes, rest);
     at + place(marks(word) & TOPS).min(rest.len())
 }
 

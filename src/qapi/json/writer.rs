@@ -6,11 +6,11 @@
 //! `", "` and `": "`. The pretty form has four spaces per level, and an empty
 //! container takes two lines. On the wire every line ends in CR LF.
 
-use super::super::qobject::{QNum, QObject};
+use super::super::qobject::QObject;
+use super::emit::Output;
 use super::name::MemberName;
 use super::number;
 use super::scan;
-use super::utf8::is_noncharacter;
 
 /// Writes JSON into a buffer and places commas, colons and line ends
 /// (`JSONWriter`).
@@ -34,7 +34,7 @@ use super::utf8::is_noncharacter;
 /// ```
 #[derive(Debug)]
 pub struct JsonWriter {
-    out: Vec<u8>,
+    out: Output,
     pretty: bool,
     line_end: &'static str,
     depth: usize,
@@ -42,13 +42,13 @@ pub struct JsonWriter {
     comma: bool,
     /// In pretty form, the next value goes on the line of its name.
     after_key: bool,
-    /// The output is not wanted if it is longer.
-    limit: usize,
-    is_over_limit: bool,
 }
 
 /// The capacity that an empty writer may keep.
 const IDLE_CAPACITY: usize = 64 * 1024;
+
+/// Output of this many bytes is rather moved than copied.
+const LARGE: usize = 4096;
 
 impl JsonWriter {
     /// A writer with an empty buffer, for the wire: lines end in CR LF.
@@ -58,14 +58,12 @@ impl JsonWriter {
 
     fn with_line_end(pretty: bool, line_end: &'static str) -> Self {
         JsonWriter {
-            out: Vec::new(),
+            out: Output::new(),
             pretty,
             line_end,
             depth: 0,
             comma: false,
             after_key: false,
-            limit: usize::MAX,
-            is_over_limit: false,
         }
     }
 
@@ -78,60 +76,65 @@ impl JsonWriter {
     /// is written, because of layout or escapes, output beyond the limit is dropped
     /// at once; [`is_over_limit`](Self::is_over_limit) tells in the end.
     pub fn set_limit(&mut self, limit: usize) {
-        self.limit = limit;
+        self.out.limit = limit;
     }
 
     /// Whether the output is or was longer than the limit.
     pub fn is_over_limit(&self) -> bool {
-        self.is_over_limit || self.out.len() > self.limit
-    }
-
-    /// Drops the output if it is too long, or would be with `more` bytes. Returns
-    /// whether that has happened.
-    fn drop_too_long(&mut self, more: usize) -> bool {
-        if self.out.len().saturating_add(more) > self.limit {
-            self.out = Vec::new();
-            self.is_over_limit = true;
-        }
-        self.is_over_limit
+        self.out.was_too_long || self.out.bytes.len() > self.out.limit
     }
 
     /// The output so far.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.out
+        &self.out.bytes
     }
 
     /// Takes the output and starts anew.
     pub fn take(&mut self) -> Vec<u8> {
-        let out = std::mem::take(&mut self.out);
+        let out = std::mem::take(&mut self.out.bytes);
         self.clear();
         out
+    }
+
+    /// Moves the output to the end of `buffer` and starts anew. A large output is not
+    /// copied if the buffer is empty.
+    #[inline]
+    pub fn append_to(&mut self, buffer: &mut Vec<u8>) {
+        if buffer.is_empty() && self.out.bytes.len() > LARGE {
+            std::mem::swap(buffer, &mut self.out.bytes);
+        } else {
+            buffer.extend_from_slice(&self.out.bytes);
+        }
+        self.clear();
     }
 
     /// Drops the output and starts anew. The buffer is kept, unless it has become
     /// large.
     pub fn clear(&mut self) {
-        self.out.clear();
-        if self.out.capacity() > IDLE_CAPACITY {
-            self.out = Vec::new();
+        self.out.bytes.clear();
+        if self.out.bytes.capacity() > IDLE_CAPACITY {
+            self.out.bytes = Vec::new();
         }
-        self.is_over_limit = false;
+        self.out.was_too_long = false;
         self.depth = 0;
         self.comma = false;
         self.after_key = false;
     }
 
     /// Ends the line after a complete value.
+    #[inline]
     pub fn newline(&mut self) {
-        self.out.extend_from_slice(self.line_end.as_bytes());
+        self.out.bytes.extend_from_slice(self.line_end.as_bytes());
     }
 
     fn break_line(&mut self) {
-        if self.drop_too_long(4 * self.depth) {
+        if self.out.drop_too_long(4 * self.depth) {
             return;
         }
         self.newline();
-        self.out.resize(self.out.len() + 4 * self.depth, b' ');
+        self.out
+            .bytes
+            .resize(self.out.bytes.len() + 4 * self.depth, b' ');
     }
 
     /// Writes the separator and layout in front of a name or value, and its first
@@ -140,11 +143,11 @@ impl JsonWriter {
     fn start(&mut self, byte: u8) {
         if self.pretty {
             self.start_line();
-            self.out.push(byte);
+            self.out.bytes.push(byte);
         } else if self.comma {
-            self.out.extend_from_slice(&[b',', b' ', byte]);
+            self.out.bytes.extend_from_slice(&[b',', b' ', byte]);
         } else {
-            self.out.push(byte);
+            self.out.bytes.push(byte);
         }
         self.comma = self.depth > 0;
     }
@@ -155,7 +158,7 @@ impl JsonWriter {
         if self.pretty {
             self.start_line();
         } else if self.comma {
-            self.out.extend_from_slice(b", ");
+            self.out.bytes.extend_from_slice(b", ");
         }
         self.comma = self.depth > 0;
     }
@@ -165,7 +168,7 @@ impl JsonWriter {
             return;
         }
         if self.comma {
-            self.out.push(b',');
+            self.out.bytes.push(b',');
         }
         self.break_line();
     }
@@ -184,34 +187,37 @@ impl JsonWriter {
         if self.pretty {
             self.break_line();
         }
-        self.out.push(bracket);
+        self.out.bytes.push(bracket);
     }
 
     /// Opens an object.
+    #[inline]
     pub fn begin_object(&mut self) {
         self.begin(b'{');
     }
 
     /// Closes the innermost container, which must be an object.
+    #[inline]
     pub fn end_object(&mut self) {
         self.end(b'}');
     }
 
     /// Opens an array.
+    #[inline]
     pub fn begin_array(&mut self) {
         self.begin(b'[');
     }
 
     /// Closes the innermost container, which must be an array.
+    #[inline]
     pub fn end_array(&mut self) {
         self.end(b']');
     }
 
     /// Writes the name of the member whose value comes next.
     pub fn key(&mut self, name: &str) {
-        self.start(b'"');
-        self.text(name);
-        self.out.extend_from_slice(b"\": ");
+        self.separate();
+        self.out.name(name);
         self.comma = false;
         self.after_key = self.pretty;
     }
@@ -226,57 +232,59 @@ impl JsonWriter {
             return self.key(name.as_str());
         }
         let punctuation = if self.comma { 0 } else { 2 };
-        self.out.extend_from_slice(&name.separated()[punctuation..]);
+        self.out
+            .bytes
+            .extend_from_slice(&name.separated()[punctuation..]);
         self.comma = false;
     }
 
     /// Writes a string.
     pub fn string(&mut self, value: &str) {
-        self.start(b'"');
-        self.text(value);
-        self.out.push(b'"');
+        self.separate();
+        self.out.string(value);
     }
 
     /// Writes a signed integer.
+    #[inline]
     pub fn i64(&mut self, value: i64) {
         self.separate();
-        number::write_i64(&mut self.out, value);
+        match value {
+            0..=9 => self.out.bytes.push(b'0' + value as u8),
+            _ => number::write_i64(&mut self.out.bytes, value),
+        }
     }
 
     /// Writes an unsigned integer.
     pub fn u64(&mut self, value: u64) {
         self.separate();
-        number::write_u64(&mut self.out, value);
+        number::write_u64(&mut self.out.bytes, value);
     }
 
     /// Writes a double, as `%.17g` prints it; infinities are not JSON but are sent.
     pub fn f64(&mut self, value: f64) {
         self.separate();
-        number::write_f64(&mut self.out, value);
+        number::write_f64(&mut self.out.bytes, value);
     }
 
     /// Writes `true` or `false`.
     pub fn bool(&mut self, value: bool) {
         self.separate();
-        self.out
-            .extend_from_slice(if value { b"true" } else { b"false" });
+        self.out.bool(value);
     }
 
     /// Writes `null`.
     pub fn null(&mut self) {
         self.separate();
-        self.out.extend_from_slice(b"null");
+        self.out.bytes.extend_from_slice(b"null");
     }
 
     /// Writes any value, members in their order.
     pub fn qobject(&mut self, value: &QObject) {
+        if !self.pretty {
+            self.separate();
+            return self.out.value(value);
+        }
         match value {
-            QObject::Null => self.null(),
-            QObject::Bool(value) => self.bool(*value),
-            QObject::Num(QNum::I64(value)) => self.i64(*value),
-            QObject::Num(QNum::U64(value)) => self.u64(*value),
-            QObject::Num(QNum::Double(value)) => self.f64(*value),
-            QObject::String(value) => self.string(value),
             QObject::List(list) => {
                 self.begin_array();
                 for value in list {
@@ -292,6 +300,10 @@ impl JsonWriter {
                 }
                 self.end_object();
             }
+            scalar => {
+                self.separate();
+                self.out.value(scalar);
+            }
         }
     }
 
@@ -300,7 +312,7 @@ impl JsonWriter {
     pub fn raw(&mut self, value: &[u8]) {
         if !self.pretty {
             self.separate();
-            self.out.extend_from_slice(value);
+            self.out.bytes.extend_from_slice(value);
             return;
         }
         let mut at = 0;
@@ -310,7 +322,7 @@ impl JsonWriter {
                 b'{' | b'[' => self.begin(byte),
                 b'}' | b']' => self.end(byte),
                 b':' => {
-                    self.out.extend_from_slice(b": ");
+                    self.out.bytes.extend_from_slice(b": ");
                     self.comma = false;
                     self.after_key = true;
                 }
@@ -318,70 +330,13 @@ impl JsonWriter {
                 _ => {
                     let len = 1 + scalar_len(byte, &value[at..]);
                     self.separate();
-                    self.out.extend_from_slice(&value[at - 1..at - 1 + len]);
+                    self.out
+                        .bytes
+                        .extend_from_slice(&value[at - 1..at - 1 + len]);
                     at += len - 1;
                 }
             }
         }
-    }
-
-    /// Writes the text between the quotes.
-    #[inline]
-    fn text(&mut self, text: &str) {
-        let plain = scan::unescaped(text.as_bytes());
-        self.out.extend_from_slice(&text.as_bytes()[..plain]);
-        if plain < text.len() {
-            self.escaped(&text[plain..]);
-        }
-    }
-
-    /// Writes the rest of a string, starting at the first character that needs an
-    /// escape.
-    fn escaped(&mut self, text: &str) {
-        if self.drop_too_long(text.len()) {
-            return;
-        }
-        self.out.reserve(text.len() * 3);
-        let mut rest = text;
-        while let Some(c) = rest.chars().next() {
-            if self.drop_too_long(0) {
-                return;
-            }
-            if (' '..'\u{7f}').contains(&c) && c != '"' && c != '\\' {
-                let plain = scan::unescaped(rest.as_bytes());
-                self.out.extend_from_slice(&rest.as_bytes()[..plain]);
-                rest = &rest[plain..];
-            } else {
-                self.escape(c);
-                rest = &rest[c.len_utf8()..];
-            }
-        }
-    }
-
-    fn escape(&mut self, c: char) {
-        let short = match c {
-            '"' => b'"',
-            '\\' => b'\\',
-            '\u{8}' => b'b',
-            '\u{c}' => b'f',
-            '\n' => b'n',
-            '\r' => b'r',
-            '\t' => b't',
-            c if is_noncharacter(c) => return self.unicode(0xfffd),
-            c => {
-                for unit in c.encode_utf16(&mut [0; 2]) {
-                    self.unicode(*unit);
-                }
-                return;
-            }
-        };
-        self.out.extend_from_slice(&[b'\\', short]);
-    }
-
-    fn unicode(&mut self, unit: u16) {
-        let digit = |shift: u32| b"0123456789ABCDEF"[usize::from(unit >> shift & 0xf)];
-        let escape = [b'\\', b'u', digit(12), digit(8), digit(4), digit(0)];
-        self.out.extend_from_slice(&escape);
     }
 }
 
@@ -422,7 +377,7 @@ pub fn qobject_to_json(value: &QObject, pretty: bool) -> String {
     let mut writer = JsonWriter::with_line_end(pretty, "\n");
     writer.qobject(value);
     // The writer emits only ASCII.
-    String::from_utf8_lossy(&writer.out).into_owned()
+    String::from_utf8_lossy(&writer.out.bytes).into_owned()
 }
 
 #[cfg(test)]

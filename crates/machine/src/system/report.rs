@@ -151,6 +151,13 @@ impl Failure {
         }
     }
 
+    /// What is reported.
+    pub(super) fn message(&self, reporter: &Reporter) -> String {
+        let errors = self.errors.iter().filter(|e| !e.desc().is_empty());
+        let messages = errors.map(|e| reporter.message(self.location.as_ref(), "", e));
+        messages.collect::<String>().trim_end().to_owned()
+    }
+
     pub(super) fn report(&self, reporter: &Reporter) {
         for e in &self.errors {
             if !e.desc().is_empty() {

@@ -1,7 +1,7 @@
 //! `vc`: a text console. There is no display, so it shows its text to nobody and no key
 //! ever comes from it.
 
-use crate::schema::ChardevVC;
+use crate::schema::VcOptions;
 use qmonitor::chardev::{Backend, BackendOptions, ChardevClass, ChardevHost, ChardevId};
 use qmonitor::qapi::Error;
 use qmonitor::util::qemu_opts::{QemuOptType, QemuOpts};
@@ -11,14 +11,14 @@ use qmonitor::util::qemu_opts::{QemuOptType, QemuOpts};
 pub(super) struct Vc;
 
 impl BackendOptions for Vc {
-    type Arguments = ChardevVC;
+    type Arguments = VcOptions;
     const EXTENSIONS: &'static [(&'static str, QemuOptType)] = &[];
 
     fn from_opts(_: &QemuOpts) -> Result<Self, Error> {
         Ok(Vc)
     }
 
-    fn from_arguments(_: ChardevVC) -> Result<Self, Error> {
+    fn from_arguments(_: VcOptions) -> Result<Self, Error> {
         Ok(Vc)
     }
 }

@@ -24,6 +24,7 @@ use crate::model::types::user_creatable_types;
 use crate::{Machine, MachineOptions};
 use qmonitor::chardev;
 use qmonitor::chardev::{ChardevHost, CHARDEV_BACKENDS};
+use qmonitor::main_loop::TimeSource;
 use qmonitor::qapi::Error;
 use qmonitor::util::qemu_opts::QemuOpts;
 use qmonitor::{InheritedFds, Runtime};
@@ -36,8 +37,62 @@ pub fn main(args: &[String], inherited: InheritedFds) -> ExitCode {
         None => ("qmonitor", args),
     };
     let mut reporter = Reporter::new(program);
-    let started = start(program, args, inherited, &mut reporter);
+    let started = start(program, args, Launch::of_program(inherited), &mut reporter);
     run(started, &reporter)
+}
+
+/// How a machine is launched.
+pub struct Launch {
+    /// The descriptors that options may name.
+    pub inherited: InheritedFds,
+    /// Whose time it is.
+    pub time: TimeSource,
+    /// Whether signals end it, as they end a program.
+    pub signals: bool,
+    /// Is given the runtime before the first chardev is made.
+    pub prepare: Box<Prepare>,
+}
+
+/// Prepares a runtime that has no chardevs yet.
+pub type Prepare = dyn FnOnce(&mut Runtime<Machine>);
+
+impl Launch {
+    fn of_program(inherited: InheritedFds) -> Self {
+        Launch {
+            inherited,
+            time: TimeSource::system(),
+            signals: true,
+            prepare: Box::new(|_| {}),
+        }
+    }
+}
+
+/// A machine that was built.
+pub struct Built {
+    /// Its runtime.
+    pub runtime: Box<Runtime<Machine>>,
+    /// Goes with the machine.
+    _pidfile: host::Pidfile,
+}
+
+/// Makes a machine from the options of a command line, for a program that runs it in its own
+/// way.
+///
+/// # Errors
+///
+/// The messages that the program would print. Options that print something and end the program
+/// are refused, and without `signals` also `-daemonize`.
+pub fn build(program: &str, args: &[String], launch: Launch) -> Result<Built, String> {
+    let name = cli::name(Opt::Daemonize);
+    if !launch.signals && args.iter().any(|word| word.trim_start_matches('-') == name) {
+        return Err(format!("{program}: -{name}: cannot be used here"));
+    }
+    let mut reporter = Reporter::new(program);
+    match start(program, args, launch, &mut reporter) {
+        Ok(Start::Run(runtime, _pidfile)) => Ok(Built { runtime, _pidfile }),
+        Ok(Start::Done(_)) => Err(format!("{program}: an option ends the program")),
+        Err(failure) => Err(failure.message(&reporter)),
+    }
 }
 
 /// Runs a started program to its end, and returns the exit status.
@@ -172,7 +227,7 @@ fn option_of(group: &Group) -> Result<(Opt, String), Error> {
 fn start(
     program: &str,
     args: &[String],
-    inherited: InheritedFds,
+    launch: Launch,
     reporter: &mut Reporter,
 ) -> Result<Start, Failure> {
     let mut options = Options::default();
@@ -231,7 +286,14 @@ fn start(
         None
     };
     let pidfile = host::Pidfile::create(settings.pidfile.as_deref())?;
-    let mut rt = make_runtime(&settings, inherited, reporter)?;
+    let Launch {
+        inherited,
+        time,
+        signals,
+        prepare,
+    } = launch;
+    let mut rt = make_runtime(&settings, inherited, time, reporter)?;
+    prepare(&mut rt);
     if let Some(echr) = settings.echr {
         chardev::set_term_escape_char(&mut rt, echr);
     }
@@ -260,11 +322,13 @@ fn start(
     if settings.lock_memory {
         host::lock_memory()?;
     }
-    let told = reporter.clone();
-    watch_signals(&mut rt, move |rt, info| {
-        told.error(None, &Error::new(signals::terminating(info)));
-        crate::commands::killed(rt);
-    })?;
+    if signals {
+        let told = reporter.clone();
+        watch_signals(&mut rt, move |rt, info| {
+            told.error(None, &Error::new(signals::terminating(info)));
+            crate::commands::killed(rt);
+        })?;
+    }
     if let Some(background) = background {
         background.finish()?;
     }
@@ -275,6 +339,7 @@ fn start(
 fn make_runtime(
     settings: &Settings,
     inherited: InheritedFds,
+    time: TimeSource,
     reporter: &Reporter,
 ) -> Result<Runtime<Machine>, Failure> {
     let hardware = &settings.hardware;
@@ -289,8 +354,8 @@ fn make_runtime(
     if let Some(path) = &settings.log_file {
         machine.log.set_name(path).map_err(Error::new)?;
     }
-    let mut rt =
-        Runtime::new(machine).map_err(|e| Error::from_io("the main loop cannot be made", &e))?;
+    let mut rt = Runtime::with_time(machine, time)
+        .map_err(|e| Error::from_io("the main loop cannot be made", &e))?;
     report_about(&mut rt, reporter, None);
     rt.chardevs_mut().register::<Vc>("vc");
     rt.set_compat_policy(settings.policy);

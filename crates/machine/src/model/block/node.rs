@@ -48,6 +48,8 @@ pub struct BlockNode {
 #[derive(Debug)]
 enum Content {
     File(File),
+    /// Nowhere; it has a size only.
+    Null(u64),
     /// In the node of this name.
     Node(String),
 }
@@ -56,7 +58,7 @@ impl BlockNode {
     /// The name of the node that it shows, if it is no file itself.
     pub fn file(&self) -> Option<&str> {
         match &self.content {
-            Content::File(_) => None,
+            Content::File(_) | Content::Null(_) => None,
             Content::Node(name) => Some(name),
         }
     }
@@ -95,6 +97,11 @@ impl Blocks {
                 let direct = cached(|c| c.direct);
                 let opened = open_file(&file.filename, read_only, direct)?;
                 (file.filename.clone(), Content::File(opened))
+            }
+            BlockdevOptionsBranch::NullCo(null) | BlockdevOptionsBranch::NullAio(null) => {
+                let size = null_size(null.size)?;
+                let driver = options.driver();
+                (format!("{}://", driver.as_str()), Content::Null(size))
             }
             BlockdevOptionsBranch::Raw(raw) => {
                 let child = self.child_of(&raw.file, read_only)?;
@@ -221,12 +228,25 @@ impl Blocks {
     fn file(&self, name: &str) -> Option<&File> {
         match &self.node(name)?.content {
             Content::File(file) => Some(file),
+            Content::Null(_) => None,
             Content::Node(child) => self.file(child),
+        }
+    }
+
+    /// The size of the disk without contents at the bottom of a node.
+    fn null(&self, name: &str) -> Option<u64> {
+        match &self.node(name)?.content {
+            Content::File(_) => None,
+            Content::Null(size) => Some(*size),
+            Content::Node(child) => self.null(child),
         }
     }
 
     /// How large the disk is, in bytes, in whole sectors.
     pub fn virtual_size(&self, name: &str) -> u64 {
+        if let Some(size) = self.null(name) {
+            return size.div_ceil(512) * 512;
+        }
         // A block device of the host has no length, but an end.
         let end = self.file(name).map(|mut file| file.seek(SeekFrom::End(0)));
         end.and_then(Result::ok).unwrap_or(0).div_ceil(512) * 512
@@ -252,10 +272,19 @@ impl Blocks {
         if node.read_only {
             return Err(Error::new("Image is read-only"));
         }
+        if self.null(name).is_some() {
+            return Err(Error::new("Image format driver does not support resize"));
+        }
         let file = self.file(name).ok_or_else(|| no_node(name))?;
         file.set_len(size)
             .map_err(|e| Error::from_io("Failed to resize underlying file", &e))
     }
+}
+
+/// The size of a disk without contents; the default is a gibibyte.
+fn null_size(size: Option<i64>) -> Result<u64, Error> {
+    let size = u64::try_from(size.unwrap_or(1 << 30));
+    size.map_err(|_| Error::new("Invalid parameter 'size'"))
 }
 
 fn open_file(filename: &str, read_only: bool, direct: bool) -> Result<File, Error> {

@@ -1,0 +1,373 @@
+//! Clients that come and go, and what they send.
+
+use std::collections::VecDeque;
+use std::io;
+use std::rc::Rc;
+
+use qmonitor::chardev::{
+    can_yank, char_socket_close_listener, char_socket_cut, filename, label, qemu_chr_be_event,
+    ChardevId, ChardevTap, ChrEvent,
+};
+use qmonitor::main_loop::{ClockType, Host};
+use qmonitor::monitor::{MonitorId, MonitorMode};
+use qmonitor::qapi::dispatch::QmpRequest;
+use qmonitor::qapi::json::JsonMessageParser;
+use qmonitor::qapi::QObject;
+
+use super::journal::{Entry, Fate, Kind};
+use super::messages::{Awaited, Framer};
+use super::output::{Delayed, Out};
+use super::{ClientInfo, Handle, Kit, Notice, Rt, State};
+use crate::pattern::Bindings;
+use crate::scenario::{Action, Emit, Point};
+
+/// A client of a monitor.
+pub(super) struct Connection {
+    pub(super) chr: ChardevId,
+    pub(super) is_qmp: bool,
+    pub(super) info: ClientInfo,
+    /// Follows the session's own.
+    parser: JsonMessageParser,
+    /// The bytes of the message that is not complete.
+    raw: Vec<u8>,
+    fds: u32,
+    /// Requests that wait for their turn.
+    pub(super) waiting: VecDeque<u64>,
+    /// Requests whose reply has not been written.
+    pub(super) awaited: Vec<Awaited>,
+    pub(super) framer: Framer,
+    /// What goes wrong with the greeting.
+    pub(super) greeting: Vec<Action>,
+    pub(super) out: VecDeque<Out>,
+    pub(super) delayed: VecDeque<Delayed>,
+    /// A call to go on with the output is due.
+    pub(super) scheduled: bool,
+    /// A timer for what is delayed runs.
+    pub(super) alarm: bool,
+    /// The id of the request that was answered last.
+    pub(super) last_id: Option<QObject>,
+    /// Nothing is read any more.
+    deaf: bool,
+    /// Nothing is written any more.
+    pub(super) mute: bool,
+}
+
+impl State {
+    pub(super) fn client(&mut self, chr: ChardevId) -> Option<&mut Connection> {
+        self.clients.iter_mut().find(|client| client.chr == chr)
+    }
+}
+
+impl ChardevTap<Rt> for Handle {
+    fn write(&self, rt: &mut Rt, id: ChardevId, buf: &[u8]) -> Option<io::Result<usize>> {
+        self.0.meet(rt, id).then(|| {
+            self.0.outgoing(rt, id, buf);
+            Ok(buf.len())
+        })
+    }
+
+    fn read(&self, rt: &mut Rt, id: ChardevId, buf: &[u8]) {
+        if self.0.meet(rt, id) {
+            self.0.incoming(rt, id, buf);
+        }
+    }
+
+    fn may_read(&self, _: &Rt, id: ChardevId) -> bool {
+        let state = self.0.state.borrow();
+        let client = state.clients.iter().find(|client| client.chr == id);
+        client.is_none_or(|client| !client.deaf)
+    }
+
+    fn event(&self, rt: &mut Rt, id: ChardevId, event: ChrEvent) -> bool {
+        match event {
+            ChrEvent::Opened => {
+                self.0.leave(id);
+                self.0.meet(rt, id);
+            }
+            ChrEvent::Closed => self.0.leave(id),
+            ChrEvent::Break | ChrEvent::MuxIn | ChrEvent::MuxOut => {}
+        }
+        true
+    }
+
+    fn holds_output(&self, _: &Rt, id: ChardevId) -> bool {
+        let state = self.0.state.borrow();
+        let client = state.clients.iter().find(|client| client.chr == id);
+        client.is_some_and(|c| !c.out.is_empty() || !c.delayed.is_empty())
+    }
+
+    fn may_accept(&self, _: &Rt, id: ChardevId) -> bool {
+        !self.0.state.borrow().never_accept.contains(&id)
+    }
+
+    fn turns_away(&self, rt: &mut Rt, id: ChardevId) -> bool {
+        let turned_away = {
+            let state = &mut *self.0.state.borrow_mut();
+            let at = state.turn_away.iter().position(|chr| *chr == id);
+            at.map(|at| state.turn_away.remove(at)).is_some()
+        };
+        if turned_away {
+            self.0.touch();
+            self.0.listens(rt, id);
+        }
+        turned_away
+    }
+
+    fn descriptor(&self, id: ChardevId) {
+        if let Some(client) = self.0.state.borrow_mut().client(id) {
+            client.fds += 1;
+        }
+    }
+}
+
+impl Kit {
+    /// Sees to it that a chardev's client is known. False if there is no monitor on it.
+    fn meet(self: &Rc<Self>, rt: &mut Rt, chr: ChardevId) -> bool {
+        if self.state.borrow_mut().client(chr).is_some() {
+            return true;
+        }
+        let Some((_, mode)) = rt.monitor_on(chr) else {
+            return false;
+        };
+        let (monitor, peer) = (label(rt, chr).to_owned(), filename(rt, chr));
+        let (notice, cuts) = {
+            let state = &mut *self.state.borrow_mut();
+            state.connections += 1;
+            state.active = true;
+            let info = ClientInfo {
+                monitor,
+                connection: state.connections,
+                peer,
+            };
+            let greeting = state.faults_at(Point::Connect, "");
+            let mutes = [Action::Silence, Action::Close, Action::Reset, Action::Kill];
+            let cuts = greeting.iter().find(|action| action.cuts()).cloned();
+            state.clients.push(Connection {
+                chr,
+                is_qmp: mode == MonitorMode::Control,
+                info: info.clone(),
+                parser: JsonMessageParser::default(),
+                raw: Vec::new(),
+                fds: 0,
+                waiting: VecDeque::new(),
+                awaited: Vec::new(),
+                framer: Framer::default(),
+                out: VecDeque::new(),
+                delayed: VecDeque::new(),
+                scheduled: false,
+                alarm: false,
+                last_id: None,
+                deaf: greeting.contains(&Action::StopReading),
+                mute: mutes.iter().any(|action| greeting.contains(action)),
+                greeting,
+            });
+            (Notice::Connected(info), cuts)
+        };
+        if let Some(action) = cuts {
+            self.cut_later(rt, chr, action);
+        }
+        self.notify(&notice);
+        self.listens(rt, chr);
+        true
+    }
+
+    /// A client has left.
+    fn leave(&self, chr: ChardevId) {
+        let left = {
+            let state = &mut *self.state.borrow_mut();
+            let at = state.clients.iter().position(|client| client.chr == chr);
+            at.map(|at| {
+                state.active = true;
+                state.clients.remove(at)
+            })
+        };
+        if let Some(client) = left {
+            self.notify(&Notice::Disconnected(client.info));
+        }
+    }
+
+    /// A server is about to take its next client.
+    pub fn listens(&self, rt: &mut Rt, chr: ChardevId) {
+        let actions = self.state.borrow_mut().faults_at(Point::Listen, "");
+        for action in actions {
+            match action {
+                Action::CloseListener => char_socket_close_listener(rt, chr),
+                Action::NeverAccept => self.state.borrow_mut().never_accept.push(chr),
+                Action::AcceptAndClose => self.state.borrow_mut().turn_away.push(chr),
+                _ => {}
+            }
+        }
+    }
+
+    /// Whether there were clients and none is left.
+    pub fn all_have_left(&self) -> bool {
+        let state = self.state.borrow();
+        state.connections > 0 && state.clients.is_empty()
+    }
+
+    /// Notes the messages that bytes complete.
+    fn incoming(&self, rt: &mut Rt, chr: ChardevId, mut buf: &[u8]) {
+        let time_ns = rt.main_loop().clock_get_ns(ClockType::Realtime);
+        let state = &mut *self.state.borrow_mut();
+        while !buf.is_empty() {
+            let Some(client) = state.client(chr).filter(|client| client.is_qmp) else {
+                return;
+            };
+            let (used, message) = client.parser.parse(buf);
+            client.raw.extend_from_slice(&buf[..used]);
+            buf = &buf[used..];
+            let Some(message) = message else { continue };
+            let (what, id) = Kind::of(message);
+            let raw = std::mem::take(&mut client.raw);
+            let entry = Entry {
+                n: 0,
+                time_ns,
+                monitor: client.info.monitor.clone(),
+                connection: client.info.connection,
+                peer: client.info.peer.clone(),
+                what,
+                id,
+                fds: std::mem::take(&mut client.fds),
+                raw: raw.trim_ascii().to_vec(),
+                fate: Fate::Waiting,
+            };
+            state.note(chr, entry);
+        }
+    }
+
+    /// Notes a line of the human monitor.
+    pub(super) fn note_line(&self, rt: &mut Rt, monitor: MonitorId, line: &str) -> Option<u64> {
+        let chr = rt.monitor_chardev(monitor)?;
+        let time_ns = rt.main_loop().clock_get_ns(ClockType::Realtime);
+        let state = &mut *self.state.borrow_mut();
+        let client = state.client(chr)?;
+        let entry = Entry {
+            n: 0,
+            time_ns,
+            monitor: client.info.monitor.clone(),
+            connection: client.info.connection,
+            peer: client.info.peer.clone(),
+            what: Kind::Line(line.to_owned()),
+            id: None,
+            fds: 0,
+            raw: line.as_bytes().to_vec(),
+            fate: Fate::Waiting,
+        };
+        Some(state.note(chr, entry))
+    }
+
+    /// The number of a request whose turn it is.
+    pub(super) fn take_up(&self, rt: &mut Rt, monitor: MonitorId, request: &QmpRequest) -> u64 {
+        let Some(chr) = rt.monitor_chardev(monitor) else {
+            return 0;
+        };
+        let state = &mut *self.state.borrow_mut();
+        state.active = true;
+        let journal = &state.journal;
+        let Some(client) = state.clients.iter_mut().find(|client| client.chr == chr) else {
+            return 0;
+        };
+        // What is no request was answered by the session.
+        let at = client.waiting.iter().position(|n| {
+            let what = journal.get(*n).map(|entry| &entry.what);
+            matches!(what, Some(Kind::Command { execute, oob, .. })
+                if *execute == request.command && *oob == request.oob)
+        });
+        let found = at.and_then(|at| client.waiting.remove(at));
+        found.unwrap_or(0)
+    }
+
+    /// A request will be answered.
+    pub(super) fn will_answer(
+        &self,
+        rt: &mut Rt,
+        monitor: MonitorId,
+        n: u64,
+        command: &str,
+        then: Option<(Vec<Emit>, Bindings)>,
+    ) {
+        let Some(chr) = rt.monitor_chardev(monitor) else {
+            return;
+        };
+        let state = &mut *self.state.borrow_mut();
+        let id = state.journal.get(n).and_then(|entry| entry.id.clone());
+        if let Some(client) = state.client(chr) {
+            let (then, bound) = then.unwrap_or_default();
+            client.awaited.push(Awaited {
+                n,
+                command: command.to_owned(),
+                id,
+                then,
+                bound,
+            });
+        }
+    }
+
+    /// Notes what has become of a request, and tells those who wait.
+    pub(super) fn settle(&self, n: u64, fate: Fate) {
+        let entry = {
+            let state = &mut *self.state.borrow_mut();
+            state.active = true;
+            state.journal.get_mut(n).map(|entry| {
+                entry.fate = fate;
+                entry.clone()
+            })
+        };
+        if let Some(entry) = entry {
+            self.notify(&Notice::Request(entry));
+        }
+    }
+
+    pub(super) fn stop_reading(&self, rt: &mut Rt, monitor: MonitorId) {
+        if let Some(chr) = rt.monitor_chardev(monitor) {
+            if let Some(client) = self.state.borrow_mut().client(chr) {
+                client.deaf = true;
+            }
+        }
+    }
+
+    /// Ends a monitor's connection from a bottom half: now its request is under way.
+    pub(super) fn cut_soon(self: &Rc<Self>, rt: &mut Rt, monitor: MonitorId, action: &Action) {
+        if let Some(chr) = rt.monitor_chardev(monitor) {
+            self.cut_later(rt, chr, action.clone());
+        }
+    }
+
+    pub(super) fn cut_later(self: &Rc<Self>, rt: &mut Rt, chr: ChardevId, action: Action) {
+        let kit = self.clone();
+        let cut = move |rt: &mut Rt| kit.cut(rt, chr, &action);
+        rt.main_loop_mut().bh_schedule_oneshot("mock_cut", cut);
+    }
+
+    /// Ends a connection, the mock or the process.
+    pub(super) fn cut(&self, rt: &mut Rt, chr: ChardevId, action: &Action) {
+        let owns_process = self.state.borrow().owns_process;
+        match action {
+            Action::Exit(status) if owns_process => std::process::exit(*status),
+            Action::Kill if owns_process => {
+                let own = nix::unistd::Pid::this();
+                let _ = nix::sys::signal::kill(own, nix::sys::signal::Signal::SIGKILL);
+            }
+            Action::Exit(status) => rt.request_exit(*status),
+            Action::Kill => rt.request_exit(137),
+            _ if can_yank(rt, chr) => char_socket_cut(rt, chr, *action == Action::Reset),
+            _ => qemu_chr_be_event(rt, chr, ChrEvent::Closed),
+        }
+    }
+}
+
+impl State {
+    /// Enters a request into the journal.
+    fn note(&mut self, chr: ChardevId, entry: Entry) -> u64 {
+        for expect in &mut self.expect {
+            expect.note(&entry);
+        }
+        let is_line = matches!(entry.what, Kind::Line(_));
+        let n = self.journal.add(entry);
+        self.active = true;
+        if let Some(client) = self.client(chr).filter(|_| !is_line) {
+            client.waiting.push_back(n);
+        }
+        n
+    }
+}

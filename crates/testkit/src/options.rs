@@ -1,0 +1,193 @@
+//! The command line of `qmonitor-mock`.
+
+use crate::address::Address;
+use crate::problem::nearest;
+
+/// What the program is to do.
+#[derive(Debug, PartialEq)]
+pub enum Order {
+    /// Print the help.
+    Help,
+    /// Print the version.
+    Version,
+    /// Check these scenarios.
+    Check(Vec<String>, Option<String>),
+    /// Serve.
+    Serve(Box<Serve>),
+    /// Put a fake emulator into this directory, which plays this scenario.
+    AsQemu(String, String),
+    /// Be the fake emulator of this directory.
+    Emulate(String, Box<Serve>),
+}
+
+/// How to serve.
+#[derive(Debug, Default, PartialEq)]
+pub struct Serve {
+    /// The scenario; `-` is the empty one.
+    pub scenario: String,
+    /// Where QMP clients come.
+    pub qmp: Vec<Address>,
+    /// Where people come.
+    pub hmp: Vec<Address>,
+    /// Where the control channel is.
+    pub control: Option<Address>,
+    /// The profile.
+    pub profile: Option<String>,
+    /// The seed.
+    pub seed: Option<u64>,
+    /// Whether it ends with the client.
+    pub once: bool,
+    /// Where a report goes.
+    pub report: Option<String>,
+    /// The machine's options.
+    pub options: Vec<String>,
+}
+
+/// The text of `--help`.
+pub const HELP: &str = "\
+usage: qmonitor-mock SCENARIO [--qmp ADDR]... [--hmp ADDR]... [--control ADDR]
+                     [--profile 10.0|11.1] [--seed N] [--once] [--report FILE]
+                     [-- OPTIONS OF QMONITOR]
+       qmonitor-mock --check SCENARIO...
+       qmonitor-mock --as-qemu DIR SCENARIO
+
+A QMP server that does what the scenario says; '-' is the empty scenario.
+
+  --qmp ADDR       listen for QMP clients: unix:PATH, tcp:HOST:PORT or fd:N
+  --hmp ADDR       listen for people
+  --control ADDR   listen for tests that control the mock
+  --profile NAME   the QEMU whose schema counts; goes before the scenario's
+  --seed N         the seed of all that is random; goes before the scenario's
+  --once           end when the last client has left
+  --report FILE    write a report in JUnit's format at the end
+  --check          check scenarios and end
+  --as-qemu DIR    put a qemu-system-x86_64 into DIR that records its command
+                   line and serves QMP as its options say
+
+It prints 'listening KIND ADDR' for each address, then 'ready'. Its exit status
+is 0 if all expectations held, 1 if not, 2 for a scenario that is wrong.
+";
+
+const OPTIONS: [&str; 10] = [
+    "--qmp",
+    "--hmp",
+    "--control",
+    "--profile",
+    "--seed",
+    "--once",
+    "--report",
+    "--check",
+    "--as-qemu",
+    "--help",
+];
+
+/// Reads a command line, without the program's name.
+///
+/// # Errors
+///
+/// A message.
+pub fn parse(args: &[String]) -> Result<Order, String> {
+    let mut serve = Serve::default();
+    let (mut check, mut as_qemu, mut emulate) = (false, None, None);
+    let mut files = Vec::new();
+    let mut words = args.iter();
+    while let Some(word) = words.next() {
+        let mut value = || {
+            let next = words.next().cloned();
+            next.ok_or_else(|| format!("{word}: requires an argument"))
+        };
+        let address = |text: String| Address::parse(&text).map_err(|e| format!("{word}: {e}"));
+        match word.as_str() {
+            "-h" | "--help" => return Ok(Order::Help),
+            "--version" => return Ok(Order::Version),
+            "--check" => check = true,
+            "--once" => serve.once = true,
+            "--qmp" => serve.qmp.push(address(value()?)?),
+            "--hmp" => serve.hmp.push(address(value()?)?),
+            "--control" => serve.control = Some(address(value()?)?),
+            "--profile" => serve.profile = Some(value()?),
+            "--report" => serve.report = Some(value()?),
+            "--as-qemu" => as_qemu = Some(value()?),
+            "--emulate" => emulate = Some(value()?),
+            "--seed" => {
+                let text = value()?;
+                let seed = text
+                    .parse()
+                    .map_err(|_| format!("--seed: '{text}' is no number"))?;
+                serve.seed = Some(seed);
+            }
+            "--" => {
+                serve.options = words.cloned().collect();
+                break;
+            }
+            "-" => files.push(word.clone()),
+            option if option.starts_with('-') => {
+                let hint = match nearest(option, OPTIONS) {
+                    Some(right) => format!("; did you mean '{right}'?"),
+                    None => String::new(),
+                };
+                return Err(format!("{option}: unknown option{hint}"));
+            }
+            _ => files.push(word.clone()),
+        }
+    }
+    if check {
+        if files.is_empty() {
+            return Err("--check: names no scenario".to_owned());
+        }
+        return Ok(Order::Check(files, serve.profile));
+    }
+    let [scenario] = files.as_slice() else {
+        return Err(format!(
+            "expected one scenario, found {}; see --help",
+            files.len()
+        ));
+    };
+    scenario.clone_into(&mut serve.scenario);
+    Ok(match (as_qemu, emulate) {
+        (Some(dir), _) => Order::AsQemu(dir, serve.scenario),
+        (None, Some(dir)) => Order::Emulate(dir, Box::new(serve)),
+        (None, None) => Order::Serve(Box::new(serve)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Result<Order, String> {
+        let words: Vec<_> = line.split_whitespace().map(str::to_owned).collect();
+        parse(&words)
+    }
+
+    #[test]
+    fn options_before_and_after_the_scenario() {
+        let Ok(Order::Serve(serve)) = words("--qmp unix:/a s.yaml --seed 7 --once -- -m 64") else {
+            panic!("it serves");
+        };
+        assert_eq!(serve.scenario, "s.yaml");
+        assert_eq!(
+            (serve.seed, serve.once, serve.qmp.len()),
+            (Some(7), true, 1)
+        );
+        assert_eq!(serve.options, ["-m", "64"]);
+    }
+
+    #[test]
+    fn wrong_options_are_named() {
+        for (line, message) in [
+            ("--qpm x -", "--qpm: unknown option; did you mean '--qmp'?"),
+            ("--qmp", "--qmp: requires an argument"),
+            ("--seed x -", "--seed: 'x' is no number"),
+            ("--check", "--check: names no scenario"),
+            ("a b", "expected one scenario, found 2; see --help"),
+        ] {
+            assert_eq!(words(line).unwrap_err(), message);
+        }
+        let e = words("- --qmp path").unwrap_err();
+        assert_eq!(
+            e,
+            "--qmp: 'path': expected unix:PATH, tcp:HOST:PORT or fd:N"
+        );
+    }
+}

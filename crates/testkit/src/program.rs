@@ -1,0 +1,207 @@
+//! The program `qmonitor-mock`.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use qmonitor::InheritedFds;
+
+use crate::address::Address;
+use crate::control;
+use crate::emulator;
+use crate::options::{parse, Order, Serve, HELP};
+use crate::problem::Problem;
+use crate::report::write_junit;
+use crate::scenario::{Scenario, Time};
+use crate::server::{Server, Setup};
+
+/// A scenario or a command line is wrong.
+const WRONG: u8 = 2;
+
+/// Runs the program with these words, the first being its name, and returns its exit status.
+pub fn main(args: &[String], inherited: InheritedFds) -> ExitCode {
+    let args = args.get(1..).unwrap_or_default();
+    let order = match parse(args) {
+        Ok(order) => order,
+        Err(e) => return wrong(&e),
+    };
+    match order {
+        Order::Help => print(HELP),
+        Order::Version => print(concat!("qmonitor-mock ", env!("CARGO_PKG_VERSION"), "\n")),
+        Order::Check(files, profile) => check(&files, profile.as_deref()),
+        Order::Serve(serve) => run(&serve, inherited, None),
+        Order::AsQemu(dir, scenario) => match emulator::install(&dir, &scenario) {
+            Ok(path) => print(&format!("{path}\n")),
+            Err(e) => wrong(&e),
+        },
+        Order::Emulate(dir, serve) => emulate(&dir, *serve, inherited),
+    }
+}
+
+fn wrong(message: &str) -> ExitCode {
+    eprintln!("qmonitor-mock: {message}");
+    ExitCode::from(WRONG)
+}
+
+fn print(text: &str) -> ExitCode {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn print_problems(problems: &[Problem]) {
+    for problem in problems {
+        eprintln!("{problem}");
+    }
+}
+
+fn load(path: &str, profile: Option<&str>) -> Result<Scenario, ExitCode> {
+    let read = match path {
+        "-" => Scenario::empty(profile),
+        path => Scenario::load(path, profile),
+    };
+    read.map_err(|problems| {
+        print_problems(&problems);
+        ExitCode::from(WRONG)
+    })
+}
+
+fn check(files: &[String], profile: Option<&str>) -> ExitCode {
+    let results: Vec<bool> = files
+        .iter()
+        .map(|file| load(file, profile).is_ok())
+        .collect();
+    if results.contains(&false) {
+        return ExitCode::from(WRONG);
+    }
+    ExitCode::SUCCESS
+}
+
+/// Serves as the fake emulator of a directory.
+fn emulate(dir: &str, mut serve: Serve, inherited: InheritedFds) -> ExitCode {
+    let argv = std::mem::take(&mut serve.options);
+    match emulator::record(dir, &argv) {
+        Ok(control) => serve.control = Some(Address::Unix(control)),
+        Err(e) => return wrong(&e),
+    }
+    match emulator::options(&argv) {
+        Ok(options) => serve.options = options,
+        Err(text) => return print(&text),
+    }
+    run(&serve, inherited, Some(argv))
+}
+
+/// Serves to the end. A fake emulator is quiet and has the command line that it was given.
+fn run(serve: &Serve, mut inherited: InheritedFds, argv: Option<Vec<String>>) -> ExitCode {
+    let scenario = match load(&serve.scenario, serve.profile.as_deref()) {
+        Ok(scenario) => scenario,
+        Err(status) => return status,
+    };
+    let control_fds = match serve.control {
+        Some(Address::Fd(fd)) => inherited.split_off(fd),
+        _ => InheritedFds::default(),
+    };
+    let is_emulator = argv.is_some();
+    let seed = serve.seed.or(scenario.seed).unwrap_or(0);
+    let mut server = match Server::start(Setup {
+        seed,
+        time: scenario.time.unwrap_or(Time::Real),
+        qmp: serve.qmp.clone(),
+        hmp: serve.hmp.clone(),
+        options: serve.options.clone(),
+        owns_process: true,
+        once: serve.once,
+        inherited,
+        ..Setup::new(scenario)
+    }) {
+        Ok(server) => server,
+        Err(e) => {
+            eprintln!("{e}");
+            return ExitCode::from(WRONG);
+        }
+    };
+    if let Some(argv) = argv {
+        server.argv = argv;
+    }
+    let control = serve.control.clone();
+    let control = control.map(|addr| control::start(addr, server.remote(), control_fds));
+    let control = match control.transpose() {
+        Ok(control) => control,
+        Err(e) => return wrong(&e),
+    };
+    if !is_emulator {
+        announce(
+            serve,
+            &server,
+            control.as_ref().map(|control| &control.address),
+        );
+    }
+    if let Some(control) = control {
+        control.follow(&server);
+    }
+    let status = match server.run() {
+        Ok(status) => status,
+        Err(e) => return wrong(&format!("main loop failed: {e}")),
+    };
+    conclude(serve, &server, seed, status)
+}
+
+/// Prints where the mock listens.
+fn announce(serve: &Serve, server: &Server, control: Option<&Address>) {
+    let mut text = String::new();
+    for (kind, addresses) in [("qmp", &serve.qmp), ("hmp", &serve.hmp)] {
+        for (i, address) in addresses.iter().enumerate() {
+            let own = server.address(&format!("{kind}{i}"));
+            let own = own.as_ref().unwrap_or(address);
+            text += &format!("listening {kind} {own}\n");
+        }
+    }
+    if let Some(address) = control {
+        text += &format!("listening control {address}\n");
+    }
+    text += "ready\n";
+    print(&text);
+}
+
+/// Tells whether all expectations held.
+fn conclude(serve: &Serve, server: &Server, seed: u64, status: i32) -> ExitCode {
+    let kit = server.kit();
+    let failures = kit.failures();
+    if let Some(path) = &serve.report {
+        if let Err(e) = write_junit(path, &serve.scenario, &failures, &kit.report()) {
+            return wrong(&format!("--report {path}: {e}"));
+        }
+    }
+    if failures.is_empty() {
+        return ExitCode::from(u8::try_from(status).unwrap_or(1));
+    }
+    eprint!(
+        "qmonitor-mock: {} failed:\n{}",
+        serve.scenario,
+        kit.report()
+    );
+    eprintln!("seed {seed}; to replay: {}", replay(serve, seed));
+    ExitCode::FAILURE
+}
+
+/// The command line that plays the same again.
+fn replay(serve: &Serve, seed: u64) -> String {
+    let mut words = vec!["qmonitor-mock".to_owned(), serve.scenario.clone()];
+    let mut option = |name: &str, value: String| words.extend([name.to_owned(), value]);
+    for address in &serve.qmp {
+        option("--qmp", address.to_string());
+    }
+    for address in &serve.hmp {
+        option("--hmp", address.to_string());
+    }
+    if let Some(profile) = &serve.profile {
+        option("--profile", profile.clone());
+    }
+    option("--seed", seed.to_string());
+    if !serve.options.is_empty() {
+        words.push("--".to_owned());
+        words.extend(serve.options.iter().cloned());
+    }
+    words.join(" ")
+}

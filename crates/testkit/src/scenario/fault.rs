@@ -1,0 +1,404 @@
+//! Faults: what goes wrong on purpose, and where.
+
+use std::time::Duration;
+
+use qmonitor::qapi::{QDict, QNum, QObject};
+
+use super::Reader;
+use crate::amount;
+use crate::node::{Node, Value};
+use crate::pattern::Pattern;
+use crate::problem::join;
+use crate::read::read;
+
+/// A fault.
+#[derive(Debug, Clone)]
+pub struct Fault {
+    /// Its name.
+    pub name: String,
+    /// Whether it is on.
+    pub enabled: bool,
+    /// Where it happens.
+    pub at: Point,
+    /// Of which command or event.
+    pub of: Option<Pattern>,
+    /// Only at the nth time.
+    pub nth: Option<u64>,
+    /// How often it happens, from 0 to 1.
+    pub probability: Option<f64>,
+    /// What happens.
+    pub actions: Vec<Action>,
+}
+
+/// Where a fault happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Point {
+    /// A server is about to take its next client.
+    Listen,
+    /// A client has connected; its greeting is next.
+    Connect,
+    /// A request is about to be carried out.
+    Request,
+    /// A reply is about to be written.
+    Reply,
+    /// An event is about to be written.
+    Event,
+    /// Bytes are about to be written.
+    Output,
+}
+
+/// What happens.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)] // Named as in a scenario.
+pub enum Action {
+    Delay(Duration),
+    Silence,
+    Drop,
+    Duplicate(usize),
+    IdStale,
+    Id(QObject),
+    Events(usize, String, QDict),
+    EventFirst(String, QDict),
+    NoGreeting,
+    Pad(usize),
+    /// At most so many bytes a write; none is by the seed.
+    Slice(Option<usize>),
+    HoldFor(usize),
+    CloseListener,
+    AcceptAndClose,
+    NeverAccept,
+    StopReading,
+    /// Only so much of the message is sent; none is half of it.
+    Send(Option<usize>),
+    Close,
+    Reset,
+    Exit(i32),
+    Kill,
+}
+
+impl Action {
+    /// Whether it ends the connection, the mock or the process.
+    pub fn cuts(&self) -> bool {
+        matches!(
+            self,
+            Action::Close | Action::Reset | Action::Exit(_) | Action::Kill
+        )
+    }
+}
+
+const POINTS: [(&str, Point); 6] = [
+    ("listen", Point::Listen),
+    ("connect", Point::Connect),
+    ("request", Point::Request),
+    ("reply", Point::Reply),
+    ("event", Point::Event),
+    ("output", Point::Output),
+];
+
+const FAULT: &[&str] = &["at", "of", "nth", "probability", "do", "enabled"];
+
+/// The names of actions, and where each can happen.
+const ACTIONS: &[(&str, &[Point])] = &[
+    (
+        "delay",
+        &[Point::Connect, Point::Request, Point::Reply, Point::Event],
+    ),
+    ("silence", &[Point::Connect, Point::Request, Point::Reply]),
+    ("drop", &[Point::Reply, Point::Event]),
+    ("duplicate", &[Point::Reply, Point::Event]),
+    ("id", &[Point::Reply]),
+    ("events", &[Point::Request, Point::Reply]),
+    ("event-first", &[Point::Connect]),
+    ("no-greeting", &[Point::Connect]),
+    ("pad", &[Point::Reply, Point::Event]),
+    ("slice", &[Point::Output]),
+    ("hold-for", &[Point::Output]),
+    ("close-listener", &[Point::Listen]),
+    ("accept-and-close", &[Point::Listen]),
+    ("never-accept", &[Point::Listen]),
+    ("stop-reading", &[Point::Connect, Point::Request]),
+    ("send", &[Point::Reply, Point::Event]),
+    (
+        "close",
+        &[Point::Connect, Point::Request, Point::Reply, Point::Event],
+    ),
+    (
+        "reset",
+        &[Point::Connect, Point::Request, Point::Reply, Point::Event],
+    ),
+    (
+        "exit",
+        &[Point::Connect, Point::Request, Point::Reply, Point::Event],
+    ),
+    (
+        "kill",
+        &[Point::Connect, Point::Request, Point::Reply, Point::Event],
+    ),
+];
+
+/// The faults that need no definition.
+const BUILT_IN: &str = "
+early-event:   {at: connect, do: {event-first: STOP}}
+slow-greeting: {at: connect, do: {delay: 3s}}
+no-greeting:   {at: connect, do: no-greeting}
+chop:          {at: output, do: {slice: 1}}
+coalesce:      {at: output, do: {hold-for: 5}}
+storm:         {at: reply, do: {events: 50, event: RTC_CHANGE, data: {offset: 0, qom-path: /machine/rtc}}}
+stale-reply:   {at: reply, do: {duplicate: 1}}
+silent:        {at: connect, do: silence}
+reset:         {at: reply, nth: 2, do: [{send: half}, reset]}
+stop-reading:  {at: connect, do: stop-reading}
+";
+
+/// The names of the faults that need no definition.
+pub const BUILT_IN_NAMES: [&str; 10] = [
+    "early-event",
+    "slow-greeting",
+    "no-greeting",
+    "chop",
+    "coalesce",
+    "storm",
+    "stale-reply",
+    "silent",
+    "reset",
+    "stop-reading",
+];
+
+/// The faults that need no definition, all off.
+pub fn built_in(reader: &Reader<'_>) -> Vec<Fault> {
+    let Ok(all) = read("", BUILT_IN) else {
+        return Vec::new();
+    };
+    // They are right, and to check them would be to read the schema.
+    let reader = &Reader {
+        unchecked: true,
+        ..*reader
+    };
+    let faults = all.members().iter();
+    let faults = faults.filter_map(|m| Fault::read(reader, &m.name, &m.node, &m.name, None));
+    faults
+        .map(|fault| Fault {
+            enabled: false,
+            ..fault
+        })
+        .collect()
+}
+
+impl Fault {
+    /// Reads a fault. What a built-in one of its name says need not be said again.
+    pub fn read(
+        reader: &Reader<'_>,
+        name: &str,
+        node: &Node,
+        path: &str,
+        built_in: Option<&Fault>,
+    ) -> Option<Fault> {
+        let problems = reader.problems;
+        let named_only = matches!(node.value, Value::Null | Value::Bool(_));
+        if let Some(fault) = built_in.filter(|_| named_only) {
+            let enabled = node.value != Value::Bool(false);
+            return Some(Fault {
+                enabled,
+                ..fault.clone()
+            });
+        }
+        if !problems.expect_members(node, path, FAULT) {
+            return None;
+        }
+        let at = point(reader, node, path, built_in)?;
+        let of = node.get("of").map(|of| {
+            let path = join(path, "of");
+            match (at, of.as_str()) {
+                (Point::Request | Point::Reply, Some(name)) => reader.command(name, of, &path),
+                (Point::Event, Some(name)) => reader.event_name(name, of, &path),
+                (Point::Request | Point::Reply | Point::Event, None) => {}
+                _ => problems.add(of.place, &path, "only of requests, replies and events"),
+            }
+            Pattern::read(of, &path, problems)
+        });
+        let actions = match (node.get("do"), built_in) {
+            (Some(node), _) => actions(reader, node, &join(path, "do"), at),
+            (None, Some(fault)) => fault.actions.clone(),
+            (None, None) => {
+                problems.add(node.place, path, "member 'do' is missing");
+                Vec::new()
+            }
+        };
+        Some(Fault {
+            name: name.to_owned(),
+            enabled: node.get("enabled").is_none() || reader.flag(node, path, "enabled"),
+            at,
+            of,
+            nth: reader
+                .count(node, path, "nth")
+                .or(built_in.and_then(|fault| fault.nth)),
+            probability: node
+                .get("probability")
+                .map(|node| probability(reader, node, path)),
+            actions,
+        })
+    }
+}
+
+fn point(reader: &Reader<'_>, node: &Node, path: &str, built_in: Option<&Fault>) -> Option<Point> {
+    let problems = reader.problems;
+    let Some(name) = reader.text(node, path, "at") else {
+        if built_in.is_none() {
+            problems.add(node.place, path, "member 'at' is missing");
+        }
+        return built_in.map(|fault| fault.at);
+    };
+    let found = POINTS.iter().find(|(point, _)| *point == name);
+    if found.is_none() {
+        let right = POINTS.iter().map(|(name, _)| *name);
+        problems.unknown(node.place, &join(path, "at"), "place", &name, right);
+    }
+    found.map(|(_, point)| *point)
+}
+
+fn probability(reader: &Reader<'_>, node: &Node, path: &str) -> f64 {
+    let value = match &node.value {
+        Value::Num(QNum::I64(n)) => *n as f64,
+        Value::Num(QNum::Double(d)) => *d,
+        _ => -1.0,
+    };
+    if !(0.0..=1.0).contains(&value) {
+        let path = join(path, "probability");
+        reader
+            .problems
+            .add(node.place, &path, "expected a number from 0 to 1");
+    }
+    value
+}
+
+/// Reads what a fault does: a name, an object, or a list of them.
+fn actions(reader: &Reader<'_>, node: &Node, path: &str, at: Point) -> Vec<Action> {
+    match &node.value {
+        Value::List(list) => {
+            let list = list.iter().enumerate();
+            list.flat_map(|(i, node)| actions(reader, node, &format!("{path}[{i}]"), at))
+                .collect()
+        }
+        Value::String(name) => named(reader, name, node, path, at).into_iter().collect(),
+        Value::Map(members) => {
+            let mut actions = Vec::new();
+            for member in members {
+                // They belong to `events` and `event-first`.
+                if matches!(member.name.as_str(), "event" | "data") {
+                    continue;
+                }
+                let path = join(path, &member.name);
+                if is_known(reader, &member.name, &member.node, &path, at) {
+                    actions.extend(with_value(reader, &member.name, &member.node, node, &path));
+                }
+            }
+            if members.is_empty() {
+                reader.problems.add(node.place, path, "nothing is done");
+            }
+            actions
+        }
+        _ => {
+            reader.problems.wrong_kind(node, path, "an action");
+            Vec::new()
+        }
+    }
+}
+
+fn is_known(reader: &Reader<'_>, name: &str, node: &Node, path: &str, at: Point) -> bool {
+    let Some((_, points)) = ACTIONS.iter().find(|(known, _)| *known == name) else {
+        let right = ACTIONS.iter().map(|(name, _)| *name);
+        reader
+            .problems
+            .unknown(node.place, path, "action", name, right);
+        return false;
+    };
+    if !points.contains(&at) {
+        let name_of = |point: &Point| {
+            POINTS
+                .iter()
+                .find(|(_, p)| p == point)
+                .map_or("", |(n, _)| n)
+        };
+        let right: Vec<_> = points.iter().map(name_of).collect();
+        let text = format!("'{name}' can only happen at {}", right.join(", "));
+        reader.problems.add(node.place, path, text);
+        return false;
+    }
+    true
+}
+
+/// An action that is a word.
+fn named(reader: &Reader<'_>, name: &str, node: &Node, path: &str, at: Point) -> Option<Action> {
+    if !is_known(reader, name, node, path, at) {
+        return None;
+    }
+    let action = match name {
+        "silence" => Action::Silence,
+        "drop" => Action::Drop,
+        "no-greeting" => Action::NoGreeting,
+        "close-listener" => Action::CloseListener,
+        "accept-and-close" => Action::AcceptAndClose,
+        "never-accept" => Action::NeverAccept,
+        "stop-reading" => Action::StopReading,
+        "close" => Action::Close,
+        "reset" => Action::Reset,
+        "kill" => Action::Kill,
+        _ => {
+            let text = format!("'{name}' needs a value");
+            reader.problems.add(node.place, path, text);
+            return None;
+        }
+    };
+    Some(action)
+}
+
+/// An action that is a member of an object.
+fn with_value(
+    reader: &Reader<'_>,
+    name: &str,
+    value: &Node,
+    all: &Node,
+    path: &str,
+) -> Option<Action> {
+    let problems = reader.problems;
+    let count = || amount::count(value, path, problems) as usize;
+    let word = value.as_str();
+    let action = match name {
+        "delay" => Action::Delay(amount::duration(value, path, problems)),
+        "duplicate" => Action::Duplicate(count()),
+        "id" if word == Some("stale") => Action::IdStale,
+        "id" => Action::Id(value.to_qobject()),
+        "events" => {
+            let (event, data) = reader.event(all, path)?;
+            Action::Events(count(), event, data)
+        }
+        "event-first" => {
+            let data = all.get("data");
+            let (event, data) = reader.event_of(value, data, path)?;
+            Action::EventFirst(event, data)
+        }
+        "pad" => Action::Pad(amount::size(value, path, problems)),
+        "slice" if word == Some("random") => Action::Slice(None),
+        "slice" => match count() {
+            0 => {
+                problems.add(value.place, path, "expected a number from 1, or 'random'");
+                return None;
+            }
+            n => Action::Slice(Some(n)),
+        },
+        "hold-for" => Action::HoldFor(count()),
+        "send" if word == Some("half") => Action::Send(None),
+        "send" => Action::Send(Some(amount::size(value, path, problems))),
+        "exit" => Action::Exit(count() as i32),
+        // `{close: true}` is `close`.
+        _ if value.value == Value::Bool(true) => {
+            let at = ACTIONS.iter().find(|(known, _)| *known == name)?.1[0];
+            return named(reader, name, value, path, at);
+        }
+        _ => {
+            problems.wrong_kind(value, path, "true");
+            return None;
+        }
+    };
+    Some(action)
+}

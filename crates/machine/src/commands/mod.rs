@@ -11,6 +11,7 @@ mod block_jobs;
 mod block_pages;
 mod block_stats;
 mod completion;
+mod copies;
 mod cpu;
 mod current_cpu;
 mod emulator;

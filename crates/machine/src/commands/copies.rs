@@ -3,7 +3,7 @@
 
 use crate::schema::{
     BlockdevSnapshotSync, DriveBackup, DriveMirror, MigrationChannel, QueriesMigrateCommands,
-    QueriesMirrorCommands,
+    QueriesMirrorCommands, TransactionAction, TransactionCommands, TransactionProperties,
 };
 use crate::Machine;
 use qmonitor::qapi::Error;
@@ -36,6 +36,24 @@ fn not_copied(rt: &Rt, device: &str, node: &str) -> Error {
     } else {
         format!("Cannot find device='{device}' nor node-name='{node}'")
     })
+}
+
+impl TransactionCommands for Machine {
+    /// No kind of change can be made, so there is nothing to undo.
+    fn qmp_transaction(
+        rt: &mut Rt,
+        actions: Vec<TransactionAction>,
+        _: Option<TransactionProperties>,
+    ) -> Result<(), Error> {
+        actions.into_iter().try_for_each(|action| match action {
+            TransactionAction::Abort(_) => {
+                Err(Error::new("Transaction aborted using Abort action"))
+            }
+            TransactionAction::BlockdevSnapshotSync(snapshot) => {
+                Self::qmp_blockdev_snapshot_sync(rt, snapshot.data)
+            }
+        })
+    }
 }
 
 /// The protocols that QEMU migrates with.

@@ -67,8 +67,12 @@ pub fn start(address: Address, mock: Remote, inherited: InheritedFds) -> Result<
         let wake = rt.main_loop_mut().bh_handle(wake);
         let address = own.unwrap_or(address);
         if ready.send(Ok((address, wake))).is_ok() {
-            // Its end is the end of the mock.
             let _ = rt.run();
+            // After `quit` was answered.
+            let _ = rt
+                .state
+                .control
+                .call(|server| server.parts().0.request_exit(0));
         }
     };
     let thread = std::thread::Builder::new().name("control".to_owned());
@@ -102,12 +106,6 @@ fn make(
     let mut rt = Runtime::new(state).map_err(|e| format!("--control: {e}"))?;
     rt.chardevs_mut().set_inherited_fds(inherited);
     rt.add_commands(schema::qmp_init_marshal, &schema::QAPI_SCHEMA);
-    rt.set_quit_handler(|rt| {
-        let _ = rt
-            .state
-            .control
-            .call(|server| server.parts().0.request_exit(0));
-    });
     let parsed = qemu_chr_parse_cli(&chardev, &mut Vec::new());
     let (id, config) = parsed.map_err(failed)?;
     chardev_add(&mut rt, &id, config).map_err(failed)?;

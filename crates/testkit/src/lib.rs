@@ -5,7 +5,9 @@ pub mod amount;
 pub mod check;
 pub mod control;
 mod emulator;
+mod front;
 pub mod kit;
+mod mock;
 pub mod node;
 mod options;
 pub mod pattern;
@@ -13,7 +15,17 @@ pub mod problem;
 pub mod program;
 mod random;
 pub mod read;
+mod read_json;
 mod report;
 pub mod scenario;
 pub mod schema;
 pub mod server;
+mod sim;
+mod words;
+
+pub use front::{Received, Slice};
+pub use mock::{Builder, Mock, StubBuilder};
+#[doc(hidden)]
+pub use serde_json;
+pub use sim::Sim;
+pub use words::{value, Event, Request};

@@ -1,4 +1,4 @@
-//! Reads YAML, of which JSON is a part, into values with places.
+//! Reads YAML and JSON into values with places.
 
 use std::collections::HashMap;
 
@@ -7,6 +7,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
 use crate::node::{Member, Node, Place, Value};
 use crate::problem::{join, Problem, Problems};
+use crate::read_json::read_json;
 
 /// Reads the one document of a file. An empty file is an empty object.
 ///
@@ -14,6 +15,9 @@ use crate::problem::{join, Problem, Problems};
 ///
 /// The first thing that is wrong with the syntax, or a name that stands twice in an object.
 pub fn read(file: &str, text: &str) -> Result<Node, Problem> {
+    if let Some(node) = read_json(text) {
+        return Ok(node);
+    }
     let mut reader = Reader {
         file,
         open: Vec::new(),

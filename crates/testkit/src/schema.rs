@@ -14,14 +14,19 @@ const QEMU_11_1: &[u8] = include_bytes!("../profiles/qemu-11.1.json");
 /// The profiles that the kit brings along.
 pub const PROFILES: [&str; 2] = ["10.0", "11.1"];
 
-/// A schema, by name.
+/// A schema. It is read when it is first asked: most mocks never do.
 #[derive(Debug)]
 pub struct Schema {
-    entries: HashMap<String, QDict>,
-    /// Commands in the order of the reply.
-    commands: Vec<String>,
-    events: Vec<String>,
+    text: &'static [u8],
+    parsed: OnceLock<Parsed>,
+}
+
+/// A schema by name.
+#[derive(Debug)]
+struct Parsed {
     reply: QObject,
+    /// Where entries stand in the reply.
+    entries: HashMap<String, usize>,
 }
 
 /// A command's types.
@@ -39,14 +44,16 @@ impl Schema {
     /// The schema of a profile that the kit brings along.
     pub fn of_profile(name: &str) -> Option<Arc<Schema>> {
         // Never changed, so tests that share them do not see each other.
-        static READ: [OnceLock<Arc<Schema>>; 2] = [OnceLock::new(), OnceLock::new()];
+        static SHARED: [OnceLock<Arc<Schema>>; 2] = [OnceLock::new(), OnceLock::new()];
         let at = PROFILES.iter().position(|profile| *profile == name)?;
         let text = [QEMU_10_0, QEMU_11_1][at];
-        let schema = READ[at].get_or_init(|| {
-            let schema = Schema::from_text(text);
-            Arc::new(schema.expect("the kit's own profiles are right"))
-        });
-        Some(schema.clone())
+        let new = || {
+            Arc::new(Schema {
+                text,
+                parsed: OnceLock::new(),
+            })
+        };
+        Some(SHARED[at].get_or_init(new).clone())
     }
 
     /// Reads a file: a reply of `query-qmp-schema`, bare or as the client got it, or a file of
@@ -57,63 +64,39 @@ impl Schema {
     /// The file cannot be read, or has no such reply.
     pub fn from_file(path: &Path) -> Result<Schema, String> {
         let text = std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?;
-        Schema::from_text(&text)
-            .ok_or_else(|| format!("{}: there is no reply of query-qmp-schema", path.display()))
+        let parsed = Parsed::from_text(&text)
+            .ok_or_else(|| format!("{}: there is no reply of query-qmp-schema", path.display()))?;
+        Ok(Schema {
+            text: b"",
+            parsed: OnceLock::from(parsed),
+        })
     }
 
-    fn from_text(text: &[u8]) -> Option<Schema> {
-        let mut parser = JsonMessageParser::default();
-        let mut rest = text;
-        while !rest.is_empty() {
-            let (used, message) = parser.parse(rest);
-            rest = &rest[used..];
-            if let Some(Ok(message)) = message {
-                if let Some(schema) = Schema::from_reply(message) {
-                    return Some(schema);
-                }
-            }
-        }
-        None
-    }
-
-    fn from_reply(message: QObject) -> Option<Schema> {
-        let reply = match message {
-            QObject::Dict(mut dict) => dict.remove("return")?,
-            list => list,
-        };
-        let mut schema = Schema {
-            entries: HashMap::new(),
-            commands: Vec::new(),
-            events: Vec::new(),
-            reply: QObject::Null,
-        };
-        for entry in reply.as_list()? {
-            let entry = entry.as_dict()?;
-            let name = entry.get_str("name")?.to_owned();
-            match entry.get_str("meta-type")? {
-                "command" => schema.commands.push(name.clone()),
-                "event" => schema.events.push(name.clone()),
-                _ => {}
-            }
-            schema.entries.insert(name, entry.clone());
-        }
-        schema.reply = reply;
-        (!schema.commands.is_empty()).then_some(schema)
+    fn parsed(&self) -> &Parsed {
+        let read = || Parsed::from_text(self.text).expect("the kit's own profiles are right");
+        self.parsed.get_or_init(read)
     }
 
     /// The reply of `query-qmp-schema`.
     pub fn reply(&self) -> &QObject {
-        &self.reply
+        &self.parsed().reply
     }
 
     /// The names of all commands.
     pub fn commands(&self) -> impl Iterator<Item = &str> {
-        self.commands.iter().map(String::as_str)
+        self.names("command")
     }
 
     /// The names of all events.
     pub fn events(&self) -> impl Iterator<Item = &str> {
-        self.events.iter().map(String::as_str)
+        self.names("event")
+    }
+
+    fn names(&self, kind: &'static str) -> impl Iterator<Item = &str> {
+        let entries = self.reply().as_list().unwrap_or_default().iter();
+        let entries = entries.filter_map(QObject::as_dict);
+        let meant = entries.filter(move |entry| entry.get_str("meta-type") == Some(kind));
+        meant.filter_map(|entry| entry.get_str("name"))
     }
 
     /// The command of this name.
@@ -132,13 +115,47 @@ impl Schema {
     }
 
     fn of_kind(&self, name: &str, kind: &str) -> Option<&QDict> {
-        let entry = self.entries.get(name)?;
+        let entry = self.entry(name)?;
         (entry.get_str("meta-type") == Some(kind)).then_some(entry)
     }
 
     /// The type of this name.
     pub fn entry(&self, name: &str) -> Option<&QDict> {
-        self.entries.get(name)
+        let parsed = self.parsed();
+        let at = *parsed.entries.get(name)?;
+        parsed.reply.as_list()?.get(at)?.as_dict()
+    }
+}
+
+impl Parsed {
+    fn from_text(text: &[u8]) -> Option<Parsed> {
+        let mut parser = JsonMessageParser::default();
+        let mut rest = text;
+        while !rest.is_empty() {
+            let (used, message) = parser.parse(rest);
+            rest = &rest[used..];
+            if let Some(Ok(message)) = message {
+                if let Some(parsed) = Parsed::from_reply(message) {
+                    return Some(parsed);
+                }
+            }
+        }
+        None
+    }
+
+    fn from_reply(message: QObject) -> Option<Parsed> {
+        let reply = match message {
+            QObject::Dict(mut dict) => dict.remove("return")?,
+            list => list,
+        };
+        let mut entries = HashMap::new();
+        let mut has_command = false;
+        for (at, entry) in reply.as_list()?.iter().enumerate() {
+            let entry = entry.as_dict()?;
+            has_command |= entry.get_str("meta-type")? == "command";
+            entries.insert(entry.get_str("name")?.to_owned(), at);
+        }
+        has_command.then_some(Parsed { reply, entries })
     }
 }
 
@@ -168,8 +185,11 @@ mod tests {
 {"return": [{"name": "quit", "meta-type": "command", "arg-type": "0", "ret-type": "0"},
             {"name": "0", "meta-type": "object", "members": []}], "id": "libvirt-2"}
 "#;
-        let schema = Schema::from_text(text).unwrap();
+        let schema = Schema {
+            text: b"",
+            parsed: OnceLock::from(Parsed::from_text(text).unwrap()),
+        };
         assert_eq!(schema.commands().collect::<Vec<_>>(), ["quit"]);
-        assert!(Schema::from_text(b"{\"return\": {}}").is_none());
+        assert!(Parsed::from_text(b"{\"return\": {}}").is_none());
     }
 }

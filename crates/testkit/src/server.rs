@@ -205,7 +205,7 @@ impl Server {
     }
 
     /// One turn without waiting. Returns whether something happened.
-    fn turn(&mut self) -> io::Result<bool> {
+    pub(crate) fn turn(&mut self) -> io::Result<bool> {
         if self.built.runtime.turn(Some(Duration::ZERO))? {
             return Ok(true);
         }

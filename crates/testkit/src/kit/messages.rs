@@ -22,6 +22,18 @@ pub(super) struct Awaited {
     pub(super) bound: Bindings,
 }
 
+impl Awaited {
+    fn plain(n: u64) -> Self {
+        Awaited {
+            n,
+            command: String::new(),
+            id: None,
+            then: Vec::new(),
+            bound: Bindings::new(),
+        }
+    }
+}
+
 /// Finds the ends of messages in what a session writes. Pretty ones have several lines.
 #[derive(Default)]
 pub(super) struct Framer {
@@ -183,7 +195,12 @@ impl Kit {
                     same.unwrap_or(client.awaited.len())
                 }
             };
-            let awaited = (at < client.awaited.len()).then(|| client.awaited.remove(at));
+            let awaited = if at < client.awaited.len() {
+                Some(client.awaited.remove(at))
+            } else {
+                // The session found fault with what came and answers itself.
+                client.waiting.pop_front().map(Awaited::plain)
+            };
             let command = awaited
                 .as_ref()
                 .map_or("", |awaited| awaited.command.as_str());

@@ -84,7 +84,11 @@ impl State {
         if client.out.len() < hold && !flush {
             return Step::Nothing;
         }
-        let all = client.out.iter().map(|out| &out.bytes[out.sent..]);
+        let all = client
+            .out
+            .iter()
+            .take(hold.max(1))
+            .map(|out| &out.bytes[out.sent..]);
         Step::Write(all.collect::<Vec<_>>().concat(), false)
     }
 

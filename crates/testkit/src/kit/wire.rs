@@ -32,7 +32,7 @@ pub(super) struct Connection {
     raw: Vec<u8>,
     fds: u32,
     /// Requests that wait for their turn.
-    waiting: VecDeque<u64>,
+    pub(super) waiting: VecDeque<u64>,
     /// Requests whose reply has not been written.
     pub(super) awaited: Vec<Awaited>,
     pub(super) framer: Framer,
@@ -362,10 +362,10 @@ impl State {
         for expect in &mut self.expect {
             expect.note(&entry);
         }
-        let is_command = matches!(entry.what, Kind::Command { .. });
+        let is_line = matches!(entry.what, Kind::Line(_));
         let n = self.journal.add(entry);
         self.active = true;
-        if let Some(client) = self.client(chr).filter(|_| is_command) {
+        if let Some(client) = self.client(chr).filter(|_| !is_line) {
             client.waiting.push_back(n);
         }
         n

@@ -118,14 +118,14 @@ impl Reader<'_> {
             return self.problems.wrong_kind(node, path, "an object");
         }
         let command = command.and_then(Node::as_str);
-        if let Some(command) = command.and_then(|name| self.schema.command(name)) {
+        if let Some(command) = command.and_then(|name| self.typ(|schema| schema.command(name))) {
             self.check(Side::Pattern, command.arg, node, path);
         }
     }
 
     /// Checks what a command returns.
     pub fn returned(&self, command: Option<&str>, node: &Node, path: &str) {
-        if let Some(command) = command.and_then(|name| self.schema.command(name)) {
+        if let Some(command) = command.and_then(|name| self.typ(|schema| schema.command(name))) {
             self.check(Side::Sent, command.ret, node, path);
         }
     }
@@ -163,20 +163,23 @@ impl Reader<'_> {
             self.problems.wrong_kind(data, &path, "an object");
             return None;
         }
-        if let Some(typ) = self.schema.event(text) {
+        if let Some(typ) = self.typ(|schema| schema.event(text)) {
             self.check(Side::Sent, typ, data, &path);
         }
         Some((text.to_owned(), to_dict(data.members())))
     }
 
+    /// Asks the schema, unless it does not matter.
+    fn typ<'s, T>(&'s self, ask: impl FnOnce(&'s Schema) -> Option<T>) -> Option<T> {
+        (!self.unchecked).then(|| ask(self.schema)).flatten()
+    }
+
     fn check(&self, side: Side, typ: &str, node: &Node, path: &str) {
-        if !self.unchecked {
-            let check = Check {
-                schema: self.schema,
-                problems: self.problems,
-                side,
-            };
-            check.value(typ, node, path);
-        }
+        let check = Check {
+            schema: self.schema,
+            problems: self.problems,
+            side,
+        };
+        check.value(typ, node, path);
     }
 }

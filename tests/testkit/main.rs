@@ -1,0 +1,12 @@
+//! The test kit from outside: scenarios in process, the program, its control channel, and the
+//! front for tests in Rust.
+
+mod control;
+mod emulator;
+mod faults;
+mod front;
+mod pages;
+mod process;
+mod program;
+mod reports;
+mod stubs;

@@ -1,0 +1,104 @@
+//! The pages about the kit, played.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use qmonitor_testkit::scenario::Scenario;
+use qmonitor_testkit::serde_json::{from_str, Value};
+
+use crate::process::{Client, Process, PROGRAM};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn page() -> String {
+    std::fs::read_to_string(root().join("docs/testing.md")).expect("the page")
+}
+
+/// The blocks of a page in this language.
+fn blocks(page: &str, language: &str) -> Vec<String> {
+    let start = format!("```{language}\n");
+    let parts = page.split(&start).skip(1);
+    parts
+        .map(|rest| rest.split("```").next().unwrap_or(rest).to_owned())
+        .collect()
+}
+
+#[test]
+fn scenarios_of_the_page_are_right() {
+    let page = page();
+    let blocks = blocks(&page, "yaml");
+    assert!(blocks.len() >= 4);
+    for block in blocks {
+        if let Err(problems) = Scenario::read("testing.md", &block, None) {
+            panic!("{block}\n{}", problems[0]);
+        }
+    }
+}
+
+/// Plays a session: `->` is sent, `<-` comes, whatever the version of the package.
+fn play(client: &mut Client, session: &str) {
+    for line in session.lines() {
+        if let Some(sent) = line.strip_prefix("-> ") {
+            client.send(&format!("{sent}\n"));
+        } else if let Some(expected) = line.strip_prefix("<- ") {
+            let expected: Value = from_str(expected).expect("JSON");
+            loop {
+                let got = client.recv().expect("a message");
+                // What the channel tells of the mock stands between the replies.
+                if got.get("event").is_none() {
+                    let greeting = expected.get("QMP").is_some() && got.get("QMP").is_some();
+                    assert!(greeting || got == expected, "{got} is not {expected}");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_first_scenario_goes_as_the_page_says() {
+    let page = page();
+    let mock = Process::start(&blocks(&page, "yaml")[0], &[]);
+    let mut client = Client::connect(&mock.path("q"));
+    play(&mut client, &blocks(&page, "session")[0]);
+    let mut control = Client::connect(&mock.path("c"));
+    control.recv();
+    play(&mut control, &blocks(&page, "control")[0]);
+    assert_eq!(client.event("DEVICE_DELETED")["data"]["device"], "d0");
+}
+
+#[test]
+fn a_failing_run_looks_as_the_page_shows() {
+    let page = page();
+    let shown = &blocks(&page, "text")[0];
+    let scenario = "expect: [{execute: device_del, arguments: {id: d0}}]";
+    let mock = Process::start(scenario, &[]);
+    let mut client = mock.client();
+    client.send("{\"execute\": \"device_del\", \"arguments\": {\"id\": \"d1\"}}");
+    client.recv();
+    mock.terminate();
+    let dir = mock.dir.path().display().to_string();
+    let (status, told) = mock.wait();
+    assert_eq!(status, Some(1));
+    let told = told.replace(&format!("{dir}/s.yaml"), "unplug.yaml");
+    let told = told.replace(&format!("{dir}/q"), "/tmp/q");
+    assert_eq!(&told, shown);
+}
+
+#[test]
+fn the_example_in_python_runs() {
+    let Ok(version) = Command::new("python3").arg("--version").output() else {
+        eprintln!("there is no python3");
+        return;
+    };
+    assert!(version.status.success());
+    let page = page();
+    let script = &blocks(&page, "python")[0];
+    let mut python = Command::new("python3");
+    let output = python.args(["-c", script]).env("QMONITOR_MOCK", PROGRAM);
+    let output = output.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}");
+}

@@ -1,0 +1,224 @@
+//! The program `qmonitor-mock`: what it prints, how it ends, what it checks.
+
+use std::io::Read;
+use std::net::TcpStream;
+use std::process::Command;
+
+use qmonitor_testkit::serde_json::json;
+
+use crate::process::{Client, Process, PROGRAM};
+
+fn run(args: &[&str]) -> (Option<i32>, String, String) {
+    let output = Command::new(PROGRAM).args(args).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (
+        output.status.code(),
+        text(&output.stdout),
+        text(&output.stderr),
+    )
+}
+
+#[test]
+fn it_says_where_it_listens_and_ends_with_quit() {
+    let mock = Process::start("{}", &["--hmp", "tcp:127.0.0.1:0"]);
+    assert_eq!(
+        mock.lines[0],
+        format!("listening qmp unix:{}", mock.path("q").display())
+    );
+    let hmp = mock.lines[1]
+        .strip_prefix("listening hmp tcp:127.0.0.1:")
+        .unwrap();
+    assert_eq!(
+        mock.lines[2],
+        format!("listening control unix:{}", mock.path("c").display())
+    );
+    let mut person = TcpStream::connect(("127.0.0.1", hmp.parse::<u16>().unwrap())).unwrap();
+    let mut banner = [0; 4];
+    person.read_exact(&mut banner).unwrap();
+    assert_eq!(&banner, b"QEMU");
+    let mut client = mock.client();
+    assert_eq!(client.call("quit", json!({})), json!({"return": {}}));
+    assert_eq!(mock.wait(), (Some(0), String::new()));
+}
+
+#[test]
+fn it_ends_with_a_signal_and_with_its_client() {
+    let mock = Process::start("{}", &[]);
+    mock.client();
+    mock.terminate();
+    assert_eq!(mock.wait(), (Some(0), String::new()));
+    let mock = Process::start("{}", &["--once"]);
+    drop(mock.client());
+    assert_eq!(mock.wait(), (Some(0), String::new()));
+}
+
+#[test]
+fn a_failed_expectation_is_told_with_the_seed_and_a_report() {
+    let dir = tempfile::tempdir().unwrap();
+    let report = dir.path().join("junit.xml");
+    let options = ["--seed", "42", "--report", report.to_str().unwrap()];
+    let mock = Process::start("expect: [{execute: stop, times: 2}]", &options);
+    let mut client = mock.client();
+    client.call("stop", json!({}));
+    client.call("quit", json!({}));
+    let (status, text) = mock.wait();
+    assert_eq!(status, Some(1));
+    assert!(
+        text.contains("expected {execute: stop} twice, but it came once\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("3 requests came:\n  1 qmp_capabilities\n  2 stop\n  3 quit\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("seed 42; to replay: qmonitor-mock "),
+        "{text}"
+    );
+    let report = std::fs::read_to_string(report).unwrap();
+    assert!(
+        report.contains("<failure message=\"expected {execute: stop} twice"),
+        "{report}"
+    );
+}
+
+#[test]
+fn a_wrong_scenario_is_told_with_file_line_and_path_and_never_starts() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("bad.yaml");
+    let text = "\
+stubs:
+  - when: {execute: query-statsu}
+    reply: {return: {}}
+  - when: {execute: query-status}
+    reply: {return: {status: runing, running: 1}}
+  - when: {execute: device_del, arguments: {idd: x}}
+    replay: {return: {}}
+  - when: {execute: stop}
+    then: [{event: STOPP, delay: 5}]
+faults:
+  chop: {at: outputt, do: {slice: 1}}
+  cut: {at: reply, of: stop, do: never-accept}
+expect: [{never: {execute: quti}}]
+tiem: real
+";
+    std::fs::write(&path, text).unwrap();
+    let path = path.to_str().unwrap();
+    let expected = [
+        ":2:21: stubs[0].when.execute: unknown command 'query-statsu'; did you mean 'query-stats'?",
+        ":5:30: stubs[1].reply.return.status: unknown value 'runing'; did you mean 'running'?",
+        ":5:47: stubs[1].reply.return.running: expected a boolean, found an integer",
+        ":6:45: stubs[2].when.arguments.idd: unknown member 'idd'; did you mean 'id'?",
+        ":7:5: stubs[2].replay: unknown member 'replay'; did you mean 'reply'?",
+        ":9:20: stubs[3].then[0].event: unknown event 'STOPP'; did you mean 'STOP'?",
+        ":9:34: stubs[3].then[0].delay: expected a duration such as 200ms, 1.5s or 2min, found an integer",
+        ":11:9: faults.chop.at: unknown place 'outputt'; did you mean 'output'?",
+        ":12:34: faults.cut.do: 'never-accept' can only happen at listen",
+        ":13:28: expect[0].never.execute: unknown command 'quti'; did you mean 'quit'?",
+        ":14:1: tiem: unknown member 'tiem'; did you mean 'time'?",
+    ];
+    for args in [
+        vec!["--check", path],
+        vec![path, "--qmp", "unix:/nowhere/q"],
+    ] {
+        let (status, out, err) = run(&args);
+        assert_eq!((status, out.as_str()), (Some(2), ""));
+        for line in expected {
+            assert!(
+                err.contains(&format!("{path}{line}\n")),
+                "{line} is not in:\n{err}"
+            );
+        }
+    }
+    let (status, _, err) = run(&["--check", "/nowhere.yaml"]);
+    assert_eq!(status, Some(2));
+    assert!(err.starts_with("/nowhere.yaml:1:1: No such file"), "{err}");
+}
+
+#[test]
+fn a_right_scenario_is_checked_in_silence_and_a_profile_decides() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("new.json");
+    std::fs::write(
+        &path,
+        "{\"stubs\": [{\"when\": {\"execute\": \"qom-list-get\"}, \"pass\": true}]}",
+    )
+    .unwrap();
+    let path = path.to_str().unwrap();
+    assert_eq!(run(&["--check", path]).0, Some(2));
+    assert_eq!(
+        run(&["--check", path, "--profile", "11.1"]),
+        (Some(0), String::new(), String::new())
+    );
+    let (status, _, err) = run(&["--check", path, "--profile", "11.0"]);
+    assert_eq!(status, Some(2));
+    assert!(
+        err.contains("unknown profile '11.0'; did you mean '10.0'?"),
+        "{err}"
+    );
+}
+
+#[test]
+fn options_of_the_machine_and_of_the_command_line_go_before() {
+    let scenario = "machine: [-name, file]\nstubs: []";
+    let mock = Process::start(scenario, &["--", "-name", "line"]);
+    let mut client = mock.client();
+    assert_eq!(
+        client.call("query-name", json!({})),
+        json!({"return": {"name": "line"}})
+    );
+    let (status, _, err) = run(&["-", "--", "-nonsense"]);
+    assert_eq!(status, Some(2));
+    assert!(err.contains("-nonsense: invalid option"), "{err}");
+}
+
+#[test]
+fn a_second_client_waits_or_is_refused() {
+    let mock = Process::start(
+        "faults: {refuse: {at: listen, nth: 2, do: close-listener}}",
+        &[],
+    );
+    let mut client = mock.client();
+    let refused = std::os::unix::net::UnixStream::connect(mock.path("q"));
+    assert_eq!(refused.unwrap_err().kind(), std::io::ErrorKind::NotFound);
+    client.call("query-name", json!({}));
+    let mock = Process::start(
+        "faults: {turn: {at: listen, nth: 1, do: accept-and-close}}",
+        &[],
+    );
+    assert_eq!(Client::connect(&mock.path("q")).recv(), None);
+    mock.client();
+}
+
+#[test]
+fn the_process_dies_as_it_is_told() {
+    let mock = Process::start(
+        "faults: {die: {at: reply, of: stop, do: [{send: half}, {exit: 139}]}}",
+        &[],
+    );
+    let mut client = mock.client();
+    client.send("{\"execute\": \"stop\"}\n");
+    assert_eq!(mock.wait().0, Some(139));
+    let mock = Process::start("faults: {die: {at: request, of: stop, do: kill}}", &[]);
+    let mut client = mock.client();
+    client.send("{\"execute\": \"stop\"}\n");
+    assert_eq!(client.recv(), None);
+    assert_eq!(mock.wait().0, None, "a signal ended it");
+}
+
+#[test]
+fn a_tcp_connection_is_reset() {
+    let scenario = "faults: {die: {at: reply, of: stop, do: reset}}";
+    let mock = Process::start(scenario, &["--qmp", "tcp:127.0.0.1:0"]);
+    let port = mock.lines[1]
+        .strip_prefix("listening qmp tcp:127.0.0.1:")
+        .unwrap();
+    let mut stream = TcpStream::connect(("127.0.0.1", port.parse::<u16>().unwrap())).unwrap();
+    use std::io::Write;
+    stream
+        .write_all(b"{'execute':'qmp_capabilities'}{'execute':'stop'}")
+        .unwrap();
+    let mut all = Vec::new();
+    let end = stream.read_to_end(&mut all).unwrap_err();
+    assert_eq!(end.kind(), std::io::ErrorKind::ConnectionReset);
+}

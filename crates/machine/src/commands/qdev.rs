@@ -110,6 +110,7 @@ const UNHEARD: CharHandlers<Runtime<Machine>> = CharHandlers {
     new_client: None,
     drained: None,
     backlog: None,
+    safe_start: 0,
 };
 
 /// Makes the board's serial or parallel ports on these chardevs; a port may be left out.

@@ -58,7 +58,7 @@ impl BlockNode {
     /// The name of the node that it shows, if it is no file itself.
     pub fn file(&self) -> Option<&str> {
         match &self.content {
-            Content::File(_) => None,
+            Content::File(_) | Content::Null(_) => None,
             Content::Node(name) => Some(name),
         }
     }

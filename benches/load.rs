@@ -11,12 +11,11 @@
 #[path = "support/process.rs"]
 mod process;
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
-use process::{exchange, read_lines, send, REQUEST};
+use process::{exchange, read_lines, send, Server, REQUEST};
 
 /// The number of sessions that counts as many.
 const MANY: usize = 10_000;
@@ -31,43 +30,28 @@ fn main() {
     process::raise_fd_limit();
     sessions(if quick { 100 } else { MANY }, quick);
     unread(if quick { 1_000 } else { 10_000 });
+    large(if quick { 1 << 20 } else { 60 << 20 });
     connections(cycles.unwrap_or(if quick { 200 } else { 20_000 }));
 }
 
-/// A running `qmonitor`.
-struct Server(process::Server);
+/// A server with that many sessions past their negotiation.
+fn with_sessions(count: usize) -> (Server, Vec<UnixStream>) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let server = Server::qmonitor(dir.path(), &format!(",max-clients={MANY}"));
+    let clients = (0..count).map(|_| server.negotiate()).collect();
+    (server, clients)
+}
 
-impl Server {
-    fn start(dir: &Path, options: &str) -> Server {
-        Server(process::Server::qmonitor(dir, options))
-    }
+fn open_fds(server: &Server) -> usize {
+    let dir = format!("/proc/{}/fd", server.child.id());
+    std::fs::read_dir(dir).expect("the server lives").count()
+}
 
-    /// A server with that many sessions past their negotiation.
-    fn with_sessions(count: usize) -> (Server, Vec<UnixStream>) {
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        let server = Server::start(dir.path(), &format!(",max-clients={MANY}"));
-        let clients = (0..count).map(|_| server.0.negotiate()).collect();
-        (server, clients)
-    }
-
-    /// Resident memory in kB.
-    fn resident(&self) -> i64 {
-        let memory = self.0.status("VmRSS");
-        let kb = memory.split_whitespace().next();
-        kb.and_then(|kb| kb.parse().ok()).expect("kilobytes")
-    }
-
-    fn open_fds(&self) -> usize {
-        let dir = format!("/proc/{}/fd", self.0.child.id());
-        std::fs::read_dir(dir).expect("the server lives").count()
-    }
-
-    /// The server's time for each of `n` requests.
-    fn cost(&self, n: usize, run: impl FnOnce()) -> f64 {
-        let before = self.0.cpu();
-        run();
-        (self.0.cpu() - before).as_secs_f64() * 1e6 / n as f64
-    }
+/// The server's time for each of `n` requests.
+fn cost(server: &Server, n: usize, run: impl FnOnce()) -> f64 {
+    let before = server.cpu();
+    run();
+    (server.cpu() - before).as_secs_f64() * 1e6 / n as f64
 }
 
 /// One session after the other, n requests in all.
@@ -100,8 +84,8 @@ type Way = fn(&mut [UnixStream], usize);
 
 /// A request with many open sessions, compared with ten; and their memory.
 fn sessions(many: usize, quick: bool) {
-    let (small, mut few_clients) = Server::with_sessions(10);
-    let (big, mut many_clients) = Server::with_sessions(many);
+    let (small, mut few_clients) = with_sessions(10);
+    let (big, mut many_clients) = with_sessions(many);
     let ways: [(&str, Way); 3] = [
         ("one of them", one_of_them),
         ("in turn", in_turn),
@@ -111,8 +95,8 @@ fn sessions(many: usize, quick: bool) {
         let requests = if quick { many } else { many * 2 };
         let (mut few, mut lots) = (f64::MAX, f64::MAX);
         for _ in 0..if quick { 1 } else { 5 } {
-            few = few.min(small.cost(requests, || run(&mut few_clients, requests)));
-            lots = lots.min(big.cost(requests, || run(&mut many_clients, requests)));
+            few = few.min(cost(&small, requests, || run(&mut few_clients, requests)));
+            lots = lots.min(cost(&big, requests, || run(&mut many_clients, requests)));
         }
         println!(
             "a request, {name:<16} 10 sessions {few:.2} us  {many} sessions {lots:.2} us  ({:.2} times)",
@@ -138,17 +122,17 @@ fn sessions(many: usize, quick: bool) {
 
 /// A client that asks for much and reads nothing.
 fn unread(requests: usize) {
-    let (server, mut clients) = Server::with_sessions(1);
+    let (server, mut clients) = with_sessions(1);
     exchange(&mut clients[0], SCHEMA);
     let before = server.resident();
     let client = &clients[0];
     let mut writer = client.try_clone().expect("a second handle");
     let sender = std::thread::spawn(move || writer.write_all(&SCHEMA.repeat(requests)));
     // Once the server does nothing any more, it has stopped reading.
-    let mut last = server.0.cpu();
+    let mut last = server.cpu();
     loop {
         std::thread::sleep(Duration::from_millis(200));
-        let now = server.0.cpu();
+        let now = server.cpu();
         if now == last {
             break;
         }
@@ -167,15 +151,60 @@ fn unread(requests: usize) {
     );
 }
 
+/// What a server keeps of a request and a reply of so many bytes, once the client
+/// has left.
+fn large(bytes: usize) {
+    let id = "x".repeat(bytes);
+    kept("-qmp", "a request with a long id", &format!("\"{id}\""));
+    // Indented, each number of the innermost list takes a line of 1000 blanks.
+    const DEPTH: usize = 250;
+    let numbers = vec!["1"; bytes / 1000].join(",");
+    let id = format!("{}{numbers}{}", "[".repeat(DEPTH), "]".repeat(DEPTH));
+    kept("-qmp-pretty", "a pretty reply", &id);
+}
+
+fn kept(monitor: &str, what: &str, id: &str) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let server = Server::with_monitor(dir.path(), monitor, "");
+    exchange(&mut server.negotiate(), REQUEST);
+    let before = server.resident();
+    let request = format!("{{\"execute\": \"query-version\", \"id\": {id}}}\n");
+    let mut client = server.negotiate();
+    let mut writer = client.try_clone().expect("a second handle");
+    let replied = std::thread::scope(|scope| {
+        scope.spawn(move || send(&mut writer, request.as_bytes()));
+        let mut reply = BufReader::new(&client);
+        let mut bytes = 0;
+        loop {
+            let mut line = Vec::new();
+            bytes += reply.read_until(b'\n', &mut line).expect("a reply");
+            // A line of its own ends a pretty reply.
+            if monitor == "-qmp" || line == b"}\r\n" {
+                break bytes;
+            }
+        }
+    });
+    send(&mut client, REQUEST);
+    drop(client);
+    // A new client is served when the old one is gone.
+    exchange(&mut server.negotiate(), REQUEST);
+    println!(
+        "{what}, {} MB answered by {} MB   the server grows by {} kB",
+        id.len() >> 20,
+        replied >> 20,
+        server.resident() - before
+    );
+}
+
 /// Clients that connect, negotiate and leave.
 fn connections(cycles: usize) {
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let server = Server::start(dir.path(), "");
-    let cycle = || drop(server.0.negotiate());
+    let server = Server::qmonitor(dir.path(), "");
+    let cycle = || drop(server.negotiate());
     for _ in 0..100 {
         cycle();
     }
-    let (resident, fds) = (server.resident(), server.open_fds());
+    let (resident, fds) = (server.resident(), open_fds(&server));
     let start = Instant::now();
     for _ in 0..cycles {
         cycle();
@@ -184,6 +213,6 @@ fn connections(cycles: usize) {
     println!(
         "{cycles} connections              {each:.0} us each, resident {:+} kB, descriptors {:+}",
         server.resident() - resident,
-        server.open_fds() as i64 - fds as i64
+        open_fds(&server) as i64 - fds as i64
     );
 }

@@ -328,6 +328,7 @@ mod tests {
         let sound = [
             "sys.rs: pub fn get(&self, number: RawFd)",
             "sys.rs: pub fn take(&mut self, number: RawFd)",
+            "sys.rs: pub fn split_off(&mut self, number: RawFd)",
         ];
         assert_eq!(found, sound);
     }

@@ -17,15 +17,6 @@ const ROWS: [&str; 3] = [
     "--dump-before=counts::row::row_ends",
 ];
 
-/// The C library's functions that allocate; Rust's allocator calls them.
-const ALLOCATING: [&str; 5] = [
-    "malloc",
-    "calloc",
-    "realloc",
-    "posix_memalign",
-    "aligned_alloc",
-];
-
 pub fn is_installed() -> bool {
     let mut valgrind = Command::new("valgrind");
     valgrind.arg("--version").stdout(Stdio::null());
@@ -67,8 +58,16 @@ pub fn group(name: &str) -> Vec<Row> {
         "rows of the group {name}"
     );
     let rows = names.lines().zip(&counted).map(|(line, counted)| {
-        let (times, name) = line.split_once('\t').expect("a number and a name");
-        counted.row(name, times.parse().expect("a number"))
+        let mut words = line.splitn(3, '\t');
+        let mut number = || words.next()?.parse::<f64>().ok();
+        let (times, allocations) = (number().expect("a number"), number());
+        let name = words.next().expect("a name");
+        Row {
+            name: name.to_owned(),
+            instructions: counted.instructions as f64 / times,
+            allocations: allocations.map(|allocations| allocations / times),
+            system_calls: counted.system_calls as f64 / times,
+        }
     });
     rows.collect()
 }
@@ -76,20 +75,8 @@ pub fn group(name: &str) -> Vec<Row> {
 /// What was counted between two dumps.
 #[derive(Default)]
 pub struct Counted {
-    instructions: i64,
-    allocations: i64,
-    system_calls: i64,
-}
-
-impl Counted {
-    pub fn row(&self, name: &str, times: f64) -> Row {
-        Row {
-            name: name.to_owned(),
-            instructions: self.instructions as f64 / times,
-            allocations: self.allocations as f64 / times,
-            system_calls: self.system_calls as f64 / times,
-        }
-    }
+    pub instructions: i64,
+    pub system_calls: i64,
 }
 
 /// The parts of a file of callgrind's. It lists functions, each with its costs by
@@ -126,8 +113,6 @@ pub fn read(profile: &Path) -> Vec<Counted> {
             }
             if caller == COUNTED {
                 part.system_calls += number(cost, 2);
-            } else if ALLOCATING.contains(&callee) {
-                part.allocations += calls;
             } else if callee == "clock_gettime" {
                 // Only valgrind makes a system call of it.
                 part.system_calls -= calls;

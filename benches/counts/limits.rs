@@ -42,7 +42,7 @@ impl Limit<'_> {
         let row = find(self.row)?;
         Some(match self.what {
             "instructions" => row.instructions,
-            "allocations" => row.allocations,
+            "allocations" => row.allocations?,
             "system-calls" => row.system_calls,
             // As a share of the row of serde_json.
             "of-serde_json" => row.instructions / find(&row.of_serde_json())?.instructions,

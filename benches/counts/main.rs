@@ -19,6 +19,8 @@ mod row;
 mod schema;
 mod start;
 
+#[path = "../../tests/common/counting.rs"]
+mod counting;
 #[path = "../support/in_process.rs"]
 mod in_process;
 #[path = "../support/json_corpus.rs"]

@@ -34,10 +34,15 @@ impl Server {
 
     /// Starts `qmonitor`, listening with these options of the socket besides.
     pub fn qmonitor(dir: &Path, options: &str) -> Server {
+        Server::with_monitor(dir, "-qmp", options)
+    }
+
+    /// The same with `-qmp` or `-qmp-pretty`.
+    pub fn with_monitor(dir: &Path, monitor: &str, options: &str) -> Server {
         let socket = dir.join("q");
         let mut command = Command::new(env!("CARGO_BIN_EXE_qmonitor"));
         let form = format!("unix:{},server=on,wait=off{options}", socket.display());
-        command.args(["-nodefaults", "-qmp", &form]);
+        command.args(["-nodefaults", monitor, &form]);
         Server::start(command, socket)
     }
 
@@ -60,6 +65,13 @@ impl Server {
         let mut fields = status.lines().filter_map(|line| line.split_once(':'));
         let found = fields.find(|(name, _)| *name == field);
         found.expect("a field of the status").1.trim().to_owned()
+    }
+
+    /// Resident memory in kB.
+    pub fn resident(&self) -> i64 {
+        let memory = self.status("VmRSS");
+        let kb = memory.split_whitespace().next();
+        kb.and_then(|kb| kb.parse().ok()).expect("kilobytes")
     }
 
     /// Time on the processor so far.

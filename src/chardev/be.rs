@@ -9,41 +9,36 @@ use super::tap::tap_of;
 use super::watch::WatchSlot;
 use crate::main_loop::Watch;
 
-/// The handlers of one front end, copied out, with its opaque value.
-pub(super) fn handlers<H: ChardevHost>(
+/// One of the handlers of a front end, copied out, with its opaque value.
+#[inline]
+pub(super) fn handler<H: ChardevHost, T>(
     h: &H,
     id: ChardevId,
     tag: usize,
-) -> Option<(CharHandlers<H>, u64)> {
+    pick: impl FnOnce(&CharHandlers<H>) -> T,
+) -> Option<(T, u64)> {
     let fe = h.chardevs().get(id)?.frontends.get(tag)?.as_ref()?;
-    Some((fe.handlers?, fe.opaque))
+    Some((pick(fe.handlers.as_ref()?), fe.opaque))
 }
 
 /// How many bytes the front end takes now; 0 without one
 /// (`qemu_chr_be_can_write`).
 pub fn qemu_chr_be_can_write<H: ChardevHost>(h: &H, id: ChardevId) -> usize {
-    if let Some(tap) = &h.chardevs().tap {
-        if !tap.may_read(h, id) {
-            return 0;
-        }
-    }
-    handlers(h, id, 0).map_or(0, |(fe, opaque)| (fe.can_read)(h, opaque))
+    let can_read = handler(h, id, 0, |fe| fe.can_read);
+    can_read.map_or(0, |(can_read, opaque)| can_read(h, opaque))
 }
 
 /// How many bytes of a new peer's input need no look for descriptors; see
 /// [`CharHandlers::safe_start`].
 pub(super) fn qemu_chr_be_safe_start<H: ChardevHost>(h: &H, id: ChardevId) -> usize {
-    handlers(h, id, 0).map_or(0, |(fe, _)| fe.safe_start)
+    handler(h, id, 0, |fe| fe.safe_start).map_or(0, |(safe_start, _)| safe_start)
 }
 
 /// Gives input to the front end (`qemu_chr_be_write`). No more than
 /// [`qemu_chr_be_can_write`] said.
 pub fn qemu_chr_be_write<H: ChardevHost>(h: &mut H, id: ChardevId, buf: &[u8]) {
-    if let Some(tap) = tap_of(h) {
-        tap.read(h, id, buf);
-    }
-    if let Some((fe, opaque)) = handlers(h, id, 0) {
-        (fe.read)(h, opaque, buf);
+    if let Some((read, opaque)) = handler(h, id, 0, |fe| fe.read) {
+        read(h, opaque, buf);
     }
 }
 
@@ -51,10 +46,8 @@ pub fn qemu_chr_be_write<H: ChardevHost>(h: &mut H, id: ChardevId, buf: &[u8]) {
 /// serves several ([`ChardevClass::serves_clients`](super::ChardevClass)).
 /// The front end takes the client in by attaching another front end to that chardev.
 pub fn qemu_chr_be_new_client<H: ChardevHost>(h: &mut H, id: ChardevId, client: ChardevId) {
-    if let Some((fe, opaque)) = handlers(h, id, 0) {
-        if let Some(new_client) = fe.new_client {
-            new_client(h, opaque, client);
-        }
+    if let Some((Some(new_client), opaque)) = handler(h, id, 0, |fe| fe.new_client) {
+        new_client(h, opaque, client);
     }
 }
 
@@ -68,11 +61,8 @@ pub fn qemu_chr_be_drained<H: ChardevHost>(h: &H, id: ChardevId, end: PeerEnd) -
     }
     let tags = h.chardevs().get(id).map_or(0, |chr| chr.frontends.len());
     (0..tags)
-        .filter_map(|tag| handlers(h, id, tag))
-        .all(|(fe, opaque)| {
-            let drained = fe.drained;
-            drained.is_none_or(|drained| drained(h, opaque, end))
-        })
+        .filter_map(|tag| handler(h, id, tag, |fe| fe.drained))
+        .all(|(drained, opaque)| drained.is_none_or(|drained| drained(h, opaque, end)))
 }
 
 /// Notes that the backend opened or closed, and tells whoever is concerned
@@ -101,8 +91,8 @@ pub(super) fn send_event_to_class<H: ChardevHost>(h: &mut H, id: ChardevId, even
 
 /// Tells one front end.
 pub(super) fn send_event<H: ChardevHost>(h: &mut H, id: ChardevId, tag: usize, event: ChrEvent) {
-    if let Some((fe, opaque)) = handlers(h, id, tag) {
-        (fe.event)(h, opaque, event);
+    if let Some((heard, opaque)) = handler(h, id, tag, |fe| fe.event) {
+        heard(h, opaque, event);
     }
 }
 

@@ -182,13 +182,16 @@ pub(super) fn chr_write_to_class<H: ChardevHost>(
         return Err(io::ErrorKind::NotFound.into());
     };
     trace_event!(chr_write, "{} is given {} bytes", chr.label, buf.len());
-    let chr_write = chr.class.chr_write;
+    let (chr_write, is_logged) = (chr.class.chr_write, chr.log.is_some());
     let written = loop {
         match chr_write(h, id, buf) {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             written => break written,
         }
     };
+    if !is_logged && matches!(written, Ok(n) if n == buf.len()) {
+        return written;
+    }
     let Some(chr) = h.chardevs().get(id) else {
         return written;
     };

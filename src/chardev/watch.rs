@@ -23,26 +23,27 @@ pub enum WatchSlot {
     Connect,
 }
 
-/// A chardev's watches: a handful, and set only when something changes.
+/// A chardev's watches, by slot.
 #[derive(Debug, Default)]
-pub(super) struct Watches(Vec<(WatchSlot, WatchId)>);
+pub(super) struct Watches([Option<WatchId>; SLOTS]);
+
+const SLOTS: usize = WatchSlot::Connect as usize + 1;
 
 impl Watches {
     pub(super) fn take(&mut self, slot: WatchSlot) -> Option<WatchId> {
-        let at = self.0.iter().position(|(other, _)| *other == slot)?;
-        Some(self.0.swap_remove(at).1)
+        self.0[slot as usize].take()
     }
 
     /// Enters the watch of a slot that has none.
     pub(super) fn put(&mut self, slot: WatchSlot, watch: WatchId) {
-        self.0.push((slot, watch));
+        self.0[slot as usize] = Some(watch);
     }
 
     pub(super) fn into_ids(self) -> impl Iterator<Item = WatchId> {
-        self.0.into_iter().map(|(_, watch)| watch)
+        self.0.into_iter().flatten()
     }
 
     pub(super) fn has(&self, slot: WatchSlot) -> bool {
-        self.0.iter().any(|(other, _)| *other == slot)
+        self.0[slot as usize].is_some()
     }
 }

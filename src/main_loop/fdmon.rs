@@ -58,6 +58,8 @@ pub(super) struct Fdmon {
     policy: FdmonPolicy,
     epoll: Option<FdmonEpoll>,
     poll_set: PollSet,
+    /// Slots of the fds that ppoll waits for; of use without epoll only.
+    polled: Vec<usize>,
     /// An outer loop has the epoll fd.
     pinned: bool,
     /// There is a handle that can write to the eventfd.
@@ -122,11 +124,12 @@ impl Fdmon {
             self.leave_epoll(fds);
         }
         self.settled = true;
-        match (self.wants_epoll(fds.polled()), &mut self.epoll) {
-            (false, None) => {}
+        let outcome = match (self.wants_epoll(fds.polled()), &mut self.epoll) {
+            (false, None) => Ok(()),
             (false, Some(_)) => {
                 self.leave_epoll(fds);
                 counters.downgrades += 1;
+                Ok(())
             }
             (true, Some(epoll)) => {
                 for slot in self.changed.drain(..) {
@@ -134,15 +137,28 @@ impl Fdmon {
                         epoll.sync(slot, entry, counters);
                     }
                 }
+                Ok(())
             }
-            (true, None) if counters.turns < self.retry_at => self.settled = false,
-            (true, None) => {
+            (true, None) if counters.turns < self.retry_at => {
                 self.settled = false;
-                self.enter_epoll(fds, wake, counters)?;
-                self.settled = true;
+                Ok(())
             }
+            (true, None) => {
+                let entered = self.enter_epoll(fds, wake, counters);
+                self.settled = entered.is_ok();
+                entered
+            }
+        };
+        if self.epoll.is_none() {
+            self.list_polled(fds);
         }
-        Ok(())
+        outcome
+    }
+
+    fn list_polled(&mut self, fds: &FdTable) {
+        let polled = fds.iter().filter(|(_, entry)| !entry.interest.is_empty());
+        self.polled.clear();
+        self.polled.extend(polled.map(|(slot, _)| slot));
     }
 
     fn enter_epoll(
@@ -198,18 +214,24 @@ impl Fdmon {
                     self.retry_at = counters.turns.saturating_add(TURNS_BEFORE_RETRY);
                     self.settled = false;
                     self.leave_epoll(fds);
+                    self.list_polled(fds);
                     ready.clear();
                 }
             }
         }
-        let wake = self
-            .wake_used
-            .then(|| (WAKE_KEY, wake.eventfd().as_fd(), Condition::IN));
-        let polled = fds.iter().filter(|(_, entry)| !entry.interest.is_empty());
-        let items = polled.map(|(slot, entry)| (slot, entry.as_fd(), entry.interest));
+        let first = self.wake_used.then_some(WAKE_KEY);
+        let wake = first.map(|_| (wake.eventfd().as_fd(), Condition::IN));
+        let items = self.polled.iter().filter_map(|slot| {
+            let entry = fds.get(*slot)?;
+            Some((entry.as_fd(), entry.interest))
+        });
         counters.wait_syscalls += 1;
-        self.poll_set
-            .wait(wake.into_iter().chain(items), timeout, ready)?;
+        self.poll_set.wait(
+            wake.into_iter().chain(items),
+            first.into_iter().chain(self.polled.iter().copied()),
+            timeout,
+            ready,
+        )?;
         Ok(take_first(ready, WAKE_KEY))
     }
 

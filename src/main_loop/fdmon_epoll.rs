@@ -17,6 +17,7 @@
 //! with the epoll fd itself, and epoll is asked only if that is readable.
 
 use std::io;
+use std::iter;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
@@ -80,14 +81,14 @@ impl FdmonEpoll {
         self.side_fds(fds).next().is_some()
     }
 
+    /// The slots and entries of the side table that are waited for.
     fn side_fds<'t>(
         &'t self,
         fds: &'t FdTable,
-    ) -> impl Iterator<Item = (usize, BorrowedFd<'t>, Condition)> {
+    ) -> impl Iterator<Item = (usize, &'t FdEntry)> + Clone {
         self.side_table.iter().filter_map(|slot| {
             let entry = fds.get(*slot)?;
-            let wanted = !entry.interest.is_empty();
-            wanted.then(|| (*slot, entry.as_fd(), entry.interest))
+            (!entry.interest.is_empty()).then_some((*slot, entry))
         })
     }
 
@@ -181,10 +182,19 @@ impl FdmonEpoll {
         ready: &mut Vec<Ready>,
         counters: &mut Counters,
     ) -> io::Result<bool> {
-        let epoll = (EPOLL_KEY, self.poller.as_fd(), Condition::IN);
-        let items = std::iter::once(epoll).chain(self.side_fds(fds));
+        let side = self.side_fds(fds);
+        let epoll = (self.poller.as_fd(), Condition::IN);
+        let items = side
+            .clone()
+            .map(|(_, entry)| (entry.as_fd(), entry.interest));
+        let keys = side.map(|(slot, _)| slot);
         counters.wait_syscalls += 1;
-        poll_set.wait(items, timeout, ready)?;
+        poll_set.wait(
+            iter::once(epoll).chain(items),
+            iter::once(EPOLL_KEY).chain(keys),
+            timeout,
+            ready,
+        )?;
         if !take_first(ready, EPOLL_KEY) {
             return Ok(false);
         }

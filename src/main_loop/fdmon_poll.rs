@@ -24,36 +24,34 @@ pub(super) struct Ready {
 #[derive(Default)]
 pub(super) struct PollSet {
     fds: Vec<PollFd<'static>>,
-    keys: Vec<usize>,
 }
 
 impl PollSet {
     /// Waits until one of `items` is ready or `timeout` is over; None waits for
-    /// ever. Adds the ready ones to `ready`, in the order of `items`. A signal
-    /// ends the wait with nothing ready.
+    /// ever. Adds the ready ones to `ready`, in the order of `items`, whose keys are
+    /// `keys`. A signal ends the wait with nothing ready.
     pub(super) fn wait<'fd>(
         &mut self,
-        items: impl Iterator<Item = (usize, BorrowedFd<'fd>, Condition)>,
+        items: impl Iterator<Item = (BorrowedFd<'fd>, Condition)>,
+        keys: impl Iterator<Item = usize>,
         timeout: Option<Duration>,
         ready: &mut Vec<Ready>,
     ) -> io::Result<()> {
         let mut fds: Vec<PollFd<'fd>> = std::mem::take(&mut self.fds);
-        self.keys.clear();
-        for (key, fd, condition) in items {
+        for (fd, condition) in items {
             fds.push(PollFd::new(fd, to_poll_flags(condition)));
-            self.keys.push(key);
         }
         let timeout = timeout.map(|timeout| TimeSpec::from(timeout.min(LONGEST)));
         let outcome = ppoll(&mut fds, timeout, None);
         let mut left = outcome.unwrap_or(0);
-        for (fd, key) in fds.iter().zip(&self.keys) {
+        for (fd, key) in fds.iter().zip(keys) {
             if left == 0 {
                 break;
             }
             // None would mean an event that was not asked for.
             let got = fd.revents().unwrap_or(PollFlags::POLLERR);
             if !got.is_empty() {
-                ready.push(from_poll_flags(*key, got));
+                ready.push(from_poll_flags(key, got));
                 left -= 1;
             }
         }
@@ -126,13 +124,17 @@ mod tests {
         let (reader, _writer) = nix::unistd::pipe().unwrap();
         let mut set = PollSet::default();
         let mut ready = Vec::new();
-        let items = || (0..40).map(|key| (key, reader.as_fd(), Condition::IN));
-        set.wait(items(), Some(Duration::ZERO), &mut ready).unwrap();
+        let mut wait = |set: &mut PollSet| {
+            let items = (0..40).map(|_| (reader.as_fd(), Condition::IN));
+            set.wait(items, 0..40, Some(Duration::ZERO), &mut ready)
+                .unwrap();
+            assert!(ready.is_empty());
+        };
+        wait(&mut set);
         let memory = (set.fds.as_ptr(), set.fds.capacity());
         assert!(memory.1 >= 40);
-        set.wait(items(), Some(Duration::ZERO), &mut ready).unwrap();
+        wait(&mut set);
         assert_eq!((set.fds.as_ptr(), set.fds.capacity()), memory);
-        assert!(ready.is_empty());
     }
 
     #[test]
@@ -142,7 +144,8 @@ mod tests {
         let mut ready = Vec::new();
         PollSet::default()
             .wait(
-                [(9, reader.as_fd(), Condition::IN)].into_iter(),
+                [(reader.as_fd(), Condition::IN)].into_iter(),
+                [9].into_iter(),
                 Some(Duration::MAX),
                 &mut ready,
             )

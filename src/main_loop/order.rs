@@ -25,6 +25,7 @@ impl ReadyWatch {
 
 /// Puts `ready` in the order of addition with the hang-ups last, or shuffled
 /// around that same division.
+#[inline]
 pub(super) fn arrange(ready: &mut [ReadyWatch], shuffle: Option<&mut XorShift>) {
     if ready.len() < 2 {
         return;

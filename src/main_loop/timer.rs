@@ -32,6 +32,8 @@ pub(super) struct Timers<H> {
     slots: Slots<TimerEntry<H>>,
     /// By clock.
     armed: [Armed; 3],
+    /// How many are armed, on all clocks.
+    armed_count: usize,
     /// The number of the last arming.
     armings: u64,
     /// By place: the number of the arming that is in force, 0 if there is none. Apart
@@ -44,6 +46,7 @@ impl<H> Timers<H> {
         Self {
             slots: Slots::new(),
             armed: Default::default(),
+            armed_count: 0,
             armings: 0,
             in_force: Vec::new(),
         }
@@ -86,7 +89,9 @@ impl<H> Timers<H> {
         let clock = timer.clock;
         let before = std::mem::replace(&mut self.in_force[id.place()], self.armings);
         self.armed[clock as usize].insert(Entry { arming, id });
-        if before != 0 {
+        if before == 0 {
+            self.armed_count += 1;
+        } else {
             self.forget_one(clock);
         }
         true
@@ -107,6 +112,7 @@ impl<H> Timers<H> {
         let clock = timer.clock;
         let before = std::mem::take(&mut self.in_force[id.place()]);
         if before != 0 {
+            self.armed_count -= 1;
             self.forget_one(clock);
         }
         before != 0
@@ -121,6 +127,11 @@ impl<H> Timers<H> {
     pub(super) fn remove(&mut self, id: Key) -> bool {
         self.disarm(id);
         self.slots.remove(id).is_some()
+    }
+
+    /// Whether any timer is armed, if only on a clock that is disabled.
+    pub(super) fn any_armed(&self) -> bool {
+        self.armed_count > 0
     }
 
     /// Nanoseconds until the first timer of a running clock is due, 0 if it is.

@@ -108,28 +108,46 @@ impl<'h, H: Host> Turn<'h, H> {
     /// Waits, and lists what is to run.
     fn look(&mut self, timeout: Option<Duration>, ran: bool) -> io::Result<()> {
         if !self.host.main_loop().asked.is_empty() {
-            self.flip(list_flipped_closed);
+            self.ask_listed_gates();
         }
         let main_loop = self.host.main_loop_mut();
         let limit = main_loop.wait_limit(timeout, ran);
         let woken = main_loop.wait(limit)?;
-        if !main_loop.lists.ready_fds.is_empty() {
-            self.flip(list_flipped_ready);
-        }
+        self.ask_ready_gates();
         let main_loop = self.host.main_loop_mut();
         main_loop.list_what_runs(limit.filter(|_| !woken));
         Ok(())
     }
 
-    /// Notes which gates have opened or closed, of those that `list` asks.
-    fn flip(&mut self, list: fn(&H, &mut Vec<Key>)) {
+    /// Asks the gates that were closed, and those of watches without an fd, and notes
+    /// which have changed.
+    fn ask_listed_gates(&mut self) {
         let mut flipped = std::mem::take(&mut self.host.main_loop_mut().lists.flipped);
-        list(self.host, &mut flipped);
+        let (host, main_loop) = (&*self.host, self.host.main_loop());
+        let asked = main_loop.asked.iter().filter(|id| {
+            let watch = main_loop.watches.get(**id);
+            watch.is_some_and(|watch| has_flipped(host, watch))
+        });
+        flipped.extend(asked);
         let main_loop = self.host.main_loop_mut();
         for id in flipped.drain(..) {
             main_loop.flip_gate(id);
         }
         main_loop.lists.flipped = flipped;
+    }
+
+    /// Asks the open gates of ready fds, and notes which are closed now. Nothing runs
+    /// during the wait, so asking after it gives the same answer as asking before it,
+    /// and an idle watch costs nothing.
+    fn ask_ready_gates(&mut self) {
+        for at in 0..self.host.main_loop().lists.ready_fds.len() {
+            let fd = self.host.main_loop().lists.ready_fds[at].key;
+            let mut from = 0;
+            while let Some((at, id)) = next_flipped(self.host, fd, from) {
+                self.host.main_loop_mut().flip_gate(id);
+                from = at + 1;
+            }
+        }
     }
 
     fn run_bhs(&mut self) -> bool {
@@ -232,16 +250,16 @@ impl<H: Host> Drop for Turn<'_, H> {
 
 /// A callback while it runs. Dropping it puts the callback back into its slot, after a
 /// panic as well, unless the slot is gone.
-struct Running<'h, H: Host, C> {
+struct Running<'h, H: Host, C, P: Fn(&mut MainLoop<H>, Key, C)> {
     host: &'h mut H,
     id: Key,
     callback: Option<C>,
-    put_back: fn(&mut MainLoop<H>, Key, C),
+    put_back: P,
 }
 
-impl<'h, H: Host, C> Running<'h, H, C> {
+impl<'h, H: Host, C, P: Fn(&mut MainLoop<H>, Key, C)> Running<'h, H, C, P> {
     #[inline]
-    fn new(host: &'h mut H, id: Key, callback: C, put_back: fn(&mut MainLoop<H>, Key, C)) -> Self {
+    fn new(host: &'h mut H, id: Key, callback: C, put_back: P) -> Self {
         Running {
             host,
             id,
@@ -257,7 +275,7 @@ impl<'h, H: Host, C> Running<'h, H, C> {
     }
 }
 
-impl<H: Host, C> Drop for Running<'_, H, C> {
+impl<H: Host, C, P: Fn(&mut MainLoop<H>, Key, C)> Drop for Running<'_, H, C, P> {
     #[inline]
     fn drop(&mut self) {
         if let Some(callback) = self.callback.take() {
@@ -266,33 +284,15 @@ impl<H: Host, C> Drop for Running<'_, H, C> {
     }
 }
 
-/// Lists the watches whose gate was closed and is open now, and those without
-/// an fd whose gate was open and is closed now.
-fn list_flipped_closed<H: Host>(host: &H, flipped: &mut Vec<Key>) {
+/// The first open watch of an fd, from that place on, whose gate is closed now.
+fn next_flipped<H: Host>(host: &H, fd: usize, from: usize) -> Option<(usize, Key)> {
     let main_loop = host.main_loop();
-    let asked = main_loop.asked.iter().filter(|id| {
+    let watches = main_loop.fds.get(fd)?.watches.iter().enumerate();
+    let mut watches = watches.skip(from).filter(|(_, id)| {
         let watch = main_loop.watches.get(**id);
-        watch.is_some_and(|watch| has_flipped(host, watch))
+        watch.is_some_and(|watch| watch.open && has_flipped(host, watch))
     });
-    flipped.extend(asked);
-}
-
-/// Lists the watches whose gate was open, and is closed now that their fd is
-/// ready. Nothing runs during the wait, so asking after it gives the same
-/// answer as asking before it, and an idle watch costs nothing.
-fn list_flipped_ready<H: Host>(host: &H, flipped: &mut Vec<Key>) {
-    let main_loop = host.main_loop();
-    for ready in &main_loop.lists.ready_fds {
-        let Some(entry) = main_loop.fds.get(ready.key) else {
-            continue;
-        };
-        for id in &entry.watches {
-            let watch = main_loop.watches.get(*id);
-            if watch.is_some_and(|watch| watch.open && has_flipped(host, watch)) {
-                flipped.push(*id);
-            }
-        }
-    }
+    watches.next().map(|(at, id)| (at, *id))
 }
 
 /// Whether a watch has a gate whose answer has changed.
@@ -363,8 +363,8 @@ impl<H> MainLoop<H> {
     fn list_what_runs(&mut self, pass: Option<Duration>) {
         let ready = &mut self.lists.ready;
         ready.clear();
-        for one in self.lists.ready_fds.drain(..) {
-            list_ready(one, &self.fds, &self.watches, ready);
+        for one in &self.lists.ready_fds {
+            list_ready(*one, &self.fds, &self.watches, ready);
         }
         if self.ready_unpolled > 0 {
             list_unpolled(&self.asked, &self.watches, ready);
@@ -376,7 +376,9 @@ impl<H> MainLoop<H> {
         }
         arrange(ready, self.shuffle.as_mut());
         self.lists.due.clear();
-        self.timers.list_due(&self.clocks, &mut self.lists.due);
+        if self.timers.any_armed() {
+            self.timers.list_due(&self.clocks, &mut self.lists.due);
+        }
     }
 
     /// Brings the set of fds to wait for up to date; fails as
@@ -405,6 +407,9 @@ impl<H> MainLoop<H> {
             return Some(Duration::ZERO);
         }
         let is_manual = self.clocks.is_manual();
+        if !self.timers.any_armed() {
+            return timeout;
+        }
         let deadline = self.timers.ns_to_next(&self.clocks);
         let deadline = deadline.filter(|ns| *ns == 0 || !is_manual);
         match (timeout, deadline.map(Duration::from_nanos)) {

@@ -47,7 +47,7 @@ impl<S: 'static> CharCommands for S {
         format: Option<DataFormat>,
     ) -> Result<(), Error> {
         let bytes = match format.unwrap_or(DataFormat::Utf8) {
-            DataFormat::Utf8 => utf8_bytes(&data),
+            DataFormat::Utf8 => utf8_bytes(data),
             DataFormat::Base64 => match base64::decode(&data) {
                 Ok(bytes) => bytes,
                 // An error about the device comes first.
@@ -279,7 +279,10 @@ impl<S: 'static> YankCommands for S {
 
 /// Encodes a string as QEMU holds it: U+0000 is C0 80, so that a zero byte can
 /// end the string.
-fn utf8_bytes(text: &str) -> Vec<u8> {
+fn utf8_bytes(text: String) -> Vec<u8> {
+    if !text.contains('\0') {
+        return text.into_bytes();
+    }
     let mut bytes = Vec::with_capacity(text.len());
     for b in text.bytes() {
         match b {

@@ -15,12 +15,11 @@ impl<S: 'static> MiscCommands for S {
         cpu_index: Option<i64>,
         responder: Responder<String>,
     ) {
-        // There is no CPU, so none can be chosen.
-        if cpu_index.is_some() {
+        if cpu_index.is_some_and(|index| !(rt.hmp.cpu_exists)(rt, index)) {
             let e = Error::new("Parameter 'cpu-index' expects a CPU number");
             return responder.respond(Err(e));
         }
-        run_line_for(rt, command_line.as_bytes(), responder);
+        run_line_for(rt, command_line.as_bytes(), cpu_index, responder);
     }
 
     fn qmp_query_command_line_options(

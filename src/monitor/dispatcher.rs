@@ -133,6 +133,8 @@ fn request_taken_up<S>(rt: &mut Runtime<S>, id: MonitorId, answered: bool) {
         return;
     };
     let (resumes, ready) = (qmp.session.taken_up(answered), qmp.session.is_ready());
+    let goes_on = takes_input(qmp);
+    let has_input = qmp.session.has_input();
     if resumes {
         trace_event!(monitor_resume, "{}", label(rt, id));
     }
@@ -140,7 +142,8 @@ fn request_taken_up<S>(rt: &mut Runtime<S>, id: MonitorId, answered: bool) {
         enlist(rt, id);
     }
     // A suspended session takes no more, but what waits behind its input may go on.
-    if pull(rt, id) {
+    let goes_on = if has_input { pull(rt, id) } else { goes_on };
+    if goes_on {
         accept_input(rt, id);
     }
 }

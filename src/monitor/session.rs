@@ -222,6 +222,12 @@ impl<F> QmpSession<F> {
         !self.suspended && self.parsed == self.inbuf.len()
     }
 
+    /// Whether there is input that was not worked off.
+    #[inline]
+    pub(crate) fn has_input(&self) -> bool {
+        self.parsed < self.inbuf.len()
+    }
+
     /// Whether a request waits to be carried out.
     #[inline]
     pub(crate) fn is_ready(&self) -> bool {

@@ -6,8 +6,10 @@
 //! members. Embedders with data in serde's types can convert in both directions.
 
 mod index;
+mod name;
 
 use index::Index;
+pub(crate) use name::Name;
 
 /// A JSON value (QEMU's `QObject`).
 #[derive(Debug, Clone, PartialEq)]
@@ -49,7 +51,7 @@ impl QNum {
 /// 2^32 of them.
 #[derive(Debug, Clone, Default)]
 pub struct QDict {
-    entries: Vec<(String, QObject)>,
+    entries: Vec<(Name, QObject)>,
     /// Positions by name, present once a scan would cost more than hashing.
     index: Option<Box<Index>>,
 }
@@ -75,11 +77,12 @@ impl QDict {
 
     /// The member's position. Without one, the error is the hash of its name if
     /// there is an index.
-    fn locate(&self, key: &str) -> Result<usize, Option<u32>> {
+    #[inline]
+    fn locate(&self, key: &Name) -> Result<usize, Option<u32>> {
         match &self.index {
             Some(index) => {
-                let hash = index::hash(key);
-                let found = index.find(hash, |i| self.entries[i].0 == key);
+                let hash = index::hash(key.as_bytes());
+                let found = index.find(hash, |i| self.entries[i].0 == *key);
                 found.ok_or(Some(hash))
             }
             None => {
@@ -90,7 +93,11 @@ impl QDict {
     }
 
     fn position(&self, key: &str) -> Option<usize> {
-        self.locate(key).ok()
+        let is_it = |i: usize| self.entries[i].0.as_bytes() == key.as_bytes();
+        match &self.index {
+            Some(index) => index.find(index::hash(key.as_bytes()), is_it),
+            None => (0..self.entries.len()).find(|i| is_it(*i)),
+        }
     }
 
     /// The member's value.
@@ -115,7 +122,7 @@ impl QDict {
 
     /// Adds a member or replaces its value; returns the old value.
     pub fn insert(&mut self, key: impl Into<String>, value: impl Into<QObject>) -> Option<QObject> {
-        let key = key.into();
+        let key = Name::from(key.into());
         match self.locate(&key) {
             Ok(i) => Some(std::mem::replace(&mut self.entries[i].1, value.into())),
             Err(hash) => {
@@ -125,20 +132,20 @@ impl QDict {
         }
     }
 
-    /// Adds a member unless the name is taken; the error is then the name.
+    /// Adds a member unless the name is taken; returns whether it did.
     #[inline]
-    pub fn try_insert(&mut self, key: String, value: QObject) -> Result<(), String> {
+    pub(crate) fn try_insert(&mut self, key: Name, value: QObject) -> bool {
         match self.locate(&key) {
-            Ok(_) => Err(key),
+            Ok(_) => false,
             Err(hash) => {
                 self.push_new(key, value, hash);
-                Ok(())
+                true
             }
         }
     }
 
     #[inline]
-    fn push_new(&mut self, key: String, value: QObject, hash: Option<u32>) {
+    fn push_new(&mut self, key: Name, value: QObject, hash: Option<u32>) {
         self.entries.push((key, value));
         match (&mut self.index, hash) {
             (Some(index), Some(hash)) => index.push(hash),
@@ -148,7 +155,7 @@ impl QDict {
     }
 
     fn reindex(&mut self) {
-        let names = self.entries.iter().map(|(name, _)| name.as_str());
+        let names = self.entries.iter().map(|(name, _)| name.as_bytes());
         self.index = (self.entries.len() >= INDEX_FROM).then(|| Box::new(Index::new(names)));
     }
 
@@ -166,23 +173,55 @@ impl QDict {
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &QObject)> {
         self.entries.iter().map(|(k, v)| (k.as_str(), v))
     }
+
+    /// The members in order.
+    pub(crate) fn members(&self) -> &[(Name, QObject)] {
+        &self.entries
+    }
+
+    /// The members in order.
+    pub(crate) fn into_members(self) -> Vec<(Name, QObject)> {
+        self.entries
+    }
 }
 
 /// Equal if both have the same members; their order does not matter.
 impl PartialEq for QDict {
     fn eq(&self, other: &Self) -> bool {
-        self.len() == other.len() && self.iter().all(|(k, v)| other.get(k) == Some(v))
+        let has = |(k, v): &(Name, QObject)| {
+            let at = other.locate(k);
+            at.is_ok_and(|i| other.entries[i].1 == *v)
+        };
+        self.len() == other.len() && self.entries.iter().all(has)
     }
 }
 
 impl IntoIterator for QDict {
     type Item = (String, QObject);
-    type IntoIter = std::vec::IntoIter<(String, QObject)>;
+    type IntoIter = IntoIter;
 
-    fn into_iter(self) -> Self::IntoIter {
-        self.entries.into_iter()
+    fn into_iter(self) -> IntoIter {
+        IntoIter(self.entries.into_iter())
     }
 }
+
+/// The members of a [`QDict`], taken out in order.
+#[derive(Debug)]
+pub struct IntoIter(std::vec::IntoIter<(Name, QObject)>);
+
+impl Iterator for IntoIter {
+    type Item = (String, QObject);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next().map(|(name, value)| (name.into(), value))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.size_hint()
+    }
+}
+
+impl ExactSizeIterator for IntoIter {}
 
 impl<K: Into<String>, V: Into<QObject>> FromIterator<(K, V)> for QDict {
     fn from_iter<T: IntoIterator<Item = (K, V)>>(iter: T) -> Self {
@@ -290,10 +329,10 @@ mod tests {
     fn dict_keeps_order_and_finds_members_with_and_without_an_index() {
         let mut d = QDict::new();
         for i in (0..100).rev() {
-            assert!(d.try_insert(format!("k{i}"), QObject::from(i)).is_ok());
+            assert!(d.try_insert(format!("k{i}").into(), QObject::from(i)));
         }
         assert_eq!(d.iter().next().unwrap().0, "k99");
-        assert_eq!(d.try_insert("k5".into(), QObject::Null), Err("k5".into()));
+        assert!(!d.try_insert(Name::new("k5"), QObject::Null));
         assert_eq!(d.remove("k50"), Some(50.into()));
         for i in (0..100).filter(|i| *i != 50) {
             assert_eq!(d.get(&format!("k{i}")), Some(&i.into()));

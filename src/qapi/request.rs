@@ -1,5 +1,6 @@
 //! The members of a request, checked before the command is looked up.
 
+use super::qobject::Name;
 use super::{Error, QDict, QObject};
 
 /// A request with valid members.
@@ -39,14 +40,16 @@ pub fn qmp_request_check(
         return Err((Error::new("QMP input must be a JSON object"), None));
     };
     let mut members = Members::default();
-    let mut unexpected: Option<String> = None;
-    for (name, value) in dict {
-        match name.as_str() {
-            "execute" => members.execute = Some(value),
-            "exec-oob" if oob_enabled => members.exec_oob = Some(value),
-            "arguments" => members.arguments = Some(value),
-            "id" => members.id = Some(value),
-            _ if unexpected.as_ref().is_some_and(|least| *least < name) => {}
+    let mut unexpected: Option<Name> = None;
+    for (name, value) in dict.into_members() {
+        match name.as_bytes() {
+            b"execute" => members.execute = Some(value),
+            b"exec-oob" if oob_enabled => members.exec_oob = Some(value),
+            b"arguments" => members.arguments = Some(value),
+            b"id" => members.id = Some(value),
+            _ if unexpected
+                .as_ref()
+                .is_some_and(|least| least.as_bytes() < name.as_bytes()) => {}
             _ => unexpected = Some(name),
         }
     }
@@ -71,8 +74,9 @@ struct Members {
 }
 
 impl Members {
-    fn check(self, unexpected: Option<String>) -> Result<(String, bool, QDict), String> {
+    fn check(self, unexpected: Option<Name>) -> Result<(String, bool, QDict), String> {
         if let Some(name) = unexpected {
+            let name = name.as_str();
             return Err(format!("QMP input member '{name}' is unexpected"));
         }
         let string = |name, value| match value {

@@ -1,39 +1,17 @@
 //! After warming up, a turn of the main loop allocates nothing.
-// A counting allocator is unsafe to write.
-#![allow(unsafe_code)]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+#[path = "../common/counting.rs"]
+mod counting;
+
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
+use counting::allocations;
 use qmonitor::impl_host;
 use qmonitor::main_loop::{
     main_loop_wait, BhId, ClockType, Condition, FdmonPolicy, Flow, MainLoop, TimerId, Watch,
 };
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-// SAFETY: passes everything to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.dealloc(memory, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 struct App {
     main_loop: MainLoop<App>,
@@ -101,9 +79,9 @@ fn count_allocations() {
             app.main_loop.counters()
         };
         let before = turns(20);
-        let allocations = ALLOCATIONS.get();
+        let allocated = allocations();
         let after = turns(1000);
-        assert_eq!(ALLOCATIONS.get(), allocations, "{policy:?}");
+        assert_eq!(allocations(), allocated, "{policy:?}");
         assert!(after.watches > before.watches);
         assert!(after.timers > before.timers);
         assert!(after.bhs > before.bhs + 1000);

@@ -9,11 +9,13 @@ mod client;
 mod command_line;
 #[path = "../common/mod.rs"]
 mod common;
+mod consoles;
 mod embed;
 mod faults;
 #[path = "../common/fd_guard.rs"]
 mod fd_guard;
 mod fd_passing;
+mod globals;
 mod hmp_conformance;
 mod hmp_session;
 mod load;
@@ -21,6 +23,7 @@ mod monitor_policy;
 mod monitors;
 mod package;
 mod pages;
+mod processors;
 mod qapi_schema_of_qemu;
 mod qmp_session;
 mod slow_readers;

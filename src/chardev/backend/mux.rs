@@ -25,7 +25,7 @@ use std::io;
 use super::mux_input::{base_handlers, mux_chr_accept_input, mux_give_out_held};
 use super::stamp::Stamper;
 use super::Backend;
-use crate::chardev::be::{handlers, qemu_chr_be_event, send_event};
+use crate::chardev::be::{handler, qemu_chr_be_event, send_event};
 use crate::chardev::class::{CharFrontend, ChardevClass, ChardevId, ChrEvent};
 use crate::chardev::fe::{
     attach_quietly, chr_is_terminal, qemu_chr_exposed_at, qemu_chr_fe_deinit,
@@ -173,7 +173,7 @@ pub fn set_term_escape_char<H: ChardevHost>(h: &mut H, key: u8) {
 /// Which front ends have handlers, in order.
 fn attached<H: ChardevHost>(h: &H, id: ChardevId) -> Vec<usize> {
     (0..MAX_MUX)
-        .filter(|tag| handlers(h, id, *tag).is_some())
+        .filter(|tag| handler(h, id, *tag, |_| ()).is_some())
         .collect()
 }
 

@@ -10,7 +10,7 @@
 //!   buffer of its own, and the keys act at once: a person can leave a guest that hangs.
 
 use super::mux::{mux_chr_be_event, mux_proc_byte, state, MuxChardev};
-use crate::chardev::be::{handlers, qemu_chr_be_drained};
+use crate::chardev::be::{handler, qemu_chr_be_drained};
 use crate::chardev::class::{CharHandlers, ChardevId, ChrEvent, PeerEnd};
 use crate::chardev::fe::qemu_chr_fe_accept_input;
 use crate::chardev::host::ChardevHost;
@@ -56,19 +56,20 @@ fn mux_chr_can_read<H: ChardevHost>(h: &H, id: ChardevId) -> usize {
 }
 
 fn frontend_can_read<H: ChardevHost>(h: &H, id: ChardevId, tag: usize) -> usize {
-    handlers(h, id, tag).map_or(0, |(fe, opaque)| (fe.can_read)(h, opaque))
+    let can_read = handler(h, id, tag, |fe| fe.can_read);
+    can_read.map_or(0, |(can_read, opaque)| can_read(h, opaque))
 }
 
 /// Whether a front end promises to take all its input.
 fn takes_all<H: ChardevHost>(h: &H, id: ChardevId, tag: usize) -> bool {
-    handlers(h, id, tag).is_some_and(|(fe, _)| fe.backlog.is_some())
+    handler(h, id, tag, |fe| fe.backlog).is_some_and(|(backlog, _)| backlog.is_some())
 }
 
 /// Whether the focused front end has not worked off what it has taken.
 fn focus_has_backlog<H: ChardevHost>(h: &H, id: ChardevId) -> bool {
     let s = h.chardevs().state::<MuxChardev>(id);
     let focus = s.and_then(|s| s.focus);
-    let Some((fe, opaque)) = focus.and_then(|focus| handlers(h, id, focus)) else {
+    let Some((fe, opaque)) = focus.and_then(|focus| handler(h, id, focus, |fe| *fe)) else {
         return false;
     };
     fe.backlog.is_some_and(|backlog| backlog(h, opaque))
@@ -211,7 +212,7 @@ fn mux_input<H: ChardevHost>(h: &mut H, id: ChardevId, text: &[u8]) -> usize {
             return text.len();
         }
         done += room;
-        if let Some((fe, opaque)) = handlers(h, id, focus) {
+        if let Some((fe, opaque)) = handler(h, id, focus, |fe| *fe) {
             (fe.read)(h, opaque, &rest[..room]);
         }
     }
@@ -221,7 +222,7 @@ fn mux_input<H: ChardevHost>(h: &mut H, id: ChardevId, text: &[u8]) -> usize {
 /// Gives the focused front end what was put aside for it.
 fn mux_give_buffered<H: ChardevHost>(h: &mut H, id: ChardevId) {
     while let Some(focus) = state(h, id).and_then(|s| s.focus) {
-        let Some((fe, opaque)) = handlers(h, id, focus) else {
+        let Some((fe, opaque)) = handler(h, id, focus, |fe| *fe) else {
             return;
         };
         let room = (fe.can_read)(h, opaque);

@@ -59,6 +59,8 @@ pub(super) struct Rights {
     receiver: Receiver,
     /// The newest.
     pub(super) msgfd: Option<OwnedFd>,
+    /// How many of the next bytes need no look for descriptors.
+    safe_start: usize,
 }
 
 impl Rights {
@@ -66,6 +68,7 @@ impl Rights {
         Rights {
             receiver: Receiver::new(),
             msgfd: None,
+            safe_start: 0,
         }
     }
 }
@@ -74,7 +77,11 @@ impl Rights {
 /// it; and for hang-up in any case.
 pub(super) fn tcp_chr_update_read_handler<H: ChardevHost>(h: &mut H, id: ChardevId) {
     let attached = h.chardevs().has_handlers(id);
+    let safe_start = qemu_chr_be_safe_start(h, id);
     let Some(c) = connection(h, id) else { return };
+    if let Some(rights) = c.rights.as_mut().filter(|_| c.reads == 0) {
+        rights.safe_start = safe_start;
+    }
     let fd: SharedFd = c.fd.clone();
     let (is_open, has_stream) = (c.is_open(), c.stream.is_some());
     let read_watch = if !is_open {
@@ -133,11 +140,10 @@ fn tcp_chr_read<H: ChardevHost>(h: &mut H, id: ChardevId) {
     if len == 0 {
         return;
     }
-    let safe = safe_start(h, id);
     let mut buf = h.chardevs_mut().take_read_buf(len);
     if let Some(c) = connection(h, id) {
         let fd = c.fd.as_raw_fd();
-        match receive(c, &mut buf[..len], safe) {
+        match receive(c, &mut buf[..len]) {
             Ok(None) => tcp_chr_end_of_input(h, id),
             Ok(Some(input)) => {
                 c.reads += 1;
@@ -166,21 +172,10 @@ pub(super) fn passes(e: &io::Error) -> bool {
     matches!(kind, io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
-/// How many of the next bytes may be received without a look for descriptors.
-fn safe_start<H: ChardevHost>(h: &mut H, id: ChardevId) -> usize {
-    let is_new = connection(h, id).is_some_and(|c| c.reads == 0);
-    if is_new {
-        qemu_chr_be_safe_start(h, id)
-    } else {
-        0
-    }
-}
-
-/// Reads bytes for the front end, of which so many are `safe`; none at the end of the
-/// stream.
-fn receive(c: &mut Connection, buf: &mut [u8], safe: usize) -> io::Result<Option<Input>> {
+/// Reads bytes for the front end; none at the end of the stream.
+fn receive(c: &mut Connection, buf: &mut [u8]) -> io::Result<Option<Input>> {
     let Some(stream) = &c.stream else {
-        let len = recv_wire(c, buf, safe)?;
+        let len = recv_wire(c, buf)?;
         return Ok((len > 0).then(|| Input::plain(len)));
     };
     if !stream.has_input() && !stream.has_ended() {
@@ -200,7 +195,7 @@ fn receive(c: &mut Connection, buf: &mut [u8], safe: usize) -> io::Result<Option
 /// Those of the socket, and `InvalidData` if TLS cannot go on.
 pub(super) fn fill(c: &mut Connection) -> io::Result<()> {
     let mut wire = [0; WIRE_READ];
-    let n = recv_wire(c, &mut wire, 0)?;
+    let n = recv_wire(c, &mut wire)?;
     let received = match &mut c.stream {
         Some(stream) => stream.receive(&wire[..n]),
         None => Ok(()),
@@ -208,11 +203,12 @@ pub(super) fn fill(c: &mut Connection) -> io::Result<()> {
     received.map_err(|reason| io::Error::new(io::ErrorKind::InvalidData, reason))
 }
 
-fn recv_wire(c: &mut Connection, buf: &mut [u8], safe: usize) -> io::Result<usize> {
+fn recv_wire(c: &mut Connection, buf: &mut [u8]) -> io::Result<usize> {
     let fd = c.fd.as_raw_fd();
     let Some(rights) = &mut c.rights else {
         return Ok(recv(fd, buf, MsgFlags::empty())?);
     };
+    let safe = std::mem::take(&mut rights.safe_start);
     let (n, received) = rights.receiver.recv(c.fd.as_fd(), buf, safe)?;
     if received.is_some() {
         rights.msgfd = received;

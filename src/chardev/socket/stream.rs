@@ -48,6 +48,9 @@ const MAX_UNSENT_PONGS: usize = 64 * 1024;
 /// the previous ones.
 const MAX_WRITE: usize = 64 * 1024;
 
+/// An empty buffer keeps no more memory than this.
+const KEPT: usize = 64 * 1024;
+
 /// How far the handshakes are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
@@ -262,7 +265,7 @@ impl Stream {
         }
         let len = self.plain.len().min(buf.len());
         buf[..len].copy_from_slice(&self.plain[..len]);
-        self.plain.drain(..len);
+        drop_front(&mut self.plain, len);
         Input {
             len,
             breaks: std::mem::take(&mut self.breaks),
@@ -277,7 +280,9 @@ impl Stream {
             std::mem::swap(&mut self.raw, &mut self.plain);
             return;
         }
-        let mut input: Vec<u8> = self.raw.drain(..max.min(self.raw.len())).collect();
+        let len = max.min(self.raw.len());
+        let mut input = self.raw[..len].to_vec();
+        drop_front(&mut self.raw, len);
         if let Some(websocket) = &mut self.websocket {
             let decoded = websocket.decode(&input);
             self.closed = decoded.closed;
@@ -334,12 +339,21 @@ impl Stream {
 
     /// Drops the first `n` bytes of the wire, which were sent.
     pub(super) fn sent(&mut self, n: usize) {
-        self.wire.drain(..n);
+        drop_front(&mut self.wire, n);
     }
 
     /// The telnet decoder, in the state that the connection left it in.
     pub(super) fn into_telnet(self) -> Option<TelnetDecoder> {
         self.telnet
+    }
+}
+
+/// Drops the first bytes of a buffer, and gives back the memory of one that is empty
+/// then and was large.
+fn drop_front(buffer: &mut Vec<u8>, len: usize) {
+    buffer.drain(..len);
+    if buffer.is_empty() && buffer.capacity() > KEPT {
+        *buffer = Vec::new();
     }
 }
 

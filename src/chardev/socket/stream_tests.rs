@@ -459,6 +459,23 @@ fn output_goes_as_it_is_or_in_a_frame() {
     assert_eq!(stream.wire(), frame(&large));
 }
 
+#[test]
+fn buffers_that_were_large_give_their_memory_back() {
+    let large = vec![b'x'; 60_000_000];
+    let mut stream = Stream::new(None, true, None);
+    stream.send(&large);
+    let half = stream.wire().len() / 2;
+    stream.sent(half);
+    stream.sent(stream.wire().len());
+    assert!(stream.wire.capacity() <= KEPT);
+
+    let mut stream = Stream::new(None, false, Some(TelnetDecoder::new(false)));
+    stream.receive(&large).unwrap();
+    let mut buf = vec![0; large.len()];
+    assert_eq!(stream.read(&mut buf).len, large.len());
+    assert!(stream.raw.capacity().max(stream.plain.capacity()) <= KEPT);
+}
+
 #[cfg(feature = "websocket")]
 #[test]
 fn a_peer_that_pings_and_does_not_read_gets_no_more_answers() {

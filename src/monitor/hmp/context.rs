@@ -19,6 +19,8 @@ pub struct Hmp<'a, S: 'static> {
     pub rt: &'a mut Runtime<S>,
     /// The session that the line came from; `None` for `human-monitor-command`.
     pub monitor: Option<MonitorId>,
+    /// The processor that `human-monitor-command` names for its line; it exists.
+    pub cpu_index: Option<i64>,
     out: Vec<u8>,
     row: HmpRow,
     /// The command's token, if it finishes later.
@@ -168,6 +170,7 @@ pub(super) fn with_hmp<S>(
     let mut hmp = Hmp {
         rt,
         monitor,
+        cpu_index: None,
         out: Vec::new(),
         row,
         under_way: None,

@@ -120,7 +120,7 @@ fn handle_hmp_command<S>(rt: &mut Runtime<S>, id: MonitorId, line: &[u8]) {
         label(rt, id),
         String::from_utf8_lossy(line)
     );
-    let outcome = run_line(rt, Some(id), line);
+    let outcome = run_line(rt, Some(id), line, None);
     show_outcome(rt, id, outcome);
 }
 

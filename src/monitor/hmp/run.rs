@@ -54,6 +54,7 @@ pub(crate) fn run_line<S>(
     rt: &mut Runtime<S>,
     monitor: Option<MonitorId>,
     line: &[u8],
+    cpu_index: Option<i64>,
 ) -> LineOutcome {
     if let Some(text) = intercepted(rt, monitor, line) {
         let mut outcome = LineOutcome::default();
@@ -71,6 +72,7 @@ pub(crate) fn run_line<S>(
         Ok(None) => LineOutcome::default(),
         Ok(Some(command)) => {
             let run = |hmp: &mut Hmp<'_, S>| {
+                hmp.cpu_index = cpu_index;
                 let permitted = hmp.rt.check_hmp_command(command.group, command.row);
                 if hmp.handle_error(permitted).is_some() {
                     trace_event!(hmp_command, "{}: cmd->cmd", command.row.main_name());
@@ -99,8 +101,13 @@ fn intercepted<S>(rt: &mut Runtime<S>, monitor: Option<MonitorId>, line: &[u8]) 
 
 /// Runs one line for `human-monitor-command`, which is answered when the line has
 /// finished.
-pub(crate) fn run_line_for<S>(rt: &mut Runtime<S>, line: &[u8], reply: Responder<String>) {
-    let outcome = run_line(rt, None, line);
+pub(crate) fn run_line_for<S>(
+    rt: &mut Runtime<S>,
+    line: &[u8],
+    cpu_index: Option<i64>,
+    reply: Responder<String>,
+) {
+    let outcome = run_line(rt, None, line, cpu_index);
     finish_reply(rt, Vec::new(), reply, outcome);
 }
 

@@ -61,6 +61,7 @@ pub struct HmpTables<S: 'static> {
     pub(super) completions: Vec<CompletionFn<S>>,
     help_topics: Vec<(&'static str, HelpFn)>,
     pub(super) options: OptionsFn<S>,
+    pub(crate) cpu_exists: fn(&Runtime<S>, i64) -> bool,
 }
 
 impl<S> HmpTables<S> {
@@ -71,6 +72,7 @@ impl<S> HmpTables<S> {
             completions: Vec::new(),
             help_topics: Vec::new(),
             options: |_, _, _| Err(Error::new("Options are not supported here")),
+            cpu_exists: |_, _| false,
         }
     }
 
@@ -82,6 +84,12 @@ impl<S> HmpTables<S> {
     /// Sets what reads `key=value,...` arguments.
     pub fn set_options(&mut self, f: OptionsFn<S>) {
         self.options = f;
+    }
+
+    /// Sets what knows the processors that `human-monitor-command` may name. Without it
+    /// there are none.
+    pub fn set_cpu_exists(&mut self, f: fn(&Runtime<S>, i64) -> bool) {
+        self.cpu_exists = f;
     }
 
     /// Has `help TOPIC` print a text of its own instead of the command's line,

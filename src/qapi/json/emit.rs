@@ -44,20 +44,25 @@ impl Output {
     /// Appends a string between quotes.
     #[inline]
     pub(super) fn string(&mut self, text: &str) {
-        self.quoted(text, *b"\"");
+        self.quoted(text.as_bytes(), || text, *b"\"");
     }
 
     /// Appends the name of a member, and the colon.
     #[inline]
     pub(super) fn name(&mut self, text: &str) {
-        self.quoted(text, *b"\": ");
+        self.quoted(text.as_bytes(), || text, *b"\": ");
     }
 
     #[inline(always)]
-    fn quoted<const N: usize>(&mut self, text: &str, end: [u8; N]) {
+    fn quoted<'t, const N: usize>(
+        &mut self,
+        bytes: &[u8],
+        text: impl FnOnce() -> &'t str,
+        end: [u8; N],
+    ) {
         self.bytes.push(b'"');
-        if text.len() > SHORT || !short(&mut self.bytes, text.as_bytes()) {
-            self.long(text);
+        if bytes.len() > SHORT || !short(&mut self.bytes, bytes) {
+            self.long(text());
         }
         self.bytes.extend_from_slice(&end);
     }
@@ -135,11 +140,11 @@ impl Output {
 
     fn dict(&mut self, dict: &QDict) {
         self.bytes.push(b'{');
-        for (i, (name, value)) in dict.iter().enumerate() {
+        for (i, (name, value)) in dict.members().iter().enumerate() {
             if i > 0 {
                 self.bytes.extend_from_slice(b", ");
             }
-            self.name(name);
+            self.quoted(name.as_bytes(), || name.as_str(), *b"\": ");
             self.value(value);
         }
         self.bytes.push(b'}');

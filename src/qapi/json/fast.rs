@@ -10,12 +10,15 @@
 //!
 //! A number or keyword is complete only if the byte after it is there.
 
+use std::borrow::Cow;
+
 use super::super::qobject::{QDict, QNum, QObject};
+use super::checked::Checked;
 use super::number;
 use super::parser::{Expect, Frame};
 use super::scan;
 use super::stream::JsonMessageParser;
-use super::string::{decode, resolve};
+use super::string::{has_noncharacter, resolve};
 
 /// Takes tokens from the start of `input`, up to the end of the message or the
 /// first token that is not plain. Returns the number of bytes taken and the
@@ -25,6 +28,7 @@ use super::string::{decode, resolve};
 /// building a token.
 pub(super) fn parse(stream: &mut JsonMessageParser, input: &[u8]) -> (usize, Option<QObject>) {
     let input = &input[..input.len().min(stream.room())];
+    let mut checked = Checked::new(input);
     let nesting = stream.nesting_limit();
     let parser = &mut stream.parser;
     let (mut at, mut blanks, mut tokens) = (0, 0, 0);
@@ -38,11 +42,17 @@ pub(super) fn parse(stream: &mut JsonMessageParser, input: &[u8]) -> (usize, Opt
         }
         match (parser.expect, byte) {
             (Expect::Value | Expect::First, b'"' | b'\'') => {
-                let Some((text, len)) = string(&input[at..], byte) else {
+                let Some((text, end)) = string(&mut checked, input, at) else {
                     break;
                 };
-                at += len;
+                at = end;
                 message = parser.complete_string(text);
+                // What nearly always comes next needs no turn of its own.
+                if let (Expect::Colon, Some(b':')) = (parser.expect, input.get(at)) {
+                    parser.expect = Expect::Value;
+                    at += 1;
+                    tokens += 1;
+                }
             }
             (Expect::Value | Expect::First, b'{') if parser.frames.len() < nesting => {
                 parser.open(Frame::Dict(QDict::new(), None));
@@ -111,21 +121,32 @@ fn keyword(input: &[u8], word: &[u8], value: QObject) -> Option<(QObject, usize)
     (input.starts_with(word) && !next.is_ascii_lowercase()).then_some((value, word.len()))
 }
 
-/// The string at the start of `input`, and its length including the quotes.
+/// The string whose opening quote is at `start`, and the position behind it.
 #[inline(always)]
-pub(super) fn string(input: &[u8], quote: u8) -> Option<(String, usize)> {
-    let inner = &input[1..];
-    let len = scan::plain(inner, quote);
-    if *inner.get(len)? == quote {
-        let text = std::str::from_utf8(&inner[..len]).ok()?;
-        return Some((text.to_owned(), len + 2));
+pub(super) fn string<'a>(
+    checked: &mut Checked<'a>,
+    input: &'a [u8],
+    start: usize,
+) -> Option<(Cow<'a, str>, usize)> {
+    let quote = *input.get(start)?;
+    let inner = start + 1;
+    let end = inner + scan::plain(&input[inner..], quote);
+    if *input.get(end)? == quote {
+        return Some((checked.text(inner, end)?.into(), end + 1));
     }
-    unusual_string(input, quote, 1 + len)
+    unusual_string(checked, input, start, end)
 }
 
 /// A string with an escape or a byte beyond ASCII. The plain part before `at` has
 /// been scanned already.
-fn unusual_string(input: &[u8], quote: u8, mut at: usize) -> Option<(String, usize)> {
+#[inline(never)]
+fn unusual_string<'a>(
+    checked: &mut Checked<'a>,
+    input: &'a [u8],
+    start: usize,
+    mut at: usize,
+) -> Option<(Cow<'a, str>, usize)> {
+    let quote = input[start];
     let mut escaped = false;
     loop {
         at += scan::plain_or_high(&input[at..], quote);
@@ -139,9 +160,13 @@ fn unusual_string(input: &[u8], quote: u8, mut at: usize) -> Option<(String, usi
         }
     }
     let text = if escaped {
-        resolve(&input[..=at]).ok()?
+        resolve(&input[start..=at]).ok()?.into()
     } else {
-        decode(&input[1..at])?.to_owned()
+        let text = checked.text(start + 1, at)?;
+        if has_noncharacter(text) {
+            return None;
+        }
+        text.into()
     };
     Some((text, at + 1))
 }

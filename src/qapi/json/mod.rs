@@ -13,6 +13,7 @@
 //! | `stream` | where messages end, limits, recovery | JSON streamer |
 //! | `parser` | tokens to values | JSON parser |
 //! | `string`, `number`, `utf8` | what tokens mean | |
+//! | `checked` | checking the encoding of many strings at once | |
 //! | `writer` | values to bytes, laid out | JSON writer |
 //! | `emit` | the bytes themselves | |
 //! | `name` | names of members, ready to be written | |
@@ -21,6 +22,7 @@
 //! The outcome does not depend on how the input is cut into pieces. No input causes
 //! a panic, and [`JsonLimits`] bounds the memory held.
 
+mod checked;
 mod emit;
 mod fast;
 mod lexer;

@@ -10,7 +10,9 @@
 //! list", and `{[1]:3}` is "key is not a string in object" at the end of `[1]`. A
 //! duplicate name is found only after its value.
 
-use super::super::qobject::{QDict, QObject};
+use std::borrow::Cow;
+
+use super::super::qobject::{Name, QDict, QObject};
 
 /// A token for the parser.
 #[derive(Debug)]
@@ -39,7 +41,7 @@ pub(super) enum Token {
 pub(super) enum Frame {
     List(Vec<QObject>),
     /// The members, and the name that waits for its value.
-    Dict(QDict, Option<String>),
+    Dict(QDict, Option<Name>),
 }
 
 /// What may come next.
@@ -164,17 +166,17 @@ impl Parser {
                 None
             }
             Some(Frame::Dict(dict, name @ Some(_))) => {
-                match dict.try_insert(name.take().unwrap_or_default(), value) {
-                    Ok(()) => {
-                        self.expect = Expect::Separator;
-                        None
-                    }
-                    Err(_) => self.fail("duplicate key"),
+                let is_new = name.take().is_some_and(|n| dict.try_insert(n, value));
+                if is_new {
+                    self.expect = Expect::Separator;
+                    None
+                } else {
+                    self.fail("duplicate key")
                 }
             }
             Some(Frame::Dict(_, name)) => match value {
                 QObject::String(text) => {
-                    *name = Some(text);
+                    *name = Some(Name::new(&text));
                     self.expect = Expect::Colon;
                     None
                 }
@@ -193,14 +195,14 @@ impl Parser {
     /// Like [`complete`](Self::complete) for a string, which may be the name of a
     /// member.
     #[inline(always)]
-    pub(super) fn complete_string(&mut self, text: String) -> Option<QObject> {
+    pub(super) fn complete_string(&mut self, text: Cow<'_, str>) -> Option<QObject> {
         match self.frames.last_mut() {
             Some(Frame::Dict(_, name @ None)) => {
-                *name = Some(text);
+                *name = Some(Name::new(&text));
                 self.expect = Expect::Colon;
                 None
             }
-            _ => self.complete(QObject::String(text)),
+            _ => self.complete(QObject::String(text.into_owned())),
         }
     }
 

@@ -8,7 +8,10 @@
 //! parser. So there is one grammar and one place for each error text. `tests.rs`
 //! and the fuzz targets compare the two ways.
 
-use super::super::qobject::{QDict, QObject};
+use std::borrow::Cow;
+
+use super::super::qobject::{Name, QDict, QObject};
+use super::checked::Checked;
 use super::fast::{number_or_keyword, string};
 use super::scan;
 use super::stream::JsonMessageParser;
@@ -50,8 +53,10 @@ impl JsonMessageParser {
             return None;
         }
         let room = self.room().min(input.len());
+        let input = &input[..room];
         let mut cursor = Cursor {
-            input: &input[..room],
+            input,
+            checked: Checked::new(input),
             at: 0,
         };
         cursor.request()
@@ -60,6 +65,7 @@ impl JsonMessageParser {
 
 struct Cursor<'a> {
     input: &'a [u8],
+    checked: Checked<'a>,
     at: usize,
 }
 
@@ -106,10 +112,10 @@ impl<'a> Cursor<'a> {
         }
         loop {
             self.skip_blanks();
-            let name = self.string()?;
+            let name = Name::new(&self.string()?);
             self.token(b':')?;
             let value = self.scalar()?;
-            dict.try_insert(name, value).ok()?;
+            dict.try_insert(name, value).then_some(())?;
             if !self.goes_on()? {
                 return Some(dict);
             }
@@ -119,19 +125,20 @@ impl<'a> Cursor<'a> {
     fn scalar(&mut self) -> Option<QObject> {
         self.skip_blanks();
         if self.peek()? == b'"' {
-            return self.string().map(QObject::String);
+            let text = self.string()?;
+            return Some(QObject::String(text.into_owned()));
         }
         let (value, len) = number_or_keyword(&self.input[self.at..])?;
         self.at += len;
         Some(value)
     }
 
-    fn string(&mut self) -> Option<String> {
+    fn string(&mut self) -> Option<Cow<'a, str>> {
         if self.peek()? != b'"' {
             return None;
         }
-        let (text, len) = string(&self.input[self.at..], b'"')?;
-        self.at += len;
+        let (text, end) = string(&mut self.checked, self.input, self.at)?;
+        self.at = end;
         Some(text)
     }
 

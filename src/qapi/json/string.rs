@@ -47,11 +47,16 @@ pub(super) fn resolve(token: &[u8]) -> Result<String, String> {
 
 /// Bytes without escapes as text; `None` if they are badly encoded, or hold a
 /// U+0000 in QEMU's two-byte form.
-pub(super) fn decode(bytes: &[u8]) -> Option<&str> {
+fn decode(bytes: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(bytes).ok()?;
+    (!has_noncharacter(text)).then_some(text)
+}
+
+/// Whether the text holds a character that modified UTF-8 may not hold.
+pub(super) fn has_noncharacter(text: &str) -> bool {
     // Every noncharacter starts with a byte of EF or more.
-    let suspicious = bytes.iter().fold(false, |any, &b| any | (b >= 0xef));
-    (!suspicious || !text.contains(is_noncharacter)).then_some(text)
+    let suspicious = text.bytes().fold(false, |any, b| any | (b >= 0xef));
+    suspicious && text.contains(is_noncharacter)
 }
 
 const BAD_UTF8: &str = "invalid UTF-8 sequence in string";

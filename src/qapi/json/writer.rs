@@ -245,9 +245,13 @@ impl JsonWriter {
     }
 
     /// Writes a signed integer.
+    #[inline]
     pub fn i64(&mut self, value: i64) {
         self.separate();
-        number::write_i64(&mut self.out.bytes, value);
+        match value {
+            0..=9 => self.out.bytes.push(b'0' + value as u8),
+            _ => number::write_i64(&mut self.out.bytes, value),
+        }
     }
 
     /// Writes an unsigned integer.

@@ -18,6 +18,7 @@
 use super::numbers::{parse_bool, parse_i64, parse_number, parse_size, parse_u64};
 use super::{keyval_parse, EnumEntry, QType};
 use crate::qapi::json::qobject_from_json;
+use crate::qapi::qobject::Name;
 use crate::qapi::{CompatPolicy, Error, ErrorClass, QDict, QNum, QObject};
 
 /// How many containers deep a visit descends.
@@ -47,7 +48,7 @@ struct Frame {
 
 enum Container {
     /// Members; `None` once visited.
-    Struct(Vec<(String, Option<QObject>)>),
+    Struct(Vec<(Name, Option<QObject>)>),
     /// The current element, its number, and those after it.
     List(Option<QObject>, usize, std::vec::IntoIter<QObject>),
 }
@@ -121,7 +122,7 @@ impl InputVisitor {
                 ..
             }) => members
                 .iter_mut()
-                .find(|(key, value)| key == name && value.is_some())
+                .find(|(key, value)| key.as_bytes() == name.as_bytes() && value.is_some())
                 .map(|(_, value)| value),
         }
     }
@@ -198,7 +199,8 @@ impl InputVisitor {
     pub fn start_struct(&mut self, name: &str) -> Result<(), Error> {
         match self.take(name)? {
             QObject::Dict(dict) => {
-                let members = dict.into_iter().map(|(k, v)| (k, Some(v))).collect();
+                let members = dict.into_members().into_iter();
+                let members = members.map(|(k, v)| (k, Some(v))).collect();
                 self.enter(name, Container::Struct(members))
             }
             _ => Err(self.wrong_type(name, "object")),
@@ -218,7 +220,7 @@ impl InputVisitor {
         {
             let mut left = members.iter().filter(|(_, value)| value.is_some());
             if let (false, Some((key, _))) = (self.lenient, left.next()) {
-                let name = self.full_name(key);
+                let name = self.full_name(key.as_str());
                 return Err(Error::new(format!("Parameter '{name}' is unexpected")));
             }
         }

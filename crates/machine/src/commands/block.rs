@@ -255,60 +255,6 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
     ),
 ];
 
-/// Their sub-commands of `info`.
-pub(super) const INFO: &[HmpPair<Machine>] = &[(
-    HmpRow::new(
-        "block",
-        "[-n] [-v] [device]",
-        "show info of one block device or all block devices (-n: show named nodes; -v: show \
-             details)",
-    )
-    .args(&[
-        HmpArg::new("nodes", Flag('n')),
-        HmpArg::new("verbose", Flag('v')),
-        HmpArg::new("device", Block).optional(),
-    ]),
-    hmp_info_block,
-)];
-
 fn no_device(hmp: Cx, args: &HmpArgs) {
     fail(hmp, format!("Device '{}' not found", args.str("device")));
-}
-
-fn hmp_info_block(hmp: Cx, _args: &HmpArgs) {
-    let m = &hmp.rt.state;
-    let text =
-        |drive: &Drive| drive_text(drive, drive.node.as_deref().and_then(|n| m.blocks.node(n)));
-    let texts: Vec<String> = m.drives().iter().map(text).collect();
-    hmp.print(texts.join("\n"));
-}
-
-/// A drive as `info block` describes it.
-fn drive_text(drive: &Drive, node: Option<&BlockNode>) -> String {
-    let title = match node {
-        Some(node) => format!(
-            "{}: {} ({}{})\n",
-            node.name,
-            node.filename,
-            node.driver.as_str(),
-            if node.read_only { ", read-only" } else { "" }
-        ),
-        None => format!("{}: [not inserted]\n", drive.qdev),
-    };
-    let mut text = format!("{title}    Attached to:      {}\n", drive.qdev);
-    if drive.removable {
-        text.push_str("    Removable device: not locked, tray closed\n");
-    }
-    if let Some(node) = node {
-        let direct = if node.direct { ", direct" } else { "" };
-        let no_flush = if node.no_flush {
-            ", ignore flushes"
-        } else {
-            ""
-        };
-        text.push_str(&format!(
-            "    Cache mode:       writeback{direct}{no_flush}\n"
-        ));
-    }
-    text
 }

@@ -1,6 +1,8 @@
 //! Processors: `cpu.json`.
 
+use super::current_cpu::{hmp_cpu, hmp_info_cpus};
 use super::hmp::{nothing, Cx};
+use super::registers::{hmp_info_lapic, hmp_info_registers};
 use crate::model::board::Place;
 use crate::model::cpu::expand_model;
 use crate::model::cpu::models::{all_models, CpuModel};
@@ -159,7 +161,7 @@ pub(super) const INFO: &[HmpPair<Machine>] = &[
             "show local apic state (apic-id: local apic to read, default is which of current CPU)",
         )
         .args(&[HmpArg::new("apic-id", Int32).optional()]),
-        no_cpu,
+        hmp_info_lapic,
     ),
     (
         HmpRow::new("opcount", "", "show dynamic compiler opcode counters"),
@@ -180,27 +182,11 @@ pub(super) const INFO: &[HmpPair<Machine>] = &[
     ),
 ];
 
-pub(super) fn no_cpu(hmp: Cx, _args: &HmpArgs) {
-    hmp.print("No CPU available\n");
-}
-
-fn hmp_cpu(hmp: Cx, _args: &HmpArgs) {
-    hmp.print("invalid CPU index\n");
-}
-
 /// An option of the emulator, which this machine does not have.
 fn hmp_one_insn_per_tb(hmp: Cx, args: &HmpArgs) {
     match args.try_str("option") {
         None | Some("on" | "off") => {}
         Some(other) => hmp.print(format!("unexpected option {other}\n")),
-    }
-}
-
-fn hmp_info_cpus(hmp: Cx, _args: &HmpArgs) {
-    for cpu in hmp.rt.state.cpus() {
-        let mark = if cpu.index == 0 { '*' } else { ' ' };
-        let (index, thread) = (cpu.index, cpu.thread_id);
-        hmp.print(format!("{mark} CPU #{index}: thread_id={thread}\n"));
     }
 }
 
@@ -222,13 +208,5 @@ fn hmp_info_hotpluggable_cpus(hmp: Cx, _args: &HmpArgs) {
         for (name, number) in slot.place.ids() {
             hmp.print(format!("    {name}: \"{number}\"\n"));
         }
-    }
-}
-
-fn hmp_info_registers(hmp: Cx, args: &HmpArgs) {
-    match args.try_int("vcpu") {
-        _ if args.flag("all") => {}
-        Some(vcpu) => hmp.print(format!("CPU#{vcpu} not available\n")),
-        None => hmp.print("No CPU available\n"),
     }
 }

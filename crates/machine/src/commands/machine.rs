@@ -1,5 +1,6 @@
 //! The machine as a whole, and its memory: `machine.json`.
 
+use super::current_cpu::cpu_exists;
 use super::hmp::{fail, nothing, Cx};
 use crate::model::board::{all_classes, MachineClass};
 use crate::schema::{
@@ -85,14 +86,17 @@ impl MachineCommands for Machine {
     }
 
     fn qmp_memsave(
-        _: &mut Runtime<Self>,
-        _val: u64,
-        _size: u64,
-        _filename: String,
-        _cpu_index: Option<i64>,
+        rt: &mut Runtime<Self>,
+        val: u64,
+        size: u64,
+        filename: String,
+        cpu_index: Option<i64>,
     ) -> Result<(), Error> {
-        // No processor can be chosen.
-        Err(Error::new("Parameter 'cpu-index' expects a CPU number"))
+        if !cpu_exists(rt, cpu_index.unwrap_or(0)) {
+            let desc = "Parameter 'cpu-index' expects a CPU number";
+            return Err(Error::new(desc));
+        }
+        rt.state.memsave(val, size, &filename)
     }
 
     fn qmp_query_machines(
@@ -115,9 +119,9 @@ impl MachineCommands for Machine {
         Ok(all_classes().map(info).collect())
     }
 
-    fn qmp_query_current_machine(_: &mut Runtime<Self>) -> Result<CurrentMachineParams, Error> {
+    fn qmp_query_current_machine(rt: &mut Runtime<Self>) -> Result<CurrentMachineParams, Error> {
         Ok(CurrentMachineParams {
-            wakeup_suspend_support: false,
+            wakeup_suspend_support: rt.state.class.is_pc(),
         })
     }
 

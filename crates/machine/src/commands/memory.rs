@@ -1,7 +1,7 @@
 //! HMP commands about memory and ports, and `print`. The QMP commands about memory are
 //! declared in `machine.json`, so they are in `machine.rs`.
 
-use super::cpu::no_cpu;
+use super::current_cpu::current_cpu;
 use super::hmp::{nothing, Cx};
 use crate::schema::MachineCommands;
 use crate::Machine;
@@ -37,7 +37,7 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
             "print the guest physical address corresponding to a guest virtual address",
         )
         .args(&[HmpArg::new("addr", ArgKind::Int)]),
-        |hmp, _| hmp.print("No cpu\n"),
+        hmp_gva2gpa,
     ),
     (
         HmpRow::new("i", "/fmt addr", "I/O port read").args(&[
@@ -114,7 +114,7 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
                 HmpArg::new("addr", ArgKind::Int),
             ])
             .read_only(),
-        hmp_no_cpu,
+        hmp_memory_dump,
     ),
     (
         HmpRow::new("xp", "/fmt addr", "physical memory dump starting at 'addr'")
@@ -131,7 +131,7 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
 pub(super) const INFO: &[HmpPair<Machine>] = &[
     (
         HmpRow::new("mem", "", "show the active virtual memory mappings"),
-        no_cpu,
+        hmp_info_paging,
     ),
     (
         HmpRow::new("memdev", "", "show memory backends"),
@@ -171,7 +171,7 @@ pub(super) const INFO: &[HmpPair<Machine>] = &[
     ),
     (
         HmpRow::new("tlb", "", "show virtual to physical memory mappings"),
-        no_cpu,
+        hmp_info_paging,
     ),
 ];
 
@@ -181,9 +181,35 @@ fn hmp_print(hmp: Cx, args: &HmpArgs) {
     hmp.print("\n");
 }
 
-/// A virtual address needs a CPU that runs.
+/// The texts that need a processor, if there is none.
 fn hmp_no_cpu(hmp: Cx, _args: &HmpArgs) {
     hmp.print("Can not dump without CPU\n");
+}
+
+/// After a reset no processor pages, so virtual addresses are physical ones.
+fn hmp_memory_dump(hmp: Cx, args: &HmpArgs) {
+    match current_cpu(hmp) {
+        Some(_) => hmp_physical_memory_dump(hmp, args),
+        None => hmp_no_cpu(hmp, args),
+    }
+}
+
+fn hmp_gva2gpa(hmp: Cx, args: &HmpArgs) {
+    let text = match current_cpu(hmp) {
+        // As C prints it with a prefix: 0 has none.
+        Some(_) if args.int("addr") == 0 => "gpa: 0\n".to_owned(),
+        Some(_) => format!("gpa: {:#x}\n", args.int("addr")),
+        None => "No cpu\n".to_owned(),
+    };
+    hmp.print(text);
+}
+
+fn hmp_info_paging(hmp: Cx, _args: &HmpArgs) {
+    let text = match current_cpu(hmp) {
+        Some(_) => "PG disabled\n",
+        None => "No CPU available\n",
+    };
+    hmp.print(text);
 }
 
 fn hmp_physical_memory_dump(hmp: Cx, args: &HmpArgs) {
@@ -225,8 +251,14 @@ fn hmp_ioport_read(hmp: Cx, args: &HmpArgs) {
 
 fn hmp_ioport_write(_hmp: Cx, _args: &HmpArgs) {}
 
-fn hmp_memsave(hmp: Cx, _args: &HmpArgs) {
-    hmp.print("No CPU available\n");
+fn hmp_memsave(hmp: Cx, args: &HmpArgs) {
+    let Some(cpu) = current_cpu(hmp) else {
+        return hmp.print("No CPU available\n");
+    };
+    let (address, size) = (args.int("addr") as u64, args.int("size") as u64);
+    let (file, cpu) = (args.str("file").to_owned(), Some(cpu as i64));
+    let result = Machine::qmp_memsave(hmp.rt, address, size, file, cpu);
+    hmp.handle_error(result);
 }
 
 fn hmp_pmemsave(hmp: Cx, args: &HmpArgs) {

@@ -8,9 +8,11 @@
 mod absent;
 mod block;
 mod block_jobs;
+mod block_pages;
 mod block_stats;
 mod completion;
 mod cpu;
+mod current_cpu;
 mod hmp;
 mod log;
 mod machine;
@@ -20,6 +22,7 @@ mod net;
 mod objects;
 mod qdev;
 mod qom;
+mod registers;
 mod run_state;
 mod ui;
 
@@ -30,7 +33,7 @@ pub use block::blockdev_from_cli;
 pub(crate) use log::log_items;
 pub use net::netdev_from_cli;
 pub use objects::{is_made_after_chardevs, object_from_cli, object_from_text};
-pub use qdev::device_from_cli;
+pub use qdev::{add_ports, device_from_cli};
 pub use run_state::{killed, start_machine};
 
 use crate::schema::{self, ShutdownCause};
@@ -54,9 +57,8 @@ type Pairs = &'static [HmpPair<Machine>];
 /// The HMP commands of each subsystem, and its sub-commands of `info`.
 const HMP: &[(Pairs, Pairs)] = &[
     (absent::COMMANDS, absent::INFO),
-    (block::COMMANDS, block::INFO),
+    (block::COMMANDS, block_pages::INFO),
     (block_jobs::COMMANDS, block_jobs::INFO),
-    (&[], block_stats::INFO),
     (cpu::COMMANDS, cpu::INFO),
     (log::COMMANDS, &[]),
     (machine::COMMANDS, machine::INFO),
@@ -78,7 +80,10 @@ pub fn register(rt: &mut Runtime<Machine>) {
         rt.state.run.quit_request(ShutdownCause::HostQmpQuit);
         main_loop_should_exit(rt);
     });
-    rt.set_monitor_removed_handler(objects::monitor_removed);
+    rt.set_monitor_removed_handler(|rt, monitor| {
+        rt.state.current_cpus.remove(&monitor);
+        objects::monitor_removed(rt, monitor);
+    });
     rt.add_read_only_commands(READ_ONLY);
     rt.set_tls_lookup(TlsLookup {
         creds: Machine::tls_creds,
@@ -95,6 +100,7 @@ pub fn register(rt: &mut Runtime<Machine>) {
     }
     hmp.add_help_topic("log", || log_items("log"));
     hmp.set_options(options);
+    hmp.set_cpu_exists(current_cpu::cpu_exists);
     hmp.add_completion(completion::complete);
 }
 

@@ -6,13 +6,15 @@ use super::hmp::{fail, nothing, Cx};
 use super::objects::lend_chardev;
 use super::qom::property_info;
 use super::qom::ChardevNodes;
-use crate::model::qdev::{DeviceOptions, Unplugged};
+use crate::model::qdev::{default_port, DeviceOptions, Unplugged};
 use crate::model::qom::{Node, ObjectId, Resolution};
 use crate::model::types::device_list_properties;
 use crate::model::Deletion;
 use crate::schema::{qapi_event_send_device_deleted, ObjectPropertyInfo, QdevCommands};
 use crate::Machine;
-use qmonitor::chardev::{qemu_chr_fe_deinit, qemu_chr_fe_set_open, qemu_chr_find};
+use qmonitor::chardev::{
+    qemu_chr_fe_deinit, qemu_chr_fe_set_handlers, qemu_chr_find, CharHandlers,
+};
 use qmonitor::main_loop::{ClockType, Host};
 use qmonitor::monitor::hmp::ArgKind::*;
 use qmonitor::monitor::hmp::{CompletionKind, HmpArg, HmpArgs, HmpPair, HmpRow};
@@ -91,11 +93,43 @@ fn attach_chardev(rt: &mut Runtime<Machine>, id: ObjectId) -> Result<(), Error> 
             "Property '{class}.chardev' can't take value '{label}', it's in use"
         ))
     })?;
-    // A serial port is always open; the guest opens a port of virtio-serial.
-    if class == "isa-serial" {
-        qemu_chr_fe_set_open(rt, frontend, true);
+    // A port of the board is always open; the guest opens a port of virtio-serial.
+    if default_port(class).is_some() {
+        qemu_chr_fe_set_handlers(rt, frontend, Some(UNHEARD), 0);
     }
     rt.state.frontends.insert(id, frontend);
+    Ok(())
+}
+
+/// The port of a guest that does not run: what comes is lost. As a user of a mux it can
+/// have the focus.
+const UNHEARD: CharHandlers<Runtime<Machine>> = CharHandlers {
+    can_read: |_, _| 4096,
+    read: |_, _, _| {},
+    event: |_, _, _| {},
+    new_client: None,
+    drained: None,
+    backlog: None,
+    safe_start: 0,
+};
+
+/// Makes the board's serial or parallel ports on these chardevs; a port may be left out.
+/// The empty machine has no place for ports.
+///
+/// # Errors
+///
+/// A chardev has another user.
+pub fn add_ports(
+    rt: &mut Runtime<Machine>,
+    kind: &str,
+    labels: &[Option<String>],
+) -> Result<(), Error> {
+    for (index, label) in labels.iter().enumerate() {
+        let Some(label) = label else { continue };
+        if let Some(id) = rt.state.add_port(kind, index, label) {
+            attach_chardev(rt, id)?;
+        }
+    }
     Ok(())
 }
 

@@ -91,10 +91,13 @@ impl RunStateCommands for Machine {
         Ok(())
     }
 
-    fn qmp_system_wakeup(_: &mut Runtime<Self>) -> Result<(), Error> {
-        Err(Error::new(
-            "wake-up from suspend is not supported by this guest",
-        ))
+    /// Nothing puts the guest to sleep.
+    fn qmp_system_wakeup(rt: &mut Runtime<Self>) -> Result<(), Error> {
+        Err(Error::new(if rt.state.class.is_pc() {
+            "Unable to wake up: guest is not in suspended state"
+        } else {
+            "wake-up from suspend is not supported by this guest"
+        }))
     }
 
     /// An NMI has no effect on a processor that executes nothing.

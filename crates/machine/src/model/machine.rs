@@ -8,6 +8,7 @@ use super::board::{MachineClass, Topology};
 use super::log::LogFile;
 use super::migration::Migration;
 use super::net::Network;
+use super::qdev::Global;
 use super::qom::{ObjectId, Objects};
 use super::runstate::RunStates;
 use super::uuid::Uuid;
@@ -39,11 +40,15 @@ pub struct Machine {
     pub(super) topology: Topology,
     /// The processors, by number, and the type that all have.
     pub(super) cpus: BTreeMap<usize, ObjectId>,
+    /// The processors that human monitors have chosen, by number.
+    pub(crate) current_cpus: HashMap<MonitorId, usize>,
     pub(super) cpu_type: Option<&'static str>,
     pub(super) debug_threads: bool,
     /// Numbers of the next device of the board, and of the next without an id.
     pub(super) devices_unattached: usize,
     pub(super) devices_anonymous: usize,
+    /// Values for properties of devices to come.
+    pub(crate) globals: Vec<Global>,
     /// Devices that are gone, until the event is sent.
     pub(crate) deletions: Vec<Deletion>,
     pub(crate) deletion_timer: Option<TimerId>,

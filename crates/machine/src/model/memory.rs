@@ -146,6 +146,22 @@ impl Machine {
         }
         result.map_err(|_| Error::new(format!("writing memory to '{filename}' failed")))
     }
+
+    /// The same for what a processor sees (`memsave`), where all must be memory.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be made or written; there is less memory.
+    pub fn memsave(&self, address: u64, size: u64, filename: &str) -> Result<(), Error> {
+        if self.mapped(address, size) < size {
+            File::create(filename)
+                .map_err(|e| Error::from_io(format!("Could not open '{filename}'"), &e))?;
+            return Err(Error::new(format!(
+                "Invalid addr 0x{address:016x}/size {size} specified"
+            )));
+        }
+        self.pmemsave(address, size, filename)
+    }
 }
 
 #[cfg(test)]

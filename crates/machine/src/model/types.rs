@@ -26,6 +26,7 @@ pub fn all_types() -> impl Iterator<Item = &'static ObjectType> {
         qdev::TYPES,
         qdev::bus::TYPES,
         qdev::pci::TYPES,
+        qdev::ports::TYPES,
         qdev::types::TYPES,
         qdev::board::TYPES,
     ];

@@ -127,15 +127,16 @@ impl CharOptions {
         Ok(())
     }
 
-    /// Makes the serial or parallel ports: chardevs without a user, since the machine has
-    /// no such devices, or with a monitor if they are `mon:`.
+    /// Makes the chardevs of the serial or parallel ports, with a monitor if they are
+    /// `mon:`, and returns their labels, port by port.
     pub(super) fn make_ports<'a>(
         &self,
         rt: &mut Runtime<Machine>,
         reporter: &Reporter,
         kind: &str,
         ports: impl Iterator<Item = &'a Pending>,
-    ) -> Result<(), Failure> {
+    ) -> Result<Vec<Option<String>>, Failure> {
+        let mut labels = Vec::new();
         for (i, item) in ports.enumerate() {
             let failed = |e| {
                 let arg = &item.arg;
@@ -143,28 +144,32 @@ impl CharOptions {
                 item.failed_twice(e, then)
             };
             let label = format!("{kind}{i}");
-            match qemu_chr_parse_compat(&label, &item.arg).map_err(failed)? {
-                ParsedCompat::None => {}
-                ParsedCompat::Existing(id) => {
-                    // QEMU has no line of its own for this.
-                    let chr = qemu_chr_find(rt, &id).ok_or_else(|| failed(Error::new("")))?;
-                    qemu_chr_check_one_client(rt, chr).map_err(failed)?;
-                }
-                ParsedCompat::New { opts, with_mux_mon } => {
-                    self.check_chardev_id(&opts).map_err(failed)?;
-                    make_chardev(rt, reporter, item.location.as_ref(), &opts, self.daemonize)
-                        .map_err(failed)?;
-                    if let Some(chr) = qemu_chr_find(rt, &label) {
+            labels.push(
+                match qemu_chr_parse_compat(&label, &item.arg).map_err(failed)? {
+                    ParsedCompat::None => None,
+                    ParsedCompat::Existing(id) => {
+                        // QEMU has no line of its own for this.
+                        let chr = qemu_chr_find(rt, &id).ok_or_else(|| failed(Error::new("")))?;
                         qemu_chr_check_one_client(rt, chr).map_err(failed)?;
+                        Some(id)
                     }
-                    if with_mux_mon {
-                        rt.monitor_init(&MonitorOptions::new(label))
+                    ParsedCompat::New { opts, with_mux_mon } => {
+                        self.check_chardev_id(&opts).map_err(failed)?;
+                        make_chardev(rt, reporter, item.location.as_ref(), &opts, self.daemonize)
                             .map_err(failed)?;
+                        if let Some(chr) = qemu_chr_find(rt, &label) {
+                            qemu_chr_check_one_client(rt, chr).map_err(failed)?;
+                        }
+                        if with_mux_mon {
+                            rt.monitor_init(&MonitorOptions::new(label.clone()))
+                                .map_err(failed)?;
+                        }
+                        Some(label)
                     }
-                }
-            }
+                },
+            );
         }
-        Ok(())
+        Ok(labels)
     }
 
     /// Makes the monitors.

@@ -41,6 +41,11 @@ pub enum Opt {
     Netdev,
     Blockdev,
     Device,
+    Global,
+    Action,
+    WatchdogAction,
+    Vga,
+    Net,
     AddFd,
     Readconfig,
     Daemonize,
@@ -269,6 +274,27 @@ pub static OPTIONS: &[OptRow] = &[
         "add a device",
     ),
     row(
+        "global",
+        Some("DRIVER.PROPERTY=VALUE"),
+        Opt::Global,
+        "a value for a property of all devices of a type",
+    ),
+    row("vga", Some("none"), Opt::Vga, "there is no default display"),
+    row("net", Some("none"), Opt::Net, "there is no default network"),
+    row("nic", Some("none"), Opt::Net, ""),
+    row(
+        "action",
+        Some("[reboot=...][,shutdown=...][,panic=...][,watchdog=...]"),
+        Opt::Action,
+        "what to do when the guest does that",
+    ),
+    row(
+        "watchdog-action",
+        Some("reset|shutdown|poweroff|inject-nmi|pause|debug|none"),
+        Opt::WatchdogAction,
+        "what to do when a watchdog expires",
+    ),
+    row(
         "add-fd",
         Some("fd=FD,set=SET[,opaque=TEXT]"),
         Opt::AddFd,
@@ -378,6 +404,8 @@ pub fn option_of_group(name: &str) -> Option<Opt> {
         "add-fd" => Opt::AddFd,
         "device" => Opt::Device,
         "netdev" => Opt::Netdev,
+        "global" => Opt::Global,
+        "action" => Opt::Action,
         _ => return None,
     })
 }

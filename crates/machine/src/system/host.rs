@@ -40,7 +40,7 @@ impl Pidfile {
             return Ok(Self::default());
         };
         let failed = |what: &str, e: std::io::Error| {
-            Error::from_io(format!("cannot create PID file: Failed to {what}"), &e)
+            Error::from_io(format!("cannot create PID file: {what}"), &e)
         };
         let file = File::options()
             .read(true)
@@ -53,11 +53,11 @@ impl Pidfile {
                 Error::from_io(desc, &e)
             })?;
         let mut file = Flock::lock(file, FlockArg::LockExclusiveNonblock)
-            .map_err(|(_, errno)| failed("lock", errno.into()))?;
+            .map_err(|(_, errno)| failed("Cannot lock pid file", errno.into()))?;
         let text = format!("{}\n", std::process::id());
         file.set_len(0)
             .and_then(|()| file.write_all(text.as_bytes()))
-            .map_err(|e| failed(&format!("write '{path}'"), e))?;
+            .map_err(|e| failed("Failed to write pid file", e))?;
         Ok(Pidfile {
             open: Some((path.to_owned(), file)),
         })
@@ -175,7 +175,7 @@ mod tests {
         let e = Pidfile::create(Some(text)).unwrap_err();
         assert!(e
             .desc()
-            .starts_with("cannot create PID file: Failed to lock"));
+            .starts_with("cannot create PID file: Cannot lock pid file: "));
         drop(pidfile);
         assert!(!path.exists());
     }

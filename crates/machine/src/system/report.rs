@@ -102,6 +102,16 @@ pub(super) struct Pending {
 }
 
 impl Pending {
+    /// An option that nobody wrote.
+    pub(super) fn by_default(opt: Opt, arg: &str) -> Self {
+        Pending {
+            opt,
+            arg: arg.to_owned(),
+            location: None,
+            read_at: None,
+        }
+    }
+
     pub(super) fn failed(&self, e: Error) -> Failure {
         Failure::at(&self.location, e)
     }

@@ -2,100 +2,22 @@
 
 use std::str::FromStr;
 
+use super::actions::{action, parse_global, take_actions};
 use super::cli::Opt;
-use super::hardware::{self, Hardware};
+use super::hardware::Hardware;
+use super::option_groups::{
+    ADD_FD_OPTS, MSG_OPTS, NAME_OPTS, OVERCOMMIT_OPTS, RTC_OPTS, SANDBOX_OPTS, TRACE_OPTS,
+};
 use crate::model::cpu::CpuOption;
+use crate::model::qdev::Global;
 use crate::model::runstate::Actions;
 use crate::schema::{RebootAction, ShutdownAction};
 use crate::{MachineOptions, Uuid};
-use qmonitor::monitor::OptionGroup;
 use qmonitor::qapi::json::qobject_from_json;
 use qmonitor::qapi::policy::{CompatPolicy, CompatPolicyInput, CompatPolicyOutput};
 use qmonitor::qapi::visit::keyval_parse;
 use qmonitor::qapi::{Error, QDict, QObject};
-use qmonitor::util::qemu_opts::{QemuOptType, QemuOpts, QemuOptsList};
-
-use QemuOptType::{Bool, Number, String as Str};
-
-const fn list(
-    name: &'static str,
-    implied: Option<&'static str>,
-    desc: &'static [(&'static str, QemuOptType)],
-) -> QemuOptsList<'static> {
-    QemuOptsList {
-        name,
-        implied_opt_name: implied,
-        desc,
-        extensions: &[],
-    }
-}
-
-static NAME_OPTS: QemuOptsList = list(
-    "name",
-    Some("guest"),
-    &[("guest", Str), ("process", Str), ("debug-threads", Bool)],
-);
-static MSG_OPTS: QemuOptsList = list("msg", None, &[("timestamp", Bool), ("guest-name", Bool)]);
-static TRACE_OPTS: QemuOptsList = list(
-    "trace",
-    Some("enable"),
-    &[("enable", Str), ("events", Str), ("file", Str)],
-);
-static ADD_FD_OPTS: QemuOptsList = list(
-    "add-fd",
-    None,
-    &[("fd", Number), ("set", Number), ("opaque", Str)],
-);
-static OVERCOMMIT_OPTS: QemuOptsList =
-    list("overcommit", None, &[("mem-lock", Str), ("cpu-pm", Bool)]);
-static RTC_OPTS: QemuOptsList = list(
-    "rtc",
-    None,
-    &[("base", Str), ("clock", Str), ("driftfix", Str)],
-);
-static SANDBOX_OPTS: QemuOptsList = list(
-    "sandbox",
-    Some("enable"),
-    &[
-        ("enable", Bool),
-        ("obsolete", Str),
-        ("elevateprivileges", Str),
-        ("spawn", Str),
-        ("resourcecontrol", Str),
-    ],
-);
-
-/// The options in `query-command-line-options`.
-pub static OPTION_GROUPS: &[OptionGroup] = &[
-    OptionGroup {
-        name: "add-fd",
-        list: &ADD_FD_OPTS,
-    },
-    OptionGroup {
-        name: "chardev",
-        list: &qmonitor::chardev::QEMU_CHARDEV_OPTS,
-    },
-    OptionGroup {
-        name: "memory",
-        list: &hardware::MEM_OPTS,
-    },
-    OptionGroup {
-        name: "mon",
-        list: &qmonitor::monitor::QEMU_MON_OPTS,
-    },
-    OptionGroup {
-        name: "msg",
-        list: &MSG_OPTS,
-    },
-    OptionGroup {
-        name: "name",
-        list: &NAME_OPTS,
-    },
-    OptionGroup {
-        name: "trace",
-        list: &TRACE_OPTS,
-    },
-];
+use qmonitor::util::qemu_opts::QemuOpts;
 
 /// A descriptor that `-add-fd` hands over.
 #[derive(Debug, Clone)]
@@ -135,6 +57,8 @@ pub struct Settings {
     pub guest_name: bool,
     /// `-echr`
     pub echr: Option<u8>,
+    /// `-global`, in order.
+    pub(crate) globals: Vec<Global>,
     /// `-add-fd`, in order.
     pub add_fds: Vec<AddFd>,
 }
@@ -195,6 +119,17 @@ impl Settings {
                 None => return Err(Error::new("Bad argument to echr")),
             },
             Opt::AddFd => self.take_add_fd(arg, warnings)?,
+            Opt::Global => self.globals.push(parse_global(arg, warnings)?),
+            Opt::Action => take_actions(self.actions(), arg, warnings)?,
+            Opt::WatchdogAction => self.actions().watchdog = action("watchdog", arg)?,
+            Opt::Vga if arg != "none" => {
+                return Err(Error::new(format!("unknown vga type: {arg}")));
+            }
+            Opt::Net if arg != "none" => {
+                let desc = format!("Parameter 'type' does not accept value '{arg}'");
+                return Err(Error::new(desc));
+            }
+            Opt::Vga | Opt::Net => {}
             Opt::Trace => take_trace(arg, warnings)?,
             _ => return Ok(false),
         }

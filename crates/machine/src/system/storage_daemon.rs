@@ -191,7 +191,7 @@ fn start(
     }
     report_about(&mut rt, reporter, None);
     let pidfile = host::Pidfile::create(pidfile.as_deref())?;
-    vl::watch_signals(&mut rt, |rt| rt.request_exit(0))?;
+    super::signals::watch_signals(&mut rt, |rt, _| rt.request_exit(0))?;
     if let Some(background) = background {
         background.finish()?;
     }

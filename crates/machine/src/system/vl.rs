@@ -10,20 +10,22 @@ use std::process::ExitCode;
 
 use super::char_options::{report_about, CharOptions};
 use super::cli::{self, Opt};
+use super::consoles::Open;
 use super::hardware::Hardware;
 use super::help::print_and_end;
 use super::host;
+use super::option_groups::OPTION_GROUPS;
 use super::readconfig::{qemu_config_foreach, Group};
 use super::report::{Failure, Location, Pending, Reporter};
-use super::settings::{Settings, OPTION_GROUPS};
+use super::settings::Settings;
+use super::signals::{self, watch_signals};
+use super::vc::Vc;
 use crate::model::types::user_creatable_types;
 use crate::{Machine, MachineOptions};
 use qmonitor::chardev;
 use qmonitor::chardev::{ChardevHost, CHARDEV_BACKENDS};
-use qmonitor::main_loop::{Host, Signal, TimeSource};
-use qmonitor::monitor::MonitorMode;
+use qmonitor::main_loop::TimeSource;
 use qmonitor::qapi::Error;
-use qmonitor::trace_event;
 use qmonitor::util::qemu_opts::QemuOpts;
 use qmonitor::{InheritedFds, Runtime};
 
@@ -256,7 +258,7 @@ fn start(
     let Options {
         settings,
         mut chars,
-        pending,
+        mut pending,
     } = options;
     chars.daemonize = settings.daemonize;
     reporter.set_timestamp(settings.timestamp);
@@ -271,6 +273,13 @@ fn start(
     }
     chosen?;
     host::raise_fd_limit();
+    let open = Open::by(&settings, &pending, chars.monitor_decided);
+    for (opt, arg) in open.options(settings.nographic, settings.daemonize)? {
+        let item = Pending::by_default(opt, arg);
+        if !chars.take(&item, &mut Vec::new())? {
+            pending.push(item);
+        }
+    }
     let background = if settings.daemonize {
         Some(host::Background::start()?)
     } else {
@@ -293,24 +302,32 @@ fn start(
     chars.make_chardevs(&mut rt, reporter)?;
     make_netdevs(&mut rt, &pending, reporter)?;
     make_blockdevs(&mut rt, &pending)?;
+    let mut ports = Vec::new();
     for (opt, kind) in [(Opt::Serial, "serial"), (Opt::Parallel, "parallel")] {
-        let ports = pending.iter().filter(|p| p.opt == opt);
-        chars.make_ports(&mut rt, reporter, kind, ports)?;
+        let items = pending.iter().filter(|p| p.opt == opt);
+        ports.push((kind, chars.make_ports(&mut rt, reporter, kind, items)?));
     }
     make_objects(&mut rt, &pending, reporter, Stage::AfterChardevs)?;
     make_board(&mut rt, &settings.hardware, reporter)?;
-    chars.make_monitors(&mut rt, reporter)?;
-    if !chars.monitor_decided && settings.nographic && !settings.nodefaults {
-        rt.monitor_parse("stdio", MonitorMode::Readline, false)?;
+    for (kind, labels) in &ports {
+        crate::commands::add_ports(&mut rt, kind, labels)?;
     }
+    chars.make_monitors(&mut rt, reporter)?;
     report_about(&mut rt, reporter, None);
     make_devices(&mut rt, &pending, reporter)?;
+    for e in rt.state.unused_globals() {
+        reporter.warning(None, &e);
+    }
     chardev::resume_mux_open(&mut rt);
     if settings.lock_memory {
         host::lock_memory()?;
     }
     if signals {
-        watch_signals(&mut rt, crate::commands::killed)?;
+        let told = reporter.clone();
+        watch_signals(&mut rt, move |rt, info| {
+            told.error(None, &Error::new(signals::terminating(info)));
+            crate::commands::killed(rt);
+        })?;
     }
     if let Some(background) = background {
         background.finish()?;
@@ -331,6 +348,7 @@ fn make_runtime(
         topology: hardware.topology()?,
         ..settings.machine.clone()
     });
+    machine.globals.clone_from(&settings.globals);
     machine.set_properties(&hardware.properties, hardware.boot()?)?;
     if let Some(path) = &settings.log_file {
         machine.log.set_name(path).map_err(Error::new)?;
@@ -338,6 +356,7 @@ fn make_runtime(
     let mut rt = Runtime::with_time(machine, time)
         .map_err(|e| Error::from_io("the main loop cannot be made", &e))?;
     report_about(&mut rt, reporter, None);
+    rt.chardevs_mut().register::<Vc>("vc");
     rt.set_compat_policy(settings.policy);
     rt.chardevs_mut().set_inherited_fds(inherited);
     rt.set_preconfig(settings.machine.preconfig);
@@ -444,20 +463,4 @@ fn make_devices(
         result.map_err(|e| item.failed(e))?;
     }
     Ok(())
-}
-
-/// Has the signals that end a program call `killed`.
-pub(super) fn watch_signals(
-    rt: &mut Runtime<Machine>,
-    killed: fn(&mut Runtime<Machine>),
-) -> Result<(), Error> {
-    let signals = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
-    rt.main_loop_mut()
-        .add_signals(&signals, move |rt, info| {
-            trace_event!(system_signal, "{:?} from pid {}", info.signal, info.pid);
-            killed(rt);
-        })
-        .and_then(|_| rt.watch_job_control())
-        .map(|_| ())
-        .map_err(|e| Error::from_io("signals cannot be watched", &e))
 }

@@ -259,6 +259,19 @@ proptest! {
     }
 
     #[test]
+    fn many_strings_with_a_bad_byte_among_them(
+        strings in prop::collection::vec(r"[a-z ]{0,20}|[é日]{0,20}|(\\n|\\u00e9){0,3}", 0..1500),
+        (at, byte) in (any::<usize>(), any::<u8>()),
+        cuts in prop::collection::vec(any::<usize>(), 0..2),
+    ) {
+        // The texts are longer than any look ahead for bad encoding.
+        let mut input = format!("['{}']", strings.join("','")).into_bytes();
+        let at = at % input.len();
+        input[at] = byte;
+        check_splits(JsonLimits::default(), &input, &cuts)?;
+    }
+
+    #[test]
     fn what_is_written_reads_back(value in value(), pretty in any::<bool>()) {
         let written = qobject_to_json(&value, pretty);
         prop_assert!(written.bytes().all(|b| matches!(b, b'\n' | 0x20..=0x7e)));

@@ -95,7 +95,7 @@ impl Machine {
         for complete in class.ancestry().filter_map(|t| t.complete) {
             complete(self, id)?;
         }
-        self.set_complete(id);
+        self.set_complete(id, true);
         Ok(())
     }
 

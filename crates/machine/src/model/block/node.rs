@@ -54,6 +54,16 @@ enum Content {
     Node(String),
 }
 
+impl BlockNode {
+    /// The name of the node that it shows, if it is no file itself.
+    pub fn file(&self) -> Option<&str> {
+        match &self.content {
+            Content::File(_) | Content::Null(_) => None,
+            Content::Node(name) => Some(name),
+        }
+    }
+}
+
 impl Blocks {
     /// Makes a node (`blockdev-add`).
     ///

@@ -45,7 +45,7 @@ impl Machine {
             Family::I440fx => self.wire_i440fx(),
             Family::Q35 => self.wire_q35(),
         }
-        Ok(())
+        self.apply_globals_to_board()
     }
 
     /// How the processors are arranged.

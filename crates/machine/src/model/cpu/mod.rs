@@ -91,6 +91,8 @@ fn property_name(feature: &str) -> String {
 pub struct CpuInfo {
     /// Its number.
     pub index: usize,
+    /// Its object.
+    pub id: ObjectId,
     /// Its path in the tree of objects.
     pub path: String,
     /// Its thread on the host.
@@ -301,6 +303,7 @@ impl Machine {
             let thread: &HostThread = self.payload(id)?;
             Some(CpuInfo {
                 index,
+                id,
                 path: self.canonical_path(id),
                 thread_id: thread.id(),
                 place: self.topology.place(index),

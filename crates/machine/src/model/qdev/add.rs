@@ -1,9 +1,9 @@
 //! Making devices, and taking them away.
 
+use super::aliases::find_device_type;
 use super::{bus, DeviceClass, DEVICE};
 use crate::model::cpu::models::model_of_type;
 use crate::model::qom::{ObjectId, PropertyInput};
-use crate::model::types::find_type;
 use crate::model::Machine;
 use qmonitor::qapi::{CompatPolicy, Error, QDict, QObject};
 
@@ -75,7 +75,7 @@ impl Machine {
         policy: CompatPolicy,
     ) -> Result<ObjectId, Error> {
         let driver = options.driver.as_str();
-        let class = find_type(driver)
+        let class = find_device_type(driver)
             .filter(|class| class.is_a(DEVICE.name))
             .ok_or_else(|| Error::new(format!("'{driver}' is not a valid device model name")))?;
         let expects = |what| Error::new(format!("Parameter 'driver' expects a {what} device type"));
@@ -86,6 +86,7 @@ impl Machine {
             return self.cpu_plug(model, options, policy);
         }
         let device: &DeviceClass = class.class().ok_or_else(|| expects("pluggable"))?;
+        let driver = class.name;
         let bus = self.choose_bus(device, driver, options.bus.as_deref())?;
         if hotplugged {
             self.check_hotplug(bus)?;
@@ -125,6 +126,7 @@ impl Machine {
         policy: CompatPolicy,
     ) -> Result<(), Error> {
         self.name_device(id, options)?;
+        self.apply_globals(id, hotplugged)?;
         self.set_device_properties(id, options, policy)?;
         for (name, message) in device.required {
             if !self.is_set(id, name) {

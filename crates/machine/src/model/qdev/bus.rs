@@ -28,7 +28,7 @@ pub(super) fn is_fixed(bus: &ObjectType) -> bool {
 
 impl Machine {
     /// All buses of a type, and of those derived from it, in the order of the tree.
-    fn buses(&self, typename: &str) -> Vec<ObjectId> {
+    pub(super) fn buses(&self, typename: &str) -> Vec<ObjectId> {
         let mut found = Vec::new();
         let mut todo = vec![self.machine_object];
         while let Some(id) = todo.pop() {

@@ -20,9 +20,12 @@
 //! would use them.
 
 mod add;
+mod aliases;
 pub(super) mod board;
 pub(super) mod bus;
+mod globals;
 pub(super) mod pci;
+pub(super) mod ports;
 pub(super) mod types;
 
 #[cfg(test)]
@@ -33,7 +36,9 @@ use crate::model::Machine;
 use qmonitor::qapi::{Error, QObject};
 
 pub(crate) use add::{DeviceOptions, Unplugged};
+pub(crate) use globals::Global;
 pub(crate) use pci::PCI_DEVICE;
+pub(crate) use ports::default_port;
 
 /// The facts about a type of devices (QEMU's `DeviceClass` and those derived from it).
 pub struct DeviceClass {
@@ -134,7 +139,7 @@ impl Machine {
     /// Marks a device as complete.
     pub(crate) fn set_realized(&mut self, id: ObjectId) {
         self.store_by_name(id, "realized", true);
-        self.set_complete(id);
+        self.set_complete(id, true);
     }
 }
 
@@ -172,7 +177,7 @@ fn set_typed(set: Set<'_>) -> Result<(), Error> {
     let value: QObject = match set.property.type_name {
         "bool" => input.boolean()?.into(),
         "int" | "int32" => input.int()?.into(),
-        "uint16" | "uint32" => input.uint32()?.into(),
+        "uint8" | "uint16" | "uint32" => input.uint32()?.into(),
         "uint64" => input.uint64()?.into(),
         "size" => input.size()?.into(),
         _ => input.string()?.into(),

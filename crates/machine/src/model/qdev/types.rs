@@ -32,8 +32,6 @@ pub(crate) static TYPES: &[&ObjectType] = &[
     &USB_MOUSE,
     &USB_KBD,
     &VGA,
-    &ISA_DEVICE,
-    &ISA_SERIAL,
     &SCSI_DEVICE,
     &SCSI_HD,
     &SCSI_CD,
@@ -237,25 +235,6 @@ static VGA: ObjectType = device(
         property("xmax", "uint32", Int(0)),
         property("ymax", "uint32", Int(0)),
         property("refresh_rate", "uint32", Int(0)),
-    ],
-);
-
-static ISA_DEVICE: ObjectType = ObjectType::new_abstract("isa-device", &DEVICE, &[]);
-
-static ISA_SERIAL: ObjectType = device(
-    "isa-serial",
-    &ISA_DEVICE,
-    &DeviceClass {
-        required: &[("chardev", "Can't create serial device, empty char device")],
-        ..DeviceClass::on("ISA")
-    },
-    &[
-        property("chardev", "str", Str("")),
-        property("index", "uint32", Int(0xffff_ffff)),
-        property("iobase", "uint32", Int(0xffff_ffff)),
-        property("irq", "uint32", Int(0xffff_ffff)),
-        property("baudbase", "uint32", Int(115_200)),
-        property("wakeup", "bool", Bool(false)),
     ],
 );
 

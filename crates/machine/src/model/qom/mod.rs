@@ -141,10 +141,10 @@ impl Machine {
         self.object(id).is_some_and(|o| o.complete)
     }
 
-    /// From now on frozen properties of the object cannot be set.
-    pub(crate) fn set_complete(&mut self, id: ObjectId) {
+    /// While it is complete, frozen properties of the object cannot be set.
+    pub(crate) fn set_complete(&mut self, id: ObjectId, complete: bool) {
         if let Some(object) = self.object_mut(id) {
-            object.complete = true;
+            object.complete = complete;
         }
     }
 

@@ -1,0 +1,170 @@
+//! `info block` and `info blockstats`: what `query-block`, `query-named-block-nodes` and
+//! `query-blockstats` tell, for people.
+
+use super::hmp::Cx;
+use crate::model::block::{BlockNode, Drive};
+use crate::schema::BlockStatsCommands;
+use crate::Machine;
+use qmonitor::monitor::hmp::ArgKind::*;
+use qmonitor::monitor::hmp::{HmpArg, HmpArgs, HmpPair, HmpRow};
+
+/// The sub-commands of `info`.
+pub(super) const INFO: &[HmpPair<Machine>] = &[
+    (
+        HmpRow::new(
+            "block",
+            "[-n] [-v] [device]",
+            "show info of one block device or all block devices (-n: show named nodes; -v: show \
+             details)",
+        )
+        .args(&[
+            HmpArg::new("nodes", Flag('n')),
+            HmpArg::new("verbose", Flag('v')),
+            HmpArg::new("device", Block).optional(),
+        ]),
+        hmp_info_block,
+    ),
+    (
+        HmpRow::new("blockstats", "", "show block device statistics"),
+        hmp_info_blockstats,
+    ),
+];
+
+fn hmp_info_block(hmp: Cx, args: &HmpArgs) {
+    let m = &hmp.rt.state;
+    let device = args.try_str("device");
+    let verbose = args.flag("verbose");
+    let mut text = String::new();
+    // No drive has a name of its own, so a name is that of a node.
+    if !args.flag("nodes") && device.is_none() {
+        let of_drive = |drive: &Drive| {
+            let node = drive.node.as_deref().and_then(|n| m.blocks.node(n));
+            drive_text(m, Some(drive), node, verbose)
+        };
+        let texts: Vec<String> = m.drives().iter().map(of_drive).collect();
+        text = texts.join("\n");
+    } else {
+        for (i, node) in m.blocks.nodes().enumerate() {
+            if device.is_some_and(|name| name != node.name) {
+                continue;
+            }
+            if i > 0 {
+                text.push('\n');
+            }
+            text += &drive_text(m, None, Some(node), verbose);
+        }
+    }
+    hmp.print(text);
+}
+
+/// A node, perhaps in a drive, or a drive without one.
+fn drive_text(
+    m: &Machine,
+    drive: Option<&Drive>,
+    node: Option<&BlockNode>,
+    verbose: bool,
+) -> String {
+    let mut text = match node {
+        Some(node) => format!(
+            "{}: {} ({}{})\n",
+            node.name,
+            node.filename,
+            node.driver.as_str(),
+            if node.read_only { ", read-only" } else { "" }
+        ),
+        None => format!("{}: [not inserted]\n", drive.map_or("", |d| &d.qdev)),
+    };
+    if let Some(drive) = drive {
+        text += &format!("    Attached to:      {}\n", drive.qdev);
+        if drive.removable {
+            text += "    Removable device: not locked, tray closed\n";
+        }
+    }
+    let Some(node) = node else {
+        return text;
+    };
+    let direct = if node.direct { ", direct" } else { "" };
+    let no_flush = if node.no_flush {
+        ", ignore flushes"
+    } else {
+        ""
+    };
+    text += &format!("    Cache mode:       writeback{direct}{no_flush}\n");
+    if verbose {
+        let size = m.blocks.virtual_size(&node.name);
+        text += &format!(
+            "\nImages:\nimage: {}\nfile format: {}\nvirtual size: {} ({size} bytes)\n\
+             disk size: {}\n",
+            node.filename,
+            node.driver.as_str(),
+            size_to_str(size),
+            size_to_str(m.blocks.actual_size(&node.name)),
+        );
+    }
+    text
+}
+
+/// A size with a unit and three digits (`size_to_str`).
+fn size_to_str(size: u64) -> String {
+    const UNITS: [&str; 7] = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
+    let (mut value, mut unit) = (size as f64, 0);
+    while value >= 1000.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    let digits = match value {
+        v if v >= 100.0 => 0,
+        v if v >= 10.0 => 1,
+        v if v >= 1.0 => 2,
+        _ => 3,
+    };
+    let text = format!("{value:.digits$}");
+    let text = match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.'),
+        false => &text,
+    };
+    format!("{text} {}B", UNITS[unit])
+}
+
+fn hmp_info_blockstats(hmp: Cx, _args: &HmpArgs) {
+    let result = Machine::qmp_query_blockstats(hmp.rt, None);
+    for info in hmp.handle_error(result).unwrap_or_default() {
+        let s = &info.stats;
+        hmp.print(format!(
+            "{}: rd_bytes={} wr_bytes={} rd_operations={} wr_operations={} flush_operations={} \
+             wr_total_time_ns={} rd_total_time_ns={} flush_total_time_ns={} rd_merged={} \
+             wr_merged={} idle_time_ns={}\n",
+            info.device.as_deref().unwrap_or_default(),
+            s.rd_bytes,
+            s.wr_bytes,
+            s.rd_operations,
+            s.wr_operations,
+            s.flush_operations,
+            s.wr_total_time_ns,
+            s.rd_total_time_ns,
+            s.flush_total_time_ns,
+            s.rd_merged,
+            s.wr_merged,
+            s.idle_time_ns.unwrap_or(0),
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_three_digits() {
+        for (size, text) in [
+            (0, "0 B"),
+            (512, "512 B"),
+            (1000, "0.977 KiB"),
+            (102_400, "100 KiB"),
+            (10_485_760, "10 MiB"),
+            (1_572_864_000, "1.46 GiB"),
+        ] {
+            assert_eq!(size_to_str(size), text);
+        }
+    }
+}

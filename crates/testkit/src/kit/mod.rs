@@ -72,6 +72,9 @@ pub enum Notice {
     Idle,
 }
 
+/// Is told what happens.
+type Notify = dyn FnMut(&Notice);
+
 /// A client.
 #[derive(Debug, Clone)]
 pub struct ClientInfo {
@@ -110,7 +113,7 @@ pub(crate) struct State {
     /// What went wrong apart from expectations.
     failures: Vec<String>,
     random: Random,
-    notify: Option<Box<dyn FnMut(&Notice)>>,
+    notify: Option<Box<Notify>>,
     /// Something happened since the mock was last idle.
     active: bool,
     /// Whether `exit` and `kill` end the process, or only the mock.

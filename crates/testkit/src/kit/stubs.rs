@@ -6,7 +6,6 @@ use std::time::Duration;
 use qmonitor::monitor::{Intercepted, Interceptor, MonitorId, Verdict};
 use qmonitor::qapi::dispatch::QmpRequest;
 use qmonitor::qapi::{Error, ErrorClass, QDict, QObject, RawResponder, ReplyPort};
-use qmonitor_machine::Machine;
 
 use super::holds::{Due, Held, Waiter};
 use super::journal::Fate;
@@ -210,8 +209,8 @@ fn version_11_1() -> QObject {
     version.into()
 }
 
-impl Interceptor<Machine> for Handle {
-    fn request(&self, rt: &mut Rt, request: &Intercepted<'_>) -> Verdict<Machine> {
+impl Interceptor<Rt> for Handle {
+    fn request(&self, rt: &mut Rt, request: &Intercepted<'_>) -> Verdict<Rt> {
         let negotiates = request.request.command == "qmp_capabilities";
         let n = self.0.take_up(rt, request.monitor, request.request);
         if request.negotiating && !negotiates {
@@ -297,7 +296,7 @@ impl Kit {
         n: u64,
         request: &QmpRequest,
         plan: Plan,
-    ) -> Verdict<Machine> {
+    ) -> Verdict<Rt> {
         let is_open = |point: &String| self.state.borrow().released.contains(point);
         let hold = plan.hold.filter(|point| !is_open(point));
         let then = (plan.then, plan.bound.clone());

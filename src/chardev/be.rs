@@ -5,7 +5,6 @@
 
 use super::class::{CharHandlers, ChardevId, ChrEvent, PeerEnd};
 use super::host::ChardevHost;
-use super::tap::tap_of;
 use super::watch::WatchSlot;
 use crate::main_loop::Watch;
 
@@ -76,7 +75,7 @@ pub fn qemu_chr_be_event<H: ChardevHost>(h: &mut H, id: ChardevId, event: ChrEve
         ChrEvent::Closed => chr.be_open = false,
         ChrEvent::Break | ChrEvent::MuxIn | ChrEvent::MuxOut => {}
     }
-    if tap_of(h).is_none_or(|tap| tap.event(h, id, event)) {
+    if h.chardevs().tap().is_none_or(|tap| tap.event(h, id, event)) {
         send_event_to_class(h, id, event);
     }
 }

@@ -29,6 +29,8 @@ pub struct Serve {
     pub qmp: Vec<Address>,
     /// Where people come.
     pub hmp: Vec<Address>,
+    /// Where clients of the guest agent come.
+    pub qga: Vec<Address>,
     /// Where the control channel is.
     pub control: Option<Address>,
     /// The profile.
@@ -45,9 +47,9 @@ pub struct Serve {
 
 /// The text of `--help`.
 pub const HELP: &str = "\
-usage: qmonitor-mock SCENARIO [--qmp ADDR]... [--hmp ADDR]... [--control ADDR]
-                     [--profile 10.0|11.1] [--seed N] [--once] [--report FILE]
-                     [-- OPTIONS OF QMONITOR]
+usage: qmonitor-mock SCENARIO [--qmp ADDR]... [--hmp ADDR]... [--qga ADDR]...
+                     [--control ADDR] [--profile 10.0|11.1] [--seed N] [--once]
+                     [--report FILE] [-- OPTIONS OF QMONITOR]
        qmonitor-mock --check SCENARIO...
        qmonitor-mock --as-qemu DIR SCENARIO
 
@@ -55,6 +57,7 @@ A QMP server that does what the scenario says; '-' is the empty scenario.
 
   --qmp ADDR       listen for QMP clients: unix:PATH, tcp:HOST:PORT or fd:N
   --hmp ADDR       listen for people
+  --qga ADDR       listen for clients of a guest agent
   --control ADDR   listen for tests that control the mock
   --profile NAME   the QEMU whose schema counts; goes before the scenario's
   --seed N         the seed of all that is random; goes before the scenario's
@@ -68,7 +71,8 @@ It prints 'listening KIND ADDR' for each address, then 'ready'. Its exit status
 is 0 if all expectations held, 1 if not, 2 for a scenario that is wrong.
 ";
 
-const OPTIONS: [&str; 10] = [
+const OPTIONS: [&str; 11] = [
+    "--qga",
     "--qmp",
     "--hmp",
     "--control",
@@ -104,6 +108,7 @@ pub fn parse(args: &[String]) -> Result<Order, String> {
             "--once" => serve.once = true,
             "--qmp" => serve.qmp.push(address(value()?)?),
             "--hmp" => serve.hmp.push(address(value()?)?),
+            "--qga" => serve.qga.push(address(value()?)?),
             "--control" => serve.control = Some(address(value()?)?),
             "--profile" => serve.profile = Some(value()?),
             "--report" => serve.report = Some(value()?),

@@ -109,6 +109,7 @@ fn run(serve: &Serve, mut inherited: InheritedFds, argv: Option<Vec<String>>) ->
         time: scenario.time.unwrap_or(Time::Real),
         qmp: serve.qmp.clone(),
         hmp: serve.hmp.clone(),
+        qga: serve.qga.clone(),
         options: serve.options.clone(),
         owns_process: true,
         once: serve.once,
@@ -150,7 +151,12 @@ fn run(serve: &Serve, mut inherited: InheritedFds, argv: Option<Vec<String>>) ->
 /// Prints where the mock listens.
 fn announce(serve: &Serve, server: &Server, control: Option<&Address>) {
     let mut text = String::new();
-    for (kind, addresses) in [("qmp", &serve.qmp), ("hmp", &serve.hmp)] {
+    let kinds = [
+        ("qmp", &serve.qmp),
+        ("hmp", &serve.hmp),
+        ("qga", &serve.qga),
+    ];
+    for (kind, addresses) in kinds {
         for (i, address) in addresses.iter().enumerate() {
             let own = server.address(&format!("{kind}{i}"));
             let own = own.as_ref().unwrap_or(address);
@@ -194,6 +200,9 @@ fn replay(serve: &Serve, seed: u64) -> String {
     }
     for address in &serve.hmp {
         option("--hmp", address.to_string());
+    }
+    for address in &serve.qga {
+        option("--qga", address.to_string());
     }
     if let Some(profile) = &serve.profile {
         option("--profile", profile.clone());

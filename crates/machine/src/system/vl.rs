@@ -349,6 +349,7 @@ fn make_runtime(
         ..settings.machine.clone()
     });
     machine.globals.clone_from(&settings.globals);
+    machine.audiodevs.clone_from(&settings.audiodevs);
     machine.set_properties(&hardware.properties, hardware.boot()?)?;
     if let Some(path) = &settings.log_file {
         machine.log.set_name(path).map_err(Error::new)?;

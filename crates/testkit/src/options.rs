@@ -72,8 +72,8 @@ is 0 if all expectations held, 1 if not, 2 for a scenario that is wrong.
 ";
 
 const OPTIONS: [&str; 11] = [
-    "--qga",
     "--qmp",
+    "--qga",
     "--hmp",
     "--control",
     "--profile",

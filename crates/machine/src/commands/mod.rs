@@ -18,10 +18,14 @@ mod log;
 mod machine;
 mod memory;
 mod migration;
+mod migration_settings;
 mod net;
 mod objects;
+mod pci;
 mod qdev;
 mod qom;
+mod qtree;
+mod queries;
 mod registers;
 mod run_state;
 mod ui;
@@ -64,9 +68,12 @@ const HMP: &[(Pairs, Pairs)] = &[
     (machine::COMMANDS, machine::INFO),
     (memory::COMMANDS, memory::INFO),
     (migration::COMMANDS, migration::INFO),
+    (migration_settings::COMMANDS, migration_settings::INFO),
     (net::COMMANDS, net::INFO),
     (objects::COMMANDS, &[]),
     (qdev::COMMANDS, qdev::INFO),
+    (&[], pci::INFO),
+    (&[], qtree::INFO),
     (qom::COMMANDS, qom::INFO),
     (run_state::COMMANDS, run_state::INFO),
     (ui::COMMANDS, ui::INFO),

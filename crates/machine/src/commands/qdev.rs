@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::hmp::{fail, nothing, Cx};
+use super::hmp::{fail, Cx};
 use super::objects::lend_chardev;
 use super::qom::property_info;
 use super::qom::ChardevNodes;
@@ -269,19 +269,21 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
 
 /// Their sub-commands of `info`.
 pub(super) const INFO: &[HmpPair<Machine>] = &[
-    (HmpRow::new("pci", "", "show PCI info"), nothing),
     (
-        HmpRow::new(
-            "qtree",
-            "[-b]",
-            "show device tree (-b: brief, omit properties)",
-        )
-        .args(&[HmpArg::new("brief", Flag('b'))]),
-        hmp_info_qtree,
+        HmpRow::new("ramblock", "", "Display system ramblock information"),
+        |hmp, _| {
+            let page = super::queries::ramblock_page(&hmp.rt.state);
+            hmp.print(page);
+        },
     ),
     (
         HmpRow::new("usb", "", "show guest USB devices"),
-        |hmp, _| fail(hmp, "USB support not enabled"),
+        |hmp, _| {
+            let page = super::queries::usb_page(&hmp.rt.state);
+            if let Some(page) = hmp.handle_error(page) {
+                hmp.print(page);
+            }
+        },
     ),
     (
         HmpRow::new("usbhost", "", "show host USB devices"),
@@ -338,10 +340,6 @@ fn hmp_device_add(hmp: Cx, args: &HmpArgs) {
 fn hmp_device_del(hmp: Cx, args: &HmpArgs) {
     let result = Machine::qmp_device_del(hmp.rt, args.str("device").to_owned());
     hmp.handle_error(result);
-}
-
-fn hmp_info_qtree(hmp: Cx, _args: &HmpArgs) {
-    hmp.print("bus: main-system-bus\n  type System\n");
 }
 
 fn no_virtio(hmp: Cx, args: &HmpArgs, what: &str) {

@@ -33,6 +33,8 @@ pub struct Machine {
     pub test_value: Option<i64>,
     /// Where the log goes.
     pub(crate) log: LogFile,
+    /// The ids of its sound devices.
+    pub(crate) audiodevs: Vec<String>,
     /// Its network back ends.
     pub net: Network,
     /// The settings of migration.
@@ -65,7 +67,7 @@ pub struct Machine {
     pub(crate) monitors: HashMap<ObjectId, MonitorId>,
     pub(super) objects: Objects,
     pub(super) root: ObjectId,
-    pub(super) machine_object: ObjectId,
+    pub(crate) machine_object: ObjectId,
     pub(super) objects_container: ObjectId,
     pub(super) chardevs_container: ObjectId,
 }

@@ -1,13 +1,62 @@
 //! Moving the machine to another host: only the settings that clients make before.
 
 use crate::schema::MigrationCapability as Cap;
-use qmonitor::qapi::Error;
+use qmonitor::qapi::{Error, QDict, QObject};
 
 /// The settings of migration.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Migration {
     /// The capabilities that are on.
     on: Vec<Cap>,
+    /// The settings by name.
+    parameters: QDict,
+}
+
+impl Default for Migration {
+    /// With QEMU's settings.
+    fn default() -> Self {
+        let numbers: [(&str, i64); 18] = [
+            ("announce-initial", 50),
+            ("announce-max", 550),
+            ("announce-rounds", 5),
+            ("announce-step", 100),
+            ("throttle-trigger-threshold", 50),
+            ("cpu-throttle-initial", 20),
+            ("cpu-throttle-increment", 10),
+            ("max-cpu-throttle", 99),
+            ("max-bandwidth", 128 << 20),
+            ("avail-switchover-bandwidth", 0),
+            ("downtime-limit", 300),
+            ("x-checkpoint-delay", 20_000),
+            ("multifd-channels", 2),
+            ("xbzrle-cache-size", 64 << 20),
+            ("max-postcopy-bandwidth", 0),
+            ("multifd-zlib-level", 1),
+            ("multifd-qatzip-level", 1),
+            ("multifd-zstd-level", 1),
+        ];
+        let words = [
+            ("tls-creds", ""),
+            ("tls-hostname", ""),
+            ("tls-authz", ""),
+            ("multifd-compression", "none"),
+            ("mode", "normal"),
+            ("zero-page-detection", "multifd"),
+        ];
+        let mut parameters: QDict = numbers.into_iter().collect();
+        for (name, word) in words {
+            parameters.insert(name.to_owned(), word.to_owned());
+        }
+        for name in ["cpu-throttle-tailslow", "direct-io"] {
+            parameters.insert(name.to_owned(), false);
+        }
+        parameters.insert("x-vcpu-dirty-limit-period".to_owned(), 1000);
+        parameters.insert("vcpu-dirty-limit".to_owned(), 1);
+        Migration {
+            on: Vec::new(),
+            parameters,
+        }
+    }
 }
 
 /// The capabilities that exclude a background snapshot; the first of them is named in
@@ -30,6 +79,22 @@ const NOT_IN_BACKGROUND: &[Cap] = &[
 ];
 
 impl Migration {
+    /// The settings by name, with values of the schema's types.
+    pub fn parameters(&self) -> &QDict {
+        &self.parameters
+    }
+
+    /// Changes settings; no value at all is the empty text.
+    pub fn set_parameters(&mut self, changes: QDict) {
+        for (name, value) in changes {
+            let value = match value {
+                QObject::Null => "".into(),
+                value => value,
+            };
+            self.parameters.insert(name, value);
+        }
+    }
+
     /// All capabilities, and whether they are on.
     pub fn capabilities(&self) -> impl Iterator<Item = (Cap, bool)> + '_ {
         Cap::ALL.iter().map(|cap| (*cap, self.on.contains(cap)))

@@ -64,6 +64,7 @@ impl Machine {
             run: RunStates::new(options.actions, !options.stopped, options.preconfig),
             test_value: None,
             log: LogFile::default(),
+            audiodevs: Vec::new(),
             net: Network::default(),
             migration: Migration::default(),
             topology: options.topology,

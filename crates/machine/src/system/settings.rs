@@ -57,6 +57,8 @@ pub struct Settings {
     pub guest_name: bool,
     /// `-echr`
     pub echr: Option<u8>,
+    /// The ids of `-audiodev`.
+    pub audiodevs: Vec<String>,
     /// `-global`, in order.
     pub(crate) globals: Vec<Global>,
     /// `-add-fd`, in order.
@@ -80,7 +82,7 @@ impl Settings {
             Opt::Overcommit => self.take_overcommit(arg, warnings)?,
             Opt::Rtc => check_rtc(arg, warnings)?,
             Opt::Sandbox => check_sandbox(arg, warnings)?,
-            Opt::Audiodev => check_audiodev(arg)?,
+            Opt::Audiodev => self.audiodevs.push(audiodev_id(arg)?),
             // There are no configuration files.
             Opt::NoUserConfig => {}
             Opt::Name => {
@@ -251,7 +253,7 @@ fn check_sandbox(arg: &str, warnings: &mut Vec<Error>) -> Result<(), Error> {
 }
 
 /// The only sound device is the one that makes no sound.
-fn check_audiodev(arg: &str) -> Result<(), Error> {
+fn audiodev_id(arg: &str) -> Result<String, Error> {
     let options = if arg.starts_with('{') {
         match qobject_from_json(arg.as_bytes())? {
             QObject::Dict(options) => options,
@@ -264,9 +266,9 @@ fn check_audiodev(arg: &str) -> Result<(), Error> {
         let missing = || Error::new(format!("Parameter '{name}' is missing"));
         options.get_str(name).ok_or_else(missing)
     };
-    required("id")?;
+    let id = required("id")?;
     match required("driver")? {
-        "none" => Ok(()),
+        "none" => Ok(id.to_owned()),
         driver => Err(Error::new(format!(
             "Parameter 'driver' does not accept value '{driver}'"
         ))),

@@ -18,6 +18,7 @@ pub(crate) static TYPES: &[&ObjectType] = &[
     &MCH,
     &ICH9_LPC,
     &ICH9_AHCI,
+    &ICH9_SMB,
 ];
 
 const fn on_pci(name: &'static str, properties: &'static [Property]) -> ObjectType {
@@ -56,6 +57,7 @@ static ICH9_LPC: ObjectType = on_pci(
     ],
 );
 static ICH9_AHCI: ObjectType = on_pci("ich9-ahci", &[]);
+static ICH9_SMB: ObjectType = on_pci("ICH9-SMB", &[]);
 
 impl Machine {
     /// Makes the processors' interrupt helper, which QEMU makes with the first of
@@ -100,6 +102,8 @@ impl Machine {
                 self.new_child(ahci, &format!("ide.{port}"), &IDE);
             }
         }
+        let smbus = self.wire(&ICH9_SMB, pcie, 0xfb);
+        self.new_child(smbus, "i2c", &I2C);
     }
 
     fn wire(&mut self, class: &'static ObjectType, bus: ObjectId, address: i64) -> ObjectId {

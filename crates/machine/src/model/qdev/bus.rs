@@ -28,7 +28,7 @@ pub(super) fn is_fixed(bus: &ObjectType) -> bool {
 
 impl Machine {
     /// All buses of a type, and of those derived from it, in the order of the tree.
-    pub(super) fn buses(&self, typename: &str) -> Vec<ObjectId> {
+    pub(crate) fn buses(&self, typename: &str) -> Vec<ObjectId> {
         let mut found = Vec::new();
         let mut todo = vec![self.machine_object];
         while let Some(id) = todo.pop() {
@@ -76,7 +76,7 @@ impl Machine {
     }
 
     /// The devices that sit on a bus.
-    pub(super) fn devices_on(&self, bus: ObjectId) -> Vec<ObjectId> {
+    pub(crate) fn devices_on(&self, bus: ObjectId) -> Vec<ObjectId> {
         let mut found = Vec::new();
         let mut todo = vec![self.machine_object];
         while let Some(id) = todo.pop() {

@@ -25,6 +25,7 @@ pub(super) mod board;
 pub(super) mod bus;
 mod globals;
 pub(super) mod pci;
+mod pci_facts;
 pub(super) mod ports;
 pub(super) mod types;
 
@@ -37,7 +38,8 @@ use qmonitor::qapi::{Error, QObject};
 
 pub(crate) use add::{DeviceOptions, Unplugged};
 pub(crate) use globals::Global;
-pub(crate) use pci::PCI_DEVICE;
+pub(crate) use pci::{address_text, PCI_DEVICE};
+pub(crate) use pci_facts::{class_name, pci_facts, PciFacts, RegionKind, SUBSYSTEM_VENDOR};
 pub(crate) use ports::default_port;
 
 /// The facts about a type of devices (QEMU's `DeviceClass` and those derived from it).

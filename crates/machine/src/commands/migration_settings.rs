@@ -1,0 +1,226 @@
+//! Questions about migration: `queries-migration.json`, and their pages.
+
+use super::hmp::{fail, Cx};
+use crate::schema::{
+    COLOExitReason, COLOMode, COLOStatus, DirtyLimitInfo, DirtyRateInfo, DirtyRateMeasureMode,
+    DirtyRateStatus, MigrateSetParameters, MigrationParameters, QueriesMigrationCommands,
+    ReplicationStatus, TimeUnit,
+};
+use crate::Machine;
+use qmonitor::monitor::hmp::ArgKind::*;
+use qmonitor::monitor::hmp::{HmpArg, HmpArgs, HmpPair, HmpRow};
+use qmonitor::qapi::policy::{CompatPolicy, CompatPolicyInput, CompatPolicyOutput};
+use qmonitor::qapi::visit::{parse_size, to_qobject, InputVisitor, QapiType};
+use qmonitor::qapi::{Error, QNum, QObject};
+use qmonitor::Runtime;
+
+type Rt = Runtime<Machine>;
+
+impl QueriesMigrationCommands for Machine {
+    fn qmp_query_migrate_parameters(rt: &mut Rt) -> Result<MigrationParameters, Error> {
+        let parameters = rt.state.migration.parameters().clone();
+        MigrationParameters::visit_in(&mut InputVisitor::new(parameters.into(), ALL), "")
+    }
+
+    fn qmp_migrate_set_parameters(rt: &mut Rt, arg: MigrateSetParameters) -> Result<(), Error> {
+        if let QObject::Dict(changes) = to_qobject(&arg) {
+            rt.state.migration.set_parameters(changes);
+        }
+        Ok(())
+    }
+
+    fn qmp_migrate_cancel(_: &mut Rt) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn qmp_query_dirty_rate(
+        _: &mut Rt,
+        calc_time_unit: Option<TimeUnit>,
+    ) -> Result<DirtyRateInfo, Error> {
+        Ok(DirtyRateInfo {
+            dirty_rate: None,
+            status: DirtyRateStatus::Unstarted,
+            start_time: 0,
+            calc_time: 0,
+            calc_time_unit: calc_time_unit.unwrap_or(TimeUnit::Second),
+            sample_pages: 0,
+            mode: DirtyRateMeasureMode::PageSampling,
+            vcpu_dirty_rate: None,
+        })
+    }
+
+    fn qmp_query_vcpu_dirty_limit(_: &mut Rt) -> Result<Vec<DirtyLimitInfo>, Error> {
+        Ok(Vec::new())
+    }
+
+    fn qmp_query_colo_status(_: &mut Rt) -> Result<COLOStatus, Error> {
+        Ok(COLOStatus {
+            mode: COLOMode::None,
+            last_mode: COLOMode::None,
+            reason: COLOExitReason::None,
+        })
+    }
+
+    fn qmp_query_xen_replication_status(_: &mut Rt) -> Result<ReplicationStatus, Error> {
+        let (error, desc) = (false, None);
+        Ok(ReplicationStatus { error, desc })
+    }
+}
+
+/// The sub-commands of `info`.
+pub(super) const INFO: &[HmpPair<Machine>] = &[
+    (
+        HmpRow::new("migrate", "", "show migration status"),
+        hmp_info_migrate,
+    ),
+    (
+        HmpRow::new("dirty_rate", "", "show dirty rate information"),
+        hmp_info_dirty_rate,
+    ),
+    (
+        HmpRow::new(
+            "migrate_parameters",
+            "",
+            "show current migration parameters",
+        ),
+        hmp_info_migrate_parameters,
+    ),
+];
+
+fn hmp_info_dirty_rate(hmp: Cx, _: &HmpArgs) {
+    let result = Machine::qmp_query_dirty_rate(hmp.rt, None);
+    if let Some(info) = hmp.handle_error(result) {
+        hmp.print(format!(
+            "Status: {}\nStart Time: {} (ms)\nSample Pages: {} (per GB)\nPeriod: {} (sec)\n\
+             Mode: {}\nDirty rate: (not ready)\n",
+            info.status.as_str(),
+            info.start_time,
+            info.sample_pages,
+            info.calc_time,
+            info.mode.as_str()
+        ));
+    }
+}
+
+/// Lets all parts of the schema pass, since the settings are the program's own.
+const ALL: CompatPolicy = CompatPolicy {
+    deprecated_input: CompatPolicyInput::Accept,
+    deprecated_output: CompatPolicyOutput::Accept,
+    unstable_input: CompatPolicyInput::Accept,
+    unstable_output: CompatPolicyOutput::Accept,
+};
+
+/// The settings in the order of the page, with what it shows behind their values.
+const SHOWN: &[(&str, &str)] = &[
+    ("announce-initial", " ms"),
+    ("announce-max", " ms"),
+    ("announce-rounds", ""),
+    ("announce-step", " ms"),
+    ("throttle-trigger-threshold", ""),
+    ("cpu-throttle-initial", ""),
+    ("cpu-throttle-increment", ""),
+    ("cpu-throttle-tailslow", ""),
+    ("max-cpu-throttle", ""),
+    ("tls-creds", ""),
+    ("tls-hostname", ""),
+    ("max-bandwidth", " bytes/second"),
+    ("avail-switchover-bandwidth", " bytes/second"),
+    ("downtime-limit", " ms"),
+    ("x-checkpoint-delay", " ms"),
+    ("multifd-channels", ""),
+    ("multifd-compression", ""),
+    ("zero-page-detection", ""),
+    ("xbzrle-cache-size", " bytes"),
+    ("max-postcopy-bandwidth", ""),
+    ("tls-authz", ""),
+    ("x-vcpu-dirty-limit-period", " ms"),
+    ("vcpu-dirty-limit", " MB/s"),
+    ("mode", ""),
+    ("direct-io", ""),
+];
+
+fn hmp_info_migrate_parameters(hmp: Cx, _: &HmpArgs) {
+    let parameters = hmp.rt.state.migration.parameters();
+    let line = |(name, unit): &(&str, &str)| {
+        let value = match parameters.get(name)? {
+            QObject::String(text) if name.starts_with("tls-") => format!("'{text}'"),
+            QObject::String(text) => text.clone(),
+            QObject::Bool(on) => if *on { "on" } else { "off" }.to_owned(),
+            QObject::Num(QNum::I64(number)) => number.to_string(),
+            _ => return None,
+        };
+        Some(format!("{name}: {value}{unit}\n"))
+    };
+    let page: String = SHOWN.iter().filter_map(line).collect();
+    hmp.print(page);
+}
+
+fn hmp_info_migrate(hmp: Cx, _: &HmpArgs) {
+    hmp.print(
+        "globals:\nstore-global-state: on\nonly-migratable: off\nsend-configuration: on\n\
+         send-section-footer: on\nsend-switchover-start: on\nclear-bitmap-shift: 18\n",
+    );
+}
+
+/// The settings whose numbers are in MiB if they have no suffix.
+const IN_MIB: &[&str] = &[
+    "max-bandwidth",
+    "avail-switchover-bandwidth",
+    "max-postcopy-bandwidth",
+];
+
+fn hmp_migrate_set_parameter(hmp: Cx, args: &HmpArgs) {
+    let result = set_parameter(hmp.rt, args.str("parameter"), args.str("value"));
+    hmp.handle_error(result);
+}
+
+fn set_parameter(rt: &mut Rt, name: &str, value: &str) -> Result<(), Error> {
+    if !SHOWN.iter().any(|(n, _)| *n == name) {
+        return Err(Error::new(format!("invalid parameter value: {name}")));
+    }
+    let mut value = value.to_owned();
+    if IN_MIB.contains(&name) || name == "xbzrle-cache-size" {
+        let plain = value.bytes().all(|c| c.is_ascii_digit());
+        let suffix = if plain && name != "xbzrle-cache-size" {
+            "M"
+        } else {
+            ""
+        };
+        let size = parse_size(&format!("{value}{suffix}"));
+        let size = size.map_err(|_| Error::new(format!("Invalid size {value}")))?;
+        value = size.to_string();
+    }
+    let changes = [(name, value)].into_iter().collect();
+    let mut v = InputVisitor::new_keyval(changes, ALL);
+    let arg = MigrateSetParameters::visit_in(&mut v, "")?;
+    Machine::qmp_migrate_set_parameters(rt, arg)
+}
+
+/// The HMP commands.
+pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
+    (
+        HmpRow::new(
+            "calc_dirty_rate",
+            "[-r] [-b] second [sample_pages_per_GB]",
+            "start a round of guest dirty rate measurement (using -r to\n\t\t\t \
+             specify dirty ring as the method of calculation and\n\t\t\t \
+             -b to specify dirty bitmap as method of calculation)",
+        )
+        .args(&[
+            HmpArg::new("dirty_ring", Flag('r')),
+            HmpArg::new("dirty_bitmap", Flag('b')),
+            HmpArg::new("second", Int),
+            HmpArg::new("sample_pages_per_GB", Int).optional(),
+        ]),
+        |hmp, _| fail(hmp, "nothing writes to the memory of this machine"),
+    ),
+    (
+        HmpRow::new(
+            "migrate_set_parameter",
+            "parameter value",
+            "Set the parameter for migration",
+        )
+        .args(&[HmpArg::new("parameter", Str), HmpArg::new("value", Str)]),
+        hmp_migrate_set_parameter,
+    ),
+];

@@ -1,0 +1,311 @@
+//! Questions about subsystems that this machine does not have, or has in one state only.
+//! They are answered as QEMU answers them about a machine without such things.
+
+use crate::model::qdev::DeviceClass;
+use crate::schema::{
+    ACPIOSTInfo, AnnounceParameters, AudioFormat, Audiodev, AudiodevBranch, AudiodevGenericOptions,
+    AudiodevPerDirectionOptions, BlockExportInfo, BlockJobInfo, DisplayOptions,
+    DisplayOptionsBranch, DumpGuestMemoryCapability, DumpGuestMemoryFormat, GuidInfo,
+    HumanReadableText, HvBalloonInfo, MemoryDeviceInfo, PRManagerInfo, QCryptodevInfo,
+    QueriesAudioCommands, QueriesBlockCommands, QueriesHostCommands, QueriesMemoryCommands,
+    QueriesTextCommands, QueriesUiCommands, RxFilterInfo, SGXInfo, SetPasswordAction,
+    SetPasswordOptions, SetPasswordOptionsBranch, SevGuestInfo, SevInfo, SevInfoBranch, SevState,
+    SpiceInfo, SpiceQueryMouseMode, TPMInfo, VirtioInfo, VncInfo2,
+};
+use crate::Machine;
+use qmonitor::qapi::{Error, ErrorClass};
+use qmonitor::Runtime;
+
+type Rt = Runtime<Machine>;
+
+impl QueriesAudioCommands for Machine {
+    /// All are of the kind that makes no sound, with QEMU's defaults.
+    fn qmp_query_audiodevs(rt: &mut Rt) -> Result<Vec<Audiodev>, Error> {
+        let direction = || {
+            Some(AudiodevPerDirectionOptions {
+                mixing_engine: Some(true),
+                fixed_settings: Some(true),
+                frequency: Some(44_100),
+                channels: Some(2),
+                voices: Some(1),
+                format: Some(AudioFormat::S16),
+                buffer_length: None,
+            })
+        };
+        let audiodev = |id: &String| Audiodev {
+            id: id.clone(),
+            timer_period: Some(10_000),
+            u: AudiodevBranch::None(AudiodevGenericOptions {
+                r#in: direction(),
+                out: direction(),
+            }),
+        };
+        Ok(rt.state.audiodevs.iter().map(audiodev).collect())
+    }
+}
+
+impl QueriesBlockCommands for Machine {
+    fn qmp_query_block_jobs(_: &mut Rt) -> Result<Vec<BlockJobInfo>, Error> {
+        Ok(Vec::new())
+    }
+
+    fn qmp_query_block_exports(_: &mut Rt) -> Result<Vec<BlockExportInfo>, Error> {
+        Ok(Vec::new())
+    }
+
+    fn qmp_block_job_cancel(_: &mut Rt, device: String, _: Option<bool>) -> Result<(), Error> {
+        Err(Error::with_class(
+            ErrorClass::DeviceNotActive,
+            format!("Block job '{device}' not found"),
+        ))
+    }
+
+    fn qmp_eject(
+        rt: &mut Rt,
+        device: Option<String>,
+        id: Option<String>,
+        _force: Option<bool>,
+    ) -> Result<(), Error> {
+        let (id, device) = match (id, device) {
+            (Some(id), None) => (Some(id), None),
+            (None, Some(device)) => (None, Some(device)),
+            _ => return Err(Error::new("Need exactly one of 'device' and 'id'")),
+        };
+        // No drive has a name of its own, only its device has.
+        let mut drives = rt.state.drives().into_iter();
+        let drive = drives.find(|drive| Some(&drive.qdev) == id.as_ref());
+        let name = id.or(device).unwrap_or_default();
+        match drive {
+            None => Err(crate::model::qom::device_not_found(&name)),
+            Some(drive) if drive.node.is_none() => Ok(()),
+            Some(_) => Err(Error::new(format!("Device '{name}' is not removable"))),
+        }
+    }
+}
+
+impl QueriesHostCommands for Machine {
+    fn qmp_query_tpm(_: &mut Rt) -> Result<Vec<TPMInfo>, Error> {
+        Ok(Vec::new())
+    }
+
+    fn qmp_query_rx_filter(_: &mut Rt, name: Option<String>) -> Result<Vec<RxFilterInfo>, Error> {
+        match name {
+            None => Ok(Vec::new()),
+            Some(name) => Err(Error::new(format!("invalid net client name: {name}"))),
+        }
+    }
+
+    fn qmp_query_pr_managers(_: &mut Rt) -> Result<Vec<PRManagerInfo>, Error> {
+        Ok(Vec::new())
+    }
+
+    fn qmp_query_cryptodev(_: &mut Rt) -> Result<Vec<QCryptodevInfo>, Error> {
+        Ok(Vec::new())
+    }
+
+    fn qmp_announce_self(_: &mut Rt, _: AnnounceParameters) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+impl QueriesMemoryCommands for Machine {
+    fn qmp_query_memory_devices(_: &mut Rt) -> Result<Vec<MemoryDeviceInfo>, Error> {
+        Ok(Vec::new())
+    }
+
+    fn qmp_query_dump_guest_memory_capability(
+        _: &mut Rt,
+    ) -> Result<DumpGuestMemoryCapability, Error> {
+        use DumpGuestMemoryFormat::{Elf, KdumpRawZlib, KdumpZlib, WinDmp};
+        Ok(DumpGuestMemoryCapability {
+            formats: vec![Elf, KdumpZlib, KdumpRawZlib, WinDmp],
+        })
+    }
+
+    /// There are no places for memory.
+    fn qmp_query_acpi_ospm_status(rt: &mut Rt) -> Result<Vec<ACPIOSTInfo>, Error> {
+        if rt.state.class.is_pc() {
+            return Ok(Vec::new());
+        }
+        let desc = "command is not supported, missing ACPI device";
+        Err(Error::new(desc))
+    }
+
+    fn qmp_query_sev(_: &mut Rt) -> Result<SevInfo, Error> {
+        let (policy, handle) = (0, 0);
+        Ok(SevInfo {
+            enabled: false,
+            api_major: 0,
+            api_minor: 0,
+            build_id: 0,
+            state: SevState::Uninit,
+            u: SevInfoBranch::Sev(SevGuestInfo { policy, handle }),
+        })
+    }
+
+    fn qmp_query_sgx(rt: &mut Rt) -> Result<SGXInfo, Error> {
+        Err(Error::new(if rt.state.class.is_pc() {
+            "No EPC regions defined, SGX not available"
+        } else {
+            "SGX is only supported on PC machines"
+        }))
+    }
+
+    fn qmp_query_vm_generation_id(_: &mut Rt) -> Result<GuidInfo, Error> {
+        Err(Error::new("VM Generation ID device not found"))
+    }
+
+    fn qmp_query_hv_balloon_status_report(_: &mut Rt) -> Result<HvBalloonInfo, Error> {
+        Err(Error::new("no hv-balloon device present"))
+    }
+}
+
+impl QueriesTextCommands for Machine {
+    fn qmp_x_query_numa(_: &mut Rt) -> Result<HumanReadableText, Error> {
+        Ok(text("0 nodes\n"))
+    }
+
+    /// A reset of a PC raises the timer's line once.
+    fn qmp_x_query_irq(rt: &mut Rt) -> Result<HumanReadableText, Error> {
+        let page = |name| format!("IRQ statistics for {name}:\n 0: 1\n");
+        let controllers = if rt.state.class.is_pc() {
+            &["ioapic", "isa-i8259"][..]
+        } else {
+            &[]
+        };
+        Ok(text(&controllers.iter().map(page).collect::<String>()))
+    }
+
+    fn qmp_x_query_usb(rt: &mut Rt) -> Result<HumanReadableText, Error> {
+        Ok(text(&usb_page(&rt.state)?))
+    }
+
+    fn qmp_x_query_ramblock(rt: &mut Rt) -> Result<HumanReadableText, Error> {
+        Ok(text(&ramblock_page(&rt.state)))
+    }
+
+    fn qmp_x_query_virtio(rt: &mut Rt) -> Result<Vec<VirtioInfo>, Error> {
+        let devices = virtio_devices(&rt.state);
+        if devices.is_empty() {
+            return Err(Error::new("No virtio devices found"));
+        }
+        Ok(devices)
+    }
+}
+
+impl QueriesUiCommands for Machine {
+    fn qmp_query_vnc_servers(_: &mut Rt) -> Result<Vec<VncInfo2>, Error> {
+        Ok(Vec::new())
+    }
+
+    fn qmp_query_spice(_: &mut Rt) -> Result<SpiceInfo, Error> {
+        Ok(SpiceInfo {
+            enabled: false,
+            migrated: false,
+            host: None,
+            port: None,
+            tls_port: None,
+            auth: None,
+            compiled_version: None,
+            mouse_mode: SpiceQueryMouseMode::Client,
+            channels: None,
+        })
+    }
+
+    fn qmp_query_display_options(_: &mut Rt) -> Result<DisplayOptions, Error> {
+        Ok(DisplayOptions {
+            full_screen: None,
+            window_close: None,
+            show_cursor: None,
+            gl: None,
+            u: DisplayOptionsBranch::None,
+        })
+    }
+
+    fn qmp_set_password(_: &mut Rt, arg: SetPasswordOptions) -> Result<(), Error> {
+        let keep = matches!(arg.connected, None | Some(SetPasswordAction::Keep));
+        Err(match arg.u {
+            SetPasswordOptionsBranch::Spice => {
+                Error::with_class(ErrorClass::DeviceNotActive, "SPICE is not in use")
+            }
+            SetPasswordOptionsBranch::Vnc(_) if !keep => {
+                Error::new("parameter 'connected' must be 'keep' when 'protocol' is 'vnc'")
+            }
+            SetPasswordOptionsBranch::Vnc(_) => Error::new("Could not set password"),
+        })
+    }
+}
+
+fn text(text: &str) -> HumanReadableText {
+    HumanReadableText {
+        human_readable_text: text.to_owned(),
+    }
+}
+
+/// The devices on USB, as `info usb` lists them.
+///
+/// # Errors
+///
+/// There is no USB.
+pub(super) fn usb_page(m: &Machine) -> Result<String, Error> {
+    const PRODUCTS: &[(&str, &str)] = &[
+        ("usb-kbd", "QEMU USB Keyboard"),
+        ("usb-mouse", "QEMU USB Mouse"),
+        ("usb-tablet", "QEMU USB Tablet"),
+    ];
+    if m.buses("usb-bus").is_empty() {
+        return Err(Error::new("USB support not enabled"));
+    }
+    let mut page = String::new();
+    for bus in m.buses("usb-bus") {
+        for device in m.devices_on(bus) {
+            let class = m.class_name(device);
+            let product = PRODUCTS.iter().find(|(name, _)| *name == class);
+            page += &format!(
+                "  Device 0.0, Port {}, Speed 12 Mb/s, Product {}",
+                m.str_property(device, "port"),
+                product.map_or(class, |(_, product)| product)
+            );
+            if let Some(id) = m.device_id(device) {
+                page += &format!(", ID: {id}");
+            }
+            page.push('\n');
+        }
+    }
+    Ok(page)
+}
+
+/// The memory of the machine, as `info ramblock` lists it.
+pub(super) fn ramblock_page(m: &Machine) -> String {
+    let mut page = format!(
+        "{:>24} {:>8}  {:>18} {:>18} {:>18} {:>18} {:>3}\n",
+        "Block Name", "PSize", "Offset", "Used", "Total", "HVA", "RO"
+    );
+    if let Some(name) = m.ram_name() {
+        let size = m.ram_size();
+        page += &format!(
+            "{name:>24} {:>8}  0x{:016x} 0x{size:016x} 0x{size:016x} 0x{:016x} {:>3}\n",
+            "4 KiB", 0, 0, "rw"
+        );
+    }
+    page
+}
+
+/// The parts of virtio behind PCI, the latest first.
+fn virtio_devices(m: &Machine) -> Vec<VirtioInfo> {
+    let mut devices: Vec<_> = m
+        .buses("PCI")
+        .iter()
+        .flat_map(|bus| m.devices_on(*bus))
+        .collect();
+    devices.sort_unstable_by_key(|id| std::cmp::Reverse(m.age(*id)));
+    let info = |id| {
+        let class = m.object(id)?.class().class::<DeviceClass>()?;
+        let (name, backend) = class.backend?;
+        Some(VirtioInfo {
+            path: m.canonical_path(m.child(id, name)?),
+            name: backend.name.trim_end_matches("-device").to_owned(),
+        })
+    };
+    devices.into_iter().filter_map(info).collect()
+}

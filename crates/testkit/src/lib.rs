@@ -16,6 +16,7 @@ pub mod program;
 mod random;
 pub mod read;
 mod read_json;
+mod record;
 mod report;
 pub mod scenario;
 pub mod schema;

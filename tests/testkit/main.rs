@@ -9,5 +9,6 @@ mod front;
 mod pages;
 mod process;
 mod program;
+mod record;
 mod reports;
 mod stubs;

@@ -4,7 +4,7 @@
 use super::hmp::{fail, nothing, Cx};
 use crate::schema::{
     MigrationCapability, MigrationCapabilityStatus, MigrationCommands, MigrationInfo,
-    MigrationStatus, MigrationThreadInfo,
+    MigrationStatus, MigrationThreadInfo, QueriesMigrateCommands,
 };
 use crate::Machine;
 use qmonitor::monitor::hmp::ArgKind::*;
@@ -109,7 +109,11 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
             HmpArg::new("resume", Flag('r')),
             URI,
         ]),
-        |hmp, args| refuse(hmp, args, "this machine cannot be migrated"),
+        |hmp, args| {
+            let uri = Some(args.str("uri").to_owned());
+            let result = Machine::qmp_migrate(hmp.rt, uri, None, None, None);
+            hmp.handle_error(result);
+        },
     ),
     (
         HmpRow::new("migrate_cancel", "", "cancel the current VM migration"),

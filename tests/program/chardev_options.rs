@@ -71,7 +71,6 @@ fn what_is_read_first_is_told_first() {
 #[test]
 fn backends_that_need_a_screen_or_a_library_are_refused() {
     for backend in [
-        "vc",
         "gtk",
         "msmouse",
         "wctablet",

@@ -149,3 +149,14 @@ fn what_cannot_be_printed_does_no_harm() {
     let mut client = server.qmp();
     client.ask("query-version");
 }
+
+/// Whoever started the program reads no further once it has ended.
+#[test]
+fn what_goes_wrong_in_the_background_is_told_before_the_program_ends() {
+    let script = "for i in 1 2 3 4 5 6 7 8; do \
+         qmonitor -nodefaults -daemonize -qmp unix:q,server=on,wait=off -device foo 2>err; \
+         echo \"$? $(wc -l <err)\"; done"
+        .replace("qmonitor", env!("CARGO_BIN_EXE_qmonitor"));
+    let out = Server::start_program(Path::new("/bin/sh"), &["-c", &script]).finish();
+    assert_eq!(String::from_utf8_lossy(&out.stdout), "1 1\n".repeat(8));
+}

@@ -186,6 +186,12 @@ impl Lexer {
         &self.text
     }
 
+    /// Gives away the text of the token last returned, if it is too large for the
+    /// buffer to be kept.
+    pub(super) fn take_large(&mut self) -> Option<Vec<u8>> {
+        (self.text.len() > IDLE_CAPACITY).then(|| std::mem::take(&mut self.text))
+    }
+
     /// Length of the unfinished token.
     pub(super) fn buffered(&self) -> usize {
         if self.delivered {

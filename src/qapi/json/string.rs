@@ -18,6 +18,24 @@ pub(super) fn unquote(token: &[u8]) -> Result<String, String> {
     resolve(token)
 }
 
+/// The same for a token that need not be kept: its memory becomes the string's.
+pub(super) fn unquote_large(mut token: Vec<u8>) -> Result<String, String> {
+    if token.contains(&b'\\') {
+        return resolve(&token);
+    }
+    let quote = token.pop();
+    token.remove(0);
+    token.shrink_to_fit();
+    let mut token = match String::from_utf8(token) {
+        Ok(text) if !has_noncharacter(&text) => return Ok(text),
+        Ok(text) => text.into_bytes(),
+        Err(e) => e.into_bytes(),
+    };
+    token.splice(..0, quote);
+    token.extend(quote);
+    resolve(&token)
+}
+
 /// The same, examining each character that is not plain.
 pub(super) fn resolve(token: &[u8]) -> Result<String, String> {
     let [quote, inner @ .., _] = token else {
@@ -154,7 +172,9 @@ mod tests {
             (b"\"\\u1\xc3\xa9\xc3\xa9\"", bad("\\u1é\u{fffd}")),
         ];
         for (token, expected) in rows {
-            assert_eq!(unquote(token), expected, "{}", mod_utf8_lossy(token));
+            let shown = mod_utf8_lossy(token);
+            assert_eq!(unquote(token), expected, "{shown}");
+            assert_eq!(unquote_large(token.to_vec()), expected, "{shown}");
         }
     }
 }

@@ -22,12 +22,14 @@ pub(super) fn watch_signals(
     rt: &mut Runtime<Machine>,
     killed: impl Fn(&mut Runtime<Machine>, SignalInfo) + 'static,
 ) -> Result<(), Error> {
-    let watched = rt.main_loop_mut().add_signals(&ENDING, move |rt, info| {
+    let signals = [ENDING, HARMLESS].concat();
+    let watched = rt.main_loop_mut().add_signals(&signals, move |rt, info| {
         trace_event!(system_signal, "{:?} from pid {}", info.signal, info.pid);
-        killed(rt, info);
+        if ENDING.contains(&info.signal) {
+            killed(rt, info);
+        }
     });
     watched
-        .and_then(|_| rt.main_loop_mut().add_signals(&HARMLESS, |_, _| {}))
         .and_then(|_| rt.watch_job_control())
         .map(|_| ())
         .map_err(|e| Error::from_io("signals cannot be watched", &e))

@@ -37,8 +37,19 @@ pub fn main(args: &[String], inherited: InheritedFds) -> ExitCode {
         None => ("qmonitor", args),
     };
     let mut reporter = Reporter::new(program);
-    let started = start(program, args, Launch::of_program(inherited), &mut reporter);
+    let mut parts = Parts::default();
+    let launch = Launch::of_program(inherited);
+    let started = start(program, args, launch, &mut reporter, &mut parts);
     run(started, &reporter)
+}
+
+/// What has been made so far. It outlives the report of what went wrong: once a socket is
+/// closed or the waiting process has ended, nobody may read the message any more.
+#[derive(Default)]
+struct Parts {
+    runtime: Option<Box<Runtime<Machine>>>,
+    pidfile: host::Pidfile,
+    background: Option<host::Background>,
 }
 
 /// How a machine is launched.
@@ -88,7 +99,7 @@ pub fn build(program: &str, args: &[String], launch: Launch) -> Result<Built, St
         return Err(format!("{program}: -{name}: cannot be used here"));
     }
     let mut reporter = Reporter::new(program);
-    match start(program, args, launch, &mut reporter) {
+    match start(program, args, launch, &mut reporter, &mut Parts::default()) {
         Ok(Start::Run(runtime, _pidfile)) => Ok(Built { runtime, _pidfile }),
         Ok(Start::Done(_)) => Err(format!("{program}: an option ends the program")),
         Err(failure) => Err(failure.message(&reporter)),
@@ -229,6 +240,7 @@ fn start(
     args: &[String],
     launch: Launch,
     reporter: &mut Reporter,
+    parts: &mut Parts,
 ) -> Result<Start, Failure> {
     let mut options = Options::default();
     let mut words = cli::parse(args)?;
@@ -280,60 +292,61 @@ fn start(
             pending.push(item);
         }
     }
-    let background = if settings.daemonize {
-        Some(host::Background::start()?)
-    } else {
-        None
-    };
-    let pidfile = host::Pidfile::create(settings.pidfile.as_deref())?;
+    if settings.daemonize {
+        parts.background = Some(host::Background::start()?);
+    }
+    parts.pidfile = host::Pidfile::create(settings.pidfile.as_deref())?;
     let Launch {
         inherited,
         time,
         signals,
         prepare,
     } = launch;
-    let mut rt = make_runtime(&settings, inherited, time, reporter)?;
-    prepare(&mut rt);
+    let rt = make_runtime(&settings, inherited, time, reporter)?;
+    let rt = &mut **parts.runtime.insert(Box::new(rt));
+    prepare(rt);
     if let Some(echr) = settings.echr {
-        chardev::set_term_escape_char(&mut rt, echr);
+        chardev::set_term_escape_char(rt, echr);
     }
-    chardev::suspend_mux_open(&mut rt);
-    make_objects(&mut rt, &pending, reporter, Stage::BeforeChardevs)?;
-    chars.make_chardevs(&mut rt, reporter)?;
-    make_netdevs(&mut rt, &pending, reporter)?;
-    make_blockdevs(&mut rt, &pending)?;
+    chardev::suspend_mux_open(rt);
+    make_objects(rt, &pending, reporter, Stage::BeforeChardevs)?;
+    chars.make_chardevs(rt, reporter)?;
+    make_netdevs(rt, &pending, reporter)?;
+    make_blockdevs(rt, &pending)?;
     let mut ports = Vec::new();
     for (opt, kind) in [(Opt::Serial, "serial"), (Opt::Parallel, "parallel")] {
         let items = pending.iter().filter(|p| p.opt == opt);
-        ports.push((kind, chars.make_ports(&mut rt, reporter, kind, items)?));
+        ports.push((kind, chars.make_ports(rt, reporter, kind, items)?));
     }
-    make_objects(&mut rt, &pending, reporter, Stage::AfterChardevs)?;
-    make_board(&mut rt, &settings.hardware, reporter)?;
+    make_objects(rt, &pending, reporter, Stage::AfterChardevs)?;
+    make_board(rt, &settings.hardware, reporter)?;
     for (kind, labels) in &ports {
-        crate::commands::add_ports(&mut rt, kind, labels)?;
+        crate::commands::add_ports(rt, kind, labels)?;
     }
-    chars.make_monitors(&mut rt, reporter)?;
-    report_about(&mut rt, reporter, None);
-    make_devices(&mut rt, &pending, reporter)?;
+    chars.make_monitors(rt, reporter)?;
+    report_about(rt, reporter, None);
+    make_devices(rt, &pending, reporter)?;
     for e in rt.state.unused_globals() {
         reporter.warning(None, &e);
     }
-    chardev::resume_mux_open(&mut rt);
+    chardev::resume_mux_open(rt);
     if settings.lock_memory {
         host::lock_memory()?;
     }
     if signals {
         let told = reporter.clone();
-        watch_signals(&mut rt, move |rt, info| {
+        watch_signals(rt, move |rt, info| {
             told.error(None, &Error::new(signals::terminating(info)));
             crate::commands::killed(rt);
         })?;
     }
-    if let Some(background) = background {
+    if let Some(background) = parts.background.take() {
         background.finish()?;
     }
-    crate::commands::start_machine(&mut rt);
-    Ok(Start::Run(Box::new(rt), pidfile))
+    crate::commands::start_machine(rt);
+    let pidfile = std::mem::take(&mut parts.pidfile);
+    let made = parts.runtime.take().map(|rt| Start::Run(rt, pidfile));
+    made.ok_or_else(|| Error::new("the machine is gone").into())
 }
 
 fn make_runtime(

@@ -31,7 +31,9 @@ pub fn main(args: &[String], inherited: InheritedFds) -> ExitCode {
         Order::Check(files, profile) => check(&files, profile.as_deref()),
         Order::Serve(serve) => run(&serve, inherited, None),
         Order::Record(out, upstream, qmp) => {
-            let announce = |own: &Address| drop(print(&format!("listening qmp {own}\nready\n")));
+            let announce = |own: &Address| {
+                print(&format!("listening qmp {own}\nready\n"));
+            };
             match record(&out, &upstream, &qmp, announce) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(e) => wrong(&e),

@@ -158,7 +158,7 @@ fn large(bytes: usize) {
     kept("-qmp", "a request with a long id", &format!("\"{id}\""));
     // Indented, each number of the innermost list takes a line of 1000 blanks.
     const DEPTH: usize = 250;
-    let numbers = vec!["1"; bytes / 1000].join(",");
+    let numbers = vec!["1"; bytes / 750].join(",");
     let id = format!("{}{numbers}{}", "[".repeat(DEPTH), "]".repeat(DEPTH));
     kept("-qmp-pretty", "a pretty reply", &id);
 }
@@ -189,9 +189,9 @@ fn kept(monitor: &str, what: &str, id: &str) {
     // A new client is served when the old one is gone.
     exchange(&mut server.negotiate(), REQUEST);
     println!(
-        "{what}, {} MB answered by {} MB   the server grows by {} kB",
-        id.len() >> 20,
-        replied >> 20,
+        "{what}, {:.1} MB answered by {:.1} MB   the server grows by {} kB",
+        id.len() as f64 / 1e6,
+        replied as f64 / 1e6,
         server.resident() - before
     );
 }

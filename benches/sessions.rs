@@ -13,29 +13,15 @@
 mod process;
 
 use std::os::unix::net::UnixStream;
-use std::process::Command;
 
-use nix::sched::{sched_setaffinity, CpuSet};
-use nix::sys::resource::{getrlimit, setrlimit, Resource};
-use nix::unistd::Pid;
-use process::{connect, exchange, read_lines, Server, NEGOTIATION, REQUEST};
+use process::{exchange, Server, REQUEST};
 
 const SESSIONS: [usize; 7] = [1, 10, 20, 50, 100, 1000, 4000];
 
 fn main() {
     let quick = std::env::args().any(|arg| arg == "--test");
-    // This process too: it has the other ends of the sockets.
-    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
-    }
-    // The servers inherit it.
-    let mut one = CpuSet::new();
-    if let Err(e) = one
-        .set(0)
-        .and_then(|()| sched_setaffinity(Pid::from_raw(0), &one))
-    {
-        println!("not on one processor, so the ratios say little: {e}");
-    }
+    process::raise_fd_limit();
+    process::stay_on_one_processor();
     let (rounds, requests) = if quick { (1, 5) } else { (50, 500) };
     let mut contenders: Vec<Contender> = SESSIONS.map(Contender::new).into();
     for _ in 0..rounds {
@@ -62,19 +48,9 @@ struct Contender {
 impl Contender {
     fn new(count: usize) -> Contender {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let socket = dir.path().join("q");
-        let form = format!("unix:{},server=on,wait=off", socket.display());
-        let mut command = Command::new(env!("CARGO_BIN_EXE_qmonitor"));
         // All alike, but for the number of those that come.
-        command.args(["-nodefaults", "-qmp", &format!("{form},max-clients=10000")]);
-        let server = Server::start(command, socket);
-        let sessions = (0..count).map(|_| {
-            let mut session = connect(&server.socket);
-            read_lines(&mut session, 1);
-            exchange(&mut session, NEGOTIATION);
-            session
-        });
-        let mut sessions: Vec<UnixStream> = sessions.collect();
+        let server = Server::qmonitor(dir.path(), ",max-clients=10000");
+        let mut sessions: Vec<UnixStream> = (0..count).map(|_| server.negotiate()).collect();
         // The first requests of a session cost more: they are looked at for descriptors.
         (0..50).for_each(|_| exchange(&mut sessions[0], REQUEST));
         Contender {

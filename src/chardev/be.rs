@@ -5,7 +5,6 @@
 
 use super::class::{CharHandlers, ChardevId, ChrEvent, PeerEnd};
 use super::host::ChardevHost;
-use super::tap::tap_of;
 use super::watch::WatchSlot;
 use crate::main_loop::Watch;
 
@@ -24,6 +23,11 @@ pub(super) fn handler<H: ChardevHost, T>(
 /// How many bytes the front end takes now; 0 without one
 /// (`qemu_chr_be_can_write`).
 pub fn qemu_chr_be_can_write<H: ChardevHost>(h: &H, id: ChardevId) -> usize {
+    if let Some(tap) = &h.chardevs().tap {
+        if !tap.may_read(h, id) {
+            return 0;
+        }
+    }
     let can_read = handler(h, id, 0, |fe| fe.can_read);
     can_read.map_or(0, |(can_read, opaque)| can_read(h, opaque))
 }
@@ -37,6 +41,9 @@ pub(super) fn qemu_chr_be_safe_start<H: ChardevHost>(h: &H, id: ChardevId) -> us
 /// Gives input to the front end (`qemu_chr_be_write`). No more than
 /// [`qemu_chr_be_can_write`] said.
 pub fn qemu_chr_be_write<H: ChardevHost>(h: &mut H, id: ChardevId, buf: &[u8]) {
+    if let Some(tap) = h.chardevs().tap() {
+        tap.read(h, id, buf);
+    }
     if let Some((read, opaque)) = handler(h, id, 0, |fe| fe.read) {
         read(h, opaque, buf);
     }
@@ -76,7 +83,7 @@ pub fn qemu_chr_be_event<H: ChardevHost>(h: &mut H, id: ChardevId, event: ChrEve
         ChrEvent::Closed => chr.be_open = false,
         ChrEvent::Break | ChrEvent::MuxIn | ChrEvent::MuxOut => {}
     }
-    if tap_of(h).is_none_or(|tap| tap.event(h, id, event)) {
+    if h.chardevs().tap().is_none_or(|tap| tap.event(h, id, event)) {
         send_event_to_class(h, id, event);
     }
 }

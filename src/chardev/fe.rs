@@ -8,7 +8,6 @@ use super::class::{BackendChange, CharFrontend, CharHandlers, ChardevId, ChrEven
 use super::host::ChardevHost;
 use super::object::object_unparent;
 use super::table::{Chardev, FrontendSlot};
-use super::tap::tap_of;
 use crate::main_loop::{Condition, Flow, SharedFd, Watch, WatchId};
 use crate::qapi::Error;
 use crate::trace_event;
@@ -167,7 +166,7 @@ pub(super) fn qemu_chr_write<H: ChardevHost>(
     id: ChardevId,
     buf: &[u8],
 ) -> io::Result<usize> {
-    match tap_of(h).and_then(|tap| tap.write(h, id, buf)) {
+    match h.chardevs().tap().and_then(|tap| tap.write(h, id, buf)) {
         Some(taken) => taken,
         None => chr_write_to_class(h, id, buf),
     }
@@ -241,7 +240,7 @@ pub fn qemu_chr_fe_get_msgfd<H: ChardevHost>(h: &mut H, fe: CharFrontend) -> Opt
     let get_msgfd = h.chardevs().get(fe.chr)?.class.chr_get_msgfd;
     let fd = get_msgfd(h, fe.chr);
     if fd.is_some() {
-        if let Some(tap) = tap_of(h) {
+        if let Some(tap) = h.chardevs().tap() {
             tap.descriptor(fe.chr);
         }
     }

@@ -49,7 +49,7 @@
 //! | `be` | what a backend calls: `qemu_chr_be_*`, [`chr_set_watch`] |
 //! | `manage` | adding, changing and removing |
 //! | `options` | `-chardev`, and the short forms of `-serial` and `-monitor` |
-//! | `tap` | what a test kit puts between front ends and backends |
+//! | `tap`, `past_tap` | what a test kit puts between front ends and backends |
 //! | `net` | sockets and files, with QEMU's error texts |
 //! | `backend` | a backend each; `backend/fd.rs` is what those on plain descriptors share |
 //! | `socket` | the socket backend: life, protocols, bytes, connecting, serving several |
@@ -68,6 +68,7 @@ mod manage;
 mod net;
 mod object;
 mod options;
+mod past_tap;
 pub mod schema;
 mod scm_rights;
 mod socket;
@@ -115,11 +116,12 @@ pub use net::open::{fifo_reader, FifoReader};
 pub use object::qemu_chardev_new;
 pub use options::cli::{qemu_chr_parse_cli, qemu_chr_parse_opts, QEMU_CHARDEV_OPTS};
 pub use options::compat::{invalid_char_driver, qemu_chr_parse_compat, ParsedCompat};
+pub use past_tap::{chr_event_past_tap, chr_watch_output, chr_write_past_tap};
 pub use socket::{
     can_yank, char_socket_close_listener, char_socket_cut, char_socket_get_addr, char_socket_yank,
 };
 pub use table::{Chardev, Chardevs};
-pub use tap::{chr_event_past_tap, chr_watch_output, chr_write_past_tap, ChardevTap, SharedTap};
+pub use tap::{ChardevTap, SharedTap};
 pub use watch::WatchSlot;
 
 /// The most bytes a backend reads and hands over in one go.

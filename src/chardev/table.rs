@@ -151,6 +151,12 @@ impl<H> Chardevs<H> {
         }
     }
 
+    /// The tap, shared, so that it can be given the host.
+    #[inline]
+    pub(super) fn tap(&self) -> Option<SharedTap<H>> {
+        self.tap.clone()
+    }
+
     /// Puts a tap on all chardevs, for a test kit.
     pub fn set_tap(&mut self, tap: SharedTap<H>) {
         self.tap = Some(tap);

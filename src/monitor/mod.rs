@@ -24,7 +24,7 @@
 //! | `greeting`, `give_up` | how a session begins, and how one ends that cannot be served |
 //! | `dispatcher`, `reply` | carries requests out, in turn; the form of replies |
 //! | `deferred`, `answers` | commands that answer later |
-//! | `intercept` | what a test kit needs of monitors |
+//! | `intercept`, `for_kits` | what a test kit needs of monitors |
 //! | `output`, `outbuf` | how output leaves |
 //! | `removal` | how monitors go |
 //! | `events`, `throttle` | events and their rate limits |
@@ -55,6 +55,7 @@ mod deferred;
 mod dispatcher;
 mod events;
 mod fds;
+mod for_kits;
 mod give_up;
 mod greeting;
 pub mod hash_order;

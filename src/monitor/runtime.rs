@@ -86,7 +86,7 @@ pub struct Runtime<S: 'static> {
     pub(crate) policy: CompatPolicy,
     pub(crate) dispatcher: Dispatcher,
     /// See [`set_interceptor`](Self::set_interceptor).
-    pub(crate) interceptor: Option<Rc<dyn Interceptor<S>>>,
+    pub(crate) interceptor: Option<Rc<dyn Interceptor<Self>>>,
     pub(crate) deferred: Deferred<S>,
     pub(crate) output: Output<S>,
     pub(super) greeting: Greeting,

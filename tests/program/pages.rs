@@ -27,6 +27,7 @@ const TOP_PAGES: [&str; 4] = [
 fn pages() -> Vec<PathBuf> {
     let docs = std::fs::read_dir(root().join("docs")).expect("docs");
     docs.map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|ext| ext == "md"))
         .chain(TOP_PAGES.map(|page| root().join(page)))
         .collect()
 }

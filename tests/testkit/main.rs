@@ -1,6 +1,7 @@
 //! The test kit from outside: scenarios in process, the program, its control channel, and the
 //! front for tests in Rust.
 
+mod agent;
 mod control;
 mod emulator;
 mod faults;
@@ -8,5 +9,6 @@ mod front;
 mod pages;
 mod process;
 mod program;
+mod record;
 mod reports;
 mod stubs;

@@ -20,9 +20,19 @@ pub struct Process {
     child: Child,
     /// The lines up to `ready`.
     pub lines: Vec<String>,
+    /// A directory that goes with the process.
+    kept: Option<TempDir>,
 }
 
 impl Process {
+    pub fn keep(&mut self, dir: TempDir) {
+        self.kept = Some(dir);
+    }
+
+    pub fn kept(&self) -> &std::path::Path {
+        self.kept.as_ref().expect("a directory").path()
+    }
+
     /// Starts the program with a scenario, a socket for QMP and one for control.
     pub fn start(scenario: &str, options: &[&str]) -> Process {
         let dir = tempfile::tempdir().unwrap();
@@ -46,7 +56,12 @@ impl Process {
             }
             lines.push(line);
         }
-        Process { dir, child, lines }
+        Process {
+            dir,
+            child,
+            lines,
+            kept: None,
+        }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

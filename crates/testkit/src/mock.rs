@@ -352,7 +352,7 @@ impl Drop for Mock {
         match verdict {
             Some(Err(e)) if !std::thread::panicking() => panic!("{e}"),
             _ if std::thread::panicking() => {
-                eprintln!("seed {seed}; to replay: QMONITOR_SEED={seed}")
+                eprintln!("seed {seed}; to replay: QMONITOR_SEED={seed}");
             }
             _ => {}
         }

@@ -10,6 +10,7 @@ use crate::control;
 use crate::emulator;
 use crate::options::{parse, Order, Serve, HELP};
 use crate::problem::Problem;
+use crate::record::record;
 use crate::report::write_junit;
 use crate::scenario::{Scenario, Time};
 use crate::server::{Server, Setup};
@@ -29,6 +30,15 @@ pub fn main(args: &[String], inherited: InheritedFds) -> ExitCode {
         Order::Version => print(concat!("qmonitor-mock ", env!("CARGO_PKG_VERSION"), "\n")),
         Order::Check(files, profile) => check(&files, profile.as_deref()),
         Order::Serve(serve) => run(&serve, inherited, None),
+        Order::Record(out, upstream, qmp) => {
+            let announce = |own: &Address| {
+                print(&format!("listening qmp {own}\nready\n"));
+            };
+            match record(&out, &upstream, &qmp, announce) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(e) => wrong(&e),
+            }
+        }
         Order::AsQemu(dir, scenario) => match emulator::install(&dir, &scenario) {
             Ok(path) => print(&format!("{path}\n")),
             Err(e) => wrong(&e),
@@ -109,6 +119,7 @@ fn run(serve: &Serve, mut inherited: InheritedFds, argv: Option<Vec<String>>) ->
         time: scenario.time.unwrap_or(Time::Real),
         qmp: serve.qmp.clone(),
         hmp: serve.hmp.clone(),
+        qga: serve.qga.clone(),
         options: serve.options.clone(),
         owns_process: true,
         once: serve.once,
@@ -150,7 +161,12 @@ fn run(serve: &Serve, mut inherited: InheritedFds, argv: Option<Vec<String>>) ->
 /// Prints where the mock listens.
 fn announce(serve: &Serve, server: &Server, control: Option<&Address>) {
     let mut text = String::new();
-    for (kind, addresses) in [("qmp", &serve.qmp), ("hmp", &serve.hmp)] {
+    let kinds = [
+        ("qmp", &serve.qmp),
+        ("hmp", &serve.hmp),
+        ("qga", &serve.qga),
+    ];
+    for (kind, addresses) in kinds {
         for (i, address) in addresses.iter().enumerate() {
             let own = server.address(&format!("{kind}{i}"));
             let own = own.as_ref().unwrap_or(address);
@@ -194,6 +210,9 @@ fn replay(serve: &Serve, seed: u64) -> String {
     }
     for address in &serve.hmp {
         option("--hmp", address.to_string());
+    }
+    for address in &serve.qga {
+        option("--qga", address.to_string());
     }
     if let Some(profile) = &serve.profile {
         option("--profile", profile.clone());

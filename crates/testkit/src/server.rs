@@ -25,6 +25,8 @@ pub struct Setup {
     pub qmp: Vec<Address>,
     /// Where people come.
     pub hmp: Vec<Address>,
+    /// Where clients of the guest agent come.
+    pub qga: Vec<Address>,
     /// Further options of the machine.
     pub options: Vec<String>,
     /// The seed, unless the scenario says one.
@@ -48,6 +50,7 @@ impl Setup {
             scenario,
             qmp: Vec::new(),
             hmp: Vec::new(),
+            qga: Vec::new(),
             options: Vec::new(),
             owns_process: false,
             inherited: InheritedFds::default(),
@@ -143,6 +146,11 @@ impl Server {
         let rt = &mut built.runtime;
         let wake = rt.main_loop_mut().bh_new("mock_jobs", |_| {});
         let wake = rt.main_loop_mut().bh_handle(wake);
+        for i in 0..setup.qga.len() {
+            let chr = rt.chardevs().find(&format!("qga{i}"));
+            let added = chr.map_or(Ok(()), |chr| kit.add_agent(rt, chr));
+            added.map_err(|e| e.to_string())?;
+        }
         for chr in listeners(rt) {
             kit.listens(rt, chr);
         }
@@ -269,16 +277,19 @@ impl Server {
 fn arguments(setup: &Setup) -> Vec<String> {
     let mut args = setup.scenario.machine.clone();
     args.extend(setup.options.iter().cloned());
-    let mut monitor = |id: String, mode: &str, address: &Address| {
-        let chardev = address.to_chardev(&id, &setup.inherited);
-        let mon = format!("chardev={id},mode={mode}");
-        args.extend(["-chardev".to_owned(), chardev, "-mon".to_owned(), mon]);
-    };
-    for (i, address) in setup.qmp.iter().enumerate() {
-        monitor(format!("qmp{i}"), "control", address);
-    }
-    for (i, address) in setup.hmp.iter().enumerate() {
-        monitor(format!("hmp{i}"), "readline", address);
+    let kinds = [
+        ("qmp", &setup.qmp, Some("control")),
+        ("hmp", &setup.hmp, Some("readline")),
+        ("qga", &setup.qga, None),
+    ];
+    for (kind, addresses, mode) in kinds {
+        for (i, address) in addresses.iter().enumerate() {
+            let id = format!("{kind}{i}");
+            let chardev = address.to_chardev(&id, &setup.inherited);
+            args.extend(["-chardev".to_owned(), chardev]);
+            let mon = mode.map(|mode| format!("chardev={id},mode={mode}"));
+            args.extend(mon.into_iter().flat_map(|mon| ["-mon".to_owned(), mon]));
+        }
     }
     args
 }

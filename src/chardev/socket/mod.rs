@@ -92,7 +92,6 @@ use super::codec::tls::TlsCreds;
 use super::config::{SocketAddress, SocketConfig};
 use super::host::{ChardevHost, ChardevReport};
 use super::object::object_unparent;
-use super::tap;
 use super::watch::WatchSlot;
 use crate::chardev::net::exposure::is_exposed;
 use crate::chardev::net::filename::{
@@ -265,8 +264,10 @@ fn tcp_chr_listen<H: ChardevHost>(h: &mut H, id: ChardevId) {
         Some(clients) => clients.has_room(),
         None => s.connection.is_none(),
     };
-    if !tap::may_accept(h, id) {
-        return;
+    if let Some(tap) = h.chardevs().tap() {
+        if !tap.may_accept(h, id) {
+            return;
+        }
     }
     let Some(s) = state(h, id).filter(free) else {
         return;
@@ -309,7 +310,8 @@ fn tcp_chr_accept<H: ChardevHost>(h: &mut H, id: ChardevId) {
                 listener.as_raw_fd(),
                 fd.as_raw_fd()
             );
-            if tap::turns_away(h, id) {
+            let tap = h.chardevs().tap();
+            if tap.is_some_and(|tap| tap.turns_away(h, id)) {
                 // The next may be refused as well.
                 tcp_chr_unlisten(h, id);
                 tcp_chr_listen(h, id);

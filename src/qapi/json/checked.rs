@@ -38,9 +38,25 @@ impl<'a> Checked<'a> {
             .get(from.checked_sub(self.start)?..to.checked_sub(self.start)?)
     }
 
+    /// The same without a look ahead. Where there is text beyond ASCII, there is more
+    /// of it, which takes long to check.
+    pub(super) fn text_alone(&mut self, from: usize, to: usize) -> Option<&'a str> {
+        self.ahead = 0;
+        self.text(from, to)
+    }
+
     #[inline(never)]
     fn look(&mut self, from: usize, to: usize) {
-        let end = self.input.len().min(to.max(from + self.ahead));
+        let mut end = self.input.len().min(to.max(from + self.ahead));
+        // Not into the middle of a character.
+        while end > to
+            && self
+                .input
+                .get(end)
+                .is_some_and(|b| (0x80..0xc0).contains(b))
+        {
+            end -= 1;
+        }
         self.ahead = LONGEST_LOOK.min(2 * self.ahead);
         let bytes = self.input.get(from..end).unwrap_or_default();
         self.start = from;

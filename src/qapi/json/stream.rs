@@ -32,7 +32,7 @@ use super::super::error::Error;
 use super::super::qobject::QObject;
 use super::lexer::{Lexeme, Lexer};
 use super::parser::{Parser, Token};
-use super::string::unquote;
+use super::string::{unquote, unquote_plain};
 use super::utf8::mod_utf8_lossy;
 use super::{fast, number};
 
@@ -184,6 +184,7 @@ impl JsonMessageParser {
 
     fn take(&mut self, lexeme: Lexeme) -> Option<Outcome> {
         let text = self.lexer.text();
+        let len = self.lexer.len();
         let token = match lexeme {
             Lexeme::Structural(b'{') => Token::BeginObject,
             Lexeme::Structural(b'}') => Token::EndObject,
@@ -195,16 +196,24 @@ impl JsonMessageParser {
             Lexeme::TooLong => return Some(self.exceed("JSON token size limit exceeded")),
             // After an error the meaning of a token does not matter.
             _ if self.parser.has_failed() => Token::Value(QObject::Null),
-            Lexeme::String => unquote(text).map_or_else(Token::Bad, |s| Token::Value(s.into())),
+            Lexeme::String => {
+                let text = match self.lexer.take_large() {
+                    Some(text) if self.lexer.is_plain() => unquote_plain(text),
+                    Some(text) => unquote(&text),
+                    None => unquote(self.lexer.text()),
+                };
+                text.map_or_else(Token::Bad, |text| Token::Value(text.into()))
+            }
             Lexeme::Number => Token::Value(number::parse(&mod_utf8_lossy(text)).into()),
             Lexeme::Keyword => keyword(text),
         };
-        self.push(token, text.len())
+        self.push(token, len)
     }
 
     fn stray(&mut self) -> Outcome {
         // QEMU formats the token as a C string.
-        let text = self.lexer.text().split(|&b| b == 0).next();
+        let text = self.lexer.sent();
+        let text = text.split(|&b| b == 0).next();
         let shown = mod_utf8_lossy(text.unwrap_or_default());
         let error = Error::new(format!("JSON parse error, stray '{shown}'"));
         self.forget_message();

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use qmonitor::monitor::MonitorId;
 use qmonitor::qapi::{QDict, RawResponder};
 
+use super::agent::Reply;
 use super::journal::Fate;
 use super::stubs::How;
 use super::{Kit, Rt};
@@ -13,7 +14,6 @@ use crate::scenario::Emit;
 
 /// What is to be done about a request.
 pub(super) struct Due {
-    pub(super) monitor: MonitorId,
     pub(super) command: String,
     pub(super) args: QDict,
     pub(super) how: How,
@@ -21,21 +21,29 @@ pub(super) struct Due {
     pub(super) bound: Bindings,
 }
 
+/// Who gets the answer.
+pub(super) enum Waiter {
+    /// A client of a monitor.
+    Monitor(MonitorId, RawResponder),
+    /// A client of a guest agent, and the events after the reply.
+    Agent(Reply, Vec<Emit>),
+}
+
 /// A request that waits for its answer.
 pub(super) struct Held {
     n: u64,
     point: String,
     due: Due,
-    responder: RawResponder,
+    waiter: Waiter,
 }
 
 impl Held {
-    pub(super) fn new(n: u64, due: Due, responder: RawResponder) -> Self {
+    pub(super) fn new(n: u64, due: Due, waiter: Waiter) -> Self {
         Held {
             n,
             point: String::new(),
             due,
-            responder,
+            waiter,
         }
     }
 
@@ -47,11 +55,16 @@ impl Held {
     /// Answers it.
     pub(super) fn answer(self, kit: &Rc<Kit>, rt: &mut Rt) {
         kit.touch();
-        let due = self.due;
-        Kit::emit_all(kit, rt, due.before, &due.bound);
-        match due.how {
-            How::Machine => rt.run_command(due.monitor, &due.command, due.args, self.responder),
-            How::Value(answer) => self.responder.respond(answer),
+        let mut due = self.due;
+        Kit::emit_all(kit, rt, std::mem::take(&mut due.before), &due.bound);
+        match (self.waiter, due.how) {
+            (Waiter::Monitor(monitor, responder), How::Machine) => {
+                rt.run_command(monitor, &due.command, due.args, responder);
+            }
+            (Waiter::Monitor(_, responder), How::Value(answer)) => responder.respond(answer),
+            (Waiter::Agent(reply, then), how) => {
+                kit.agent_answers(rt, reply, Due { how, ..due }, then);
+            }
         }
     }
 }

@@ -215,6 +215,23 @@ impl Kit {
         }
     }
 
+    /// Puts the reply to a request into the output, as faults will have it.
+    pub(super) fn reply_with(
+        self: &Rc<Self>,
+        rt: &mut Rt,
+        chr: ChardevId,
+        message: Vec<u8>,
+        awaited: Awaited,
+        actions: Vec<Action>,
+    ) {
+        let id = awaited.id.clone();
+        let fated = self.fate(rt, chr, message, actions);
+        self.put_fated(rt, chr, fated, Some(awaited), true);
+        if let Some(client) = self.state.borrow_mut().client(chr) {
+            client.last_id = id;
+        }
+    }
+
     fn fate(&self, rt: &mut Rt, chr: ChardevId, message: Vec<u8>, actions: Vec<Action>) -> Fated {
         let mut fated = Fated {
             first: Vec::new(),

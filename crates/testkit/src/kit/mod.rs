@@ -12,6 +12,7 @@
 //! | `stubs` | what is answered in place of commands |
 //! | `holds` | what is answered later |
 //! | `faults` | which faults happen at a point |
+//! | `agent` | guest agents |
 //! | `wire` | clients that come and go, and what they send |
 //! | `messages` | what is sent to them, and what faults make of it |
 //! | `output` | how that leaves |
@@ -19,6 +20,7 @@
 //!
 //! No borrow of the state lasts while the runtime is called: it may come back at any time.
 
+mod agent;
 mod faults;
 mod holds;
 pub mod journal;
@@ -41,6 +43,7 @@ use qmonitor::qapi::QDict;
 use qmonitor::Runtime;
 use qmonitor_machine::Machine;
 
+use agent::Agent;
 use faults::LiveFault;
 use holds::Held;
 use journal::{Entry, Journal};
@@ -69,6 +72,9 @@ pub enum Notice {
     Idle,
 }
 
+/// Is told what happens.
+type Notify = dyn FnMut(&Notice);
+
 /// A client.
 #[derive(Debug, Clone)]
 pub struct ClientInfo {
@@ -96,6 +102,7 @@ pub(crate) struct State {
     expect: Vec<LiveExpect>,
     journal: Journal,
     clients: Vec<Connection>,
+    agents: Vec<Agent>,
     connections: u64,
     held: Vec<Held>,
     /// The points that let everything pass.
@@ -106,7 +113,7 @@ pub(crate) struct State {
     /// What went wrong apart from expectations.
     failures: Vec<String>,
     random: Random,
-    notify: Option<Box<dyn FnMut(&Notice)>>,
+    notify: Option<Box<Notify>>,
     /// Something happened since the mock was last idle.
     active: bool,
     /// Whether `exit` and `kill` end the process, or only the mock.
@@ -136,6 +143,7 @@ impl Kit {
                 .collect(),
             journal: Journal::default(),
             clients: Vec::new(),
+            agents: Vec::new(),
             connections: 0,
             held: Vec::new(),
             released: BTreeSet::new(),

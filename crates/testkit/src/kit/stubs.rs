@@ -6,9 +6,8 @@ use std::time::Duration;
 use qmonitor::monitor::{Intercepted, Interceptor, MonitorId, Verdict};
 use qmonitor::qapi::dispatch::QmpRequest;
 use qmonitor::qapi::{Error, ErrorClass, QDict, QObject, RawResponder, ReplyPort};
-use qmonitor_machine::Machine;
 
-use super::holds::{Due, Held};
+use super::holds::{Due, Held, Waiter};
 use super::journal::Fate;
 use super::{Handle, Kit, Rt, State};
 use crate::pattern::{fill, Bindings};
@@ -71,7 +70,7 @@ pub(super) enum How {
 }
 
 impl Plan {
-    fn of(how: How) -> Self {
+    pub(super) fn of(how: How) -> Self {
         Plan {
             how,
             delay: Duration::ZERO,
@@ -118,7 +117,7 @@ impl Plan {
 
 impl State {
     /// Finds the stub for a request; the first that fits wins, and all that fit count.
-    fn find_stub(
+    pub(super) fn find_stub(
         &mut self,
         fits: impl Fn(&Stub, &mut Bindings) -> bool,
     ) -> Option<(usize, Bindings)> {
@@ -136,7 +135,7 @@ impl State {
     }
 
     /// Lets stubs know of a request that others follow.
-    fn note_followed(&mut self, fits: impl Fn(&crate::scenario::When) -> bool) {
+    pub(super) fn note_followed(&mut self, fits: impl Fn(&crate::scenario::When) -> bool) {
         for live in &mut self.stubs {
             live.followed |= live.stub.follows.as_ref().is_some_and(&fits);
         }
@@ -147,13 +146,12 @@ impl State {
         let found = self.find_stub(|stub, bound| stub.when.fits(command, args, bound));
         self.note_followed(|when| when.fits(command, args, &mut Bindings::new()));
         if let Some((i, bound)) = found {
-            let live = &self.stubs[i];
             let no_oob = self.schema.command(command).is_some_and(|c| !c.allow_oob);
             if request.oob && no_oob {
                 let desc = format!("The command {command} does not support OOB");
                 return Plan::of(How::Value(Err(Error::new(desc))));
             }
-            return Plan::of_stub(&live.stub, live.done - 1, bound);
+            return self.plan_of(i, bound);
         }
         if let Some(value) = self.of_profile(command) {
             return Plan::of(How::Value(Ok(value)));
@@ -174,6 +172,12 @@ impl State {
                 Plan::of(How::Value(Err(e)))
             }
         }
+    }
+
+    /// How the stub at this place answers, having been found for a request.
+    pub(super) fn plan_of(&self, i: usize, bound: Bindings) -> Plan {
+        let live = &self.stubs[i];
+        Plan::of_stub(&live.stub, live.done - 1, bound)
     }
 
     /// What a chosen profile says of itself.
@@ -205,8 +209,8 @@ fn version_11_1() -> QObject {
     version.into()
 }
 
-impl Interceptor<Machine> for Handle {
-    fn request(&self, rt: &mut Rt, request: &Intercepted<'_>) -> Verdict<Machine> {
+impl Interceptor<Rt> for Handle {
+    fn request(&self, rt: &mut Rt, request: &Intercepted<'_>) -> Verdict<Rt> {
         let negotiates = request.request.command == "qmp_capabilities";
         let n = self.0.take_up(rt, request.monitor, request.request);
         if request.negotiating && !negotiates {
@@ -292,7 +296,7 @@ impl Kit {
         n: u64,
         request: &QmpRequest,
         plan: Plan,
-    ) -> Verdict<Machine> {
+    ) -> Verdict<Rt> {
         let is_open = |point: &String| self.state.borrow().released.contains(point);
         let hold = plan.hold.filter(|point| !is_open(point));
         let then = (plan.then, plan.bound.clone());
@@ -305,7 +309,6 @@ impl Kit {
             };
         }
         let due = Due {
-            monitor,
             command: request.command.clone(),
             args: request.args.clone(),
             how: plan.how,
@@ -314,7 +317,7 @@ impl Kit {
         };
         let (kit, delay) = (self.clone(), plan.delay);
         Verdict::Later(Box::new(move |rt, responder| {
-            let held = Held::new(n, due, responder);
+            let held = Held::new(n, due, Waiter::Monitor(monitor, responder));
             match hold {
                 Some(point) => kit.hold(held.at(point)),
                 None => Kit::after(rt, delay, move |rt| held.answer(&kit, rt)),

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use qmonitor::chardev::{
     can_yank, char_socket_close_listener, char_socket_cut, filename, label, qemu_chr_be_event,
-    ChardevId, ChardevTap, ChrEvent,
+    Chardev, ChardevHost, ChardevId, ChardevTap, ChrEvent,
 };
 use qmonitor::main_loop::{ClockType, Host};
 use qmonitor::monitor::{MonitorId, MonitorMode};
@@ -20,6 +20,9 @@ use super::output::{Delayed, Out};
 use super::{ClientInfo, Handle, Kit, Notice, Rt, State};
 use crate::pattern::Bindings;
 use crate::scenario::{Action, Emit, Point};
+
+/// Kinds of chardevs that are open without a client, as that of the default monitor is.
+const NO_CLIENT: [&str; 4] = ["vc", "null", "ringbuf", "file"];
 
 /// A client of a monitor.
 pub(super) struct Connection {
@@ -52,6 +55,30 @@ pub(super) struct Connection {
     pub(super) mute: bool,
 }
 
+impl Connection {
+    /// Something that came, for the journal.
+    pub(super) fn entry(
+        &mut self,
+        time_ns: i64,
+        what: Kind,
+        id: Option<QObject>,
+        raw: &[u8],
+    ) -> Entry {
+        Entry {
+            n: 0,
+            time_ns,
+            monitor: self.info.monitor.clone(),
+            connection: self.info.connection,
+            peer: self.info.peer.clone(),
+            what,
+            id,
+            fds: std::mem::take(&mut self.fds),
+            raw: raw.to_vec(),
+            fate: Fate::Waiting,
+        }
+    }
+}
+
 impl State {
     pub(super) fn client(&mut self, chr: ChardevId) -> Option<&mut Connection> {
         self.clients.iter_mut().find(|client| client.chr == chr)
@@ -68,7 +95,12 @@ impl ChardevTap<Rt> for Handle {
 
     fn read(&self, rt: &mut Rt, id: ChardevId, buf: &[u8]) {
         if self.0.meet(rt, id) {
-            self.0.incoming(rt, id, buf);
+            let is_agent = self.0.state.borrow_mut().agent(id).is_some();
+            if is_agent {
+                self.0.agent_reads(rt, id, buf);
+            } else {
+                self.0.incoming(rt, id, buf);
+            }
         }
     }
 
@@ -126,9 +158,12 @@ impl Kit {
         if self.state.borrow_mut().client(chr).is_some() {
             return true;
         }
-        let Some((_, mode)) = rt.monitor_on(chr) else {
+        let is_agent = self.state.borrow_mut().agent(chr).is_some();
+        let mode = rt.monitor_on(chr).map(|(_, mode)| mode);
+        let kind = rt.chardevs().get(chr).map_or("", Chardev::kind);
+        if (mode.is_none() && !is_agent) || NO_CLIENT.contains(&kind) {
             return false;
-        };
+        }
         let (monitor, peer) = (label(rt, chr).to_owned(), filename(rt, chr));
         let (notice, cuts) = {
             let state = &mut *self.state.borrow_mut();
@@ -144,7 +179,7 @@ impl Kit {
             let cuts = greeting.iter().find(|action| action.cuts()).cloned();
             state.clients.push(Connection {
                 chr,
-                is_qmp: mode == MonitorMode::Control,
+                is_qmp: mode == Some(MonitorMode::Control),
                 info: info.clone(),
                 parser: JsonMessageParser::default(),
                 raw: Vec::new(),
@@ -219,18 +254,7 @@ impl Kit {
             let Some(message) = message else { continue };
             let (what, id) = Kind::of(message);
             let raw = std::mem::take(&mut client.raw);
-            let entry = Entry {
-                n: 0,
-                time_ns,
-                monitor: client.info.monitor.clone(),
-                connection: client.info.connection,
-                peer: client.info.peer.clone(),
-                what,
-                id,
-                fds: std::mem::take(&mut client.fds),
-                raw: raw.trim_ascii().to_vec(),
-                fate: Fate::Waiting,
-            };
+            let entry = client.entry(time_ns, what, id, raw.trim_ascii());
             state.note(chr, entry);
         }
     }
@@ -241,18 +265,8 @@ impl Kit {
         let time_ns = rt.main_loop().clock_get_ns(ClockType::Realtime);
         let state = &mut *self.state.borrow_mut();
         let client = state.client(chr)?;
-        let entry = Entry {
-            n: 0,
-            time_ns,
-            monitor: client.info.monitor.clone(),
-            connection: client.info.connection,
-            peer: client.info.peer.clone(),
-            what: Kind::Line(line.to_owned()),
-            id: None,
-            fds: 0,
-            raw: line.as_bytes().to_vec(),
-            fate: Fate::Waiting,
-        };
+        let what = Kind::Line(line.to_owned());
+        let entry = client.entry(time_ns, what, None, line.as_bytes());
         Some(state.note(chr, entry))
     }
 
@@ -320,9 +334,13 @@ impl Kit {
 
     pub(super) fn stop_reading(&self, rt: &mut Rt, monitor: MonitorId) {
         if let Some(chr) = rt.monitor_chardev(monitor) {
-            if let Some(client) = self.state.borrow_mut().client(chr) {
-                client.deaf = true;
-            }
+            self.stop_reading_at(chr);
+        }
+    }
+
+    pub(super) fn stop_reading_at(&self, chr: ChardevId) {
+        if let Some(client) = self.state.borrow_mut().client(chr) {
+            client.deaf = true;
         }
     }
 
@@ -357,17 +375,22 @@ impl Kit {
 }
 
 impl State {
-    /// Enters a request into the journal.
+    /// Enters a request into the journal; a session will take it up.
     fn note(&mut self, chr: ChardevId, entry: Entry) -> u64 {
-        for expect in &mut self.expect {
-            expect.note(&entry);
-        }
         let is_line = matches!(entry.what, Kind::Line(_));
-        let n = self.journal.add(entry);
-        self.active = true;
+        let n = self.note_only(entry);
         if let Some(client) = self.client(chr).filter(|_| !is_line) {
             client.waiting.push_back(n);
         }
         n
+    }
+
+    /// Enters a request into the journal.
+    pub(super) fn note_only(&mut self, entry: Entry) -> u64 {
+        for expect in &mut self.expect {
+            expect.note(&entry);
+        }
+        self.active = true;
+        self.journal.add(entry)
     }
 }

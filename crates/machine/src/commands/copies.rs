@@ -59,6 +59,11 @@ impl TransactionCommands for Machine {
 /// The protocols that QEMU migrates with.
 const PROTOCOLS: &[&str] = &["exec:", "fd:", "file:", "rdma:", "tcp:", "unix:", "vsock:"];
 
+/// Whether the address of a migration names one of them.
+pub(super) fn is_known_protocol(uri: &str) -> bool {
+    PROTOCOLS.iter().any(|protocol| uri.starts_with(protocol))
+}
+
 impl QueriesMigrateCommands for Machine {
     fn qmp_migrate(
         _: &mut Rt,
@@ -67,7 +72,6 @@ impl QueriesMigrateCommands for Machine {
         _detach: Option<bool>,
         _resume: Option<bool>,
     ) -> Result<(), Error> {
-        let known = |uri: &str| PROTOCOLS.iter().any(|p| uri.starts_with(p));
         Err(Error::new(match (uri, channels) {
             (Some(_), Some(_)) => {
                 "'uri' and 'channels' arguments are mutually exclusive; exactly one of the two \
@@ -75,7 +79,9 @@ impl QueriesMigrateCommands for Machine {
                     .to_owned()
             }
             (None, None) => "need either 'uri' or 'channels' argument".to_owned(),
-            (Some(uri), None) if !known(&uri) => format!("unknown migration protocol: {uri}"),
+            (Some(uri), None) if !is_known_protocol(&uri) => {
+                format!("unknown migration protocol: {uri}")
+            }
             _ => "this machine cannot be migrated".to_owned(),
         }))
     }

@@ -1,6 +1,7 @@
 //! Migration and snapshots of the machine: `migration.json`. There are none, so all but
 //! the capabilities answers as in QEMU when none is under way.
 
+use super::copies::is_known_protocol;
 use super::hmp::{fail, nothing, Cx};
 use crate::schema::{
     MigrationCapability, MigrationCapabilityStatus, MigrationCommands, MigrationInfo,
@@ -261,8 +262,7 @@ fn no_vmstate(hmp: Cx, _args: &HmpArgs) {
 /// Refuses a migration; a URI of an unknown kind is the first error.
 fn refuse(hmp: Cx, args: &HmpArgs, why: &'static str) {
     let uri = args.str("uri");
-    let known = ["exec:", "fd:", "file:", "rdma:", "tcp:", "unix:", "vsock:"];
-    if known.iter().any(|scheme| uri.starts_with(scheme)) {
+    if is_known_protocol(uri) {
         fail(hmp, why);
     } else {
         fail(hmp, format!("unknown migration protocol: {uri}"));

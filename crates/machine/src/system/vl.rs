@@ -249,8 +249,8 @@ fn start(
     // First, so that the other options can be traced.
     words.sort_by_key(|(opt, _)| *opt != Opt::Trace);
     for (opt, arg) in words {
-        if let Some(status) = print_and_end(program, opt, arg.as_deref(), CHARDEV_BACKENDS, &types)
-        {
+        let backends = [CHARDEV_BACKENDS, &["vc"]].concat();
+        if let Some(status) = print_and_end(program, opt, arg.as_deref(), &backends, &types) {
             return Ok(Start::Done(status));
         }
         let help = arg.as_deref().filter(|_| opt == Opt::Device);

@@ -23,6 +23,11 @@ pub(super) fn handler<H: ChardevHost, T>(
 /// How many bytes the front end takes now; 0 without one
 /// (`qemu_chr_be_can_write`).
 pub fn qemu_chr_be_can_write<H: ChardevHost>(h: &H, id: ChardevId) -> usize {
+    if let Some(tap) = &h.chardevs().tap {
+        if !tap.may_read(h, id) {
+            return 0;
+        }
+    }
     let can_read = handler(h, id, 0, |fe| fe.can_read);
     can_read.map_or(0, |(can_read, opaque)| can_read(h, opaque))
 }
@@ -36,6 +41,9 @@ pub(super) fn qemu_chr_be_safe_start<H: ChardevHost>(h: &H, id: ChardevId) -> us
 /// Gives input to the front end (`qemu_chr_be_write`). No more than
 /// [`qemu_chr_be_can_write`] said.
 pub fn qemu_chr_be_write<H: ChardevHost>(h: &mut H, id: ChardevId, buf: &[u8]) {
+    if let Some(tap) = h.chardevs().tap() {
+        tap.read(h, id, buf);
+    }
     if let Some((read, opaque)) = handler(h, id, 0, |fe| fe.read) {
         read(h, opaque, buf);
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use qmonitor_testkit::scenario::Scenario;
-use qmonitor_testkit::serde_json::{from_str, Value};
+use qmonitor_testkit::serde_json::{from_str, json, Value};
 
 use crate::process::{Client, Process, PROGRAM};
 
@@ -78,7 +78,7 @@ fn a_failing_run_looks_as_the_page_shows() {
     let mut client = mock.client();
     client.send("{\"execute\": \"device_del\", \"arguments\": {\"id\": \"d1\"}}");
     client.recv();
-    mock.terminate();
+    mock.control().call("quit", json!({}));
     let dir = mock.dir.path().display().to_string();
     let (status, told) = mock.wait();
     assert_eq!(status, Some(1));

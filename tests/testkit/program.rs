@@ -46,7 +46,12 @@ fn it_ends_with_a_signal_and_with_its_client() {
     let mock = Process::start("{}", &[]);
     mock.client();
     mock.terminate();
-    assert_eq!(mock.wait(), (Some(0), String::new()));
+    let (status, told) = mock.wait();
+    assert_eq!(status, Some(0));
+    assert!(
+        told.starts_with("qmonitor-mock: terminating on signal 15 "),
+        "{told}"
+    );
     let mock = Process::start("{}", &["--once"]);
     drop(mock.client());
     assert_eq!(mock.wait(), (Some(0), String::new()));

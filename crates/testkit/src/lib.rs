@@ -16,6 +16,7 @@ pub mod program;
 mod random;
 pub mod read;
 mod read_json;
+mod record;
 mod report;
 pub mod scenario;
 pub mod schema;
@@ -29,3 +30,8 @@ pub use mock::{Builder, Mock, StubBuilder};
 pub use serde_json;
 pub use sim::Sim;
 pub use words::{value, Event, Request};
+
+/// The page about the kit, whose examples in Rust run as tests. It is not in the package.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/testing.md")]
+pub struct TestingPage;

@@ -14,6 +14,9 @@ pub enum Order {
     Check(Vec<String>, Option<String>),
     /// Serve.
     Serve(Box<Serve>),
+    /// Record to a file what passes between a client and the QEMU at the first address; the client
+    /// comes to the second.
+    Record(String, Address, Address),
     /// Put a fake emulator into this directory, which plays this scenario.
     AsQemu(String, String),
     /// Be the fake emulator of this directory.
@@ -50,6 +53,7 @@ pub const HELP: &str = "\
 usage: qmonitor-mock SCENARIO [--qmp ADDR]... [--hmp ADDR]... [--qga ADDR]...
                      [--control ADDR] [--profile 10.0|11.1] [--seed N] [--once]
                      [--report FILE] [-- OPTIONS OF QMONITOR]
+       qmonitor-mock --record OUT.yaml --upstream ADDR --qmp ADDR
        qmonitor-mock --check SCENARIO...
        qmonitor-mock --as-qemu DIR SCENARIO
 
@@ -63,6 +67,8 @@ A QMP server that does what the scenario says; '-' is the empty scenario.
   --seed N         the seed of all that is random; goes before the scenario's
   --once           end when the last client has left
   --report FILE    write a report in JUnit's format at the end
+  --record FILE    stand between one client and the QEMU at --upstream, and write
+                   a scenario of what passed
   --check          check scenarios and end
   --as-qemu DIR    put a qemu-system-x86_64 into DIR that records its command
                    line and serves QMP as its options say
@@ -71,9 +77,9 @@ It prints 'listening KIND ADDR' for each address, then 'ready'. Its exit status
 is 0 if all expectations held, 1 if not, 2 for a scenario that is wrong.
 ";
 
-const OPTIONS: [&str; 11] = [
-    "--qga",
+const OPTIONS: [&str; 13] = [
     "--qmp",
+    "--qga",
     "--hmp",
     "--control",
     "--profile",
@@ -81,6 +87,8 @@ const OPTIONS: [&str; 11] = [
     "--once",
     "--report",
     "--check",
+    "--record",
+    "--upstream",
     "--as-qemu",
     "--help",
 ];
@@ -93,6 +101,7 @@ const OPTIONS: [&str; 11] = [
 pub fn parse(args: &[String]) -> Result<Order, String> {
     let mut serve = Serve::default();
     let (mut check, mut as_qemu, mut emulate) = (false, None, None);
+    let (mut out, mut upstream) = (None, None);
     let mut files = Vec::new();
     let mut words = args.iter();
     while let Some(word) = words.next() {
@@ -113,6 +122,8 @@ pub fn parse(args: &[String]) -> Result<Order, String> {
             "--profile" => serve.profile = Some(value()?),
             "--report" => serve.report = Some(value()?),
             "--as-qemu" => as_qemu = Some(value()?),
+            "--record" => out = Some(value()?),
+            "--upstream" => upstream = Some(address(value()?)?),
             "--emulate" => emulate = Some(value()?),
             "--seed" => {
                 let text = value()?;
@@ -141,6 +152,13 @@ pub fn parse(args: &[String]) -> Result<Order, String> {
             return Err("--check: names no scenario".to_owned());
         }
         return Ok(Order::Check(files, serve.profile));
+    }
+    if let Some(out) = out {
+        let upstream = upstream.ok_or("--record: --upstream is missing")?;
+        return match (serve.qmp.as_slice(), files.as_slice()) {
+            ([qmp], []) => Ok(Order::Record(out, upstream, qmp.clone())),
+            _ => Err("--record: expected one --qmp and no scenario".to_owned()),
+        };
     }
     let [scenario] = files.as_slice() else {
         return Err(format!(

@@ -10,6 +10,7 @@ use crate::control;
 use crate::emulator;
 use crate::options::{parse, Order, Serve, HELP};
 use crate::problem::Problem;
+use crate::record::record;
 use crate::report::write_junit;
 use crate::scenario::{Scenario, Time};
 use crate::server::{Server, Setup};
@@ -29,6 +30,15 @@ pub fn main(args: &[String], inherited: InheritedFds) -> ExitCode {
         Order::Version => print(concat!("qmonitor-mock ", env!("CARGO_PKG_VERSION"), "\n")),
         Order::Check(files, profile) => check(&files, profile.as_deref()),
         Order::Serve(serve) => run(&serve, inherited, None),
+        Order::Record(out, upstream, qmp) => {
+            let announce = |own: &Address| {
+                print(&format!("listening qmp {own}\nready\n"));
+            };
+            match record(&out, &upstream, &qmp, announce) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(e) => wrong(&e),
+            }
+        }
         Order::AsQemu(dir, scenario) => match emulator::install(&dir, &scenario) {
             Ok(path) => print(&format!("{path}\n")),
             Err(e) => wrong(&e),

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use qmonitor::chardev::{
     can_yank, char_socket_close_listener, char_socket_cut, filename, label, qemu_chr_be_event,
-    ChardevId, ChardevTap, ChrEvent,
+    Chardev, ChardevHost, ChardevId, ChardevTap, ChrEvent,
 };
 use qmonitor::main_loop::{ClockType, Host};
 use qmonitor::monitor::{MonitorId, MonitorMode};
@@ -20,6 +20,9 @@ use super::output::{Delayed, Out};
 use super::{ClientInfo, Handle, Kit, Notice, Rt, State};
 use crate::pattern::Bindings;
 use crate::scenario::{Action, Emit, Point};
+
+/// Kinds of chardevs that are open without a client, as that of the default monitor is.
+const NO_CLIENT: [&str; 4] = ["vc", "null", "ringbuf", "file"];
 
 /// A client of a monitor.
 pub(super) struct Connection {
@@ -157,7 +160,8 @@ impl Kit {
         }
         let is_agent = self.state.borrow_mut().agent(chr).is_some();
         let mode = rt.monitor_on(chr).map(|(_, mode)| mode);
-        if mode.is_none() && !is_agent {
+        let kind = rt.chardevs().get(chr).map_or("", Chardev::kind);
+        if (mode.is_none() && !is_agent) || NO_CLIENT.contains(&kind) {
             return false;
         }
         let (monitor, peer) = (label(rt, chr).to_owned(), filename(rt, chr));

@@ -258,6 +258,18 @@ impl Lexer {
         (at, None)
     }
 
+    /// Takes the bytes at the start of `input` that a string under way goes on with,
+    /// as far as they are plain and within the limit. Returns their number.
+    pub(super) fn take_plain(&mut self, input: &[u8]) -> usize {
+        let State::Quoted(quote) = self.state else {
+            return 0;
+        };
+        let room = self.limit.saturating_sub(self.len());
+        let plain = scan::plain(&input[..input.len().min(room)], quote);
+        self.text.extend_from_slice(&input[..plain]);
+        plain
+    }
+
     /// Takes the first byte of `input`, which leads to `state`, and within a string
     /// the following bytes that cannot end it, up to the limit.
     fn take(&mut self, input: &[u8], state: State) -> usize {

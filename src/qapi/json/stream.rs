@@ -150,6 +150,14 @@ impl JsonMessageParser {
         (at, None)
     }
 
+    /// Takes bytes at the start of `input` that cannot end the string under way, if
+    /// one is, and returns their number: none of them completes anything. It is for
+    /// callers that would have to keep the input until they call
+    /// [`parse`](Self::parse).
+    pub fn take_plain(&mut self, input: &[u8]) -> usize {
+        self.lexer.take_plain(input)
+    }
+
     /// Takes one token by way of the lexer.
     pub(super) fn parse_one(&mut self, input: &[u8]) -> (usize, Option<Outcome>) {
         let (used, lexeme) = self.lexer.next(input);

@@ -23,11 +23,18 @@ pub fn is_installed() -> bool {
     valgrind.status().is_ok_and(|status| status.success())
 }
 
+/// Has the C library copy in loops. Otherwise, as the processor likes it, it copies
+/// much memory with one instruction that repeats itself, and valgrind counts one for
+/// each byte.
+const TUNABLES: &str = "glibc.cpu.x86_rep_movsb_threshold=2147483647:\
+                        glibc.cpu.x86_rep_stosb_threshold=2147483647";
+
 /// A command that runs a program and writes down in a file what was counted.
 pub fn command(options: &[&str], profile: &Path, program: &Path) -> Command {
     let mut out = OsString::from("--callgrind-out-file=");
     out.push(profile);
     let mut command = Command::new("valgrind");
+    command.env("GLIBC_TUNABLES", TUNABLES);
     command.args(["--quiet", "--tool=callgrind", "--collect-systime=yes"]);
     command.args(["--compress-strings=no", "--combine-dumps=yes"]);
     command.args(options).arg(out).arg(program);

@@ -42,9 +42,10 @@ use std::thread;
 use row::{counted as serving, Row};
 
 /// Rows that share a process.
-const GROUPS: [(&str, fn()); 7] = [
+const GROUPS: [(&str, fn()); 8] = [
     ("requests", requests::of_one_session),
     ("string", requests::of_a_long_string),
+    ("commands", requests::of_commands),
     ("visit", requests::of_a_visit),
     ("sessions", requests::of_many_sessions),
     ("objects", requests::of_many_objects),

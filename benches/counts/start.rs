@@ -1,6 +1,7 @@
 //! The whole program from its start to the greeting of its first client.
 
 use std::path::Path;
+use std::process::Stdio;
 
 use nix::sys::signal::{kill, Signal};
 use nix::unistd::Pid;
@@ -16,6 +17,8 @@ pub fn row() -> Vec<Row> {
     let mut valgrind = callgrind::command(&[], &profile, program);
     valgrind.args(["-nodefaults", "-qmp"]);
     valgrind.arg(format!("unix:{},server=on,wait=off", socket.display()));
+    // It says by which signal it ends.
+    valgrind.stderr(Stdio::null());
     let mut server = Server::start(valgrind, socket);
     read_lines(&mut connect(&server.socket), 1);
     // Callgrind writes its file when the program ends.

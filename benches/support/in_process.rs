@@ -47,8 +47,8 @@ impl World {
         self.turn();
     }
 
-    /// Sends requests and reads as many replies.
-    pub fn exchange(&mut self, client: &mut UnixStream, requests: &[u8], count: usize) {
+    /// Sends requests, and returns as many lines of replies.
+    pub fn exchange(&mut self, client: &mut UnixStream, requests: &[u8], count: usize) -> Vec<u8> {
         let mut rest = requests;
         while !rest.is_empty() {
             match client.write(rest) {
@@ -56,19 +56,23 @@ impl World {
                 Err(_) => self.turn(),
             }
         }
-        self.read_lines(client, count);
+        self.read_lines(client, count)
     }
 
-    fn read_lines(&mut self, client: &mut UnixStream, count: usize) {
+    fn read_lines(&mut self, client: &mut UnixStream, count: usize) -> Vec<u8> {
         let mut buf = [0; 65536];
-        let mut lines = 0;
+        let (mut read, mut lines) = (Vec::new(), 0);
         while lines < count {
             match client.read(&mut buf) {
                 Ok(0) => panic!("the server closed the connection"),
-                Ok(n) => lines += buf[..n].iter().filter(|b| **b == b'\n').count(),
+                Ok(n) => {
+                    lines += buf[..n].iter().filter(|b| **b == b'\n').count();
+                    read.extend_from_slice(&buf[..n]);
+                }
                 Err(_) => self.turn(),
             }
         }
+        read
     }
 
     /// One turn of the loop, which waits as the program's does: forever.

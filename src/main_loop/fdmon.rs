@@ -219,19 +219,21 @@ impl Fdmon {
                 }
             }
         }
-        let first = self.wake_used.then_some(WAKE_KEY);
-        let wake = first.map(|_| (wake.eventfd().as_fd(), Condition::IN));
+        let wake = self
+            .wake_used
+            .then(|| (wake.eventfd().as_fd(), Condition::IN));
+        let before = usize::from(wake.is_some());
         let items = self.polled.iter().filter_map(|slot| {
             let entry = fds.get(*slot)?;
             Some((entry.as_fd(), entry.interest))
         });
+        let key_of = |place: usize| match place.checked_sub(before) {
+            Some(place) => self.polled[place],
+            None => WAKE_KEY,
+        };
         counters.wait_syscalls += 1;
-        self.poll_set.wait(
-            wake.into_iter().chain(items),
-            first.into_iter().chain(self.polled.iter().copied()),
-            timeout,
-            ready,
-        )?;
+        self.poll_set
+            .wait(wake.into_iter().chain(items), key_of, timeout, ready)?;
         Ok(take_first(ready, WAKE_KEY))
     }
 

@@ -47,6 +47,8 @@ pub(super) struct FdmonEpoll {
     events: Vec<EpollEvent>,
     /// Slots of the fds that ppoll waits for instead.
     side_table: Vec<usize>,
+    /// The keys of the fds that ppoll waits for, kept for its memory only.
+    keys: Vec<usize>,
     /// Slots of the fds that epoll reported for urgent data that no watch asked for.
     urgent: Vec<usize>,
     /// A registration could not be deleted, because foreign code closed the fd
@@ -63,6 +65,7 @@ impl FdmonEpoll {
             poller,
             events: Vec::new(),
             side_table: Vec::new(),
+            keys: Vec::new(),
             urgent: Vec::new(),
             spoiled: false,
         })
@@ -82,10 +85,7 @@ impl FdmonEpoll {
     }
 
     /// The slots and entries of the side table that are waited for.
-    fn side_fds<'t>(
-        &'t self,
-        fds: &'t FdTable,
-    ) -> impl Iterator<Item = (usize, &'t FdEntry)> + Clone {
+    fn side_fds<'t>(&'t self, fds: &'t FdTable) -> impl Iterator<Item = (usize, &'t FdEntry)> {
         self.side_table.iter().filter_map(|slot| {
             let entry = fds.get(*slot)?;
             (!entry.interest.is_empty()).then_some((*slot, entry))
@@ -152,6 +152,7 @@ impl FdmonEpoll {
     /// `epoll_wait` counts in milliseconds. It waits for the whole ones of the
     /// timeout, and only if nothing came in them does ppoll wait for the rest, on the
     /// epoll fd. So no wait ends early, and one that an fd ends is one system call.
+    #[inline(never)]
     pub(super) fn wait(
         &mut self,
         fds: &mut FdTable,
@@ -182,19 +183,17 @@ impl FdmonEpoll {
         ready: &mut Vec<Ready>,
         counters: &mut Counters,
     ) -> io::Result<bool> {
-        let side = self.side_fds(fds);
+        let mut keys = std::mem::take(&mut self.keys);
+        keys.clear();
+        keys.push(EPOLL_KEY);
+        keys.extend(self.side_fds(fds).map(|(slot, _)| slot));
         let epoll = (self.poller.as_fd(), Condition::IN);
-        let items = side
-            .clone()
-            .map(|(_, entry)| (entry.as_fd(), entry.interest));
-        let keys = side.map(|(slot, _)| slot);
+        let side = self.side_fds(fds);
+        let items = iter::once(epoll).chain(side.map(|(_, entry)| (entry.as_fd(), entry.interest)));
         counters.wait_syscalls += 1;
-        poll_set.wait(
-            iter::once(epoll).chain(items),
-            iter::once(EPOLL_KEY).chain(keys),
-            timeout,
-            ready,
-        )?;
+        let waited = poll_set.wait(items, |place| keys[place], timeout, ready);
+        self.keys = keys;
+        waited?;
         if !take_first(ready, EPOLL_KEY) {
             return Ok(false);
         }

@@ -28,12 +28,12 @@ pub(super) struct PollSet {
 
 impl PollSet {
     /// Waits until one of `items` is ready or `timeout` is over; None waits for
-    /// ever. Adds the ready ones to `ready`, in the order of `items`, whose keys are
-    /// `keys`. A signal ends the wait with nothing ready.
+    /// ever. Adds the ready ones to `ready`, in the order of `items`; `key_of` knows
+    /// their keys by their place. A signal ends the wait with nothing ready.
     pub(super) fn wait<'fd>(
         &mut self,
         items: impl Iterator<Item = (BorrowedFd<'fd>, Condition)>,
-        keys: impl Iterator<Item = usize>,
+        key_of: impl Fn(usize) -> usize,
         timeout: Option<Duration>,
         ready: &mut Vec<Ready>,
     ) -> io::Result<()> {
@@ -44,14 +44,14 @@ impl PollSet {
         let timeout = timeout.map(|timeout| TimeSpec::from(timeout.min(LONGEST)));
         let outcome = ppoll(&mut fds, timeout, None);
         let mut left = outcome.unwrap_or(0);
-        for (fd, key) in fds.iter().zip(keys) {
+        for (place, fd) in fds.iter().enumerate() {
             if left == 0 {
                 break;
             }
             // None would mean an event that was not asked for.
             let got = fd.revents().unwrap_or(PollFlags::POLLERR);
             if !got.is_empty() {
-                ready.push(from_poll_flags(key, got));
+                ready.push(from_poll_flags(key_of(place), got));
                 left -= 1;
             }
         }
@@ -126,7 +126,7 @@ mod tests {
         let mut ready = Vec::new();
         let mut wait = |set: &mut PollSet| {
             let items = (0..40).map(|_| (reader.as_fd(), Condition::IN));
-            set.wait(items, 0..40, Some(Duration::ZERO), &mut ready)
+            set.wait(items, |place| place, Some(Duration::ZERO), &mut ready)
                 .unwrap();
             assert!(ready.is_empty());
         };
@@ -145,7 +145,7 @@ mod tests {
         PollSet::default()
             .wait(
                 [(reader.as_fd(), Condition::IN)].into_iter(),
-                [9].into_iter(),
+                |_| 9,
                 Some(Duration::MAX),
                 &mut ready,
             )

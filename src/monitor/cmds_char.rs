@@ -280,7 +280,8 @@ impl<S: 'static> YankCommands for S {
 /// Encodes a string as QEMU holds it: U+0000 is C0 80, so that a zero byte can
 /// end the string.
 fn utf8_bytes(text: String) -> Vec<u8> {
-    if !text.contains('\0') {
+    // All bytes are looked at, which takes less time than to stop at the first.
+    if !text.bytes().fold(false, |any, b| any | (b == 0)) {
         return text.into_bytes();
     }
     let mut bytes = Vec::with_capacity(text.len());

@@ -5,8 +5,7 @@
 //! follows what was sent, and the session is back at its negotiation. Other sessions
 //! notice nothing.
 
-use super::greeting::send_greeting;
-use super::output::{discard_output, monitor_flush};
+use super::output::{discard_output, monitor_flush, send_greeting};
 use super::runtime::Runtime;
 use super::table::MonitorId;
 use crate::chardev::{can_yank, char_socket_yank, label, ChardevHost, ChardevReport};

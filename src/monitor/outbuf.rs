@@ -29,11 +29,18 @@ impl OutBuf {
 
     /// Appends bytes.
     pub fn push(&mut self, bytes: &[u8]) {
-        self.data.extend_from_slice(bytes);
+        self.vec_mut().extend_from_slice(bytes);
     }
 
-    /// The buffer itself, to append to.
+    /// The buffer itself, to append to. It is empty if nothing waits.
     pub fn vec_mut(&mut self) -> &mut Vec<u8> {
+        // What was written is removed only before something comes behind it: a large
+        // reply leaves in many pieces, and none of them moves the rest. Moving at most
+        // half of the bytes keeps the cost per byte constant.
+        if self.sent > 0 && self.sent >= self.data.len() / 2 {
+            self.data.drain(..self.sent);
+            self.sent = 0;
+        }
         &mut self.data
     }
 
@@ -43,11 +50,6 @@ impl OutBuf {
         debug_assert!(self.sent <= self.data.len());
         if self.sent == self.data.len() {
             self.clear();
-        } else if self.sent >= self.data.len() / 2 {
-            // Moving at most half of the bytes, and only after as many were
-            // written, keeps the cost per byte constant.
-            self.data.drain(..self.sent);
-            self.sent = 0;
         }
     }
 
@@ -79,7 +81,10 @@ mod tests {
         assert_eq!(b.unsent().len(), 99_990);
         b.advance(60_000);
         assert_eq!(b.unsent().len(), 39_990);
-        b.advance(39_990);
+        b.push(b"b");
+        assert_eq!((b.unsent().len(), b.data.len()), (39_991, 39_991));
+        assert_eq!(b.unsent().last(), Some(&b'b'));
+        b.advance(39_991);
         assert!(b.unsent().is_empty());
         assert_eq!(b.vec_mut().capacity(), 0);
     }

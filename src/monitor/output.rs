@@ -10,6 +10,7 @@ use super::table::{MonitorId, MonitorKind};
 use crate::chardev::{qemu_chr_fe_accept_input, qemu_chr_fe_add_watch, qemu_chr_fe_write, Chardev};
 use crate::main_loop::{BhId, Condition, Flow};
 use crate::qapi::json::JsonWriter;
+use crate::trace::events;
 use crate::trace_event;
 
 /// The state of output, and its links to the rest.
@@ -46,6 +47,20 @@ pub(crate) fn send_response<S>(rt: &mut Runtime<S>, id: MonitorId, w: &mut JsonW
             mark_dirty(rt, id);
         }
     }
+}
+
+/// Sends the greeting to the client of a QMP monitor.
+pub(crate) fn send_greeting<S>(rt: &mut Runtime<S>, id: MonitorId) {
+    let Some(mon) = rt.monitors.get_mut(id) else {
+        return;
+    };
+    let line = rt.greeting.line(mon.config.pretty);
+    mon.out.push(line);
+    if events::monitor_qmp_respond.is_enabled() {
+        let text = String::from_utf8_lossy(line).trim_end().to_owned();
+        trace_event!(monitor_qmp_respond, "{} {text}", label(rt, id));
+    }
+    mark_dirty(rt, id);
 }
 
 /// Marks a monitor that has output. The end of the dispatcher's run or a bottom

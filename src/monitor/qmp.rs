@@ -27,8 +27,7 @@
 use super::clients::{monitor_backlog, monitor_client_left, monitor_drained, new_client};
 use super::dispatcher::go_on;
 use super::give_up::give_up;
-use super::greeting::send_greeting;
-use super::output::{discard_output, label, mark_dirty, monitor_flush};
+use super::output::{discard_output, label, mark_dirty, monitor_flush, send_greeting};
 use super::runtime::Runtime;
 use super::session::QmpSession;
 use super::table::{MonitorId, MonitorKind, MonitorQmp, NewMonitor};

@@ -148,7 +148,13 @@ impl<F> QmpSession<F> {
             if fd.is_some() {
                 self.arrived = fd;
             }
-            self.inbuf.extend_from_slice(bytes);
+            // A long string need not be copied twice.
+            let begun = if self.inbuf.is_empty() && !self.suspended {
+                self.parser.take_plain(bytes)
+            } else {
+                0
+            };
+            self.inbuf.extend_from_slice(&bytes[begun..]);
         }
     }
 

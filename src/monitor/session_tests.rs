@@ -93,6 +93,17 @@ impl Model {
         };
     }
 
+    fn feed(&mut self, text: &str) {
+        let in_string = self.begun.matches('"').count() % 2 == 1;
+        let mut text = text;
+        if in_string && self.unread.is_empty() && !self.stopped {
+            let (inside, rest) = text.split_at(text.find('"').unwrap_or(text.len()));
+            self.begun += inside;
+            text = rest;
+        }
+        self.unread += text;
+    }
+
     fn pull(&mut self) -> Option<Pulled> {
         if self.stopped {
             return None;
@@ -179,7 +190,7 @@ fn run(steps: &[Step]) -> Result<(), TestCaseError> {
             Step::Feed(text, fd) => {
                 session.feed(text.as_bytes(), *fd);
                 if !model.deaf {
-                    model.unread += text;
+                    model.feed(text);
                     model.arrived = fd.or(model.arrived);
                 }
             }

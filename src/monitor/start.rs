@@ -28,7 +28,14 @@ use crate::trace_event;
 /// How long the kernel is given to find memory again.
 const OOM_RETRY_DELAY: Duration = Duration::from_millis(10);
 
+/// What the loop calls at each step. Boxed here and not where `S` is known, so that the
+/// box calls nothing in between.
+fn loop_trace() -> Box<dyn FnMut(LoopEvent, &'static str)> {
+    Box::new(trace_main_loop)
+}
+
 /// Turns what the loop reports into trace events, which the loop does not know.
+#[inline]
 fn trace_main_loop(event: LoopEvent, name: &'static str) {
     match event {
         LoopEvent::WatchAdded(Some(fd)) => trace_event!(watch_add, "fd {fd} for {name}"),
@@ -67,7 +74,7 @@ impl<S> Runtime<S> {
     /// deterministic.
     pub fn with_time(state: S, time: TimeSource) -> io::Result<Self> {
         let mut main_loop = MainLoop::with_time(time)?;
-        main_loop.set_trace(Some(Box::new(trace_main_loop)));
+        main_loop.set_trace(Some(loop_trace()));
         let answers = main_loop.bh_new("monitor_qmp_deferred", deliver_answers);
         let dispatcher = main_loop.bh_new("monitor_qmp_bh_dispatcher", monitor_qmp_bh_dispatcher);
         let flush = main_loop.bh_new("monitor_flush", flush_dirty);

@@ -17,7 +17,7 @@ use crate::common::recordings::conformance;
 use crate::common::Server;
 
 /// Commands that offer less than QEMU's; their documentation says so.
-const LESS: &[&str] = &["blockdev-add", "netdev_add"];
+const LESS: &[&str] = &["blockdev-add", "netdev_add", "transaction"];
 
 /// `NAME DIGEST` for all commands and events of QEMU.
 const DIGESTS: &str = include_str!("../recorded_schema/qemu-10.0.2.digests");

@@ -40,6 +40,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let points = || panels.iter().flat_map(|p| &p.lines).flat_map(|l| &l.points);
     let sizes = decades(points().map(|(size, _)| *size));
     let costs = decades(points().map(|(_, cost)| *cost));
+    // Room for the names of the lines.
+    let costs = costs.start..costs.end * 10.0;
     let areas = root.split_evenly((panels.len().div_ceil(2), 2));
     for (panel, area) in panels.iter().zip(&areas) {
         panel.draw(area, sizes.clone(), costs.clone())?;

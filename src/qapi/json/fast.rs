@@ -160,7 +160,7 @@ fn unusual_string<'a>(
         }
     }
     let text = if escaped {
-        resolve(&input[start..=at]).ok()?.into()
+        resolve(&input[start + 1..=at]).ok()?.into()
     } else {
         let text = checked.text_alone(start + 1, at)?;
         if has_noncharacter(text) {

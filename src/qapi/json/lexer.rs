@@ -159,7 +159,12 @@ impl State {
 #[derive(Debug)]
 pub(super) struct Lexer {
     state: State,
+    /// Without the opening quote of a string, so that it can become the string.
     text: Vec<u8>,
+    /// That quote.
+    quote: Option<u8>,
+    /// Whether the string is ASCII so far and has no escapes.
+    is_plain: bool,
     /// Whether `text` belongs to a token that was already returned.
     delivered: bool,
     limit: usize,
@@ -171,6 +176,8 @@ impl Lexer {
         Lexer {
             state: State::Start,
             text: Vec::new(),
+            quote: None,
+            is_plain: true,
             delivered: false,
             limit,
         }
@@ -181,9 +188,25 @@ impl Lexer {
         self.state == State::Start
     }
 
-    /// The text of the token last returned.
+    /// The text of the token last returned; of a string, what follows the opening
+    /// quote.
     pub(super) fn text(&self) -> &[u8] {
         &self.text
+    }
+
+    /// The same as it was sent.
+    pub(super) fn sent(&self) -> Vec<u8> {
+        self.quote.iter().chain(&self.text).copied().collect()
+    }
+
+    /// Length of the token as it was sent.
+    pub(super) fn len(&self) -> usize {
+        self.text.len() + usize::from(self.quote.is_some())
+    }
+
+    /// Whether the string last returned is ASCII and has no escapes.
+    pub(super) fn is_plain(&self) -> bool {
+        self.is_plain
     }
 
     /// Gives away the text of the token last returned, if it is too large for the
@@ -197,7 +220,7 @@ impl Lexer {
         if self.delivered {
             0
         } else {
-            self.text.len()
+            self.len()
         }
     }
 
@@ -209,9 +232,8 @@ impl Lexer {
         while let Some(&byte) = input.get(at) {
             match self.state.step(byte) {
                 Step::Take(state) => {
-                    self.state = state;
-                    at += self.take(&input[at..]);
-                    if self.text.len() > self.limit {
+                    at += self.take(&input[at..], state);
+                    if self.len() > self.limit {
                         return (at, Some(self.deliver(Lexeme::TooLong, State::Start)));
                     }
                 }
@@ -236,17 +258,44 @@ impl Lexer {
         (at, None)
     }
 
-    /// Takes the first byte of `input` and, within a string, the following bytes
-    /// that cannot end it, up to the limit.
-    fn take(&mut self, input: &[u8]) -> usize {
-        let len = match self.state {
-            State::Quoted(quote) => {
-                let room = self.limit.saturating_sub(self.text.len());
-                let rest = &input[1..];
-                1 + scan::plain_or_high(&rest[..rest.len().min(room)], quote)
-            }
-            _ => 1,
+    /// Takes the bytes at the start of `input` that a string under way goes on with,
+    /// as far as they are plain and within the limit. Returns their number.
+    pub(super) fn take_plain(&mut self, input: &[u8]) -> usize {
+        let State::Quoted(quote) = self.state else {
+            return 0;
         };
+        let room = self.limit.saturating_sub(self.len());
+        let plain = scan::plain(&input[..input.len().min(room)], quote);
+        self.text.extend_from_slice(&input[..plain]);
+        plain
+    }
+
+    /// Takes the first byte of `input`, which leads to `state`, and within a string
+    /// the following bytes that cannot end it, up to the limit.
+    fn take(&mut self, input: &[u8], state: State) -> usize {
+        let former = std::mem::replace(&mut self.state, state);
+        let mut len = 1;
+        match state {
+            State::Quoted(quote) if former == State::Start => {
+                self.quote = Some(quote);
+                self.is_plain = true;
+                return len;
+            }
+            State::Quoted(quote) => {
+                let room = self.limit.saturating_sub(self.len());
+                let rest = &input[1..];
+                let rest = &rest[..rest.len().min(room)];
+                let plain = scan::plain(rest, quote);
+                self.is_plain &= input[0].is_ascii();
+                len += plain;
+                if rest.get(plain).is_some_and(|b| !b.is_ascii()) {
+                    self.is_plain = false;
+                    len += scan::plain_or_high(&rest[plain..], quote);
+                }
+            }
+            State::Escape(_) => self.is_plain = false,
+            _ => {}
+        }
         self.text.extend_from_slice(&input[..len]);
         len
     }
@@ -283,6 +332,7 @@ impl Lexer {
         if self.delivered {
             self.delivered = false;
             self.text.clear();
+            self.quote = None;
             self.text.shrink_to(IDLE_CAPACITY);
         }
     }

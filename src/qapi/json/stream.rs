@@ -32,7 +32,7 @@ use super::super::error::Error;
 use super::super::qobject::QObject;
 use super::lexer::{Lexeme, Lexer};
 use super::parser::{Parser, Token};
-use super::string::{unquote, unquote_large};
+use super::string::{unquote, unquote_plain};
 use super::utf8::mod_utf8_lossy;
 use super::{fast, number};
 
@@ -150,6 +150,14 @@ impl JsonMessageParser {
         (at, None)
     }
 
+    /// Takes bytes at the start of `input` that cannot end the string under way, if
+    /// one is, and returns their number: none of them completes anything. It is for
+    /// callers that would have to keep the input until they call
+    /// [`parse`](Self::parse).
+    pub fn take_plain(&mut self, input: &[u8]) -> usize {
+        self.lexer.take_plain(input)
+    }
+
     /// Takes one token by way of the lexer.
     pub(super) fn parse_one(&mut self, input: &[u8]) -> (usize, Option<Outcome>) {
         let (used, lexeme) = self.lexer.next(input);
@@ -184,7 +192,7 @@ impl JsonMessageParser {
 
     fn take(&mut self, lexeme: Lexeme) -> Option<Outcome> {
         let text = self.lexer.text();
-        let len = text.len();
+        let len = self.lexer.len();
         let token = match lexeme {
             Lexeme::Structural(b'{') => Token::BeginObject,
             Lexeme::Structural(b'}') => Token::EndObject,
@@ -198,7 +206,8 @@ impl JsonMessageParser {
             _ if self.parser.has_failed() => Token::Value(QObject::Null),
             Lexeme::String => {
                 let text = match self.lexer.take_large() {
-                    Some(text) => unquote_large(text),
+                    Some(text) if self.lexer.is_plain() => unquote_plain(text),
+                    Some(text) => unquote(&text),
                     None => unquote(self.lexer.text()),
                 };
                 text.map_or_else(Token::Bad, |text| Token::Value(text.into()))
@@ -211,7 +220,8 @@ impl JsonMessageParser {
 
     fn stray(&mut self) -> Outcome {
         // QEMU formats the token as a C string.
-        let text = self.lexer.text().split(|&b| b == 0).next();
+        let text = self.lexer.sent();
+        let text = text.split(|&b| b == 0).next();
         let shown = mod_utf8_lossy(text.unwrap_or_default());
         let error = Error::new(format!("JSON parse error, stray '{shown}'"));
         self.forget_message();

@@ -8,45 +8,34 @@
 use super::scan;
 use super::utf8::{is_noncharacter, mod_utf8_codepoint, mod_utf8_lossy};
 
-/// Converts a token, with its quotes, to a string or an error text.
+/// Converts a token, without its opening quote, to a string or an error text.
 pub(super) fn unquote(token: &[u8]) -> Result<String, String> {
     if !token.contains(&b'\\') {
-        if let Some(text) = token.get(1..token.len() - 1).and_then(decode) {
+        if let Some(text) = token.split_last().and_then(|(_, inner)| decode(inner)) {
             return Ok(text.to_owned());
         }
     }
     resolve(token)
 }
 
-/// The same for a token that need not be kept: its memory becomes the string's.
-pub(super) fn unquote_large(mut token: Vec<u8>) -> Result<String, String> {
-    if token.contains(&b'\\') {
-        return resolve(&token);
-    }
-    let quote = token.pop();
-    token.remove(0);
+/// The same for a token of ASCII without escapes: its memory becomes the string's.
+pub(super) fn unquote_plain(mut token: Vec<u8>) -> Result<String, String> {
+    token.pop();
     token.shrink_to_fit();
-    let mut token = match String::from_utf8(token) {
-        Ok(text) if !has_noncharacter(&text) => return Ok(text),
-        Ok(text) => text.into_bytes(),
-        Err(e) => e.into_bytes(),
-    };
-    token.splice(..0, quote);
-    token.extend(quote);
-    resolve(&token)
+    into_string(token)
 }
 
 /// The same, examining each character that is not plain.
 pub(super) fn resolve(token: &[u8]) -> Result<String, String> {
-    let [quote, inner @ .., _] = token else {
+    let Some((quote, inner)) = token.split_last() else {
         return Ok(String::new());
     };
     let mut out = Vec::with_capacity(inner.len());
-    let mut at = 1;
-    let end = token.len() - 1;
+    let mut at = 0;
+    let end = inner.len();
     while at < end {
-        let plain = scan::plain(&token[at..end], *quote);
-        out.extend_from_slice(&token[at..at + plain]);
+        let plain = scan::plain(&inner[at..], *quote);
+        out.extend_from_slice(&inner[at..at + plain]);
         at += plain;
         if at == end {
             break;
@@ -54,7 +43,7 @@ pub(super) fn resolve(token: &[u8]) -> Result<String, String> {
         let (c, len) = if token[at] == b'\\' {
             escape(&token[at..])?
         } else {
-            let (c, len) = mod_utf8_codepoint(&token[at..end]);
+            let (c, len) = mod_utf8_codepoint(&inner[at..]);
             (c.ok_or(BAD_UTF8)?, len)
         };
         out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
@@ -173,8 +162,8 @@ mod tests {
         ];
         for (token, expected) in rows {
             let shown = mod_utf8_lossy(token);
-            assert_eq!(unquote(token), expected, "{shown}");
-            assert_eq!(unquote_large(token.to_vec()), expected, "{shown}");
+            assert_eq!(unquote(&token[1..]), expected, "{shown}");
+            assert_eq!(resolve(&token[1..]), expected, "{shown}");
         }
     }
 }

@@ -181,6 +181,30 @@ fn a_number_of_tokens_up_to_the_limit() {
 }
 
 #[test]
+fn strings_too_long_to_keep_a_buffer_for() {
+    let long = "x".repeat(3000);
+    for (end, written) in [
+        ("", ""),
+        ("\u{e9}", "\\u00E9"),
+        ("\\n", "\\n"),
+        ("\\'", "'"),
+    ] {
+        let input = format!("['{long}{end}', '{end}{long}']");
+        let expected = format!("[\"{long}{written}\", \"{written}{long}\"]");
+        check_with(JsonLimits::default(), input.as_bytes(), &[&expected]);
+    }
+    let bad = format!("['{long}\u{ffff}{long}']");
+    let expected = ["!invalid UTF-8 sequence in string"];
+    check_with(JsonLimits::default(), bad.as_bytes(), &expected);
+    let stray = format!("!stray '\"{long}\x01'");
+    check_with(
+        JsonLimits::default(),
+        &stray.as_bytes()[8..stray.len() - 1],
+        &[&stray],
+    );
+}
+
+#[test]
 fn what_is_held_is_counted() {
     let mut parser = JsonMessageParser::default();
     let held = |parser: &mut JsonMessageParser, input: &[u8]| {

@@ -39,7 +39,7 @@ fn parse(limits: JsonLimits, pieces: &[&[u8]]) -> Outcomes {
     let mut parser = JsonMessageParser::new(limits);
     let mut outcomes = Outcomes::new();
     for piece in pieces {
-        let mut at = 0;
+        let mut at = parser.take_plain(piece);
         while at < piece.len() {
             let plain = parser.plain_request(&piece[at..]);
             let (used, outcome) = parser.parse(&piece[at..]);

@@ -1,10 +1,11 @@
 //! Migration and snapshots of the machine: `migration.json`. There are none, so all but
 //! the capabilities answers as in QEMU when none is under way.
 
+use super::copies::is_known_protocol;
 use super::hmp::{fail, nothing, Cx};
 use crate::schema::{
     MigrationCapability, MigrationCapabilityStatus, MigrationCommands, MigrationInfo,
-    MigrationStatus, MigrationThreadInfo,
+    MigrationStatus, MigrationThreadInfo, QueriesMigrateCommands,
 };
 use crate::Machine;
 use qmonitor::monitor::hmp::ArgKind::*;
@@ -109,7 +110,11 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
             HmpArg::new("resume", Flag('r')),
             URI,
         ]),
-        |hmp, args| refuse(hmp, args, "this machine cannot be migrated"),
+        |hmp, args| {
+            let uri = Some(args.str("uri").to_owned());
+            let result = Machine::qmp_migrate(hmp.rt, uri, None, None, None);
+            hmp.handle_error(result);
+        },
     ),
     (
         HmpRow::new("migrate_cancel", "", "cancel the current VM migration"),
@@ -257,8 +262,7 @@ fn no_vmstate(hmp: Cx, _args: &HmpArgs) {
 /// Refuses a migration; a URI of an unknown kind is the first error.
 fn refuse(hmp: Cx, args: &HmpArgs, why: &'static str) {
     let uri = args.str("uri");
-    let known = ["exec:", "fd:", "file:", "rdma:", "tcp:", "unix:", "vsock:"];
-    if known.iter().any(|scheme| uri.starts_with(scheme)) {
+    if is_known_protocol(uri) {
         fail(hmp, why);
     } else {
         fail(hmp, format!("unknown migration protocol: {uri}"));

@@ -11,8 +11,10 @@ mod block_jobs;
 mod block_pages;
 mod block_stats;
 mod completion;
+mod copies;
 mod cpu;
 mod current_cpu;
+mod emulator;
 mod hmp;
 mod log;
 mod machine;
@@ -64,6 +66,7 @@ const HMP: &[(Pairs, Pairs)] = &[
     (block::COMMANDS, block_pages::INFO),
     (block_jobs::COMMANDS, block_jobs::INFO),
     (cpu::COMMANDS, cpu::INFO),
+    (emulator::COMMANDS, emulator::INFO),
     (log::COMMANDS, &[]),
     (machine::COMMANDS, machine::INFO),
     (memory::COMMANDS, memory::INFO),

@@ -6,7 +6,7 @@ use super::hmp::{fail, Cx};
 use super::objects::lend_chardev;
 use super::qom::property_info;
 use super::qom::ChardevNodes;
-use crate::model::qdev::{default_port, DeviceOptions, Unplugged};
+use crate::model::qdev::{default_port, device_help_wanted, DeviceOptions, Unplugged};
 use crate::model::qom::{Node, ObjectId, Resolution};
 use crate::model::types::device_list_properties;
 use crate::model::Deletion;
@@ -332,7 +332,18 @@ pub(super) const INFO: &[HmpPair<Machine>] = &[
 ];
 
 fn hmp_device_add(hmp: Cx, args: &HmpArgs) {
-    let options = DeviceOptions::new(args.options("device"), true);
+    let options = args.options("device");
+    let driver = options.get_str("driver").unwrap_or_default();
+    let wanted = ["help", "?"];
+    if wanted.contains(&driver) || wanted.iter().any(|name| options.get(name).is_some()) {
+        let help = device_help_wanted(&format!("{driver},help"));
+        match help.unwrap_or_else(|| Ok(String::new())) {
+            Ok(text) => hmp.print(text),
+            Err(e) => hmp.print(format!("{}\n", e.desc())),
+        }
+        return;
+    }
+    let options = DeviceOptions::new(options, true);
     let result = options.and_then(|options| device_add(hmp.rt, options, true));
     hmp.handle_error(result);
 }

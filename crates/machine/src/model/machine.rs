@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::block::{Blocks, IoLimits};
 use super::board::{MachineClass, Topology};
+use super::global::Global;
 use super::log::LogFile;
 use super::migration::Migration;
 use super::net::Network;
-use super::qdev::Global;
 use super::qom::{ObjectId, Objects};
 use super::runstate::RunStates;
 use super::uuid::Uuid;

@@ -7,6 +7,7 @@ pub mod balloon;
 pub mod block;
 pub mod board;
 pub mod cpu;
+pub(crate) mod global;
 pub(crate) mod log;
 mod machine;
 pub mod memory;

@@ -1,7 +1,7 @@
 //! `-action` and `-global`.
 
 use super::option_groups::{ACTION_OPTS, GLOBAL_OPTS};
-use crate::model::qdev::Global;
+use crate::model::global::Global;
 use crate::model::qom::PropertyInput;
 use crate::model::runstate::Actions;
 use qmonitor::qapi::visit::QapiType;

@@ -10,8 +10,20 @@ use qmonitor::util::qemu_opts::QemuOpts;
 
 const EMULATOR: &str = "QEMU emulator";
 
-/// Carries out an option that only prints something, and returns the exit status. A
-/// text that cannot be written has no reader.
+/// Prints what was asked for, and returns the exit status: a failure if it cannot be
+/// written, so that scripts notice. QEMU ends with success.
+pub(super) fn print(text: &str) -> ExitCode {
+    let mut stdout = std::io::stdout();
+    let written = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush());
+    match written {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// Carries out an option that only prints something, and returns the exit status.
 pub(super) fn print_and_end(
     program: &str,
     opt: Opt,
@@ -41,8 +53,12 @@ pub(super) fn print_and_end(
         Opt::LogItems if help => crate::commands::log_items("-d"),
         _ => return None,
     };
-    let _ = std::io::stdout().write_all(text.as_bytes());
-    Some(status)
+    let printed = print(&text);
+    Some(if status == ExitCode::SUCCESS {
+        printed
+    } else {
+        status
+    })
 }
 
 /// The text of `-chardev help`.

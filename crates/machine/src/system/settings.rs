@@ -9,7 +9,7 @@ use super::option_groups::{
     ADD_FD_OPTS, MSG_OPTS, NAME_OPTS, OVERCOMMIT_OPTS, RTC_OPTS, SANDBOX_OPTS, TRACE_OPTS,
 };
 use crate::model::cpu::CpuOption;
-use crate::model::qdev::Global;
+use crate::model::global::Global;
 use crate::model::runstate::Actions;
 use crate::schema::{RebootAction, ShutdownAction};
 use crate::{MachineOptions, Uuid};

@@ -12,7 +12,7 @@ use super::char_options::{report_about, CharOptions};
 use super::cli::{self, Opt};
 use super::consoles::Open;
 use super::hardware::Hardware;
-use super::help::print_and_end;
+use super::help::{print, print_and_end};
 use super::host;
 use super::option_groups::OPTION_GROUPS;
 use super::readconfig::{qemu_config_foreach, Group};
@@ -20,6 +20,7 @@ use super::report::{Failure, Location, Pending, Reporter};
 use super::settings::Settings;
 use super::signals::{self, watch_signals};
 use super::vc::Vc;
+use crate::model::qdev::device_help_wanted;
 use crate::model::types::user_creatable_types;
 use crate::{Machine, MachineOptions};
 use qmonitor::chardev;
@@ -248,10 +249,12 @@ fn start(
     // First, so that the other options can be traced.
     words.sort_by_key(|(opt, _)| *opt != Opt::Trace);
     for (opt, arg) in words {
-        if let Some(status) = print_and_end(program, opt, arg.as_deref(), CHARDEV_BACKENDS, &types)
-        {
+        let backends = [CHARDEV_BACKENDS, &["vc"]].concat();
+        if let Some(status) = print_and_end(program, opt, arg.as_deref(), &backends, &types) {
             return Ok(Start::Done(status));
         }
+        let help = arg.as_deref().filter(|_| opt == Opt::Device);
+        let help = help.and_then(device_help_wanted);
         let name = cli::name(opt);
         let location = Some(Location::CommandLine(match &arg {
             Some(arg) => format!("-{name} {arg}"),
@@ -265,6 +268,10 @@ fn start(
             location,
             read_at,
         };
+        if let Some(help) = help {
+            let text = help.map_err(|e| item.failed(e))?;
+            return Ok(Start::Done(print(&text)));
+        }
         options.take(item, reporter)?;
     }
     let Options {

@@ -12,6 +12,12 @@ const ALIASES: &[(&str, &str)] = &[
     ("virtio-serial", "virtio-serial-pci"),
 ];
 
+/// The second name of a type, if it has one.
+pub(super) fn alias_of(class: &str) -> Option<&'static str> {
+    let alias = ALIASES.iter().find(|(_, name)| *name == class);
+    alias.map(|(alias, _)| *alias)
+}
+
 /// The type that a user means.
 pub(crate) fn find_device_type(name: &str) -> Option<&'static ObjectType> {
     let alias = ALIASES.iter().find(|(alias, _)| *alias == name);

@@ -3,21 +3,11 @@
 //! They are set when a device is made, before the values that its own options give.
 
 use super::{DeviceClass, DEVICE};
+use crate::model::global::Global;
 use crate::model::qom::{ObjectId, PropertyInput};
 use crate::model::types::find_type;
 use crate::model::Machine;
 use qmonitor::qapi::Error;
-
-/// One value (`GlobalProperty`).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Global {
-    /// The type of the devices.
-    pub(crate) driver: String,
-    /// The property's name, and its value as text.
-    pub(crate) property: String,
-    pub(crate) value: String,
-    used: bool,
-}
 
 /// Devices that every PC has in QEMU, and that have nothing to do here.
 const NOT_MADE: &[&str] = &[
@@ -37,32 +27,21 @@ const NOT_MADE: &[&str] = &[
     "vmport",
 ];
 
-impl Global {
-    pub(crate) fn new(driver: &str, property: &str, value: &str) -> Self {
-        Global {
-            driver: driver.to_owned(),
-            property: property.to_owned(),
-            value: value.to_owned(),
-            used: false,
-        }
+/// The warning that no device has taken it up, if that is worth one
+/// (`qdev_prop_check_globals`). A device of some types may still come.
+fn warning(global: &Global) -> Option<String> {
+    let (driver, property, value) = (&global.driver, &global.property, &global.value);
+    if global.used || NOT_MADE.contains(&driver.as_str()) {
+        return None;
     }
-
-    /// The warning that no device has taken it up, if that is worth one
-    /// (`qdev_prop_check_globals`). A device of some types may still come.
-    fn warning(&self) -> Option<String> {
-        let (driver, property, value) = (&self.driver, &self.property, &self.value);
-        if self.used || NOT_MADE.contains(&driver.as_str()) {
-            return None;
-        }
-        let Some(class) = find_type(driver).filter(|class| class.is_a(DEVICE.name)) else {
-            return Some(format!("global {driver}.{property} has invalid class name"));
-        };
-        let may_come = match class.class::<DeviceClass>() {
-            Some(device) => device.hotpluggable,
-            None => class.is_abstract || class.is_a("cpu") || class.is_a("virtio-device"),
-        };
-        (!may_come).then(|| format!("global {driver}.{property}={value} not used"))
-    }
+    let Some(class) = find_type(driver).filter(|class| class.is_a(DEVICE.name)) else {
+        return Some(format!("global {driver}.{property} has invalid class name"));
+    };
+    let may_come = match class.class::<DeviceClass>() {
+        Some(device) => device.hotpluggable,
+        None => class.is_abstract || class.is_a("cpu") || class.is_a("virtio-device"),
+    };
+    (!may_come).then(|| format!("global {driver}.{property}={value} not used"))
 }
 
 impl Machine {
@@ -129,9 +108,6 @@ impl Machine {
 
     /// Warnings about the globals that no device has taken up.
     pub(crate) fn unused_globals(&self) -> impl Iterator<Item = Error> + '_ {
-        self.globals
-            .iter()
-            .filter_map(Global::warning)
-            .map(Error::new)
+        self.globals.iter().filter_map(warning).map(Error::new)
     }
 }

@@ -24,6 +24,7 @@ mod aliases;
 pub(super) mod board;
 pub(super) mod bus;
 mod globals;
+mod help;
 pub(super) mod pci;
 mod pci_facts;
 pub(super) mod ports;
@@ -37,7 +38,7 @@ use crate::model::Machine;
 use qmonitor::qapi::{Error, QObject};
 
 pub(crate) use add::{DeviceOptions, Unplugged};
-pub(crate) use globals::Global;
+pub(crate) use help::{device_help_wanted, device_list};
 pub(crate) use pci::{address_text, PCI_DEVICE};
 pub(crate) use pci_facts::{class_name, pci_facts, PciFacts, RegionKind, SUBSYSTEM_VENDOR};
 pub(crate) use ports::default_port;

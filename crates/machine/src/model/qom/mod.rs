@@ -83,7 +83,7 @@ pub struct Object {
 #[derive(Default)]
 pub struct Objects {
     slots: Slots<Object>,
-    names: NameIndex,
+    names: NameIndex<ObjectId>,
     /// How many ever became a child.
     placed: u64,
     /// How many objects were looked at, which tests count.

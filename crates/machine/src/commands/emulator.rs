@@ -1,0 +1,99 @@
+//! Pages about the emulator, which translates nothing here.
+
+use super::hmp::{fail, nothing, Cx};
+use crate::model::qdev::device_list;
+use crate::Machine;
+use qmonitor::monitor::hmp::ArgKind::*;
+use qmonitor::monitor::hmp::{HmpArg, HmpArgs, HmpPair, HmpRow};
+
+/// The HMP commands.
+pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
+    (
+        HmpRow::new(
+            "nbd_server_start",
+            "nbd_server_start [-a] [-w] host:port",
+            "serve block devices on the given host and port",
+        )
+        .args(&[
+            HmpArg::new("all", Flag('a')),
+            HmpArg::new("writable", Flag('w')),
+            HmpArg::new("uri", Str),
+        ]),
+        |hmp, _| fail(hmp, "this machine cannot serve its disks"),
+    ),
+    (
+        HmpRow::new(
+            "qemu-io",
+            "[-d] [device] \"[command]\"",
+            "run a qemu-io command on a block device\n\t\t\t\
+             -d: [device] is a device ID rather than a drive ID or node name",
+        )
+        .args(&[
+            HmpArg::new("qdev", Flag('d')),
+            HmpArg::new("device", Block),
+            HmpArg::new("command", Str),
+        ]),
+        hmp_qemu_io,
+    ),
+];
+
+/// The sub-commands of `info`.
+pub(super) const INFO: &[HmpPair<Machine>] = &[
+    (
+        HmpRow::new("jit", "", "show dynamic compiler info"),
+        hmp_info_jit,
+    ),
+    (
+        HmpRow::new("qdm", "", "show qdev device model list"),
+        |hmp, _| hmp.print(device_list()),
+    ),
+    (
+        HmpRow::new(
+            "stats",
+            "target [names] [provider]",
+            "show statistics for the given target (vm or vcpu); optionally filter byname (comma-separated list, or * for all) and provider",
+        )
+        .args(&[
+            HmpArg::new("target", Str),
+            HmpArg::new("names", Str).optional(),
+            HmpArg::new("provider", Str).optional(),
+        ]),
+        hmp_info_stats,
+    ),
+];
+
+fn hmp_qemu_io(hmp: Cx, args: &HmpArgs) {
+    let device = args.str("device");
+    let text = if args.flag("qdev") {
+        format!("Device '{device}' not found")
+    } else if hmp.rt.state.blocks.node(device).is_some() {
+        "this machine cannot run qemu-io commands".to_owned()
+    } else {
+        format!("Cannot find device='' nor node-name='{device}'")
+    };
+    fail(hmp, text);
+}
+
+/// Nothing was translated.
+fn hmp_info_jit(hmp: Cx, _: &HmpArgs) {
+    hmp.print(
+        "Accelerator settings:\none-insn-per-tb: off\n\nTranslation buffer state:\n\
+         gen code size       0/1073736704\nTB count            0\n\
+         TB avg target size  0 max=0 bytes\n\
+         TB avg host size    0 bytes (expansion ratio: 0.0)\n\
+         cross page TB count 0 (0%)\ndirect jump count   0 (0%) (2 jumps=0 0%)\n\
+         TB hash buckets     0/8192 (0.00% head buckets used)\n\
+         TB hash occupancy   0.00% avg chain occ. Histogram: [0.0,0.0)%|\u{2588}|[0.0,0.0]%\n\
+         TB hash avg chain   nan buckets. Histogram: (empty)\n\nStatistics:\n\
+         TB flush count      0\nTB invalidate count 0\nTLB full flushes    0\n\
+         TLB partial flushes 0\nTLB elided flushes  0\n[TCG profiler not compiled]\n",
+    );
+}
+
+/// No provider has statistics.
+fn hmp_info_stats(hmp: Cx, args: &HmpArgs) {
+    match args.str("target") {
+        "vm" | "vcpu" | "cryptodev" => nothing(hmp, args),
+        target => hmp.print(format!("invalid stats target {target}\n")),
+    }
+}

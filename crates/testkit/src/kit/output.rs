@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::rc::Rc;
 use std::time::Duration;
 
-use qmonitor::chardev::{chr_watch_output, chr_write_past_tap, ChardevId};
+use qmonitor::chardev::{can_yank, chr_watch_output, chr_write_past_tap, ChardevId};
 use qmonitor::main_loop::{ClockType, Host};
 
 use super::journal::Fate;
@@ -38,6 +38,9 @@ pub(super) struct Delayed {
     pub(super) due: i64,
     pub(super) out: Out,
 }
+
+/// How many pieces go to a socket in one turn; others have their turn after them.
+const PIECES_A_TURN: u32 = 32;
 
 /// What can be done about the output.
 enum Step {
@@ -121,6 +124,7 @@ impl Kit {
     }
 
     fn pump_with(self: &Rc<Self>, rt: &mut Rt, chr: ChardevId, flush: bool) {
+        let mut pieces = 0;
         loop {
             let now = rt.main_loop().clock_get_ns(ClockType::Realtime);
             let (step, mute) = {
@@ -153,7 +157,9 @@ impl Kit {
             for out in complete {
                 self.completed(rt, chr, out, mute);
             }
-            if one_a_turn {
+            pieces += 1;
+            // A peer in memory sees what one turn writes as one piece; a socket's sees each write.
+            if one_a_turn && (pieces == PIECES_A_TURN || !can_yank(rt, chr)) {
                 return self.pump_next_turn(rt, chr);
             }
         }

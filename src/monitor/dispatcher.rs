@@ -18,7 +18,7 @@ use super::config::MonitorConfig;
 use super::deferred::{Answer, QmpUnderWay, UnderWay};
 use super::intercept::{Intercepted, Verdict};
 use super::output::{accept_input, flush_dirty, label};
-use super::reply::{begin_return, send_reply, write_reply, write_return};
+use super::reply::{begin_return, panicked, send_reply, verdict, write_reply, write_return};
 use super::runtime::Runtime;
 use super::session::{Next, Request};
 use super::table::{MonitorId, MonitorKind, MonitorQmp};
@@ -27,7 +27,7 @@ use crate::qapi::dispatch::{
     qmp_find_command, qmp_find_known_command, qmp_request_check, Call, DispatchEnv, QmpCommand,
     QmpCommandFunc, QmpRequest,
 };
-use crate::qapi::json::{qobject_to_json, JsonWriter};
+use crate::qapi::json::JsonWriter;
 use crate::qapi::{Error, QDict, QObject};
 use crate::trace::{events, TraceEvent};
 use crate::trace_event;
@@ -202,12 +202,7 @@ fn handle_qmp_command<S>(rt: &mut Runtime<S>, id: MonitorId, message: Next) {
     match message {
         Next::Nothing => {}
         Next::OutOfBand(request) => {
-            trace_event!(
-                handle_qmp_command,
-                "{} {}",
-                label(rt, id),
-                request_text(&request)
-            );
+            trace_event!(handle_qmp_command, "{} {request}", label(rt, id));
             trace_event!(monitor_qmp_cmd_out_of_band, "{}", label(rt, id));
             monitor_qmp_dispatch(rt, id, *request, true);
         }
@@ -233,21 +228,13 @@ fn trace_queued<S>(rt: &Runtime<S>, id: MonitorId, suspends: bool) {
         return;
     };
     let label = label(rt, id);
-    let text = qmp.session.newest().map_or(String::new(), request_text);
-    trace_event!(handle_qmp_command, "{label} {text}");
+    if let Some(request) = qmp.session.newest() {
+        trace_event!(handle_qmp_command, "{label} {request}");
+    }
     let waiting = qmp.session.waiting();
     trace_event!(monitor_qmp_cmd_in_band, "{label} has {waiting} waiting");
     if suspends {
         trace_event!(monitor_suspend, "{label}");
-    }
-}
-
-/// A request as a trace shows it.
-fn request_text(request: &Request) -> String {
-    match request {
-        Request::Message(Ok(message)) => qobject_to_json(message, false),
-        Request::Message(Err(e)) => e.to_string(),
-        Request::Plain { command, .. } => command.name().to_owned(),
     }
 }
 
@@ -478,18 +465,6 @@ fn answered_already<S>(rt: &mut Runtime<S>, token: u64, w: &mut JsonWriter) -> O
         return Outcome::Silent;
     }
     Outcome::Reply(command.id, result)
-}
-
-fn verdict(result: &Result<(), Error>) -> &str {
-    match result {
-        Ok(()) => "succeeded",
-        Err(e) => e.desc(),
-    }
-}
-
-pub(super) fn panicked(name: &str) -> Error {
-    // The panic's own message and place went to standard error already.
-    Error::new(format!("Command '{name}' failed: its handler panicked"))
 }
 
 /// Sends the answer of a deferred command. An answer whose client has left is

@@ -4,9 +4,9 @@
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::rc::Rc;
 
-use super::dispatcher::panicked;
 use super::events;
 use super::intercept::Interceptor;
+use super::reply::panicked;
 use super::runtime::Runtime;
 use super::table::{MonitorId, MonitorKind};
 use super::MonitorMode;

@@ -79,3 +79,17 @@ pub(super) fn send_reply<S>(
     }
     send_response(rt, id, w);
 }
+
+/// The outcome of a command as a trace shows it.
+pub(super) fn verdict(result: &Result<(), Error>) -> &str {
+    match result {
+        Ok(()) => "succeeded",
+        Err(e) => e.desc(),
+    }
+}
+
+/// The error of a command whose function has panicked.
+pub(super) fn panicked(name: &str) -> Error {
+    // The panic's own message and place went to standard error already.
+    Error::new(format!("Command '{name}' failed: its handler panicked"))
+}

@@ -13,10 +13,11 @@
 //! one is taken.
 
 use std::collections::VecDeque;
+use std::fmt;
 
 use super::outbuf::clear_buffer;
 use crate::qapi::dispatch::{qmp_is_oob, CommandKey};
-use crate::qapi::json::{JsonLimits, JsonMessageParser};
+use crate::qapi::json::{qobject_to_json, JsonLimits, JsonMessageParser};
 use crate::qapi::{Error, QDict, QObject};
 
 /// Requests that may wait in a session with out-of-band execution
@@ -34,6 +35,17 @@ pub(crate) enum Request {
         args: QDict,
         id: Option<QObject>,
     },
+}
+
+/// As a trace shows it.
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Request::Message(Ok(message)) => f.write_str(&qobject_to_json(message, false)),
+            Request::Message(Err(e)) => e.fmt(f),
+            Request::Plain { command, .. } => f.write_str(command.name()),
+        }
+    }
 }
 
 /// What [`QmpSession::next`] found in the input.

@@ -2,7 +2,9 @@
 //! compiler of the schema language is the package `qmonitor-qapi`; its generated
 //! code uses this module. This module knows neither file descriptors nor clocks.
 
+mod call;
 pub mod client;
+mod commands;
 pub mod dispatch;
 pub mod error;
 pub mod events;
@@ -15,7 +17,8 @@ mod request;
 mod responder;
 pub mod visit;
 
-pub use dispatch::{Call, QmpCommand, QmpCommandFunc, QmpCommandList, QmpCommandOptions};
+pub use call::Call;
+pub use commands::{QmpCommand, QmpCommandFunc, QmpCommandList, QmpCommandOptions};
 pub use error::{Error, ErrorClass};
 pub use events::EventInfo;
 pub use generated::generated_by;

@@ -1,0 +1,94 @@
+//! One execution of a command.
+
+use super::json::{JsonWriter, MemberName};
+use super::visit::{InputVisitor, JsonOutputVisitor, OutputVisitor, QapiType};
+use super::{CompatPolicy, Error, QDict};
+
+/// One execution of a command: its arguments, and where its return value goes.
+pub struct Call<'a> {
+    args: QDict,
+    keyval: bool,
+    policy: CompatPolicy,
+    out: &'a mut JsonWriter,
+}
+
+impl<'a> Call<'a> {
+    /// A call with these arguments that writes its return value, if any, at the
+    /// current position of `out`.
+    pub fn new(args: QDict, policy: CompatPolicy, out: &'a mut JsonWriter) -> Self {
+        Call {
+            args,
+            keyval: false,
+            policy,
+            out,
+        }
+    }
+
+    /// Reads the arguments as text that a person wrote as `key=value`: every scalar
+    /// is text and is converted to the type that its argument declares.
+    #[must_use]
+    pub fn keyval(mut self) -> Self {
+        self.keyval = true;
+        self
+    }
+
+    /// The raw arguments, not checked yet.
+    pub fn args(&self) -> &QDict {
+        &self.args
+    }
+
+    /// Takes the raw arguments. A command with `gen: false` does, and checks them itself.
+    pub fn take_args(&mut self) -> QDict {
+        std::mem::take(&mut self.args)
+    }
+
+    /// Returns a visitor positioned inside the arguments. Generated code visits the
+    /// members and then calls [`InputVisitor::end_struct`].
+    ///
+    /// # Errors
+    ///
+    /// It never fails, because the arguments are an object.
+    pub fn start_args(&mut self) -> Result<InputVisitor, Error> {
+        let args = self.take_args();
+        let mut v = if self.keyval {
+            InputVisitor::new_keyval(args, self.policy)
+        } else {
+            InputVisitor::new(args.into(), self.policy)
+        };
+        v.start_struct("")?;
+        Ok(v)
+    }
+
+    /// Refuses any argument, for a command that takes none.
+    ///
+    /// # Errors
+    ///
+    /// Fails with `Parameter 'x' is unexpected`.
+    pub fn no_args(&mut self) -> Result<(), Error> {
+        match self.args.iter().next() {
+            Some((name, _)) => Err(Error::new(format!("Parameter '{name}' is unexpected"))),
+            None => Ok(()),
+        }
+    }
+
+    /// The policy in force.
+    pub fn policy(&self) -> CompatPolicy {
+        self.policy
+    }
+
+    /// Writes the return value.
+    pub fn ret<T: QapiType>(&mut self, value: &T) {
+        self.ret_with(&|v| value.visit_out(v, MemberName::NONE));
+    }
+
+    /// Writes a return value that is JSON in compact form already.
+    pub fn ret_raw(&mut self, value: &[u8]) {
+        self.out.raw(value);
+    }
+
+    /// Writes the return value by visiting it.
+    #[inline]
+    pub fn ret_with(&mut self, visit: &dyn Fn(&mut dyn OutputVisitor)) {
+        visit(&mut JsonOutputVisitor::new(self.out, self.policy));
+    }
+}

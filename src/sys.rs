@@ -11,15 +11,16 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, IoSliceMut};
+use std::mem::offset_of;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::sync::Once;
 
 use nix::errno::Errno;
 use nix::fcntl::{fcntl, FcntlArg, FdFlag};
-use nix::libc::{SCM_RIGHTS, SOL_SOCKET};
+use nix::libc::{c_char, sa_family_t, sockaddr_un, socklen_t, AF_UNIX, SCM_RIGHTS, SOL_SOCKET};
 use nix::sys::signal::{sigaction, SaFlags, SigAction, SigHandler, SigSet, Signal};
-use nix::sys::socket::{accept4, recvmsg, MsgFlags, SockFlag};
+use nix::sys::socket::{accept4, recvmsg, MsgFlags, SockFlag, SockaddrLike, UnixAddr};
 use polling::{Event, PollMode, Poller};
 
 /// Registers a descriptor, level-triggered. The caller keeps a share of it until
@@ -47,6 +48,36 @@ pub(crate) fn accept(listener: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     let number = accept4(listener.as_raw_fd(), flags)?;
     // SAFETY: the kernel just opened it for this call.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// How long the path in the address of a unix socket may be.
+pub(crate) const UNIX_PATH_MAX: usize = 108;
+
+/// The address of a unix socket in the file system. The path may fill the address to its
+/// last byte: the kernel asks for no NUL there, and `UnixAddr::new` does.
+///
+/// # Errors
+///
+/// `ENAMETOOLONG`, and `EINVAL` for a path that is empty or has a NUL.
+pub(crate) fn unix_path_addr(path: &str) -> nix::Result<UnixAddr> {
+    if path.is_empty() || path.contains('\0') {
+        return Err(Errno::EINVAL);
+    }
+    let mut raw = sockaddr_un {
+        sun_family: AF_UNIX as sa_family_t,
+        sun_path: [0; UNIX_PATH_MAX],
+    };
+    if path.len() > raw.sun_path.len() {
+        return Err(Errno::ENAMETOOLONG);
+    }
+    for (to, from) in raw.sun_path.iter_mut().zip(path.bytes()) {
+        *to = from as c_char;
+    }
+    let len = (offset_of!(sockaddr_un, sun_path) + path.len()) as socklen_t;
+    // SAFETY: `raw` is a whole `sockaddr_un`, and the first `len` bytes of it are the
+    // family and the path.
+    let addr = unsafe { UnixAddr::from_raw((&raw const raw).cast(), Some(len)) };
+    addr.ok_or(Errno::EINVAL)
 }
 
 /// Room for as many descriptors as the kernel passes in one message
@@ -359,6 +390,21 @@ mod tests {
             let (n, received) = recv_with_rights(ours.as_fd(), &mut [0; 9]).unwrap();
             assert_eq!((n, received.len()), (1, count));
         }
+    }
+
+    #[test]
+    fn a_path_fills_the_address_of_a_unix_socket() {
+        for len in [1, UNIX_PATH_MAX - 1, UNIX_PATH_MAX] {
+            let path = "ä".repeat(len / 2) + &"x".repeat(len % 2);
+            let addr = unix_path_addr(&path).unwrap();
+            assert_eq!(addr.path(), Some(std::path::Path::new(&path)));
+            assert_eq!(addr.path_len(), len);
+            assert!(UnixAddr::new(path.as_str()).is_ok_and(|same| same == addr) || len == 108);
+        }
+        let long = "x".repeat(UNIX_PATH_MAX + 1);
+        assert_eq!(unix_path_addr(&long), Err(Errno::ENAMETOOLONG));
+        assert_eq!(unix_path_addr(""), Err(Errno::EINVAL));
+        assert_eq!(unix_path_addr("x\0y"), Err(Errno::EINVAL));
     }
 
     fn os_error<T: std::fmt::Debug>(result: io::Result<T>) -> Errno {

@@ -33,7 +33,7 @@ impl<S: 'static> MiscCommands for S {
             .filter(|group| wanted(group.name))
             .map(|group| CommandLineOptionInfo {
                 option: group.name.to_owned(),
-                parameters: group.list.desc.iter().rev().map(parameter).collect(),
+                parameters: group.parameters.iter().rev().map(parameter).collect(),
             })
             .collect();
         match option {

@@ -25,7 +25,7 @@ use crate::qapi::introspect::{query_schema_of, SchemaTable};
 use crate::qapi::json::qobject_to_json;
 use crate::qapi::policy::CompatPolicy;
 use crate::qapi::Error;
-use crate::util::qemu_opts::QemuOptsList;
+use crate::util::qemu_opts::QemuOptType;
 
 /// A request to end the program. The embedder chooses the exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,8 +49,8 @@ pub type MonitorRemovedHandler<S> = fn(&mut Runtime<S>, MonitorId);
 pub struct OptionGroup {
     /// The option's name without the dash.
     pub name: &'static str,
-    /// Its parameters.
-    pub list: &'static QemuOptsList<'static>,
+    /// Its parameters; the reply lists them from the last to the first, as QEMU does.
+    pub parameters: &'static [(&'static str, QemuOptType)],
 }
 
 /// All parts of one monitored program.

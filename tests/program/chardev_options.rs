@@ -158,7 +158,9 @@ fn a_file_makes_chardevs_monitors_and_objects() {
         "# all three\n[chardev \"r\"]\n  backend = \"ringbuf\"\n  size = \"4k\"\n\
          [mon \"m\"]\n  chardev = \"r\"\n\
          [object \"o\"]\n  qom-type = \"memory-backend-ram\"\n  size = \"1M\"\n\
-         [name]\n  guest = \"a,b\"\n",
+         [name]\n  guest = \"a,b\"\n\
+         [smp-opts]\n  cpus = \"1\"\n[boot-opts]\n  order = \"c\"\n[accel]\n  accel = \"tcg\"\n\
+         [overcommit \"x\"]\n  cpu-pm = \"off\"\n[sandbox]\n  enable = \"off\"\n",
     );
     let server = Server::start(&["-readconfig", &path]);
     assert_eq!(chardevs(&server), [("r".into(), "ringbuf".into(), true)]);
@@ -171,6 +173,30 @@ fn a_file_makes_chardevs_monitors_and_objects() {
 #[test]
 fn a_file_that_is_wrong_is_named_with_its_line() {
     for (text, message) in [
+        (
+            "[rtc \"a\"]\n  base = \"utc\"\n",
+            "PROG: -readconfig FILE: Invalid parameter 'id'\n",
+        ),
+        (
+            "[action \"a\"]\n  panic = \"pause\"\n",
+            "PROG: -readconfig FILE: Invalid parameter 'id'\n",
+        ),
+        (
+            "[overcommit]\n  bogus = \"1\"\n",
+            "PROG: -readconfig FILE: Invalid parameter 'bogus'\n",
+        ),
+        (
+            "[sandbox]\n  bogus = \"1\"\n",
+            "PROG: -readconfig FILE: Invalid parameter 'bogus'\n",
+        ),
+        (
+            "[boot-opts]\n  bogus = \"1\"\n",
+            "PROG: Parameter 'boot.bogus' is unexpected\n",
+        ),
+        (
+            "[smp-opts]\n  cpus = \"x\"\n",
+            "PROG: Parameter 'smp.cpus' expects integer\n",
+        ),
         (
             "[bogus]\n",
             "PROG: -readconfig FILE: There is no option group 'bogus'\n",

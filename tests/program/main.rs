@@ -21,6 +21,7 @@ mod hmp_session;
 mod load;
 mod monitor_policy;
 mod monitors;
+mod option_table;
 mod package;
 mod pages;
 mod processors;

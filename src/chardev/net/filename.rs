@@ -1,9 +1,13 @@
 //! Addresses of sockets, and QEMU's words for them.
 
+use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::{self, net::UnixStream};
 
-use nix::sys::socket::{getpeername, getsockname, SockaddrStorage, UnixAddr};
+use nix::sys::socket::{
+    getpeername, getsockname, AddressFamily, SockaddrLike, SockaddrStorage, UnixAddr,
+};
 
 use crate::chardev::config::{InetSocketAddress, SocketAddress, SocketConfig, UnixSocketAddress};
 
@@ -20,16 +24,35 @@ pub(in crate::chardev) fn local_address(fd: BorrowedFd<'_>) -> SocketAddress {
         });
     }
     let unix = name.as_ref().and_then(SockaddrStorage::as_unix_addr);
+    let path = unix_path(fd, name.as_ref(), UnixStream::local_addr);
     let name = unix.and_then(UnixAddr::as_abstract);
     SocketAddress::Unix(UnixSocketAddress {
-        path: match (name, unix.and_then(UnixAddr::path)) {
-            (Some(name), _) => String::from_utf8_lossy(name).into_owned(),
-            (None, Some(path)) => path.to_string_lossy().into_owned(),
-            (None, None) => String::new(),
+        path: match name {
+            Some(name) => String::from_utf8_lossy(name).into_owned(),
+            None => path.unwrap_or_default(),
         },
         abstract_: name.map(|_| true),
         tight: name.map(|_| true),
     })
+}
+
+/// The path in the address of a unix socket, empty without one; `None` for another
+/// family.
+///
+/// `ask` finds it again if it fills the address: the kernel then counts a NUL that has no
+/// place there, and crate `nix` takes the address for a broken one.
+fn unix_path(
+    fd: BorrowedFd<'_>,
+    addr: Option<&SockaddrStorage>,
+    ask: fn(&UnixStream) -> io::Result<unix::net::SocketAddr>,
+) -> Option<String> {
+    let addr = addr.filter(|addr| addr.family() == Some(AddressFamily::Unix))?;
+    if let Some(unix) = addr.as_unix_addr() {
+        let path = unix.path().map(|path| path.to_string_lossy().into_owned());
+        return Some(path.unwrap_or_default());
+    }
+    let again = ask(&UnixStream::from(fd.try_clone_to_owned().ok()?)).ok()?;
+    Some(again.as_pathname()?.to_string_lossy().into_owned())
 }
 
 fn inet_of(addr: &SockaddrStorage) -> Option<SocketAddr> {
@@ -90,12 +113,12 @@ fn ask_for_ends(fd: BorrowedFd<'_>, server: bool) -> Ends {
     if let (Some(local), Some(peer)) = (inet(&local), inet(&peer)) {
         return Ends::Inet(local, peer);
     }
-    let unix = |addr: &Option<SockaddrStorage>| {
-        let unix = addr.as_ref()?.as_unix_addr()?;
-        let path = unix.path().map(|p| p.to_string_lossy().into_owned());
-        Some(path.unwrap_or_default())
+    let path = if server {
+        unix_path(fd, local.as_ref(), UnixStream::local_addr)
+    } else {
+        unix_path(fd, peer.as_ref(), UnixStream::peer_addr)
     };
-    match unix(if server { &local } else { &peer }) {
+    match path {
         Some(path) => Ends::Unix(path),
         None => Ends::Other,
     }

@@ -20,6 +20,7 @@ use super::resolve::{inet_resolve, Families};
 use crate::chardev::config::{InetSocketAddress, SocketAddress, UnixSocketAddress};
 use crate::chardev::host::ChardevHost;
 use crate::qapi::Error;
+use crate::sys::{unix_path_addr, UNIX_PATH_MAX};
 use crate::trace_event;
 
 /// The file of a unix socket, removed when the listener goes, unless another one has
@@ -126,29 +127,22 @@ fn temporary_name() -> Result<String, Error> {
 }
 
 fn unix_sockaddr(addr: &UnixSocketAddress) -> Result<UnixAddr, Error> {
-    // The size of sun_path; QEMU wants room for a NUL as well.
-    const SIZE: usize = 108;
-    if addr.path.len() >= SIZE {
-        let what = if addr.is_abstract() { "name" } else { "path" };
-        return Err(
-            Error::new(format!("UNIX socket path '{}' is too long", addr.path)).with_hint(format!(
-                "{} must be less than {SIZE} bytes\n",
-                if what == "name" {
-                    "Abstract name"
-                } else {
-                    "Path"
-                }
-            )),
-        );
+    let is_abstract = addr.is_abstract() || addr.path.is_empty();
+    // The NUL in front of an abstract name takes a byte; a path needs none behind it.
+    let max = UNIX_PATH_MAX - usize::from(addr.is_abstract());
+    if addr.path.len() > max {
+        let what = format!("UNIX socket path '{}' is too long", addr.path);
+        let hint = format!("Path must be less than {max} bytes\n");
+        return Err(Error::new(what).with_hint(hint));
     }
-    let sockaddr = if addr.is_abstract() || addr.path.is_empty() {
+    let sockaddr = if is_abstract {
         let mut name = addr.path.clone().into_bytes();
         if !addr.is_tight() || addr.path.is_empty() {
-            name.resize(SIZE - 1, 0);
+            name.resize(UNIX_PATH_MAX - 1, 0);
         }
         UnixAddr::new_abstract(&name)
     } else {
-        UnixAddr::new(addr.path.as_str())
+        unix_path_addr(&addr.path)
     };
     sockaddr.map_err(|e| Error::from_io(format!("Invalid UNIX path '{}'", addr.path), &e.into()))
 }
@@ -470,13 +464,21 @@ fn connect_error(addr: &SocketAddress, e: &io::Error) -> Error {
 mod tests {
     use super::*;
 
+    /// The texts say "less than" where they mean "at most", as QEMU's do.
     #[test]
     fn long_paths() {
-        let path = "a".repeat(108);
-        let e = unix_sockaddr(&UnixSocketAddress::path(&path)).unwrap_err();
-        assert_eq!(e.desc(), format!("UNIX socket path '{path}' is too long"));
-        assert_eq!(e.hint(), "Path must be less than 108 bytes\n");
-        assert!(unix_sockaddr(&UnixSocketAddress::path("a".repeat(107))).is_ok());
+        for (is_abstract, max) in [(false, 108), (true, 107)] {
+            let address = |len| UnixSocketAddress {
+                abstract_: Some(is_abstract),
+                ..UnixSocketAddress::path("a".repeat(len))
+            };
+            assert_eq!(unix_sockaddr(&address(max)).unwrap().path_len(), 108);
+            let long = address(max + 1);
+            let e = unix_sockaddr(&long).unwrap_err();
+            let what = format!("UNIX socket path '{}' is too long", long.path);
+            assert_eq!(e.desc(), what);
+            assert_eq!(e.hint(), format!("Path must be less than {max} bytes\n"));
+        }
     }
 
     #[test]

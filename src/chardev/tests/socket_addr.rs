@@ -44,6 +44,55 @@ fn tcp_file_names_have_real_addresses() {
     }
 }
 
+/// A path of that many bytes below the directory.
+fn path_of(dir: &tempfile::TempDir, len: usize) -> String {
+    let path = format!("{}/", dir.path().display());
+    format!("{path}{}", "x".repeat(len - path.len()))
+}
+
+#[test]
+fn unix_paths_may_fill_the_address() {
+    let dir = tempfile::tempdir().unwrap();
+    for len in [107, 108] {
+        let path = path_of(&dir, len);
+        let mut app = App::new();
+        let server = app.add(&format!("socket,id=s,path={path},server=on,wait=off"));
+        let idle = format!("disconnected:unix:{path},server=on");
+        assert_eq!(app.filename(server), idle);
+        let client = app.add(&format!("socket,id=c,path={path}"));
+        app.until(|app| app.filename(server) == format!("unix:{path},server=on"));
+        assert_eq!(app.filename(client), format!("unix:{path}"));
+        drop(app);
+        assert!(!std::path::Path::new(&path).exists(), "{path}");
+    }
+    let path = path_of(&dir, 109);
+    for options in [",server=on,wait=off", ""] {
+        let e = App::new().try_add(&format!("socket,id=s,path={path}{options}"));
+        let e = e.err().unwrap();
+        assert_eq!(e.desc(), format!("UNIX socket path '{path}' is too long"));
+        assert_eq!(e.hint(), "Path must be less than 108 bytes\n");
+    }
+}
+
+/// A descriptor is asked for its address, and has the path whole.
+#[test]
+fn a_path_that_fills_the_address_is_read_back() {
+    use nix::sys::socket::{bind, socket, AddressFamily, SockFlag, SockType};
+    let dir = tempfile::tempdir().unwrap();
+    for len in [107, 108] {
+        let mut app = App::new();
+        let path = path_of(&dir, len);
+        let (unix, stream) = (AddressFamily::Unix, SockType::Stream);
+        let bound = socket(unix, stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
+        let addr = crate::sys::unix_path_addr(&path).unwrap();
+        bind(bound.as_raw_fd(), &addr).unwrap();
+        app.named_fds = Some(vec![("bound".into(), bound)]);
+        let chr = app.add("socket,id=s,fd=bound,server=on,wait=off");
+        let idle = format!("disconnected:unix:{path},server=on");
+        assert_eq!(app.filename(chr), idle);
+    }
+}
+
 #[test]
 fn telnet_says_its_opening_and_takes_commands_out() {
     let (mut app, chr, port) = tcp(",telnet=on");

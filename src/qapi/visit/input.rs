@@ -31,12 +31,23 @@ pub(crate) const MAX_DEPTH: usize = 256;
 /// `QObjectInputVisitor`).
 pub struct InputVisitor {
     keyval: bool,
-    lenient: bool,
+    unvisited: Unvisited,
     pub(super) policy: CompatPolicy,
     root: Option<QObject>,
     open: Vec<Frame>,
     /// Path of the innermost open container.
     path: String,
+}
+
+/// What becomes of members that a struct does not have.
+#[derive(PartialEq, Eq)]
+enum Unvisited {
+    /// They are unexpected.
+    Unexpected,
+    /// They are invalid parameters, each named by its whole key.
+    Invalid,
+    /// They are left out.
+    Ignored,
 }
 
 /// An open container.
@@ -58,7 +69,7 @@ impl InputVisitor {
     pub fn new(value: QObject, policy: CompatPolicy) -> Self {
         InputVisitor {
             keyval: false,
-            lenient: false,
+            unvisited: Unvisited::Unexpected,
             policy,
             root: Some(value),
             open: Vec::new(),
@@ -105,7 +116,15 @@ impl InputVisitor {
     /// Ignores unexpected members: a client's server may be newer.
     #[must_use]
     pub fn lenient(mut self) -> Self {
-        self.lenient = true;
+        self.unvisited = Unvisited::Ignored;
+        self
+    }
+
+    /// Calls an unexpected member an invalid parameter, as QEMU does where an option of
+    /// the command line is not read as keyval or JSON (`opts_visitor_new`).
+    #[must_use]
+    pub fn of_option(mut self) -> Self {
+        self.unvisited = Unvisited::Invalid;
         self
     }
 
@@ -218,14 +237,28 @@ impl InputVisitor {
             ..
         }) = self.open.last()
         {
-            let mut left = members.iter().filter(|(_, value)| value.is_some());
-            if let (false, Some((key, _))) = (self.lenient, left.next()) {
-                let name = self.full_name(key.as_str());
-                return Err(Error::new(format!("Parameter '{name}' is unexpected")));
+            let left = members.iter();
+            let mut left = left.filter_map(|(key, value)| Some((key.as_str(), value.as_ref()?)));
+            if let Some((key, value)) = left.next().filter(|_| self.is_strict()) {
+                return Err(self.unexpected(key, value));
             }
         }
         self.leave();
         Ok(())
+    }
+
+    fn is_strict(&self) -> bool {
+        self.unvisited != Unvisited::Ignored
+    }
+
+    /// The error of a member that the struct does not have.
+    fn unexpected(&self, key: &str, value: &QObject) -> Error {
+        let name = self.full_name(key);
+        Error::new(if self.unvisited == Unvisited::Invalid {
+            format!("Invalid parameter '{}'", first_key(name, value))
+        } else {
+            format!("Parameter '{name}' is unexpected")
+        })
     }
 
     /// Enters an array, before its first element (`visit_start_list`).
@@ -298,6 +331,7 @@ impl InputVisitor {
     fn text(&mut self, name: &str) -> Result<String, Error> {
         match self.take(name)? {
             QObject::String(text) => Ok(text),
+            value if self.unvisited == Unvisited::Invalid => Err(self.unexpected(name, &value)),
             _ => {
                 let name = self.full_name(name);
                 Err(Error::new(format!("Parameters '{name}.*' are unexpected")))
@@ -450,6 +484,22 @@ fn short_name(name: &str) -> &str {
     match name {
         "" => "null",
         name => name,
+    }
+}
+
+/// The first key of text `key=value,...` that made this value: `a.b` of `{"a": {"b": "1"}}`.
+fn first_key(name: String, value: &QObject) -> String {
+    let inner = match value {
+        QObject::Dict(dict) => dict
+            .iter()
+            .next()
+            .map(|(key, value)| (key.to_owned(), value)),
+        QObject::List(list) => list.iter().next().map(|value| ("0".to_owned(), value)),
+        _ => None,
+    };
+    match inner {
+        Some((key, value)) => first_key(format!("{name}.{key}"), value),
+        None => name,
     }
 }
 

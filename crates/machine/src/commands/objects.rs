@@ -89,8 +89,11 @@ pub(super) fn object_del(rt: &mut Runtime<Machine>, name: &str) -> Result<(), Er
 
 /// Reads options written as JSON or as `TYPE,id=ID,...`.
 fn parse(rt: &Runtime<Machine>, text: &str) -> Result<ObjectOptions, Error> {
-    let mut v = InputVisitor::new_str(text, Some("qom-type"), rt.policy())?;
-    ObjectOptions::visit_in(&mut v, "")
+    ObjectOptions::visit_in(&mut visitor(rt, text)?, "")
+}
+
+fn visitor(rt: &Runtime<Machine>, text: &str) -> Result<InputVisitor, Error> {
+    InputVisitor::new_str(text, Some("qom-type"), rt.policy())
 }
 
 /// Whether the argument of `-object` is about an object that uses a chardev,
@@ -119,9 +122,14 @@ pub fn object_from_text(rt: &mut Runtime<Machine>, text: &str) -> Result<(), Err
 ///
 /// # Errors
 ///
-/// As [`object_from_text`]; an id in use is reported in other words.
+/// As [`object_from_text`]; an id in use and, without JSON, an unknown property are
+/// reported in other words.
 pub fn object_from_cli(rt: &mut Runtime<Machine>, text: &str) -> Result<(), Error> {
-    let options = parse(rt, text)?;
+    let mut v = visitor(rt, text)?;
+    if !text.starts_with('{') {
+        v = v.of_option();
+    }
+    let options = ObjectOptions::visit_in(&mut v, "")?;
     let id = &options.id;
     if rt.state.user_object(id).is_some() {
         return Err(Error::new(format!("Duplicate ID '{id}' for object")));

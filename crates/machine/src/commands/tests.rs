@@ -95,7 +95,21 @@ fn objects_are_written_in_two_ways() {
     assert_eq!(rt.state.memdevs()[0].size, 65536);
     for (text, expected) in [
         ("iothread", "Parameter 'id' is missing"),
-        ("iothread,id=x,bogus=1", "Parameter 'bogus' is unexpected"),
+        ("iothread,id=x,bogus=1", "Invalid parameter 'bogus'"),
+        ("iothread,id=x,bogus.a=1", "Invalid parameter 'bogus.a'"),
+        ("authz-list,id=x,bogus.0=1", "Invalid parameter 'bogus.0'"),
+        (
+            "iothread,id=x,poll-max-ns.a=1",
+            "Invalid parameter 'poll-max-ns.a'",
+        ),
+        (
+            "throttle-group,id=x,limits.foo=1",
+            "Invalid parameter 'limits.foo'",
+        ),
+        (
+            "{'qom-type': 'iothread', 'id': 'x', 'bogus': 1}",
+            "Parameter 'bogus' is unexpected",
+        ),
         (
             "iothread,id=x,poll-max-ns=abc",
             "Parameter 'poll-max-ns' expects integer",
@@ -114,6 +128,21 @@ fn objects_are_written_in_two_ways() {
         let e = object_from_cli(&mut rt, text).unwrap_err();
         assert_eq!(e.desc(), expected);
     }
+    // The command line alone has its own words for an unknown property.
+    for kind in crate::model::types::user_creatable_types() {
+        let mut refused = |text: String| {
+            let e = object_from_cli(&mut rt, &text).unwrap_err();
+            e.desc().to_owned()
+        };
+        let text = refused(format!("{kind},id=x,bogus=1"));
+        let Some(name) = text.strip_suffix(" is missing") else {
+            assert_eq!(text, "Invalid parameter 'bogus'", "{kind}");
+            continue;
+        };
+        assert!(name.starts_with("Parameter '"), "{kind}: {text}");
+    }
+    let e = object_from_text(&mut rt, "iothread,id=x,bogus=1").unwrap_err();
+    assert_eq!(e.desc(), "Parameter 'bogus' is unexpected");
     let e = object_from_text(&mut rt, "iothread,id=j").unwrap_err();
     assert_eq!(
         e.desc(),

@@ -390,26 +390,6 @@ pub fn name(opt: Opt) -> &'static str {
     row.map_or("", |r| r.name)
 }
 
-/// The option that a group of this name in a configuration file stands for.
-pub fn option_of_group(name: &str) -> Option<Opt> {
-    Some(match name {
-        "chardev" => Opt::Chardev,
-        "mon" => Opt::Mon,
-        "object" => Opt::Object,
-        "machine" => Opt::Machine,
-        "memory" => Opt::M,
-        "name" => Opt::Name,
-        "msg" => Opt::Msg,
-        "trace" => Opt::Trace,
-        "add-fd" => Opt::AddFd,
-        "device" => Opt::Device,
-        "netdev" => Opt::Netdev,
-        "global" => Opt::Global,
-        "action" => Opt::Action,
-        _ => return None,
-    })
-}
-
 /// The text of `-h`.
 pub fn help(program: &str) -> String {
     let mut text = format!("usage: {program} [options]\n\noptions:\n");

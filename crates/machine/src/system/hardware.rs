@@ -6,22 +6,13 @@
 //! later option overrides an earlier one, and which is applied once the type of
 //! the machine is known.
 
+use super::option_groups::MEM_OPTS;
 use crate::model::board::{find_class, MachineClass, Topology, NONE};
 use crate::model::cpu::CpuOption;
 use crate::schema::{BootConfiguration, SMPConfiguration};
 use qmonitor::qapi::visit::{keyval_parse, to_qobject, InputVisitor, QapiType};
 use qmonitor::qapi::{CompatPolicy, Error, QDict, QObject};
-use qmonitor::util::qemu_opts::{QemuOptType, QemuOpts, QemuOptsList};
-
-use QemuOptType::{Number, Size};
-
-/// The parameters of `-m`.
-pub static MEM_OPTS: QemuOptsList = QemuOptsList {
-    name: "memory",
-    implied_opt_name: Some("size"),
-    desc: &[("size", Size), ("slots", Number), ("maxmem", Size)],
-    extensions: &[],
-};
+use qmonitor::util::qemu_opts::{QemuOpts, QemuOptsList};
 
 /// The parameters of `-accel`: any, since each accelerator has its own.
 static ACCEL_OPTS: QemuOptsList = QemuOptsList {

@@ -8,6 +8,8 @@ pub mod hardware;
 mod help;
 mod host;
 mod option_groups;
+#[rustfmt::skip]
+mod option_table;
 mod readconfig;
 mod report;
 pub mod settings;

@@ -1,112 +1,93 @@
-//! The groups of options, each with its parameters and their types: for the command line,
-//! configuration files, and `query-command-line-options`.
+//! The groups of options that are read with [`QemuOpts`], from the command line and from
+//! configuration files. What they take is in the table of what QEMU takes.
+//!
+//! [`QemuOpts`]: qmonitor::util::qemu_opts::QemuOpts
 
-use qmonitor::monitor::OptionGroup;
+use super::cli::Opt;
+use super::option_table::OPTION_GROUPS;
+use qmonitor::chardev::QEMU_CHARDEV_OPTS;
+use qmonitor::monitor::QEMU_MON_OPTS;
 use qmonitor::util::qemu_opts::{QemuOptType, QemuOptsList};
 
-use QemuOptType::{Bool, Number, String as Str};
+/// The parameters that a group has in the table.
+const fn parameters(name: &str) -> &'static [(&'static str, QemuOptType)] {
+    let mut i = 0;
+    while i < OPTION_GROUPS.len() {
+        if is_same(OPTION_GROUPS[i].name.as_bytes(), name.as_bytes()) {
+            return OPTION_GROUPS[i].parameters;
+        }
+        i += 1;
+    }
+    panic!("no such group");
+}
 
-const fn list(
-    name: &'static str,
-    implied: Option<&'static str>,
-    desc: &'static [(&'static str, QemuOptType)],
-) -> QemuOptsList<'static> {
+/// `==`, which a constant function cannot use.
+const fn is_same(a: &[u8], b: &[u8]) -> bool {
+    let mut i = 0;
+    while i < a.len() && i < b.len() && a[i] == b[i] {
+        i += 1;
+    }
+    i == a.len() && i == b.len()
+}
+
+const fn list(name: &'static str, implied: Option<&'static str>) -> QemuOptsList<'static> {
     QemuOptsList {
         name,
         implied_opt_name: implied,
-        desc,
+        desc: parameters(name),
         extensions: &[],
     }
 }
 
-pub(super) static NAME_OPTS: QemuOptsList = list(
-    "name",
-    Some("guest"),
-    &[("guest", Str), ("process", Str), ("debug-threads", Bool)],
-);
-pub(super) static MSG_OPTS: QemuOptsList =
-    list("msg", None, &[("timestamp", Bool), ("guest-name", Bool)]);
-pub(super) static TRACE_OPTS: QemuOptsList = list(
-    "trace",
-    Some("enable"),
-    &[("enable", Str), ("events", Str), ("file", Str)],
-);
-pub(super) static ADD_FD_OPTS: QemuOptsList = list(
-    "add-fd",
-    None,
-    &[("fd", Number), ("set", Number), ("opaque", Str)],
-);
-pub(super) static OVERCOMMIT_OPTS: QemuOptsList =
-    list("overcommit", None, &[("mem-lock", Str), ("cpu-pm", Bool)]);
-pub(super) static RTC_OPTS: QemuOptsList = list(
-    "rtc",
-    None,
-    &[("base", Str), ("clock", Str), ("driftfix", Str)],
-);
-pub(super) static SANDBOX_OPTS: QemuOptsList = list(
-    "sandbox",
-    Some("enable"),
-    &[
-        ("enable", Bool),
-        ("obsolete", Str),
-        ("elevateprivileges", Str),
-        ("spawn", Str),
-        ("resourcecontrol", Str),
-    ],
-);
+pub(super) static NAME_OPTS: QemuOptsList = list("name", Some("guest"));
+pub(super) static MSG_OPTS: QemuOptsList = list("msg", None);
+pub(super) static TRACE_OPTS: QemuOptsList = list("trace", Some("enable"));
+pub(super) static ADD_FD_OPTS: QemuOptsList = list("add-fd", None);
+pub(super) static OVERCOMMIT_OPTS: QemuOptsList = list("overcommit", None);
+pub(super) static RTC_OPTS: QemuOptsList = list("rtc", None);
+pub(super) static SANDBOX_OPTS: QemuOptsList = list("sandbox", Some("enable"));
+pub(super) static ACTION_OPTS: QemuOptsList = list("action", None);
+pub(super) static GLOBAL_OPTS: QemuOptsList = list("global", None);
+pub(super) static MEM_OPTS: QemuOptsList = list("memory", Some("size"));
 
-pub(super) static ACTION_OPTS: QemuOptsList = list(
-    "action",
-    None,
-    &[
-        ("reboot", Str),
-        ("shutdown", Str),
-        ("panic", Str),
-        ("watchdog", Str),
-    ],
-);
-pub(super) static GLOBAL_OPTS: QemuOptsList = list(
-    "global",
-    None,
-    &[("driver", Str), ("property", Str), ("value", Str)],
-);
+/// What a group in a configuration file may contain.
+pub(super) enum Takes {
+    /// Whatever its option says to it.
+    Any,
+    /// These parameters, and an id.
+    Listed(&'static QemuOptsList<'static>),
+    /// These parameters; there is only one such group, so it has no id.
+    One(&'static QemuOptsList<'static>),
+}
 
-/// The options in `query-command-line-options`.
-pub static OPTION_GROUPS: &[OptionGroup] = &[
-    OptionGroup {
-        name: "action",
-        list: &ACTION_OPTS,
-    },
-    OptionGroup {
-        name: "add-fd",
-        list: &ADD_FD_OPTS,
-    },
-    OptionGroup {
-        name: "chardev",
-        list: &qmonitor::chardev::QEMU_CHARDEV_OPTS,
-    },
-    OptionGroup {
-        name: "global",
-        list: &GLOBAL_OPTS,
-    },
-    OptionGroup {
-        name: "memory",
-        list: &super::hardware::MEM_OPTS,
-    },
-    OptionGroup {
-        name: "mon",
-        list: &qmonitor::monitor::QEMU_MON_OPTS,
-    },
-    OptionGroup {
-        name: "msg",
-        list: &MSG_OPTS,
-    },
-    OptionGroup {
-        name: "name",
-        list: &NAME_OPTS,
-    },
-    OptionGroup {
-        name: "trace",
-        list: &TRACE_OPTS,
-    },
+use Takes::{Any, Listed, One};
+
+/// The groups that configuration files may have, and the options they stand for.
+static CONFIG_GROUPS: &[(&str, Opt, Takes)] = &[
+    ("accel", Opt::Accel, Any),
+    ("action", Opt::Action, One(&ACTION_OPTS)),
+    ("add-fd", Opt::AddFd, Listed(&ADD_FD_OPTS)),
+    ("boot-opts", Opt::Boot, Any),
+    ("chardev", Opt::Chardev, Listed(&QEMU_CHARDEV_OPTS)),
+    ("device", Opt::Device, Any),
+    ("global", Opt::Global, Listed(&GLOBAL_OPTS)),
+    ("machine", Opt::Machine, Any),
+    ("memory", Opt::M, One(&MEM_OPTS)),
+    ("mon", Opt::Mon, Listed(&QEMU_MON_OPTS)),
+    ("msg", Opt::Msg, Listed(&MSG_OPTS)),
+    ("name", Opt::Name, One(&NAME_OPTS)),
+    ("netdev", Opt::Netdev, Any),
+    ("object", Opt::Object, Any),
+    ("overcommit", Opt::Overcommit, Listed(&OVERCOMMIT_OPTS)),
+    ("rtc", Opt::Rtc, One(&RTC_OPTS)),
+    ("sandbox", Opt::Sandbox, Listed(&SANDBOX_OPTS)),
+    ("smp-opts", Opt::Smp, Any),
+    ("trace", Opt::Trace, Listed(&TRACE_OPTS)),
 ];
+
+/// The option that a group of this name in a configuration file stands for, and what the
+/// group may contain.
+pub(super) fn option_of_group(name: &str) -> Option<(Opt, &'static Takes)> {
+    let row = CONFIG_GROUPS.iter().find(|(group, ..)| *group == name);
+    row.map(|(_, opt, takes)| (*opt, takes))
+}

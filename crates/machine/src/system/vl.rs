@@ -14,7 +14,8 @@ use super::consoles::Open;
 use super::hardware::Hardware;
 use super::help::{print, print_and_end};
 use super::host;
-use super::option_groups::OPTION_GROUPS;
+use super::option_groups::{option_of_group, Takes};
+use super::option_table::OPTION_GROUPS;
 use super::readconfig::{qemu_config_foreach, Group};
 use super::report::{Failure, Location, Pending, Reporter};
 use super::settings::Settings;
@@ -212,27 +213,24 @@ fn read_text(path: &str) -> Result<String, Error> {
 /// The option that a group of a configuration file stands for, and its argument.
 fn option_of(group: &Group) -> Result<(Opt, String), Error> {
     let name = group.name.as_str();
-    let Some(opt) = cli::option_of_group(name) else {
+    let Some((opt, takes)) = option_of_group(name) else {
         return Err(Error::new(format!("There is no option group '{name}'")));
     };
     let arg = group.to_argument();
-    if let Some(list) = OPTION_GROUPS
-        .iter()
-        .find(|g| g.name == name)
-        .map(|g| g.list)
-    {
-        for (param, _) in &group.params {
-            let mut known = list.desc.iter().chain(list.extensions);
-            if param != "id" && known.all(|(known, _)| known != param) {
-                return Err(Error::new(format!("Invalid parameter '{param}'")));
-            }
+    let list = match takes {
+        Takes::Any => return Ok((opt, arg)),
+        Takes::Listed(list) | Takes::One(list) => list,
+    };
+    for (param, _) in &group.params {
+        let mut known = list.desc.iter().chain(list.extensions);
+        if param != "id" && known.all(|(known, _)| known != param) {
+            return Err(Error::new(format!("Invalid parameter '{param}'")));
         }
-        // There is one name and one memory, so their groups have no ids.
-        if group.id.is_some() && matches!(opt, Opt::Name | Opt::M) {
-            return Err(Error::new("Invalid parameter 'id'"));
-        }
-        QemuOpts::parse(list, &arg, &mut Vec::new())?;
     }
+    if group.id.is_some() && matches!(takes, Takes::One(_)) {
+        return Err(Error::new("Invalid parameter 'id'"));
+    }
+    QemuOpts::parse(list, &arg, &mut Vec::new())?;
     Ok((opt, arg))
 }
 

@@ -6,6 +6,7 @@ mod control;
 mod emulator;
 mod faults;
 mod front;
+mod json_schema;
 mod mixed;
 mod pages;
 mod process;

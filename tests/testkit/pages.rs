@@ -8,16 +8,16 @@ use qmonitor_testkit::serde_json::{from_str, json, Value};
 
 use crate::process::{Client, Process, PROGRAM};
 
-fn root() -> PathBuf {
+pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-fn page() -> String {
+pub fn page() -> String {
     std::fs::read_to_string(root().join("docs/testing.md")).expect("the page")
 }
 
 /// The blocks of a page in this language.
-fn blocks(page: &str, language: &str) -> Vec<String> {
+pub fn blocks(page: &str, language: &str) -> Vec<String> {
     let start = format!("```{language}\n");
     let parts = page.split(&start).skip(1);
     parts

@@ -2,8 +2,10 @@
 
 mod expect;
 mod fault;
+mod json_schema;
 mod reader;
 mod stub;
+mod tables;
 mod when;
 
 use std::path::Path;
@@ -11,10 +13,12 @@ use std::sync::Arc;
 
 pub use expect::Expect;
 pub use fault::{Action, Fault, Point, BUILT_IN_NAMES};
+pub use json_schema::json_schema;
 pub use reader::Reader;
 pub use stub::{Answer, Emit, Reply, Stub};
 pub use when::{What, When};
 
+use self::tables::{names, PROFILE, SCENARIO, START};
 use crate::node::{Node, Value};
 use crate::problem::{join, Problem, Problems};
 use crate::read::read;
@@ -66,9 +70,25 @@ pub struct Scenario {
     pub expect: Vec<Expect>,
 }
 
-const SCENARIO: &[&str] = &[
-    "profile", "base", "machine", "seed", "time", "start", "stubs", "faults", "expect",
+const BASES: [(&str, Base); 3] = [
+    ("machine", Base::Machine),
+    ("strict", Base::Strict),
+    ("empty", Base::Empty),
 ];
+
+const TIMES: [(&str, Time); 2] = [("virtual", Time::Virtual), ("real", Time::Real)];
+
+fn base_names() -> Vec<&'static str> {
+    BASES.map(|(name, _)| name).to_vec()
+}
+
+fn time_names() -> Vec<&'static str> {
+    TIMES.map(|(name, _)| name).to_vec()
+}
+
+fn class_names() -> Vec<&'static str> {
+    stub::CLASSES.map(|(name, _)| name).to_vec()
+}
 
 impl Scenario {
     /// A scenario without stubs, faults and expectations.
@@ -124,7 +144,7 @@ impl Scenario {
         } else {
             node
         };
-        if !problems.expect_members(node, "", SCENARIO) {
+        if !problems.expect_members(node, "", &names(&[SCENARIO])) {
             return None;
         }
         let (schema, profile) = choose_schema(file, node, profile, problems)?;
@@ -133,17 +153,11 @@ impl Scenario {
             problems,
             unchecked: false,
         };
-        let base = [
-            ("machine", Base::Machine),
-            ("strict", Base::Strict),
-            ("empty", Base::Empty),
-        ];
-        let time = [("virtual", Time::Virtual), ("real", Time::Real)];
         Some(Scenario {
-            base: reader.choice(node, "base", &base).unwrap_or_default(),
+            base: reader.choice(node, "base", &BASES).unwrap_or_default(),
             machine: reader.list(node, "", "machine", |node, path| reader.word(node, path)),
             seed: reader.count(node, "", "seed"),
-            time: reader.choice(node, "time", &time),
+            time: reader.choice(node, "time", &TIMES),
             start: node.get("start").map(|node| start(reader, node)),
             stubs: reader.list(node, "", "stubs", |node, path| {
                 Stub::read(reader, node, path)
@@ -168,7 +182,7 @@ fn choose_schema(
     let place = member.map_or(node.place, |node| node.place);
     let path = member.and_then(|node| node.get("schema"));
     if let Some(node) = path.filter(|_| given.is_none()) {
-        problems.expect_members(member?, "profile", &["schema"]);
+        problems.expect_members(member?, "profile", &names(&[PROFILE]));
         let Some(name) = node.as_str() else {
             problems.wrong_kind(node, "profile.schema", "a string");
             return None;
@@ -205,7 +219,7 @@ fn choose_schema(
 fn start(reader: &Reader<'_>, node: &Node) -> i64 {
     reader
         .problems
-        .expect_members(node, "start", &["seconds", "microseconds"]);
+        .expect_members(node, "start", &names(&[START]));
     let part = |name| reader.count(node, "start", name).unwrap_or(0) as i64;
     part("seconds")
         .saturating_mul(1_000_000_000)

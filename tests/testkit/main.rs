@@ -13,4 +13,5 @@ mod process;
 mod program;
 mod record;
 mod reports;
+mod save;
 mod stubs;

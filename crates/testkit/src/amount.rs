@@ -39,6 +39,17 @@ pub fn duration(node: &Node, path: &str, problems: &Problems) -> Duration {
     })
 }
 
+/// A duration as it is written: a whole number of the largest unit that it fits.
+pub(crate) fn show_duration(time: Duration) -> String {
+    let ns = time.as_nanos();
+    let whole = |(unit, seconds): &(&str, f64)| {
+        let each = (seconds * 1e9).round() as u128;
+        (ns % each == 0).then(|| format!("{}{unit}", ns / each))
+    };
+    let shown = DURATIONS.iter().rev().find_map(whole);
+    shown.unwrap_or_default()
+}
+
 /// Reads a size in bytes.
 pub fn size(node: &Node, path: &str, problems: &Problems) -> usize {
     let bytes = match &node.value {

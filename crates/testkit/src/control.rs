@@ -327,6 +327,11 @@ impl ControlCommands for Thread {
         })
     }
 
+    fn qmp_mock_save(rt: &mut Runtime<Self>, file: String) -> Result<(), Error> {
+        let text = rt.state.control.call(|server| server.scenario())?;
+        std::fs::write(&file, text).map_err(|e| Error::new(format!("{file}: {e}")))
+    }
+
     fn qmp_mock_reset(rt: &mut Runtime<Self>, keep_stubs: Option<bool>) -> Result<(), Error> {
         let keep_stubs = keep_stubs.unwrap_or(false);
         let reset = move |server: &mut Server| server.kit().reset(keep_stubs);

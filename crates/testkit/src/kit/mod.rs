@@ -39,7 +39,7 @@ use std::time::Duration;
 use qmonitor::chardev::{ChardevHost, ChardevId};
 use qmonitor::main_loop::{ClockType, Host};
 use qmonitor::monitor::MonitorId;
-use qmonitor::qapi::QDict;
+use qmonitor::qapi::{QDict, QObject};
 use qmonitor::Runtime;
 use qmonitor_machine::Machine;
 
@@ -198,6 +198,28 @@ impl Kit {
     /// Adds an expectation.
     pub fn add_expect(&self, expect: Expect) {
         self.state.borrow_mut().expect.push(LiveExpect::new(expect));
+    }
+
+    /// The stubs, faults and expectations in force, as they stand in a scenario.
+    pub fn save(&self, scenario: &mut QDict) {
+        let state = self.state.borrow();
+        let stubs = state.stubs.iter().map(|live| live.stub.to_dict().into());
+        let faults = state.faults.iter().map(|live| &live.fault);
+        // Of the built-in faults those that are off as ever go without saying.
+        let changed = faults.filter(|fault| fault.enabled || !fault.built_in);
+        let faults = changed.map(|fault| (fault.name.as_str(), fault.to_dict()));
+        let expect = state.expect.iter().map(|live| live.expect.to_dict().into());
+        let (stubs, faults) = (Vec::from_iter(stubs), QDict::from_iter(faults));
+        let expect = Vec::from_iter(expect);
+        if !stubs.is_empty() {
+            scenario.insert("stubs", QObject::List(stubs));
+        }
+        if !faults.is_empty() {
+            scenario.insert("faults", faults);
+        }
+        if !expect.is_empty() {
+            scenario.insert("expect", QObject::List(expect));
+        }
     }
 
     /// The schema that stubs are checked against.

@@ -29,6 +29,8 @@ pub struct Fault {
     pub probability: Option<f64>,
     /// What happens.
     pub actions: Vec<Action>,
+    /// Whether it is a built-in one that the scenario did not change.
+    pub built_in: bool,
 }
 
 /// Where a fault happens.
@@ -192,7 +194,7 @@ pub const BUILT_IN_NAMES: [&str; 10] = [
 ];
 
 /// The faults that need no definition, all off.
-pub fn built_in(reader: &Reader<'_>) -> Vec<Fault> {
+pub(crate) fn built_in(reader: &Reader<'_>) -> Vec<Fault> {
     let Ok(all) = read("", BUILT_IN) else {
         return Vec::new();
     };
@@ -206,6 +208,7 @@ pub fn built_in(reader: &Reader<'_>) -> Vec<Fault> {
     faults
         .map(|fault| Fault {
             enabled: false,
+            built_in: true,
             ..fault
         })
         .collect()
@@ -252,6 +255,7 @@ impl Fault {
             }
         };
         Some(Fault {
+            built_in: false,
             name: name.to_owned(),
             enabled: node.get("enabled").is_none() || reader.flag(node, path, "enabled"),
             at,

@@ -7,6 +7,7 @@ mod reader;
 mod stub;
 mod tables;
 mod when;
+mod write;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ pub use json_schema::json_schema;
 pub use reader::Reader;
 pub use stub::{Answer, Emit, Reply, Stub};
 pub use when::{What, When};
+pub use write::to_text;
 
 use self::tables::{names, PROFILE, SCENARIO, START};
 use crate::node::{Node, Value};
@@ -50,7 +52,7 @@ pub enum Time {
 pub struct Scenario {
     /// What everything is checked against.
     pub schema: Arc<Schema>,
-    /// The profile, if one was chosen: then `query-qmp-schema` answers it.
+    /// The profile or the file, if one was chosen: then `query-qmp-schema` answers it.
     pub profile: Option<String>,
     /// What answers requests without a stub.
     pub base: Base,
@@ -188,8 +190,13 @@ fn choose_schema(
             return None;
         };
         let beside = Path::new(file).parent().unwrap_or(Path::new(""));
-        return match Schema::from_file(&beside.join(name)) {
-            Ok(schema) => Some((Arc::new(schema), Some(name.to_owned()))),
+        let file = beside.join(name);
+        return match Schema::from_file(&file) {
+            Ok(schema) => {
+                // A scenario that is saved elsewhere names the same file.
+                let file = std::path::absolute(&file).unwrap_or(file);
+                Some((Arc::new(schema), Some(file.display().to_string())))
+            }
             Err(text) => {
                 problems.add(place, "profile.schema", text);
                 None

@@ -22,6 +22,8 @@ pub struct Stub {
     pub times: Option<u64>,
     /// What must have come before.
     pub follows: Option<When>,
+    /// Whether the schema did not matter when it was read.
+    pub unchecked: bool,
     /// How it answers.
     pub answer: Answer,
     /// How long the answer waits.
@@ -110,6 +112,7 @@ impl Stub {
             })
         };
         Some(Stub {
+            unchecked,
             nth,
             times: reader.count(node, path, "times"),
             follows: node.get("follows").map(|node| {

@@ -7,6 +7,7 @@ mod emulator;
 mod faults;
 mod front;
 mod json_schema;
+mod lint;
 mod mixed;
 mod pages;
 mod process;

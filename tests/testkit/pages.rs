@@ -38,7 +38,7 @@ fn scenarios_of_the_page_are_right() {
 }
 
 /// Plays a session: `->` is sent, `<-` comes, whatever the version of the package.
-fn play(client: &mut Client, session: &str) {
+pub fn play(client: &mut Client, session: &str) {
     for line in session.lines() {
         if let Some(sent) = line.strip_prefix("-> ") {
             client.send(&format!("{sent}\n"));

@@ -16,6 +16,7 @@
 //! | `wire` | clients that come and go, and what they send |
 //! | `messages` | what is sent to them, and what faults make of it |
 //! | `output` | how that leaves |
+//! | `lint` | what a strict server would not have liked |
 //! | `verify` | expectations, and what came near them |
 //!
 //! No borrow of the state lasts while the runtime is called: it may come back at any time.
@@ -24,6 +25,7 @@ mod agent;
 mod faults;
 mod holds;
 pub mod journal;
+mod lint;
 mod messages;
 mod output;
 mod stubs;
@@ -47,6 +49,7 @@ use agent::Agent;
 use faults::LiveFault;
 use holds::Held;
 use journal::{Entry, Journal};
+pub use lint::Remark;
 use stubs::LiveStub;
 use verify::LiveExpect;
 pub use verify::{fits, NearMiss};

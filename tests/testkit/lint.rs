@@ -118,10 +118,15 @@ fn a_client_that_leaves_before_its_reply() {
 
 #[test]
 fn a_connection_that_the_mock_cuts_is_no_fault_of_the_client() {
-    let cut = "faults: {cut: {at: reply, of: query-block, do: [{send: half}, close]}}";
+    let cut = "
+stubs: [{when: {execute: query-block}, hold: slow}]
+faults: {cut: {at: event, of: STOP, do: close}}
+";
     let mock = Process::start(cut, &[]);
     let (mut control, mut client) = (mock.control(), mock.client());
-    client.send("{\"execute\": \"query-block\"} {\"execute\": \"query-name\"}");
+    client.send("{\"execute\": \"query-block\"}\n");
+    while control.event("MOCK_REQUEST")["data"]["state"] != "held" {}
+    control.call("mock-emit", json!({"event": "STOP"}));
     control.event("MOCK_DISCONNECTED");
     assert_eq!(lint(&mut control), []);
 }

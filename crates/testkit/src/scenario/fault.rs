@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use qmonitor::qapi::{QDict, QNum, QObject};
 
+use super::choices::{Point, POINTS};
 use super::tables::{names, Shape, FAULT};
 use super::Reader;
 use crate::amount;
@@ -31,23 +32,6 @@ pub struct Fault {
     pub actions: Vec<Action>,
     /// Whether it is a built-in one that the scenario did not change.
     pub built_in: bool,
-}
-
-/// Where a fault happens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Point {
-    /// A server is about to take its next client.
-    Listen,
-    /// A client has connected; its greeting is next.
-    Connect,
-    /// A request is about to be carried out.
-    Request,
-    /// A reply is about to be written.
-    Reply,
-    /// An event is about to be written.
-    Event,
-    /// Bytes are about to be written.
-    Output,
 }
 
 /// What happens.
@@ -87,20 +71,6 @@ impl Action {
             Action::Close | Action::Reset | Action::Exit(_) | Action::Kill
         )
     }
-}
-
-pub(super) const POINTS: [(&str, Point); 6] = [
-    ("listen", Point::Listen),
-    ("connect", Point::Connect),
-    ("request", Point::Request),
-    ("reply", Point::Reply),
-    ("event", Point::Event),
-    ("output", Point::Output),
-];
-
-/// The names of points.
-pub(super) fn point_names() -> Vec<&'static str> {
-    POINTS.map(|(name, _)| name).to_vec()
 }
 
 /// An action.

@@ -3,7 +3,8 @@
 
 use serde_json::{json, Map, Value};
 
-use super::fault::{ACTIONS, EVENT_OF_ACTION, POINTS};
+use super::choices::POINTS;
+use super::fault::{ACTIONS, EVENT_OF_ACTION};
 use super::stub::{ANSWERS, NO_ANSWER};
 use super::tables::{
     Known, Shape, CONNECTIONS, ERROR, EVENT, FAULT, NEVER, NTH, PROFILE, REPLY, REQUESTED,

@@ -1,5 +1,6 @@
 //! Scenarios: the file format, read and checked as a whole before anything is played.
 
+mod choices;
 mod expect;
 mod fault;
 mod json_schema;
@@ -12,40 +13,21 @@ mod write;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use choices::{Base, Point, Time};
 pub use expect::Expect;
-pub use fault::{Action, Fault, Point, BUILT_IN_NAMES};
+pub use fault::{Action, Fault, BUILT_IN_NAMES};
 pub use json_schema::json_schema;
 pub use reader::Reader;
 pub use stub::{Answer, Emit, Reply, Stub};
 pub use when::{What, When};
 pub use write::to_text;
 
+use self::choices::{BASES, TIMES};
 use self::tables::{names, PROFILE, SCENARIO, START};
 use crate::node::{Node, Value};
 use crate::problem::{join, Problem, Problems};
 use crate::read::read;
 use crate::schema::{Schema, PROFILES};
-
-/// What answers a request that no stub fits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Base {
-    /// The machine.
-    #[default]
-    Machine,
-    /// An error, and the run has failed.
-    Strict,
-    /// CommandNotFound.
-    Empty,
-}
-
-/// Whose time it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Time {
-    /// The test's.
-    Virtual,
-    /// The system's.
-    Real,
-}
 
 /// A scenario.
 #[derive(Debug, Clone)]
@@ -70,26 +52,6 @@ pub struct Scenario {
     pub faults: Vec<Fault>,
     /// Expectations.
     pub expect: Vec<Expect>,
-}
-
-const BASES: [(&str, Base); 3] = [
-    ("machine", Base::Machine),
-    ("strict", Base::Strict),
-    ("empty", Base::Empty),
-];
-
-const TIMES: [(&str, Time); 2] = [("virtual", Time::Virtual), ("real", Time::Real)];
-
-fn base_names() -> Vec<&'static str> {
-    BASES.map(|(name, _)| name).to_vec()
-}
-
-fn time_names() -> Vec<&'static str> {
-    TIMES.map(|(name, _)| name).to_vec()
-}
-
-fn class_names() -> Vec<&'static str> {
-    stub::CLASSES.map(|(name, _)| name).to_vec()
 }
 
 impl Scenario {

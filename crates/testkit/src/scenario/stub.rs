@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use qmonitor::qapi::{ErrorClass, QDict, QObject};
 
+use super::choices::CLASSES;
 use super::tables::{names, ERROR, EVENT, NTH, REPLY, STUB, WHEN};
 use super::when::{What, When};
 use super::Reader;
@@ -74,15 +75,6 @@ pub(super) const ANSWERS: [&str; 5] = ["reply", "replies", "text", "hold", "pass
 
 /// The members that are enough for a stub that the machine answers.
 pub(super) const NO_ANSWER: [&str; 3] = ["before", "then", "delay"];
-
-/// The classes of errors.
-pub(super) const CLASSES: [(&str, ErrorClass); 5] = [
-    ("GenericError", ErrorClass::GenericError),
-    ("CommandNotFound", ErrorClass::CommandNotFound),
-    ("DeviceNotActive", ErrorClass::DeviceNotActive),
-    ("DeviceNotFound", ErrorClass::DeviceNotFound),
-    ("KVMMissingCap", ErrorClass::KvmMissingCap),
-];
 
 impl Stub {
     /// Reads a stub.

@@ -1,7 +1,6 @@
 //! The members of the format: the reader knows no others, and the JSON Schema is made from them.
 
-use super::fault::point_names;
-use super::{base_names, class_names, time_names};
+use super::choices::{base_names, class_names, point_names, time_names};
 
 /// A member of an object.
 pub(super) struct Known {

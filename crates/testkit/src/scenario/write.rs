@@ -5,10 +5,8 @@ use std::time::Duration;
 use qmonitor::qapi::json::qobject_to_json;
 use qmonitor::qapi::{QDict, QNum, QObject};
 
-use super::fault::POINTS;
-use super::stub::CLASSES;
+use super::choices::{BASES, CLASSES, POINTS, TIMES};
 use super::{Action, Answer, Base, Emit, Expect, Fault, Reply, Scenario, Stub, Time, What, When};
-use super::{BASES, TIMES};
 use crate::amount::show_duration;
 use crate::schema::PROFILES;
 

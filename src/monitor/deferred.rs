@@ -5,8 +5,9 @@
 //! client ([`answers`](super::answers)). An answer that stands here when the
 //! command's function returns is taken at once.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread::{self, ThreadId};
 
 use super::hmp::context::HmpUnderWay;
 use super::table::MonitorId;
@@ -36,26 +37,41 @@ pub(crate) struct QmpUnderWay {
 
 /// Where responders put their answers, from whichever thread.
 struct Port {
-    answers: Mutex<Vec<(u64, Answer)>>,
+    answers: Mutex<Answers>,
     bh: BhHandle,
 }
 
+#[derive(Default)]
+struct Answers {
+    arrived: Vec<(u64, Answer)>,
+    /// The command whose function runs, and its thread.
+    starting: Option<(u64, ThreadId)>,
+}
+
 impl Port {
-    fn answers(&self) -> MutexGuard<'_, Vec<(u64, Answer)>> {
+    fn answers(&self) -> MutexGuard<'_, Answers> {
         self.answers.lock().unwrap_or_else(|e| e.into_inner())
     }
 }
 
 impl ReplyPort for Port {
     fn deliver(&self, token: u64, answer: Answer) {
-        self.answers().push((token, answer));
-        self.bh.schedule();
+        let mut answers = self.answers();
+        answers.arrived.push((token, answer));
+        let at_once = answers
+            .starting
+            .is_some_and(|(starting, by)| starting == token && by == thread::current().id());
+        drop(answers);
+        // Its function's caller is about to look. Waking the loop is two system calls.
+        if !at_once {
+            self.bh.schedule();
+        }
     }
 }
 
 /// All commands under way.
 pub(crate) struct Deferred<S: 'static> {
-    commands: HashMap<u64, UnderWay<S>>,
+    commands: BTreeMap<u64, UnderWay<S>>,
     last_token: u64,
     port: Arc<Port>,
 }
@@ -64,7 +80,7 @@ impl<S> Deferred<S> {
     /// None; `bh` takes answers to where they belong.
     pub(super) fn new(bh: BhHandle) -> Self {
         Deferred {
-            commands: HashMap::new(),
+            commands: BTreeMap::new(),
             last_token: 0,
             port: Arc::new(Port {
                 answers: Mutex::default(),
@@ -79,6 +95,13 @@ impl<S> Deferred<S> {
         self.commands.insert(self.last_token, command);
         let responder = RawResponder::new(self.port.clone(), self.last_token);
         (self.last_token, responder)
+    }
+
+    /// The function of this command runs next, on this thread, and then
+    /// [`take_answer`](Self::take_answer) is called, whatever happened: until then its
+    /// answer need not wake the loop.
+    pub(super) fn starts(&self, token: u64) {
+        self.port.answers().starting = Some((token, thread::current().id()));
     }
 
     /// Takes a command out, to answer it.
@@ -96,14 +119,21 @@ impl<S> Deferred<S> {
 
     /// Takes the answers that have arrived, in order.
     pub(super) fn take_answers(&self) -> Vec<(u64, Answer)> {
-        std::mem::take(&mut *self.port.answers())
+        std::mem::take(&mut self.port.answers().arrived)
     }
 
     /// Takes the answer to this command if it has arrived.
     pub(super) fn take_answer(&self, token: u64) -> Option<Answer> {
         let mut answers = self.port.answers();
-        let at = answers.iter().position(|(other, _)| *other == token)?;
-        Some(answers.remove(at).1)
+        if answers
+            .starting
+            .is_some_and(|(starting, _)| starting == token)
+        {
+            answers.starting = None;
+        }
+        let arrived = &mut answers.arrived;
+        let at = arrived.iter().position(|(other, _)| *other == token)?;
+        Some(arrived.remove(at).1)
     }
 
     /// Whether a QMP command of this connection is under way.

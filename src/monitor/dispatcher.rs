@@ -450,6 +450,7 @@ fn do_qmp_dispatch<S>(
                 name: cmd.name,
             };
             let (token, responder) = rt.deferred.begin(UnderWay::Qmp(command));
+            rt.deferred.starts(token);
             rt.dispatcher.busy |= !caller.oob;
             let mut call = Call::new(args, rt.policy, w);
             let run = || func(rt, &mut call, responder);

@@ -5,7 +5,7 @@
 //! instance `fn(&mut Runtime<S>, &HmpArgs)`, and may hang a table of
 //! sub-commands under a row, as `info` has.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use super::args::HmpArg;
@@ -106,7 +106,7 @@ pub struct HmpTable<F: Copy> {
     /// As they were added.
     commands: Vec<HmpCommand<F>>,
     /// Where each name and alias stands, once it is asked for.
-    by_name: OnceLock<HashMap<&'static str, usize>>,
+    by_name: OnceLock<BTreeMap<&'static str, usize>>,
     /// The places in order of the full names, once it is asked for.
     sorted: OnceLock<Vec<usize>>,
 }
@@ -185,9 +185,9 @@ impl<F: Copy> HmpTable<F> {
         command.sub.as_mut()
     }
 
-    fn by_name(&self) -> &HashMap<&'static str, usize> {
+    fn by_name(&self) -> &BTreeMap<&'static str, usize> {
         self.by_name.get_or_init(|| {
-            let mut by_name = HashMap::with_capacity(2 * self.commands.len());
+            let mut by_name = BTreeMap::new();
             for (place, command) in self.commands.iter().enumerate() {
                 enter(&mut by_name, command, place);
             }
@@ -198,7 +198,7 @@ impl<F: Copy> HmpTable<F> {
 
 /// Enters the names of a command.
 fn enter<F: Copy>(
-    by_name: &mut HashMap<&'static str, usize>,
+    by_name: &mut BTreeMap<&'static str, usize>,
     command: &HmpCommand<F>,
     place: usize,
 ) {

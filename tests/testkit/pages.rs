@@ -8,16 +8,16 @@ use qmonitor_testkit::serde_json::{from_str, json, Value};
 
 use crate::process::{Client, Process, PROGRAM};
 
-fn root() -> PathBuf {
+pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-fn page() -> String {
+pub fn page() -> String {
     std::fs::read_to_string(root().join("docs/testing.md")).expect("the page")
 }
 
 /// The blocks of a page in this language.
-fn blocks(page: &str, language: &str) -> Vec<String> {
+pub fn blocks(page: &str, language: &str) -> Vec<String> {
     let start = format!("```{language}\n");
     let parts = page.split(&start).skip(1);
     parts
@@ -38,7 +38,7 @@ fn scenarios_of_the_page_are_right() {
 }
 
 /// Plays a session: `->` is sent, `<-` comes, whatever the version of the package.
-fn play(client: &mut Client, session: &str) {
+pub fn play(client: &mut Client, session: &str) {
     for line in session.lines() {
         if let Some(sent) = line.strip_prefix("-> ") {
             client.send(&format!("{sent}\n"));
@@ -87,18 +87,69 @@ fn a_failing_run_looks_as_the_page_shows() {
     assert_eq!(&told, shown);
 }
 
-#[test]
-fn the_example_in_python_runs() {
-    let Ok(version) = Command::new("python3").arg("--version").output() else {
-        eprintln!("there is no python3");
-        return;
-    };
-    assert!(version.status.success());
-    let page = page();
-    let script = &blocks(&page, "python")[0];
-    let mut python = Command::new("python3");
-    let output = python.args(["-c", script]).env("QMONITOR_MOCK", PROGRAM);
-    let output = output.output().unwrap();
+/// Whether a program of the toolchain is there; says so if it is not.
+fn is_there(program: &str, version: &str) -> bool {
+    let is_there = Command::new(program).arg(version).output().is_ok();
+    if !is_there {
+        eprintln!("skipped: there is no {program}");
+    }
+    is_there
+}
+
+/// Runs an example to its end.
+fn succeeds(command: &mut Command) {
+    let output = command.env("QMONITOR_MOCK", PROGRAM).output().unwrap();
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{text}");
+}
+
+/// The example in this language.
+fn example(language: &str) -> String {
+    let example = blocks(&page(), language).remove(0);
+    assert!(example.lines().count() <= 60, "{language}");
+    example
+}
+
+#[test]
+fn the_example_in_python_runs() {
+    if is_there("python3", "--version") {
+        succeeds(Command::new("python3").args(["-c", &example("python")]));
+    }
+}
+
+#[test]
+fn the_example_in_javascript_runs() {
+    if is_there("node", "--version") {
+        succeeds(Command::new("node").args(["-e", &example("js")]));
+    }
+}
+
+#[test]
+fn the_example_in_go_runs() {
+    if !is_there("go", "version") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("main.go"), example("go")).unwrap();
+    let mut go = Command::new("go");
+    let cache = dir.path().join("cache");
+    succeeds(
+        go.args(["run", "main.go"])
+            .current_dir(&dir)
+            .env("GOCACHE", cache),
+    );
+}
+
+#[test]
+fn the_example_in_c_runs() {
+    if !is_there("cc", "--version") {
+        return;
+    }
+    let mock = Process::start("{}", &[]);
+    let dir = mock.dir.path();
+    std::fs::write(dir.join("test.c"), example("c")).unwrap();
+    let flags = ["-Wall", "-Wextra", "-Werror", "-o", "test", "test.c"];
+    succeeds(Command::new("cc").args(flags).current_dir(dir));
+    succeeds(Command::new(dir.join("test")).current_dir(dir));
+    assert_eq!(mock.wait().0, Some(0));
 }

@@ -1,7 +1,8 @@
 //! The program `qmonitor-mock`: what it prints, how it ends, what it checks.
 
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::process::Command;
 
 use qmonitor_testkit::serde_json::json;
@@ -226,4 +227,43 @@ fn a_tcp_connection_is_reset() {
     let mut all = Vec::new();
     let end = stream.read_to_end(&mut all).unwrap_err();
     assert_eq!(end.kind(), std::io::ErrorKind::ConnectionReset);
+}
+
+/// All that a session of this seed gets, byte by byte.
+fn bytes_of(seed: &str) -> Vec<u8> {
+    let scenario = "
+time: virtual
+faults:
+  storm: {probability: 0.5}
+  twice: {at: reply, probability: 0.3, do: {duplicate: 1}}
+  lost: {at: event, probability: 0.3, do: drop}
+  pieces: {at: output, do: {slice: random}}
+";
+    let mock = Process::start(scenario, &["--seed", seed]);
+    let mut stream = UnixStream::connect(mock.path("q")).unwrap();
+    let mut session = "{\"execute\": \"qmp_capabilities\"}\n".to_owned();
+    session += &"{\"execute\": \"query-name\"}\n".repeat(20);
+    session += "{\"execute\": \"query-name\", \"id\": \"end\"}\n";
+    stream.write_all(session.as_bytes()).unwrap();
+    let mut lines = BufReader::new(stream);
+    let mut bytes = Vec::new();
+    loop {
+        let before = bytes.len();
+        assert!(
+            lines.read_until(b'\n', &mut bytes).unwrap() > 0,
+            "the end came too early"
+        );
+        if bytes[before..].ends_with(b"\"id\": \"end\"}\r\n") {
+            return bytes;
+        }
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_in_another_process() {
+    let first = bytes_of("7");
+    let events = first.windows(10).filter(|w| w == b"RTC_CHANGE").count();
+    assert!(events > 50, "the faults happen: {events}");
+    assert!(first == bytes_of("7"));
+    assert!(first != bytes_of("8"));
 }

@@ -7,19 +7,29 @@ use qmonitor::qapi::QNum;
 use crate::node::{Node, Value};
 use crate::problem::Problems;
 
+/// The units of durations, in seconds.
+pub(crate) const DURATIONS: [(&str, f64); 6] = [
+    ("ns", 1e-9),
+    ("us", 1e-6),
+    ("ms", 1e-3),
+    ("s", 1.0),
+    ("min", 60.0),
+    ("h", 3600.0),
+];
+
+/// The units of sizes, in bytes.
+pub(crate) const SIZES: [(&str, f64); 4] = [
+    ("B", 1.0),
+    ("KiB", 1024.0),
+    ("MiB", 1048576.0),
+    ("GiB", 1073741824.0),
+];
+
 /// Reads a duration: a number and its unit; 0 needs none.
 pub fn duration(node: &Node, path: &str, problems: &Problems) -> Duration {
-    const UNITS: [(&str, f64); 6] = [
-        ("ns", 1e-9),
-        ("us", 1e-6),
-        ("ms", 1e-3),
-        ("s", 1.0),
-        ("min", 60.0),
-        ("h", 3600.0),
-    ];
     let seconds = match &node.value {
         Value::Num(QNum::I64(0)) => Some(0.0),
-        Value::String(text) => with_unit(text, &UNITS),
+        Value::String(text) => with_unit(text, &DURATIONS),
         _ => None,
     };
     let read = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
@@ -29,17 +39,22 @@ pub fn duration(node: &Node, path: &str, problems: &Problems) -> Duration {
     })
 }
 
+/// A duration as it is written: a whole number of the largest unit that it fits.
+pub(crate) fn show_duration(time: Duration) -> String {
+    let ns = time.as_nanos();
+    let whole = |(unit, seconds): &(&str, f64)| {
+        let each = (seconds * 1e9).round() as u128;
+        (ns % each == 0).then(|| format!("{}{unit}", ns / each))
+    };
+    let shown = DURATIONS.iter().rev().find_map(whole);
+    shown.unwrap_or_default()
+}
+
 /// Reads a size in bytes.
 pub fn size(node: &Node, path: &str, problems: &Problems) -> usize {
-    const UNITS: [(&str, f64); 4] = [
-        ("B", 1.0),
-        ("KiB", 1024.0),
-        ("MiB", 1048576.0),
-        ("GiB", 1073741824.0),
-    ];
     let bytes = match &node.value {
         Value::Num(QNum::I64(n)) => usize::try_from(*n).ok(),
-        Value::String(text) => with_unit(text, &UNITS).map(|bytes| bytes as usize),
+        Value::String(text) => with_unit(text, &SIZES).map(|bytes| bytes as usize),
         _ => None,
     };
     bytes.unwrap_or_else(|| {

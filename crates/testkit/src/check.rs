@@ -4,7 +4,7 @@ use qmonitor::qapi::{QDict, QNum, QObject};
 
 use crate::node::{Node, Value};
 use crate::problem::{join, Problems};
-use crate::schema::Schema;
+use crate::schema::{parts, Schema};
 
 /// What kind of value is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,9 +116,7 @@ impl Check<'_> {
         if let Some(tag) = entry.get_str("tag") {
             match node.get(tag).and_then(Node::as_str) {
                 Some(case) => {
-                    let branch = parts(entry, "variants").find(|v| v.get_str("case") == Some(case));
-                    let typ = branch.and_then(|branch| branch.get_str("type"));
-                    let branch = typ.and_then(|typ| self.schema.entry(typ));
+                    let branch = self.schema.branch(entry, case);
                     known.extend(
                         branch
                             .into_iter()
@@ -170,11 +168,6 @@ impl Check<'_> {
         let text = format!("{} does not fit any alternative of the schema", node.kind());
         self.problems.add(node.place, path, text);
     }
-}
-
-fn parts<'a>(entry: &'a QDict, list: &str) -> impl Iterator<Item = &'a QDict> {
-    let list = entry.get(list).and_then(QObject::as_list);
-    list.unwrap_or_default().iter().filter_map(QObject::as_dict)
 }
 
 fn names_of(entry: &QDict) -> impl Iterator<Item = &str> {

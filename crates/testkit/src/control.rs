@@ -23,7 +23,9 @@ use crate::server::{Remote, Server};
 pub mod schema {
     include!(concat!(env!("OUT_DIR"), "/control.rs"));
 }
-use schema::{ControlCommands, MockClock, MockNearMiss, MockReleased, MockStub, MockVerdict};
+use schema::{
+    ControlCommands, MockClock, MockNearMiss, MockReleased, MockRemark, MockStub, MockVerdict,
+};
 
 /// The state of the control channel.
 pub struct Control {
@@ -325,6 +327,24 @@ impl ControlCommands for Thread {
                 failures,
             }
         })
+    }
+
+    fn qmp_mock_lint(rt: &mut Runtime<Self>) -> Result<Vec<MockRemark>, Error> {
+        rt.state.control.call(|server| {
+            let remarks = server.kit().lint().into_iter();
+            let told = remarks.map(|remark| MockRemark {
+                n: remark.n as i64,
+                connection: remark.connection as i64,
+                kind: remark.kind.to_owned(),
+                text: remark.text,
+            });
+            told.collect()
+        })
+    }
+
+    fn qmp_mock_save(rt: &mut Runtime<Self>, file: String) -> Result<(), Error> {
+        let text = rt.state.control.call(|server| server.scenario())?;
+        std::fs::write(&file, text).map_err(|e| Error::new(format!("{file}: {e}")))
     }
 
     fn qmp_mock_reset(rt: &mut Runtime<Self>, keep_stubs: Option<bool>) -> Result<(), Error> {

@@ -10,6 +10,8 @@ pub enum Order {
     Help,
     /// Print the version.
     Version,
+    /// Print the JSON Schema of scenarios.
+    JsonSchema,
     /// Check these scenarios.
     Check(Vec<String>, Option<String>),
     /// Serve.
@@ -56,6 +58,7 @@ usage: qmonitor-mock SCENARIO [--qmp ADDR]... [--hmp ADDR]... [--qga ADDR]...
        qmonitor-mock --record OUT.yaml --upstream ADDR --qmp ADDR
        qmonitor-mock --check SCENARIO...
        qmonitor-mock --as-qemu DIR SCENARIO
+       qmonitor-mock --json-schema
 
 A QMP server that does what the scenario says; '-' is the empty scenario.
 
@@ -72,12 +75,13 @@ A QMP server that does what the scenario says; '-' is the empty scenario.
   --check          check scenarios and end
   --as-qemu DIR    put a qemu-system-x86_64 into DIR that records its command
                    line and serves QMP as its options say
+  --json-schema    print the JSON Schema of scenarios, for editors
 
 It prints 'listening KIND ADDR' for each address, then 'ready'. Its exit status
 is 0 if all expectations held, 1 if not, 2 for a scenario that is wrong.
 ";
 
-const OPTIONS: [&str; 13] = [
+const OPTIONS: [&str; 14] = [
     "--qmp",
     "--qga",
     "--hmp",
@@ -90,6 +94,7 @@ const OPTIONS: [&str; 13] = [
     "--record",
     "--upstream",
     "--as-qemu",
+    "--json-schema",
     "--help",
 ];
 
@@ -113,6 +118,7 @@ pub fn parse(args: &[String]) -> Result<Order, String> {
         match word.as_str() {
             "-h" | "--help" => return Ok(Order::Help),
             "--version" => return Ok(Order::Version),
+            "--json-schema" => return Ok(Order::JsonSchema),
             "--check" => check = true,
             "--once" => serve.once = true,
             "--qmp" => serve.qmp.push(address(value()?)?),

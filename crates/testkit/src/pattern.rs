@@ -91,6 +91,30 @@ impl Pattern {
         }
     }
 
+    /// As it stands in a scenario.
+    pub fn to_qobject(&self) -> QObject {
+        let matcher = |name: &str, value: QObject| QDict::from_iter([(name, value)]).into();
+        match self {
+            Pattern::Is(QObject::String(text)) if text.starts_with('$') => {
+                matcher("eq", text.as_str().into())
+            }
+            Pattern::Is(value @ (QObject::Dict(_) | QObject::List(_))) => {
+                matcher("eq", value.clone())
+            }
+            Pattern::Is(value) => value.clone(),
+            Pattern::Bind(name) => format!("${name}").into(),
+            Pattern::Any => matcher("any", true.into()),
+            Pattern::Absent => matcher("absent", true.into()),
+            Pattern::Re(re) => matcher("re", re.as_str().into()),
+            Pattern::Object(members) => {
+                let members = members.iter();
+                let members = members.map(|(name, of)| (name.as_str(), of.to_qobject()));
+                QDict::from_iter(members).into()
+            }
+            Pattern::List(list) => QObject::List(list.iter().map(Pattern::to_qobject).collect()),
+        }
+    }
+
     /// As it is shown in messages.
     pub fn show(&self) -> String {
         match self {

@@ -12,7 +12,7 @@ use crate::options::{parse, Order, Serve, HELP};
 use crate::problem::Problem;
 use crate::record::record;
 use crate::report::write_junit;
-use crate::scenario::{Scenario, Time};
+use crate::scenario::{json_schema, Scenario, Time};
 use crate::server::{Server, Setup};
 
 /// A scenario or a command line is wrong.
@@ -28,6 +28,7 @@ pub fn main(args: &[String], inherited: InheritedFds) -> ExitCode {
     match order {
         Order::Help => print(HELP),
         Order::Version => print(concat!("qmonitor-mock ", env!("CARGO_PKG_VERSION"), "\n")),
+        Order::JsonSchema => print(&json_schema()),
         Order::Check(files, profile) => check(&files, profile.as_deref()),
         Order::Serve(serve) => run(&serve, inherited, None),
         Order::Record(out, upstream, qmp) => {

@@ -119,12 +119,32 @@ impl Schema {
         (entry.get_str("meta-type") == Some(kind)).then_some(entry)
     }
 
+    /// The type that a union has besides its own members in this case.
+    pub fn branch<'a>(&'a self, entry: &'a QDict, case: &str) -> Option<&'a QDict> {
+        let mut variants = parts(entry, "variants");
+        let branch = variants.find(|variant| variant.get_str("case") == Some(case))?;
+        self.entry(branch.get_str("type")?)
+    }
+
+    /// The types of an alternate.
+    pub fn alternatives<'a>(&self, entry: &'a QDict) -> impl Iterator<Item = &'a str> {
+        let is_alternate = entry.get_str("meta-type") == Some("alternate");
+        let members = parts(entry, "members").filter(move |_| is_alternate);
+        members.filter_map(|member| member.get_str("type"))
+    }
+
     /// The type of this name.
     pub fn entry(&self, name: &str) -> Option<&QDict> {
         let parsed = self.parsed();
         let at = *parsed.entries.get(name)?;
         parsed.reply.as_list()?.get(at)?.as_dict()
     }
+}
+
+/// The objects of a list.
+pub(crate) fn parts<'a>(entry: &'a QDict, list: &str) -> impl Iterator<Item = &'a QDict> {
+    let list = entry.get(list).and_then(QObject::as_list);
+    list.unwrap_or_default().iter().filter_map(QObject::as_dict)
 }
 
 impl Parsed {

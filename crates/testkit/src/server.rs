@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use qmonitor::chardev::{char_socket_get_addr, ChardevHost, ChardevId};
 use qmonitor::main_loop::{BhHandle, ClockType, Host, TimeSource};
+use qmonitor::qapi::QDict;
 use qmonitor::InheritedFds;
 use qmonitor_machine::system::vl::{build, Built, Launch};
 
 use crate::address::{found, Address};
 use crate::kit::{Kit, Rt};
-use crate::scenario::{Scenario, Time};
+use crate::scenario::{to_text, Scenario, Time};
 
 /// What timestamps of virtual time begin with: the fourteenth of November 2023.
 pub const START_NS: i64 = 1_700_000_000_000_000_000;
@@ -70,6 +71,8 @@ pub struct Server {
     remote: Remote,
     time: Time,
     once: bool,
+    /// What the scenario says apart from stubs, faults and expectations.
+    head: QDict,
     /// Answers [`query-mock-argv`](crate::control).
     pub argv: Vec<String>,
     /// Conditions that other threads wait for.
@@ -131,7 +134,15 @@ impl Server {
             (Time::Real, None) => TimeSource::system(),
         };
         let kit = Rc::new(std::cell::OnceCell::new());
-        let (scenario, own_kit) = (setup.scenario, kit.clone());
+        let scenario = setup.scenario;
+        let head = Scenario {
+            machine: [&scenario.machine[..], &setup.options].concat(),
+            seed: Some(setup.seed),
+            time: Some(setup.time),
+            ..scenario.clone()
+        }
+        .head();
+        let own_kit = kit.clone();
         let (seed, owns_process) = (setup.seed, setup.owns_process);
         let launch = Launch {
             inherited: setup.inherited,
@@ -162,6 +173,7 @@ impl Server {
             remote: Remote { jobs: sender, wake },
             time: setup.time,
             once: setup.once,
+            head,
             argv: setup.options,
             waits: Vec::new(),
         })
@@ -170,6 +182,13 @@ impl Server {
     /// The kit.
     pub fn kit(&self) -> Rc<Kit> {
         self.kit.clone()
+    }
+
+    /// The scenario in force: with what was added and switched since the start.
+    pub fn scenario(&self) -> String {
+        let mut scenario = self.head.clone();
+        self.kit.save(&mut scenario);
+        to_text(&scenario)
     }
 
     /// The machine's runtime, and the kit on it.

@@ -35,6 +35,12 @@ pub struct Entry {
     pub raw: Vec<u8>,
     /// What has become of it.
     pub fate: Fate,
+    /// Whether it came before the negotiation.
+    pub early: bool,
+    /// The number of the last request that had come when it was done with.
+    pub done_after: Option<u64>,
+    /// Whether the client left before its reply was written.
+    pub left: bool,
 }
 
 /// The kinds of requests.

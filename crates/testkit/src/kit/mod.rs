@@ -16,6 +16,7 @@
 //! | `wire` | clients that come and go, and what they send |
 //! | `messages` | what is sent to them, and what faults make of it |
 //! | `output` | how that leaves |
+//! | `lint` | what a strict server would not have liked |
 //! | `verify` | expectations, and what came near them |
 //!
 //! No borrow of the state lasts while the runtime is called: it may come back at any time.
@@ -24,6 +25,7 @@ mod agent;
 mod faults;
 mod holds;
 pub mod journal;
+mod lint;
 mod messages;
 mod output;
 mod stubs;
@@ -39,7 +41,7 @@ use std::time::Duration;
 use qmonitor::chardev::{ChardevHost, ChardevId};
 use qmonitor::main_loop::{ClockType, Host};
 use qmonitor::monitor::MonitorId;
-use qmonitor::qapi::QDict;
+use qmonitor::qapi::{QDict, QObject};
 use qmonitor::Runtime;
 use qmonitor_machine::Machine;
 
@@ -47,6 +49,7 @@ use agent::Agent;
 use faults::LiveFault;
 use holds::Held;
 use journal::{Entry, Journal};
+pub use lint::Remark;
 use stubs::LiveStub;
 use verify::LiveExpect;
 pub use verify::{fits, NearMiss};
@@ -198,6 +201,28 @@ impl Kit {
     /// Adds an expectation.
     pub fn add_expect(&self, expect: Expect) {
         self.state.borrow_mut().expect.push(LiveExpect::new(expect));
+    }
+
+    /// The stubs, faults and expectations in force, as they stand in a scenario.
+    pub fn save(&self, scenario: &mut QDict) {
+        let state = self.state.borrow();
+        let stubs = state.stubs.iter().map(|live| live.stub.to_dict().into());
+        let faults = state.faults.iter().map(|live| &live.fault);
+        // Of the built-in faults those that are off as ever go without saying.
+        let changed = faults.filter(|fault| fault.enabled || !fault.built_in);
+        let faults = changed.map(|fault| (fault.name.as_str(), fault.to_dict()));
+        let expect = state.expect.iter().map(|live| live.expect.to_dict().into());
+        let (stubs, faults) = (Vec::from_iter(stubs), QDict::from_iter(faults));
+        let expect = Vec::from_iter(expect);
+        if !stubs.is_empty() {
+            scenario.insert("stubs", QObject::List(stubs));
+        }
+        if !faults.is_empty() {
+            scenario.insert("faults", faults);
+        }
+        if !expect.is_empty() {
+            scenario.insert("expect", QObject::List(expect));
+        }
     }
 
     /// The schema that stubs are checked against.

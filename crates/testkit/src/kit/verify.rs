@@ -7,7 +7,7 @@ use crate::scenario::{Expect, When};
 
 /// An expectation and what has come of it.
 pub(super) struct LiveExpect {
-    expect: Expect,
+    pub(super) expect: Expect,
     seen: u64,
     /// Whether what must come before has come.
     followed: bool,

@@ -53,6 +53,10 @@ pub(super) struct Connection {
     deaf: bool,
     /// Nothing is written any more.
     pub(super) mute: bool,
+    /// It has asked for the negotiation.
+    negotiated: bool,
+    /// The mock has ended it.
+    cut: bool,
 }
 
 impl Connection {
@@ -75,6 +79,9 @@ impl Connection {
             fds: std::mem::take(&mut self.fds),
             raw: raw.to_vec(),
             fate: Fate::Waiting,
+            early: false,
+            done_after: None,
+            left: false,
         }
     }
 }
@@ -195,6 +202,8 @@ impl Kit {
                 deaf: greeting.contains(&Action::StopReading),
                 mute: mutes.iter().any(|action| greeting.contains(action)),
                 greeting,
+                negotiated: false,
+                cut: false,
             });
             (Notice::Connected(info), cuts)
         };
@@ -217,6 +226,9 @@ impl Kit {
             })
         };
         if let Some(client) = left {
+            if !client.cut {
+                self.state.borrow_mut().note_left(&client);
+            }
             self.notify(&Notice::Disconnected(client.info));
         }
     }
@@ -254,7 +266,9 @@ impl Kit {
             let Some(message) = message else { continue };
             let (what, id) = Kind::of(message);
             let raw = std::mem::take(&mut client.raw);
-            let entry = client.entry(time_ns, what, id, raw.trim_ascii());
+            let mut entry = client.entry(time_ns, what, id, raw.trim_ascii());
+            client.negotiated |= entry.execute() == Some("qmp_capabilities");
+            entry.early = !client.negotiated;
             state.note(chr, entry);
         }
     }
@@ -322,8 +336,10 @@ impl Kit {
         let entry = {
             let state = &mut *self.state.borrow_mut();
             state.active = true;
+            let last = state.journal.count();
             state.journal.get_mut(n).map(|entry| {
                 entry.fate = fate;
+                entry.done_after = (fate != Fate::Held).then_some(last);
                 entry.clone()
             })
         };
@@ -360,6 +376,9 @@ impl Kit {
     /// Ends a connection, the mock or the process.
     pub(super) fn cut(&self, rt: &mut Rt, chr: ChardevId, action: &Action) {
         let owns_process = self.state.borrow().owns_process;
+        if let Some(client) = self.state.borrow_mut().client(chr) {
+            client.cut = true;
+        }
         match action {
             Action::Exit(status) if owns_process => std::process::exit(*status),
             Action::Kill if owns_process => {
@@ -375,6 +394,21 @@ impl Kit {
 }
 
 impl State {
+    /// A client has left, whatever it was owed.
+    fn note_left(&mut self, client: &Connection) {
+        let awaited = client.awaited.iter().map(|awaited| awaited.n);
+        let delayed = client.delayed.iter().map(|delayed| &delayed.out);
+        let out = client.out.iter().chain(delayed);
+        let written = out.filter_map(|out| Some(out.answers.as_ref()?.n));
+        let waiting = client.waiting.iter().copied();
+        for n in awaited.chain(written).chain(waiting) {
+            if let Some(entry) = self.journal.get_mut(n) {
+                // What is no request was answered by the session.
+                entry.left |= matches!(entry.what, Kind::Command { .. });
+            }
+        }
+    }
+
     /// Enters a request into the journal; a session will take it up.
     fn note(&mut self, chr: ChardevId, entry: Entry) -> u64 {
         let is_line = matches!(entry.what, Kind::Line(_));

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use qmonitor::qapi::json::{qobject_to_json, JsonMessageParser};
+use qmonitor::qapi::json::JsonMessageParser;
 use qmonitor::qapi::{QDict, QNum, QObject};
 
 use crate::node::Node;
 use crate::problem::Problems;
-use crate::scenario::{Reader, Stub};
+use crate::scenario::{to_text, Reader, Stub};
 use crate::schema::{Schema, PROFILES};
 
 /// Who sent something.
@@ -118,7 +118,7 @@ impl Recording {
         let answered = self.exchanges.iter().filter(|e| e.reply.is_some());
         let answered = answered.filter(|exchange| exchange.execute != "qmp_capabilities");
         let stubs: Vec<QDict> = answered.map(Exchange::to_stub).collect();
-        let mut lines = Vec::new();
+        let mut marked = Vec::new();
         for (i, stub) in stubs.iter().enumerate() {
             let mut stub = stub.clone();
             let when = stub.get("when").cloned();
@@ -132,15 +132,14 @@ impl Recording {
             if schema.as_ref().is_some_and(|schema| !fits(schema, &stub)) {
                 stub.insert("unchecked", true);
             }
-            lines.push(format!("    {}", qobject_to_json(&stub.into(), false)));
+            marked.push(stub.into());
         }
-        let profile = self.profile.map_or(String::new(), |profile| {
-            format!("  \"profile\": \"{profile}\",\n")
-        });
-        format!(
-            "{{\n{profile}  \"stubs\": [\n{}\n  ]\n}}\n",
-            lines.join(",\n")
-        )
+        let mut scenario = QDict::new();
+        if let Some(profile) = self.profile {
+            scenario.insert("profile", profile);
+        }
+        scenario.insert("stubs", QObject::List(marked));
+        to_text(&scenario)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Expectations: what must have happened at the end.
 
-use super::when::{When, MEMBERS};
+use super::tables::{names, CONNECTIONS, NEVER, REQUESTED, WHEN};
+use super::when::When;
 use super::Reader;
 use crate::amount;
 use crate::node::Node;
@@ -29,18 +30,17 @@ impl Expect {
     pub fn read(reader: &Reader<'_>, node: &Node, path: &str) -> Option<Expect> {
         let problems = reader.problems;
         if let Some(count) = node.get("connections") {
-            problems.expect_members(node, path, &["connections"]);
+            problems.expect_members(node, path, &names(&[CONNECTIONS]));
             let path = join(path, "connections");
             return Some(Expect::Connections(amount::count(count, &path, problems)));
         }
         if let Some(never) = node.get("never") {
-            problems.expect_members(node, path, &["never"]);
+            problems.expect_members(node, path, &names(&[NEVER]));
             let path = join(path, "never");
-            problems.expect_members(never, &path, &MEMBERS);
+            problems.expect_members(never, &path, &names(&[WHEN]));
             return Some(Expect::Never(When::read(reader, never, &path)));
         }
-        let mut known = MEMBERS.to_vec();
-        known.extend(["times", "follows", "never", "connections"]);
+        let known = names(&[WHEN, REQUESTED, NEVER, CONNECTIONS]);
         if !problems.expect_members(node, path, &known) {
             return None;
         }
@@ -49,7 +49,7 @@ impl Expect {
             times: reader.count(node, path, "times"),
             follows: node.get("follows").map(|node| {
                 let path = join(path, "follows");
-                problems.expect_members(node, &path, &MEMBERS);
+                problems.expect_members(node, &path, &names(&[WHEN]));
                 When::read(reader, node, &path)
             }),
         })

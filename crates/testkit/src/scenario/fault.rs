@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use qmonitor::qapi::{QDict, QNum, QObject};
 
+use super::choices::{Point, POINTS};
+use super::tables::{names, Shape, FAULT};
 use super::Reader;
 use crate::amount;
 use crate::node::{Node, Value};
@@ -28,23 +30,8 @@ pub struct Fault {
     pub probability: Option<f64>,
     /// What happens.
     pub actions: Vec<Action>,
-}
-
-/// Where a fault happens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Point {
-    /// A server is about to take its next client.
-    Listen,
-    /// A client has connected; its greeting is next.
-    Connect,
-    /// A request is about to be carried out.
-    Request,
-    /// A reply is about to be written.
-    Reply,
-    /// An event is about to be written.
-    Event,
-    /// Bytes are about to be written.
-    Output,
+    /// Whether it is a built-in one that the scenario did not change.
+    pub built_in: bool,
 }
 
 /// What happens.
@@ -86,55 +73,67 @@ impl Action {
     }
 }
 
-const POINTS: [(&str, Point); 6] = [
-    ("listen", Point::Listen),
-    ("connect", Point::Connect),
-    ("request", Point::Request),
-    ("reply", Point::Reply),
-    ("event", Point::Event),
-    ("output", Point::Output),
+/// An action.
+pub(super) struct Known {
+    pub(super) name: &'static str,
+    /// Its value; of an action without one the name alone is enough.
+    pub(super) shape: Shape,
+    /// Where it can happen.
+    pub(super) points: &'static [Point],
+}
+
+const fn known(name: &'static str, shape: Shape, points: &'static [Point]) -> Known {
+    Known {
+        name,
+        shape,
+        points,
+    }
+}
+
+const MESSAGES: &[Point] = &[Point::Connect, Point::Request, Point::Reply, Point::Event];
+
+/// The actions.
+pub(super) const ACTIONS: &[Known] = &[
+    known("delay", Shape::Duration, MESSAGES),
+    known(
+        "silence",
+        Shape::Yes,
+        &[Point::Connect, Point::Request, Point::Reply],
+    ),
+    known("drop", Shape::Yes, &[Point::Reply, Point::Event]),
+    known("duplicate", Shape::Count, &[Point::Reply, Point::Event]),
+    known("id", Shape::Any, &[Point::Reply]),
+    known("events", Shape::Count, &[Point::Request, Point::Reply]),
+    known("event-first", Shape::Text, &[Point::Connect]),
+    known("no-greeting", Shape::Yes, &[Point::Connect]),
+    known("pad", Shape::Size, &[Point::Reply, Point::Event]),
+    known(
+        "slice",
+        Shape::Either(&[Shape::Positive, Shape::Is("random")]),
+        &[Point::Output],
+    ),
+    known("hold-for", Shape::Count, &[Point::Output]),
+    known("close-listener", Shape::Yes, &[Point::Listen]),
+    known("accept-and-close", Shape::Yes, &[Point::Listen]),
+    known("never-accept", Shape::Yes, &[Point::Listen]),
+    known(
+        "stop-reading",
+        Shape::Yes,
+        &[Point::Connect, Point::Request],
+    ),
+    known(
+        "send",
+        Shape::Either(&[Shape::Is("half"), Shape::Size]),
+        &[Point::Reply, Point::Event],
+    ),
+    known("close", Shape::Yes, MESSAGES),
+    known("reset", Shape::Yes, MESSAGES),
+    known("exit", Shape::Count, MESSAGES),
+    known("kill", Shape::Yes, MESSAGES),
 ];
 
-const FAULT: &[&str] = &["at", "of", "nth", "probability", "do", "enabled"];
-
-/// The names of actions, and where each can happen.
-const ACTIONS: &[(&str, &[Point])] = &[
-    (
-        "delay",
-        &[Point::Connect, Point::Request, Point::Reply, Point::Event],
-    ),
-    ("silence", &[Point::Connect, Point::Request, Point::Reply]),
-    ("drop", &[Point::Reply, Point::Event]),
-    ("duplicate", &[Point::Reply, Point::Event]),
-    ("id", &[Point::Reply]),
-    ("events", &[Point::Request, Point::Reply]),
-    ("event-first", &[Point::Connect]),
-    ("no-greeting", &[Point::Connect]),
-    ("pad", &[Point::Reply, Point::Event]),
-    ("slice", &[Point::Output]),
-    ("hold-for", &[Point::Output]),
-    ("close-listener", &[Point::Listen]),
-    ("accept-and-close", &[Point::Listen]),
-    ("never-accept", &[Point::Listen]),
-    ("stop-reading", &[Point::Connect, Point::Request]),
-    ("send", &[Point::Reply, Point::Event]),
-    (
-        "close",
-        &[Point::Connect, Point::Request, Point::Reply, Point::Event],
-    ),
-    (
-        "reset",
-        &[Point::Connect, Point::Request, Point::Reply, Point::Event],
-    ),
-    (
-        "exit",
-        &[Point::Connect, Point::Request, Point::Reply, Point::Event],
-    ),
-    (
-        "kill",
-        &[Point::Connect, Point::Request, Point::Reply, Point::Event],
-    ),
-];
+/// The members beside `events` and `event-first`, which say what is sent.
+pub(super) const EVENT_OF_ACTION: [&str; 2] = ["event", "data"];
 
 /// The faults that need no definition.
 const BUILT_IN: &str = "
@@ -165,7 +164,7 @@ pub const BUILT_IN_NAMES: [&str; 10] = [
 ];
 
 /// The faults that need no definition, all off.
-pub fn built_in(reader: &Reader<'_>) -> Vec<Fault> {
+pub(crate) fn built_in(reader: &Reader<'_>) -> Vec<Fault> {
     let Ok(all) = read("", BUILT_IN) else {
         return Vec::new();
     };
@@ -179,6 +178,7 @@ pub fn built_in(reader: &Reader<'_>) -> Vec<Fault> {
     faults
         .map(|fault| Fault {
             enabled: false,
+            built_in: true,
             ..fault
         })
         .collect()
@@ -202,7 +202,7 @@ impl Fault {
                 ..fault.clone()
             });
         }
-        if !problems.expect_members(node, path, FAULT) {
+        if !problems.expect_members(node, path, &names(&[FAULT])) {
             return None;
         }
         let at = point(reader, node, path, built_in)?;
@@ -225,6 +225,7 @@ impl Fault {
             }
         };
         Some(Fault {
+            built_in: false,
             name: name.to_owned(),
             enabled: node.get("enabled").is_none() || reader.flag(node, path, "enabled"),
             at,
@@ -283,8 +284,7 @@ fn actions(reader: &Reader<'_>, node: &Node, path: &str, at: Point) -> Vec<Actio
         Value::Map(members) => {
             let mut actions = Vec::new();
             for member in members {
-                // They belong to `events` and `event-first`.
-                if matches!(member.name.as_str(), "event" | "data") {
+                if EVENT_OF_ACTION.contains(&member.name.as_str()) {
                     continue;
                 }
                 let path = join(path, &member.name);
@@ -305,21 +305,21 @@ fn actions(reader: &Reader<'_>, node: &Node, path: &str, at: Point) -> Vec<Actio
 }
 
 fn is_known(reader: &Reader<'_>, name: &str, node: &Node, path: &str, at: Point) -> bool {
-    let Some((_, points)) = ACTIONS.iter().find(|(known, _)| *known == name) else {
-        let right = ACTIONS.iter().map(|(name, _)| *name);
+    let Some(known) = ACTIONS.iter().find(|known| known.name == name) else {
+        let right = ACTIONS.iter().map(|known| known.name);
         reader
             .problems
             .unknown(node.place, path, "action", name, right);
         return false;
     };
-    if !points.contains(&at) {
+    if !known.points.contains(&at) {
         let name_of = |point: &Point| {
             POINTS
                 .iter()
                 .find(|(_, p)| p == point)
                 .map_or("", |(n, _)| n)
         };
-        let right: Vec<_> = points.iter().map(name_of).collect();
+        let right: Vec<_> = known.points.iter().map(name_of).collect();
         let text = format!("'{name}' can only happen at {}", right.join(", "));
         reader.problems.add(node.place, path, text);
         return false;
@@ -392,7 +392,7 @@ fn with_value(
         "exit" => Action::Exit(count() as i32),
         // `{close: true}` is `close`.
         _ if value.value == Value::Bool(true) => {
-            let at = ACTIONS.iter().find(|(known, _)| *known == name)?.1[0];
+            let at = ACTIONS.iter().find(|known| known.name == name)?.points[0];
             return named(reader, name, value, path, at);
         }
         _ => {

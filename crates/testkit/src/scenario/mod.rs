@@ -1,52 +1,40 @@
 //! Scenarios: the file format, read and checked as a whole before anything is played.
 
+mod choices;
 mod expect;
 mod fault;
+mod json_schema;
 mod reader;
 mod stub;
+mod tables;
 mod when;
+mod write;
 
 use std::path::Path;
 use std::sync::Arc;
 
+pub use choices::{Base, Point, Time};
 pub use expect::Expect;
-pub use fault::{Action, Fault, Point, BUILT_IN_NAMES};
+pub use fault::{Action, Fault, BUILT_IN_NAMES};
+pub use json_schema::json_schema;
 pub use reader::Reader;
 pub use stub::{Answer, Emit, Reply, Stub};
 pub use when::{What, When};
+pub use write::to_text;
 
+use self::choices::{BASES, TIMES};
+use self::tables::{names, PROFILE, SCENARIO, START};
 use crate::node::{Node, Value};
 use crate::problem::{join, Problem, Problems};
 use crate::read::read;
 use crate::schema::{Schema, PROFILES};
-
-/// What answers a request that no stub fits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Base {
-    /// The machine.
-    #[default]
-    Machine,
-    /// An error, and the run has failed.
-    Strict,
-    /// CommandNotFound.
-    Empty,
-}
-
-/// Whose time it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Time {
-    /// The test's.
-    Virtual,
-    /// The system's.
-    Real,
-}
 
 /// A scenario.
 #[derive(Debug, Clone)]
 pub struct Scenario {
     /// What everything is checked against.
     pub schema: Arc<Schema>,
-    /// The profile, if one was chosen: then `query-qmp-schema` answers it.
+    /// The profile or the file, if one was chosen: then `query-qmp-schema` answers it.
     pub profile: Option<String>,
     /// What answers requests without a stub.
     pub base: Base,
@@ -65,10 +53,6 @@ pub struct Scenario {
     /// Expectations.
     pub expect: Vec<Expect>,
 }
-
-const SCENARIO: &[&str] = &[
-    "profile", "base", "machine", "seed", "time", "start", "stubs", "faults", "expect",
-];
 
 impl Scenario {
     /// A scenario without stubs, faults and expectations.
@@ -124,7 +108,7 @@ impl Scenario {
         } else {
             node
         };
-        if !problems.expect_members(node, "", SCENARIO) {
+        if !problems.expect_members(node, "", &names(&[SCENARIO])) {
             return None;
         }
         let (schema, profile) = choose_schema(file, node, profile, problems)?;
@@ -133,17 +117,11 @@ impl Scenario {
             problems,
             unchecked: false,
         };
-        let base = [
-            ("machine", Base::Machine),
-            ("strict", Base::Strict),
-            ("empty", Base::Empty),
-        ];
-        let time = [("virtual", Time::Virtual), ("real", Time::Real)];
         Some(Scenario {
-            base: reader.choice(node, "base", &base).unwrap_or_default(),
+            base: reader.choice(node, "base", &BASES).unwrap_or_default(),
             machine: reader.list(node, "", "machine", |node, path| reader.word(node, path)),
             seed: reader.count(node, "", "seed"),
-            time: reader.choice(node, "time", &time),
+            time: reader.choice(node, "time", &TIMES),
             start: node.get("start").map(|node| start(reader, node)),
             stubs: reader.list(node, "", "stubs", |node, path| {
                 Stub::read(reader, node, path)
@@ -168,14 +146,19 @@ fn choose_schema(
     let place = member.map_or(node.place, |node| node.place);
     let path = member.and_then(|node| node.get("schema"));
     if let Some(node) = path.filter(|_| given.is_none()) {
-        problems.expect_members(member?, "profile", &["schema"]);
+        problems.expect_members(member?, "profile", &names(&[PROFILE]));
         let Some(name) = node.as_str() else {
             problems.wrong_kind(node, "profile.schema", "a string");
             return None;
         };
         let beside = Path::new(file).parent().unwrap_or(Path::new(""));
-        return match Schema::from_file(&beside.join(name)) {
-            Ok(schema) => Some((Arc::new(schema), Some(name.to_owned()))),
+        let file = beside.join(name);
+        return match Schema::from_file(&file) {
+            Ok(schema) => {
+                // A scenario that is saved elsewhere names the same file.
+                let file = std::path::absolute(&file).unwrap_or(file);
+                Some((Arc::new(schema), Some(file.display().to_string())))
+            }
             Err(text) => {
                 problems.add(place, "profile.schema", text);
                 None
@@ -205,7 +188,7 @@ fn choose_schema(
 fn start(reader: &Reader<'_>, node: &Node) -> i64 {
     reader
         .problems
-        .expect_members(node, "start", &["seconds", "microseconds"]);
+        .expect_members(node, "start", &names(&[START]));
     let part = |name| reader.count(node, "start", name).unwrap_or(0) as i64;
     part("seconds")
         .saturating_mul(1_000_000_000)

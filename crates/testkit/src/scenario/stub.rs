@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use qmonitor::qapi::{ErrorClass, QDict, QObject};
 
-use super::when::{What, When, MEMBERS};
+use super::choices::CLASSES;
+use super::tables::{names, ERROR, EVENT, NTH, REPLY, STUB, WHEN};
+use super::when::{What, When};
 use super::Reader;
 use crate::amount;
 use crate::node::{Node, Value};
@@ -21,6 +23,8 @@ pub struct Stub {
     pub times: Option<u64>,
     /// What must have come before.
     pub follows: Option<When>,
+    /// Whether the schema did not matter when it was read.
+    pub unchecked: bool,
     /// How it answers.
     pub answer: Answer,
     /// How long the answer waits.
@@ -66,27 +70,17 @@ pub struct Emit {
     pub throttle: bool,
 }
 
-const STUB: &[&str] = &[
-    "when",
-    "reply",
-    "replies",
-    "text",
-    "hold",
-    "pass",
-    "before",
-    "then",
-    "delay",
-    "times",
-    "follows",
-    "unchecked",
-];
-const EMIT: &[&str] = &["delay", "event", "data", "throttle"];
+/// The members that say how a stub answers.
+pub(super) const ANSWERS: [&str; 5] = ["reply", "replies", "text", "hold", "pass"];
+
+/// The members that are enough for a stub that the machine answers.
+pub(super) const NO_ANSWER: [&str; 3] = ["before", "then", "delay"];
 
 impl Stub {
     /// Reads a stub.
     pub fn read(reader: &Reader<'_>, node: &Node, path: &str) -> Option<Stub> {
         let problems = reader.problems;
-        if !problems.expect_members(node, path, STUB) {
+        if !problems.expect_members(node, path, &names(&[STUB])) {
             return None;
         }
         let unchecked = reader.unchecked || reader.flag(node, path, "unchecked");
@@ -99,9 +93,7 @@ impl Stub {
             return None;
         };
         let when_path = join(path, "when");
-        let mut known = MEMBERS.to_vec();
-        known.push("nth");
-        if !problems.expect_members(when, &when_path, &known) {
+        if !problems.expect_members(when, &when_path, &names(&[WHEN, NTH])) {
             return None;
         }
         let nth = reader.count(when, &when_path, "nth");
@@ -112,11 +104,12 @@ impl Stub {
             })
         };
         Some(Stub {
+            unchecked,
             nth,
             times: reader.count(node, path, "times"),
             follows: node.get("follows").map(|node| {
                 let path = join(path, "follows");
-                problems.expect_members(node, &path, &MEMBERS);
+                problems.expect_members(node, &path, &names(&[WHEN]));
                 When::read(reader, node, &path)
             }),
             answer: answer(reader, node, path, &when),
@@ -132,7 +125,7 @@ impl Stub {
 fn answer(reader: &Reader<'_>, node: &Node, path: &str, when: &When) -> Answer {
     let problems = reader.problems;
     let command = when.command();
-    let given: Vec<&str> = ["reply", "replies", "text", "hold", "pass"]
+    let given: Vec<&str> = ANSWERS
         .into_iter()
         .filter(|name| node.get(name).is_some())
         .collect();
@@ -156,9 +149,7 @@ fn answer(reader: &Reader<'_>, node: &Node, path: &str, when: &When) -> Answer {
     match given.as_slice() {
         [] | ["pass"] => {
             let asked = node.get("pass");
-            let says_nothing = ["before", "then", "delay"]
-                .iter()
-                .all(|n| node.get(n).is_none());
+            let says_nothing = NO_ANSWER.iter().all(|n| node.get(n).is_none());
             if asked.is_some_and(|pass| pass.value != Value::Bool(true)) {
                 problems.add(node.place, &join(path, "pass"), "expected true");
             } else if asked.is_none() && says_nothing {
@@ -199,10 +190,7 @@ impl Reply {
     /// Reads a reply to a command, if it is known to which.
     pub fn read(reader: &Reader<'_>, node: &Node, path: &str, command: Option<&str>) -> Reply {
         let nothing = Reply::Return(QDict::new().into());
-        if !reader
-            .problems
-            .expect_members(node, path, &["return", "error"])
-        {
+        if !reader.problems.expect_members(node, path, &names(&[REPLY])) {
             return nothing;
         }
         match (node.get("return"), node.get("error")) {
@@ -220,15 +208,8 @@ impl Reply {
     }
 
     fn error(reader: &Reader<'_>, node: &Node, path: &str) -> Reply {
-        const CLASSES: [(&str, ErrorClass); 5] = [
-            ("GenericError", ErrorClass::GenericError),
-            ("CommandNotFound", ErrorClass::CommandNotFound),
-            ("DeviceNotActive", ErrorClass::DeviceNotActive),
-            ("DeviceNotFound", ErrorClass::DeviceNotFound),
-            ("KVMMissingCap", ErrorClass::KvmMissingCap),
-        ];
         let problems = reader.problems;
-        problems.expect_members(node, path, &["class", "desc"]);
+        problems.expect_members(node, path, &names(&[ERROR]));
         let mut class = ErrorClass::GenericError;
         if let Some(name) = reader.text(node, path, "class") {
             match CLASSES.iter().find(|(known, _)| *known == name) {
@@ -251,7 +232,7 @@ impl Reply {
 impl Emit {
     /// Reads an event to be sent.
     pub fn read(reader: &Reader<'_>, node: &Node, path: &str) -> Option<Emit> {
-        if !reader.problems.expect_members(node, path, EMIT) {
+        if !reader.problems.expect_members(node, path, &names(&[EVENT])) {
             return None;
         }
         let (event, data) = reader.event(node, path)?;

@@ -27,9 +27,6 @@ pub enum What {
     Hmp(Pattern),
 }
 
-/// The members of a matcher.
-pub const MEMBERS: [&str; 4] = ["execute", "hmp", "arguments", "exact"];
-
 impl When {
     /// Reads the members of a matcher; others are not looked at.
     pub fn read(reader: &Reader<'_>, node: &Node, path: &str) -> When {

@@ -39,12 +39,15 @@ struct Real {
     timers: Vec<(ClockType, TimerId)>,
     channels: Vec<Channel>,
     gates: [bool; GATES],
+    /// Last, to be dropped last. A child of another test must hold no peer open.
+    _fds: FdGuard,
 }
 
 impl_host!(Real, main_loop);
 
 impl Real {
     fn new(seed: u64, policy: FdmonPolicy, shuffle: Option<u64>) -> Self {
+        let fds = FdGuard::new();
         let mut main_loop = MainLoop::with_time(TimeSource::simulated()).unwrap();
         main_loop.set_fdmon(policy);
         main_loop.set_shuffle(shuffle);
@@ -56,6 +59,7 @@ impl Real {
             timers: Vec::new(),
             channels: (0..CHANNELS).map(|n| Channel::open(Kind::of(n))).collect(),
             gates: [true; GATES],
+            _fds: fds,
         }
     }
 

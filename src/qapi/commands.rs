@@ -239,11 +239,15 @@ impl<C> QmpCommandList<C> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::qapi::dispatch::{qmp_find_known_command, DispatchEnv};
 
-    fn command(name: &'static str, options: QmpCommandOptions) -> QmpCommand<()> {
+    /// A command that does nothing.
+    pub(in crate::qapi) fn command(
+        name: &'static str,
+        options: QmpCommandOptions,
+    ) -> QmpCommand<()> {
         QmpCommand {
             name,
             options,

@@ -123,14 +123,14 @@ fn not_found(name: &str, env: &DispatchEnv) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::qapi::commands::tests;
     use crate::qapi::CompatPolicyInput;
 
+    /// A command that the policy can forbid.
     fn command(name: &'static str, options: QmpCommandOptions) -> QmpCommand<()> {
         QmpCommand {
-            name,
-            options,
             features: SpecialFeatures::BOTH,
-            func: QmpCommandFunc::Immediate(|_, _| Ok(())),
+            ..tests::command(name, options)
         }
     }
 

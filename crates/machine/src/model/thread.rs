@@ -86,10 +86,22 @@ fn spend(time: Duration) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     fn exists(id: i64) -> bool {
         std::path::Path::new(&format!("/proc/self/task/{id}")).exists()
+    }
+
+    /// True when the kernel comes to show `fact`. It updates `/proc` only after it
+    /// has woken the thread that waits: for the end of another one, or for its word.
+    fn comes_true(fact: impl Fn() -> bool) -> bool {
+        let end = Instant::now() + Duration::from_secs(10);
+        while !fact() && Instant::now() < end {
+            std::thread::yield_now();
+        }
+        fact()
     }
 
     #[test]
@@ -100,18 +112,21 @@ mod tests {
         let id = thread.id();
         assert_ne!(id, i64::from(nix::unistd::gettid().as_raw()));
         drop(thread);
-        assert!(!exists(id));
+        assert!(comes_true(|| !exists(id)));
     }
 
     #[test]
     fn time_is_spent_before_the_thread_counts_as_started() {
         let thread = HostThread::start(None, Duration::from_millis(20)).unwrap();
-        let stat = std::fs::read_to_string(format!("/proc/self/task/{}/schedstat", thread.id()));
-        let Ok(stat) = stat else {
+        let path = format!("/proc/self/task/{}/schedstat", thread.id());
+        let Ok(first) = std::fs::read_to_string(&path) else {
             eprintln!("skipped: this kernel does not tell what threads used");
             return;
         };
-        let nanoseconds: u64 = stat.split(' ').next().unwrap().parse().unwrap();
-        assert!(nanoseconds >= 20_000_000, "{stat}");
+        let nanoseconds = || {
+            let stat = std::fs::read_to_string(&path).unwrap();
+            stat.split(' ').next().unwrap().parse::<u64>().unwrap()
+        };
+        assert!(comes_true(|| nanoseconds() >= 20_000_000), "{first}");
     }
 }

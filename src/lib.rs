@@ -14,6 +14,7 @@ pub mod trace;
 pub mod util;
 
 pub use monitor::Runtime;
+pub use qapi::Profile;
 pub use sys::InheritedFds;
 
 #[cfg(test)]

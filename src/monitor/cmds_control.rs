@@ -32,12 +32,13 @@ impl<S: 'static> ControlCommands for S {
         Ok(())
     }
 
-    fn qmp_query_version(_rt: &mut Runtime<Self>) -> Result<VersionInfo, Error> {
+    fn qmp_query_version(rt: &mut Runtime<Self>) -> Result<VersionInfo, Error> {
+        let [major, minor, micro] = rt.profile().version_numbers();
         Ok(VersionInfo {
             qemu: VersionTriple {
-                major: version::MAJOR,
-                minor: version::MINOR,
-                micro: version::MICRO,
+                major,
+                minor,
+                micro,
             },
             package: version::PACKAGE.to_owned(),
         })

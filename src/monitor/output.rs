@@ -54,7 +54,7 @@ pub(crate) fn send_greeting<S>(rt: &mut Runtime<S>, id: MonitorId) {
     let Some(mon) = rt.monitors.get_mut(id) else {
         return;
     };
-    let line = rt.greeting.line(mon.config.pretty);
+    let line = rt.greeting.line(mon.config.pretty, rt.policy.profile);
     mon.out.push(line);
     if events::monitor_qmp_respond.is_enabled() {
         let text = String::from_utf8_lossy(line).trim_end().to_owned();

@@ -50,7 +50,7 @@ const EVENT_BUDGET: usize = 1024 * 1024;
 pub(crate) fn monitor_init_qmp<S>(rt: &mut Runtime<S>, new: NewMonitor) -> MonitorId {
     let fe = new.fe;
     let kind = MonitorKind::Qmp(MonitorQmp {
-        session: QmpSession::new(new.config.limits),
+        session: QmpSession::new(new.config.limits, rt.profile().dialect()),
         unsent_events: 0,
         listed: false,
     });

@@ -24,7 +24,7 @@ use crate::qapi::dispatch::QmpCommandList;
 use crate::qapi::introspect::{query_schema_of, SchemaTable};
 use crate::qapi::json::qobject_to_json;
 use crate::qapi::policy::CompatPolicy;
-use crate::qapi::Error;
+use crate::qapi::{Error, Profile};
 use crate::util::qemu_opts::QemuOptType;
 
 /// A request to end the program. The embedder chooses the exit status.
@@ -203,10 +203,26 @@ impl<S> Runtime<S> {
         &mut self.commands
     }
 
-    /// The `-compat` policy for deprecated and unstable parts of the schema.
+    /// The `-compat` policy for deprecated and unstable parts of the schema, with the
+    /// profile.
     pub fn set_compat_policy(&mut self, policy: CompatPolicy) {
         self.policy = policy;
         self.schema_reply = None;
+        self.greeting = Greeting::default();
+    }
+
+    /// Sets which QEMU all this behaves like. Do so before monitors are made: those
+    /// that exist keep the former one's texts for errors in JSON.
+    pub fn set_profile(&mut self, profile: Profile) {
+        self.set_compat_policy(CompatPolicy {
+            profile,
+            ..self.policy
+        });
+    }
+
+    /// Which QEMU all this behaves like.
+    pub fn profile(&self) -> Profile {
+        self.policy.profile
     }
 
     /// The `-compat` policy in force.

@@ -17,7 +17,7 @@ use std::fmt;
 
 use super::outbuf::clear_buffer;
 use crate::qapi::dispatch::{qmp_is_oob, CommandKey};
-use crate::qapi::json::{qobject_to_json, JsonLimits, JsonMessageParser};
+use crate::qapi::json::{qobject_to_json, Dialect, JsonLimits, JsonMessageParser};
 use crate::qapi::{Error, QDict, QObject};
 
 /// Requests that may wait in a session with out-of-band execution
@@ -87,12 +87,12 @@ pub(crate) struct QmpSession<F> {
 }
 
 impl<F> QmpSession<F> {
-    pub(crate) fn new(limits: JsonLimits) -> Self {
+    pub(crate) fn new(limits: JsonLimits, dialect: Dialect) -> Self {
         QmpSession {
             negotiated: false,
             oob: false,
             connection: 0,
-            parser: JsonMessageParser::new(limits),
+            parser: JsonMessageParser::with_dialect(limits, dialect),
             inbuf: Vec::new(),
             parsed: 0,
             queue: VecDeque::new(),
@@ -181,7 +181,10 @@ impl<F> QmpSession<F> {
                     let (args, id) = (plain.arguments, plain.id);
                     self.queue
                         .push_back((Request::Plain { command, args, id }, self.arrived.take()));
-                    self.has_parsed(plain.len);
+                    let len = plain.len;
+                    self.parser
+                        .pass(&self.inbuf[self.parsed..self.parsed + len]);
+                    self.has_parsed(len);
                     return self.queued();
                 }
             }

@@ -183,7 +183,7 @@ fn agree(session: &QmpSession<u32>, model: &Model) -> Result<(), TestCaseError> 
 }
 
 fn run(steps: &[Step]) -> Result<(), TestCaseError> {
-    let mut session = QmpSession::new(JsonLimits::QEMU);
+    let mut session = QmpSession::new(JsonLimits::QEMU, Dialect::Qemu10);
     let mut model = Model::default();
     for step in steps {
         match step {
@@ -291,7 +291,7 @@ proptest! {
     #[test]
     fn cuts_do_not_matter(pieces in texts()) {
         let messages = |pieces: &[String]| {
-            let mut session = QmpSession::<u32>::new(JsonLimits::QEMU);
+            let mut session = QmpSession::<u32>::new(JsonLimits::QEMU, Dialect::Qemu10);
             let mut seen = Vec::new();
             for piece in pieces {
                 session.feed(piece.as_bytes(), None);
@@ -311,7 +311,7 @@ proptest! {
 
 #[test]
 fn a_request_waits_with_its_own_descriptor() {
-    let mut session = QmpSession::new(JsonLimits::QEMU);
+    let mut session = QmpSession::new(JsonLimits::QEMU, Dialect::Qemu10);
     session.negotiated(true);
     session.feed(b"{\"execute\": 1}", Some(1));
     assert_eq!(session.next(find), Next::Queued { suspends: false });
@@ -326,7 +326,7 @@ fn a_request_waits_with_its_own_descriptor() {
 
 #[test]
 fn a_descriptor_that_was_not_taken_stays_until_the_next_comes() {
-    let mut session = QmpSession::new(JsonLimits::QEMU);
+    let mut session = QmpSession::new(JsonLimits::QEMU, Dialect::Qemu10);
     session.negotiated(true);
     session.feed(
         b"{\"execute\": 1}{\"execute\": 2}{\"exec-oob\": 3}",

@@ -12,6 +12,7 @@ mod generated;
 pub mod introspect;
 pub mod json;
 pub mod policy;
+mod profile;
 pub mod qobject;
 mod request;
 mod responder;
@@ -23,6 +24,7 @@ pub use error::{Error, ErrorClass};
 pub use events::EventInfo;
 pub use generated::generated_by;
 pub use policy::{CompatPolicy, CompatPolicyInput, CompatPolicyOutput, SpecialFeatures};
+pub use profile::Profile;
 pub use qobject::{QDict, QNum, QObject};
 pub use responder::{RawResponder, ReplyPort, Responder};
 // Generated code reaches the macros through this module, like everything else.

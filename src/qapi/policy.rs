@@ -6,7 +6,7 @@
 //! by command, member by member and value by value; deprecated members and events
 //! are left out of output as if they had been removed already.
 
-use super::{Error, ErrorClass};
+use super::{Error, ErrorClass, Profile};
 
 /// The two features of schema entities that QMP itself knows about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -80,6 +80,8 @@ pub struct CompatPolicy {
     pub unstable_input: CompatPolicyInput,
     /// For unstable members of replies and events, and for unstable events.
     pub unstable_output: CompatPolicyOutput,
+    /// Which QEMU's interface it is all about.
+    pub profile: Profile,
 }
 
 impl CompatPolicy {

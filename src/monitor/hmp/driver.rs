@@ -14,7 +14,6 @@ use crate::monitor::output::{accept_input, discard_output, label, mark_dirty, mo
 use crate::monitor::runtime::Runtime;
 use crate::monitor::schema::MonitorReadline;
 use crate::monitor::table::{MonitorId, MonitorKind, NewMonitor};
-use crate::monitor::version;
 use crate::trace_event;
 
 /// How much is read from the chardev at a time.
@@ -247,12 +246,12 @@ fn monitor_event<S>(rt: &mut Runtime<S>, opaque: u64, event: ChrEvent) {
 }
 
 fn opened<S>(rt: &mut Runtime<S>, id: MonitorId) {
+    let version = rt.profile().version();
     let Some(mon) = rt.monitors.get_mut(id) else {
         return;
     };
     // A monitor without the focus keeps one banner per client, until it has enough.
     if !mon.over_budget() {
-        let version = version::QEMU_VERSION;
         let banner = format!("QEMU {version} monitor - type 'help' for more information\r\n");
         mon.out.push(banner.as_bytes());
     }

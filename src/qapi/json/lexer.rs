@@ -71,6 +71,16 @@ pub(super) enum Lexeme {
     TooLong,
 }
 
+/// Where a token started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Start {
+    /// The position in the input of the call.
+    pub(super) at: usize,
+    /// Whether that byte had been looked at before: it ended the token in front of
+    /// it, or recovery.
+    pub(super) seen: bool,
+}
+
 /// The outcome of one byte.
 enum Step {
     /// The byte belongs to the token.
@@ -167,6 +177,10 @@ pub(super) struct Lexer {
     is_plain: bool,
     /// Whether `text` belongs to a token that was already returned.
     delivered: bool,
+    /// Where the token started, if it did in the last call.
+    start: Option<Start>,
+    /// Whether the next byte was looked at already.
+    seen: bool,
     limit: usize,
 }
 
@@ -179,6 +193,8 @@ impl Lexer {
             quote: None,
             is_plain: true,
             delivered: false,
+            start: None,
+            seen: false,
             limit,
         }
     }
@@ -215,6 +231,17 @@ impl Lexer {
         (self.text.len() > IDLE_CAPACITY).then(|| std::mem::take(&mut self.text))
     }
 
+    /// The next byte was not looked at.
+    pub(super) fn forget_seen(&mut self) {
+        self.seen = false;
+    }
+
+    /// Where the token returned last, or the one under way, started, if that was in
+    /// the last call.
+    pub(super) fn start(&self) -> Option<Start> {
+        self.start
+    }
+
     /// Length of the unfinished token.
     pub(super) fn buffered(&self) -> usize {
         if self.delivered {
@@ -228,8 +255,13 @@ impl Lexer {
     /// none; then all of `input` is used up.
     pub(super) fn next(&mut self, input: &[u8]) -> (usize, Option<Lexeme>) {
         self.discard_delivered();
+        self.start = None;
         let mut at = 0;
         while let Some(&byte) = input.get(at) {
+            let seen = std::mem::take(&mut self.seen);
+            if self.state == State::Start {
+                self.start = Some(Start { at, seen });
+            }
             match self.state.step(byte) {
                 Step::Take(state) => {
                     at += self.take(&input[at..], state);
@@ -242,13 +274,18 @@ impl Lexer {
                     return (at + 1, Some(self.deliver(lexeme, State::Start)));
                 }
                 Step::Before(lexeme) => {
+                    self.seen = true;
                     return (at, Some(self.deliver(lexeme, State::Start)));
                 }
                 Step::Skip(state) => {
+                    self.start = None;
                     self.state = state;
                     at += 1;
                 }
-                Step::Again => self.state = State::Start,
+                Step::Again => {
+                    self.seen = true;
+                    self.state = State::Start;
+                }
                 Step::Reject => {
                     self.text.push(byte);
                     return (at + 1, Some(self.deliver(Lexeme::Stray, State::Recovery)));
@@ -317,6 +354,7 @@ impl Lexer {
     /// Forgets everything.
     pub(super) fn reset(&mut self) {
         self.state = State::Start;
+        self.seen = false;
         self.delivered = true;
         self.discard_delivered();
     }

@@ -12,6 +12,7 @@
 //! | `plain_request` | requests of plain members, without a tree | |
 //! | `stream` | where messages end, limits, recovery | JSON streamer |
 //! | `parser` | tokens to values | JSON parser |
+//! | `dialect`, `places` | how errors are told: by QEMU 10.0, by QEMU 11.1 | |
 //! | `string`, `number`, `utf8` | what tokens mean | |
 //! | `checked` | checking the encoding of many strings at once | |
 //! | `writer` | values to bytes, laid out | JSON writer |
@@ -23,12 +24,14 @@
 //! a panic, and [`JsonLimits`] bounds the memory held.
 
 mod checked;
+mod dialect;
 mod emit;
 mod fast;
 mod lexer;
 mod name;
 mod number;
 mod parser;
+mod places;
 mod plain_request;
 mod scan;
 mod stream;
@@ -38,6 +41,7 @@ mod tests;
 mod utf8;
 mod writer;
 
+pub use dialect::Dialect;
 pub use name::MemberName;
 pub use plain_request::PlainRequest;
 pub use stream::{JsonLimits, JsonMessageParser};
@@ -65,7 +69,16 @@ use super::qobject::QObject;
 /// assert_eq!(error(b"[1"), "JSON parse error, premature EOI");
 /// ```
 pub fn qobject_from_json(text: &[u8]) -> Result<QObject, Error> {
-    let mut parser = JsonMessageParser::default();
+    qobject_from_json_in(Dialect::default(), text)
+}
+
+/// The same as [`qobject_from_json`] in a dialect.
+///
+/// # Errors
+///
+/// As there, in the words of the dialect.
+pub fn qobject_from_json_in(dialect: Dialect, text: &[u8]) -> Result<QObject, Error> {
+    let mut parser = JsonMessageParser::with_dialect(JsonLimits::QEMU, dialect);
     let mut at = 0;
     let mut next = || {
         let (used, outcome) = parser.parse(&text[at..]);

@@ -8,11 +8,13 @@
 //! The trap is the names of members. QEMU parses a name like any value and only
 //! then finds that it is not a string, so `{[1 2]:3}` is "expected separator in
 //! list", and `{[1]:3}` is "key is not a string in object" at the end of `[1]`. A
-//! duplicate name is found only after its value.
+//! duplicate name is found only after its value. That is so in [`Dialect::Qemu10`];
+//! in the other one, the first token that cannot stand where it does is the error.
 
 use std::borrow::Cow;
 
 use super::super::qobject::{Name, QDict, QObject};
+use super::dialect::Dialect;
 
 /// A token for the parser.
 #[derive(Debug)]
@@ -31,9 +33,11 @@ pub(super) enum Token {
     Comma,
     /// A string, number or keyword.
     Value(QObject),
-    /// A string or keyword without a meaning, and the error text if a value is
+    /// A string without a meaning, and the error text if a value or name is
     /// expected here.
-    Bad(String),
+    BadString(String),
+    /// The same of a keyword.
+    BadKeyword(String),
 }
 
 /// An open container.
@@ -62,6 +66,7 @@ pub(super) enum Expect {
 pub(super) struct Parser {
     pub(super) frames: Vec<Frame>,
     pub(super) expect: Expect,
+    dialect: Dialect,
     error: Option<String>,
 }
 
@@ -69,10 +74,11 @@ pub(super) struct Parser {
 const IDLE_LEVELS: usize = 16;
 
 impl Parser {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(dialect: Dialect) -> Self {
         Parser {
             frames: Vec::new(),
             expect: Expect::Value,
+            dialect,
             error: None,
         }
     }
@@ -88,7 +94,26 @@ impl Parser {
     pub(super) fn finish(&mut self) -> String {
         let error = self.error.take();
         self.reset();
-        error.unwrap_or_else(|| "premature EOI".to_owned())
+        error.unwrap_or_else(|| match self.dialect {
+            Dialect::Qemu10 => "premature EOI".to_owned(),
+            Dialect::Qemu11 => "premature end of input".to_owned(),
+        })
+    }
+
+    /// Whether there was an error that nobody has taken.
+    pub(super) fn has_error(&self) -> bool {
+        self.error.is_some()
+    }
+
+    /// Takes the error that the last token made.
+    pub(super) fn take_error(&mut self) -> Option<String> {
+        self.error.take()
+    }
+
+    /// Ignores the remaining tokens.
+    pub(super) fn give_up(&mut self) {
+        self.frames = Vec::new();
+        self.expect = Expect::Nothing;
     }
 
     /// Forgets the message.
@@ -102,6 +127,9 @@ impl Parser {
     /// and is ready for the next message.
     pub(super) fn push(&mut self, token: Token) -> Option<QObject> {
         let at_end = matches!(self.expect, Expect::First | Expect::Separator);
+        if let Some(error) = self.refuses(&token) {
+            return self.fail(error);
+        }
         match (self.expect, token) {
             (Expect::Nothing, _) => None,
             (_, Token::EndObject) if at_end && self.in_dict() => self.close(),
@@ -110,9 +138,7 @@ impl Parser {
                 self.expect = Expect::Value;
                 None
             }
-            (Expect::Separator, _) if self.in_list() => self.fail("expected separator in list"),
-            (Expect::Separator, _) => self.fail("expected separator in dict"),
-            (Expect::Colon, _) => self.fail("missing : in object pair"),
+            (Expect::Separator | Expect::Colon, _) => self.fail(self.missing()),
             (_, Token::Value(value)) => self.complete(value),
             (_, Token::BeginObject) => {
                 self.open(Frame::Dict(QDict::new(), None));
@@ -122,9 +148,37 @@ impl Parser {
                 self.open(Frame::List(Vec::new()));
                 None
             }
-            (_, Token::Bad(error)) => self.fail(error),
+            (_, Token::BadString(error) | Token::BadKeyword(error)) => self.fail(error),
             (_, _) => self.fail("expecting value"),
         }
+    }
+
+    /// What is wrong where another token was expected than a value.
+    fn missing(&self) -> &'static str {
+        match (self.dialect, self.expect == Expect::Colon, self.in_list()) {
+            (Dialect::Qemu10, true, _) => "missing : in object pair",
+            (Dialect::Qemu10, false, true) => "expected separator in list",
+            (Dialect::Qemu10, false, false) => "expected separator in dict",
+            (Dialect::Qemu11, true, _) => "expecting ':'",
+            (Dialect::Qemu11, false, true) => "expected ',' or ']'",
+            (Dialect::Qemu11, false, false) => "expected ',' or '}'",
+        }
+    }
+
+    /// The error of a token that [`Dialect::Qemu11`] refuses as such, while the other
+    /// one first completes what it is part of.
+    fn refuses(&self, token: &Token) -> Option<&'static str> {
+        if self.dialect == Dialect::Qemu10 {
+            return None;
+        }
+        let wants_name = matches!(self.expect, Expect::First | Expect::Value)
+            && matches!(self.frames.last(), Some(Frame::Dict(_, None)));
+        let may_be = match token {
+            Token::Value(QObject::String(_)) | Token::BadString(_) => true,
+            Token::EndObject => self.expect == Expect::First,
+            _ => false,
+        };
+        (wants_name && !may_be).then_some("expecting key")
     }
 
     /// Opens a container.
@@ -208,8 +262,7 @@ impl Parser {
 
     #[cold]
     fn fail(&mut self, error: impl Into<String>) -> Option<QObject> {
-        self.frames = Vec::new();
-        self.expect = Expect::Nothing;
+        self.give_up();
         self.error = Some(error.into());
         None
     }

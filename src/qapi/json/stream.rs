@@ -20,6 +20,13 @@
 //! limit is dropped together with the message. The parser then starts afresh, as
 //! after a lexical error but without recovery.
 //!
+//! # The dialects
+//!
+//! All of the above is [`Dialect::Qemu10`]. In [`Dialect::Qemu11`] a message ends at
+//! the same places, but its first error is told at once, be it of the parser or of a
+//! limit. The rest of the message is skipped: to the end that the counts give it,
+//! or to a lexical error, which is not told then.
+//!
 //! # Splits
 //!
 //! The outcomes do not depend on how the input is cut into pieces: the lexer
@@ -30,8 +37,10 @@
 
 use super::super::error::Error;
 use super::super::qobject::QObject;
+use super::dialect::Dialect;
 use super::lexer::{Lexeme, Lexer};
 use super::parser::{Parser, Token};
+use super::places::Places;
 use super::string::{unquote, unquote_plain};
 use super::utf8::mod_utf8_lossy;
 use super::{fast, number};
@@ -86,6 +95,8 @@ impl Default for JsonLimits {
 #[derive(Debug)]
 pub struct JsonMessageParser {
     limits: JsonLimits,
+    dialect: Dialect,
+    places: Places,
     lexer: Lexer,
     pub(super) parser: Parser,
     /// Open braces and brackets, less those closed.
@@ -106,13 +117,29 @@ impl Default for JsonMessageParser {
 }
 
 impl JsonMessageParser {
-    /// A parser at the start of a message.
+    /// A parser at the start of a stream, in the dialect of QEMU 10.0.
     pub fn new(limits: JsonLimits) -> Self {
+        Self::with_dialect(limits, Dialect::default())
+    }
+
+    /// A parser at the start of a stream.
+    ///
+    /// ```
+    /// use qmonitor::qapi::json::{Dialect, JsonLimits, JsonMessageParser};
+    ///
+    /// let mut parser = JsonMessageParser::with_dialect(JsonLimits::QEMU, Dialect::Qemu11);
+    /// let (_, error) = parser.parse(b"{'a' 1}");
+    /// let error = error.unwrap().unwrap_err();
+    /// assert_eq!(error.desc(), "1:6: JSON parse error, expecting ':'");
+    /// ```
+    pub fn with_dialect(limits: JsonLimits, dialect: Dialect) -> Self {
         let nesting = limits.nesting.min(MAX_NESTING);
         JsonMessageParser {
             limits: JsonLimits { nesting, ..limits },
+            dialect,
+            places: Places::new(),
             lexer: Lexer::new(limits.token_size),
-            parser: Parser::new(),
+            parser: Parser::new(dialect),
             braces: 0,
             brackets: 0,
             token_count: 0,
@@ -134,7 +161,9 @@ impl JsonMessageParser {
     pub fn parse(&mut self, input: &[u8]) -> (usize, Option<Result<QObject, Error>>) {
         let mut at = 0;
         while at < input.len() {
-            if self.lexer.at_start() && !self.parser.has_failed() {
+            // Whoever tells places must have seen each token.
+            let is_fast = !self.dialect.has_places();
+            if is_fast && self.lexer.at_start() && !self.parser.has_failed() {
                 let (used, message) = fast::parse(self, &input[at..]);
                 at += used;
                 if let Some(message) = message {
@@ -155,12 +184,28 @@ impl JsonMessageParser {
     /// callers that would have to keep the input until they call
     /// [`parse`](Self::parse).
     pub fn take_plain(&mut self, input: &[u8]) -> usize {
-        self.lexer.take_plain(input)
+        let used = self.lexer.take_plain(input);
+        if self.dialect.has_places() {
+            self.places.pass(&input[..used], None);
+        }
+        used
+    }
+
+    /// Goes past a [plain request](Self::plain_request), of which `bytes` are all.
+    #[inline]
+    pub fn pass(&mut self, bytes: &[u8]) {
+        if self.dialect.has_places() {
+            self.lexer.forget_seen();
+            self.places.pass(bytes, None);
+        }
     }
 
     /// Takes one token by way of the lexer.
     pub(super) fn parse_one(&mut self, input: &[u8]) -> (usize, Option<Outcome>) {
         let (used, lexeme) = self.lexer.next(input);
+        if self.dialect.has_places() {
+            self.places.pass(&input[..used], self.lexer.start());
+        }
         (used, lexeme.and_then(|lexeme| self.take(lexeme)))
     }
 
@@ -170,19 +215,26 @@ impl JsonMessageParser {
     ///
     /// A QMP session does not call it, but drops unfinished input.
     pub fn flush(&mut self) -> Option<Result<QObject, Error>> {
-        if let Some(lexeme) = self.lexer.finish() {
+        let lexeme = self.lexer.finish();
+        let ends_token = lexeme.is_some();
+        if let Some(lexeme) = lexeme {
             let outcome = self.take(lexeme);
             if outcome.is_some() {
                 return outcome;
             }
         }
-        (self.token_count > 0).then(|| Err(self.end_in_error()))
+        if self.token_count == 0 {
+            return None;
+        }
+        self.places.end(ends_token);
+        self.end()
     }
 
-    /// Forgets the unfinished message; the next byte starts a new one.
+    /// Forgets the unfinished message; the next byte starts a new stream.
     pub fn reset(&mut self) {
         self.lexer.reset();
         self.forget_message();
+        self.places = Places::new();
     }
 
     /// Bytes of the unfinished message: the text of its tokens so far.
@@ -200,8 +252,8 @@ impl JsonMessageParser {
             Lexeme::Structural(b']') => Token::EndArray,
             Lexeme::Structural(b':') => Token::Colon,
             Lexeme::Structural(_) => Token::Comma,
-            Lexeme::Stray => return Some(self.stray()),
-            Lexeme::TooLong => return Some(self.exceed("JSON token size limit exceeded")),
+            Lexeme::Stray => return self.stray(),
+            Lexeme::TooLong => return self.exceed("JSON token size limit exceeded"),
             // After an error the meaning of a token does not matter.
             _ if self.parser.has_failed() => Token::Value(QObject::Null),
             Lexeme::String => {
@@ -210,7 +262,7 @@ impl JsonMessageParser {
                     Some(text) => unquote(&text),
                     None => unquote(self.lexer.text()),
                 };
-                text.map_or_else(Token::Bad, |text| Token::Value(text.into()))
+                text.map_or_else(Token::BadString, |text| Token::Value(text.into()))
             }
             Lexeme::Number => Token::Value(number::parse(&mod_utf8_lossy(text)).into()),
             Lexeme::Keyword => keyword(text),
@@ -218,14 +270,19 @@ impl JsonMessageParser {
         self.push(token, len)
     }
 
-    fn stray(&mut self) -> Outcome {
+    fn stray(&mut self) -> Option<Outcome> {
         // QEMU formats the token as a C string.
         let text = self.lexer.sent();
         let text = text.split(|&b| b == 0).next();
         let shown = mod_utf8_lossy(text.unwrap_or_default());
-        let error = Error::new(format!("JSON parse error, stray '{shown}'"));
+        let text = format!("stray '{shown}'");
+        let error = match self.dialect {
+            Dialect::Qemu10 => Some(Error::new(text).prepend("JSON parse error, ")),
+            Dialect::Qemu11 if self.parser.has_failed() => None,
+            Dialect::Qemu11 => Some(self.parse_error(text)),
+        };
         self.forget_message();
-        Err(error)
+        error.map(Err)
     }
 
     /// Takes a token of `len` bytes.
@@ -237,25 +294,41 @@ impl JsonMessageParser {
             Token::EndArray => self.brackets -= 1,
             _ => {}
         }
-        let nesting = usize::try_from(self.braces + self.brackets).unwrap_or(0);
-        if len >= self.limits.token_size - self.token_size {
-            return Some(self.exceed("JSON token size limit exceeded"));
+        if let Some(limit) = self.exceeds(len) {
+            return self.exceed(limit);
         }
-        if self.token_count >= self.limits.token_count {
-            return Some(self.exceed("JSON token count limit exceeded"));
-        }
-        if nesting > self.limits.nesting {
-            return Some(self.exceed("JSON nesting depth limit exceeded"));
-        }
-        self.token_size += len;
+        self.token_size = self.token_size.saturating_add(len);
         self.token_count += 1;
         if let Some(message) = self.parser.push(token) {
             self.restart_counts();
             return Some(Ok(message));
         }
+        if self.has_ended() {
+            return self.end();
+        }
+        if self.dialect.has_places() {
+            return self.parser.take_error().map(|e| Err(self.parse_error(e)));
+        }
+        None
+    }
+
+    /// The limit that one more token of `len` bytes would break.
+    fn exceeds(&self, len: usize) -> Option<&'static str> {
+        let nesting = usize::try_from(self.braces + self.brackets).unwrap_or(0);
+        if self.dialect.has_places() && self.parser.has_failed() {
+            None
+        } else if len >= self.limits.token_size - self.token_size {
+            Some("JSON token size limit exceeded")
+        } else if self.token_count >= self.limits.token_count {
+            Some("JSON token count limit exceeded")
+        } else {
+            (nesting > self.limits.nesting).then_some("JSON nesting depth limit exceeded")
+        }
+    }
+
+    fn has_ended(&self) -> bool {
         let balanced = self.braces == 0 && self.brackets == 0;
-        let ended = balanced || self.braces < 0 || self.brackets < 0;
-        ended.then(|| Err(self.end_in_error()))
+        balanced || self.braces < 0 || self.brackets < 0
     }
 
     /// Whether no message is under way: the next byte starts one.
@@ -285,16 +358,33 @@ impl JsonMessageParser {
         self.brackets += brackets;
     }
 
+    /// Ends a message without a value. Returns its error, if that was not told.
     #[cold]
-    fn end_in_error(&mut self) -> Error {
+    fn end(&mut self) -> Option<Outcome> {
+        let was_told = self.parser.has_failed() && !self.parser.has_error();
+        let error = self.parser.finish();
         self.restart_counts();
-        parse_error(self.parser.finish())
+        (!was_told).then(|| Err(self.parse_error(error)))
     }
 
     #[cold]
-    fn exceed(&mut self, error: &'static str) -> Outcome {
-        self.forget_message();
-        Err(Error::new(error))
+    fn exceed(&mut self, error: &'static str) -> Option<Outcome> {
+        match self.dialect {
+            Dialect::Qemu10 => self.forget_message(),
+            Dialect::Qemu11 if self.parser.has_failed() => return None,
+            Dialect::Qemu11 if self.has_ended() => self.forget_message(),
+            Dialect::Qemu11 => self.parser.give_up(),
+        }
+        Some(Err(Error::new(error)))
+    }
+
+    fn parse_error(&self, text: String) -> Error {
+        let error = parse_error(text);
+        if self.dialect.has_places() {
+            error.prepend(format!("{}: ", self.places.token()))
+        } else {
+            error
+        }
     }
 
     fn forget_message(&mut self) {
@@ -317,7 +407,7 @@ fn keyword(text: &[u8]) -> Token {
         b"true" => QObject::Bool(true),
         b"false" => QObject::Bool(false),
         b"null" => QObject::Null,
-        _ => return Token::Bad(format!("invalid keyword '{}'", mod_utf8_lossy(text))),
+        _ => return Token::BadKeyword(format!("invalid keyword '{}'", mod_utf8_lossy(text))),
     })
 }
 

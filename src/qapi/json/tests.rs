@@ -6,6 +6,7 @@
 
 use super::*;
 
+mod dialect;
 mod properties;
 mod table;
 
@@ -18,9 +19,9 @@ struct Driver {
 }
 
 impl Driver {
-    fn new(limits: JsonLimits, lexer_only: bool) -> Self {
+    fn new(dialect: Dialect, limits: JsonLimits, lexer_only: bool) -> Self {
         Driver {
-            parser: JsonMessageParser::new(limits),
+            parser: JsonMessageParser::with_dialect(limits, dialect),
             lexer_only,
             outcomes: Vec::new(),
         }
@@ -50,7 +51,7 @@ impl Driver {
     fn note(&mut self, outcome: Option<Result<QObject, Error>>) {
         self.outcomes.extend(outcome.map(|outcome| match outcome {
             Ok(value) => qobject_to_json(&value, false),
-            Err(error) => format!("!{}", error.desc().trim_start_matches("JSON parse error, ")),
+            Err(error) => format!("!{}", error.desc().replacen("JSON parse error, ", "", 1)),
         }));
     }
 }
@@ -60,7 +61,16 @@ fn run<'a>(
     lexer_only: bool,
     pieces: impl IntoIterator<Item = &'a [u8]>,
 ) -> Vec<String> {
-    let driver = Driver::new(limits, lexer_only);
+    run_in(Dialect::Qemu10, limits, lexer_only, pieces)
+}
+
+fn run_in<'a>(
+    dialect: Dialect,
+    limits: JsonLimits,
+    lexer_only: bool,
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+) -> Vec<String> {
+    let driver = Driver::new(dialect, limits, lexer_only);
     pieces.into_iter().fold(driver, Driver::feed).finish()
 }
 

@@ -12,6 +12,7 @@ use qmonitor::monitor::hmp::{HmpArg, HmpArgs, HmpPair, HmpRow};
 use qmonitor::qapi::policy::{CompatPolicy, CompatPolicyInput, CompatPolicyOutput};
 use qmonitor::qapi::visit::{parse_size, to_qobject, InputVisitor, QapiType};
 use qmonitor::qapi::{Error, QNum, QObject};
+use qmonitor::Profile;
 use qmonitor::Runtime;
 
 type Rt = Runtime<Machine>;
@@ -108,6 +109,7 @@ const ALL: CompatPolicy = CompatPolicy {
     deprecated_output: CompatPolicyOutput::Accept,
     unstable_input: CompatPolicyInput::Accept,
     unstable_output: CompatPolicyOutput::Accept,
+    profile: Profile::V10_0,
 };
 
 /// The settings in the order of the page, with what it shows behind their values.

@@ -55,6 +55,7 @@ pub enum Opt {
     Trace,
     Msg,
     Compat,
+    Profile,
 }
 
 /// One row of the table: the option's name, its argument as the help shows it,
@@ -347,6 +348,12 @@ pub static OPTIONS: &[OptRow] = &[
         Some("[deprecated-input=accept|reject|crash][,deprecated-output=accept|hide]..."),
         Opt::Compat,
         "what to do with deprecated and unstable parts of the interface",
+    ),
+    row(
+        "profile",
+        Some("10.0|11.1"),
+        Opt::Profile,
+        "which QEMU to behave like; 10.0 is the default",
     ),
 ];
 

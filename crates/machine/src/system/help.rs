@@ -7,6 +7,7 @@ use super::cli::{self, Opt};
 use qmonitor::chardev::QEMU_CHARDEV_OPTS;
 use qmonitor::monitor::version;
 use qmonitor::util::qemu_opts::QemuOpts;
+use qmonitor::Profile;
 
 const EMULATOR: &str = "QEMU emulator";
 
@@ -26,6 +27,7 @@ pub(super) fn print(text: &str) -> ExitCode {
 /// Carries out an option that only prints something, and returns the exit status.
 pub(super) fn print_and_end(
     program: &str,
+    profile: Profile,
     opt: Opt,
     arg: Option<&str>,
     backends: &[&str],
@@ -34,8 +36,12 @@ pub(super) fn print_and_end(
     let help = arg.is_some_and(|a| matches!(a, "help" | "?"));
     let mut status = ExitCode::SUCCESS;
     let text = match opt {
-        Opt::Help => format!("{}\n{}", version_line(EMULATOR), cli::help(program)),
-        Opt::Version => version_line(EMULATOR),
+        Opt::Help => format!(
+            "{}\n{}",
+            version_line(EMULATOR, profile),
+            cli::help(program)
+        ),
+        Opt::Version => version_line(EMULATOR, profile),
         Opt::Chardev => {
             let options = arg.and_then(|arg| QEMU_CHARDEV_OPTS.help_wanted(arg));
             // QEMU ends with an error after this help.
@@ -69,10 +75,10 @@ fn backend_help(arg: &str, backends: &[&str]) -> Option<String> {
 }
 
 /// The line that clients look for to learn the version.
-pub(super) fn version_line(name: &str) -> String {
+pub(super) fn version_line(name: &str, profile: Profile) -> String {
     format!(
         "{name} version {} ({})\n",
-        version::QEMU_VERSION,
+        profile.version(),
         version::PACKAGE
     )
 }

@@ -116,6 +116,7 @@ impl Settings {
                 self.guest_name = opts.get_bool("guest-name").unwrap_or(false);
             }
             Opt::Compat => self.take_compat(arg)?,
+            Opt::Profile => self.policy.profile = arg.parse()?,
             Opt::Echr => match parse_echr(arg) {
                 Some(echr) => self.echr = Some(echr),
                 None => return Err(Error::new("Bad argument to echr")),

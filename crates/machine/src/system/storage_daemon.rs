@@ -22,6 +22,7 @@ use qmonitor::monitor::{MonitorMode, MonitorOptions};
 use qmonitor::qapi::visit::{InputVisitor, QapiType};
 use qmonitor::qapi::Error;
 use qmonitor::util::qemu_opts::QemuOpts;
+use qmonitor::Profile;
 use qmonitor::{InheritedFds, Runtime};
 
 /// The machine's commands that QEMU's storage daemon has too.
@@ -87,7 +88,8 @@ enum Use {
     Refused(&'static str),
 }
 
-/// No two begin with the same letter, so that any abbreviation is one option.
+/// An abbreviation means the first that fits. No two of QEMU's begin with the same
+/// letter.
 static OPTIONS: &[(&str, Use)] = &[
     ("blockdev", Use::Arg(Opt::Blockdev)),
     ("chardev", Use::Arg(Opt::Chardev)),
@@ -98,6 +100,7 @@ static OPTIONS: &[(&str, Use)] = &[
     ("nbd-server", Use::Refused("this program has no NBD server")),
     ("object", Use::Arg(Opt::Object)),
     ("pidfile", Use::Arg(Opt::Pidfile)),
+    ("profile", Use::Arg(Opt::Profile)),
     ("trace", Use::Arg(Opt::Trace)),
     ("version", Use::Flag(Opt::Version)),
 ];
@@ -119,6 +122,7 @@ options:
   --object TYPE,id=ID[,prop=value...]
                          make an object; --object help lists types
   --pidfile FILE         write the process id to FILE
+  --profile 10.0|11.1    which QEMU to behave like
 
 Options are carried out in the order in which they are given.
 ";
@@ -142,10 +146,11 @@ fn start(
     reporter: &Reporter,
 ) -> Result<Start, Failure> {
     let steps = parse(args)?;
+    let profile = profile_of(&steps)?;
     let options = || steps.iter().flatten().map(|item| item.opt);
     let text = options().find_map(|opt| match opt {
         Opt::Help => Some(format!("Usage: {program} [options]\n{HELP}")),
-        Opt::Version => Some(version_line("qemu-storage-daemon")),
+        Opt::Version => Some(version_line("qemu-storage-daemon", profile)),
         _ => None,
     });
     if let Some(text) = text {
@@ -160,11 +165,13 @@ fn start(
         None
     };
     let mut rt = make_runtime(inherited)?;
+    rt.set_profile(profile);
     let mut pidfile = None;
     for step in steps {
         let item = step?;
         let arg = Some(item.arg.as_str());
-        if let Some(status) = print_and_end(program, item.opt, arg, BACKENDS, OBJECT_TYPES) {
+        let status = print_and_end(program, profile, item.opt, arg, BACKENDS, OBJECT_TYPES);
+        if let Some(status) = status {
             return Ok(Start::Done(status));
         }
         report_about(&mut rt, reporter, item.location.as_ref());
@@ -196,6 +203,15 @@ fn start(
         background.finish()?;
     }
     Ok(Start::Run(Box::new(rt), pidfile))
+}
+
+/// The profile that the options ask for, wherever they do so.
+fn profile_of(steps: &[Result<Pending, Failure>]) -> Result<Profile, Failure> {
+    let mut options = steps.iter().flatten();
+    match options.rfind(|item| item.opt == Opt::Profile) {
+        Some(item) => item.arg.parse().map_err(|e| item.failed(e)),
+        None => Ok(Profile::default()),
+    }
 }
 
 fn make_runtime(inherited: InheritedFds) -> Result<Runtime<Machine>, Error> {

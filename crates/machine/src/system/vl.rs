@@ -244,11 +244,13 @@ fn start(
     let mut options = Options::default();
     let mut words = cli::parse(args)?;
     let types = user_creatable_types();
-    // First, so that the other options can be traced.
-    words.sort_by_key(|(opt, _)| *opt != Opt::Trace);
+    // First, so that the other options can be traced, and speak as they should.
+    words.sort_by_key(|(opt, _)| !matches!(opt, Opt::Trace | Opt::Profile));
     for (opt, arg) in words {
         let backends = [CHARDEV_BACKENDS, &["vc"]].concat();
-        if let Some(status) = print_and_end(program, opt, arg.as_deref(), &backends, &types) {
+        let profile = options.settings.policy.profile;
+        let text = arg.as_deref();
+        if let Some(status) = print_and_end(program, profile, opt, text, &backends, &types) {
             return Ok(Start::Done(status));
         }
         let help = arg.as_deref().filter(|_| opt == Opt::Device);

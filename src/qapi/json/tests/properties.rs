@@ -89,16 +89,21 @@ fn limits() -> impl Strategy<Value = JsonLimits> {
 
 /// All drivers must agree with the lexer alone, byte by byte.
 fn check_splits(limits: JsonLimits, input: &[u8], cuts: &[usize]) -> Result<(), TestCaseError> {
-    let expected = run(limits, true, input.chunks(1));
-    prop_assert_eq!(&run(limits, false, [input]), &expected);
-    prop_assert_eq!(&run(limits, true, [input]), &expected);
-    prop_assert_eq!(&run(limits, false, input.chunks(1)), &expected);
     let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (input.len() + 1)).collect();
     cuts.extend([0, input.len()]);
     cuts.sort_unstable();
     let pieces = || cuts.windows(2).map(|cut| &input[cut[0]..cut[1]]);
-    prop_assert_eq!(&run(limits, false, pieces()), &expected);
-    prop_assert_eq!(&run(limits, true, pieces()), &expected);
+    for dialect in [Dialect::Qemu10, Dialect::Qemu11] {
+        let expected = run_in(dialect, limits, true, input.chunks(1));
+        for lexer_only in [false, true] {
+            let run_whole = run_in(dialect, limits, lexer_only, [input]);
+            prop_assert_eq!(&run_whole, &expected);
+            let run_bytes = run_in(dialect, limits, lexer_only, input.chunks(1));
+            prop_assert_eq!(&run_bytes, &expected);
+            let run_pieces = run_in(dialect, limits, lexer_only, pieces());
+            prop_assert_eq!(&run_pieces, &expected);
+        }
+    }
     Ok(())
 }
 

@@ -1,0 +1,79 @@
+//! Which QEMU the library behaves like.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::json::Dialect;
+use super::Error;
+
+/// The version of QEMU whose behaviour clients see, where versions differ. This type
+/// decides all such questions; nothing else compares versions.
+///
+/// ```
+/// use qmonitor::Profile;
+///
+/// let profile: Profile = "11.1".parse().unwrap();
+/// assert_eq!(profile.version(), "11.1.3");
+/// let error = "9.2".parse::<Profile>().unwrap_err();
+/// assert_eq!(error.to_string(), "profile '9.2' is not known: 10.0 and 11.1 are");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Profile {
+    /// QEMU 10.0.2.
+    #[default]
+    V10_0,
+    /// QEMU 11.1.3.
+    V11_1,
+}
+
+impl Profile {
+    /// All of them, the oldest first.
+    pub const ALL: [Profile; 2] = [Profile::V10_0, Profile::V11_1];
+
+    /// The name: the first two numbers of the version.
+    pub fn name(self) -> &'static str {
+        match self {
+            Profile::V10_0 => "10.0",
+            Profile::V11_1 => "11.1",
+        }
+    }
+
+    /// The version, as `major.minor.micro`.
+    pub fn version(self) -> &'static str {
+        match self {
+            Profile::V10_0 => "10.0.2",
+            Profile::V11_1 => "11.1.3",
+        }
+    }
+
+    /// The version as three numbers: major, minor, micro.
+    pub fn version_numbers(self) -> [i64; 3] {
+        match self {
+            Profile::V10_0 => [10, 0, 2],
+            Profile::V11_1 => [11, 1, 3],
+        }
+    }
+
+    /// How errors in JSON are told.
+    pub fn dialect(self) -> Dialect {
+        match self {
+            Profile::V10_0 => Dialect::Qemu10,
+            Profile::V11_1 => Dialect::Qemu11,
+        }
+    }
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Profile {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        let found = Self::ALL.into_iter().find(|p| p.name() == name);
+        found.ok_or_else(|| Error::new(format!("profile '{name}' is not known: 10.0 and 11.1 are")))
+    }
+}

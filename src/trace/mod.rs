@@ -16,168 +16,74 @@
 //! As in QEMU the events belong to the process, not to one instance. One line
 //! is one step, whatever text it shows: control characters are escaped, and
 //! long texts are cut.
+//!
+//! Beside the lines, a [`Recorder`] can take all steps, whichever events are switched
+//! on: [`record_file`] writes them for a viewer of traces or as a diagram.
 
-use std::fmt::{self, Write as _};
-use std::io::Write;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::Mutex;
-use std::time::{SystemTime, UNIX_EPOCH};
+mod chrome;
+mod event;
+pub mod events;
+mod file;
+mod lines;
+mod mermaid;
+mod record;
 
-/// One trace event (QEMU's `TraceEvent`).
-#[derive(Debug)]
-pub struct TraceEvent {
-    /// Its name: that of QEMU's function where QEMU has such a step.
-    pub name: &'static str,
-    /// A sentence about it.
-    pub about: &'static str,
-    enabled: AtomicBool,
+use std::sync::atomic::AtomicBool;
+
+pub use chrome::ChromeTrace;
+pub use event::{Fact, Recorder, Room, Step, TraceEvent};
+pub use events::ALL;
+pub use file::Translate;
+pub use lines::{set_output, set_timestamps};
+pub use mermaid::SequenceDiagram;
+pub use record::{ignore_this_thread, record, record_file, stop_recording};
+
+/// True while any event is switched on or recorded. Code that would have to do more
+/// than look at one event asks this first.
+pub fn is_any_wanted() -> &'static AtomicBool {
+    &event::ANY
 }
 
-impl TraceEvent {
-    /// Whether it prints.
-    #[inline]
-    pub fn is_enabled(&self) -> bool {
-        self.enabled.load(Ordering::Relaxed)
-    }
-
-    /// Switches it on or off.
-    pub fn set_enabled(&self, on: bool) {
-        self.enabled.store(on, Ordering::Relaxed);
-    }
-
-    /// Prints a line of this event, whether it is enabled or not; called by
-    /// [`trace_event!`](crate::trace_event).
-    #[cold]
-    pub fn print(&self, args: fmt::Arguments<'_>) {
-        let mut out = OUTPUT.lock().unwrap_or_else(|e| e.into_inner());
-        let mut line = String::new();
-        if TIMESTAMPS.load(Ordering::Relaxed) {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH);
-            let now = now.unwrap_or_default();
-            line = format!(
-                "{}@{}.{:06}:",
-                std::process::id(),
-                now.as_secs(),
-                now.subsec_micros()
-            );
-        }
-        push_line(&mut line, &format!("{} {args}", self.name));
-        // There is nowhere to report that the log cannot be written.
-        let _ = match &mut *out {
-            Some(writer) => writer.write_all(line.as_bytes()),
-            None => std::io::stderr().write_all(line.as_bytes()),
-        };
-    }
-}
-
-/// Longer lines are cut. A message may be as large as the JSON limits allow.
-const LINE_MAX: usize = 512;
-
-/// Appends `text` as one line.
-fn push_line(line: &mut String, text: &str) {
-    let fits = |(i, c): (usize, char)| i + c.len_utf8();
-    let ends = text.char_indices().map(fits);
-    let end = ends.take_while(|end| *end <= LINE_MAX).last().unwrap_or(0);
-    for c in text[..end].chars() {
-        if c.is_control() {
-            line.extend(c.escape_default());
-        } else {
-            line.push(c);
-        }
-    }
-    if end < text.len() {
-        let _ = write!(line, "... ({} bytes)", text.len());
-    }
-    line.push('\n');
-}
-
-static OUTPUT: Mutex<Option<Box<dyn Write + Send>>> = Mutex::new(None);
-static TIMESTAMPS: AtomicBool = AtomicBool::new(false);
-
-/// Sends trace lines to `writer` instead of standard error (`-D FILE`);
-/// `None` goes back to standard error.
-pub fn set_output(writer: Option<Box<dyn Write + Send>>) {
-    *OUTPUT.lock().unwrap_or_else(|e| e.into_inner()) = writer;
-}
-
-/// Puts `PID@SECONDS.MICROS:` in front of each line (`-msg timestamp=on`).
-pub fn set_timestamps(on: bool) {
-    TIMESTAMPS.store(on, Ordering::Relaxed);
-}
-
-/// Prints a line of the named event if it is enabled:
-/// `trace_event!(tcp_chr_read, "fd {} got {} bytes", fd, n)`.
+/// Notes a step of the named event if it is wanted:
+/// `trace_event!(tcp_chr_read, "fd {} got {} bytes", fd, n)`. What a picture needs to
+/// know beside the text stands in brackets:
+/// `trace_event!(tcp_chr_read, [fd: fd, bytes: n], "fd {fd} got {n} bytes")`.
 #[macro_export]
 macro_rules! trace_event {
+    ($name:ident, [$($fact:ident: $value:expr),+ $(,)?], $($arg:tt)+) => {
+        if $crate::trace::events::$name.is_wanted() {
+            $crate::trace::happens(
+                &$crate::trace::events::$name,
+                &[$((stringify!($fact), $crate::trace::Fact::from($value))),+],
+                ::std::format_args!($($arg)+),
+            );
+        }
+    };
     ($name:ident, $($arg:tt)+) => {
-        if $crate::trace::events::$name.is_enabled() {
-            $crate::trace::events::$name.print(::std::format_args!($($arg)+));
+        if $crate::trace::events::$name.is_wanted() {
+            $crate::trace::happens(
+                &$crate::trace::events::$name,
+                &[],
+                ::std::format_args!($($arg)+),
+            );
         }
     };
 }
 
-macro_rules! declare {
-    ($($name:ident $about:literal;)*) => {
-        /// The events, each a static.
-        #[allow(non_upper_case_globals)]
-        pub mod events {
-            use super::{AtomicBool, TraceEvent};
-            $(
-                #[doc = $about]
-                pub static $name: TraceEvent = TraceEvent {
-                    name: stringify!($name),
-                    about: $about,
-                    enabled: AtomicBool::new(false),
-                };
-            )*
-        }
-        /// All events, in the order in which a request meets them.
-        pub static ALL: &[&TraceEvent] = &[$(&events::$name),*];
-    };
-}
-
-declare! {
-    monitor_parse "An option became a chardev and a monitor.";
-    chardev_new "A chardev was made.";
-    chardev_finalize "A chardev was taken down.";
-    socket_listen "A listening socket was made.";
-    socket_connect "A connection was asked for.";
-    watch_add "The main loop began to watch a descriptor.";
-    watch_remove "The main loop stopped watching a descriptor.";
-    watch_dispatch "A watched descriptor is ready, its handler runs.";
-    timer_dispatch "A timer is due, its handler runs.";
-    bh_dispatch "A bottom half runs.";
-    tcp_chr_accept "A client's connection was accepted.";
-    tcp_chr_new_client "A connection became the chardev's; listening ends.";
-    tcp_chr_connect "The chardev is open; its handler is now tcp_chr_read.";
-    tcp_chr_read "Bytes arrived on a socket.";
-    tcp_chr_disconnect "The connection ended.";
-    chr_read "Bytes arrived on another backend.";
-    monitor_qmp_event "A QMP monitor heard of its chardev.";
-    monitor_qmp_read "A QMP monitor was given bytes.";
-    handle_qmp_command "A message is complete.";
-    monitor_qmp_cmd_in_band "A request was queued.";
-    monitor_qmp_cmd_out_of_band "A request is carried out at once.";
-    monitor_suspend "A monitor takes no more input.";
-    monitor_resume "A monitor takes input again.";
-    monitor_qmp_bh_dispatcher "The dispatcher takes up a request.";
-    qmp_dispatch "A request is looked at.";
-    do_qmp_dispatch "The command was found; its function is called.";
-    qmp_dispatch_done "The command's function returned.";
-    monitor_qmp_respond "A greeting or reply was put into the output buffer.";
-    monitor_qapi_event_emit "An event goes out.";
-    monitor_qapi_event_queue "An event is held back by its rate limit.";
-    monitor_flush "A monitor's output is handed to its chardev.";
-    chr_write "A backend is given bytes to write, or refused some.";
-    tcp_chr_write "Bytes were written to a socket.";
-    tcp_chr_tls_authz "An authorization is asked whether a TLS peer may come in.";
-    monitor_event "A human monitor heard of its chardev.";
-    monitor_read "A human monitor was given bytes.";
-    handle_hmp_command "A line was typed at a human monitor.";
-    hmp_command "An HMP command's function is called.";
-    runstate_set "The machine's state changed.";
-    qemu_system_shutdown_request "Someone asked the machine to end.";
-    system_signal "A signal asked the program to end.";
+/// Prints and records a step, as far as its event is switched on; called by
+/// [`trace_event!`](crate::trace_event).
+#[cold]
+pub fn happens(
+    event: &'static TraceEvent,
+    facts: &[(&'static str, Fact<'_>)],
+    text: std::fmt::Arguments<'_>,
+) {
+    if event.is_enabled() {
+        lines::print(event.name, text);
+    }
+    if event.is_recorded() {
+        record::take(event, facts, text);
+    }
 }
 
 /// Whether `name` matches `pattern`, in which `*` stands for any text and `?`
@@ -262,19 +168,6 @@ mod tests {
         assert_eq!(e.desc(), "trace event 'no_such_event' does not exist");
         assert!(enable_events("no_such_*").is_ok());
         assert!(enable_events("-no_such_*").is_ok());
-    }
-
-    #[test]
-    fn a_step_is_one_line_whatever_it_tells_of() {
-        let line = |text: &str| {
-            let mut line = String::new();
-            push_line(&mut line, text);
-            line
-        };
-        assert_eq!(line("a \r\n\x1b\u{85}b é"), "a \\r\\n\\u{1b}\\u{85}b é\n");
-        assert_eq!(line(&"x".repeat(512)), "x".repeat(512) + "\n");
-        let cut = "x".repeat(511) + "... (515 bytes)\n";
-        assert_eq!(line(&("x".repeat(511) + "éé")), cut);
     }
 
     #[test]

@@ -34,4 +34,5 @@ mod terminal;
 #[cfg(feature = "tls")]
 mod tls;
 mod trace;
+mod trace_out;
 mod virsh;

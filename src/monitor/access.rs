@@ -32,7 +32,7 @@ const READ_ONLY: &[&str] = &[
 ];
 
 /// The commands that the clients of a monitor may use.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct CommandPolicy {
     read_only: bool,
     /// Patterns of names; `None` allows all names.

@@ -9,7 +9,7 @@ use crate::qapi::json::JsonLimits;
 use crate::qapi::Error;
 
 /// See [`MonitorOptions`], from which it is made.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct MonitorConfig {
     pub(crate) mode: MonitorMode,
     pub(crate) pretty: bool,

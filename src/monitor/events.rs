@@ -11,7 +11,7 @@ use super::throttle::{Held, IntervalEnd, Key};
 use crate::main_loop::ClockType;
 use crate::qapi::events::{event_rate_limit, EventInfo};
 use crate::qapi::json::{qobject_to_json, JsonWriter};
-use crate::qapi::policy::{CompatPolicy, CompatPolicyOutput};
+use crate::qapi::CompatPolicy;
 use crate::qapi::QDict;
 use crate::trace_event;
 
@@ -24,10 +24,7 @@ pub fn compat_policy<S>(rt: &Runtime<S>) -> CompatPolicy {
 /// (`qapi_event_emit`, `monitor_qapi_event_queue`). Generated emitters call this.
 /// An embedder may call it with data in a dictionary.
 pub fn qapi_event_emit<S>(rt: &mut Runtime<S>, event: &'static EventInfo, data: QDict) {
-    let hide = CompatPolicyOutput::Hide;
-    if (event.features.deprecated && rt.policy.deprecated_output == hide)
-        || (event.features.unstable && rt.policy.unstable_output == hide)
-    {
+    if rt.policy.hides(event.features) {
         return;
     }
     let time_ns = rt.main_loop.clock_get_ns(ClockType::Host);

@@ -159,6 +159,21 @@ impl<S> Runtime<S> {
         })
     }
 
+    /// Changes whether a QMP monitor lays its replies out for people. Sessions that
+    /// exist on a chardev of several clients keep theirs.
+    pub fn set_monitor_pretty(&mut self, id: MonitorId, pretty: bool) {
+        if let Some(monitor) = self.monitors.get_mut(id) {
+            Rc::make_mut(&mut monitor.config).pretty = pretty;
+        }
+    }
+
+    /// Changes what becomes of a monitor when its client leaves.
+    pub fn set_monitor_close_action(&mut self, id: MonitorId, action: MonitorCloseAction) {
+        if let Some(monitor) = self.monitors.get_mut(id) {
+            Rc::make_mut(&mut monitor.config).close_action = action;
+        }
+    }
+
     /// Warns of a monitor that strangers can reach.
     fn warn_if_exposed(&mut self, chr: ChardevId, mode: MonitorMode) {
         let Some(address) = qemu_chr_exposed_at(self, chr) else {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Call, Error, RawResponder, SpecialFeatures};
+use super::{Call, Error, Profile, RawResponder, SpecialFeatures};
 
 /// Properties of a command that its schema declares (`QmpCommandOptions`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -99,6 +99,8 @@ pub struct QmpCommandList<C: 'static> {
     /// most half is used. Why no map of std's: a request looks one name up, and this
     /// takes a third of the instructions.
     by_name: Vec<u32>,
+    /// Commands of other profiles are not found.
+    profile: Profile,
 }
 
 /// A multiplicative hash of a name's first and last eight bytes and its length. The
@@ -128,7 +130,13 @@ impl<C> QmpCommandList<C> {
         QmpCommandList {
             commands: Vec::new(),
             by_name: Vec::new(),
+            profile: Profile::default(),
         }
+    }
+
+    /// Sets which QEMU's commands there are.
+    pub(crate) fn set_profile(&mut self, profile: Profile) {
+        self.profile = profile;
     }
 
     /// Adds a command (`qmp_register_command`).
@@ -140,7 +148,7 @@ impl<C> QmpCommandList<C> {
     pub fn register(&mut self, command: QmpCommand<C>) {
         let name = command.name;
         assert!(
-            self.find(name).is_none(),
+            self.position(name.as_bytes()).is_none(),
             "command '{name}' is registered twice"
         );
         self.commands.push(command);
@@ -210,15 +218,22 @@ impl<C> QmpCommandList<C> {
     }
 
     pub(super) fn find(&self, name: &str) -> Option<&QmpCommand<C>> {
-        self.commands.get(self.position(name.as_bytes())?)
+        let command = self.commands.get(self.position(name.as_bytes())?)?;
+        self.has(command).then_some(command)
+    }
+
+    #[inline]
+    fn has(&self, command: &QmpCommand<C>) -> bool {
+        command.features.life.includes(self.profile)
     }
 
     /// The key of the command of that name.
     #[inline]
     pub(crate) fn key(&self, name: &[u8]) -> Option<CommandKey> {
         let position = self.position(name)?;
-        let name = self.commands.get(position)?.name;
-        Some(CommandKey { position, name })
+        let command = self.commands.get(position)?;
+        let name = command.name;
+        self.has(command).then_some(CommandKey { position, name })
     }
 
     /// The command of that key. It is searched for by name if commands were taken
@@ -233,8 +248,8 @@ impl<C> QmpCommandList<C> {
 
     /// All commands in order of registration (`qmp_for_each_command`).
     /// `query-commands` lists them backwards.
-    pub fn iter(&self) -> std::slice::Iter<'_, QmpCommand<C>> {
-        self.commands.iter()
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &QmpCommand<C>> {
+        self.commands.iter().filter(|command| self.has(command))
     }
 }
 

@@ -13,7 +13,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{CompatPolicy, CompatPolicyOutput, QDict, QObject};
+use super::{CompatPolicy, CompatPolicyOutput, Profile, QDict, QObject};
 
 /// The contribution of one schema.
 #[derive(Debug)]
@@ -136,6 +136,12 @@ pub fn query_schema_unmasked(tables: &[&'static SchemaTable], policy: CompatPoli
     Walk::new(tables, policy, false).run(|_| true)
 }
 
+/// The features that tell versions of QEMU apart, as the compiler knows them.
+const SINCE: &str = "since-11-1";
+const REMOVED: &str = "removed-in-11-1";
+const SHOWN_SINCE: &str = "shown-since-11-1";
+const DEPRECATED_SINCE: &str = "deprecated-since-11-1";
+
 /// A type: the number of its table and its name there. Built-in types are in no
 /// table.
 type TypeId = (Option<usize>, &'static str);
@@ -144,6 +150,7 @@ struct Walk {
     tables: Vec<&'static SchemaTable>,
     definitions: HashMap<TypeId, &'static SchemaEntity>,
     hide_deprecated: bool,
+    profile: Profile,
     mask: bool,
     /// Types in order of first use.
     used: Vec<TypeId>,
@@ -187,6 +194,7 @@ impl Walk {
             tables: tables.to_vec(),
             definitions,
             hide_deprecated: policy.deprecated_output == CompatPolicyOutput::Hide,
+            profile: policy.profile,
             mask,
             used: Vec::new(),
             seen: HashSet::new(),
@@ -235,11 +243,63 @@ impl Walk {
     }
 
     fn is_hidden(&self, features: &[SchemaFeature]) -> bool {
-        let deprecated = |f: &SchemaFeature| f.present && f.name == "deprecated";
-        self.hide_deprecated && features.iter().any(deprecated)
+        self.hide_deprecated && self.shown(features).any(|name| name == "deprecated")
+    }
+
+    /// Whether the profile has what has these features.
+    fn exists(&self, features: &[SchemaFeature]) -> bool {
+        let is_new = self.profile >= Profile::V11_1;
+        !features
+            .iter()
+            .any(|f| match f.name {
+                SINCE | SHOWN_SINCE => !is_new,
+                REMOVED => is_new,
+                _ => false,
+            })
+    }
+
+    /// The names of the features to show.
+    fn shown<'f>(&self, features: &'f [SchemaFeature]) -> impl Iterator<Item = &'f str> {
+        let is_new = self.profile >= Profile::V11_1;
+        let present = features.iter().filter(|f| f.present);
+        present.filter_map(move |f| match f.name {
+            SINCE | SHOWN_SINCE | REMOVED => None,
+            DEPRECATED_SINCE => is_new.then_some("deprecated"),
+            name => Some(name),
+        })
+    }
+
+    /// The members that all entities share.
+    fn head(&self, name: String, meta_type: &str, features: &[SchemaFeature]) -> QDict {
+        let mut info = QDict::new();
+        info.insert("name", name);
+        info.insert("meta-type", meta_type);
+        self.add_features(&mut info, features);
+        info
+    }
+
+    fn named(&self, name: &str, features: &[SchemaFeature]) -> QDict {
+        let mut info = QDict::new();
+        info.insert("name", name);
+        self.add_features(&mut info, features);
+        info
+    }
+
+    /// The key is present if the schema declares any features, even if none is left,
+    /// but for those that tell versions apart.
+    fn add_features(&self, info: &mut QDict, features: &[SchemaFeature]) {
+        let is_version = |f: &SchemaFeature| [SINCE, SHOWN_SINCE, REMOVED].contains(&f.name);
+        let names: Vec<QObject> = self.shown(features).map(Into::into).collect();
+        let is_later = |f: &SchemaFeature| f.name == DEPRECATED_SINCE && names.is_empty();
+        if !features.iter().all(|f| is_version(f) || is_later(f)) {
+            info.insert("features", QObject::List(names));
+        }
     }
 
     fn add_entry_point(&mut self, table: usize, entity: &'static SchemaEntity) {
+        if !self.exists(entity.features) {
+            return;
+        }
         let mut info = QDict::new();
         match entity.kind {
             SchemaKind::Command {
@@ -247,7 +307,7 @@ impl Walk {
                 ret,
                 allow_oob,
             } => {
-                info = head(entity.name.to_owned(), "command", entity.features);
+                info = self.head(entity.name.to_owned(), "command", entity.features);
                 info.insert("arg-type", self.use_type(table, arg));
                 info.insert("ret-type", self.use_type(table, ret));
                 if allow_oob {
@@ -255,7 +315,7 @@ impl Walk {
                 }
             }
             SchemaKind::Event { arg } => {
-                info = head(entity.name.to_owned(), "event", entity.features);
+                info = self.head(entity.name.to_owned(), "event", entity.features);
                 info.insert("arg-type", self.use_type(table, arg));
             }
             _ => {}
@@ -271,15 +331,15 @@ impl Walk {
         let t = table.unwrap_or(0);
         let masked = self.use_type(t, name);
         if let Some(element) = element(name) {
-            let mut info = head(masked, "array", &[]);
+            let mut info = self.head(masked, "array", &[]);
             info.insert("element-type", self.use_type(t, element));
             self.reply.push(info.into());
         } else if let Some(json_type) = json_type(name) {
-            let mut info = head(masked, "builtin", &[]);
+            let mut info = self.head(masked, "builtin", &[]);
             info.insert("json-type", json_type);
             self.reply.push(info.into());
         } else if table.is_none() {
-            let mut info = head(masked, "object", &[]);
+            let mut info = self.head(masked, "object", &[]);
             info.insert("members", QObject::List(Vec::new()));
             self.reply.push(info.into());
         } else if let Some(entity) = self.definitions.get(&id).copied() {
@@ -293,9 +353,12 @@ impl Walk {
     fn definition(&mut self, table: usize, name: String, entity: &'static SchemaEntity) -> QDict {
         match entity.kind {
             SchemaKind::Enum(values) => {
-                let mut info = head(name, "enum", entity.features);
-                let present = || values.iter().filter(|value| value.present);
-                let members = present().map(|value| named(value.name, value.features).into());
+                let mut info = self.head(name, "enum", entity.features);
+                let present = || {
+                    let values = values.iter().filter(|value| value.present);
+                    values.filter(|value| self.exists(value.features))
+                };
+                let members = present().map(|value| self.named(value.name, value.features).into());
                 info.insert("members", QObject::List(members.collect()));
                 // `values` is itself deprecated: `members` replaces it.
                 if !self.hide_deprecated {
@@ -309,19 +372,20 @@ impl Walk {
                 tag,
                 variants,
             } => {
-                let mut info = head(name, "object", entity.features);
+                let mut info = self.head(name, "object", entity.features);
                 let members = self.members(table, members);
                 info.insert("members", QObject::List(members));
                 if let Some(tag) = tag {
                     info.insert("tag", tag);
+                    let variants = self.cases(table, entity, tag, variants);
                     let variants = self.variants(table, variants, true);
                     info.insert("variants", QObject::List(variants));
                 }
                 info
             }
             SchemaKind::Alternate(variants) => {
-                let mut info = head(name, "alternate", entity.features);
-                let variants = self.variants(table, variants, false);
+                let mut info = self.head(name, "alternate", entity.features);
+                let variants = self.variants(table, variants.iter().collect(), false);
                 info.insert("members", QObject::List(variants));
                 info
             }
@@ -332,7 +396,10 @@ impl Walk {
     fn members(&mut self, table: usize, members: &'static [SchemaMember]) -> Vec<QObject> {
         let mut list = Vec::new();
         for member in members {
-            let mut info = named(member.name, member.features);
+            if !self.exists(member.features) {
+                continue;
+            }
+            let mut info = self.named(member.name, member.features);
             info.insert("type", self.use_type(table, member.typ));
             if member.optional {
                 info.insert("default", QObject::Null);
@@ -344,10 +411,34 @@ impl Walk {
         list
     }
 
+    /// The branches whose value of the tag exists.
+    fn cases(
+        &self,
+        table: usize,
+        entity: &SchemaEntity,
+        tag: &str,
+        variants: &'static [SchemaVariant],
+    ) -> Vec<&'static SchemaVariant> {
+        let SchemaKind::Object { members, .. } = entity.kind else {
+            return Vec::new();
+        };
+        let member = members.iter().find(|member| member.name == tag);
+        let tag_type = member.and_then(|m| self.definitions.get(&(Some(table), m.typ)));
+        let values = match tag_type.map(|entity| &entity.kind) {
+            Some(SchemaKind::Enum(values)) => *values,
+            _ => &[],
+        };
+        let is_known = |case: &&SchemaVariant| {
+            let value = values.iter().find(|value| value.name == case.case);
+            value.is_none_or(|value| self.exists(value.features))
+        };
+        variants.iter().filter(is_known).collect()
+    }
+
     fn variants(
         &mut self,
         table: usize,
-        variants: &'static [SchemaVariant],
+        variants: Vec<&'static SchemaVariant>,
         cases: bool,
     ) -> Vec<QObject> {
         let mut list = Vec::new();
@@ -362,30 +453,5 @@ impl Walk {
             }
         }
         list
-    }
-}
-
-/// The members that all entities share.
-fn head(name: String, meta_type: &str, features: &[SchemaFeature]) -> QDict {
-    let mut info = QDict::new();
-    info.insert("name", name);
-    info.insert("meta-type", meta_type);
-    add_features(&mut info, features);
-    info
-}
-
-fn named(name: &str, features: &[SchemaFeature]) -> QDict {
-    let mut info = QDict::new();
-    info.insert("name", name);
-    add_features(&mut info, features);
-    info
-}
-
-/// The key is present if the schema declares any features, even if none is left.
-fn add_features(info: &mut QDict, features: &[SchemaFeature]) {
-    if !features.is_empty() {
-        let present = features.iter().filter(|f| f.present);
-        let names = present.map(|f| f.name.into()).collect();
-        info.insert("features", QObject::List(names));
     }
 }

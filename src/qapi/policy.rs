@@ -8,13 +8,41 @@
 
 use super::{Error, ErrorClass, Profile};
 
-/// The two features of schema entities that QMP itself knows about.
+/// Which QEMUs have a part of the schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Life {
+    /// All of them.
+    #[default]
+    Always,
+    /// This one and later ones.
+    Since(Profile),
+    /// Those before this one.
+    Before(Profile),
+}
+
+impl Life {
+    /// Whether that QEMU has it.
+    #[inline]
+    pub fn includes(self, profile: Profile) -> bool {
+        match self {
+            Life::Always => true,
+            Life::Since(first) => profile >= first,
+            Life::Before(first) => profile < first,
+        }
+    }
+}
+
+/// The features of schema entities that QMP itself knows about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SpecialFeatures {
     /// Has the feature `deprecated`.
     pub deprecated: bool,
     /// Has the feature `unstable`.
     pub unstable: bool,
+    /// Is deprecated from this QEMU on.
+    pub deprecated_since: Option<Profile>,
+    /// Which QEMUs have it at all.
+    pub life: Life,
 }
 
 impl SpecialFeatures {
@@ -27,12 +55,40 @@ impl SpecialFeatures {
     /// Both.
     pub const BOTH: Self = Self::new(true, true);
 
+    /// New in QEMU 11.1.
+    pub const SINCE_11_1: Self = Self::NONE.living(Life::Since(Profile::V11_1));
+    /// The same, and unstable.
+    pub const UNSTABLE_SINCE_11_1: Self = Self::UNSTABLE.living(Life::Since(Profile::V11_1));
+    /// Not in QEMU 11.1.
+    pub const REMOVED_IN_11_1: Self = Self::NONE.living(Life::Before(Profile::V11_1));
+    /// The same, and deprecated before.
+    pub const DEPRECATED_REMOVED_IN_11_1: Self =
+        Self::DEPRECATED.living(Life::Before(Profile::V11_1));
+    /// The same, and unstable before.
+    pub const UNSTABLE_REMOVED_IN_11_1: Self = Self::UNSTABLE.living(Life::Before(Profile::V11_1));
+    /// Deprecated in QEMU 11.1.
+    pub const DEPRECATED_SINCE_11_1: Self = SpecialFeatures {
+        deprecated_since: Some(Profile::V11_1),
+        ..Self::NONE
+    };
+
     /// The two flags, in this order.
     pub const fn new(deprecated: bool, unstable: bool) -> Self {
         SpecialFeatures {
             deprecated,
             unstable,
+            deprecated_since: None,
+            life: Life::Always,
         }
+    }
+
+    const fn living(mut self, life: Life) -> Self {
+        self.life = life;
+        self
+    }
+
+    fn is_deprecated(self, profile: Profile) -> bool {
+        self.deprecated || self.deprecated_since.is_some_and(|first| profile >= first)
     }
 }
 
@@ -105,7 +161,11 @@ impl CompatPolicy {
             return Ok(());
         }
         let checks = [
-            (features.deprecated, self.deprecated_input, "Deprecated"),
+            (
+                features.is_deprecated(self.profile),
+                self.deprecated_input,
+                "Deprecated",
+            ),
             (features.unstable, self.unstable_input, "Unstable"),
         ];
         for (has, policy, adjective) in checks {
@@ -121,10 +181,17 @@ impl CompatPolicy {
         Ok(())
     }
 
+    /// Whether the profile has something with these features.
+    #[inline]
+    pub fn has(&self, features: SpecialFeatures) -> bool {
+        features.life.includes(self.profile)
+    }
+
     /// Whether something with these features is left out of output.
     pub fn hides(&self, features: SpecialFeatures) -> bool {
         let hide = CompatPolicyOutput::Hide;
-        (features.deprecated && self.deprecated_output == hide)
+        !self.has(features)
+            || (features.is_deprecated(self.profile) && self.deprecated_output == hide)
             || (features.unstable && self.unstable_output == hide)
     }
 }

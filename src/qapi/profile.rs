@@ -54,6 +54,36 @@ impl Profile {
         }
     }
 
+    /// Whether every monitor of the command line is an object that can be listed and
+    /// deleted, and `-mon` is deprecated.
+    pub fn has_monitor_objects(self) -> bool {
+        self >= Profile::V11_1
+    }
+
+    /// Whether the root of the object tree has a container `audiodevs`.
+    pub fn has_audiodevs_container(self) -> bool {
+        self >= Profile::V11_1
+    }
+
+    /// Whether a program without a display has a text console.
+    pub fn has_text_console(self) -> bool {
+        self >= Profile::V11_1
+    }
+
+    /// Default factor by which an iothread's polling time grows and shrinks; zero is
+    /// the kernel's choice.
+    pub fn iothread_poll_factor(self) -> i64 {
+        match self {
+            Profile::V10_0 => 0,
+            Profile::V11_1 => 2,
+        }
+    }
+
+    /// Whether iothreads have the parameter `poll-weight`.
+    pub fn has_poll_weight(self) -> bool {
+        self >= Profile::V11_1
+    }
+
     /// How errors in JSON are told.
     pub fn dialect(self) -> Dialect {
         match self {

@@ -467,7 +467,8 @@ impl InputVisitor {
     /// forbidden by the policy.
     pub fn type_enum(&mut self, name: &str, lookup: &[EnumEntry]) -> Result<usize, Error> {
         let text = self.type_str(name)?;
-        let Some(i) = lookup.iter().position(|entry| entry.name == text) else {
+        let known = |entry: &EnumEntry| entry.name == text && self.policy.has(entry.features);
+        let Some(i) = lookup.iter().position(known) else {
             let name = short_name(name);
             let desc = format!("Parameter '{name}' does not accept value '{text}'");
             return Err(Error::new(desc));

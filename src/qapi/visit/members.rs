@@ -77,7 +77,7 @@ impl InputVisitor {
         name: &str,
         features: SpecialFeatures,
     ) -> Result<Option<T>, Error> {
-        if self.optional(name) {
+        if self.policy.has(features) && self.optional(name) {
             self.special_member(name, features).map(Some)
         } else {
             Ok(None)
@@ -94,7 +94,7 @@ impl InputVisitor {
         name: &str,
         features: SpecialFeatures,
     ) -> Result<Option<T>, Error> {
-        if self.optional(name) {
+        if self.policy.has(features) && self.optional(name) {
             self.special_size(name, features).map(Some)
         } else {
             Ok(None)

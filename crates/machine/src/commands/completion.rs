@@ -15,7 +15,7 @@ pub(super) fn complete(
 ) -> Option<Vec<String>> {
     match kind {
         CompletionKind::ObjectTypes => {
-            let types = user_creatable_types();
+            let types = user_creatable_types(rt.profile());
             Some(types.into_iter().map(str::to_owned).collect())
         }
         CompletionKind::ObjectIds => {

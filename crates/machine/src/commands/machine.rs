@@ -49,6 +49,7 @@ impl MachineCommands for Machine {
             poll_max_ns: params.poll_max_ns,
             poll_grow: params.poll_grow,
             poll_shrink: params.poll_shrink,
+            poll_weight: params.poll_weight,
             aio_max_batch: params.aio_max_batch,
         };
         Ok(rt.state.iothreads().into_iter().map(info).collect())
@@ -258,10 +259,16 @@ fn hmp_sync_profile(hmp: Cx, args: &HmpArgs) {
 
 fn hmp_info_iothreads(hmp: Cx, _args: &HmpArgs) {
     let result = Machine::qmp_query_iothreads(hmp.rt);
+    let has_weight = hmp.rt.profile().has_poll_weight();
     for info in hmp.handle_error(result).unwrap_or_default() {
+        let weight = if has_weight {
+            format!("  poll-weight={}\n", info.poll_weight)
+        } else {
+            String::new()
+        };
         hmp.print(format!(
-            "{}:\n  thread_id={}\n  poll-max-ns={}\n  poll-grow={}\n  poll-shrink={}\n  \
-             aio-max-batch={}\n",
+            "{}:\n  thread_id={}\n  poll-max-ns={}\n  poll-grow={}\n  poll-shrink={}\n\
+             {weight}  aio-max-batch={}\n",
             info.id,
             info.thread_id,
             info.poll_max_ns,

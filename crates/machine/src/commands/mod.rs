@@ -46,7 +46,9 @@ mod tests;
 pub use block::blockdev_from_cli;
 pub(crate) use log::log_items;
 pub use net::netdev_from_cli;
-pub use objects::{is_made_after_chardevs, object_from_cli, object_from_text};
+pub use objects::{
+    attach, is_made_after_chardevs, monitor_from_options, object_from_cli, object_from_text,
+};
 pub use qdev::{add_ports, device_from_cli};
 pub use run_state::{killed, start_machine};
 

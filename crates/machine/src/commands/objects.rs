@@ -11,10 +11,10 @@ use qmonitor::chardev::{
 };
 use qmonitor::monitor::hmp::ArgKind::*;
 use qmonitor::monitor::hmp::{CompletionKind, HmpArg, HmpArgs, HmpPair, HmpRow};
-use qmonitor::monitor::{monitor_remove, MonitorId};
+use qmonitor::monitor::{monitor_remove, MonitorCloseAction, MonitorId, MonitorOptions};
 use qmonitor::qapi::visit::{to_qobject, InputVisitor, QapiType};
 use qmonitor::qapi::{Error, ErrorClass, QObject};
-use qmonitor::Runtime;
+use qmonitor::{Profile, Runtime};
 
 pub(super) fn object_add(rt: &mut Runtime<Machine>, options: &ObjectOptions) -> Result<(), Error> {
     let QObject::Dict(options) = to_qobject(options) else {
@@ -22,15 +22,23 @@ pub(super) fn object_add(rt: &mut Runtime<Machine>, options: &ObjectOptions) -> 
     };
     let policy = rt.policy();
     let id = rt.state.object_add(options, policy)?;
-    let attached = attach(rt, id);
+    attach(rt, id)
+}
+
+/// Attaches the chardev or starts the monitor an object needs.
+///
+/// # Errors
+///
+/// There is no such chardev, or it is in use. The object is gone then.
+pub fn attach(rt: &mut Runtime<Machine>, id: ObjectId) -> Result<(), Error> {
+    let attached = try_attach(rt, id);
     if attached.is_err() {
         rt.state.unparent(id);
     }
     attached
 }
 
-/// Attaches the chardev or starts the monitor an object needs.
-fn attach(rt: &mut Runtime<Machine>, id: ObjectId) -> Result<(), Error> {
+fn try_attach(rt: &mut Runtime<Machine>, id: ObjectId) -> Result<(), Error> {
     if let Some(label) = rt.state.chardev_wanted(id) {
         let frontend = lend_chardev(rt, &label)?;
         qemu_chr_fe_set_open(rt, frontend, true);
@@ -41,6 +49,57 @@ fn attach(rt: &mut Runtime<Machine>, id: ObjectId) -> Result<(), Error> {
         rt.state.monitors.insert(id, monitor);
     }
     Ok(())
+}
+
+/// Tells a monitor that one of its object's properties was set. Another chardev only
+/// shows.
+pub(super) fn property_changed(rt: &mut Runtime<Machine>, id: ObjectId, property: &str) {
+    let Some(monitor) = rt.state.monitors.get(&id).copied() else {
+        return;
+    };
+    match property {
+        "pretty" => {
+            let pretty = rt.state.bool_property(id, property);
+            rt.set_monitor_pretty(monitor, pretty);
+        }
+        "close-action" => {
+            let deletes = rt.state.property(id, property) == Some("delete".into());
+            let action = if deletes {
+                MonitorCloseAction::Delete
+            } else {
+                MonitorCloseAction::None
+            };
+            rt.set_monitor_close_action(monitor, action);
+        }
+        _ => {}
+    }
+}
+
+/// Makes a monitor of the command line, with its object where monitors are objects
+/// (`monitor_init_opts`).
+///
+/// # Errors
+///
+/// As `monitor_init`, or the object's name is in use.
+pub fn monitor_from_options(
+    rt: &mut Runtime<Machine>,
+    name: &str,
+    options: &MonitorOptions,
+) -> Result<(), Error> {
+    if !rt.profile().has_monitor_objects() {
+        return rt.monitor_init(options).map(|_| ());
+    }
+    let id = rt.state.monitor_object(name, options, rt.policy())?;
+    match rt.monitor_init(options) {
+        Ok(monitor) => {
+            rt.state.monitors.insert(id, monitor);
+            Ok(())
+        }
+        Err(e) => {
+            rt.state.unparent(id);
+            Err(e)
+        }
+    }
 }
 
 /// Deletes the object of a monitor that is gone, perhaps with its client.
@@ -67,15 +126,16 @@ pub(super) fn lend_chardev(rt: &mut Runtime<Machine>, label: &str) -> Result<Cha
 ///
 /// The monitor that the command comes from cannot be deleted, as in QEMU: the
 /// reply could not be sent. With `close-action=delete` it goes when its client
-/// leaves.
+/// leaves. No HMP monitor can be deleted by a command.
 pub(super) fn object_del(rt: &mut Runtime<Machine>, name: &str) -> Result<(), Error> {
     let id = rt.state.user_object(name);
     let monitor = id.and_then(|id| rt.state.monitors.get(&id).copied());
     if let Some(monitor) = monitor {
+        if rt.state.is_human_monitor(name) {
+            return Err(Error::new("Deleting HMP monitors is not supported"));
+        }
         if rt.is_current_monitor(monitor) {
-            return Err(Error::new(format!(
-                "monitor '{name}' cannot be deleted by its own client"
-            )));
+            return Err(Error::new("Cannot delete the current QMP monitor"));
         }
         monitor_remove(rt, monitor);
         return Ok(());
@@ -118,13 +178,14 @@ pub fn object_from_text(rt: &mut Runtime<Machine>, text: &str) -> Result<(), Err
     object_add(rt, &options)
 }
 
-/// Makes an object from the argument of `-object`.
+/// Makes an object from the argument of `-object`, which is then to be
+/// [attached](attach).
 ///
 /// # Errors
 ///
 /// As [`object_from_text`]; an id in use and, without JSON, an unknown property are
 /// reported in other words.
-pub fn object_from_cli(rt: &mut Runtime<Machine>, text: &str) -> Result<(), Error> {
+pub fn object_from_cli(rt: &mut Runtime<Machine>, text: &str) -> Result<ObjectId, Error> {
     let mut v = visitor(rt, text)?;
     if !text.starts_with('{') {
         v = v.of_option();
@@ -134,7 +195,10 @@ pub fn object_from_cli(rt: &mut Runtime<Machine>, text: &str) -> Result<(), Erro
     if rt.state.user_object(id).is_some() {
         return Err(Error::new(format!("Duplicate ID '{id}' for object")));
     }
-    object_add(rt, &options)
+    let QObject::Dict(options) = to_qobject(&options) else {
+        return Err(Error::new("options of an object are an object"));
+    };
+    rt.state.object_add(options, rt.policy())
 }
 
 /// The HMP commands.
@@ -158,7 +222,7 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
 ];
 
 fn hmp_object_add(hmp: Cx, args: &HmpArgs) {
-    if let Some(text) = object_help(args.str("object")) {
+    if let Some(text) = object_help(args.str("object"), hmp.rt.profile()) {
         return hmp.print(text);
     }
     let result = object_from_text(hmp.rt, args.str("object"));
@@ -172,14 +236,14 @@ fn hmp_object_del(hmp: Cx, args: &HmpArgs) {
 
 /// The text of `object_add` with `help` among the options: the types, or the properties
 /// of a type (`user_creatable_print_help`).
-fn object_help(options: &str) -> Option<String> {
+fn object_help(options: &str, profile: Profile) -> Option<String> {
     let mut items = options.split(',');
     if options.starts_with('{') || !items.any(|item| matches!(item, "help" | "?")) {
         return None;
     }
     let first = options.split(',').next().unwrap_or_default();
     let name = first.strip_prefix("qom-type=").unwrap_or(first);
-    let types = user_creatable_types();
+    let types = user_creatable_types(profile);
     let Some(class) = find_type(name).filter(|_| types.contains(&name)) else {
         let lines = types.iter().map(|name| format!("  {name}\n"));
         return Some(format!(
@@ -187,7 +251,7 @@ fn object_help(options: &str) -> Option<String> {
             lines.collect::<String>()
         ));
     };
-    let properties = class.all_properties();
+    let properties = class.listed_properties(profile);
     let settable = properties.iter().filter(|p| p.set.is_some());
     let mut lines: Vec<String> = settable
         .map(|p| match p.description {
@@ -213,10 +277,10 @@ mod tests {
     #[test]
     fn help_lists_types_or_what_a_type_can_be_given() {
         for options in ["iothread,id=x", "{'qom-type': 'help'}", "", "helpx"] {
-            assert_eq!(object_help(options), None, "{options}");
+            assert_eq!(object_help(options, Profile::V10_0), None, "{options}");
         }
         for options in ["help", "?", "nosuch,help", "help,id=x", "container,help"] {
-            let text = object_help(options).unwrap_or_default();
+            let text = object_help(options, Profile::V10_0).unwrap_or_default();
             let mut lines = text.lines();
             assert_eq!(lines.next(), Some("List of user creatable objects:"));
             assert!(lines.any(|line| line == "  iothread"), "{options}");
@@ -225,8 +289,8 @@ mod tests {
             "aio-max-batch poll-grow poll-max-ns poll-shrink thread-pool-max thread-pool-min";
         let lines = options.split(' ').map(|name| format!("  {name}=<int>\n"));
         let text = format!("iothread options:\n{}", lines.collect::<String>());
-        assert_eq!(object_help("qom-type=iothread,id=x,help"), Some(text));
+        assert_eq!(object_help("qom-type=iothread,id=x,help", Profile::V10_0), Some(text));
         let text = "There are no options for rng-builtin.\n";
-        assert_eq!(object_help("rng-builtin,help").as_deref(), Some(text));
+        assert_eq!(object_help("rng-builtin,help", Profile::V10_0).as_deref(), Some(text));
     }
 }

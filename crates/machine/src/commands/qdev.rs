@@ -139,10 +139,10 @@ impl QdevCommands for Machine {
     }
 
     fn qmp_device_list_properties(
-        _: &mut Runtime<Self>,
+        rt: &mut Runtime<Self>,
         typename: String,
     ) -> Result<Vec<ObjectPropertyInfo>, Error> {
-        let list = device_list_properties(&typename)?;
+        let list = device_list_properties(&typename, rt.profile())?;
         Ok(list.into_iter().map(property_info).collect())
     }
 

@@ -45,11 +45,15 @@ impl QomCommands for Machine {
     }
 
     fn qmp_qom_list_types(
-        _: &mut Runtime<Self>,
+        rt: &mut Runtime<Self>,
         implements: Option<String>,
         r#abstract: Option<bool>,
     ) -> Result<Vec<ObjectTypeInfo>, Error> {
-        let list = qom_list_types(implements.as_deref(), r#abstract.unwrap_or(false));
+        let list = qom_list_types(
+            implements.as_deref(),
+            r#abstract.unwrap_or(false),
+            rt.profile(),
+        );
         let info = |t: crate::model::qom::TypeListing| ObjectTypeInfo {
             name: t.name.to_owned(),
             r#abstract: t.is_abstract.then_some(true),
@@ -59,10 +63,10 @@ impl QomCommands for Machine {
     }
 
     fn qmp_qom_list_properties(
-        _: &mut Runtime<Self>,
+        rt: &mut Runtime<Self>,
         typename: String,
     ) -> Result<Vec<ObjectPropertyInfo>, Error> {
-        let list = qom_list_properties(&typename)?;
+        let list = qom_list_properties(&typename, rt.profile())?;
         Ok(list.into_iter().map(property_info).collect())
     }
 
@@ -91,7 +95,9 @@ fn qom_set(
     input: &PropertyInput,
 ) -> Result<(), Error> {
     let id = rt.state.settable(path, property, &ChardevNodes(rt))?;
-    rt.state.property_set(id, property, input)
+    rt.state.property_set(id, property, input)?;
+    objects::property_changed(rt, id, property);
+    Ok(())
 }
 
 /// The chardevs of a runtime, as the tree of objects shows them.

@@ -15,10 +15,13 @@ use super::runstate::RunStates;
 use super::uuid::Uuid;
 use qmonitor::chardev::CharFrontend;
 use qmonitor::main_loop::TimerId;
+use qmonitor::Profile;
 use qmonitor::monitor::MonitorId;
 
 /// The machine.
 pub struct Machine {
+    /// Which QEMU it behaves like.
+    pub profile: Profile,
     /// Its type.
     pub class: &'static MachineClass,
     /// Its name; empty if it has none.

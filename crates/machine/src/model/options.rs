@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::backends::{CONTAINER, MEMORY_REGION, SYSTEM_BUS};
+use super::backends::{CONTAINER, MEMORY_REGION, SYSTEM_BUS, TEXT_CONSOLE};
 use super::block::Blocks;
 use super::board::{MachineClass, Topology, NONE};
 use super::jobs::Jobs;
@@ -14,11 +14,14 @@ use super::net::Network;
 use super::qom::{Objects, PropertyInput};
 use super::runstate::{Actions, RunStates};
 use super::uuid::Uuid;
+use qmonitor::Profile;
 use qmonitor::qapi::{CompatPolicy, Error, QDict, QObject};
 
 /// The machine that the command line asks for.
 #[derive(Debug, Clone)]
 pub struct MachineOptions {
+    /// Which QEMU it behaves like (`-profile`).
+    pub profile: Profile,
     /// Its type (`-machine`).
     pub class: &'static MachineClass,
     /// How its processors are arranged (`-smp`).
@@ -40,6 +43,7 @@ pub struct MachineOptions {
 impl Default for MachineOptions {
     fn default() -> Self {
         MachineOptions {
+            profile: Profile::default(),
             class: &NONE,
             topology: Topology::default(),
             name: String::new(),
@@ -58,6 +62,7 @@ impl Machine {
         let mut objects = Objects::default();
         let root = objects.make(&CONTAINER);
         let mut m = Machine {
+            profile: options.profile,
             class: options.class,
             name: options.name,
             uuid: options.uuid,
@@ -96,7 +101,13 @@ impl Machine {
         m.objects_container = m.new_child(root, "objects", &CONTAINER);
         let machine = m.new_child(root, "machine", &options.class.object);
         m.machine_object = machine;
-        m.new_child(root, "backend", &CONTAINER);
+        let backend = m.new_child(root, "backend", &CONTAINER);
+        if m.profile.has_audiodevs_container() {
+            m.new_child(root, "audiodevs", &CONTAINER);
+        }
+        if m.profile.has_text_console() {
+            m.new_child(backend, "console[0]", &TEXT_CONSOLE);
+        }
         m.new_child(machine, "peripheral-anon", &CONTAINER);
         m.new_child(machine, "peripheral", &CONTAINER);
         let unattached = m.new_child(machine, "unattached", &CONTAINER);

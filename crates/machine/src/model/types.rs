@@ -6,6 +6,7 @@ use super::backends::{
 use super::qdev::DEVICE;
 use super::qom::{device_not_found, ObjectType, PropertyListing, TypeListing, OBJECT};
 use super::{board, cpu, qdev};
+use qmonitor::Profile;
 use qmonitor::qapi::{Error, ErrorClass};
 
 /// All types, in no particular order.
@@ -45,17 +46,27 @@ pub fn find_type(name: &str) -> Option<&'static ObjectType> {
 }
 
 /// The names of the types that `object-add` makes, sorted.
-pub fn user_creatable_types() -> Vec<&'static str> {
-    let creatable = all_types().filter(|t| t.user_creatable);
+pub fn user_creatable_types(profile: Profile) -> Vec<&'static str> {
+    let creatable = all_types().filter(|t| t.user_creatable && is_listed(t, profile));
     let mut names: Vec<_> = creatable.map(|t| t.name).collect();
     names.sort_unstable();
     names
 }
 
+/// Whether listings show a type. Monitors can be objects in any profile.
+fn is_listed(class: &ObjectType, profile: Profile) -> bool {
+    profile.has_monitor_objects() || !class.is_a("monitor")
+}
+
 /// Lists types (`qom-list-types`).
-pub fn qom_list_types(implements: Option<&str>, with_abstract: bool) -> Vec<TypeListing> {
+pub fn qom_list_types(
+    implements: Option<&str>,
+    with_abstract: bool,
+    profile: Profile,
+) -> Vec<TypeListing> {
     let wanted = implements.unwrap_or("object");
     all_types()
+        .filter(|t| is_listed(t, profile))
         .filter(|t| with_abstract || !t.is_abstract)
         .filter(|t| match wanted {
             "user-creatable" => t.user_creatable,
@@ -74,14 +85,14 @@ pub fn qom_list_types(implements: Option<&str>, with_abstract: bool) -> Vec<Type
 /// # Errors
 ///
 /// There is no such type.
-pub fn qom_list_properties(typename: &str) -> Result<Vec<PropertyListing>, Error> {
+pub fn qom_list_properties(typename: &str, profile: Profile) -> Result<Vec<PropertyListing>, Error> {
     let class: &'static ObjectType = find_type(typename).ok_or_else(|| {
         Error::with_class(
             ErrorClass::DeviceNotFound,
             format!("Class '{typename}' not found"),
         )
     })?;
-    let properties = class.all_properties();
+    let properties = class.listed_properties(profile);
     Ok(properties
         .iter()
         .map(|p| PropertyListing {
@@ -98,14 +109,17 @@ pub fn qom_list_properties(typename: &str) -> Result<Vec<PropertyListing>, Error
 /// # Errors
 ///
 /// There is no such type, or it is no type of devices.
-pub(crate) fn device_list_properties(typename: &str) -> Result<Vec<PropertyListing>, Error> {
+pub(crate) fn device_list_properties(
+    typename: &str,
+    profile: Profile,
+) -> Result<Vec<PropertyListing>, Error> {
     let class = find_type(typename).ok_or_else(|| device_not_found(typename))?;
     if class.is_abstract || !class.is_a(DEVICE.name) {
         return Err(Error::new(
             "Parameter 'typename' expects a non-abstract device type",
         ));
     }
-    let mut list = qom_list_properties(typename)?;
+    let mut list = qom_list_properties(typename, profile)?;
     list.retain(|p| DEVICE.property(&p.name).is_none());
     Ok(list)
 }

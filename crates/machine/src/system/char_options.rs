@@ -18,7 +18,7 @@ use qmonitor::chardev::{
 use qmonitor::monitor::{monitor_parse_compat, MonitorMode, MonitorOptions, QEMU_MON_OPTS};
 use qmonitor::qapi::Error;
 use qmonitor::util::qemu_opts::QemuOpts;
-use qmonitor::Runtime;
+use qmonitor::{Profile, Runtime};
 
 /// The chardevs and monitors to make.
 #[derive(Default)]
@@ -31,7 +31,12 @@ pub(super) struct CharOptions {
     pub monitor_decided: bool,
     /// `-daemonize`, which leaves no terminal to talk to.
     pub daemonize: bool,
+    /// Which QEMU reads the options.
+    pub profile: Profile,
 }
+
+const MON_DEPRECATED: &str = "'-mon' is deprecated, use '-object' with 'monitor-hmp' or \
+     'monitor-qmp' types instead";
 
 enum Mon {
     Options(QemuOpts),
@@ -61,6 +66,9 @@ impl CharOptions {
                     .map_err(|e| item.failed_reading(e))?;
             }
             Opt::Mon => {
+                if self.profile.has_monitor_objects() {
+                    warnings.push(Error::new(MON_DEPRECATED));
+                }
                 let opts = QemuOpts::parse(&QEMU_MON_OPTS, &item.arg, warnings);
                 opts.and_then(|opts| self.add_mon(item, Mon::Options(opts)))
                     .map_err(|e| item.failed_reading(e))?;
@@ -81,7 +89,7 @@ impl CharOptions {
         pretty: bool,
     ) -> Result<(), Failure> {
         let malformed = |e| item.failed_twice(e, format!("parse error: {}", item.arg));
-        let label = format!("compat_monitor{}", self.next_compat);
+        let label = compat_name(self.next_compat);
         self.next_compat += 1;
         let parsed = monitor_parse_compat(&label, &item.arg, mode, pretty);
         let (chardev, mon) = parsed.map_err(malformed)?;
@@ -178,18 +186,32 @@ impl CharOptions {
         rt: &mut Runtime<Machine>,
         reporter: &Reporter,
     ) -> Result<(), Failure> {
+        let mut next_compat = self.next_compat;
         for (location, mon) in &self.mons {
             report_about(rt, reporter, location.as_ref());
-            let made = match mon {
-                Mon::Compat(options) => rt.monitor_init(options),
-                Mon::Options(opts) => {
-                    MonitorOptions::from_opts(opts).and_then(|options| rt.monitor_init(&options))
-                }
+            let options = match mon {
+                Mon::Compat(options) => Ok(options.clone()),
+                Mon::Options(opts) => MonitorOptions::from_opts(opts),
             };
+            let name = mon.id().map_or_else(
+                || {
+                    next_compat += 1;
+                    compat_name(next_compat - 1)
+                },
+                str::to_owned,
+            );
+            let made = options.and_then(|options| {
+                crate::commands::monitor_from_options(rt, &name, &options)
+            });
             made.map_err(|e| Failure::at(location, e))?;
         }
         Ok(())
     }
+}
+
+/// The name of a monitor that was given none, and of its chardev.
+fn compat_name(number: usize) -> String {
+    format!("compat_monitor{number}")
 }
 
 /// Makes one chardev, and prints its path if it is a pseudo terminal.

@@ -31,7 +31,7 @@ pub(super) fn print_and_end(
     opt: Opt,
     arg: Option<&str>,
     backends: &[&str],
-    user_types: &[&str],
+    user_types: impl FnOnce() -> Vec<&'static str>,
 ) -> Option<ExitCode> {
     let help = arg.is_some_and(|a| matches!(a, "help" | "?"));
     let mut status = ExitCode::SUCCESS;
@@ -48,7 +48,7 @@ pub(super) fn print_and_end(
             status = options.as_ref().map_or(status, |_| ExitCode::FAILURE);
             options.or_else(|| backend_help(arg?, backends))?
         }
-        Opt::Object if help => list("List of user creatable objects:", user_types),
+        Opt::Object if help => list("List of user creatable objects:", &user_types()),
         Opt::Machine if help => crate::model::board::machine_help(),
         Opt::Accel if help => "Accelerators supported in QEMU binary:\ntcg\n".to_owned(),
         Opt::Cpu if help => crate::model::cpu::models::help(),

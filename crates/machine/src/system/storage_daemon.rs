@@ -164,13 +164,13 @@ fn start(
     } else {
         None
     };
-    let mut rt = make_runtime(inherited)?;
-    rt.set_profile(profile);
+    let mut rt = make_runtime(inherited, profile)?;
     let mut pidfile = None;
     for step in steps {
         let item = step?;
         let arg = Some(item.arg.as_str());
-        let status = print_and_end(program, profile, item.opt, arg, BACKENDS, OBJECT_TYPES);
+        let types = || OBJECT_TYPES.to_vec();
+        let status = print_and_end(program, profile, item.opt, arg, BACKENDS, types);
         if let Some(status) = status {
             return Ok(Start::Done(status));
         }
@@ -214,11 +214,15 @@ fn profile_of(steps: &[Result<Pending, Failure>]) -> Result<Profile, Failure> {
     }
 }
 
-fn make_runtime(inherited: InheritedFds) -> Result<Runtime<Machine>, Error> {
-    let mut machine = Machine::new(MachineOptions::default());
+fn make_runtime(inherited: InheritedFds, profile: Profile) -> Result<Runtime<Machine>, Error> {
+    let mut machine = Machine::new(MachineOptions {
+        profile,
+        ..MachineOptions::default()
+    });
     machine.user_types = Some(OBJECT_TYPES);
     let mut rt =
         Runtime::new(machine).map_err(|e| Error::from_io("the main loop cannot be made", &e))?;
+    rt.set_profile(profile);
     crate::commands::register(&mut rt);
     rt.commands_mut()
         .retain(|command| COMMANDS.contains(&command.name));

@@ -146,6 +146,7 @@ struct Options {
 impl Options {
     fn take(&mut self, item: Pending, reporter: &Reporter) -> Result<(), Failure> {
         let mut warnings = Vec::new();
+        self.chars.profile = self.settings.policy.profile;
         let taken = self.chars.take(&item, &mut warnings);
         item.warn(reporter, &warnings);
         if taken? {
@@ -245,14 +246,15 @@ fn start(
 ) -> Result<Start, Failure> {
     let mut options = Options::default();
     let mut words = cli::parse(args)?;
-    let types = user_creatable_types();
     // First, so that the other options can be traced, and speak as they should.
     words.sort_by_key(|(opt, _)| !matches!(opt, Opt::Trace | Opt::TraceOut | Opt::Profile));
     for (opt, arg) in words {
         let backends = [CHARDEV_BACKENDS, &["vc"]].concat();
         let profile = options.settings.policy.profile;
         let text = arg.as_deref();
-        if let Some(status) = print_and_end(program, profile, opt, text, &backends, &types) {
+        if let Some(status) = print_and_end(program, profile, opt, text, &backends, || {
+            user_creatable_types(profile)
+        }) {
             return Ok(Start::Done(status));
         }
         let help = arg.as_deref().filter(|_| opt == Opt::Device);
@@ -366,6 +368,7 @@ fn make_runtime(
 ) -> Result<Runtime<Machine>, Failure> {
     let hardware = &settings.hardware;
     let mut machine = Machine::new(MachineOptions {
+        profile: settings.policy.profile,
         class: hardware.class,
         topology: hardware.topology()?,
         ..settings.machine.clone()
@@ -418,11 +421,21 @@ fn make_objects(
         let late = crate::commands::is_made_after_chardevs(rt, &item.arg);
         if late == (stage == Stage::AfterChardevs) {
             report_about(rt, reporter, item.location.as_ref());
-            let made = match item.location {
-                Some(Location::File { .. }) => crate::commands::object_from_text(rt, &item.arg),
-                _ => crate::commands::object_from_cli(rt, &item.arg),
-            };
-            made.map_err(|e| item.failed(e))?;
+            if matches!(item.location, Some(Location::File { .. })) {
+                let made = crate::commands::object_from_text(rt, &item.arg);
+                made.map_err(|e| item.failed(e))?;
+                continue;
+            }
+            let made = crate::commands::object_from_cli(rt, &item.arg);
+            let id = made.map_err(|e| item.failed(e))?;
+            let is_monitor = rt.state.monitor_wanted(id).is_some();
+            let attached = crate::commands::attach(rt, id);
+            if is_monitor && rt.profile().has_monitor_objects() {
+                // QEMU looks for the chardev when all options are done with.
+                attached?;
+            } else {
+                attached.map_err(|e| item.failed(e))?;
+            }
         }
     }
     Ok(())

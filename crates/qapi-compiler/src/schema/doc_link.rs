@@ -3,7 +3,7 @@
 
 use super::doc_comment::{Description, Descriptions, DocBlock};
 use super::enter::{Draft, DraftKind, DraftObject};
-use super::model::{EntityId, Feature};
+use super::model::{is_version, EntityId, Feature};
 use super::pragma::Pragmas;
 use super::resolve::Facts;
 use super::source::{Loc, Places, SchemaError};
@@ -112,7 +112,8 @@ impl Linker<'_> {
 
     fn features(&mut self, features: &[Feature]) -> Result<()> {
         for feature in features {
-            if !mark(&mut self.doc.features, &feature.name) {
+            // Their names say it all.
+            if !mark(&mut self.doc.features, &feature.name) && !is_version(feature) {
                 return self.lacks("feature", &feature.name);
             }
         }

@@ -202,6 +202,26 @@ pub struct Feature {
 /// equal to QEMU's.
 pub const EXTENSION: &str = "qmonitor-extension";
 
+/// Marks what QEMU has since version 11.1. A program that behaves like an older one
+/// does not know it.
+pub const SINCE: &str = "since-11-1";
+
+/// Marks what QEMU no longer has in version 11.1.
+pub const REMOVED: &str = "removed-in-11-1";
+
+/// Marks what is deprecated in QEMU since version 11.1.
+pub const DEPRECATED_SINCE: &str = "deprecated-since-11-1";
+
+/// Marks what QEMU has since version 11.1, and a program that behaves like an older
+/// one accepts but does not show, like an [`EXTENSION`].
+pub const SHOWN_SINCE: &str = "shown-since-11-1";
+
+/// Whether the feature only tells versions of QEMU apart. Introspection does not
+/// show it.
+pub fn is_version(feature: &Feature) -> bool {
+    [SINCE, REMOVED, DEPRECATED_SINCE, SHOWN_SINCE].contains(&feature.name.as_str())
+}
+
 /// Whether these are the features of an [`EXTENSION`].
 pub fn is_extension(features: &[Feature]) -> bool {
     features.iter().any(|feature| feature.name == EXTENSION)

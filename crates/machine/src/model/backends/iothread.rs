@@ -8,7 +8,8 @@ use crate::model::qom::{never, Getter, ObjectId, ObjectType, Property, Set, OBJE
 use crate::model::thread::HostThread;
 use crate::model::Machine;
 use qmonitor::monitor::hash_order::hash_order;
-use qmonitor::qapi::Error;
+use qmonitor::Profile;
+use qmonitor::qapi::{Error, QObject};
 
 pub(crate) static TYPES: &[&ObjectType] = &[&EVENT_LOOP_BASE, &IOTHREAD, &MAIN_LOOP];
 
@@ -32,8 +33,9 @@ static IOTHREAD: ObjectType = ObjectType {
         &EVENT_LOOP_BASE,
         &[
             Property::new("poll-max-ns", "int", Getter::Int(32768), Some(set_param)),
-            Property::new("poll-grow", "int", Getter::Int(0), Some(set_param)),
-            Property::new("poll-shrink", "int", Getter::Int(0), Some(set_param)),
+            Property::new("poll-grow", "int", Getter::With(poll_grow), Some(set_param)),
+            Property::new("poll-shrink", "int", Getter::With(poll_shrink), Some(set_param)),
+            Property::new("poll-weight", "int", Getter::Int(3), Some(set_param)).since(Profile::V11_1),
         ],
     )
 };
@@ -43,6 +45,19 @@ static MAIN_LOOP: ObjectType = ObjectType {
     complete: Some(check_only_main_loop),
     ..ObjectType::new_user_creatable("main-loop", &EVENT_LOOP_BASE, &[])
 };
+
+fn poll_grow(m: &Machine, id: ObjectId) -> QObject {
+    poll_factor(m, id, "poll-grow")
+}
+
+fn poll_shrink(m: &Machine, id: ObjectId) -> QObject {
+    poll_factor(m, id, "poll-shrink")
+}
+
+fn poll_factor(m: &Machine, id: ObjectId, name: &str) -> QObject {
+    let default = m.profile.iothread_poll_factor();
+    m.cell(id, name).unwrap_or_else(|| default.into())
+}
 
 fn read_param(set: &Set<'_>) -> Result<i64, Error> {
     let value = set.input.int()?;
@@ -112,6 +127,9 @@ pub struct IothreadParams {
     pub poll_grow: i64,
     /// Divisor by which it shrinks.
     pub poll_shrink: i64,
+    /// How much the last wait counts, as a power of two; no parameter
+    /// before QEMU 11.
+    pub poll_weight: i64,
     /// Requests that go to the kernel at once.
     pub aio_max_batch: i64,
 }
@@ -129,6 +147,7 @@ impl Machine {
                 poll_max_ns: self.int_property(id, "poll-max-ns"),
                 poll_grow: self.int_property(id, "poll-grow"),
                 poll_shrink: self.int_property(id, "poll-shrink"),
+                poll_weight: self.int_property(id, "poll-weight"),
                 aio_max_batch: self.int_property(id, "aio-max-batch"),
             })
             .collect()

@@ -35,6 +35,9 @@ pub(crate) static TYPES: &[&ObjectType] = &[
     &CHARDEV_WCTABLET,
 ];
 
+/// A console of text, of which a program has one even without a display.
+pub(crate) static TEXT_CONSOLE: ObjectType = ObjectType::new("qemu-text-console", &OBJECT);
+
 pub(crate) static CONTAINER: ObjectType = ObjectType::new("container", &OBJECT);
 
 /// The type that those of all machines in `board` are derived from.

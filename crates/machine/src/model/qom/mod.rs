@@ -306,6 +306,9 @@ impl Machine {
     pub fn property(&self, id: ObjectId, name: &str) -> Option<QObject> {
         let object = self.object(id)?;
         let property = object.class.property(name)?;
+        if !property.is_in(self.profile) {
+            return None;
+        }
         let default: QObject = match property.get {
             Getter::Str(s) => s.into(),
             Getter::Bool(b) => b.into(),

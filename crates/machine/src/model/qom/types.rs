@@ -8,6 +8,7 @@
 use std::any::Any;
 
 use super::{Machine, ObjectId, PropertyInput};
+use qmonitor::Profile;
 use qmonitor::qapi::visit::{to_qobject, QapiType};
 use qmonitor::qapi::{Error, QObject};
 
@@ -76,6 +77,18 @@ pub struct Property {
     /// How to set it; `None` if it is not writable.
     pub set: Option<Setter>,
     frozen: Frozen,
+    part: Part,
+}
+
+/// Whose property it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// Of every QEMU's.
+    All,
+    /// Of QEMU's since this profile.
+    Since(Profile),
+    /// None of QEMU's: it works, but listings are as QEMU's.
+    Extension,
 }
 
 impl Property {
@@ -93,7 +106,33 @@ impl Property {
             get,
             set,
             frozen: Frozen::Never,
+            part: Part::All,
         }
+    }
+
+    /// The same, there is none before that profile.
+    pub const fn since(mut self, profile: Profile) -> Self {
+        self.part = Part::Since(profile);
+        self
+    }
+
+    /// The same, but QEMU has no such property.
+    pub const fn extension(mut self) -> Self {
+        self.part = Part::Extension;
+        self
+    }
+
+    /// Whether it exists in a profile.
+    pub fn is_in(&self, profile: Profile) -> bool {
+        match self.part {
+            Part::All | Part::Extension => true,
+            Part::Since(first) => profile >= first,
+        }
+    }
+
+    /// Whether listings show it in a profile.
+    pub fn is_listed(&self, profile: Profile) -> bool {
+        self.part != Part::Extension && self.is_in(profile)
     }
 
     /// The same, fixed once its object is complete.
@@ -199,6 +238,13 @@ impl ObjectType {
     pub fn all_properties(&'static self) -> Vec<&'static Property> {
         let ancestry: Vec<_> = self.ancestry().collect();
         ancestry.iter().rev().flat_map(|t| t.properties).collect()
+    }
+
+    /// The properties that listings show, in the same order.
+    pub fn listed_properties(&'static self, profile: Profile) -> Vec<&'static Property> {
+        let mut properties = self.all_properties();
+        properties.retain(|p| p.is_listed(profile));
+        properties
     }
 
     /// A property of this type or one it is derived from.

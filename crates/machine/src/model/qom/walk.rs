@@ -66,7 +66,7 @@ impl Machine {
         match node {
             Node::Object(id) => {
                 let class = self.object(id).map(|o| o.class);
-                let properties = class.map_or(Vec::new(), |c| c.all_properties());
+                let properties = class.map_or(Vec::new(), |c| c.listed_properties(self.profile));
                 list.extend(
                     properties
                         .iter()
@@ -168,7 +168,8 @@ impl Machine {
     /// writable.
     fn setter(&self, id: ObjectId, name: &str) -> Option<(&'static Property, Setter)> {
         let property = self.object(id)?.class.property(name)?;
-        Some((property, property.set?))
+        let exists = property.is_in(self.profile);
+        exists.then_some((property, property.set?))
     }
 
     fn not_settable(&self, node: Node, property: &str, chardevs: &dyn Chardevs) -> Error {
@@ -199,7 +200,8 @@ impl Machine {
         match node {
             Node::Object(id) => {
                 let object = self.object(id);
-                object.is_some_and(|o| o.class.property(name).is_some())
+                let property = object.and_then(|o| o.class.property(name));
+                property.is_some_and(|p| p.is_in(self.profile))
             }
             Node::Chardev(_) => self.node_property(node, name, chardevs).is_some(),
         }

@@ -7,6 +7,7 @@ use super::cycles::{boxed_edges, Edge};
 use super::{names, Options};
 use crate::schema::model::{
     Entity, EntityId, EntityKind, Feature, IfCond, Member, Schema, Variant, Variants,
+    DEPRECATED_SINCE, REMOVED, SINCE,
 };
 
 /// The schema, and what the generator has found out about it.
@@ -57,17 +58,25 @@ impl<'s> Context<'s> {
             let mut found = features.iter().filter(|f| f.name == name);
             found.any(|f| self.holds(&f.ifcond))
         };
-        match (has("deprecated"), has("unstable")) {
-            (true, true) => Some("BOTH"),
-            (true, false) => Some("DEPRECATED"),
-            (false, true) => Some("UNSTABLE"),
-            (false, false) => None,
+        let (deprecated, unstable) = (has("deprecated"), has("unstable"));
+        match (has(SINCE), has(REMOVED), deprecated, unstable) {
+            (true, _, _, true) => Some("UNSTABLE_SINCE_11_1"),
+            (true, _, _, false) => Some("SINCE_11_1"),
+            (_, true, true, _) => Some("DEPRECATED_REMOVED_IN_11_1"),
+            (_, true, false, true) => Some("UNSTABLE_REMOVED_IN_11_1"),
+            (_, true, false, false) => Some("REMOVED_IN_11_1"),
+            (_, _, true, true) => Some("BOTH"),
+            (_, _, true, false) => Some("DEPRECATED"),
+            (_, _, false, _) if has(DEPRECATED_SINCE) => Some("DEPRECATED_SINCE_11_1"),
+            (_, _, false, true) => Some("UNSTABLE"),
+            (_, _, false, false) => None,
         }
     }
 
     /// Whether these include `deprecated`.
     pub(super) fn deprecated(&self, features: &[Feature]) -> bool {
-        matches!(self.special(features), Some("DEPRECATED" | "BOTH"))
+        let of_all = ["DEPRECATED", "BOTH", "DEPRECATED_REMOVED_IN_11_1"];
+        self.special(features).is_some_and(|f| of_all.contains(&f))
     }
 
     /// Members of an object, those of its base types first. Leaves out members

@@ -41,7 +41,7 @@ def project(pytester, monkeypatch):
 
     def run(test, *options):
         pytester.makepyfile(test_it=f"import pytest\nfrom client import connect, execute\n{test}")
-        return pytester.runpytest_subprocess(*options)
+        return pytester.runpytest_inprocess(*options)
 
     return run
 
@@ -168,7 +168,7 @@ def test_scenarios_stand_beside_the_test_too(pytester):
         }
     )
     (pytester.path / "deep/scenarios/s.yaml").write_text("base: empty\n")
-    pytester.runpytest_subprocess().assert_outcomes(passed=1)
+    pytester.runpytest_inprocess().assert_outcomes(passed=1)
 
 
 def test_virtual_time_is_chosen_by_the_marker(qmonitor):

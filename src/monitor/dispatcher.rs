@@ -12,6 +12,7 @@
 //! After each call that may change its state the dispatcher asks what comes next.
 
 use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
 use super::config::MonitorConfig;
@@ -19,8 +20,11 @@ use super::deferred::{Answer, QmpUnderWay, UnderWay};
 use super::intercept::{Intercepted, Verdict};
 use super::output::{accept_input, flush_dirty, label};
 use super::reply::{begin_return, panicked, send_reply, verdict, write_reply, write_return};
+use super::request_trace::{
+    trace_done, trace_enter, trace_out_of_band, trace_queued, trace_taken_up, MESSAGE_TRACED,
+};
 use super::runtime::Runtime;
-use super::session::{Next, Request};
+use super::session::{Next, QmpSession, Request, Serial};
 use super::table::{MonitorId, MonitorKind, MonitorQmp};
 use crate::main_loop::BhId;
 use crate::qapi::dispatch::{
@@ -29,7 +33,7 @@ use crate::qapi::dispatch::{
 };
 use crate::qapi::json::JsonWriter;
 use crate::qapi::{Error, QDict, QObject};
-use crate::trace::{events, TraceEvent};
+use crate::trace::events;
 use crate::trace_event;
 
 /// Requests served in one run before fds and timers get their turn.
@@ -106,7 +110,9 @@ pub(super) fn monitor_qmp_bh_dispatcher<S>(rt: &mut Runtime<S>) {
         let Some(request) = take_request(rt, id) else {
             continue;
         };
-        trace_event!(monitor_qmp_bh_dispatcher, "serves {}", label(rt, id));
+        if events::monitor_qmp_bh_dispatcher.is_wanted() {
+            with_session(rt, id, trace_taken_up);
+        }
         let answered = monitor_qmp_dispatch(rt, id, request, false);
         request_taken_up(rt, id, answered);
     }
@@ -136,7 +142,7 @@ fn request_taken_up<S>(rt: &mut Runtime<S>, id: MonitorId, answered: bool) {
     let goes_on = takes_input(qmp);
     let has_input = qmp.session.has_input();
     if resumes {
-        trace_event!(monitor_resume, "{}", label(rt, id));
+        trace_event!(monitor_resume, [monitor: label(rt, id)], "{}", label(rt, id));
     }
     if ready {
         enlist(rt, id);
@@ -176,7 +182,7 @@ fn pull<S>(rt: &mut Runtime<S>, id: MonitorId) -> bool {
             &rt.cap_negotiation_commands
         };
         // A trace and a test kit look at the message as it was parsed.
-        let parses = events::handle_qmp_command.is_enabled() || rt.interceptor.is_some();
+        let parses = events::handle_qmp_command.is_wanted() || rt.interceptor.is_some();
         let find = |name: &[u8]| commands.key(name).filter(|_| !parses);
         match qmp.session.next(find) {
             Next::Nothing => return takes_input(qmp),
@@ -202,39 +208,29 @@ fn handle_qmp_command<S>(rt: &mut Runtime<S>, id: MonitorId, message: Next) {
     match message {
         Next::Nothing => {}
         Next::OutOfBand(request) => {
-            trace_event!(handle_qmp_command, "{} {request}", label(rt, id));
-            trace_event!(monitor_qmp_cmd_out_of_band, "{}", label(rt, id));
+            if MESSAGE_TRACED.iter().any(|event| event.is_wanted()) {
+                with_session(rt, id, |label, session| {
+                    trace_out_of_band(label, &request, session.serial(true));
+                });
+            }
             monitor_qmp_dispatch(rt, id, *request, true);
         }
         Next::Queued { suspends } => {
-            if QUEUED_TRACED.iter().any(|event| event.is_enabled()) {
-                trace_queued(rt, id, suspends);
+            if MESSAGE_TRACED.iter().any(|event| event.is_wanted()) {
+                with_session(rt, id, |label, session| {
+                    trace_queued(label, session, suspends)
+                });
             }
             enlist(rt, id);
         }
     }
 }
 
-/// What a queued message is traced by.
-static QUEUED_TRACED: [&TraceEvent; 3] = [
-    &events::handle_qmp_command,
-    &events::monitor_qmp_cmd_in_band,
-    &events::monitor_suspend,
-];
-
+/// Traces something about a session.
 #[cold]
-fn trace_queued<S>(rt: &Runtime<S>, id: MonitorId, suspends: bool) {
-    let Some(qmp) = rt.monitors.qmp(id) else {
-        return;
-    };
-    let label = label(rt, id);
-    if let Some(request) = qmp.session.newest() {
-        trace_event!(handle_qmp_command, "{label} {request}");
-    }
-    let waiting = qmp.session.waiting();
-    trace_event!(monitor_qmp_cmd_in_band, "{label} has {waiting} waiting");
-    if suspends {
-        trace_event!(monitor_suspend, "{label}");
+fn with_session<S>(rt: &Runtime<S>, id: MonitorId, trace: impl FnOnce(&str, &QmpSession<OwnedFd>)) {
+    if let Some(qmp) = rt.monitors.qmp(id) {
+        trace(label(rt, id), &qmp.session);
     }
 }
 
@@ -260,6 +256,7 @@ struct Caller {
     oob: bool,
     /// Whether the monitor's clients may use some commands only.
     restricted: bool,
+    serial: Serial,
 }
 
 impl Caller {
@@ -271,6 +268,7 @@ impl Caller {
             oob_enabled: qmp.session.has_oob(),
             oob,
             restricted: config.policy.restricts(),
+            serial: qmp.session.serial(oob),
         }
     }
 }
@@ -299,7 +297,7 @@ fn monitor_qmp_dispatch<S>(
     if let Outcome::Reply(id, result) = &outcome {
         write_reply(&mut w, id.as_ref(), result);
         // The client may have left, or left and come back, while the command ran.
-        send_reply(rt, mon, caller.connection, &mut w);
+        send_reply(rt, mon, caller.connection, caller.serial, &mut w);
     }
     w.clear();
     rt.dispatcher.writer = Some(w);
@@ -390,6 +388,7 @@ fn intercepted<S>(
                 in_band: !request.oob,
                 no_success_response: false,
                 name: "intercepted",
+                serial: caller.serial,
             };
             let (token, responder) = rt.deferred.begin(UnderWay::Qmp(command));
             rt.dispatcher.busy |= !request.oob;
@@ -414,11 +413,16 @@ fn do_qmp_dispatch<S>(
             begin_return(w);
             let empty = w.as_bytes().len();
             let mut call = Call::new(args, rt.policy, w);
+            call.on_enter(events::qmp_enter.is_wanted().then_some(trace_enter));
             let run = || func(rt, &mut call);
             let result =
                 catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err(panicked(cmd.name)));
-            trace_event!(qmp_dispatch_done, "{}: {}", cmd.name, verdict(&result));
-            if cmd.options.no_success_response && result.is_ok() {
+            let silent = cmd.options.no_success_response && result.is_ok();
+            if events::qmp_dispatch_done.is_wanted() {
+                let text = format!("{}: {}", cmd.name, verdict(&result));
+                trace_done(label(rt, caller.monitor), caller.serial, &text, !silent);
+            }
+            if silent {
                 return Outcome::Silent;
             }
             if w.as_bytes().len() == empty {
@@ -435,11 +439,13 @@ fn do_qmp_dispatch<S>(
                 in_band: !caller.oob,
                 no_success_response: cmd.options.no_success_response,
                 name: cmd.name,
+                serial: caller.serial,
             };
             let (token, responder) = rt.deferred.begin(UnderWay::Qmp(command));
             rt.deferred.starts(token);
             rt.dispatcher.busy |= !caller.oob;
             let mut call = Call::new(args, rt.policy, w);
+            call.on_enter(events::qmp_enter.is_wanted().then_some(trace_enter));
             let run = || func(rt, &mut call, responder);
             // A panic drops the responder, which answers.
             let _ = catch_unwind(AssertUnwindSafe(run));
@@ -460,8 +466,12 @@ fn answered_already<S>(rt: &mut Runtime<S>, token: u64, w: &mut JsonWriter) -> O
         rt.dispatcher.busy = false;
     }
     let result = write_return(w, answer);
-    trace_event!(qmp_dispatch_done, "{}: {}", command.name, verdict(&result));
-    if command.no_success_response && result.is_ok() {
+    let silent = command.no_success_response && result.is_ok();
+    if events::qmp_dispatch_done.is_wanted() {
+        let text = format!("{}: {}", command.name, verdict(&result));
+        trace_done(label(rt, command.monitor), command.serial, &text, !silent);
+    }
+    if silent {
         return Outcome::Silent;
     }
     Outcome::Reply(command.id, result)
@@ -470,17 +480,20 @@ fn answered_already<S>(rt: &mut Runtime<S>, token: u64, w: &mut JsonWriter) -> O
 /// Sends the answer of a deferred command. An answer whose client has left is
 /// dropped: it must not reach the next one.
 pub(super) fn answer<S>(rt: &mut Runtime<S>, command: QmpUnderWay, answer: Answer) {
-    trace_event!(qmp_dispatch_done, "{}: answered", command.name);
     let mon = command.monitor;
     let connected = is_connected(rt, mon, command.connection);
     let silent = command.no_success_response && answer.is_ok();
+    if events::qmp_dispatch_done.is_wanted() {
+        let text = format!("{}: answered", command.name);
+        trace_done(label(rt, mon), command.serial, &text, connected && !silent);
+    }
     if connected && !silent {
         let config = rt.monitors.get(mon).map(|mon| mon.config.clone());
         let mut w = JsonWriter::new(config.as_ref().is_some_and(|config| config.pretty));
         w.set_limit(config.map_or(0, |config| config.max_reply_size));
         let result = write_return(&mut w, answer);
         write_reply(&mut w, command.id.as_ref(), &result);
-        send_reply(rt, mon, command.connection, &mut w);
+        send_reply(rt, mon, command.connection, command.serial, &mut w);
     }
     if command.in_band {
         rt.dispatcher.busy = false;

@@ -6,6 +6,7 @@
 //! the chardev refuses, and that watch ends with its first call.
 
 use super::runtime::Runtime;
+use super::session::Serial;
 use super::table::{MonitorId, MonitorKind};
 use crate::chardev::{qemu_chr_fe_accept_input, qemu_chr_fe_add_watch, qemu_chr_fe_write, Chardev};
 use crate::main_loop::{BhId, Condition, Flow};
@@ -33,13 +34,15 @@ pub(crate) fn label<S>(rt: &Runtime<S>, id: MonitorId) -> &str {
 /// Ends a message with CR LF and puts it into a QMP monitor's output buffer
 /// (`qmp_send_response`). Empties the writer.
 #[inline]
-pub(crate) fn send_response<S>(rt: &mut Runtime<S>, id: MonitorId, w: &mut JsonWriter) {
-    trace_event!(
-        monitor_qmp_respond,
-        "{} {}",
-        label(rt, id),
-        String::from_utf8_lossy(w.as_bytes())
-    );
+pub(super) fn send_response<S>(
+    rt: &mut Runtime<S>,
+    id: MonitorId,
+    serial: Serial,
+    w: &mut JsonWriter,
+) {
+    if events::monitor_qmp_respond.is_wanted() {
+        trace_response(rt, id, Some(serial), w.as_bytes());
+    }
     w.newline();
     if let Some(mon) = rt.monitors.get_mut(id) {
         w.append_to(mon.out.vec_mut());
@@ -56,11 +59,23 @@ pub(crate) fn send_greeting<S>(rt: &mut Runtime<S>, id: MonitorId) {
     };
     let line = rt.greeting.line(mon.config.pretty);
     mon.out.push(line);
-    if events::monitor_qmp_respond.is_enabled() {
-        let text = String::from_utf8_lossy(line).trim_end().to_owned();
-        trace_event!(monitor_qmp_respond, "{} {text}", label(rt, id));
+    if events::monitor_qmp_respond.is_wanted() {
+        let line = line.to_vec();
+        trace_response(rt, id, None, &line);
     }
     mark_dirty(rt, id);
+}
+
+/// Traces a greeting, which has no serial, or a reply.
+#[cold]
+fn trace_response<S>(rt: &Runtime<S>, id: MonitorId, serial: Option<Serial>, line: &[u8]) {
+    let label = label(rt, id);
+    let number = serial.map(|serial| serial.to_string());
+    let text = String::from_utf8_lossy(line);
+    let words = [number.as_deref(), Some(text.trim_end())];
+    let words: Vec<&str> = words.into_iter().flatten().collect();
+    trace_event!(monitor_qmp_respond, [monitor: label, request: number.as_deref()],
+        "{label} {}", words.join(" "));
 }
 
 /// Marks a monitor that has output. The end of the dispatcher's run or a bottom
@@ -110,7 +125,8 @@ pub(crate) fn monitor_flush<S>(rt: &mut Runtime<S>, id: MonitorId) {
     let mut out = std::mem::take(&mut mon.out);
     mon.flushing = true;
     let len = out.unsent().len();
-    trace_event!(monitor_flush, "{} has {len} bytes", label(rt, id));
+    trace_event!(monitor_flush, [monitor: label(rt, id), owed: len],
+        "{} has {len} bytes", label(rt, id));
     let n = match qemu_chr_fe_write(rt, fe, out.unsent()) {
         Ok(n) => n,
         Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => 0,
@@ -127,6 +143,9 @@ pub(crate) fn monitor_flush<S>(rt: &mut Runtime<S>, id: MonitorId) {
         return;
     }
     mon.out.put_back(out);
+    if events::monitor_flush_done.is_wanted() {
+        trace_flushed(rt, id);
+    }
     if refused {
         let watch = qemu_chr_fe_add_watch(rt, fe, Condition::OUT | Condition::HUP, move |rt, _| {
             monitor_unblocked(rt, id);
@@ -148,6 +167,13 @@ pub(crate) fn monitor_flush<S>(rt: &mut Runtime<S>, id: MonitorId) {
     if held_back {
         output_drained(rt, id);
     }
+}
+
+#[cold]
+fn trace_flushed<S>(rt: &Runtime<S>, id: MonitorId) {
+    let owed = rt.monitors.get(id).map_or(0, |mon| mon.out.unsent().len());
+    let label = label(rt, id);
+    trace_event!(monitor_flush_done, [monitor: label, owed: owed], "{label} owes {owed} bytes");
 }
 
 /// Goes on with a monitor that its output held back, if that has left.

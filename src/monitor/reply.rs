@@ -4,6 +4,7 @@ use super::deferred::Answer;
 use super::give_up::give_up_reply;
 use super::output::send_response;
 use super::runtime::Runtime;
+use super::session::Serial;
 use super::table::{MonitorId, MonitorKind};
 use crate::qapi::json::JsonWriter;
 use crate::qapi::{member_name, Error, QObject};
@@ -65,6 +66,7 @@ pub(super) fn send_reply<S>(
     rt: &mut Runtime<S>,
     id: MonitorId,
     connection: u64,
+    serial: Serial,
     w: &mut JsonWriter,
 ) {
     let Some(mon) = rt.monitors.get_mut(id) else {
@@ -77,7 +79,7 @@ pub(super) fn send_reply<S>(
     if w.is_over_limit() {
         return give_up_reply(rt, id);
     }
-    send_response(rt, id, w);
+    send_response(rt, id, serial, w);
 }
 
 /// The outcome of a command as a trace shows it.

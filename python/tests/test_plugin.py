@@ -13,13 +13,19 @@ import pytest_qmonitor
 from pytest_qmonitor import CommandError, Qmonitor
 
 CLIENT = """
-import json, socket
+import json, socket, time
 
 def connect(path):
-    s = socket.socket(socket.AF_UNIX)
-    s.settimeout(20)
-    s.connect(path)
-    return s, s.makefile("rw")
+    deadline = time.monotonic() + 10
+    while True:  # an emulator may be starting
+        s = socket.socket(socket.AF_UNIX)
+        s.settimeout(20)
+        try:
+            s.connect(path)
+            return s, s.makefile("rw")
+        except OSError:
+            s.close()
+            assert time.monotonic() < deadline
 
 def execute(path, *commands):
     s, lines = connect(path)
@@ -247,7 +253,6 @@ def launch(qmonitor, scenario, *commands):
     qemu = qmonitor.as_qemu(scenario)
     assert os.path.basename(qemu) == "qemu-system-x86_64"
     vm = subprocess.Popen([qemu, "-qmp", f"unix:{path},server=on,wait=off"], stderr=subprocess.DEVNULL)
-    while not os.path.exists(path): assert vm.poll() is None
     execute(path, *commands)
     return vm
 """

@@ -144,6 +144,7 @@ fn run(
         qga: serve.qga.clone(),
         options: serve.options.clone(),
         owns_process: true,
+        boots: launch.is_some(),
         once: serve.once,
         inherited,
         ..Setup::new(scenario)

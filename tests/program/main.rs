@@ -18,6 +18,7 @@ mod fd_passing;
 mod globals;
 mod hmp_conformance;
 mod hmp_session;
+mod judge;
 mod load;
 mod monitor_policy;
 mod monitors;

@@ -26,6 +26,7 @@ mod monitors;
 mod option_table;
 mod package;
 mod pages;
+mod pictures;
 mod processors;
 mod qapi_schema_of_qemu;
 mod qmp_session;

@@ -2,11 +2,13 @@
 
 use super::deferred::Answer;
 use super::give_up::give_up_reply;
-use super::output::send_response;
+use super::output::{chardev_label, mark_dirty};
 use super::runtime::Runtime;
 use super::table::{MonitorId, MonitorKind};
 use crate::qapi::json::JsonWriter;
 use crate::qapi::{member_name, Error, QObject};
+use crate::trace::events;
+use crate::trace_event;
 
 /// Begins the reply of a success; the return value goes behind it.
 #[inline]
@@ -57,9 +59,9 @@ fn write_id(w: &mut JsonWriter, id: Option<&QObject>) {
     }
 }
 
-/// Ends a reply with CR LF and puts it into the output of a QMP monitor, unless the
-/// client of that connection has left. A reply larger than the monitor allows ends
-/// the session.
+/// Ends a reply with CR LF and puts it into the output of a QMP monitor
+/// (`qmp_send_response`), unless the client of that connection has left. A reply larger than
+/// the monitor allows ends the session.
 #[inline]
 pub(super) fn send_reply<S>(
     rt: &mut Runtime<S>,
@@ -77,7 +79,16 @@ pub(super) fn send_reply<S>(
     if w.is_over_limit() {
         return give_up_reply(rt, id);
     }
-    send_response(rt, id, w);
+    if events::monitor_qmp_respond.is_enabled() {
+        let text = String::from_utf8_lossy(w.as_bytes());
+        let label = chardev_label(&rt.chardevs, mon);
+        trace_event!(monitor_qmp_respond, "{label} {text}");
+    }
+    w.newline();
+    w.append_to(mon.out.vec_mut());
+    if !mon.dirty {
+        mark_dirty(rt, id);
+    }
 }
 
 /// The outcome of a command as a trace shows it.

@@ -156,6 +156,16 @@ impl Output {
 #[inline(always)]
 fn short(out: &mut Vec<u8>, text: &[u8]) -> bool {
     let start = out.len();
+    if let (Some(first), Some(last), ..=16) = (text.first_chunk(), text.last_chunk(), text.len()) {
+        // Two words that may overlap.
+        if scan::any_unescaped(u64::from_le_bytes(*first), u64::from_le_bytes(*last)) {
+            return false;
+        }
+        out.extend_from_slice(first);
+        out.truncate(start + text.len() - last.len());
+        out.extend_from_slice(last);
+        return true;
+    }
     let mut rest = text;
     while let Some((word, behind)) = rest.split_first_chunk::<8>() {
         if scan::unescaped_in(u64::from_le_bytes(*word)) < 8 {

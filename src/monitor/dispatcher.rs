@@ -134,7 +134,7 @@ fn serve<S>(rt: &mut Runtime<S>, id: MonitorId, goes_on: bool) -> bool {
 /// Goes on with a session after a request was taken up. `answered` is false
 /// while its command is under way. Returns whether another request is
 /// waiting, as [`pull`] does.
-#[inline]
+#[inline(always)]
 fn request_taken_up<S>(rt: &mut Runtime<S>, id: MonitorId, answered: bool, goes_on: bool) -> bool {
     let Some(qmp) = rt.monitors.qmp_mut(id) else {
         return false;

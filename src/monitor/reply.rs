@@ -62,7 +62,7 @@ fn write_id(w: &mut JsonWriter, id: Option<&QObject>) {
 /// Ends a reply with CR LF and puts it into the output of a QMP monitor
 /// (`qmp_send_response`), unless the client of that connection has left. A reply larger than
 /// the monitor allows ends the session.
-#[inline]
+#[inline(always)]
 pub(super) fn send_reply<S>(
     rt: &mut Runtime<S>,
     id: MonitorId,

@@ -78,10 +78,12 @@ pub(super) fn unescaped_in(word: u64) -> usize {
     place(escaped(word) & TOPS)
 }
 
-/// Whether there is one in either of two words.
+/// Whether there is one in so many bytes, which are whole words.
 #[inline(always)]
-pub(super) fn any_unescaped(a: u64, b: u64) -> bool {
-    (escaped(a) | escaped(b)) & TOPS != 0
+pub(super) fn any_unescaped<const N: usize>(bytes: &[u8; N]) -> bool {
+    let words = bytes.chunks_exact(8).filter_map(|word| word.first_chunk());
+    let marks = words.map(|word| escaped(u64::from_le_bytes(*word)));
+    marks.fold(0, |all, marks| all | marks) & TOPS != 0
 }
 
 #[inline(always)]
@@ -169,10 +171,11 @@ mod tests {
         assert_eq!(plain_name(bytes), plain(bytes, b'"'));
         let escaped = |b| b == b'"' || b == b'\\' || !(0x20..0x7f).contains(&b);
         assert_eq!(unescaped(bytes), naive(bytes, escaped));
-        if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
-            let any = first.iter().chain(last).any(|&b| escaped(b));
-            let (first, last) = (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
-            assert_eq!(any_unescaped(first, last), any);
+        if let Some(bytes) = bytes.first_chunk::<8>() {
+            assert_eq!(any_unescaped(bytes), bytes.iter().any(|&b| escaped(b)));
+        }
+        if let Some(bytes) = bytes.first_chunk::<16>() {
+            assert_eq!(any_unescaped(bytes), bytes.iter().any(|&b| escaped(b)));
         }
     }
 

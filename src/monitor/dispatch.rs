@@ -5,9 +5,11 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use super::config::MonitorConfig;
 use super::deferred::{QmpUnderWay, UnderWay};
 use super::intercept::{Intercepted, Verdict};
+use super::output::label;
 use super::reply::{begin_return, panicked, send_reply, verdict, write_reply, write_return};
+use super::request_trace::{trace_done, trace_enter};
 use super::runtime::Runtime;
-use super::session::Request;
+use super::session::{Request, Serial};
 use super::table::{MonitorId, MonitorQmp};
 use crate::qapi::dispatch::{
     qmp_find_command, qmp_find_known_command, qmp_request_check, Call, DispatchEnv, QmpCommand,
@@ -15,6 +17,7 @@ use crate::qapi::dispatch::{
 };
 use crate::qapi::json::JsonWriter;
 use crate::qapi::{Error, QDict, QObject};
+use crate::trace::events;
 use crate::trace_event;
 
 /// The outcome of a request.
@@ -39,6 +42,7 @@ pub(super) struct Caller {
     oob: bool,
     /// Whether the monitor's clients may use some commands only.
     restricted: bool,
+    serial: Serial,
     pretty: bool,
     max_reply_size: usize,
 }
@@ -58,6 +62,7 @@ impl Caller {
             oob_enabled: qmp.session.has_oob(),
             oob,
             restricted: config.policy.restricts(),
+            serial: qmp.session.serial(oob),
             pretty: config.pretty,
             max_reply_size: config.max_reply_size,
         }
@@ -80,7 +85,7 @@ pub(super) fn monitor_qmp_dispatch<S>(
     if let Outcome::Reply(id, result) = &outcome {
         write_reply(&mut w, id.as_ref(), result);
         // The client may have left, or left and come back, while the command ran.
-        send_reply(rt, caller.monitor, caller.connection, &mut w);
+        send_reply(rt, caller.monitor, caller.connection, caller.serial, &mut w);
     }
     w.clear();
     rt.dispatcher.writer = Some(w);
@@ -164,6 +169,7 @@ fn intercepted<S>(
                 in_band: !request.oob,
                 no_success_response: false,
                 name: "intercepted",
+                serial: caller.serial,
             };
             let (token, responder) = rt.deferred.begin(UnderWay::Qmp(command));
             rt.dispatcher.busy |= !request.oob;
@@ -188,11 +194,16 @@ fn do_qmp_dispatch<S>(
             begin_return(w);
             let empty = w.as_bytes().len();
             let mut call = Call::new(args, rt.policy, w);
+            call.on_enter(events::qmp_enter.is_wanted().then_some(trace_enter));
             let run = || func(rt, &mut call);
             let result =
                 catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err(panicked(cmd.name)));
-            trace_event!(qmp_dispatch_done, "{}: {}", cmd.name, verdict(&result));
-            if cmd.options.no_success_response && result.is_ok() {
+            let silent = cmd.options.no_success_response && result.is_ok();
+            if events::qmp_dispatch_done.is_wanted() {
+                let text = format!("{}: {}", cmd.name, verdict(&result));
+                trace_done(label(rt, caller.monitor), caller.serial, &text, !silent);
+            }
+            if silent {
                 return Outcome::Silent;
             }
             if w.as_bytes().len() == empty {
@@ -209,11 +220,13 @@ fn do_qmp_dispatch<S>(
                 in_band: !caller.oob,
                 no_success_response: cmd.options.no_success_response,
                 name: cmd.name,
+                serial: caller.serial,
             };
             let (token, responder) = rt.deferred.begin(UnderWay::Qmp(command));
             rt.deferred.starts(token);
             rt.dispatcher.busy |= !caller.oob;
             let mut call = Call::new(args, rt.policy, w);
+            call.on_enter(events::qmp_enter.is_wanted().then_some(trace_enter));
             let run = || func(rt, &mut call, responder);
             // A panic drops the responder, which answers.
             let _ = catch_unwind(AssertUnwindSafe(run));
@@ -234,8 +247,12 @@ fn answered_already<S>(rt: &mut Runtime<S>, token: u64, w: &mut JsonWriter) -> O
         rt.dispatcher.busy = false;
     }
     let result = write_return(w, answer);
-    trace_event!(qmp_dispatch_done, "{}: {}", command.name, verdict(&result));
-    if command.no_success_response && result.is_ok() {
+    let silent = command.no_success_response && result.is_ok();
+    if events::qmp_dispatch_done.is_wanted() {
+        let text = format!("{}: {}", command.name, verdict(&result));
+        trace_done(label(rt, command.monitor), command.serial, &text, !silent);
+    }
+    if silent {
         return Outcome::Silent;
     }
     Outcome::Reply(command.id, result)

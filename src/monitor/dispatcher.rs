@@ -12,17 +12,21 @@
 //! After each call that may change its state the dispatcher asks what comes next.
 
 use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
 
 use super::deferred::{Answer, QmpUnderWay};
 use super::dispatch::{monitor_qmp_dispatch, Caller};
 use super::output::{accept_input, flush_dirty, label};
 use super::reply::{send_reply, write_reply, write_return};
+use super::request_trace::{
+    trace_done, trace_out_of_band, trace_queued, trace_taken_up, MESSAGE_TRACED,
+};
 use super::runtime::Runtime;
-use super::session::Next;
+use super::session::{Next, QmpSession};
 use super::table::{MonitorId, MonitorKind, MonitorQmp};
 use crate::main_loop::BhId;
 use crate::qapi::json::JsonWriter;
-use crate::trace::{events, TraceEvent};
+use crate::trace::events;
 use crate::trace_event;
 
 /// Requests served in one run before fds and timers get their turn.
@@ -126,7 +130,9 @@ fn serve<S>(rt: &mut Runtime<S>, id: MonitorId, goes_on: bool) -> bool {
         return false;
     };
     let caller = Caller::new(id, qmp, &mon.config, false);
-    trace_event!(monitor_qmp_bh_dispatcher, "serves {}", label(rt, id));
+    if events::monitor_qmp_bh_dispatcher.is_wanted() {
+        with_session(rt, id, trace_taken_up);
+    }
     let answered = monitor_qmp_dispatch(rt, caller, request);
     request_taken_up(rt, id, answered, goes_on)
 }
@@ -143,7 +149,7 @@ fn request_taken_up<S>(rt: &mut Runtime<S>, id: MonitorId, answered: bool, goes_
     let takes_input = takes_input(qmp);
     let has_input = qmp.session.has_input();
     if resumes {
-        trace_event!(monitor_resume, "{}", label(rt, id));
+        trace_event!(monitor_resume, [monitor: label(rt, id)], "{}", label(rt, id));
     }
     if ready {
         enlist(rt, id);
@@ -204,7 +210,7 @@ fn pull<S>(rt: &mut Runtime<S>, id: MonitorId, goes_on: bool) -> Pulled {
             &rt.cap_negotiation_commands
         };
         // A trace and a test kit look at the message as it was parsed.
-        let parses = events::handle_qmp_command.is_enabled() || rt.interceptor.is_some();
+        let parses = events::handle_qmp_command.is_wanted() || rt.interceptor.is_some();
         let find = (!parses).then_some(|name: &[u8]| commands.key(name));
         match qmp.session.next(find) {
             Next::Nothing => {
@@ -213,13 +219,18 @@ fn pull<S>(rt: &mut Runtime<S>, id: MonitorId, goes_on: bool) -> Pulled {
             }
             Next::OutOfBand(request) => {
                 let caller = Caller::new(id, qmp, &mon.config, true);
-                trace_event!(handle_qmp_command, "{} {request}", label(rt, id));
-                trace_event!(monitor_qmp_cmd_out_of_band, "{}", label(rt, id));
+                if MESSAGE_TRACED.iter().any(|event| event.is_wanted()) {
+                    with_session(rt, id, |label, session| {
+                        trace_out_of_band(label, &request, session.serial(true));
+                    });
+                }
                 monitor_qmp_dispatch(rt, caller, *request);
             }
             Next::Queued { suspends } => {
-                if QUEUED_TRACED.iter().any(|event| event.is_enabled()) {
-                    trace_queued(rt, id, suspends);
+                if MESSAGE_TRACED.iter().any(|event| event.is_wanted()) {
+                    with_session(rt, id, |label, session| {
+                        trace_queued(label, session, suspends)
+                    });
                 }
                 if suspends && is_first {
                     return Pulled::Next;
@@ -237,26 +248,11 @@ fn takes_input(qmp: &MonitorQmp) -> bool {
     qmp.session.wants_input() || qmp.session.has_read_all()
 }
 
-/// What a queued message is traced by.
-static QUEUED_TRACED: [&TraceEvent; 3] = [
-    &events::handle_qmp_command,
-    &events::monitor_qmp_cmd_in_band,
-    &events::monitor_suspend,
-];
-
+/// Traces something about a session.
 #[cold]
-fn trace_queued<S>(rt: &Runtime<S>, id: MonitorId, suspends: bool) {
-    let Some(qmp) = rt.monitors.qmp(id) else {
-        return;
-    };
-    let label = label(rt, id);
-    if let Some(request) = qmp.session.newest() {
-        trace_event!(handle_qmp_command, "{label} {request}");
-    }
-    let waiting = qmp.session.waiting();
-    trace_event!(monitor_qmp_cmd_in_band, "{label} has {waiting} waiting");
-    if suspends {
-        trace_event!(monitor_suspend, "{label}");
+fn with_session<S>(rt: &Runtime<S>, id: MonitorId, trace: impl FnOnce(&str, &QmpSession<OwnedFd>)) {
+    if let Some(qmp) = rt.monitors.qmp(id) {
+        trace(label(rt, id), &qmp.session);
     }
 }
 
@@ -270,17 +266,20 @@ fn is_connected<S>(rt: &Runtime<S>, mon: MonitorId, connection: u64) -> bool {
 /// Sends the answer of a deferred command. An answer whose client has left is
 /// dropped: it must not reach the next one.
 pub(super) fn answer<S>(rt: &mut Runtime<S>, command: QmpUnderWay, answer: Answer) {
-    trace_event!(qmp_dispatch_done, "{}: answered", command.name);
     let mon = command.monitor;
     let connected = is_connected(rt, mon, command.connection);
     let silent = command.no_success_response && answer.is_ok();
+    if events::qmp_dispatch_done.is_wanted() {
+        let text = format!("{}: answered", command.name);
+        trace_done(label(rt, mon), command.serial, &text, connected && !silent);
+    }
     if connected && !silent {
         let config = rt.monitors.get(mon).map(|mon| mon.config.clone());
         let mut w = JsonWriter::new(config.as_ref().is_some_and(|config| config.pretty));
         w.set_limit(config.map_or(0, |config| config.max_reply_size));
         let result = write_return(&mut w, answer);
         write_reply(&mut w, command.id.as_ref(), &result);
-        send_reply(rt, mon, command.connection, &mut w);
+        send_reply(rt, mon, command.connection, command.serial, &mut w);
     }
     if command.in_band {
         rt.dispatcher.busy = false;

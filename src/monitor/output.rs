@@ -6,6 +6,7 @@
 //! the chardev refuses, and that watch ends with its first call.
 
 use super::runtime::Runtime;
+use super::session::Serial;
 use super::table::{Monitor, MonitorId, MonitorKind};
 use crate::chardev::{
     qemu_chr_fe_accept_input, qemu_chr_fe_add_watch, qemu_chr_fe_write, Chardev, Chardevs,
@@ -45,11 +46,21 @@ pub(crate) fn send_greeting<S>(rt: &mut Runtime<S>, id: MonitorId) {
     };
     let line = rt.greeting.line(mon.config.pretty);
     mon.out.push(line);
-    if events::monitor_qmp_respond.is_enabled() {
-        let text = String::from_utf8_lossy(line).trim_end().to_owned();
-        trace_event!(monitor_qmp_respond, "{} {text}", label(rt, id));
+    if events::monitor_qmp_respond.is_wanted() {
+        trace_response(chardev_label(&rt.chardevs, mon), None, line);
     }
     mark_dirty(rt, id);
+}
+
+/// Traces a greeting, which has no serial, or a reply.
+#[cold]
+pub(super) fn trace_response(label: &str, serial: Option<Serial>, line: &[u8]) {
+    let number = serial.map(|serial| serial.to_string());
+    let text = String::from_utf8_lossy(line);
+    let words = [number.as_deref(), Some(text.trim_end())];
+    let words: Vec<&str> = words.into_iter().flatten().collect();
+    trace_event!(monitor_qmp_respond, [monitor: label, request: number.as_deref()],
+        "{label} {}", words.join(" "));
 }
 
 /// Marks a monitor that has output. The end of the dispatcher's run or a bottom
@@ -99,7 +110,8 @@ pub(crate) fn monitor_flush<S>(rt: &mut Runtime<S>, id: MonitorId) {
     let mut out = std::mem::take(&mut mon.out);
     mon.flushing = true;
     let len = out.unsent().len();
-    trace_event!(monitor_flush, "{} has {len} bytes", label(rt, id));
+    trace_event!(monitor_flush, [monitor: label(rt, id), owed: len],
+        "{} has {len} bytes", label(rt, id));
     let n = match qemu_chr_fe_write(rt, fe, out.unsent()) {
         Ok(n) => n,
         Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => 0,
@@ -116,6 +128,9 @@ pub(crate) fn monitor_flush<S>(rt: &mut Runtime<S>, id: MonitorId) {
         return;
     }
     mon.out.put_back(out);
+    if events::monitor_flush_done.is_wanted() {
+        trace_flushed(rt, id);
+    }
     if refused {
         let watch = qemu_chr_fe_add_watch(rt, fe, Condition::OUT | Condition::HUP, move |rt, _| {
             monitor_unblocked(rt, id);
@@ -137,6 +152,13 @@ pub(crate) fn monitor_flush<S>(rt: &mut Runtime<S>, id: MonitorId) {
     if held_back {
         output_drained(rt, id);
     }
+}
+
+#[cold]
+fn trace_flushed<S>(rt: &Runtime<S>, id: MonitorId) {
+    let owed = rt.monitors.get(id).map_or(0, |mon| mon.out.unsent().len());
+    let label = label(rt, id);
+    trace_event!(monitor_flush_done, [monitor: label, owed: owed], "{label} owes {owed} bytes");
 }
 
 /// Goes on with a monitor that its output held back, if that has left.

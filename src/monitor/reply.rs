@@ -2,13 +2,13 @@
 
 use super::deferred::Answer;
 use super::give_up::give_up_reply;
-use super::output::{chardev_label, mark_dirty};
+use super::output::{chardev_label, mark_dirty, trace_response};
 use super::runtime::Runtime;
+use super::session::Serial;
 use super::table::{MonitorId, MonitorKind};
 use crate::qapi::json::JsonWriter;
 use crate::qapi::{member_name, Error, QObject};
 use crate::trace::events;
-use crate::trace_event;
 
 /// Begins the reply of a success; the return value goes behind it.
 #[inline]
@@ -67,6 +67,7 @@ pub(super) fn send_reply<S>(
     rt: &mut Runtime<S>,
     id: MonitorId,
     connection: u64,
+    serial: Serial,
     w: &mut JsonWriter,
 ) {
     let Some(mon) = rt.monitors.get_mut(id) else {
@@ -79,10 +80,9 @@ pub(super) fn send_reply<S>(
     if w.is_over_limit() {
         return give_up_reply(rt, id);
     }
-    if events::monitor_qmp_respond.is_enabled() {
-        let text = String::from_utf8_lossy(w.as_bytes());
+    if events::monitor_qmp_respond.is_wanted() {
         let label = chardev_label(&rt.chardevs, mon);
-        trace_event!(monitor_qmp_respond, "{label} {text}");
+        trace_response(label, Some(serial), w.as_bytes());
     }
     w.newline();
     w.append_to(mon.out.vec_mut());

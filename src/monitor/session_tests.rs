@@ -172,7 +172,7 @@ fn agree(session: &QmpSession<u32>, model: &Model) -> Result<(), TestCaseError> 
     prop_assert_eq!(session.waiting(), model.waiting.len());
     prop_assert_eq!(session.is_ready(), !model.waiting.is_empty());
     prop_assert_eq!(
-        session.newest().map(told),
+        session.newest().map(|(request, _)| told(request)),
         model.waiting.back().map(|(message, _)| message.clone())
     );
     prop_assert_eq!(session.is_suspended(), model.stopped);

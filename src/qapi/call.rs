@@ -10,6 +10,7 @@ pub struct Call<'a> {
     keyval: bool,
     policy: CompatPolicy,
     out: &'a mut JsonWriter,
+    enters: Option<fn(&'static str)>,
 }
 
 impl<'a> Call<'a> {
@@ -21,6 +22,7 @@ impl<'a> Call<'a> {
             keyval: false,
             policy,
             out,
+            enters: None,
         }
     }
 
@@ -30,6 +32,21 @@ impl<'a> Call<'a> {
     pub fn keyval(mut self) -> Self {
         self.keyval = true;
         self
+    }
+
+    /// Calls this function with the name of the command's own function, such as
+    /// `qmp_query_status`, when the arguments are read and that is about to be called.
+    #[inline]
+    pub fn on_enter(&mut self, enters: Option<fn(&'static str)>) {
+        self.enters = enters;
+    }
+
+    /// Called by generated code just before the command's own function.
+    #[inline]
+    pub fn enter(&self, function: &'static str) {
+        if let Some(enters) = self.enters {
+            enters(function);
+        }
     }
 
     /// The raw arguments, not checked yet.

@@ -18,6 +18,7 @@ mod fd_passing;
 mod globals;
 mod hmp_conformance;
 mod hmp_session;
+mod judge;
 mod load;
 mod monitor_policy;
 mod monitors;
@@ -34,4 +35,5 @@ mod terminal;
 #[cfg(feature = "tls")]
 mod tls;
 mod trace;
+mod trace_out;
 mod virsh;

@@ -267,3 +267,34 @@ fn the_same_seed_gives_the_same_bytes_in_another_process() {
     assert!(first == bytes_of("7"));
     assert!(first != bytes_of("8"));
 }
+
+#[test]
+fn a_mock_that_a_fault_ends_tells_first_what_did_not_hold() {
+    let fault = "faults: {die: {at: reply, of: stop, do: [kill]}}";
+    for (expect, told) in [("[]", false), ("[{execute: cont}]", true)] {
+        let mock = Process::start(&format!("{fault}\nexpect: {expect}"), &[]);
+        let mut client = mock.client();
+        client.send("{\"execute\": \"stop\"}");
+        while client.recv().is_some() {}
+        let (status, text) = mock.wait();
+        assert_eq!(status, None, "killed");
+        assert!(text.ends_with("qmonitor-mock: a fault ends the process\n"));
+        assert_eq!(text.contains("expected {execute: cont}"), told, "{text}");
+    }
+}
+
+#[test]
+fn faults_and_time_are_chosen_on_the_command_line() {
+    let scenario = "time: real\nfaults: {late: {at: reply, do: {delay: 1h}, enabled: false}}";
+    let mock = Process::start(scenario, &["--fault", "late", "--time", "virtual"]);
+    let mut client = Client::connect(&mock.path("q"));
+    client.recv();
+    client.send("{\"execute\": \"qmp_capabilities\"}");
+    let mut control = mock.control();
+    // The request has come once its reply waits for its time.
+    while control.call("clock-step", json!({}))["return"]["fired"] != 1 {}
+    assert_eq!(client.recv(), Some(json!({"return": {}})));
+    let (status, _, told) = run(&["-", "--fault", "silnet"]);
+    let message = "qmonitor-mock: --fault: unknown fault 'silnet'; did you mean 'silent'?\n";
+    assert_eq!((status, told.as_str()), (Some(2), message));
+}

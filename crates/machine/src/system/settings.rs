@@ -1,5 +1,6 @@
 //! The options that only set something, read before anything is made.
 
+use std::path::Path;
 use std::str::FromStr;
 
 use super::actions::{action, parse_global, take_actions};
@@ -133,6 +134,9 @@ impl Settings {
             }
             Opt::Vga | Opt::Net => {}
             Opt::Trace => take_trace(arg, warnings)?,
+            Opt::TraceOut => {
+                qmonitor::trace::record_file(Path::new(arg)).map_err(|e| Error::from_io(arg, &e))?
+            }
             _ => return Ok(false),
         }
         Ok(true)

@@ -42,7 +42,9 @@ pub fn main(args: &[String], inherited: InheritedFds) -> ExitCode {
     let mut parts = Parts::default();
     let launch = Launch::of_program(inherited);
     let started = start(program, args, launch, &mut reporter, &mut parts);
-    run(started, &reporter)
+    let status = run(started, &reporter);
+    qmonitor::trace::stop_recording();
+    status
 }
 
 /// What has been made so far. It outlives the report of what went wrong: once a socket is
@@ -245,7 +247,7 @@ fn start(
     let mut words = cli::parse(args)?;
     let types = user_creatable_types();
     // First, so that the other options can be traced.
-    words.sort_by_key(|(opt, _)| *opt != Opt::Trace);
+    words.sort_by_key(|(opt, _)| !matches!(opt, Opt::Trace | Opt::TraceOut));
     for (opt, arg) in words {
         let backends = [CHARDEV_BACKENDS, &["vc"]].concat();
         if let Some(status) = print_and_end(program, opt, arg.as_deref(), &backends, &types) {

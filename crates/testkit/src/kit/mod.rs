@@ -117,6 +117,8 @@ pub(crate) struct State {
     failures: Vec<String>,
     random: Random,
     notify: Option<Box<Notify>>,
+    /// What is done before a fault ends the process.
+    last_words: Option<Box<dyn FnOnce(&Kit)>>,
     /// Something happened since the mock was last idle.
     active: bool,
     /// Whether `exit` and `kill` end the process, or only the mock.
@@ -155,6 +157,7 @@ impl Kit {
             failures: Vec::new(),
             random: Random::new(seed),
             notify: None,
+            last_words: None,
             active: false,
             owns_process,
         };
@@ -172,6 +175,11 @@ impl Kit {
     /// Has everything that happens told.
     pub fn set_notify(&self, notify: impl FnMut(&Notice) + 'static) {
         self.state.borrow_mut().notify = Some(Box::new(notify));
+    }
+
+    /// Has something done before a fault ends the process.
+    pub fn set_last_words(&self, last_words: impl FnOnce(&Kit) + 'static) {
+        self.state.borrow_mut().last_words = Some(Box::new(last_words));
     }
 
     /// Adds a stub behind the others, and returns its name.

@@ -379,6 +379,10 @@ impl Kit {
         if let Some(client) = self.state.borrow_mut().client(chr) {
             client.cut = true;
         }
+        if owns_process && matches!(action, Action::Exit(_) | Action::Kill) {
+            let last_words = self.state.borrow_mut().last_words.take();
+            last_words.into_iter().for_each(|say| say(self));
+        }
         match action {
             Action::Exit(status) if owns_process => std::process::exit(*status),
             Action::Kill if owns_process => {

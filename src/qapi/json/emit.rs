@@ -161,8 +161,9 @@ impl Output {
 
 /// Appends a text of `N` to twice `N` bytes that needs no escape, between a quote and
 /// `end`: two halves, which may overlap, put together in `B` bytes and copied at once. If it
-/// needs an escape, appends nothing and returns false.
-#[inline(always)]
+/// needs an escape, appends nothing and returns false. It stays out of line: its bytes would
+/// stand once for each level of the writer's recursion.
+#[inline(never)]
 fn pair<const N: usize, const B: usize, const E: usize>(
     out: &mut Vec<u8>,
     text: &[u8],

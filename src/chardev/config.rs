@@ -24,6 +24,17 @@ pub enum SocketAddress {
     Fd(String),
 }
 
+/// How an idle connection is probed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct KeepAliveProbes {
+    /// Probes that may stay without an answer.
+    pub count: Option<u32>,
+    /// Seconds without traffic before the first one.
+    pub idle: Option<u32>,
+    /// Seconds from one to the next.
+    pub interval: Option<u32>,
+}
+
 /// QEMU's `InetSocketAddress`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InetSocketAddress {
@@ -41,6 +52,8 @@ pub struct InetSocketAddress {
     pub numeric: bool,
     /// Whether a client's connection is probed while it is idle.
     pub keep_alive: bool,
+    /// How it is probed; the kernel decides what is left open.
+    pub probes: KeepAliveProbes,
 }
 
 impl InetSocketAddress {

@@ -70,7 +70,7 @@ mod options;
 mod server;
 mod stream;
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -89,7 +89,7 @@ use super::be::{chr_free_watches, chr_has_watch, chr_set_watch, qemu_chr_be_even
 use super::class::{ChardevClass, ChardevId, ChrEvent};
 use super::codec::telnet::TelnetDecoder;
 use super::codec::tls::TlsCreds;
-use super::config::{SocketAddress, SocketConfig};
+use super::config::{InetSocketAddress, SocketAddress, SocketConfig};
 use super::host::{ChardevHost, ChardevReport};
 use super::object::object_unparent;
 use super::watch::WatchSlot;
@@ -347,6 +347,24 @@ fn accept_backoff<H: ChardevHost>(h: &mut H, id: ChardevId) {
     }
 }
 
+/// Has the kernel probe a connection while it is idle. It works without, too.
+fn keep_alive(fd: BorrowedFd<'_>, addr: &InetSocketAddress) {
+    if !addr.keep_alive {
+        return;
+    }
+    let _ = socket::setsockopt(&fd, sockopt::KeepAlive, &true);
+    let probes = addr.probes;
+    if let Some(count) = probes.count {
+        let _ = socket::setsockopt(&fd, sockopt::TcpKeepCount, &count);
+    }
+    if let Some(seconds) = probes.idle {
+        let _ = socket::setsockopt(&fd, sockopt::TcpKeepIdle, &seconds);
+    }
+    if let Some(seconds) = probes.interval {
+        let _ = socket::setsockopt(&fd, sockopt::TcpKeepInterval, &seconds);
+    }
+}
+
 /// A connection becomes the chardev's, and listening ends.
 fn tcp_chr_new_client<H: ChardevHost>(h: &mut H, id: ChardevId, fd: Rc<OwnedFd>) {
     trace_event!(tcp_chr_new_client, "fd {}", fd.as_raw_fd());
@@ -360,8 +378,8 @@ fn tcp_chr_new_client<H: ChardevHost>(h: &mut H, id: ChardevId, fd: Rc<OwnedFd>)
         // It is only slower without.
         let _ = socket::setsockopt(&fd, sockopt::TcpNoDelay, &true);
     }
-    if matches!(&s.addr, SocketAddress::Inet(addr) if addr.keep_alive && !s.config.server) {
-        let _ = socket::setsockopt(&fd, sockopt::KeepAlive, &true);
+    if let (SocketAddress::Inet(addr), false) = (&s.addr, s.config.server) {
+        keep_alive(fd.as_fd(), addr);
     }
     let stream = match protocols(s) {
         Ok(stream) => stream,

@@ -4,7 +4,9 @@ use super::server::char_socket_server_class;
 use super::{char_socket_class, qmp_chardev_open_socket};
 use crate::chardev::backend::Backend;
 use crate::chardev::class::{ChardevClass, ChardevId};
-use crate::chardev::config::{InetSocketAddress, SocketAddress, SocketConfig, UnixSocketAddress};
+use crate::chardev::config::{
+    InetSocketAddress, KeepAliveProbes, SocketAddress, SocketConfig, UnixSocketAddress,
+};
 use crate::chardev::host::ChardevHost;
 use crate::chardev::kind::BackendOptions;
 use crate::chardev::schema as q;
@@ -132,5 +134,10 @@ fn inet(data: q::InetSocketAddress) -> InetSocketAddress {
         ipv6: data.ipv6,
         numeric: data.numeric.unwrap_or(false),
         keep_alive: data.keep_alive.unwrap_or(false),
+        probes: KeepAliveProbes {
+            count: data.keep_alive_count,
+            idle: data.keep_alive_idle,
+            interval: data.keep_alive_interval,
+        },
     }
 }

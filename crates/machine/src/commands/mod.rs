@@ -28,6 +28,7 @@ mod migration;
 mod migration_settings;
 mod migration_steps;
 mod net;
+mod newer;
 mod objects;
 mod pci;
 mod qdev;

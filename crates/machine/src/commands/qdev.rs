@@ -139,10 +139,10 @@ impl QdevCommands for Machine {
     }
 
     fn qmp_device_list_properties(
-        rt: &mut Runtime<Self>,
+        _: &mut Runtime<Self>,
         typename: String,
     ) -> Result<Vec<ObjectPropertyInfo>, Error> {
-        let list = device_list_properties(&typename, rt.profile())?;
+        let list = device_list_properties(&typename)?;
         Ok(list.into_iter().map(property_info).collect())
     }
 

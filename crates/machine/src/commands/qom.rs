@@ -84,7 +84,7 @@ pub(super) fn property_info(listing: PropertyListing) -> ObjectPropertyInfo {
         name: listing.name,
         r#type: listing.type_name,
         description: listing.description.map(str::to_owned),
-        default_value: None,
+        default_value: listing.default_value,
     }
 }
 
@@ -152,6 +152,9 @@ fn socket_address(addr: &Address) -> QObject {
             ipv4: inet.ipv4,
             ipv6: inet.ipv6,
             keep_alive: None,
+            keep_alive_count: None,
+            keep_alive_idle: None,
+            keep_alive_interval: None,
             mptcp: None,
         }),
         Address::Unix(unix) => SocketAddress::Unix(UnixSocketAddress {

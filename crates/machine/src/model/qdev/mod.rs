@@ -25,6 +25,7 @@ pub(super) mod board;
 pub(super) mod bus;
 mod globals;
 mod help;
+mod ide;
 pub(super) mod pci;
 mod pci_facts;
 pub(super) mod ports;
@@ -101,6 +102,7 @@ pub type Realize = fn(&mut Machine, ObjectId, ObjectId) -> Result<(), Error>;
 fn realize_by_bus(bus: &str) -> Option<Realize> {
     match bus {
         "usb-bus" => Some(usb::choose_port),
+        "IDE" => Some(ide::choose_unit),
         "SCSI" => Some(scsi::choose_place),
         "virtio-serial-bus" => Some(types::choose_port),
         _ => None,

@@ -296,6 +296,7 @@ static IDE_HD: ObjectType = device(
     &IDE_DEVICE,
     &DeviceClass {
         required: DRIVE_NOT_SET,
+        realize: Some(super::ide::choose_unit),
         ..DeviceClass::on("IDE")
     },
     disk![
@@ -309,7 +310,10 @@ static IDE_HD: ObjectType = device(
 static IDE_CD: ObjectType = device(
     "ide-cd",
     &IDE_DEVICE,
-    &DeviceClass::on("IDE"),
+    &DeviceClass {
+        realize: Some(super::ide::choose_unit),
+        ..DeviceClass::on("IDE")
+    },
     disk![
         property("model", "str", Str("")),
         property("ver", "str", Str("")),

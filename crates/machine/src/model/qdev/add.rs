@@ -115,6 +115,11 @@ impl Machine {
         result.map(|()| id)
     }
 
+    /// The type of devices of that name.
+    pub(super) fn device_type(&self, name: &str) -> Option<&'static ObjectType> {
+        find_device_type(name).filter(|class| class.is_a(DEVICE.name))
+    }
+
     /// The reason why a device that sits on no bus is not plugged while the machine runs.
     fn no_place(&self, class: &ObjectType, device: &DeviceClass) -> Error {
         let driver = class.name;

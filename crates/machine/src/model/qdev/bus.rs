@@ -145,7 +145,9 @@ impl Machine {
     /// named after its id, or else after their type.
     pub(super) fn provide_buses(&mut self, device: ObjectId, class: &DeviceClass) {
         let owner = match class.backend {
-            Some((name, backend)) => self.new_child(device, name, backend),
+            Some((name, backend)) => self
+                .device_type(backend)
+                .map_or(device, |backend| self.new_child(device, name, backend)),
             None => device,
         };
         let id = self.device_id(device).map(str::to_owned);

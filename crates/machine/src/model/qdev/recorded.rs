@@ -8,11 +8,10 @@ use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex};
 
 use super::bus::{HDA, IDE, PCI, PCIE, SCSI, SD, USB, VIRTIO_SERIAL};
-use super::{after_realize, realize_by_bus, set_typed, DeviceClass};
+use super::{after_realize, ide, scsi, set_typed, usb, virtio_serial, DeviceClass, Realize};
 use crate::model::block::set_drive;
 use crate::model::facts::{type_facts, PropertyFacts, TypeFacts};
 use crate::model::qom::{set_link, Getter, ObjectType, Property, Setter};
-use crate::model::types::find_type;
 
 /// The properties that a declared type leaves out, in the order of the table.
 pub(super) fn more(class: &'static ObjectType) -> &'static [Property] {
@@ -104,6 +103,17 @@ pub(super) fn device_class_of(name: &str) -> Option<&'static DeviceClass> {
     Some(class)
 }
 
+/// The rules of a bus for all devices on it.
+fn realize_by_bus(bus: &str) -> Option<Realize> {
+    match bus {
+        "usb-bus" => Some(usb::choose_port),
+        "IDE" => Some(ide::choose_unit),
+        "SCSI" => Some(scsi::choose_place),
+        "virtio-serial-bus" => Some(virtio_serial::choose_port),
+        _ => None,
+    }
+}
+
 fn device_class(facts: &'static TypeFacts) -> DeviceClass {
     let provided = PROVIDED.iter().find(|(name, ..)| facts.is_a(name));
     let buses = provided.map_or_else(Vec::new, |(_, bus, count)| vec![*bus; *count]);
@@ -112,7 +122,6 @@ fn device_class(facts: &'static TypeFacts) -> DeviceClass {
         .into_iter()
         .find(|p| p.name == "virtio-backend");
     let backend = backend.and_then(|p| p.type_name.strip_prefix("child<")?.strip_suffix('>'));
-    let backend = backend.and_then(find_type);
     DeviceClass {
         backend: backend.map(|class| ("virtio-backend", class)),
         provides: buses.leak(),

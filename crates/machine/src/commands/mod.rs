@@ -14,6 +14,7 @@ mod completion;
 mod copies;
 mod cpu;
 mod current_cpu;
+mod drives;
 mod emulator;
 mod hmp;
 mod log;
@@ -36,6 +37,7 @@ mod ui;
 mod tests;
 
 pub use block::blockdev_from_cli;
+pub(crate) use drives::{drive_new, format_help, guess_warning, QEMU_DRIVE_OPTS};
 pub(crate) use log::log_items;
 pub use net::netdev_from_cli;
 pub use objects::{is_made_after_chardevs, object_from_cli, object_from_text};
@@ -66,6 +68,7 @@ const HMP: &[(Pairs, Pairs)] = &[
     (block::COMMANDS, block_pages::INFO),
     (block_jobs::COMMANDS, block_jobs::INFO),
     (cpu::COMMANDS, cpu::INFO),
+    (drives::COMMANDS, &[]),
     (emulator::COMMANDS, emulator::INFO),
     (log::COMMANDS, &[]),
     (machine::COMMANDS, machine::INFO),

@@ -73,7 +73,7 @@ impl QueriesBlockCommands for Machine {
         };
         // No drive has a name of its own, only its device has.
         let mut drives = rt.state.drives().into_iter();
-        let drive = drives.find(|drive| Some(&drive.qdev) == id.as_ref());
+        let drive = drives.find(|drive| drive.qdev == id);
         let name = id.or(device).unwrap_or_default();
         match drive {
             None => Err(crate::model::qom::device_not_found(&name)),

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::block::{Blocks, IoLimits};
+use super::block::{Blocks, IoLimits, Medium};
 use super::board::{MachineClass, Topology};
 use super::global::Global;
 use super::log::LogFile;
@@ -58,6 +58,10 @@ pub struct Machine {
     /// Block nodes, and the limits of the disks made of them.
     pub blocks: Blocks,
     pub(super) io_limits: HashMap<ObjectId, IoLimits>,
+    /// Whether writes to images are dropped (`-snapshot`).
+    pub(crate) snapshots: bool,
+    /// What clients have done to drives.
+    pub(super) media: HashMap<ObjectId, Medium>,
     /// Whether `sync-profile` is on. There is only one thread, so it never
     /// finds anything.
     pub(crate) sync_profile: bool,

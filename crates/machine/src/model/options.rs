@@ -80,6 +80,8 @@ impl Machine {
             balloon: None,
             blocks: Blocks::default(),
             io_limits: HashMap::new(),
+            snapshots: false,
+            media: HashMap::new(),
             sync_profile: false,
             frontends: HashMap::new(),
             monitors: HashMap::new(),

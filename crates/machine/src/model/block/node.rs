@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 
+use super::backend::Backends;
+use super::image::{header, probe, Header};
 use crate::schema::{
     BlockdevCacheOptions, BlockdevDetectZeroesOptions, BlockdevDriver, BlockdevOptions,
     BlockdevOptionsBranch, BlockdevRef,
@@ -18,6 +20,8 @@ const NODE_NAME_MAX: usize = 31;
 #[derive(Debug, Default)]
 pub struct Blocks {
     nodes: Vec<BlockNode>,
+    /// The back ends with names of their own.
+    pub backends: Backends,
     /// How many nodes without a name there were.
     unnamed: usize,
 }
@@ -41,8 +45,31 @@ pub struct BlockNode {
     pub detect_zeroes: BlockdevDetectZeroesOptions,
     /// Where its contents are.
     content: Content,
+    /// What the format says of the disk, if there is a format.
+    pub header: Option<Header>,
     /// Whether it was made for another node, and goes with it.
     implicit: bool,
+}
+
+/// An image as `-drive` describes it.
+#[derive(Debug, Clone, Default)]
+pub struct Image {
+    /// The file, or nothing for a disk without contents.
+    pub filename: Option<String>,
+    /// The driver of a disk without contents, and its size.
+    pub null: Option<(BlockdevDriver, u64)>,
+    /// The format; without one it is guessed.
+    pub format: Option<BlockdevDriver>,
+    /// The name of the upper node.
+    pub node_name: Option<String>,
+    /// Whether it is never written; without a word it is written if that is allowed.
+    pub read_only: Option<bool>,
+    #[allow(missing_docs)]
+    pub direct: bool,
+    #[allow(missing_docs)]
+    pub no_flush: bool,
+    #[allow(missing_docs)]
+    pub detect_zeroes: Option<BlockdevDetectZeroesOptions>,
 }
 
 #[derive(Debug)]
@@ -82,6 +109,91 @@ impl Blocks {
             self.nodes.truncate(before);
         }
         result
+    }
+
+    /// Opens an image and returns the name of its upper node. Whether the format was
+    /// guessed is told as well.
+    ///
+    /// # Errors
+    ///
+    /// As [`add`](Self::add).
+    pub fn open_image(&mut self, image: &Image) -> Result<(String, bool), Error> {
+        if let Some(name) = &image.node_name {
+            self.check_name(name)?;
+        }
+        let (driver, filename, content, read_only) = match (&image.filename, image.null) {
+            (Some(filename), _) => {
+                let wanted = image.read_only;
+                let opened = open_file(filename, wanted.unwrap_or(false), image.direct);
+                let (file, read_only) = match opened {
+                    // Nothing was said about writing, so reading will do.
+                    Err(_) if wanted.is_none() => match open_file(filename, true, image.direct) {
+                        Ok(file) => (file, true),
+                        Err(_) => (opened?, false),
+                    },
+                    opened => (opened?, wanted.unwrap_or(false)),
+                };
+                let driver = BlockdevDriver::File;
+                (driver, filename.clone(), Content::File(file), read_only)
+            }
+            (None, Some((driver, size))) => {
+                let filename = format!("{}://", driver.as_str());
+                let read_only = image.read_only.unwrap_or(false);
+                (driver, filename, Content::Null(size), read_only)
+            }
+            (None, None) => return Err(Error::new("Must specify either driver or file")),
+        };
+        let guess = match &content {
+            Content::File(file) => probe(file),
+            _ => BlockdevDriver::Raw,
+        };
+        let format = image.format.unwrap_or(guess);
+        let is_alone = format == driver;
+        let head = match (&content, format) {
+            (_, BlockdevDriver::Raw) => None,
+            _ if is_alone => None,
+            (Content::File(file), format) => Some(header(format, file)?),
+            _ => return Err(Error::new(format!("Unknown driver '{}'", format.as_str()))),
+        };
+        let lower = match (&image.node_name, is_alone) {
+            (Some(name), true) => name.clone(),
+            _ => self.new_name(),
+        };
+        let upper = match (&image.node_name, is_alone) {
+            (_, true) => lower.clone(),
+            (Some(name), false) => name.clone(),
+            (None, false) => self.new_name(),
+        };
+        let node = |name: &str, driver, content| BlockNode {
+            name: name.to_owned(),
+            driver,
+            filename: filename.clone(),
+            read_only,
+            direct: image.direct,
+            no_flush: image.no_flush,
+            detect_zeroes: BlockdevDetectZeroesOptions::Off,
+            content,
+            header: None,
+            implicit: true,
+        };
+        self.nodes.push(node(&lower, driver, content));
+        if !is_alone {
+            let content = Content::Node(lower);
+            self.nodes.push(BlockNode {
+                header: head,
+                ..node(&upper, format, content)
+            });
+        }
+        if let (Some(top), Some(detect)) = (self.nodes.last_mut(), image.detect_zeroes) {
+            top.detect_zeroes = detect;
+        }
+        Ok((upper, image.format.is_none()))
+    }
+
+    /// A name for a node that has none.
+    fn new_name(&mut self) -> String {
+        self.unnamed += 1;
+        format!("#block{:03}", self.unnamed)
     }
 
     fn open(&mut self, options: &BlockdevOptions, name: &str, implicit: bool) -> Result<(), Error> {
@@ -124,6 +236,7 @@ impl Blocks {
                 .detect_zeroes
                 .unwrap_or(BlockdevDetectZeroesOptions::Off),
             content,
+            header: None,
             implicit,
         });
         Ok(())
@@ -160,10 +273,7 @@ impl Blocks {
                 options.read_only = options.read_only.or(Some(read_only));
                 let (name, implicit) = match options.node_name.clone() {
                     Some(name) => (name, false),
-                    None => {
-                        self.unnamed += 1;
-                        (format!("#block{:03}", self.unnamed), true)
-                    }
+                    None => (self.new_name(), true),
                 };
                 self.open(&options, &name, implicit)?;
                 if let Some(node) = self.nodes.last_mut() {
@@ -184,6 +294,12 @@ impl Blocks {
         if self.parent(name).is_some() {
             return Err(Error::new(format!("Block device {name} is in use")));
         }
+        self.close(name);
+        Ok(())
+    }
+
+    /// Closes a node that nothing uses, and those made for it.
+    pub(super) fn close(&mut self, name: &str) {
         let mut next = Some(name.to_owned());
         while let Some(name) = next.take() {
             let Some(at) = self.nodes.iter().position(|n| n.name == name) else {
@@ -193,7 +309,6 @@ impl Blocks {
                 next = self.node(&child).filter(|n| n.implicit).map(|_| child);
             }
         }
-        Ok(())
     }
 
     /// The node of that name.
@@ -244,6 +359,9 @@ impl Blocks {
 
     /// How large the disk is, in bytes, in whole sectors.
     pub fn virtual_size(&self, name: &str) -> u64 {
+        if let Some(header) = self.node(name).and_then(|n| n.header.as_ref()) {
+            return header.virtual_size;
+        }
         if let Some(size) = self.null(name) {
             return size.div_ceil(512) * 512;
         }

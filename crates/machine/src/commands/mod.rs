@@ -23,6 +23,7 @@ mod memory;
 mod migration;
 mod migration_settings;
 mod net;
+mod netdevs;
 mod objects;
 mod pci;
 mod qdev;
@@ -37,11 +38,11 @@ mod ui;
 mod tests;
 
 pub use block::blockdev_from_cli;
-pub(crate) use drives::{drive_new, format_help, guess_warning, QEMU_DRIVE_OPTS};
+pub(crate) use drives::{drive_new, format_help, guess_warning, NewDrive, QEMU_DRIVE_OPTS};
 pub(crate) use log::log_items;
-pub use net::netdev_from_cli;
+pub use net::{netdev_from_cli, netdev_with_id};
 pub use objects::{is_made_after_chardevs, object_from_cli, object_from_text};
-pub use qdev::{add_ports, device_from_cli};
+pub use qdev::{add_ports, board_nic, device_from_cli};
 pub use run_state::{killed, start_machine};
 
 use crate::schema::{self, ShutdownCause};

@@ -2,6 +2,7 @@
 //! They are answered as QEMU answers them about a machine without such things.
 
 use crate::model::qdev::DeviceClass;
+use crate::model::AudioBackend;
 use crate::schema::{
     ACPIOSTInfo, AnnounceParameters, AudioFormat, Audiodev, AudiodevBranch, AudiodevGenericOptions,
     AudiodevPerDirectionOptions, BlockExportInfo, BlockJobInfo, DisplayOptions,
@@ -19,7 +20,7 @@ use qmonitor::Runtime;
 type Rt = Runtime<Machine>;
 
 impl QueriesAudioCommands for Machine {
-    /// All are of the kind that makes no sound, with QEMU's defaults.
+    /// All are shown as the kind that makes no sound, with QEMU's defaults.
     fn qmp_query_audiodevs(rt: &mut Rt) -> Result<Vec<Audiodev>, Error> {
         let direction = || {
             Some(AudiodevPerDirectionOptions {
@@ -32,8 +33,8 @@ impl QueriesAudioCommands for Machine {
                 buffer_length: None,
             })
         };
-        let audiodev = |id: &String| Audiodev {
-            id: id.clone(),
+        let audiodev = |backend: &AudioBackend| Audiodev {
+            id: backend.id.clone(),
             timer_period: Some(10_000),
             u: AudiodevBranch::None(AudiodevGenericOptions {
                 r#in: direction(),
@@ -71,9 +72,11 @@ impl QueriesBlockCommands for Machine {
             (None, Some(device)) => (None, Some(device)),
             _ => return Err(Error::new("Need exactly one of 'device' and 'id'")),
         };
-        // No drive has a name of its own, only its device has.
         let mut drives = rt.state.drives().into_iter();
-        let drive = drives.find(|drive| drive.qdev == id);
+        let drive = drives.find(|drive| match &device {
+            Some(device) => drive.device == *device,
+            None => drive.qdev == id,
+        });
         let name = id.or(device).unwrap_or_default();
         match drive {
             None => Err(crate::model::qom::device_not_found(&name)),

@@ -33,10 +33,12 @@ pub struct Machine {
     pub test_value: Option<i64>,
     /// Where the log goes.
     pub(crate) log: LogFile,
-    /// The ids of its sound devices.
-    pub(crate) audiodevs: Vec<String>,
+    /// What its sound devices play on.
+    pub(crate) audiodevs: Vec<AudioBackend>,
     /// Its network back ends.
     pub net: Network,
+    /// The names of adapters, by their devices.
+    pub(crate) nics: HashMap<ObjectId, String>,
     /// The settings of migration.
     pub migration: Migration,
     pub(super) topology: Topology,
@@ -74,6 +76,17 @@ pub struct Machine {
     pub(crate) machine_object: ObjectId,
     pub(super) objects_container: ObjectId,
     pub(super) chardevs_container: ObjectId,
+}
+
+/// What sound devices play on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AudioBackend {
+    /// Its name.
+    pub id: String,
+    /// Its driver.
+    pub driver: &'static str,
+    /// The package that QEMU lacks for it.
+    pub package: Option<&'static str>,
 }
 
 /// A device that is gone; its event is still to be sent.

@@ -22,6 +22,6 @@ pub mod types;
 mod uuid;
 
 pub(crate) use machine::Deletion;
-pub use machine::Machine;
+pub use machine::{AudioBackend, Machine};
 pub use options::MachineOptions;
 pub use uuid::{ParseUuidError, Uuid};

@@ -30,6 +30,8 @@ pub struct MachineOptions {
     pub stopped: bool,
     /// Wait for `x-exit-preconfig` (`--preconfig`).
     pub preconfig: bool,
+    /// Wait for the state of another machine (`-incoming`).
+    pub incoming: bool,
     /// The reactions to certain events (`-action`, `-no-reboot`, `-no-shutdown`).
     pub actions: Actions,
     /// Give threads names (`-name debug-threads=on`).
@@ -45,6 +47,7 @@ impl Default for MachineOptions {
             uuid: Uuid::default(),
             stopped: false,
             preconfig: false,
+            incoming: false,
             actions: Actions::default(),
             debug_threads: false,
         }
@@ -66,6 +69,7 @@ impl Machine {
             log: LogFile::default(),
             audiodevs: Vec::new(),
             net: Network::default(),
+            nics: HashMap::new(),
             migration: Migration::default(),
             topology: options.topology,
             cpus: BTreeMap::new(),
@@ -91,6 +95,9 @@ impl Machine {
             objects_container: root,
             chardevs_container: root,
         };
+        if options.incoming {
+            m.run.wait_for_migration();
+        }
         // In the order of QEMU, which lists show.
         m.chardevs_container = m.new_child(root, "chardevs", &CONTAINER);
         m.objects_container = m.new_child(root, "objects", &CONTAINER);

@@ -98,6 +98,19 @@ impl Machine {
         }
     }
 
+    /// Checks that a disk has something in it; a drive of discs need not.
+    ///
+    /// # Errors
+    ///
+    /// It has a drive that is empty.
+    pub(crate) fn check_medium(&self, id: ObjectId) -> Result<(), Error> {
+        let is_empty = self.backend_of(id).is_some_and(|b| b.node.is_none());
+        if is_empty && !self.has_tray(id) && self.class_name(id) != "floppy" {
+            return Err(Error::new("Device needs media, but drive is empty"));
+        }
+        Ok(())
+    }
+
     /// Makes a back end with a name of its own, which is now the newest drive.
     ///
     /// # Errors

@@ -133,6 +133,7 @@ impl Machine {
                 return Err(Error::new(*message));
             }
         }
+        self.check_medium(id)?;
         self.device_realize(id, device, bus, hotplugged)
     }
 

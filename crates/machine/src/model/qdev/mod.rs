@@ -23,6 +23,7 @@ mod add;
 mod aliases;
 pub(super) mod board;
 pub(super) mod bus;
+mod defaults;
 mod globals;
 mod help;
 pub(super) mod pci;

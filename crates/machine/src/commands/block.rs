@@ -6,9 +6,10 @@ use super::hmp::{fail, Cx};
 use crate::model::block::{BlockNode, Drive, IoLimits};
 use crate::schema::{
     BlockCommands, BlockDeviceInfo, BlockDeviceIoStatus, BlockIOThrottle, BlockInfo,
-    BlockdevCacheInfo, BlockdevCommands, BlockdevDriver, BlockdevOptions, ImageInfo,
-    ImageInfoSpecific, ImageInfoSpecificFile, ImageInfoSpecificFileWrapper, ImageInfoSpecificQCow2,
-    ImageInfoSpecificQCow2Wrapper, Qcow2CompressionType, StrOrNull,
+    BlockMediaCommands, BlockdevCacheInfo, BlockdevCommands, BlockdevDriver, BlockdevOptions,
+    ImageInfo, ImageInfoSpecific, ImageInfoSpecificFile, ImageInfoSpecificFileWrapper,
+    ImageInfoSpecificQCow2, ImageInfoSpecificQCow2Wrapper, MediumChange, Qcow2CompressionType,
+    StrOrNull,
 };
 use crate::Machine;
 use qmonitor::monitor::hmp::ArgKind::*;
@@ -256,7 +257,7 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
             HmpArg::new("arg", Str).optional(),
             HmpArg::new("read-only-mode", Str).optional(),
         ]),
-        no_device,
+        hmp_change,
     ),
     (
         HmpRow::new(
@@ -277,9 +278,36 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
             "eject a removable medium (use -f to force it)",
         )
         .args(&[HmpArg::new("force", Flag('f')), DEVICE]),
-        no_device,
+        |hmp, args| {
+            let device = args.str("device").to_owned();
+            let result = super::block_media::eject(hmp.rt, Some(device), None);
+            hmp.handle_error(result);
+        },
     ),
 ];
+
+fn hmp_change(hmp: Cx, args: &HmpArgs) {
+    let mode = args.try_str("read-only-mode");
+    let read_only_mode = match mode.map(str::parse) {
+        None => None,
+        Some(Ok(mode)) => Some(mode),
+        Some(Err(_)) => {
+            let mode = mode.unwrap_or_default();
+            return fail(hmp, format!("invalid parameter value: {mode}"));
+        }
+    };
+    #[allow(deprecated)] // It is still to be taken.
+    let change = MediumChange {
+        device: Some(args.str("device").to_owned()),
+        id: None,
+        filename: args.str("target").to_owned(),
+        format: args.try_str("arg").map(str::to_owned),
+        force: Some(args.flag("force")),
+        read_only_mode,
+    };
+    let result = Machine::qmp_blockdev_change_medium(hmp.rt, change);
+    hmp.handle_error(result);
+}
 
 fn no_device(hmp: Cx, args: &HmpArgs) {
     fail(hmp, format!("Device '{}' not found", args.str("device")));

@@ -1,7 +1,7 @@
 //! `-drive`, its short forms, and HMP's `drive_add`: text to a back end and its node.
 
 use super::hmp::Cx;
-use crate::model::block::{Backend, Image, Interface, IoLimits};
+use crate::model::block::{probe, Backend, Image, Interface, IoLimits};
 use crate::schema::{BlockdevDetectZeroesOptions, BlockdevDriver};
 use crate::Machine;
 use qmonitor::chardev::print_stderr;
@@ -127,8 +127,11 @@ struct Place {
 impl Machine {
     /// What a drive is for if nothing is said.
     pub(crate) fn default_interface(&self) -> Interface {
-        // QEMU says so of the empty machine as well, which has no place for any.
-        Interface::Ide
+        if self.class.is_pc() {
+            Interface::Ide
+        } else {
+            Interface::None
+        }
     }
 
     /// How many units a bus of the board's disk controller has.
@@ -441,7 +444,12 @@ fn check_leftover(texts: &Texts, image: &Image) -> Result<(), Error> {
         !ABOUT_THE_DRIVE.contains(&name) && !name.starts_with("backing")
     });
     let Some(name) = left else { return Ok(()) };
-    let format = image.format.unwrap_or(BlockdevDriver::Raw);
+    let probed = image
+        .filename
+        .as_ref()
+        .and_then(|name| std::fs::File::open(name).ok());
+    let guess = probed.map_or(BlockdevDriver::Raw, |file| probe(&file));
+    let format = image.format.unwrap_or(guess);
     Err(Error::new(format!(
         "Block format '{}' does not support the option '{name}'",
         format.as_str()

@@ -67,22 +67,7 @@ impl QueriesBlockCommands for Machine {
         id: Option<String>,
         _force: Option<bool>,
     ) -> Result<(), Error> {
-        let (id, device) = match (id, device) {
-            (Some(id), None) => (Some(id), None),
-            (None, Some(device)) => (None, Some(device)),
-            _ => return Err(Error::new("Need exactly one of 'device' and 'id'")),
-        };
-        let mut drives = rt.state.drives().into_iter();
-        let drive = drives.find(|drive| match &device {
-            Some(device) => drive.device == *device,
-            None => drive.qdev == id,
-        });
-        let name = id.or(device).unwrap_or_default();
-        match drive {
-            None => Err(crate::model::qom::device_not_found(&name)),
-            Some(drive) if drive.node.is_none() => Ok(()),
-            Some(_) => Err(Error::new(format!("Device '{name}' is not removable"))),
-        }
+        super::block_media::eject(rt, device, id)
     }
 }
 
@@ -239,7 +224,7 @@ impl QueriesUiCommands for Machine {
     }
 }
 
-fn text(text: &str) -> HumanReadableText {
+pub(super) fn text(text: &str) -> HumanReadableText {
     HumanReadableText {
         human_readable_text: text.to_owned(),
     }

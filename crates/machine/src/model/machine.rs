@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::block::{Blocks, IoLimits, Medium};
 use super::board::{MachineClass, Topology};
 use super::global::Global;
+use super::jobs::Jobs;
 use super::log::LogFile;
 use super::migration::Migration;
 use super::net::Network;
@@ -57,6 +58,8 @@ pub struct Machine {
     pub(crate) deletions: Vec<Deletion>,
     pub(crate) deletion_timer: Option<TimerId>,
     pub(super) balloon: Option<ObjectId>,
+    /// Jobs that have ended.
+    pub jobs: Jobs,
     /// Block nodes, and the limits of the disks made of them.
     pub blocks: Blocks,
     pub(super) io_limits: HashMap<ObjectId, IoLimits>,

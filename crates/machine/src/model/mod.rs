@@ -8,6 +8,7 @@ pub mod block;
 pub mod board;
 pub mod cpu;
 pub(crate) mod global;
+pub mod jobs;
 pub(crate) mod log;
 mod machine;
 pub mod memory;

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::backends::{CONTAINER, MEMORY_REGION, SYSTEM_BUS};
 use super::block::Blocks;
 use super::board::{MachineClass, Topology, NONE};
+use super::jobs::Jobs;
 use super::log::LogFile;
 use super::machine::Machine;
 use super::migration::Migration;
@@ -68,6 +69,7 @@ impl Machine {
             test_value: None,
             log: LogFile::default(),
             audiodevs: Vec::new(),
+            jobs: Jobs::default(),
             net: Network::default(),
             nics: HashMap::new(),
             migration: Migration::default(),

@@ -39,8 +39,9 @@ const SHORT: &[Short] = &[
     short(Opt::Pflash, "", Interface::Pflash),
 ];
 
-/// The text of a drive option, and the kind of its drive if the text names none.
-pub(super) fn drive_text(opt: Opt, arg: &str) -> Option<(String, Interface)> {
+/// The text of a drive option, and the kind of its drive if the text names none: `Ide`
+/// stands for what the board has.
+fn drive_text(opt: Opt, arg: &str) -> Option<(String, Interface)> {
     if opt == Opt::Drive {
         return Some((arg.to_owned(), Interface::Ide));
     }
@@ -63,6 +64,10 @@ pub(super) fn make_drives<'a>(
     for item in pending {
         let Some((text, interface)) = drive_text(item.opt, &item.arg) else {
             continue;
+        };
+        let interface = match interface {
+            Interface::Ide => rt.state.default_interface(),
+            interface => interface,
         };
         let mut warnings = Vec::new();
         let opts = QemuOpts::parse(&QEMU_DRIVE_OPTS, &text, &mut warnings);

@@ -15,6 +15,8 @@ pub struct Drive {
     /// The device's name for clients: its id, or the path of its backend. There may be no
     /// device yet.
     pub qdev: Option<String>,
+    /// The id of the device itself.
+    pub id: Option<String>,
     /// The node in it.
     pub node: Option<String>,
     /// Whether the node can be taken out.
@@ -29,7 +31,16 @@ pub struct Drive {
     pub limits: IoLimits,
     /// The name of the group that shares the limits.
     pub group: Option<String>,
+    /// Its device.
+    pub object: Option<ObjectId>,
     age: (u64, usize),
+}
+
+impl Drive {
+    /// Whether its device has that id or that path.
+    pub fn is_called(&self, id: &str) -> bool {
+        self.qdev.as_deref() == Some(id) || self.id.as_deref() == Some(id)
+    }
 }
 
 /// What clients have done to the drive of a device.
@@ -111,6 +122,42 @@ impl Machine {
         Ok(())
     }
 
+    /// Opens or closes the tray of a device; false if it is so already.
+    pub fn set_tray(&mut self, device: ObjectId, open: bool) -> bool {
+        let medium = self.media.entry(device).or_default();
+        std::mem::replace(&mut medium.tray_open, open) != open
+    }
+
+    /// Whether the tray of a device is open.
+    pub fn is_tray_open(&self, device: ObjectId) -> bool {
+        self.media
+            .get(&device)
+            .is_some_and(|medium| medium.tray_open)
+    }
+
+    /// Whether a node is in a drive.
+    pub fn is_in_drive(&self, node: &str) -> bool {
+        self.drive_user(node).is_some() || self.blocks.backends.user(node).is_some()
+    }
+
+    /// Puts a node into a drive in place of the one in it, which is closed unless it has a
+    /// name of its own.
+    pub fn set_medium(&mut self, drive: &Drive, node: Option<String>) {
+        let old = match self.blocks.backends.get_mut(&drive.device) {
+            Some(backend) => std::mem::replace(&mut backend.node, node),
+            None => {
+                let old = drive.object.and_then(|id| self.node_in(id));
+                if let Some(id) = drive.object {
+                    self.media.entry(id).or_default().node = Some(node);
+                }
+                old
+            }
+        };
+        if let Some(old) = old.filter(|old| self.blocks.is_implicit(old)) {
+            self.blocks.close(&old);
+        }
+    }
+
     /// Makes a back end with a name of its own, which is now the newest drive.
     ///
     /// # Errors
@@ -139,6 +186,16 @@ impl Machine {
             self.blocks.close(&node);
         }
         Ok(())
+    }
+
+    /// Drops the back end of a device that goes.
+    pub(crate) fn drop_backend(&mut self, id: ObjectId) {
+        if let Some(name) = self.backend_of(id).map(|b| b.name.clone()) {
+            let node = self.blocks.backends.remove(&name).and_then(|b| b.node);
+            if let Some(node) = node.filter(|node| self.blocks.is_implicit(node)) {
+                self.blocks.close(&node);
+            }
+        }
     }
 
     /// All devices that can have a drive, in the order of making.
@@ -208,6 +265,8 @@ impl Machine {
             Drive {
                 device: backend.map(|b| b.name.clone()).unwrap_or_default(),
                 qdev: Some(self.drive_name(id)),
+                id: self.device_id(id).map(str::to_owned),
+                object: Some(id),
                 node: self.node_in(id),
                 removable: self.is_removable(id),
                 has_tray: self.has_tray(id),
@@ -224,6 +283,8 @@ impl Machine {
                 drives.push(Drive {
                     device: backend.name.clone(),
                     qdev: None,
+                    id: None,
+                    object: None,
                     node: backend.node.clone(),
                     removable: true,
                     has_tray: false,

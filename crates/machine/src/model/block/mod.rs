@@ -18,7 +18,8 @@ use qmonitor::qapi::Error;
 pub use backend::{Backend, Backends, Interface};
 pub(crate) use drive::set_drive;
 pub use drive::{Drive, Medium};
-pub use image::Header;
+pub use image::{probe, Header};
+pub(crate) use node::no_node;
 pub use node::{BlockNode, Blocks, Image};
 
 /// How fast a drive may be; zero is without limit.

@@ -190,6 +190,11 @@ impl Blocks {
         Ok((upper, image.format.is_none()))
     }
 
+    /// Whether a node was made for a drive or another node, and goes with it.
+    pub fn is_implicit(&self, name: &str) -> bool {
+        self.node(name).is_some_and(|node| node.implicit)
+    }
+
     /// A name for a node that has none.
     fn new_name(&mut self) -> String {
         self.unnamed += 1;
@@ -311,6 +316,16 @@ impl Blocks {
         }
     }
 
+    /// The node that one of the names of a command means. No node is found by the name of a
+    /// device.
+    ///
+    /// # Errors
+    ///
+    /// There is none.
+    pub fn find(&self, device: &str, name: &str) -> Result<&BlockNode, Error> {
+        self.node(name).ok_or_else(|| not_found(device, name))
+    }
+
     /// The node of that name.
     pub fn node(&self, name: &str) -> Option<&BlockNode> {
         self.nodes.iter().find(|n| n.name == name)
@@ -421,7 +436,7 @@ fn open_file(filename: &str, read_only: bool, direct: bool) -> Result<File, Erro
     }
 }
 
-fn no_node(name: &str) -> Error {
+pub(crate) fn no_node(name: &str) -> Error {
     Error::new(format!("Failed to find node with node-name='{name}'"))
 }
 

@@ -41,6 +41,7 @@ mod run_state;
 mod statistics;
 mod ui;
 mod unsupported;
+mod vnc;
 
 #[cfg(test)]
 mod tests;
@@ -52,6 +53,7 @@ pub use net::{netdev_from_cli, netdev_with_id};
 pub use objects::{is_made_after_chardevs, object_from_cli, object_from_text};
 pub use qdev::{add_ports, board_nic, device_from_cli};
 pub use run_state::{killed, start_machine};
+pub(crate) use vnc::vnc_new;
 
 use crate::schema::{self, ShutdownCause};
 use crate::Machine;

@@ -182,8 +182,8 @@ impl QueriesTextCommands for Machine {
 }
 
 impl QueriesUiCommands for Machine {
-    fn qmp_query_vnc_servers(_: &mut Rt) -> Result<Vec<VncInfo2>, Error> {
-        Ok(Vec::new())
+    fn qmp_query_vnc_servers(rt: &mut Rt) -> Result<Vec<VncInfo2>, Error> {
+        Ok(super::vnc::query_vnc_servers(&rt.state))
     }
 
     fn qmp_query_spice(_: &mut Rt) -> Result<SpiceInfo, Error> {
@@ -210,7 +210,7 @@ impl QueriesUiCommands for Machine {
         })
     }
 
-    fn qmp_set_password(_: &mut Rt, arg: SetPasswordOptions) -> Result<(), Error> {
+    fn qmp_set_password(rt: &mut Rt, arg: SetPasswordOptions) -> Result<(), Error> {
         let keep = matches!(arg.connected, None | Some(SetPasswordAction::Keep));
         Err(match arg.u {
             SetPasswordOptionsBranch::Spice => {
@@ -218,6 +218,11 @@ impl QueriesUiCommands for Machine {
             }
             SetPasswordOptionsBranch::Vnc(_) if !keep => {
                 Error::new("parameter 'connected' must be 'keep' when 'protocol' is 'vnc'")
+            }
+            SetPasswordOptionsBranch::Vnc(vnc)
+                if super::vnc::takes_password(&rt.state, vnc.display.as_deref()) =>
+            {
+                return Ok(());
             }
             SetPasswordOptionsBranch::Vnc(_) => Error::new("Could not set password"),
         })

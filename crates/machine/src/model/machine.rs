@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::block::{Blocks, IoLimits, Medium};
 use super::board::{MachineClass, Topology};
+use super::display::VncServer;
 use super::global::Global;
 use super::jobs::Jobs;
 use super::log::LogFile;
@@ -40,6 +41,8 @@ pub struct Machine {
     pub net: Network,
     /// The names of adapters, by their devices.
     pub(crate) nics: HashMap<ObjectId, String>,
+    /// VNC servers, the newest first.
+    pub(crate) vnc: Vec<VncServer>,
     /// The settings of migration.
     pub migration: Migration,
     pub(super) topology: Topology,

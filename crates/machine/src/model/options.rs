@@ -72,6 +72,7 @@ impl Machine {
             jobs: Jobs::default(),
             net: Network::default(),
             nics: HashMap::new(),
+            vnc: Vec::new(),
             migration: Migration::default(),
             topology: options.topology,
             cpus: BTreeMap::new(),

@@ -60,6 +60,7 @@ pub(super) static ICOUNT_OPTS: QemuOptsList = list("icount", Some("shift"));
 pub(super) static RUN_WITH_OPTS: QemuOptsList = list("run-with", None);
 pub(super) static FSDEV_OPTS: QemuOptsList = list("fsdev", Some("fsdriver"));
 pub(super) static VIRTFS_OPTS: QemuOptsList = list("virtfs", Some("fsdriver"));
+pub(super) static VNC_OPTS: QemuOptsList = list("vnc", Some("vnc"));
 pub(super) static PLUGIN_OPTS: QemuOptsList = QemuOptsList {
     desc: &[],
     ..list("plugin", Some("file"))

@@ -2,6 +2,7 @@
 //! that have options of their own.
 
 use super::cli::Opt;
+use super::option_groups::VNC_OPTS;
 use super::report::{Failure, Location, Pending, Reporter};
 use super::settings::Settings;
 use crate::commands::device_from_cli;
@@ -178,6 +179,32 @@ pub(super) fn make_board_devices(
                         No VGA device has been created";
             reporter.warning(None, &Error::new(desc));
         }
+    }
+    Ok(())
+}
+
+/// The layouts of keyboards that QEMU has files for.
+const KEYMAPS: &[&str] = &[
+    "ar", "bepo", "cz", "da", "de", "de-ch", "en-gb", "en-us", "es", "et", "fi", "fo", "fr",
+    "fr-be", "fr-ca", "fr-ch", "hr", "hu", "is", "it", "ja", "lt", "lv", "mk", "nl", "no", "pl",
+    "pt", "pt-br", "ru", "sl", "sv", "th", "tr",
+];
+
+/// Makes the servers of `-vnc`.
+pub(super) fn make_vnc_servers(
+    rt: &mut Runtime<Machine>,
+    settings: &Settings,
+    pending: &[Pending],
+) -> Result<(), Failure> {
+    for item in pending.iter().filter(|p| p.opt == Opt::Vnc) {
+        let keymap = settings.keymap.as_deref().unwrap_or("en-us");
+        if !KEYMAPS.contains(&keymap) {
+            let desc = format!("could not read keymap file: '{keymap}'");
+            return Err(item.failed(Error::new(desc)));
+        }
+        let opts = QemuOpts::parse(&VNC_OPTS, &item.arg, &mut Vec::new());
+        let made = opts.and_then(|opts| crate::commands::vnc_new(rt, &opts));
+        made.map_err(|e| item.failed(e))?;
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ use super::hardware::Hardware;
 use super::help::{print, print_and_end};
 use super::host;
 use super::nic_options;
-use super::option_groups::{option_of_group, Takes, FSDEV_OPTS, VIRTFS_OPTS};
+use super::option_groups::{option_of_group, Takes, FSDEV_OPTS, VIRTFS_OPTS, VNC_OPTS};
 use super::option_table::OPTION_GROUPS;
 use super::readconfig::{qemu_config_foreach, Group};
 use super::report::{Failure, Location, Pending, Reporter};
@@ -157,6 +157,21 @@ impl Options {
             Opt::Readconfig => return self.read_config(&item, reporter),
             Opt::Set => return self.set(&item),
             Opt::Fsdev | Opt::Virtfs => return self.take_directory(item, reporter),
+            Opt::Vnc => {
+                let mut warnings = Vec::new();
+                let opts = QemuOpts::parse(&VNC_OPTS, &item.arg, &mut warnings);
+                item.warn(reporter, &warnings);
+                opts.map_err(|e| item.failed(e))?;
+            }
+            Opt::Display if item.arg == "vnc" => {
+                let desc = "VNC requires a display argument vnc=<display>";
+                return Err(item.failed(Error::new(desc)));
+            }
+            Opt::Display if item.arg.starts_with("vnc=") => {
+                let arg = item.arg.trim_start_matches("vnc=").to_owned();
+                let opt = Opt::Vnc;
+                return self.take(Pending { opt, arg, ..item }, reporter);
+            }
             Opt::Usbdevice => {
                 self.settings.hardware.properties.insert("usb", "on");
             }
@@ -430,6 +445,7 @@ fn start(
         crate::commands::device_from_cli(rt, &text, &mut Vec::new())?;
     }
     drive_options::attach_drives(rt, &drives)?;
+    starting::make_vnc_servers(rt, &settings, &pending)?;
     make_debuggers(rt, &chars, &pending, reporter)?;
     if let Some(plugin) = &settings.plugin {
         return Err(Error::new(format!(

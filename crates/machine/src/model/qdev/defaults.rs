@@ -9,6 +9,25 @@ use crate::model::qom::{ObjectId, PropertyInput};
 use crate::model::Machine;
 use qmonitor::qapi::Error;
 
+/// The models of displays.
+pub(crate) const DISPLAYS: &[&str] = &[
+    "VGA",
+    "isa-vga",
+    "cirrus-vga",
+    "isa-cirrus-vga",
+    "vmware-svga",
+    "qxl-vga",
+    "qxl",
+    "virtio-vga",
+    "virtio-vga-gl",
+    "virtio-gpu-pci",
+    "ati-vga",
+    "bochs-display",
+    "ramfb",
+    "secondary-vga",
+    "vhost-user-vga",
+];
+
 impl Machine {
     /// Makes a device of the board on that bus, or on the first of the right type. `None`
     /// if there is no such type or no bus.
@@ -114,6 +133,20 @@ impl Machine {
             self.add_board_device("piix3-usb-uhci", None, &[("addr", "1.2")])?;
         }
         Ok(())
+    }
+
+    /// Whether a device is a display.
+    pub(crate) fn is_display(&self, id: ObjectId) -> bool {
+        DISPLAYS.contains(&self.class_name(id))
+    }
+
+    /// Whether the machine has a display.
+    pub(crate) fn has_display(&self) -> bool {
+        let containers = ["unattached", "peripheral", "peripheral-anon"].iter();
+        let mut devices = containers
+            .filter_map(|name| self.child(self.machine_object, name))
+            .flat_map(|container| self.children(container));
+        devices.any(|(_, id)| self.is_display(id))
     }
 
     fn has_type(&self, name: &str) -> bool {

@@ -51,7 +51,7 @@ pub(super) fn take(
             seed.map_err(|_| Error::new(format!("Invalid seed number: {arg}")))?;
         }
         Opt::Spice => {
-            return Err(Error::new("There is no option group 'spice'"));
+            return Err(Error::new(NO_SPICE));
         }
         Opt::Unsupported | Opt::XenAttach | Opt::XenRestrict => {
             return Err(Error::new("Option not supported for this target"));
@@ -75,6 +75,9 @@ pub(super) fn take(
     }
     Ok(true)
 }
+
+/// QEMU's text where its module is not installed.
+pub(super) const NO_SPICE: &str = "There is no option group 'spice'";
 
 /// Sets a property of the machine.
 fn set(machine: &mut QDict, name: &str, value: &str) {

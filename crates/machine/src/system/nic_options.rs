@@ -127,7 +127,10 @@ fn make_net(rt: &mut Runtime<Machine>, arg: &str, ports: &mut usize) -> Result<O
         return Ok(Some(Nic {
             model: opts.get("model").map(str::to_owned),
             mac,
-            name: opts.get("name").or(opts.id()).map(str::to_owned),
+            name: Some(match opts.get("name").or(opts.id()) {
+                Some(name) => name.to_owned(),
+                None => rt.state.net.new_id("#net"),
+            }),
             netdev,
         }));
     }
@@ -141,14 +144,14 @@ fn make_net(rt: &mut Runtime<Machine>, arg: &str, ports: &mut usize) -> Result<O
     Ok(None)
 }
 
-/// Makes the adapters. A model without a type, or a board without a place, gets none.
-pub(super) fn make_nics(
+/// Makes the adapters and returns those that have no model here, or no place on the board.
+pub(super) fn make_nics<'a>(
     rt: &mut Runtime<Machine>,
     settings: &Settings,
-    nics: &[Nic],
-    reporter: &Reporter,
-) -> Result<(), Failure> {
+    nics: &'a [Nic],
+) -> Result<Vec<&'a Nic>, Failure> {
     let class = settings.hardware.class;
+    let mut missing = Vec::new();
     for nic in nics {
         let default = if class.name.starts_with("pc-q35") {
             "e1000e"
@@ -164,21 +167,22 @@ pub(super) fn make_nics(
         if let Some(mac) = &nic.mac {
             properties.push(("mac", mac));
         }
-        let made = match class.is_pc() {
-            true => crate::commands::board_nic(rt, model, &properties)?,
-            false => false,
-        };
-        if !made {
-            let name = nic.name.as_deref().unwrap_or("anonymous");
-            let model = nic.model.as_deref().unwrap_or("unspecified");
-            reporter.warning(
-                None,
-                &Error::new(format!(
-                    "requested NIC ({name}, model {model}) was not created (not supported by \
-                     this machine?)"
-                )),
-            );
+        if !class.is_pc() || !crate::commands::board_nic(rt, model, &properties)? {
+            missing.push(nic);
         }
     }
-    Ok(())
+    Ok(missing)
+}
+
+/// Says of adapters that they were not made.
+pub(super) fn warn_of_missing(nics: &[&Nic], reporter: &Reporter) {
+    for nic in nics {
+        let name = nic.name.as_deref().unwrap_or("anonymous");
+        let model = nic.model.as_deref().unwrap_or("unspecified");
+        let desc = format!(
+            "requested NIC ({name}, model {model}) was not created (not supported by this \
+             machine?)"
+        );
+        reporter.warning(None, &Error::new(desc));
+    }
 }

@@ -66,6 +66,24 @@ pub(super) fn check_boot_files(settings: &Settings) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Checks that QEMU could play sound on what was chosen.
+///
+/// # Errors
+///
+/// A package is missing.
+pub(super) fn check_sound(settings: &Settings) -> Result<(), Error> {
+    let missing = settings
+        .audiodevs
+        .iter()
+        .find_map(|a| Some((a.driver, a.package?)));
+    match missing {
+        None => Ok(()),
+        Some((driver, package)) => Err(Error::new(format!(
+            "Unknown audio driver `{driver}'. Perhaps you want to install {package} package?"
+        ))),
+    }
+}
+
 /// Firmware may be named without its folder.
 fn is_found(path: &str) -> bool {
     let folders = [

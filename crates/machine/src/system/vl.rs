@@ -185,6 +185,10 @@ impl Options {
             (Err(e), Opt::Machine | Opt::Cpu | Opt::Smp | Opt::Boot | Opt::Rtc) => {
                 return Err(e.into());
             }
+            (Err(e), Opt::Spice) => {
+                let then = "Perhaps you want to install qemu-system-modules-spice package?";
+                return Err(item.failed_twice(e, then.to_owned()));
+            }
             (taken, _) => taken.map_err(|e| item.failed(e))?,
         };
         if !taken {
@@ -382,6 +386,7 @@ fn start(
     chosen?;
     host::raise_fd_limit();
     starting::check_boot_files(&settings)?;
+    starting::check_sound(&settings)?;
     let parts_open = consoles::Parts::by(&settings, &pending);
     let display = starting::display_model(&settings, parts_open.display)?;
     let open = Open::by(&settings, &pending, chars.monitor_decided);
@@ -425,7 +430,7 @@ fn start(
     let debug_consoles = make_debug_consoles(rt, &chars, &pending, reporter)?;
     make_board(rt, &settings.hardware, reporter)?;
     starting::make_board_devices(rt, &settings, display, reporter)?;
-    nic_options::make_nics(rt, &settings, &nics, reporter)?;
+    let missing = nic_options::make_nics(rt, &settings, &nics)?;
     rt.state.add_board_usb()?;
     rt.state.attach_board_drives()?;
     starting::check_fw_cfg(&settings, reporter)?;
@@ -458,11 +463,10 @@ fn start(
         let desc = "no block device can store vmstate for snapshot";
         return Err(Error::new(desc).into());
     }
-    if settings.hardware.class.is_pc() {
-        for text in rt.state.net.loose_ends() {
-            reporter.warning(None, &Error::new(text));
-        }
+    for text in rt.state.net.loose_ends() {
+        reporter.warning(None, &Error::new(text));
     }
+    nic_options::warn_of_missing(&missing, reporter);
     for e in rt.state.unused_globals() {
         reporter.warning(None, &e);
     }
@@ -609,7 +613,7 @@ fn make_board(
     reporter: &Reporter,
 ) -> Result<(), Failure> {
     let class = hardware.class;
-    if class.deprecated {
+    if class.is_deprecated() {
         let text = format!(
             "Machine type '{}' is deprecated: machines more than 3 years old are subject to \
              deletion after 6 years",

@@ -233,12 +233,24 @@ impl Network {
         self.hubs.iter().find(on).map(|hub| hub.id)
     }
 
-    /// Warnings about ends that lead nowhere, once everything is made.
+    /// Warnings about ends that lead nowhere, once everything is made
+    /// (`net_check_clients`).
     pub fn loose_ends(&self) -> Vec<String> {
+        let mut texts = Vec::new();
+        for hub in &self.hubs {
+            let mut peers = Vec::new();
+            for port in &hub.ports {
+                match port.peer.as_deref() {
+                    None => texts.push(format!("hub port {} has no peer", port.id)),
+                    Some(peer) => peers.extend(self.client(peer)),
+                }
+            }
+            if !peers.is_empty() && peers.iter().all(|client| !client.is_nic()) {
+                texts.push(format!("hub {} with no nics", hub.id));
+            }
+        }
         let ports = self.ports().filter(|port| port.peer.is_none());
-        let mut texts: Vec<String> = ports
-            .map(|port| format!("hub port {} has no peer", port.id))
-            .collect();
+        texts.extend(ports.map(|port| format!("netdev {} has no peer", port.id)));
         for client in self.clients.iter().filter(|c| c.peer.is_none()) {
             let what = if client.is_nic() { "nic" } else { "netdev" };
             texts.push(format!("{what} {} has no peer", client.id));

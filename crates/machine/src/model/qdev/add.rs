@@ -3,7 +3,7 @@
 use super::aliases::find_device_type;
 use super::{bus, DeviceClass, DEVICE};
 use crate::model::cpu::models::model_of_type;
-use crate::model::qom::{ObjectId, PropertyInput};
+use crate::model::qom::{ObjectId, ObjectType, PropertyInput};
 use crate::model::Machine;
 use qmonitor::qapi::{CompatPolicy, Error, QDict, QObject};
 
@@ -62,6 +62,11 @@ impl DeviceOptions {
     }
 }
 
+fn not_hotpluggable(driver: &str) -> Error {
+    let desc = format!("Device '{driver}' does not support hotplugging");
+    Error::new(desc)
+}
+
 impl Machine {
     /// Makes a device (`qdev_device_add`). Nothing is left if that fails.
     ///
@@ -87,12 +92,14 @@ impl Machine {
         }
         let device: &DeviceClass = class.class().ok_or_else(|| expects("pluggable"))?;
         let driver = class.name;
+        if hotplugged && device.bus.is_empty() {
+            return Err(self.no_place(class, device));
+        }
         let bus = self.choose_bus(device, driver, options.bus.as_deref())?;
         if hotplugged {
             self.check_hotplug(bus)?;
             if !device.hotpluggable {
-                let desc = format!("Device '{driver}' does not support hotplugging");
-                return Err(Error::new(desc));
+                return Err(not_hotpluggable(driver));
             }
         }
         let id = self.object_new(class);
@@ -103,10 +110,22 @@ impl Machine {
         result.map(|()| id)
     }
 
+    /// The reason why a device that sits on no bus is not plugged while the machine runs.
+    fn no_place(&self, class: &ObjectType, device: &DeviceClass) -> Error {
+        let driver = class.name;
+        if !device.hotpluggable {
+            return not_hotpluggable(driver);
+        }
+        Error::new(if self.class.is_pc() && class.is_a("pc-dimm") {
+            "no slots where allocated, please specify the 'slots' option".to_owned()
+        } else {
+            format!("Device '{driver}' can not be hotplugged on this machine")
+        })
+    }
+
     fn check_hotplug(&self, bus: ObjectId) -> Result<(), Error> {
         let object = self.object(bus);
-        let fixed = object.is_some_and(|o| bus::is_fixed(o.class()));
-        if fixed {
+        if self.is_fixed_bus(bus) {
             Err(Error::new(format!(
                 "Bus '{}' does not support hotplugging",
                 object.map_or("", |o| o.name())
@@ -188,7 +207,8 @@ impl Machine {
             .object(bus)
             .is_some_and(|o| o.class().is_a(bus::PCI.name))
         {
-            self.pci_register(id, bus)?;
+            self.pci_register(id, bus, hotplugged)?;
+            self.check_chassis(id)?;
         }
         if let Some(realize) = device.realize {
             realize(self, id, bus)?;

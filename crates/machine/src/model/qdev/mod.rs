@@ -29,7 +29,10 @@ mod help;
 pub(super) mod pci;
 mod pci_facts;
 pub(super) mod ports;
+mod recorded;
+mod scsi;
 pub(super) mod types;
+mod usb;
 
 #[cfg(test)]
 mod tests;
@@ -43,6 +46,8 @@ pub(crate) use help::{device_help_wanted, device_list};
 pub(crate) use pci::{address_text, PCI_DEVICE};
 pub(crate) use pci_facts::{class_name, pci_facts, PciFacts, RegionKind, SUBSYSTEM_VENDOR};
 pub(crate) use ports::default_port;
+pub(crate) use recorded::object_type;
+pub(crate) use usb::product;
 
 /// The facts about a type of devices (QEMU's `DeviceClass` and those derived from it).
 pub struct DeviceClass {
@@ -72,13 +77,36 @@ const fn device(
 ) -> ObjectType {
     ObjectType {
         class: Some(class),
+        more: Some(recorded::more),
         properties,
         ..ObjectType::new(name, parent)
     }
 }
 
+/// A type that only others are derived from.
+const fn abstract_device(
+    name: &'static str,
+    parent: &'static ObjectType,
+    properties: &'static [Property],
+) -> ObjectType {
+    ObjectType {
+        more: Some(recorded::more),
+        ..ObjectType::new_abstract(name, parent, properties)
+    }
+}
+
 /// Completes a device that is to sit on a bus.
 pub type Realize = fn(&mut Machine, ObjectId, ObjectId) -> Result<(), Error>;
+
+/// The rules of a bus for all devices on it.
+fn realize_by_bus(bus: &str) -> Option<Realize> {
+    match bus {
+        "usb-bus" => Some(usb::choose_port),
+        "SCSI" => Some(scsi::choose_place),
+        "virtio-serial-bus" => Some(types::choose_port),
+        _ => None,
+    }
+}
 
 impl DeviceClass {
     /// Devices that sit on such a bus and provide nothing.
@@ -172,6 +200,14 @@ const WORDS: &[(&str, &[&str])] = &[
         "BlockdevOnError",
         &["report", "ignore", "enospc", "stop", "auto"],
     ),
+    ("LostTickPolicy", &["discard", "delay", "slew"]),
+    ("FloppyDriveType", &["144", "288", "120", "none", "auto"]),
+    ("PCIELinkSpeed", &["2_5", "5", "8", "16", "32", "64"]),
+    ("PCIELinkWidth", &["1", "2", "4", "8", "12", "16", "32"]),
+    (
+        "BiosAtaTranslation",
+        &["auto", "none", "lba", "large", "rechs"],
+    ),
 ];
 
 /// Puts a value of the property's own type into the cell (`qdev_prop_set`).
@@ -187,15 +223,38 @@ fn set_typed(set: Set<'_>) -> Result<(), Error> {
         }
         return set.store(word);
     }
+    let name = set.property.name;
+    if matches!(name, "mac" | "macaddr") {
+        return set_mac(set);
+    }
+    let expects = |what| Error::new(format!("Parameter '{name}' expects {what}"));
     let value: QObject = match set.property.type_name {
         "bool" => input.boolean()?.into(),
-        "int" | "int32" => input.int()?.into(),
-        "uint8" | "uint16" | "uint32" => input.uint32()?.into(),
+        "int" => input.int()?.into(),
+        "int32" => i64::from(i32::try_from(input.int()?).map_err(|_| expects("int32_t"))?).into(),
+        "uint8" => i64::from(u8::try_from(input.uint64()?).map_err(|_| expects("uint8_t"))?).into(),
+        "uint16" => {
+            i64::from(u16::try_from(input.uint64()?).map_err(|_| expects("uint16_t"))?).into()
+        }
+        "uint32" => input.uint32()?.into(),
         "uint64" => input.uint64()?.into(),
         "size" => input.size()?.into(),
         _ => input.string()?.into(),
     };
     set.store(value)
+}
+
+/// Six bytes in hexadecimal, with the same sign between all.
+fn set_mac(set: Set<'_>) -> Result<(), Error> {
+    let text = set.input.string()?;
+    let is_byte = |byte: &str| byte.len() == 2 && u8::from_str_radix(byte, 16).is_ok();
+    let parts = |sign| text.split(sign).filter(|byte| is_byte(byte)).count();
+    if text.len() != 17 || parts(':') != 6 && parts('-') != 6 {
+        let (class, name) = (set.class_name(), set.property.name);
+        let desc = format!("Property '{class}.{name}' doesn't take value '{text}'");
+        return Err(Error::new(desc));
+    }
+    set.store(text)
 }
 
 fn after_realize(m: &Machine, id: ObjectId, property: &Property) -> Error {

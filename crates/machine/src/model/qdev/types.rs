@@ -4,7 +4,7 @@
 
 use super::bus::{SCSI, USB, VIRTIO_SERIAL};
 use super::pci::VIRTIO_PCI;
-use super::{device, property, DeviceClass, DEVICE, PCI_DEVICE};
+use super::{abstract_device, device, property, DeviceClass, DEVICE, PCI_DEVICE};
 use crate::model::block::set_drive;
 use crate::model::qom::{set_link, Getter, ObjectId, ObjectType, Property};
 use crate::model::Machine;
@@ -40,7 +40,7 @@ pub(crate) static TYPES: &[&ObjectType] = &[
     &IDE_CD,
 ];
 
-static VIRTIO_DEVICE: ObjectType = ObjectType::new_abstract("virtio-device", &DEVICE, &[]);
+static VIRTIO_DEVICE: ObjectType = abstract_device("virtio-device", &DEVICE, &[]);
 
 const fn behind_pci(name: &'static str) -> ObjectType {
     ObjectType::new(name, &VIRTIO_DEVICE)
@@ -188,7 +188,7 @@ static PIIX3_UHCI: ObjectType = device(
     ],
 );
 
-static USB_DEVICE: ObjectType = ObjectType::new_abstract(
+static USB_DEVICE: ObjectType = abstract_device(
     "usb-device",
     &DEVICE,
     &[
@@ -201,7 +201,7 @@ static USB_DEVICE: ObjectType = ObjectType::new_abstract(
 
 const ON_USB: &DeviceClass = &DeviceClass {
     goes_at_once: true,
-    realize: Some(choose_usb_port),
+    realize: Some(super::usb::choose_port),
     ..DeviceClass::on("usb-bus")
 };
 
@@ -238,7 +238,7 @@ static VGA: ObjectType = device(
     ],
 );
 
-static SCSI_DEVICE: ObjectType = ObjectType::new_abstract(
+static SCSI_DEVICE: ObjectType = abstract_device(
     "scsi-device",
     &DEVICE,
     &[
@@ -254,6 +254,7 @@ static SCSI_HD: ObjectType = device(
     &DeviceClass {
         required: DRIVE_NOT_SET,
         goes_at_once: true,
+        realize: Some(super::scsi::choose_place),
         ..DeviceClass::on("SCSI")
     },
     disk![
@@ -272,6 +273,7 @@ static SCSI_CD: ObjectType = device(
     &SCSI_DEVICE,
     &DeviceClass {
         goes_at_once: true,
+        realize: Some(super::scsi::choose_place),
         ..DeviceClass::on("SCSI")
     },
     disk![
@@ -283,7 +285,7 @@ static SCSI_CD: ObjectType = device(
     ],
 );
 
-static IDE_DEVICE: ObjectType = ObjectType::new_abstract(
+static IDE_DEVICE: ObjectType = abstract_device(
     "ide-device",
     &DEVICE,
     &[property("unit", "uint32", Int(0xffff_ffff))],
@@ -317,7 +319,7 @@ static IDE_CD: ObjectType = device(
 
 /// The number of a port of virtio-serial, chosen if it was not given. Port 0 is
 /// kept for consoles.
-fn choose_port(m: &mut Machine, id: ObjectId, bus: ObjectId) -> Result<(), Error> {
+pub(super) fn choose_port(m: &mut Machine, id: ObjectId, bus: ObjectId) -> Result<(), Error> {
     let used: Vec<i64> = ports(m, id, bus).map(|d| m.int_property(d, "nr")).collect();
     let wanted = m.is_set(id, "nr").then(|| m.int_property(id, "nr"));
     let nr = match wanted {
@@ -339,31 +341,6 @@ fn choose_port(m: &mut Machine, id: ObjectId, bus: ObjectId) -> Result<(), Error
         )));
     }
     m.store_by_name(id, "nr", nr);
-    Ok(())
-}
-
-/// One of the two ports of a controller.
-fn choose_usb_port(m: &mut Machine, id: ObjectId, bus: ObjectId) -> Result<(), Error> {
-    let used: Vec<String> = ports(m, id, bus)
-        .map(|d| m.str_property(d, "port"))
-        .collect();
-    let free = |port: &&str| !used.iter().any(|used| used == port);
-    let wanted = m.str_property(id, "port");
-    let mut all = ["1", "2"].into_iter();
-    let port = if wanted.is_empty() {
-        all.find(free)
-    } else {
-        all.find(|port| *port == wanted && free(port))
-    };
-    let Some(port) = port else {
-        let bus = m.object(bus).map_or("", |o| o.name());
-        return Err(Error::new(if wanted.is_empty() {
-            format!("tried to attach usb device to a bus with no free ports (bus {bus})")
-        } else {
-            format!("usb port {wanted} (bus {bus}) not found (in use?)")
-        }));
-    };
-    m.store_by_name(id, "port", port);
     Ok(())
 }
 

@@ -126,8 +126,12 @@ fn device_info(m: &Machine, node: &BlockNode, drive: Option<&Drive>) -> BlockDev
         node_name: Some(node.name.clone()),
         ro: node.read_only,
         drv: node.driver.as_str().to_owned(),
-        backing_file: None,
-        backing_file_depth: 0,
+        backing_file: node
+            .backing
+            .as_deref()
+            .and_then(|name| m.blocks.node(name))
+            .map(|node| node.filename.clone()),
+        backing_file_depth: m.blocks.backing_depth(node),
         active: true,
         encrypted: false,
         detect_zeroes: node.detect_zeroes,

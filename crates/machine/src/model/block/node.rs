@@ -8,7 +8,7 @@ use super::backend::Backends;
 use super::image::{header, probe, Header};
 use crate::schema::{
     BlockdevCacheOptions, BlockdevDetectZeroesOptions, BlockdevDriver, BlockdevOptions,
-    BlockdevOptionsBranch, BlockdevRef,
+    BlockdevOptionsBranch, BlockdevRef, BlockdevRefOrNull,
 };
 use qmonitor::qapi::Error;
 use qmonitor::util::qemu_opts::id_wellformed;
@@ -45,6 +45,8 @@ pub struct BlockNode {
     pub detect_zeroes: BlockdevDetectZeroesOptions,
     /// Where its contents are.
     content: Content,
+    /// The node below, which has what is not in this one.
+    pub backing: Option<String>,
     /// What the format says of the disk, if there is a format.
     pub header: Option<Header>,
     /// Whether it was made for another node, and goes with it.
@@ -173,6 +175,7 @@ impl Blocks {
             no_flush: image.no_flush,
             detect_zeroes: BlockdevDetectZeroesOptions::Off,
             content,
+            backing: None,
             header: None,
             implicit: true,
         };
@@ -209,8 +212,9 @@ impl Blocks {
         let cached =
             |get: fn(&BlockdevCacheOptions) -> Option<bool>| cache.and_then(get).unwrap_or(false);
         let read_only = options.read_only.unwrap_or(false);
+        let mut backing = None;
         let (filename, content) = match &options.u {
-            BlockdevOptionsBranch::File(file) => {
+            BlockdevOptionsBranch::HostDevice(file) | BlockdevOptionsBranch::File(file) => {
                 let direct = cached(|c| c.direct);
                 let opened = open_file(&file.filename, read_only, direct)?;
                 (file.filename.clone(), Content::File(opened))
@@ -220,17 +224,35 @@ impl Blocks {
                 let driver = options.driver();
                 (format!("{}://", driver.as_str()), Content::Null(size))
             }
-            BlockdevOptionsBranch::Raw(raw) => {
-                let child = self.child_of(&raw.file, read_only)?;
-                let filename = self.node(&child).map(|n| n.filename.clone());
-                (filename.unwrap_or_default(), Content::Node(child))
+            BlockdevOptionsBranch::Raw(raw) => self.format(&raw.file, read_only)?,
+            BlockdevOptionsBranch::Qcow2(image) => {
+                backing = self.backing_of(image.backing.as_ref())?;
+                self.format(&image.file, read_only)?
             }
+            BlockdevOptionsBranch::Qed(image) | BlockdevOptionsBranch::Vmdk(image) => {
+                backing = self.backing_of(image.backing.as_ref())?;
+                self.format(&image.file, read_only)?
+            }
+            BlockdevOptionsBranch::Vdi(image) | BlockdevOptionsBranch::Vpc(image) => {
+                self.format(&image.file, read_only)?
+            }
+            BlockdevOptionsBranch::CopyOnRead(filter) => self.format(&filter.file, read_only)?,
+            BlockdevOptionsBranch::Throttle(filter) => self.format(&filter.file, read_only)?,
             _ => {
                 let driver = options.driver();
                 return Err(Error::new(format!("Unknown driver '{}'", driver.as_str())));
             }
         };
+        let header = match (&content, options.driver()) {
+            (Content::Node(child), driver) if has_header(driver) => {
+                let file = self.file(child);
+                let read = file.map(|file| header(driver, file));
+                Some(read.unwrap_or_else(|| Err(Error::new("Image has no contents")))?)
+            }
+            _ => None,
+        };
         self.nodes.push(BlockNode {
+            backing,
             name: name.to_owned(),
             driver: options.driver(),
             filename,
@@ -241,10 +263,41 @@ impl Blocks {
                 .detect_zeroes
                 .unwrap_or(BlockdevDetectZeroesOptions::Off),
             content,
-            header: None,
+            header,
             implicit,
         });
         Ok(())
+    }
+
+    /// The file name and the contents of a view of another node.
+    fn format(&mut self, file: &BlockdevRef, read_only: bool) -> Result<(String, Content), Error> {
+        let child = self.child_of(file, read_only)?;
+        let filename = self.node(&child).map(|n| n.filename.clone());
+        Ok((filename.unwrap_or_default(), Content::Node(child)))
+    }
+
+    /// The node below an image, which is only read.
+    fn backing_of(&mut self, backing: Option<&BlockdevRefOrNull>) -> Result<Option<String>, Error> {
+        match backing {
+            None | Some(BlockdevRefOrNull::Null(_)) => Ok(None),
+            Some(BlockdevRefOrNull::Reference(name)) => {
+                let node = self.node(name).ok_or_else(|| not_found(name, name))?;
+                Ok(Some(node.name.clone()))
+            }
+            Some(BlockdevRefOrNull::Definition(options)) => {
+                let mut options = (**options).clone();
+                options.read_only = Some(true);
+                let (name, implicit) = match options.node_name.clone() {
+                    Some(name) => (name, false),
+                    None => (self.new_name(), true),
+                };
+                self.open(&options, &name, implicit)?;
+                if let Some(node) = self.nodes.last_mut() {
+                    node.implicit = true;
+                }
+                Ok(Some(name))
+            }
+        }
     }
 
     fn check_name(&self, name: &str) -> Result<(), Error> {
@@ -326,6 +379,12 @@ impl Blocks {
         self.node(name).ok_or_else(|| not_found(device, name))
     }
 
+    /// How many nodes are below one another.
+    pub fn backing_depth(&self, node: &BlockNode) -> i64 {
+        let below = node.backing.as_deref().and_then(|name| self.node(name));
+        below.map_or(0, |below| 1 + self.backing_depth(below))
+    }
+
     /// The node of that name.
     pub fn node(&self, name: &str) -> Option<&BlockNode> {
         self.nodes.iter().find(|n| n.name == name)
@@ -339,7 +398,10 @@ impl Blocks {
     /// The node that shows this one.
     fn parent(&self, name: &str) -> Option<&BlockNode> {
         let mut nodes = self.nodes.iter();
-        nodes.find(|n| matches!(&n.content, Content::Node(child) if child == name))
+        nodes.find(|n| {
+            let is_file = matches!(&n.content, Content::Node(child) if child == name);
+            is_file || n.backing.as_deref() == Some(name)
+        })
     }
 
     /// Checks that no other node has this one, since a node has only one writer.
@@ -418,6 +480,12 @@ impl Blocks {
 fn null_size(size: Option<i64>) -> Result<u64, Error> {
     let size = u64::try_from(size.unwrap_or(1 << 30));
     size.map_err(|_| Error::new("Invalid parameter 'size'"))
+}
+
+/// Whether images of a driver tell the size of the disk.
+fn has_header(driver: BlockdevDriver) -> bool {
+    use BlockdevDriver::{Qcow2, Qed, Vdi, Vmdk, Vpc};
+    matches!(driver, Qcow2 | Qed | Vdi | Vmdk | Vpc)
 }
 
 fn open_file(filename: &str, read_only: bool, direct: bool) -> Result<File, Error> {

@@ -5,8 +5,8 @@ use std::io;
 use std::rc::Rc;
 
 use qmonitor::chardev::{
-    can_yank, char_socket_close_listener, char_socket_cut, filename, label, qemu_chr_be_event,
-    Chardev, ChardevHost, ChardevId, ChardevTap, ChrEvent,
+    can_yank, char_socket_close_listener, char_socket_cut, char_socket_end_if_gone, filename,
+    label, qemu_chr_be_event, Chardev, ChardevHost, ChardevId, ChardevTap, ChrEvent,
 };
 use qmonitor::main_loop::{ClockType, Host};
 use qmonitor::monitor::{MonitorId, MonitorMode};
@@ -234,6 +234,16 @@ impl Kit {
             }
             self.notify(&Notice::Disconnected(client.info));
         }
+    }
+
+    /// Ends the connections of clients that are gone while the session does not read. The loop
+    /// waits a while for it, which virtual time may never let pass.
+    pub(super) fn end_the_gone(&self, rt: &mut Rt) -> bool {
+        let clients: Vec<_> = self.state.borrow().clients.iter().map(|c| c.chr).collect();
+        let ended = clients
+            .iter()
+            .filter(|chr| char_socket_end_if_gone(rt, **chr));
+        ended.count() > 0
     }
 
     /// A server is about to take its next client.

@@ -119,7 +119,7 @@ pub use options::compat::{invalid_char_driver, qemu_chr_parse_compat, ParsedComp
 pub use past_tap::{chr_event_past_tap, chr_watch_output, chr_write_past_tap};
 pub use socket::{
     can_yank, char_socket_close_listener, char_socket_cut, char_socket_end_if_gone,
-    char_socket_get_addr, char_socket_yank,
+    char_socket_get_addr, char_socket_stop_accepting, char_socket_yank,
 };
 pub use table::{Chardev, Chardevs};
 pub use tap::{ChardevTap, SharedTap};

@@ -362,3 +362,18 @@ fn a_client_that_leaves_behind_a_held_request_makes_room_for_the_next() {
     let greeting = Client::connect(&mock.path("q")).recv().unwrap();
     assert!(greeting["QMP"].is_object());
 }
+
+#[test]
+fn a_server_that_never_accepts_lets_its_clients_wait() {
+    for nth in [1, 2] {
+        let fault = format!("faults: {{deaf: {{at: listen, nth: {nth}, do: never-accept}}}}");
+        let mock = Process::start(&fault, &[]);
+        for _ in 1..nth {
+            mock.client();
+        }
+        let mut client = Client::connect(&mock.path("q"));
+        client.send("{'execute': 'qmp_capabilities'}");
+        mock.control().call("quit", json!({}));
+        assert_eq!(client.recv(), None, "nothing came before the end");
+    }
+}

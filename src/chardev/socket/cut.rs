@@ -35,6 +35,11 @@ pub fn char_socket_close_listener<H: ChardevHost>(h: &mut H, id: ChardevId) {
     }
 }
 
+/// Takes no further clients; those that connect wait.
+pub fn char_socket_stop_accepting<H: ChardevHost>(h: &mut H, id: ChardevId) {
+    tcp_chr_unlisten(h, id);
+}
+
 /// Ends a connection whose peer is gone for good, if nothing that the front end owes keeps it.
 /// Returns whether it did. The loop does so by itself, but it gives the front end some time to
 /// read on; this is for those who know that it will not.

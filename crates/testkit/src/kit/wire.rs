@@ -5,8 +5,9 @@ use std::io;
 use std::rc::Rc;
 
 use qmonitor::chardev::{
-    can_yank, char_socket_close_listener, char_socket_cut, char_socket_end_if_gone, filename,
-    label, qemu_chr_be_event, Chardev, ChardevHost, ChardevId, ChardevTap, ChrEvent,
+    can_yank, char_socket_close_listener, char_socket_cut, char_socket_end_if_gone,
+    char_socket_stop_accepting, filename, label, qemu_chr_be_event, Chardev, ChardevHost,
+    ChardevId, ChardevTap, ChrEvent,
 };
 use qmonitor::main_loop::{ClockType, Host};
 use qmonitor::monitor::{MonitorId, MonitorMode};
@@ -252,7 +253,10 @@ impl Kit {
         for action in actions {
             match action {
                 Action::CloseListener => char_socket_close_listener(rt, chr),
-                Action::NeverAccept => self.state.borrow_mut().never_accept.push(chr),
+                Action::NeverAccept => {
+                    self.state.borrow_mut().never_accept.push(chr);
+                    char_socket_stop_accepting(rt, chr);
+                }
                 Action::AcceptAndClose => self.state.borrow_mut().turn_away.push(chr),
                 _ => {}
             }

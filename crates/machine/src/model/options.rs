@@ -133,7 +133,7 @@ impl Machine {
     /// There is no such object, it does not have the size that is given, or
     /// there cannot be that much memory.
     pub fn init_memory(&mut self, size: Option<u64>, backend: Option<&str>) -> Result<(), Error> {
-        let default = self.class.default_ram_id();
+        let default = self.class.default_ram_id;
         let backend = match (backend, size.or(self.class.default_ram_size())) {
             (Some(backend), _) => backend,
             (None, None | Some(0)) => return Ok(()),

@@ -8,6 +8,7 @@ use crate::model::Machine;
 use Getter::{Bool, Int};
 
 pub(crate) static TYPES: &[&ObjectType] = &[
+    &ISABUS_BRIDGE,
     &KVMVAPIC,
     &I440FX_PCIHOST,
     &I440FX,
@@ -28,6 +29,7 @@ const fn on_pci(name: &'static str, properties: &'static [Property]) -> ObjectTy
     }
 }
 
+static ISABUS_BRIDGE: ObjectType = ObjectType::new("isabus-bridge", &DEVICE);
 static KVMVAPIC: ObjectType = ObjectType::new("kvmvapic", &DEVICE);
 static I440FX_PCIHOST: ObjectType = ObjectType::new("i440FX-pcihost", &DEVICE);
 static I440FX: ObjectType = on_pci("i440FX", &[]);
@@ -76,6 +78,7 @@ impl Machine {
         let pci = self.new_child(host, "pci.0", &PCI);
         self.wire(&I440FX, pci, 0x00);
         let piix3 = self.wire(&PIIX3, pci, 0x08);
+        self.store_by_name(piix3, "multifunction", true);
         self.new_child(piix3, "isa.0", &ISA);
         let ide = self.wire_function(&PIIX3_IDE, pci, 0x09, piix3, "ide");
         for name in ["ide.0", "ide.1"] {
@@ -87,6 +90,14 @@ impl Machine {
         }
     }
 
+    /// ISA alone.
+    pub(crate) fn wire_isa(&mut self) {
+        let bridge = self.object_new(&ISABUS_BRIDGE);
+        self.add_unattached(bridge);
+        self.new_child(bridge, "isa.0", &ISA);
+        self.set_realized(bridge);
+    }
+
     /// Host bridge, PCI Express, and a south bridge with ISA and six ports for
     /// disks.
     pub(crate) fn wire_q35(&mut self) {
@@ -94,6 +105,7 @@ impl Machine {
         let pcie = self.new_child(host, "pcie.0", &PCIE);
         self.wire_function(&MCH, pcie, 0x00, host, "mch");
         let lpc = self.wire(&ICH9_LPC, pcie, 0xf8);
+        self.store_by_name(lpc, "multifunction", true);
         self.new_child(lpc, "isa.0", &ISA);
         let sata = self.bool_property(self.machine_object, "sata");
         if sata {

@@ -44,8 +44,8 @@ impl AbsentCommands for Machine {
         })
     }
 
-    fn qmp_query_jobs(_: &mut Runtime<Self>) -> Result<Vec<JobInfo>, Error> {
-        Ok(Vec::new())
+    fn qmp_query_jobs(rt: &mut Runtime<Self>) -> Result<Vec<JobInfo>, Error> {
+        Ok(super::jobs::jobs(&rt.state))
     }
 
     fn qmp_query_vnc(_: &mut Runtime<Self>) -> Result<VncInfo, Error> {

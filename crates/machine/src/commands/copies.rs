@@ -1,9 +1,11 @@
 //! Copies of disks, and the start of a migration: refused as QEMU refuses what it does
 //! not find.
 
+use super::block_edits::not_copied;
 use crate::schema::{
-    BlockdevSnapshotSync, DriveBackup, DriveMirror, MigrationChannel, QueriesMigrateCommands,
-    QueriesMirrorCommands, TransactionAction, TransactionCommands, TransactionProperties,
+    ActionCompletionMode, BlockBitmapsCommands, BlockCopyCommands, BlockdevSnapshotSync,
+    DriveBackup, DriveMirror, MigrationChannel, QueriesMigrateCommands, QueriesMirrorCommands,
+    TransactionAction, TransactionActionKind, TransactionCommands, TransactionProperties,
 };
 use crate::Machine;
 use qmonitor::qapi::Error;
@@ -29,30 +31,53 @@ impl QueriesMirrorCommands for Machine {
     }
 }
 
-/// The error about a node: that there is none, or that it is not copied.
-fn not_copied(rt: &Rt, device: &str, node: &str) -> Error {
-    Error::new(if rt.state.blocks.node(node).is_some() {
-        "this machine cannot copy its disks".to_owned()
-    } else {
-        format!("Cannot find device='{device}' nor node-name='{node}'")
-    })
-}
-
 impl TransactionCommands for Machine {
-    /// No kind of change can be made, so there is nothing to undo.
+    /// The changes that can be made cannot fail later, so there is nothing to undo.
     fn qmp_transaction(
         rt: &mut Rt,
         actions: Vec<TransactionAction>,
-        _: Option<TransactionProperties>,
+        properties: Option<TransactionProperties>,
     ) -> Result<(), Error> {
-        actions.into_iter().try_for_each(|action| match action {
-            TransactionAction::Abort(_) => {
-                Err(Error::new("Transaction aborted using Abort action"))
-            }
-            TransactionAction::BlockdevSnapshotSync(snapshot) => {
-                Self::qmp_blockdev_snapshot_sync(rt, snapshot.data)
-            }
-        })
+        let completion = properties.and_then(|p| p.completion_mode);
+        if completion == Some(ActionCompletionMode::Grouped) {
+            check_grouped(&actions)?;
+        }
+        actions.into_iter().try_for_each(|action| act(rt, action))
+    }
+}
+
+#[allow(deprecated)] // It is still to be taken.
+/// Only actions that start jobs can be completed together.
+fn check_grouped(actions: &[TransactionAction]) -> Result<(), Error> {
+    use TransactionActionKind::{BlockdevBackup, DriveBackup};
+    let mut kinds = actions.iter().map(TransactionAction::r#type);
+    match kinds.find(|kind| !matches!(kind, BlockdevBackup | DriveBackup)) {
+        None => Ok(()),
+        Some(kind) => Err(Error::new(format!(
+            "Action '{}' does not support transaction property completion-mode = grouped",
+            kind.as_str()
+        ))),
+    }
+}
+
+fn act(rt: &mut Rt, action: TransactionAction) -> Result<(), Error> {
+    use TransactionAction as Action;
+    match action {
+        Action::Abort(_) => Err(Error::new("Transaction aborted using Abort action")),
+        Action::BlockDirtyBitmapAdd(a) => Machine::qmp_block_dirty_bitmap_add(rt, a.data),
+        Action::BlockDirtyBitmapRemove(a) => Machine::qmp_block_dirty_bitmap_remove(rt, a.data),
+        Action::BlockDirtyBitmapClear(a) => Machine::qmp_block_dirty_bitmap_clear(rt, a.data),
+        Action::BlockDirtyBitmapEnable(a) => Machine::qmp_block_dirty_bitmap_enable(rt, a.data),
+        Action::BlockDirtyBitmapDisable(a) => Machine::qmp_block_dirty_bitmap_disable(rt, a.data),
+        Action::BlockDirtyBitmapMerge(a) => Machine::qmp_block_dirty_bitmap_merge(rt, a.data),
+        Action::BlockdevBackup(a) => Machine::qmp_blockdev_backup(rt, a.data),
+        Action::BlockdevSnapshot(a) => Machine::qmp_blockdev_snapshot(rt, a.data),
+        Action::BlockdevSnapshotInternalSync(a) => {
+            Machine::qmp_blockdev_snapshot_internal_sync(rt, a.data)
+        }
+        Action::BlockdevSnapshotSync(a) => Machine::qmp_blockdev_snapshot_sync(rt, a.data),
+        #[allow(deprecated)] // It is still to be taken.
+        Action::DriveBackup(a) => Machine::qmp_drive_backup(rt, a.data),
     }
 }
 

@@ -41,11 +41,11 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
 pub(super) const INFO: &[HmpPair<Machine>] = &[
     (
         HmpRow::new("jit", "", "show dynamic compiler info"),
-        hmp_info_jit,
+        |hmp, _| hmp.print(JIT_PAGE),
     ),
     (
         HmpRow::new("qdm", "", "show qdev device model list"),
-        |hmp, _| hmp.print(device_list()),
+        |hmp, _| hmp.print(device_list(true)),
     ),
     (
         HmpRow::new(
@@ -75,9 +75,8 @@ fn hmp_qemu_io(hmp: Cx, args: &HmpArgs) {
 }
 
 /// Nothing was translated.
-fn hmp_info_jit(hmp: Cx, _: &HmpArgs) {
-    hmp.print(
-        "Accelerator settings:\none-insn-per-tb: off\n\nTranslation buffer state:\n\
+pub(super) const JIT_PAGE: &str =
+    "Accelerator settings:\none-insn-per-tb: off\n\nTranslation buffer state:\n\
          gen code size       0/1073736704\nTB count            0\n\
          TB avg target size  0 max=0 bytes\n\
          TB avg host size    0 bytes (expansion ratio: 0.0)\n\
@@ -86,9 +85,7 @@ fn hmp_info_jit(hmp: Cx, _: &HmpArgs) {
          TB hash occupancy   0.00% avg chain occ. Histogram: [0.0,0.0)%|\u{2588}|[0.0,0.0]%\n\
          TB hash avg chain   nan buckets. Histogram: (empty)\n\nStatistics:\n\
          TB flush count      0\nTB invalidate count 0\nTLB full flushes    0\n\
-         TLB partial flushes 0\nTLB elided flushes  0\n[TCG profiler not compiled]\n",
-    );
-}
+         TLB partial flushes 0\nTLB elided flushes  0\n[TCG profiler not compiled]\n";
 
 /// No provider has statistics.
 fn hmp_info_stats(hmp: Cx, args: &HmpArgs) {

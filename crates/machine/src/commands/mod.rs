@@ -7,20 +7,26 @@
 
 mod absent;
 mod block;
+mod block_edits;
 mod block_jobs;
+mod block_media;
 mod block_pages;
 mod block_stats;
 mod completion;
 mod copies;
 mod cpu;
 mod current_cpu;
+mod devices;
+mod displays;
 mod emulator;
 mod hmp;
+mod jobs;
 mod log;
 mod machine;
 mod memory;
 mod migration;
 mod migration_settings;
+mod migration_steps;
 mod net;
 mod objects;
 mod pci;
@@ -30,7 +36,9 @@ mod qtree;
 mod queries;
 mod registers;
 mod run_state;
+mod statistics;
 mod ui;
+mod unsupported;
 
 #[cfg(test)]
 mod tests;

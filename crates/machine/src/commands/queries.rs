@@ -236,7 +236,7 @@ impl QueriesUiCommands for Machine {
     }
 }
 
-fn text(text: &str) -> HumanReadableText {
+pub(super) fn text(text: &str) -> HumanReadableText {
     HumanReadableText {
         human_readable_text: text.to_owned(),
     }

@@ -2,10 +2,12 @@
 //! this room adds the functions about one part.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use super::block::{Blocks, IoLimits};
 use super::board::{MachineClass, Topology};
 use super::global::Global;
+use super::jobs::Jobs;
 use super::log::LogFile;
 use super::migration::Migration;
 use super::net::Network;
@@ -46,6 +48,8 @@ pub struct Machine {
     pub(crate) current_cpus: HashMap<MonitorId, usize>,
     pub(super) cpu_type: Option<&'static str>,
     pub(super) debug_threads: bool,
+    /// The processor time that its first processor uses before the machine is ready.
+    pub firmware_time: Duration,
     /// Numbers of the next device of the board, and of the next without an id.
     pub(super) devices_unattached: usize,
     pub(super) devices_anonymous: usize,
@@ -55,6 +59,8 @@ pub struct Machine {
     pub(crate) deletions: Vec<Deletion>,
     pub(crate) deletion_timer: Option<TimerId>,
     pub(super) balloon: Option<ObjectId>,
+    /// Jobs that have ended.
+    pub jobs: Jobs,
     /// Block nodes, and the limits of the disks made of them.
     pub blocks: Blocks,
     pub(super) io_limits: HashMap<ObjectId, IoLimits>,

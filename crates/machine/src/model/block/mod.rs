@@ -13,6 +13,7 @@ mod tests;
 
 pub(crate) use drive::set_drive;
 pub use drive::Drive;
+pub(crate) use node::no_node;
 pub use node::{BlockNode, Blocks};
 
 /// How fast a drive may be; zero is without limit.

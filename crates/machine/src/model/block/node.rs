@@ -196,6 +196,16 @@ impl Blocks {
         Ok(())
     }
 
+    /// The node that one of the names of a command means. No node is found by the name of a
+    /// device.
+    ///
+    /// # Errors
+    ///
+    /// There is none.
+    pub fn find(&self, device: &str, name: &str) -> Result<&BlockNode, Error> {
+        self.node(name).ok_or_else(|| not_found(device, name))
+    }
+
     /// The node of that name.
     pub fn node(&self, name: &str) -> Option<&BlockNode> {
         self.nodes.iter().find(|n| n.name == name)
@@ -303,7 +313,7 @@ fn open_file(filename: &str, read_only: bool, direct: bool) -> Result<File, Erro
     }
 }
 
-fn no_node(name: &str) -> Error {
+pub(crate) fn no_node(name: &str) -> Error {
     Error::new(format!("Failed to find node with node-name='{name}'"))
 }
 

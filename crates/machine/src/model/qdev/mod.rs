@@ -120,6 +120,15 @@ impl Machine {
         self.child(self.child(self.machine_object, "peripheral")?, id)
     }
 
+    /// Whether the user has plugged a device of one of these types.
+    pub(crate) fn has_device(&self, types: &[&str]) -> bool {
+        let containers = ["peripheral", "peripheral-anon"].into_iter();
+        let mut devices = containers
+            .filter_map(|name| self.child(self.machine_object, name))
+            .flat_map(|container| self.children(container));
+        devices.any(|(_, id)| types.contains(&self.class_name(id)))
+    }
+
     /// Puts a device of the board into the tree.
     pub(crate) fn add_unattached(&mut self, id: ObjectId) {
         if let Some(unattached) = self.child(self.machine_object, "unattached") {

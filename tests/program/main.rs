@@ -38,4 +38,5 @@ mod terminal;
 mod tls;
 mod trace;
 mod trace_out;
+mod translations;
 mod virsh;

@@ -2,6 +2,7 @@
 
 mod add_a_backend;
 mod add_a_command;
+mod book;
 #[path = "../recorded_schema/canonical.rs"]
 mod canonical;
 mod chardev_options;
@@ -39,4 +40,5 @@ mod terminal;
 mod tls;
 mod trace;
 mod trace_out;
+mod translations;
 mod virsh;

@@ -43,10 +43,7 @@ impl Program for qmonitor_machine::Machine {
     }
 }
 
-const PLAIN: SpecialFeatures = SpecialFeatures {
-    deprecated: false,
-    unstable: false,
-};
+const PLAIN: SpecialFeatures = SpecialFeatures::NONE;
 
 static EVENTS: [EventInfo; 3] = [
     event("PLAIN"),

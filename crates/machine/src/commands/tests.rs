@@ -129,7 +129,7 @@ fn objects_are_written_in_two_ways() {
         assert_eq!(e.desc(), expected);
     }
     // The command line alone has its own words for an unknown property.
-    for kind in crate::model::types::user_creatable_types() {
+    for kind in crate::model::types::user_creatable_types(qmonitor::Profile::V10_0) {
         let mut refused = |text: String| {
             let e = object_from_cli(&mut rt, &text).unwrap_err();
             e.desc().to_owned()

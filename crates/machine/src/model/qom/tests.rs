@@ -1,6 +1,7 @@
 //! The tree as QEMU 10.0.2 shows it: one row, one answer.
 
 use super::*;
+use qmonitor::Profile;
 use crate::model::types::{qom_list_properties, qom_list_types};
 use crate::model::MachineOptions;
 use qmonitor::qapi::{CompatPolicy, Error, ErrorClass, QDict};
@@ -271,7 +272,7 @@ fn ids_are_not_used_again() {
 #[test]
 fn types() {
     let names = |implements, with_abstract| {
-        let mut names: Vec<_> = qom_list_types(Some(implements), with_abstract)
+        let mut names: Vec<_> = qom_list_types(Some(implements), with_abstract, Profile::V10_0)
             .iter()
             .map(|t| t.name)
             .collect();
@@ -284,9 +285,9 @@ fn types() {
     assert!(!names("chardev", false).contains(&"chardev-fd"));
     assert!(names("chardev", true).contains(&"chardev-fd"));
     assert!(names("user-creatable", false).contains(&"secret"));
-    let all = qom_list_types(None, false);
+    let all = qom_list_types(None, false, Profile::V10_0);
     assert!(all.iter().all(|t| t.parent.is_some() && !t.is_abstract));
-    let mut unique: Vec<_> = qom_list_types(None, true).iter().map(|t| t.name).collect();
+    let mut unique: Vec<_> = qom_list_types(None, true, Profile::V10_0).iter().map(|t| t.name).collect();
     let count = unique.len();
     unique.sort_unstable();
     unique.dedup();
@@ -296,7 +297,7 @@ fn types() {
 #[test]
 fn properties_of_types() {
     let names = |typename: &str| {
-        let list = qom_list_properties(typename)?;
+        let list = qom_list_properties(typename, Profile::V10_0)?;
         let mut names: Vec<_> = list.into_iter().map(|p| p.name).collect();
         names.sort();
         Ok::<_, Error>(names)

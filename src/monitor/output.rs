@@ -7,10 +7,11 @@
 
 use super::runtime::Runtime;
 use super::session::Serial;
-use super::table::{MonitorId, MonitorKind};
-use crate::chardev::{qemu_chr_fe_accept_input, qemu_chr_fe_add_watch, qemu_chr_fe_write, Chardev};
+use super::table::{Monitor, MonitorId, MonitorKind};
+use crate::chardev::{
+    qemu_chr_fe_accept_input, qemu_chr_fe_add_watch, qemu_chr_fe_write, Chardev, Chardevs,
+};
 use crate::main_loop::{BhId, Condition, Flow};
-use crate::qapi::json::JsonWriter;
 use crate::trace::events;
 use crate::trace_event;
 
@@ -27,30 +28,16 @@ pub(crate) struct Output<S: 'static> {
 /// The name of a monitor in traces: the label of its chardev.
 pub(crate) fn label<S>(rt: &Runtime<S>, id: MonitorId) -> &str {
     let mon = rt.monitors.get(id);
-    let chr = mon.and_then(|mon| rt.chardevs.get(mon.fe.chardev()));
-    chr.map_or("(gone)", Chardev::label)
+    mon.map_or(GONE, |mon| chardev_label(&rt.chardevs, mon))
 }
 
-/// Ends a message with CR LF and puts it into a QMP monitor's output buffer
-/// (`qmp_send_response`). Empties the writer.
-#[inline]
-pub(super) fn send_response<S>(
-    rt: &mut Runtime<S>,
-    id: MonitorId,
-    serial: Serial,
-    w: &mut JsonWriter,
-) {
-    if events::monitor_qmp_respond.is_wanted() {
-        trace_response(rt, id, Some(serial), w.as_bytes());
-    }
-    w.newline();
-    if let Some(mon) = rt.monitors.get_mut(id) {
-        w.append_to(mon.out.vec_mut());
-        if !mon.dirty {
-            mark_dirty(rt, id);
-        }
-    }
+/// The same, given the parts of the runtime.
+pub(crate) fn chardev_label<'c, H>(chardevs: &'c Chardevs<H>, mon: &Monitor) -> &'c str {
+    let chr = chardevs.get(mon.fe.chardev());
+    chr.map_or(GONE, Chardev::label)
 }
+
+const GONE: &str = "(gone)";
 
 /// Sends the greeting to the client of a QMP monitor.
 pub(crate) fn send_greeting<S>(rt: &mut Runtime<S>, id: MonitorId) {
@@ -60,16 +47,14 @@ pub(crate) fn send_greeting<S>(rt: &mut Runtime<S>, id: MonitorId) {
     let line = rt.greeting.line(mon.config.pretty);
     mon.out.push(line);
     if events::monitor_qmp_respond.is_wanted() {
-        let line = line.to_vec();
-        trace_response(rt, id, None, &line);
+        trace_response(chardev_label(&rt.chardevs, mon), None, line);
     }
     mark_dirty(rt, id);
 }
 
 /// Traces a greeting, which has no serial, or a reply.
 #[cold]
-fn trace_response<S>(rt: &Runtime<S>, id: MonitorId, serial: Option<Serial>, line: &[u8]) {
-    let label = label(rt, id);
+pub(super) fn trace_response(label: &str, serial: Option<Serial>, line: &[u8]) {
     let number = serial.map(|serial| serial.to_string());
     let text = String::from_utf8_lossy(line);
     let words = [number.as_deref(), Some(text.trim_end())];

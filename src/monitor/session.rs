@@ -212,35 +212,46 @@ impl<F> QmpSession<F> {
     }
 
     /// Pulls the next message out of the input. `find` looks commands up; a plain
-    /// request of one that it finds need not be parsed.
+    /// request of one that it finds is not parsed. Without it every message is.
     #[inline]
-    pub(crate) fn next(&mut self, find: impl Fn(&[u8]) -> Option<CommandKey>) -> Next {
+    pub(crate) fn next(&mut self, find: Option<impl Fn(&[u8]) -> Option<CommandKey>>) -> Next {
         while !self.suspended && self.parsed < self.inbuf.len() {
-            let input = &self.inbuf[self.parsed..];
-            if let Some(plain) = self.parser.plain_request(input) {
-                if let Some(command) = find(plain.command) {
-                    let (args, id) = (plain.arguments, plain.id);
-                    self.queue
-                        .push_back((Request::Plain { command, args, id }, self.arrived.take()));
-                    self.has_parsed(plain.len);
-                    return self.queued();
+            if let Some(find) = &find {
+                let input = &self.inbuf[self.parsed..];
+                if let Some(plain) = self.parser.plain_request(input) {
+                    if let Some(command) = find(plain.command) {
+                        let (args, id) = (plain.arguments, plain.id);
+                        self.queue
+                            .push_back((Request::Plain { command, args, id }, self.arrived.take()));
+                        self.has_parsed(plain.len);
+                        return self.queued();
+                    }
                 }
             }
-            let (n, message) = self.parser.parse(input);
-            self.has_parsed(n);
-            let Some(message) = message else { continue };
-            if message.as_ref().is_ok_and(qmp_is_oob) {
-                if self.arrived.is_some() {
-                    self.in_hand = self.arrived.take();
-                }
-                self.out_of_band += 1;
-                return Next::OutOfBand(Box::new(Request::Message(message)));
+            if let Some(next) = self.parse() {
+                return next;
             }
-            self.queue
-                .push_back((Request::Message(message), self.arrived.take()));
-            return self.queued();
         }
         Next::Nothing
+    }
+
+    /// Parses some of the input. It stays out of line, or what is rare would burden what
+    /// is usual.
+    #[inline(never)]
+    fn parse(&mut self) -> Option<Next> {
+        let (n, message) = self.parser.parse(&self.inbuf[self.parsed..]);
+        self.has_parsed(n);
+        let message = message?;
+        if message.as_ref().is_ok_and(qmp_is_oob) {
+            if self.arrived.is_some() {
+                self.in_hand = self.arrived.take();
+            }
+            self.out_of_band += 1;
+            return Some(Next::OutOfBand(Box::new(Request::Message(message))));
+        }
+        self.queue
+            .push_back((Request::Message(message), self.arrived.take()));
+        Some(self.queued())
     }
 
     #[inline]

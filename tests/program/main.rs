@@ -11,6 +11,7 @@ mod command_line;
 mod common;
 mod consoles;
 mod embed;
+mod facts;
 mod faults;
 #[path = "../common/fd_guard.rs"]
 mod fd_guard;

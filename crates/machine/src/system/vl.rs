@@ -438,7 +438,7 @@ fn make_board(
     reporter: &Reporter,
 ) -> Result<(), Failure> {
     let class = hardware.class;
-    if class.deprecated {
+    if class.is_deprecated() {
         let text = format!(
             "Machine type '{}' is deprecated: machines more than 3 years old are subject to \
              deletion after 6 years",

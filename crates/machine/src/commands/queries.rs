@@ -1,7 +1,7 @@
 //! Questions about subsystems that this machine does not have, or has in one state only.
 //! They are answered as QEMU answers them about a machine without such things.
 
-use crate::model::qdev::DeviceClass;
+use crate::model::qdev::{product, DeviceClass};
 use crate::schema::{
     ACPIOSTInfo, AnnounceParameters, AudioFormat, Audiodev, AudiodevBranch, AudiodevGenericOptions,
     AudiodevPerDirectionOptions, BlockExportInfo, BlockJobInfo, DisplayOptions,
@@ -248,11 +248,6 @@ pub(super) fn text(text: &str) -> HumanReadableText {
 ///
 /// There is no USB.
 pub(super) fn usb_page(m: &Machine) -> Result<String, Error> {
-    const PRODUCTS: &[(&str, &str)] = &[
-        ("usb-kbd", "QEMU USB Keyboard"),
-        ("usb-mouse", "QEMU USB Mouse"),
-        ("usb-tablet", "QEMU USB Tablet"),
-    ];
     if m.buses("usb-bus").is_empty() {
         return Err(Error::new("USB support not enabled"));
     }
@@ -260,11 +255,10 @@ pub(super) fn usb_page(m: &Machine) -> Result<String, Error> {
     for bus in m.buses("usb-bus") {
         for device in m.devices_on(bus) {
             let class = m.class_name(device);
-            let product = PRODUCTS.iter().find(|(name, _)| *name == class);
             page += &format!(
                 "  Device 0.0, Port {}, Speed 12 Mb/s, Product {}",
                 m.str_property(device, "port"),
-                product.map_or(class, |(_, product)| product)
+                product(class)
             );
             if let Some(id) = m.device_id(device) {
                 page += &format!(", ID: {id}");
@@ -304,7 +298,7 @@ fn virtio_devices(m: &Machine) -> Vec<VirtioInfo> {
         let (name, backend) = class.backend?;
         Some(VirtioInfo {
             path: m.canonical_path(m.child(id, name)?),
-            name: backend.name.trim_end_matches("-device").to_owned(),
+            name: backend.trim_end_matches("-device").to_owned(),
         })
     };
     devices.into_iter().filter_map(info).collect()

@@ -54,6 +54,7 @@ pub use walk::{PropertyListing, TypeListing};
 use index::NameIndex;
 
 use crate::model::Machine;
+use qmonitor::qapi::json::qobject_from_json;
 use qmonitor::qapi::QObject;
 use qmonitor::slots::{Key, Slots};
 
@@ -310,6 +311,7 @@ impl Machine {
             Getter::Str(s) => s.into(),
             Getter::Bool(b) => b.into(),
             Getter::Int(i) => i.into(),
+            Getter::Json(text) => qobject_from_json(text.as_bytes()).unwrap_or(QObject::Null),
             Getter::EmptyList => QObject::List(Vec::new()),
             Getter::EmptyDict => QObject::Dict(Default::default()),
             Getter::Link => {

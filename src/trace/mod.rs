@@ -78,6 +78,9 @@ pub fn happens(
     facts: &[(&'static str, Fact<'_>)],
     text: std::fmt::Arguments<'_>,
 ) {
+    if record::is_ignored() {
+        return;
+    }
     if event.is_enabled() {
         lines::print(event.name, text);
     }

@@ -75,9 +75,15 @@ pub fn stop_recording() {
     keep_going(&mut ended, |recorder| recorder.flush());
 }
 
-/// No step of this thread is recorded from now on: it is part of what shows the trace.
+/// No step of this thread is printed or recorded from now on: it is a part of what shows
+/// the trace.
 pub fn ignore_this_thread() {
     THREAD.set(Some(0));
+}
+
+/// Whether this thread's steps are left out.
+pub(super) fn is_ignored() -> bool {
+    THREAD.get() == Some(0)
 }
 
 /// Gives a step to the recorders.
@@ -95,9 +101,6 @@ pub(super) fn take(
         THREAD.set(Some(number));
         number
     });
-    if number == 0 {
-        return;
-    }
     let step = Step {
         event,
         text,

@@ -11,6 +11,7 @@ mod command_line;
 mod common;
 mod consoles;
 mod embed;
+mod facts;
 mod faults;
 #[path = "../common/fd_guard.rs"]
 mod fd_guard;
@@ -25,6 +26,7 @@ mod monitors;
 mod option_table;
 mod package;
 mod pages;
+mod pictures;
 mod processors;
 mod qapi_schema_of_qemu;
 mod qmp_session;

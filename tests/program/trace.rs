@@ -50,6 +50,7 @@ fn trace_of_the_session(args: &[&str]) -> String {
     let session = blocks("console");
     let mut lines = session.lines().skip_while(|line| !line.starts_with("$ nc"));
     lines.next();
+    let lines = lines.take_while(|line| !line.starts_with('$'));
     for line in lines {
         if line.starts_with("{\"exec") {
             client.send(format!("{line}\n"));

@@ -227,6 +227,38 @@ fn a_file_that_cannot_be_made_is_refused() {
     }
 }
 
+/// The page explains each event in the words of the table.
+#[test]
+fn the_view_knows_all_events() {
+    let page = include_str!("../../docs/view/qmonitor-view.html");
+    let begin = "id=\"abouts\">";
+    let (_, rest) = page.split_once(begin).expect("the explanations");
+    let (abouts, _) = rest.split_once("</script>").expect("their end");
+    let abouts: BTreeMap<String, String> = serde_json::from_str(abouts).expect("JSON");
+    let events = qmonitor::trace::ALL.iter();
+    let expected: BTreeMap<String, String> = events
+        .map(|event| (event.name.to_owned(), event.about.to_owned()))
+        .collect();
+    assert_eq!(abouts, expected);
+}
+
+#[test]
+fn a_trace_that_cannot_be_served_is_refused() {
+    for (address, reason) in [
+        ("nowhere", "'nowhere' is not HOST:PORT"),
+        (
+            "127.0.0.1:x",
+            "address resolution failed for 127.0.0.1:x: Servname not supported for ai_socktype",
+        ),
+    ] {
+        let output = run(&["-trace-out", &format!("websocket:{address}")]);
+        assert_eq!(output.status.code(), Some(1));
+        let expected = format!("-trace-out websocket:{address}: {reason}\n");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.ends_with(&expected), "{said}");
+    }
+}
+
 #[test]
 fn a_disk_that_is_full_ends_the_recording_and_not_the_program() {
     let dir = tempfile::tempdir().expect("a directory");

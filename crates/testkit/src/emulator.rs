@@ -87,6 +87,7 @@ pub fn quoted(word: &str) -> String {
 }
 
 /// A launch of the fake emulator.
+#[derive(Clone)]
 pub struct Launch {
     /// Its command line, without the program's name.
     pub argv: Vec<String>,

@@ -32,7 +32,10 @@ pub fn main(args: &[String], inherited: InheritedFds) -> ExitCode {
         Order::Version => print(concat!("qmonitor-mock ", env!("CARGO_PKG_VERSION"), "\n")),
         Order::JsonSchema => print(&json_schema()),
         Order::Check(files, profile) => check(&files, profile.as_deref()),
-        Order::Serve(serve) => run(&serve, inherited, None),
+        Order::Serve(serve) => match run(&serve, inherited, None) {
+            Ok(status) => status,
+            Err(message) => fail(&message),
+        },
         Order::Record(out, upstream, qmp) => {
             let announce = |own: &Address| {
                 print(&format!("listening qmp {own}\nready\n"));
@@ -51,7 +54,16 @@ pub fn main(args: &[String], inherited: InheritedFds) -> ExitCode {
 }
 
 fn wrong(message: &str) -> ExitCode {
-    eprintln!("qmonitor-mock: {message}");
+    fail(&own(message))
+}
+
+/// A message of the program's own.
+fn own(message: &str) -> String {
+    format!("qmonitor-mock: {message}")
+}
+
+fn fail(message: &str) -> ExitCode {
+    eprintln!("{message}");
     ExitCode::from(WRONG)
 }
 
@@ -63,32 +75,25 @@ fn print(text: &str) -> ExitCode {
     }
 }
 
-fn print_problems(problems: &[Problem]) {
-    for problem in problems {
-        eprintln!("{problem}");
-    }
-}
-
-fn load(path: &str, profile: Option<&str>) -> Result<Scenario, ExitCode> {
+fn load(path: &str, profile: Option<&str>) -> Result<Scenario, String> {
     let read = match path {
         "-" => Scenario::empty(profile),
         path => Scenario::load(path, profile),
     };
     read.map_err(|problems| {
-        print_problems(&problems);
-        ExitCode::from(WRONG)
+        let list = problems.iter().map(Problem::to_string);
+        list.collect::<Vec<_>>().join("\n")
     })
 }
 
 fn check(files: &[String], profile: Option<&str>) -> ExitCode {
-    let results: Vec<bool> = files
-        .iter()
-        .map(|file| load(file, profile).is_ok())
-        .collect();
-    if results.contains(&false) {
-        return ExitCode::from(WRONG);
+    let mut status = ExitCode::SUCCESS;
+    for file in files {
+        if let Err(problems) = load(file, profile) {
+            status = fail(&problems);
+        }
     }
-    ExitCode::SUCCESS
+    status
 }
 
 /// Serves as the fake emulator of a directory.
@@ -103,26 +108,35 @@ fn emulate(dir: &str, mut serve: Serve, inherited: InheritedFds) -> ExitCode {
         Ok(options) => serve.options = options,
         Err(text) => return print(&text),
     }
-    run(&serve, inherited, Some(launch))
+    match run(&serve, inherited, Some(launch.clone())) {
+        Ok(status) => status,
+        Err(message) => {
+            // Its client may not show what it says.
+            if let Err(e) = launch.conclude(&message) {
+                return wrong(&e);
+            }
+            fail(&message)
+        }
+    }
 }
 
 /// Serves to the end. A fake emulator is quiet and has the command line that it was given.
-fn run(serve: &Serve, mut inherited: InheritedFds, launch: Option<emulator::Launch>) -> ExitCode {
-    let mut scenario = match load(&serve.scenario, serve.profile.as_deref()) {
-        Ok(scenario) => scenario,
-        Err(status) => return status,
-    };
+fn run(
+    serve: &Serve,
+    mut inherited: InheritedFds,
+    launch: Option<emulator::Launch>,
+) -> Result<ExitCode, String> {
+    let mut scenario = load(&serve.scenario, serve.profile.as_deref())?;
     for name in &serve.faults {
-        if let Err(e) = Fault::switch(scenario.faults.iter_mut(), name, true) {
-            return wrong(&format!("--fault: {e}"));
-        }
+        Fault::switch(scenario.faults.iter_mut(), name, true)
+            .map_err(|e| own(&format!("--fault: {e}")))?;
     }
     let control_fds = match serve.control {
         Some(Address::Fd(fd)) => inherited.split_off(fd),
         _ => InheritedFds::default(),
     };
     let seed = serve.seed.or(scenario.seed).unwrap_or(0);
-    let mut server = match Server::start(Setup {
+    let mut server = Server::start(Setup {
         seed,
         time: serve.time.or(scenario.time).unwrap_or(Time::Real),
         qmp: serve.qmp.clone(),
@@ -130,25 +144,17 @@ fn run(serve: &Serve, mut inherited: InheritedFds, launch: Option<emulator::Laun
         qga: serve.qga.clone(),
         options: serve.options.clone(),
         owns_process: true,
+        boots: launch.is_some(),
         once: serve.once,
         inherited,
         ..Setup::new(scenario)
-    }) {
-        Ok(server) => server,
-        Err(e) => {
-            eprintln!("{e}");
-            return ExitCode::from(WRONG);
-        }
-    };
+    })?;
     if let Some(launch) = &launch {
         launch.argv.clone_into(&mut server.argv);
     }
     let control = serve.control.clone();
     let control = control.map(|addr| control::start(addr, server.remote(), control_fds));
-    let control = match control.transpose() {
-        Ok(control) => control,
-        Err(e) => return wrong(&e),
-    };
+    let control = control.transpose().map_err(|e| own(&e))?;
     if launch.is_none() {
         announce(
             serve,
@@ -164,16 +170,14 @@ fn run(serve: &Serve, mut inherited: InheritedFds, launch: Option<emulator::Laun
         launch,
         seed,
     });
-    let own = ending.clone();
+    let early = ending.clone();
     server.kit().set_last_words(move |kit| {
-        own.conclude(kit, 0);
+        early.conclude(kit, 0);
         eprintln!("qmonitor-mock: a fault ends the process");
     });
-    let status = match server.run() {
-        Ok(status) => status,
-        Err(e) => return wrong(&format!("main loop failed: {e}")),
-    };
-    ending.conclude(&server.kit(), status)
+    let status = server.run();
+    let status = status.map_err(|e| own(&format!("main loop failed: {e}")))?;
+    Ok(ending.conclude(&server.kit(), status))
 }
 
 /// Prints where the mock listens.

@@ -39,7 +39,7 @@ impl CpuCommands for Machine {
     }
 
     fn qmp_query_cpu_definitions(_: &mut Runtime<Self>) -> Result<Vec<CpuDefinitionInfo>, Error> {
-        Ok(all_models().map(definition).collect())
+        Ok(all_models().iter().map(definition).collect())
     }
 
     /// A static expansion is the empty model `base` with all features of the model as
@@ -89,17 +89,14 @@ fn instance_properties(place: &Place) -> CpuInstanceProperties {
 }
 
 fn definition(model: &'static CpuModel) -> CpuDefinitionInfo {
-    let kvm = model.needs_kvm().then(|| "kvm".to_owned());
-    let missing = model.unavailable().into_iter();
-    let missing = missing.map(|feature| feature.name.to_owned());
     CpuDefinitionInfo {
         name: model.name.to_owned(),
         migration_safe: Some(model.migration_safe()),
         r#static: model.is_static(),
-        unavailable_features: Some(kvm.into_iter().chain(missing).collect()),
+        unavailable_features: Some(model.unavailable().map(str::to_owned).collect()),
         typename: model.object.name.to_owned(),
         alias_of: model.alias_of.map(str::to_owned),
-        deprecated: false,
+        deprecated: model.is_deprecated(),
     }
 }
 

@@ -45,7 +45,7 @@ pub(super) const INFO: &[HmpPair<Machine>] = &[
     ),
     (
         HmpRow::new("qdm", "", "show qdev device model list"),
-        |hmp, _| hmp.print(device_list()),
+        |hmp, _| hmp.print(device_list(true)),
     ),
     (
         HmpRow::new(

@@ -2,15 +2,16 @@
 
 use super::current_cpu::cpu_exists;
 use super::hmp::{fail, nothing, Cx};
-use crate::model::board::{all_classes, MachineClass};
+use crate::model::board::{self, all_classes, MachineClass};
 use crate::schema::{
-    CurrentMachineParams, HostMemPolicy, HumanReadableText, IOThreadInfo, KvmInfo, MachineCommands,
-    MachineInfo, Memdev, MemoryInfo, NameInfo, SysEmuTarget, TargetInfo, UuidInfo,
+    CompatProperty, CurrentMachineParams, HostMemPolicy, HumanReadableText, IOThreadInfo, KvmInfo,
+    MachineCommands, MachineInfo, Memdev, MemoryInfo, NameInfo, SysEmuTarget, TargetInfo, UuidInfo,
 };
 use crate::Machine;
 use qmonitor::monitor::hmp::ArgKind::*;
 use qmonitor::monitor::hmp::{CompletionKind, HmpArg, HmpArgs, HmpPair, HmpRow};
-use qmonitor::qapi::Error;
+use qmonitor::qapi::json::qobject_from_json;
+use qmonitor::qapi::{Error, QObject};
 use qmonitor::Runtime;
 
 impl MachineCommands for Machine {
@@ -103,18 +104,21 @@ impl MachineCommands for Machine {
         _: &mut Runtime<Self>,
         compat_props: Option<bool>,
     ) -> Result<Vec<MachineInfo>, Error> {
-        let info = |class: &MachineClass| MachineInfo {
+        let wanted = compat_props == Some(true);
+        let compat =
+            |class: &MachineClass| class.compat_properties().into_iter().map(compat).collect();
+        let info = |class: &'static MachineClass| MachineInfo {
             name: class.name.into(),
-            alias: class.alias.map(str::to_owned),
-            is_default: None,
+            alias: Some(class.alias.to_owned()).filter(|alias| !alias.is_empty()),
+            is_default: class.is_default_of_qemu().then_some(true),
             cpu_max: class.cpu_max.into(),
-            hotpluggable_cpus: class.is_pc(),
-            numa_mem_supported: class.numa_mem_supported,
-            deprecated: class.deprecated,
+            hotpluggable_cpus: class.has_hotpluggable_cpus(),
+            numa_mem_supported: class.numa_mem_supported(),
+            deprecated: class.is_deprecated(),
             default_cpu_type: class.default_cpu_type().map(str::to_owned),
-            default_ram_id: Some(class.default_ram_id().into()),
-            acpi: class.is_pc(),
-            compat_props: compat_props.filter(|wanted| *wanted).map(|_| Vec::new()),
+            default_ram_id: Some(class.default_ram_id.to_owned()).filter(|id| !id.is_empty()),
+            acpi: class.has_acpi(),
+            compat_props: wanted.then(|| compat(class)),
         };
         Ok(all_classes().map(info).collect())
     }
@@ -134,6 +138,19 @@ impl MachineCommands for Machine {
     fn qmp_qmp_test(rt: &mut Runtime<Self>, value: i64) -> Result<(), Error> {
         rt.state.test_value = Some(value);
         Ok(())
+    }
+}
+
+fn compat(property: board::CompatProperty) -> CompatProperty {
+    let value = qobject_from_json(property.value.as_bytes()).ok();
+    CompatProperty {
+        qom_type: property.qom_type.to_owned(),
+        property: property.property.to_owned(),
+        value: value
+            .as_ref()
+            .and_then(QObject::as_str)
+            .unwrap_or_default()
+            .to_owned(),
     }
 }
 

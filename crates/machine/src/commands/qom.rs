@@ -80,7 +80,7 @@ pub(super) fn property_info(listing: PropertyListing) -> ObjectPropertyInfo {
         name: listing.name,
         r#type: listing.type_name,
         description: listing.description.map(str::to_owned),
-        default_value: None,
+        default_value: listing.default_value,
     }
 }
 

@@ -7,6 +7,7 @@ pub mod balloon;
 pub mod block;
 pub mod board;
 pub mod cpu;
+pub mod facts;
 pub(crate) mod global;
 pub mod jobs;
 pub(crate) mod log;

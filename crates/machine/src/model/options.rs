@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::backends::{CONTAINER, MEMORY_REGION, SYSTEM_BUS};
 use super::block::Blocks;
 use super::board::{MachineClass, Topology, NONE};
+use super::cpu::FIRMWARE_TIME;
 use super::jobs::Jobs;
 use super::log::LogFile;
 use super::machine::Machine;
@@ -74,6 +75,7 @@ impl Machine {
             current_cpus: HashMap::new(),
             cpu_type: None,
             debug_threads: options.debug_threads,
+            firmware_time: FIRMWARE_TIME,
             devices_unattached: 0,
             devices_anonymous: 0,
             globals: Vec::new(),
@@ -131,7 +133,7 @@ impl Machine {
     /// There is no such object, it does not have the size that is given, or
     /// there cannot be that much memory.
     pub fn init_memory(&mut self, size: Option<u64>, backend: Option<&str>) -> Result<(), Error> {
-        let default = self.class.default_ram_id();
+        let default = self.class.default_ram_id;
         let backend = match (backend, size.or(self.class.default_ram_size())) {
             (Some(backend), _) => backend,
             (None, None | Some(0)) => return Ok(()),

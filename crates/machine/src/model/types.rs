@@ -3,6 +3,7 @@
 use super::backends::{
     authz, host, iothread, memory_backend, monitor, pc, rng, secret, system, throttle, tls,
 };
+use super::facts::{all_type_facts, type_facts, PropertyFacts};
 use super::qdev::DEVICE;
 use super::qom::{device_not_found, ObjectType, PropertyListing, TypeListing, OBJECT};
 use super::{board, cpu, qdev};
@@ -31,7 +32,7 @@ pub fn all_types() -> impl Iterator<Item = &'static ObjectType> {
         qdev::board::TYPES,
     ];
     let machines = board::all_classes().map(|class| &class.object);
-    let processors = cpu::models::all_models().map(|model| &model.object);
+    let processors = cpu::models::all_models().iter().map(|model| &model.object);
     let others = groups.into_iter().flatten().copied();
     std::iter::once(&OBJECT)
         .chain(others)
@@ -52,30 +53,41 @@ pub fn user_creatable_types() -> Vec<&'static str> {
     names
 }
 
-/// Lists types (`qom-list-types`).
+/// Lists types (`qom-list-types`): QEMU's, and those that only this machine has.
 pub fn qom_list_types(implements: Option<&str>, with_abstract: bool) -> Vec<TypeListing> {
+    let recorded = all_type_facts().iter();
+    let recorded = recorded.filter(|t| implements.is_none_or(|wanted| t.is_a(wanted)));
+    let recorded = recorded.map(|t| TypeListing {
+        name: t.name,
+        is_abstract: t.is_abstract(),
+        parent: t.parent,
+    });
+    let own = all_types().filter(|t| type_facts(t.name).is_none());
     let wanted = implements.unwrap_or("object");
-    all_types()
-        .filter(|t| with_abstract || !t.is_abstract)
-        .filter(|t| match wanted {
-            "user-creatable" => t.user_creatable,
-            wanted => t.is_a(wanted),
-        })
-        .map(|t| TypeListing {
-            name: t.name,
-            is_abstract: t.is_abstract,
-            parent: t.parent.map(|p| p.name),
-        })
-        .collect()
+    let own = own.filter(|t| t.is_a(wanted) || wanted == "user-creatable" && t.user_creatable);
+    let own = own.map(|t| TypeListing {
+        name: t.name,
+        is_abstract: t.is_abstract,
+        parent: t.parent.map(|p| p.name),
+    });
+    let listed = |t: &TypeListing| with_abstract || !t.is_abstract;
+    recorded.chain(own).filter(listed).collect()
 }
 
 /// Lists the properties that objects of a type have (`qom-list-properties`).
 ///
 /// # Errors
 ///
-/// There is no such type.
+/// There is no such type, or it is an interface.
 pub fn qom_list_properties(typename: &str) -> Result<Vec<PropertyListing>, Error> {
-    let class: &'static ObjectType = find_type(typename).ok_or_else(|| {
+    if let Some(facts) = type_facts(typename) {
+        if facts.is_interface() {
+            return Err(Error::new("Parameter 'typename' expects a QOM type"));
+        }
+        let properties = facts.all_properties();
+        return Ok(properties.iter().map(listing).collect());
+    }
+    let class = find_type(typename).ok_or_else(|| {
         Error::with_class(
             ErrorClass::DeviceNotFound,
             format!("Class '{typename}' not found"),
@@ -88,9 +100,28 @@ pub fn qom_list_properties(typename: &str) -> Result<Vec<PropertyListing>, Error
             name: p.name.to_owned(),
             type_name: p.type_name.to_owned(),
             description: Some(p.description).filter(|d| !d.is_empty()),
+            default_value: None,
         })
         .collect())
 }
+
+fn listing(facts: &PropertyFacts) -> PropertyListing {
+    PropertyListing {
+        name: facts.name.to_owned(),
+        type_name: facts.type_name.to_owned(),
+        description: Some(facts.description).filter(|d| !d.is_empty()),
+        default_value: facts.default_value(),
+    }
+}
+
+/// Properties of all objects and devices, which are not listed for a type of devices.
+const COMMON: &[&str] = &[
+    "hotpluggable",
+    "hotplugged",
+    "parent_bus",
+    "realized",
+    "type",
+];
 
 /// Lists the properties of a type of devices (`qmp_device_list_properties`), without
 /// those that all devices have.
@@ -99,13 +130,13 @@ pub fn qom_list_properties(typename: &str) -> Result<Vec<PropertyListing>, Error
 ///
 /// There is no such type, or it is no type of devices.
 pub(crate) fn device_list_properties(typename: &str) -> Result<Vec<PropertyListing>, Error> {
-    let class = find_type(typename).ok_or_else(|| device_not_found(typename))?;
-    if class.is_abstract || !class.is_a(DEVICE.name) {
+    let facts = type_facts(typename).ok_or_else(|| device_not_found(typename))?;
+    if facts.is_abstract() || !facts.is_a(DEVICE.name) {
         return Err(Error::new(
             "Parameter 'typename' expects a non-abstract device type",
         ));
     }
-    let mut list = qom_list_properties(typename)?;
-    list.retain(|p| DEVICE.property(&p.name).is_none());
-    Ok(list)
+    let mut properties = facts.all_properties();
+    properties.retain(|p| !COMMON.contains(&p.name) && !p.name.starts_with("legacy-"));
+    Ok(properties.iter().map(listing).collect())
 }

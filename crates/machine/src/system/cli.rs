@@ -339,7 +339,7 @@ pub static OPTIONS: &[OptRow] = &[
     ),
     row(
         "trace-out",
-        Some("FILE.json|FILE.mmd"),
+        Some("FILE.json|FILE.mmd|websocket:HOST:PORT"),
         Opt::TraceOut,
         "record all trace events, for Perfetto and qmonitor-view or as a Mermaid diagram",
     ),

@@ -52,6 +52,8 @@ pub struct Settings {
     pub pidfile: Option<String>,
     /// `-D`
     pub log_file: Option<String>,
+    /// Addresses at which the trace can be followed.
+    pub trace_servers: Vec<String>,
     /// `-msg timestamp=on`
     pub timestamp: bool,
     /// `-msg guest-name=on`
@@ -134,9 +136,11 @@ impl Settings {
             }
             Opt::Vga | Opt::Net => {}
             Opt::Trace => take_trace(arg, warnings)?,
-            Opt::TraceOut => {
-                qmonitor::trace::record_file(Path::new(arg)).map_err(|e| Error::from_io(arg, &e))?
-            }
+            Opt::TraceOut => match arg.strip_prefix("websocket:") {
+                Some(address) => self.trace_servers.push(address.to_owned()),
+                None => qmonitor::trace::record_file(Path::new(arg))
+                    .map_err(|e| Error::from_io(arg, &e))?,
+            },
             _ => return Ok(false),
         }
         Ok(true)

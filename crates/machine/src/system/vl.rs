@@ -20,6 +20,7 @@ use super::readconfig::{qemu_config_foreach, Group};
 use super::report::{Failure, Location, Pending, Reporter};
 use super::settings::Settings;
 use super::signals::{self, watch_signals};
+use super::trace_server::serve_trace;
 use super::vc::Vc;
 use crate::model::qdev::device_help_wanted;
 use crate::model::types::user_creatable_types;
@@ -302,6 +303,10 @@ fn start(
     if settings.daemonize {
         parts.background = Some(host::Background::start()?);
     }
+    for address in &settings.trace_servers {
+        let served = serve_trace(address);
+        served.map_err(|e| e.prepend(format!("-trace-out websocket:{address}: ")))?;
+    }
     parts.pidfile = host::Pidfile::create(settings.pidfile.as_deref())?;
     let Launch {
         inherited,
@@ -433,7 +438,7 @@ fn make_board(
     reporter: &Reporter,
 ) -> Result<(), Failure> {
     let class = hardware.class;
-    if class.deprecated {
+    if class.is_deprecated() {
         let text = format!(
             "Machine type '{}' is deprecated: machines more than 3 years old are subject to \
              deletion after 6 years",

@@ -121,6 +121,8 @@ pub(crate) struct State {
     last_words: Option<Box<dyn FnOnce(&Kit)>>,
     /// Something happened since the mock was last idle.
     active: bool,
+    /// Whether `quit` came.
+    quit: bool,
     /// Whether `exit` and `kill` end the process, or only the mock.
     owns_process: bool,
 }
@@ -159,6 +161,7 @@ impl Kit {
             notify: None,
             last_words: None,
             active: false,
+            quit: false,
             owns_process,
         };
         let kit = Rc::new(Kit {
@@ -180,6 +183,18 @@ impl Kit {
     /// Has something done before a fault ends the process.
     pub fn set_last_words(&self, last_words: impl FnOnce(&Kit) + 'static) {
         self.state.borrow_mut().last_words = Some(Box::new(last_words));
+    }
+
+    /// Whether a client has ended the mock.
+    pub fn has_quit(&self) -> bool {
+        self.state.borrow().quit
+    }
+
+    /// Whether something is still to be written to a client.
+    pub fn has_output(&self) -> bool {
+        let state = self.state.borrow();
+        let mut clients = state.clients.iter();
+        clients.any(|client| !client.mute && !client.out.is_empty())
     }
 
     /// Adds a stub behind the others, and returns its name.

@@ -44,6 +44,7 @@ impl Machine {
             Family::Empty => {}
             Family::I440fx => self.wire_i440fx(),
             Family::Q35 => self.wire_q35(),
+            Family::Isa | Family::Microvm => self.wire_isa(),
         }
         self.apply_globals_to_board()
     }

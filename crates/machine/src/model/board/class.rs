@@ -7,44 +7,62 @@ use crate::model::qom::ObjectType;
 pub enum Family {
     /// Nothing but an address space (`none`).
     Empty,
+    /// A PC before PCI (`isapc`).
+    Isa,
     /// A PC of 1996: PCI, an IDE controller (`pc-i440fx`).
     I440fx,
     /// A PC of 2009: PCI Express, an AHCI controller (`pc-q35`).
     Q35,
+    /// A PC without PCI for small guests (`microvm`).
+    Microvm,
 }
 
-/// A machine type (QEMU's `MachineClass`).
+/// A machine type (QEMU's `MachineClass`), as it is in the table.
 pub struct MachineClass {
     /// Its name.
     pub name: &'static str,
-    /// Another name.
-    pub alias: Option<&'static str>,
+    /// Another name; may be empty.
+    pub alias: &'static str,
     /// Its line in `-machine help`.
     pub description: &'static str,
     /// How it is wired.
     pub family: Family,
     /// How many processors it can have.
     pub cpu_max: u32,
-    /// Whether `-numa node,mem=SIZE` is allowed.
-    pub numa_mem_supported: bool,
-    /// Whether it is going away.
-    pub deprecated: bool,
+    pub(super) flags: &'static str,
+    /// The type of its processors if the user names none; empty if it has none.
+    pub(super) default_cpu_type: &'static str,
+    /// The id of the memory that the machine gets without `memory-backend`.
+    pub default_ram_id: &'static str,
+    /// The next newer version, and how many of its compatibility properties come before and
+    /// after those in `changes`.
+    pub(super) newer: &'static str,
+    /// Lines of a tab, a type, a property and a value as JSON.
+    pub(super) changes: &'static str,
     /// The type of its object.
     pub object: ObjectType,
+}
+
+/// A value that a machine type gives a property of all objects of a type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CompatProperty {
+    /// The type.
+    pub qom_type: &'static str,
+    /// The name of the property.
+    pub property: &'static str,
+    /// The value, as a JSON string.
+    pub value: &'static str,
 }
 
 impl MachineClass {
     /// The model of its processors if the user names none.
     pub fn default_cpu_model(&self) -> Option<&'static str> {
-        self.is_pc().then_some("qemu64")
+        self.default_cpu_type.strip_suffix("-x86_64-cpu")
     }
 
-    /// The id of the memory that the machine gets without `memory-backend`.
-    pub fn default_ram_id(&self) -> &'static str {
-        match self.family {
-            Family::Empty => "ram",
-            Family::I440fx | Family::Q35 => "pc.ram",
-        }
+    /// The type of its processors if the user names no model.
+    pub fn default_cpu_type(&self) -> Option<&'static str> {
+        Some(self.default_cpu_type).filter(|name| !name.is_empty())
     }
 
     /// How much memory it has if the user does not say, in bytes.
@@ -52,9 +70,34 @@ impl MachineClass {
         self.is_pc().then_some(128 << 20)
     }
 
-    /// Whether it is a PC, with ACPI and places for processors.
+    /// Whether it is a PC, with places for processors.
     pub fn is_pc(&self) -> bool {
         self.family != Family::Empty
+    }
+
+    /// Whether `-numa node,mem=SIZE` is allowed.
+    pub fn numa_mem_supported(&self) -> bool {
+        self.flags.contains('n')
+    }
+
+    /// Whether it is going away.
+    pub fn is_deprecated(&self) -> bool {
+        self.flags.contains('o')
+    }
+
+    /// Whether QEMU starts it if the user names no machine. Here that is the empty machine.
+    pub fn is_default_of_qemu(&self) -> bool {
+        self.flags.contains('d')
+    }
+
+    /// Whether processors can be plugged.
+    pub fn has_hotpluggable_cpus(&self) -> bool {
+        self.flags.contains('h')
+    }
+
+    /// Whether it can have ACPI.
+    pub fn has_acpi(&self) -> bool {
+        self.flags.contains('a')
     }
 }
 

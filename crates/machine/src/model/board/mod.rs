@@ -2,112 +2,147 @@
 //!
 //! A board is a [`MachineClass`]: a type of objects, whose properties `-machine`
 //! sets, and the facts in `query-machines`. There is the empty machine `none`, and
-//! two families of PCs, each in all versions, which differ only in numbers and
-//! defaults here.
+//! two families of PCs, each in all versions, and a few others; what is known of them is a
+//! table that `tests/record/tables.py` records.
 
 mod build;
 mod class;
 mod smp;
 
+use std::sync::OnceLock;
+
 use crate::model::backends::{GENERIC_PC_MACHINE, MACHINE};
-use crate::model::cpu::models::find_model;
 use crate::model::qom::ObjectType;
 
 pub use build::CpuSlot;
-pub use class::{Family, MachineClass};
+pub use class::{CompatProperty, Family, MachineClass};
 pub use smp::{Place, Topology};
 
-impl MachineClass {
-    /// The type of its processors if the user names no model.
-    pub fn default_cpu_type(&self) -> Option<&'static str> {
-        let model = self.default_cpu_model().and_then(find_model);
-        model.map(|model| model.object.name)
-    }
-}
+/// A line for each machine type, and below it what its version changes.
+static TABLE: &str = include_str!("../../facts/machines.txt");
 
-/// The empty machine.
+/// The empty machine. It is declared here so that the table need not be read for it.
 pub static NONE: MachineClass = MachineClass {
     name: "none",
-    alias: None,
+    alias: "",
     description: "empty machine",
     family: Family::Empty,
     cpu_max: 1,
-    numa_mem_supported: false,
-    deprecated: false,
+    flags: "",
+    default_cpu_type: "",
+    default_ram_id: "ram",
+    newer: "",
+    changes: "",
     object: ObjectType::new("none-machine", &MACHINE),
 };
 
-/// A table of one family. Versions up to 7.0 are deprecated and versions up to
-/// 5.0 can have nodes with plain amounts of memory.
-macro_rules! pcs {
-    ($family:ident, $prefix:literal, $title:literal, $alias:literal;
-     $($version:literal $cpu_max:literal $age:ident),* $(,)?) => {
-        [$(MachineClass {
-            name: concat!($prefix, $version),
-            alias: if matches!(Age::$age, Age::Newest) { Some($alias) } else { None },
-            description: $title,
-            family: Family::$family,
-            cpu_max: $cpu_max,
-            numa_mem_supported: matches!(Age::$age, Age::Numa),
-            deprecated: matches!(Age::$age, Age::Numa | Age::Old),
-            object: ObjectType::new(concat!($prefix, $version, "-machine"), &GENERIC_PC_MACHINE),
-        }),*]
+/// Reads a line of the table, and the lines below it.
+fn read(block: &'static str) -> MachineClass {
+    let (line, changes) = block.split_once('\n').unwrap_or((block, ""));
+    let mut fields = line.split('\t');
+    let mut next = || fields.next().unwrap_or_default();
+    let name = next();
+    let family = match name {
+        "isapc" => Family::Isa,
+        "microvm" => Family::Microvm,
+        _ if name.starts_with("pc-i440fx-") => Family::I440fx,
+        _ if name.starts_with("pc-q35-") => Family::Q35,
+        _ => Family::Empty,
     };
+    let parent = match family {
+        Family::Empty => &MACHINE,
+        _ => &GENERIC_PC_MACHINE,
+    };
+    MachineClass {
+        name,
+        alias: next(),
+        cpu_max: next().parse().unwrap_or_default(),
+        flags: next(),
+        default_cpu_type: next(),
+        default_ram_id: next(),
+        description: next(),
+        newer: next(),
+        family,
+        changes,
+        object: ObjectType::new(format!("{name}-machine").leak(), parent),
+    }
 }
 
-enum Age {
-    Newest,
-    Recent,
-    Old,
-    Numa,
+/// The table in blocks: a line that begins without a tab begins a block.
+fn blocks() -> impl Iterator<Item = &'static str> {
+    let mut rest = TABLE;
+    std::iter::from_fn(move || {
+        let ends = |at: &usize| !rest[at + 1..].starts_with('\t');
+        let end = rest.match_indices('\n').map(|(at, _)| at).find(ends)?;
+        let (block, after) = rest.split_at(end);
+        rest = after.strip_prefix('\n').unwrap_or(after);
+        Some(block)
+    })
 }
 
-static I440FX: [MachineClass; 30] = pcs!(
-    I440fx, "pc-i440fx-", "Standard PC (i440FX + PIIX, 1996)", "pc";
-    "10.0" 255 Newest, "9.2" 255 Recent, "9.1" 255 Recent, "9.0" 255 Recent, "8.2" 255 Recent,
-    "8.1" 255 Recent, "8.0" 255 Recent, "7.2" 255 Recent, "7.1" 255 Recent, "7.0" 255 Old,
-    "6.2" 255 Old, "6.1" 255 Old, "6.0" 255 Old, "5.2" 255 Old, "5.1" 255 Old, "5.0" 255 Numa,
-    "4.2" 255 Numa, "4.1" 255 Numa, "4.0" 255 Numa, "3.1" 255 Numa, "3.0" 255 Numa,
-    "2.12" 255 Numa, "2.11" 255 Numa, "2.10" 255 Numa, "2.9" 255 Numa, "2.8" 255 Numa,
-    "2.7" 255 Numa, "2.6" 255 Numa, "2.5" 255 Numa, "2.4" 255 Numa,
-);
-
-static Q35: [MachineClass; 31] = pcs!(
-    Q35, "pc-q35-", "Standard PC (Q35 + ICH9, 2009)", "q35";
-    "10.0" 4096 Newest, "9.2" 4096 Recent, "9.1" 4096 Recent, "9.0" 4096 Recent,
-    "8.2" 1024 Recent, "8.1" 1024 Recent, "8.0" 288 Recent, "7.2" 288 Recent, "7.1" 288 Recent,
-    "7.0" 288 Old, "6.2" 288 Old, "6.1" 288 Old, "6.0" 288 Old, "5.2" 288 Old, "5.1" 288 Old,
-    "5.0" 288 Numa, "4.2" 288 Numa, "4.1" 288 Numa, "4.0.1" 288 Numa, "4.0" 288 Numa,
-    "3.1" 288 Numa, "3.0" 288 Numa, "2.12" 288 Numa, "2.11" 288 Numa, "2.10" 288 Numa,
-    "2.9" 288 Numa, "2.8" 288 Numa, "2.7" 255 Numa, "2.6" 255 Numa, "2.5" 255 Numa,
-    "2.4" 255 Numa,
-);
+/// All machine types but the empty one, in the order of their list.
+fn recorded() -> &'static [MachineClass] {
+    static CLASSES: OnceLock<Vec<MachineClass>> = OnceLock::new();
+    CLASSES.get_or_init(|| blocks().map(read).filter(|c| c.name != NONE.name).collect())
+}
 
 /// All machine types.
 pub fn all_classes() -> impl Iterator<Item = &'static MachineClass> {
-    std::iter::once(&NONE).chain(&I440FX).chain(&Q35)
+    let (others, last) = recorded().split_at(recorded().len().saturating_sub(1));
+    // The empty machine is the last but one.
+    others.iter().chain([&NONE]).chain(last)
 }
 
 /// The machine type of that name or alias.
 pub fn find_class(name: &str) -> Option<&'static MachineClass> {
-    all_classes().find(|c| c.name == name || c.alias == Some(name))
+    if name == NONE.name {
+        return Some(&NONE);
+    }
+    let is_named = |c: &&MachineClass| c.name == name || c.alias == name && !name.is_empty();
+    recorded().iter().find(is_named)
+}
+
+impl MachineClass {
+    /// The values that differ from those of the newest version.
+    pub fn compat_properties(&self) -> Vec<CompatProperty> {
+        let mut words = self.newer.split(' ');
+        let newer = words
+            .next()
+            .filter(|name| !name.is_empty())
+            .and_then(find_class);
+        let newer = newer.map_or_else(Vec::new, MachineClass::compat_properties);
+        let mut number = || words.next().and_then(|n| n.parse().ok()).unwrap_or(0);
+        let (head, tail): (usize, usize) = (number(), number());
+        let mut all: Vec<_> = newer.iter().take(head).copied().collect();
+        all.extend(self.changes.lines().filter_map(compat_property));
+        all.extend(&newer[newer.len().saturating_sub(tail)..]);
+        all
+    }
+}
+
+fn compat_property(line: &'static str) -> Option<CompatProperty> {
+    let mut words = line.strip_prefix('\t')?.splitn(3, ' ');
+    Some(CompatProperty {
+        qom_type: words.next()?,
+        property: words.next()?,
+        value: words.next()?,
+    })
 }
 
 /// The text of `-machine help`.
 pub fn machine_help() -> String {
     let mut text = String::from("Supported machines are:\n");
     for class in all_classes() {
-        let description = class.description;
-        if let Some(alias) = class.alias {
-            let line = format!("{alias:<20} {description} (alias of {})\n", class.name);
-            text.push_str(&line);
+        let (name, alias, description) = (class.name, class.alias, class.description);
+        if !alias.is_empty() {
+            text += &format!("{alias:<20} {description} (alias of {name})\n");
         }
-        let note = match (class.name, class.deprecated) {
+        let note = match (name, class.is_deprecated()) {
             ("none", _) => " (default)",
             (_, true) => " (deprecated)",
             (_, false) => "",
         };
-        text.push_str(&format!("{:<20} {description}{note}\n", class.name));
+        text += &format!("{name:<20} {description}{note}\n");
     }
     text
 }
@@ -138,7 +173,7 @@ mod tests {
     fn versions_differ_in_what_qemu_says_of_them() {
         let facts = |name| {
             let c = find_class(name).unwrap();
-            (c.cpu_max, c.numa_mem_supported, c.deprecated)
+            (c.cpu_max, c.numa_mem_supported(), c.is_deprecated())
         };
         assert_eq!(facts("pc-i440fx-5.0"), (255, true, true));
         assert_eq!(facts("pc-i440fx-7.0"), (255, false, true));

@@ -4,9 +4,6 @@
 //! property of every processor. Models have features that an emulator cannot offer
 //! without help from the host; these are switched off, and warnings name them with
 //! the place of their bits.
-//!
-//! Features in the architectural MSRs (`rdctl-no` and the like) are left out: they
-//! describe flaws that an emulated processor does not have.
 
 use crate::model::qdev::{property, DEVICE};
 use crate::model::qom::{Getter, ObjectType, Property};
@@ -85,6 +82,8 @@ macro_rules! features {
 features! {
     supported:
         "3dnow", "3dnowext", "3dnowprefetch", "abm", "acpi", "adx", "aes", "apic", "arat",
+        "bhi-no", "fbsdp-no", "gds-no", "ibrs-all", "mds-no", "pbrsb-no", "pschange-mc-no",
+        "psdp-no", "rdctl-no", "rfds-no", "sbdr-ssdp-no", "skip-l1dfl-vmentry", "ssb-no", "taa-no",
         "avx", "avx2", "bmi1", "bmi2", "clflush", "clflushopt", "clwb", "cmov",
         "cmp-legacy", "cmpccxadd", "cr8legacy", "cx16", "cx8", "de", "erms", "f16c", "fma",
         "fpu", "fsgsbase", "fsrc", "fsrm", "fsrs", "fxsr", "fzrm", "hypervisor", "la57",
@@ -130,9 +129,11 @@ features! {
         "CPUID.0DH:EAX":
             "xsavec" 1, "xsaves" 3, "xfd" 4;
         "CPUID.07H:EDX":
-            "avx-vnni-int8" 4, "avx-ne-convert" 5, "avx-vnni-int16" 10, "prefetchiti" 14,
+            "avx-vnni-int8" 4, "avx-ne-convert" 5, "avx-vnni-int16" 10, "prefetchiti" 14, "avx10" 19,
             "intel-psfd" 0, "ipred-ctrl" 1, "rrsba-ctrl" 2, "ddpd-u" 3, "bhi-ctrl" 4,
             "mcdt-no" 5;
+        "CPUID.24H:EBX":
+            "avx10-128" 16, "avx10-256" 17, "avx10-512" 18;
         "CPUID.C0000001H:EDX":
             "xstore" 2, "xstore-en" 3, "xcrypt" 6, "xcrypt-en" 7, "ace2" 8, "phe" 10,
             "phe-en" 11, "pmm" 12, "pmm-en" 13;

@@ -8,6 +8,7 @@ use crate::model::Machine;
 use Getter::{Bool, Int};
 
 pub(crate) static TYPES: &[&ObjectType] = &[
+    &ISABUS_BRIDGE,
     &KVMVAPIC,
     &I440FX_PCIHOST,
     &I440FX,
@@ -28,6 +29,7 @@ const fn on_pci(name: &'static str, properties: &'static [Property]) -> ObjectTy
     }
 }
 
+static ISABUS_BRIDGE: ObjectType = ObjectType::new("isabus-bridge", &DEVICE);
 static KVMVAPIC: ObjectType = ObjectType::new("kvmvapic", &DEVICE);
 static I440FX_PCIHOST: ObjectType = ObjectType::new("i440FX-pcihost", &DEVICE);
 static I440FX: ObjectType = on_pci("i440FX", &[]);
@@ -85,6 +87,14 @@ impl Machine {
             let pm = self.wire_function(&PIIX4_PM, pci, 0x0b, piix3, "pm");
             self.new_child(pm, "i2c", &I2C);
         }
+    }
+
+    /// ISA alone.
+    pub(crate) fn wire_isa(&mut self) {
+        let bridge = self.object_new(&ISABUS_BRIDGE);
+        self.add_unattached(bridge);
+        self.new_child(bridge, "isa.0", &ISA);
+        self.set_realized(bridge);
     }
 
     /// Host bridge, PCI Express, and a south bridge with ISA and six ports for

@@ -1,64 +1,58 @@
 //! What `-device help`, `-device TYPE,help` and `info qdm` list.
 
-use super::aliases::{alias_of, find_device_type};
-use super::{DeviceClass, DEVICE};
-use crate::model::qom::{Getter, ObjectType, Property};
-use crate::model::types::all_types;
-use qmonitor::qapi::{Error, ErrorClass};
+use super::aliases::type_of_alias;
+use crate::model::facts::{all_type_facts, TypeFacts};
+use crate::model::qom::PropertyListing;
+use crate::model::types::device_list_properties;
+use qmonitor::qapi::json::qobject_to_json;
+use qmonitor::qapi::{Error, QObject};
 
-/// The titles of the list, and the beginnings of the names that go below each. Others
-/// are "Misc".
-const CATEGORIES: &[(&str, &[&str])] = &[
-    ("USB", &["piix3-usb-uhci"]),
-    ("Storage", &["ide-", "scsi-", "virtio-blk", "virtio-scsi"]),
-    (
-        "Input",
-        &[
-            "isa-serial",
-            "isa-parallel",
-            "usb-",
-            "virtconsole",
-            "virtio-serial",
-            "virtserial",
-        ],
-    ),
-    ("Display", &["VGA"]),
-    ("Misc", &[]),
-    ("CPU", &[]),
+/// The titles of the list, in order.
+const TITLES: &[&str] = &[
+    "Controller/Bridge/Hub",
+    "USB",
+    "Storage",
+    "Network",
+    "Input",
+    "Display",
+    "Sound",
+    "Misc",
+    "CPU",
+    "Watchdog",
+    "Uncategorized",
 ];
 
-fn category(class: &ObjectType) -> &'static str {
-    if class.is_a("cpu") {
-        return "CPU";
-    }
-    let begins = |names: &[&str]| names.iter().any(|name| class.name.starts_with(name));
-    let found = CATEGORIES.iter().find(|(_, names)| begins(names));
-    found.map_or("Misc", |(title, _)| title)
-}
-
-/// The types that users can add.
-pub(crate) fn device_list() -> String {
-    let mut types: Vec<&ObjectType> = all_types()
-        .filter(|class| !class.is_abstract && class.is_a(DEVICE.name))
-        .filter(|class| class.is_a("cpu") || class.class::<DeviceClass>().is_some())
-        .collect();
-    types.sort_by_key(|class| class.name.to_ascii_lowercase());
+/// The types that users can add; with `all`, the others too.
+pub(crate) fn device_list(all: bool) -> String {
+    let shown = |facts: &&TypeFacts| all || facts.is_pluggable();
+    let mut types: Vec<_> = all_type_facts().iter().filter(shown).collect();
+    types.sort_by_cached_key(|facts| facts.name.to_ascii_lowercase());
     let mut lists = Vec::new();
-    for (title, _) in CATEGORIES {
-        let lines = types.iter().filter(|class| category(class) == *title);
-        let lines: String = lines.map(|class| line(class)).collect();
-        lists.push(format!("{title} devices:\n{lines}"));
+    for title in TITLES {
+        let titled = types
+            .iter()
+            .filter(|facts| facts.titles().any(|t| t == *title));
+        let lines: String = titled.map(|facts| line(facts)).collect();
+        if !lines.is_empty() {
+            lists.push(format!("{title} devices:\n{lines}"));
+        }
     }
     lists.join("\n")
 }
 
-fn line(class: &ObjectType) -> String {
-    let mut line = format!("name \"{}\"", class.name);
-    if let Some(device) = class.class::<DeviceClass>() {
-        line += &format!(", bus {}", device.bus);
+fn line(facts: &TypeFacts) -> String {
+    let mut line = format!("name \"{}\"", facts.name);
+    if !facts.bus.is_empty() {
+        line += &format!(", bus {}", facts.bus);
     }
-    if let Some(alias) = alias_of(class.name) {
-        line += &format!(", alias \"{alias}\"");
+    if !facts.alias.is_empty() {
+        line += &format!(", alias \"{}\"", facts.alias);
+    }
+    if !facts.description.is_empty() {
+        line += &format!(", desc \"{}\"", facts.description);
+    }
+    if !facts.is_pluggable() {
+        line += ", no-user";
     }
     line + "\n"
 }
@@ -69,44 +63,31 @@ fn line(class: &ObjectType) -> String {
 ///
 /// There is no such type, or there can be no device of just this type.
 pub(crate) fn device_help(driver: &str) -> Result<String, Error> {
-    let class = find_device_type(driver).filter(|class| class.is_a(DEVICE.name));
-    let class = class.ok_or_else(|| {
-        let desc = format!("Device '{driver}' not found");
-        Error::with_class(ErrorClass::DeviceNotFound, desc)
-    })?;
-    if class.is_abstract {
-        let desc = "Parameter 'typename' expects a non-abstract device type";
-        return Err(Error::new(desc));
-    }
-    let mut properties = class.all_properties();
-    properties.retain(|p| p.set.is_some());
-    properties.sort_by_key(|p| p.name);
-    let lines: String = properties.into_iter().map(property_line).collect();
+    let driver = type_of_alias(driver);
+    let properties = device_list_properties(driver)?;
+    let mut lines: Vec<_> = properties.iter().map(property_line).collect();
+    lines.sort_unstable();
     Ok(if lines.is_empty() {
-        format!("There are no options for {}.\n", class.name)
+        format!("There are no options for {driver}.\n")
     } else {
-        format!("{} options:\n{lines}", class.name)
+        format!("{driver} options:\n{}", lines.concat())
     })
 }
 
-fn property_line(property: &Property) -> String {
-    let name = format!("  {}=<{}>", property.name, property.type_name);
-    let default = match property.get {
-        Getter::Bool(on) => if on { "on" } else { "off" }.to_owned(),
-        Getter::Int(number) => number.to_string(),
-        Getter::Str(word) if property.type_name == "OnOffAuto" => word.to_owned(),
-        _ => String::new(),
-    };
-    let about = match property.type_name {
-        "bool" => "on/off",
-        "OnOffAuto" => "on/off/auto",
-        _ => property.description,
-    };
-    match (about, default.as_str()) {
-        ("", "") => format!("{name}\n"),
-        (about, "") => format!("{name:<24} - {about}\n"),
-        (about, default) => format!("{name:<24} - {about} (default: {default})\n"),
+fn property_line(property: &PropertyListing) -> String {
+    let mut line = format!("  {}=<{}>", property.name, property.type_name);
+    if property.description.is_some() || property.default_value.is_some() {
+        line = format!("{line:<24} - {}", property.description.unwrap_or_default());
     }
+    if let Some(default) = &property.default_value {
+        let text = match default {
+            QObject::Bool(on) => if *on { "on" } else { "off" }.to_owned(),
+            QObject::String(text) => text.clone(),
+            other => qobject_to_json(other, false),
+        };
+        line += &format!(" (default: {text})");
+    }
+    line + "\n"
 }
 
 /// The help that the options of `device_add` or `-device` ask for, if they do.
@@ -119,7 +100,7 @@ pub(crate) fn device_help_wanted(options: &str) -> Option<Result<String, Error>>
     let driver = first.strip_prefix("driver=").unwrap_or(first);
     let is_help = |item: &str| matches!(item, "help" | "?");
     if is_help(driver) {
-        return Some(Ok(device_list()));
+        return Some(Ok(device_list(false)));
     }
     items.any(is_help).then(|| device_help(driver))
 }

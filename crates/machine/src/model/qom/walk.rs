@@ -6,7 +6,7 @@ use qmonitor::monitor::hash_order::hash_order;
 use qmonitor::qapi::{Error, QObject};
 
 /// A property in a list (`ObjectPropertyInfo`).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PropertyListing {
     /// Its name.
     pub name: String,
@@ -14,6 +14,8 @@ pub struct PropertyListing {
     pub type_name: String,
     /// Its purpose.
     pub description: Option<&'static str>,
+    /// Its default, if it is told.
+    pub default_value: Option<QObject>,
 }
 
 /// A type in a list (`ObjectTypeInfo`).
@@ -33,6 +35,7 @@ impl PropertyListing {
             name: name.to_owned(),
             type_name: type_name.into(),
             description: None,
+            default_value: None,
         }
     }
 }

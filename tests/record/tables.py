@@ -1,0 +1,256 @@
+#!/usr/bin/env python3
+"""Records what QEMU tells of its types, machines and processors.
+
+    tests/record/tables.py DIRECTORY
+
+writes the tables that the machine reads; they live in crates/machine/src/facts, where
+README.md describes them. The tables there were recorded from QEMU 10.0.2 with the Debian
+packages qemu-system-x86, qemu-system-common (which has the modules) and qemu-system-data,
+1:10.0.2+ds-2+deb13u1~bpo12+1 of bookworm-backports. Packages with further modules
+(qemu-system-gui, qemu-system-modules-spice, qemu-system-modules-opengl) add types.
+"""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+
+QEMU = os.environ.get("QEMU", "qemu-system-x86_64")
+# What the facts about a processor are, before its features.
+IDENTITY = ["vendor", "family", "model", "stepping", "level", "xlevel", "model-id"]
+
+
+class Qmp:
+    """A QEMU with an empty machine; started again when a question kills it."""
+
+    def __init__(self):
+        self.process = None
+        self.start()
+
+    def start(self):
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+            self.file.close()
+            self.socket.close()
+        self.socket, other = socket.socketpair()
+        arguments = [QEMU, "-machine", "none", "-nodefaults", "-display", "none"]
+        arguments += ["-chardev", f"socket,id=m,fd={other.fileno()}", "-mon", "m,mode=control"]
+        self.process = subprocess.Popen(
+            arguments, pass_fds=[other.fileno()], stdin=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL)
+        other.close()
+        self.socket.settimeout(60)
+        self.file = self.socket.makefile("rw")
+        self.file.readline()
+        self.ask("qmp_capabilities")
+
+    def ask(self, command, **arguments):
+        """The reply, or None if there is an error or QEMU died."""
+        arguments = {name.replace("_", "-"): value for name, value in arguments.items()}
+        try:
+            self.file.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
+            self.file.flush()
+            reply = self.file.readline()
+        except OSError:
+            reply = ""
+        if not reply:
+            self.start()
+            return None
+        return json.loads(reply).get("return")
+
+    def hmp(self, line):
+        return self.ask("human-monitor-command", command_line=line)
+
+
+def ranges(numbers):
+    """`3-5 9` for 3, 4, 5, 9."""
+    numbers = sorted(numbers)
+    words = []
+    while numbers:
+        first = last = numbers.pop(0)
+        while numbers and numbers[0] == last + 1:
+            last = numbers.pop(0)
+        words.append(str(first) if first == last else f"{first}-{last}")
+    return " ".join(words)
+
+
+def property_line(prop):
+    default = json.dumps(prop["default-value"]) if "default-value" in prop else ""
+    fields = [prop["name"], prop["type"], default, prop.get("description", "")]
+    return "\t".join(fields)
+
+
+def record_devices(qmp):
+    """Category, bus, alias and description of the devices in `-device help`."""
+    devices = {}
+    title = ""
+    for line in qmp.hmp("info qdm").splitlines():
+        if line.endswith(" devices:"):
+            title = line[: -len(" devices:")]
+        elif line:
+            values = dict(re.findall(r'(\w+) "((?:[^"\\]|\\.)*)"', line))
+            bus = re.search(r", bus ([^,]+)", line)
+            fact = devices.setdefault(values["name"], {
+                "bus": bus[1] if bus else "", "alias": values.get("alias", ""),
+                "desc": values.get("desc", ""), "titles": [],
+                "hidden": line.endswith(", no-user")})
+            fact["titles"].append(title)
+    return devices
+
+
+def record_types(qmp):
+    types = {t["name"]: t for t in qmp.ask("qom-list-types", abstract=True)}
+    listings = {name: qmp.ask("qom-list-properties", typename=name) for name in types}
+    children = {}
+    for name, fact in types.items():
+        children.setdefault(fact.get("parent"), []).append(name)
+    interfaces = {name for name in types if "interface" in ancestry(types, name)} - {"interface"}
+    implemented = {name: set() for name in types}
+    for interface in interfaces:
+        for fact in qmp.ask("qom-list-types", implements=interface, abstract=True):
+            implemented[fact["name"]].add(interface)
+    devices = record_devices(qmp)
+    own = {}
+    alone = {}
+    for name, fact in types.items():
+        inherited = lines_of(listings.get(fact.get("parent")))
+        lines = lines_of(listings[name])
+        # A few types have lost what they should inherit.
+        alone[name] = any(line not in lines for line in inherited) and lines != []
+        own[name] = [line for line in lines if alone[name] or line not in inherited]
+    properties = sorted({line for lines in own.values() for line in lines})
+    # Properties that the same types have get numbers in a row.
+    users = {line: [] for line in properties}
+    for name in sorted(own):
+        for line in own[name]:
+            users[line].append(name)
+    properties.sort(key=lambda line: (users[line], line))
+    number = {line: at for at, line in enumerate(properties)}
+    seen = {}
+    lines = []
+    for name in sorted(types):
+        fact = types[name]
+        device = devices.get(name, {})
+        up = implemented.get(fact.get("parent"), set())
+        flags = "a" if fact.get("abstract") else ""
+        flags += "p" if device and not device["hidden"] else ""
+        flags += "o" if alone[name] else ""
+        flags += "x" if listings[name] is None else ""
+        words = ranges(number[line] for line in own[name])
+        numbers = seen.get(words, words) if len(words) > 8 else words
+        seen.setdefault(words, "=" + name)
+        lines.append("\t".join([
+            name, fact.get("parent", ""), flags, " ".join(sorted(implemented[name] - up)),
+            device.get("bus", ""), device.get("alias", ""), device.get("desc", ""),
+            "|".join(device.get("titles", [])), numbers]))
+    return properties, lines
+
+
+def lines_of(listing):
+    return [property_line(prop) for prop in listing or []]
+
+
+def ancestry(types, name):
+    while name:
+        yield name
+        name = types.get(name, {}).get("parent")
+
+
+def record_machines(qmp):
+    """Machines in the order of their list; what a version changes is told once."""
+    help_text = subprocess.run([QEMU, "-machine", "help"], capture_output=True, text=True).stdout
+    about = dict(re.findall(r"^(\S+) +(.*)$", help_text, re.M))
+    blocks = {}
+    before = {}
+    for machine in sorted(qmp.ask("query-machines", compat_props=True), key=version_key):
+        family = machine["name"].rsplit("-", 1)[0]
+        compat = [" ".join([c["qom-type"], c["property"], json.dumps(c["value"])])
+                  for c in machine.get("compat-props", [])]
+        newer, newer_name = before.get(family, ([], ""))
+        head, tail = common(compat, newer)
+        flags = "".join(letter for letter, key in [
+            ("d", "is-default"), ("h", "hotpluggable-cpus"), ("n", "numa-mem-supported"),
+            ("o", "deprecated"), ("a", "acpi")] if machine.get(key))
+        text = re.sub(r" \((alias of .*|default|deprecated)\)", "", about.get(machine["name"], ""))
+        block = blocks.setdefault(machine["name"], [])
+        block.append("\t".join([
+            machine["name"], machine.get("alias", ""), str(machine["cpu-max"]), flags,
+            machine.get("default-cpu-type", ""), machine.get("default-ram-id", ""), text,
+            f"{newer_name} {head} {tail}"]))
+        block += ["\t" + c for c in compat[head:len(compat) - tail]]
+        before[family] = (compat, machine["name"])
+    return [line for name in about if name in blocks for line in blocks[name]]
+
+
+def version_key(machine):
+    family, _, version = machine["name"].rpartition("-")
+    numbers = [-int(n) for n in re.findall(r"\d+", version)]
+    return (family or machine["name"], numbers)
+
+
+def common(now, before):
+    """How many items both have at the beginning, and then at the end."""
+    head = 0
+    while head < min(len(now), len(before)) and now[head] == before[head]:
+        head += 1
+    tail = 0
+    while tail < min(len(now), len(before)) - head and now[-1 - tail] == before[-1 - tail]:
+        tail += 1
+    return head, tail
+
+
+def record_processors(qmp):
+    """The names of all features, then models with their features, each as changes to the
+    most similar one before."""
+    help_text = subprocess.run([QEMU, "-cpu", "help"], capture_output=True, text=True).stdout
+    listed, flags = help_text.split("Recognized CPUID flags:\n")
+    about = dict(re.findall(r"^  (\S+) *(.*)$", listed, re.M))
+    words = set(flags.split())
+    models = {}
+    lines = [" ".join(flags.split())]
+    for model in sorted(qmp.ask("query-cpu-definitions"), key=lambda m: m["name"]):
+        name = model["name"]
+        # The host's own processor is another one on each host.
+        reply = None if name == "host" else qmp.ask(
+            "query-cpu-model-expansion", type="full", model={"name": name})
+        props = reply["model"]["props"] if reply else {}
+        missing = model["unavailable-features"]
+        features = {f for f, on in props.items() if on is True and f in words} | set(missing)
+        base = min(models, key=lambda m: len(models[m] ^ features), default="")
+        if not base or len(models[base] ^ features) >= len(features):
+            base, changes = "", [f"+{f}" for f in sorted(features)]
+        else:
+            changes = [f"+{f}" for f in sorted(features - models[base])]
+            changes += [f"-{f}" for f in sorted(models[base] - features)]
+        models[name] = features
+        flags = "".join(letter for letter, key in [
+            ("s", "static"), ("m", "migration-safe"), ("d", "deprecated")] if model[key])
+        identity = [str(props.get(field, "")) for field in IDENTITY]
+        lines.append("\t".join([
+            name, model.get("alias-of", ""), about[name], flags, *identity, base, " ".join(changes),
+            " ".join(missing)]))
+    return lines
+
+
+def write(directory, name, lines):
+    with open(os.path.join(directory, name), "w", encoding="utf-8") as file:
+        file.write("\n".join(lines) + "\n")
+
+
+def main():
+    directory = sys.argv[1]
+    qmp = Qmp()
+    properties, types = record_types(qmp)
+    write(directory, "properties.txt", properties)
+    write(directory, "types.txt", types)
+    write(directory, "machines.txt", record_machines(qmp))
+    write(directory, "processors.txt", record_processors(qmp))
+    qmp.process.kill()
+    qmp.process.wait()
+
+
+if __name__ == "__main__":
+    main()

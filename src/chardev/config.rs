@@ -3,7 +3,7 @@
 //! The types follow QEMU's in `qapi/sockets.json` and `qapi/char.json`, with the defaults
 //! already decided: those of the command line and those of QMP differ.
 
-use crate::qapi::Error;
+use crate::qapi::{Error, Profile};
 
 /// Where a socket listens or connects to (QEMU's `SocketAddressLegacy`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -161,8 +161,18 @@ impl SocketConfig {
 
     /// Refuses options that do not go together, from the command line or QMP
     /// (`qmp_chardev_validate_socket`).
-    pub(super) fn validate(&self) -> Result<(), Error> {
+    pub(super) fn validate(&self, profile: Profile) -> Result<(), Error> {
         let error = |text: &'static str| Err(Error::new(text));
+        if self.reconnect_ms.is_some() && profile.checks_reconnect_ms() {
+            if matches!(self.addr, SocketAddress::Fd(_)) {
+                return error("'reconnect-ms' option is incompatible with 'fd' address type");
+            }
+            if self.server {
+                return error(
+                    "'reconnect-ms' option is incompatible with socket in server listen mode",
+                );
+            }
+        }
         if self.reconnect.is_some() && matches!(self.addr, SocketAddress::Fd(_)) {
             return error("'reconnect' option is incompatible with 'fd' address type");
         }

@@ -9,7 +9,7 @@ use super::class::ChardevId;
 use super::codec::tls::{no_authz, no_tls_credentials, TlsCreds};
 use super::table::{Chardev, Chardevs};
 use crate::main_loop::{Host, SharedFd};
-use crate::qapi::Error;
+use crate::qapi::{Error, Profile};
 
 /// How important a message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,6 +101,11 @@ pub trait ChardevHost: Host {
 
     /// The table of chardevs, to change it.
     fn chardevs_mut(&mut self) -> &mut Chardevs<Self>;
+
+    /// Which QEMU the chardevs behave like.
+    fn profile(&self) -> Profile {
+        Profile::default()
+    }
 
     /// The descriptor that the monitor being served knows by this name, given
     /// away (`monitor_get_fd`). `None` if no monitor is being served; the name

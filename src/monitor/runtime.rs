@@ -122,6 +122,10 @@ impl<S> ChardevHost for Runtime<S> {
         &mut self.chardevs
     }
 
+    fn profile(&self) -> Profile {
+        self.policy.profile
+    }
+
     fn monitor_get_fd(&mut self, name: &str) -> Option<Result<OwnedFd, Error>> {
         self.current_monitor_mut().map(|mon| mon.fds.take(name))
     }

@@ -249,13 +249,11 @@ impl Walk {
     /// Whether the profile has what has these features.
     fn exists(&self, features: &[SchemaFeature]) -> bool {
         let is_new = self.profile >= Profile::V11_1;
-        !features
-            .iter()
-            .any(|f| match f.name {
-                SINCE | SHOWN_SINCE => !is_new,
-                REMOVED => is_new,
-                _ => false,
-            })
+        !features.iter().any(|f| match f.name {
+            SINCE | SHOWN_SINCE => !is_new,
+            REMOVED => is_new,
+            _ => false,
+        })
     }
 
     /// The names of the features to show.

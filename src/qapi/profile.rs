@@ -79,6 +79,17 @@ impl Profile {
         }
     }
 
+    /// Whether `reconnect-ms` is refused where a socket does not connect. It took the
+    /// place of `reconnect`, of which older QEMUs refuse that.
+    pub fn checks_reconnect_ms(self) -> bool {
+        self >= Profile::V11_1
+    }
+
+    /// Whether chardevs have the option `reconnect`, in seconds.
+    pub fn has_reconnect(self) -> bool {
+        self < Profile::V11_1
+    }
+
     /// Whether iothreads have the parameter `poll-weight`.
     pub fn has_poll_weight(self) -> bool {
         self >= Profile::V11_1

@@ -364,7 +364,7 @@ const HIDING: CompatPolicy = CompatPolicy {
     deprecated_output: CompatPolicyOutput::Hide,
     unstable_input: CompatPolicyInput::Accept,
     unstable_output: CompatPolicyOutput::Accept,
-    profile: qapi::Profile::V10_0,
+    profile: qmonitor::Profile::V10_0,
 };
 
 #[test]

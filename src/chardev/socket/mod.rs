@@ -206,7 +206,7 @@ pub(super) fn qmp_chardev_open_socket<H: ChardevHost>(
     id: ChardevId,
     config: &SocketConfig,
 ) -> Result<(), Error> {
-    config.validate()?;
+    config.validate(h.profile())?;
     let tls_creds = creds_for(h, config)?;
     let mut state = SocketChardev::new(config, &config.addr, tls_creds);
     if !config.server {

@@ -72,7 +72,7 @@ pub fn qobject_from_json(text: &[u8]) -> Result<QObject, Error> {
     qobject_from_json_in(Dialect::default(), text)
 }
 
-/// The same as [`qobject_from_json`] in a dialect.
+/// The same as [`qobject_from_json`] in another dialect.
 ///
 /// # Errors
 ///

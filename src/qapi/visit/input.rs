@@ -17,7 +17,7 @@
 
 use super::numbers::{parse_bool, parse_i64, parse_number, parse_size, parse_u64};
 use super::{keyval_parse, EnumEntry, QType};
-use crate::qapi::json::qobject_from_json;
+use crate::qapi::json::qobject_from_json_in;
 use crate::qapi::qobject::Name;
 use crate::qapi::{CompatPolicy, Error, ErrorClass, QDict, QNum, QObject};
 
@@ -132,7 +132,8 @@ impl InputVisitor {
         policy: CompatPolicy,
     ) -> Result<Self, Error> {
         Ok(if text.starts_with('{') {
-            Self::new(qobject_from_json(text.as_bytes())?, policy)
+            let dialect = policy.profile.dialect();
+            Self::new(qobject_from_json_in(dialect, text.as_bytes())?, policy)
         } else {
             Self::new_keyval(keyval_parse(text, implied_key)?, policy)
         })

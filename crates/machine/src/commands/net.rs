@@ -6,7 +6,7 @@ use crate::schema::{NetCommands, Netdev, NetdevBranch, NetdevHubPortOptions};
 use crate::Machine;
 use qmonitor::monitor::hmp::ArgKind::*;
 use qmonitor::monitor::hmp::{CompletionKind, HmpArg, HmpArgs, HmpPair, HmpRow};
-use qmonitor::qapi::json::qobject_from_json;
+use qmonitor::qapi::json::qobject_from_json_in;
 use qmonitor::qapi::visit::to_qobject;
 use qmonitor::qapi::{Error, QDict, QObject};
 use qmonitor::util::qemu_opts::{id_wellformed, QemuOpts, QemuOptsList};
@@ -142,7 +142,8 @@ pub fn netdev_from_cli(
     warnings: &mut Vec<Error>,
 ) -> Result<(), Error> {
     if text.starts_with('{') {
-        return match qobject_from_json(text.as_bytes())? {
+        let dialect = rt.profile().dialect();
+        return match qobject_from_json_in(dialect, text.as_bytes())? {
             QObject::Dict(options) => netdev_from_options(rt, &Flat::of(&options)),
             _ => Err(Error::new("Parameter 'id' is missing")),
         };

@@ -289,8 +289,14 @@ mod tests {
             "aio-max-batch poll-grow poll-max-ns poll-shrink thread-pool-max thread-pool-min";
         let lines = options.split(' ').map(|name| format!("  {name}=<int>\n"));
         let text = format!("iothread options:\n{}", lines.collect::<String>());
-        assert_eq!(object_help("qom-type=iothread,id=x,help", Profile::V10_0), Some(text));
+        assert_eq!(
+            object_help("qom-type=iothread,id=x,help", Profile::V10_0),
+            Some(text)
+        );
         let text = "There are no options for rng-builtin.\n";
-        assert_eq!(object_help("rng-builtin,help", Profile::V10_0).as_deref(), Some(text));
+        assert_eq!(
+            object_help("rng-builtin,help", Profile::V10_0).as_deref(),
+            Some(text)
+        );
     }
 }

@@ -18,7 +18,7 @@ use qmonitor::chardev::{
 use qmonitor::main_loop::{ClockType, Host};
 use qmonitor::monitor::hmp::ArgKind::*;
 use qmonitor::monitor::hmp::{CompletionKind, HmpArg, HmpArgs, HmpPair, HmpRow};
-use qmonitor::qapi::json::qobject_from_json;
+use qmonitor::qapi::json::qobject_from_json_in;
 use qmonitor::qapi::{Call, Error, ErrorClass, QDict, QObject};
 use qmonitor::util::qemu_opts::{QemuOpts, QemuOptsList};
 use qmonitor::Runtime;
@@ -43,7 +43,8 @@ pub fn device_from_cli(
     warnings: &mut Vec<Error>,
 ) -> Result<(), Error> {
     if text.starts_with('{') {
-        let args = match qobject_from_json(text.as_bytes())? {
+        let dialect = rt.profile().dialect();
+        let args = match qobject_from_json_in(dialect, text.as_bytes())? {
             QObject::Dict(dict) => dict,
             _ => QDict::new(),
         };

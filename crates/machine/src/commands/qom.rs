@@ -12,7 +12,7 @@ use crate::Machine;
 use qmonitor::chardev::{self, ChardevHost, SocketAddress as Address};
 use qmonitor::monitor::hmp::ArgKind::*;
 use qmonitor::monitor::hmp::{CompletionKind, HmpArg, HmpArgs, HmpPair, HmpRow};
-use qmonitor::qapi::json::{qobject_from_json, qobject_to_json};
+use qmonitor::qapi::json::{qobject_from_json_in, qobject_to_json};
 use qmonitor::qapi::visit::to_qobject;
 use qmonitor::qapi::{Error, QObject};
 use qmonitor::Runtime;
@@ -238,7 +238,7 @@ fn hmp_qom_set(hmp: Cx, args: &HmpArgs) {
     let (path, property) = (args.str("path").to_owned(), args.str("property").to_owned());
     let value = args.str("value");
     let result = if args.flag("json") {
-        qobject_from_json(value.as_bytes())
+        qobject_from_json_in(hmp.rt.profile().dialect(), value.as_bytes())
             .and_then(|value| Machine::qmp_qom_set(hmp.rt, path, property, value))
     } else {
         let input = PropertyInput::text(&property, value);

@@ -17,8 +17,8 @@ use super::runstate::RunStates;
 use super::uuid::Uuid;
 use qmonitor::chardev::CharFrontend;
 use qmonitor::main_loop::TimerId;
-use qmonitor::Profile;
 use qmonitor::monitor::MonitorId;
+use qmonitor::Profile;
 
 /// The machine.
 pub struct Machine {

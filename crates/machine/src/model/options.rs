@@ -15,8 +15,8 @@ use super::net::Network;
 use super::qom::{Objects, PropertyInput};
 use super::runstate::{Actions, RunStates};
 use super::uuid::Uuid;
-use qmonitor::Profile;
 use qmonitor::qapi::{CompatPolicy, Error, QDict, QObject};
+use qmonitor::Profile;
 
 /// The machine that the command line asks for.
 #[derive(Debug, Clone)]

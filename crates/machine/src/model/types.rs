@@ -9,8 +9,8 @@ use super::facts::{all_type_facts, type_facts, PropertyFacts};
 use super::qdev::DEVICE;
 use super::qom::{device_not_found, ObjectType, Property, PropertyListing, TypeListing, OBJECT};
 use super::{board, cpu, qdev};
-use qmonitor::Profile;
 use qmonitor::qapi::{Error, ErrorClass};
+use qmonitor::Profile;
 
 /// All types, in no particular order.
 pub fn all_types() -> impl Iterator<Item = &'static ObjectType> {
@@ -114,7 +114,10 @@ fn newer_properties(typename: &str, profile: Profile) -> Vec<PropertyListing> {
 /// # Errors
 ///
 /// There is no such type, or it is an interface.
-pub fn qom_list_properties(typename: &str, profile: Profile) -> Result<Vec<PropertyListing>, Error> {
+pub fn qom_list_properties(
+    typename: &str,
+    profile: Profile,
+) -> Result<Vec<PropertyListing>, Error> {
     if let Some(facts) = type_facts(typename) {
         if facts.is_interface() {
             return Err(Error::new("Parameter 'typename' expects a QOM type"));

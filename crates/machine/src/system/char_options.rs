@@ -33,6 +33,8 @@ pub(super) struct CharOptions {
     pub daemonize: bool,
     /// Which QEMU reads the options.
     pub profile: Profile,
+    /// Each program warns of `-mon` once.
+    warned_of_mon: bool,
 }
 
 const MON_DEPRECATED: &str = "'-mon' is deprecated, use '-object' with 'monitor-hmp' or \
@@ -62,11 +64,18 @@ impl CharOptions {
         match item.opt {
             Opt::Chardev => {
                 let opts = QemuOpts::parse(&QEMU_CHARDEV_OPTS, &item.arg, warnings);
+                let opts = opts.and_then(|opts| match opts.get("reconnect") {
+                    Some(_) if !self.profile.has_reconnect() => {
+                        Err(Error::new("Invalid parameter 'reconnect'"))
+                    }
+                    _ => Ok(opts),
+                });
                 opts.and_then(|opts| self.add_chardev(item, opts))
                     .map_err(|e| item.failed_reading(e))?;
             }
             Opt::Mon => {
-                if self.profile.has_monitor_objects() {
+                if self.profile.has_monitor_objects() && !self.warned_of_mon {
+                    self.warned_of_mon = true;
                     warnings.push(Error::new(MON_DEPRECATED));
                 }
                 let opts = QemuOpts::parse(&QEMU_MON_OPTS, &item.arg, warnings);
@@ -234,9 +243,8 @@ impl CharOptions {
                 },
                 str::to_owned,
             );
-            let made = options.and_then(|options| {
-                crate::commands::monitor_from_options(rt, &name, &options)
-            });
+            let made = options
+                .and_then(|options| crate::commands::monitor_from_options(rt, &name, &options));
             made.map_err(|e| Failure::at(location, e))?;
         }
         Ok(())

@@ -8,8 +8,8 @@ use crate::model::qom::{never, Getter, ObjectId, ObjectType, Property, Set, OBJE
 use crate::model::thread::HostThread;
 use crate::model::Machine;
 use qmonitor::monitor::hash_order::hash_order;
-use qmonitor::Profile;
 use qmonitor::qapi::{Error, QObject};
+use qmonitor::Profile;
 
 pub(crate) static TYPES: &[&ObjectType] = &[&EVENT_LOOP_BASE, &IOTHREAD, &MAIN_LOOP];
 
@@ -34,8 +34,14 @@ static IOTHREAD: ObjectType = ObjectType {
         &[
             Property::new("poll-max-ns", "int", Getter::Int(32768), Some(set_param)),
             Property::new("poll-grow", "int", Getter::With(poll_grow), Some(set_param)),
-            Property::new("poll-shrink", "int", Getter::With(poll_shrink), Some(set_param)),
-            Property::new("poll-weight", "int", Getter::Int(3), Some(set_param)).since(Profile::V11_1),
+            Property::new(
+                "poll-shrink",
+                "int",
+                Getter::With(poll_shrink),
+                Some(set_param),
+            ),
+            Property::new("poll-weight", "int", Getter::Int(3), Some(set_param))
+                .since(Profile::V11_1),
         ],
     )
 };

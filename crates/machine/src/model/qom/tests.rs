@@ -1,10 +1,10 @@
 //! The tree as QEMU 10.0.2 shows it: one row, one answer.
 
 use super::*;
-use qmonitor::Profile;
 use crate::model::types::{qom_list_properties, qom_list_types};
 use crate::model::MachineOptions;
 use qmonitor::qapi::{CompatPolicy, Error, ErrorClass, QDict};
+use qmonitor::Profile;
 
 fn machine() -> Machine {
     Machine::new(MachineOptions::default())
@@ -287,7 +287,10 @@ fn types() {
     assert!(names("user-creatable", false).contains(&"secret"));
     let all = qom_list_types(None, false, Profile::V10_0);
     assert!(all.iter().all(|t| t.parent.is_some() && !t.is_abstract));
-    let mut unique: Vec<_> = qom_list_types(None, true, Profile::V10_0).iter().map(|t| t.name).collect();
+    let mut unique: Vec<_> = qom_list_types(None, true, Profile::V10_0)
+        .iter()
+        .map(|t| t.name)
+        .collect();
     let count = unique.len();
     unique.sort_unstable();
     unique.dedup();

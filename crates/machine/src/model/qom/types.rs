@@ -8,9 +8,9 @@
 use std::any::Any;
 
 use super::{Machine, ObjectId, PropertyInput};
-use qmonitor::Profile;
 use qmonitor::qapi::visit::{to_qobject, QapiType};
 use qmonitor::qapi::{Error, QObject};
+use qmonitor::Profile;
 
 /// The setting of a property: which one, of which object, to which value.
 pub struct Set<'a> {

@@ -27,8 +27,7 @@ pub(super) fn more(class: &'static ObjectType) -> &'static [Property] {
 
 /// Makes a type that only the table knows, below one that exists.
 pub(crate) fn object_type(facts: &'static TypeFacts, parent: &'static ObjectType) -> ObjectType {
-    let properties = facts.own_properties().map(|p| of_type(facts.name, p));
-    let properties = properties.filter_map(property);
+    let properties = facts.own_properties().filter_map(property);
     let class = device_class_of(facts.name);
     ObjectType {
         is_abstract: facts.is_abstract(),
@@ -36,19 +35,6 @@ pub(crate) fn object_type(facts: &'static TypeFacts, parent: &'static ObjectType
         class: class.map(|class| class as _),
         ..ObjectType::new(facts.name, parent)
     }
-}
-
-/// Types of virtio whose names tell which drivers they serve begin with another value than
-/// the recorded default.
-fn of_type(class: &str, mut facts: PropertyFacts) -> PropertyFacts {
-    if facts.name == "disable-legacy" {
-        if class.ends_with("-non-transitional") {
-            facts.default = "\"on\"";
-        } else if class.ends_with("-transitional") {
-            facts.default = "\"off\"";
-        }
-    }
-    facts
 }
 
 /// The property of a device, if it is no part of it and not made for old scripts.

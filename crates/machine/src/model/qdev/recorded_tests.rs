@@ -16,7 +16,14 @@ fn ports_and_bridges_of_pci_carry_devices() {
     }
     assert_eq!(get(&m, "e", "parent_bus"), "\"/machine/peripheral/br/br\"");
     assert_eq!(get(&m, "n", "parent_bus"), "\"/machine/q35/pcie.0\"");
-    assert_eq!(get(&m, "n", "disable-legacy"), "\"on\"");
+    // Only the type that serves all drivers can be told which.
+    let e = add(
+        &mut m,
+        "virtio-net-pci-transitional,id=x,disable-legacy=on",
+        false,
+    );
+    let text = "Property 'virtio-net-pci-transitional.disable-legacy' not found";
+    assert_eq!(e.unwrap_err().desc(), text);
     add(&mut m, "nvme,id=nv,serial=1,bus=rp2", true).unwrap();
     for (text, desc) in [
         ("e1000,id=x", "Bus 'pcie.0' does not support hotplugging"),

@@ -9,7 +9,7 @@ use nix::fcntl::OFlag;
 
 use super::access::CommandPolicy;
 use super::deferred::Deferred;
-use super::dispatcher::Dispatcher;
+use super::dispatcher_state::Dispatcher;
 use super::fds::Fdsets;
 use super::greeting::Greeting;
 use super::hmp::{HmpRow, HmpTables};
@@ -277,7 +277,7 @@ impl<S> Runtime<S> {
             .map_or(Ok(()), |policy| policy.check_hmp(group, row))
     }
 
-    fn current_policy(&self) -> Option<&CommandPolicy> {
+    pub(super) fn current_policy(&self) -> Option<&CommandPolicy> {
         Some(&self.current_monitor()?.config.policy)
     }
 

@@ -4,6 +4,8 @@
 extern crate self as qmonitor;
 
 pub mod chardev;
+#[doc(hidden)]
+pub mod fold_hash;
 pub mod main_loop;
 pub mod monitor;
 pub mod qapi;

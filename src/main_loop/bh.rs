@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use super::MainLoop;
+use super::{LoopEvent, MainLoop};
 use crate::slots::{Key, Slots};
 
 /// Names a bottom half. Never reused: the id of a deleted one finds nothing.
@@ -87,6 +87,12 @@ impl<H> Bhs<H> {
         self.slots.get(id).is_some_and(|bh| bh.scheduled)
     }
 
+    /// The name of a bottom half that is not scheduled.
+    fn idle_name(&self, id: Key) -> Option<&'static str> {
+        let bh = self.slots.get(id).filter(|bh| !bh.scheduled)?;
+        Some(bh.name)
+    }
+
     pub(super) fn has_scheduled(&self) -> bool {
         !self.queue.is_empty()
     }
@@ -142,8 +148,9 @@ impl<H> Bhs<H> {
         self.wake.signalled.load(Ordering::SeqCst)
     }
 
-    /// Schedules what other threads asked for. True if there was anything.
-    pub(super) fn take_in(&mut self) -> bool {
+    /// Schedules what other threads asked for, and calls `scheduled` for each. True if
+    /// there was anything.
+    pub(super) fn take_in(&mut self, scheduled: &mut dyn FnMut(Key, &'static str)) -> bool {
         let mut woken = std::mem::take(&mut self.woken);
         self.wake.drain(&mut woken);
         let any = !woken.is_empty();
@@ -153,6 +160,9 @@ impl<H> Bhs<H> {
                 // does must not be taken for the one being served.
                 if let Some(pending) = &bh.pending {
                     pending.store(false, Ordering::SeqCst);
+                }
+                if !bh.scheduled {
+                    scheduled(id, bh.name);
                 }
                 self.schedule(id);
             }
@@ -263,7 +273,17 @@ impl<H> MainLoop<H> {
     /// Schedules a bottom half. It runs once, at the start of the next turn,
     /// however often this is called before.
     pub fn bh_schedule(&mut self, id: BhId) -> bool {
+        if self.is_traced() {
+            self.note_scheduled(id.0);
+        }
         self.bhs.schedule(id.0)
+    }
+
+    #[cold]
+    fn note_scheduled(&mut self, id: Key) {
+        if let Some(name) = self.bhs.idle_name(id) {
+            self.note(LoopEvent::BhScheduled(id.to_opaque()), name);
+        }
     }
 
     /// Forgets a bottom half, scheduled or not.
@@ -285,7 +305,7 @@ impl<H> MainLoop<H> {
         callback: impl FnOnce(&mut H) + 'static,
     ) {
         let id = self.bhs.insert(name, BhCallback::Once(Box::new(callback)));
-        self.bhs.schedule(id);
+        self.bh_schedule(BhId(id));
     }
 
     /// A handle by which other threads can schedule the bottom half.
@@ -313,9 +333,12 @@ mod tests {
         }
         assert_eq!(bhs.wake.queue.lock().unwrap().len(), 2);
         assert_eq!(bhs.wake.eventfd.read(), Ok(1), "one write for all");
-        assert!(bhs.take_in());
-        assert!(!bhs.take_in());
+        assert!(bhs.take_in(&mut |_, _| ()));
+        assert!(!bhs.take_in(&mut |_, _| ()));
         handle.schedule();
-        assert!(bhs.take_in(), "it can be called again once taken in");
+        assert!(
+            bhs.take_in(&mut |_, _| ()),
+            "it can be called again once taken in"
+        );
     }
 }

@@ -5,6 +5,10 @@
 //! call whenever an fd comes or goes. So the loop starts with ppoll and goes over to
 //! epoll at eight fds. It comes back when they are fewer than half of that, so that
 //! a client coming and going at the threshold does not make it change each time.
+//!
+//! A wait that blocks is another matter: ppoll joins the queue of each fd and leaves it
+//! again, epoll joins one. So if a few fds stay the same for long, the loop goes over to
+//! epoll as well, until the first of them changes.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -23,7 +27,8 @@ use crate::slots::Key;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FdmonPolicy {
     /// ppoll, until `upgrade_at` fds are waited for; then epoll, until they are
-    /// fewer than half of it.
+    /// fewer than half of it. Fewer fds have epoll as long as none of them changes, after
+    /// 1000 waits in which none did.
     Auto {
         /// 8 by default: from there on epoll is the faster one, see `benches/loops`.
         upgrade_at: usize,
@@ -53,6 +58,10 @@ pub enum FdmonKind {
 /// was left.
 const TURNS_BEFORE_RETRY: u64 = 1000;
 
+/// Waits for the same fds after which epoll is worth the ten system calls that it takes
+/// to go over to it and back.
+const LASTING: u32 = 1000;
+
 #[derive(Default)]
 pub(super) struct Fdmon {
     policy: FdmonPolicy,
@@ -65,6 +74,8 @@ pub(super) struct Fdmon {
     /// There is a handle that can write to the eventfd.
     wake_used: bool,
     retry_at: u64,
+    /// How many waits were for the same fds, up to [`LASTING`].
+    unchanged: u32,
     /// The way of waiting is the one that the policy wants, for the fds there are.
     settled: bool,
     /// Slots of entries that changed; empty between calls.
@@ -94,6 +105,7 @@ impl Fdmon {
             _ if self.pinned => true,
             FdmonPolicy::Poll => false,
             FdmonPolicy::Epoll => true,
+            FdmonPolicy::Auto { .. } if self.unchanged == LASTING && polled > 1 => true,
             FdmonPolicy::Auto { upgrade_at } if self.epoll.is_some() => polled >= upgrade_at / 2,
             FdmonPolicy::Auto { upgrade_at } => polled >= upgrade_at,
         }
@@ -119,6 +131,9 @@ impl Fdmon {
         counters: &mut Counters,
     ) -> io::Result<()> {
         self.changed.clear();
+        if fds.has_changed() {
+            self.unchanged = 0;
+        }
         fds.settle(wanted, &mut self.changed);
         if self.epoll.as_ref().is_some_and(FdmonEpoll::is_spoiled) {
             self.leave_epoll(fds);
@@ -172,9 +187,17 @@ impl Fdmon {
         for (slot, entry) in fds.iter_mut() {
             epoll.sync(slot, entry, counters);
         }
-        self.epoll = Some(epoll);
         self.retry_at = 0;
+        if epoll.needs_ppoll(fds) && self.unchanged == LASTING {
+            // Two system calls a wait are no gain; perhaps it is over later.
+            self.unchanged = 0;
+        }
+        self.epoll = Some(epoll);
         counters.upgrades += 1;
+        if !self.wants_epoll(fds.polled()) {
+            self.leave_epoll(fds);
+            counters.downgrades += 1;
+        }
         Ok(())
     }
 
@@ -190,6 +213,7 @@ impl Fdmon {
     pub(super) fn forget(&mut self, slot: usize, entry: &FdEntry, counters: &mut Counters) {
         // Fewer fds may be few enough for ppoll.
         self.settled = false;
+        self.unchanged = 0;
         if let Some(epoll) = &mut self.epoll {
             epoll.forget(slot, entry, counters);
         }
@@ -206,6 +230,10 @@ impl Fdmon {
         counters: &mut Counters,
     ) -> io::Result<bool> {
         counters.waits += 1;
+        if self.unchanged < LASTING {
+            self.unchanged += 1;
+            self.settled &= self.unchanged < LASTING;
+        }
         if let Some(epoll) = &mut self.epoll {
             match epoll.wait(fds, timeout, &mut self.poll_set, ready, counters) {
                 Ok(woken) => return Ok(woken),

@@ -141,6 +141,8 @@ mod tests;
 
 use std::io;
 use std::os::fd::RawFd;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 pub use bh::{BhHandle, BhId};
 pub use clock::{ClockType, TimeSource};
@@ -173,22 +175,48 @@ pub trait Host: Sized + 'static {
     fn main_loop_mut(&mut self) -> &mut MainLoop<Self>;
 }
 
-/// A step that a [trace](MainLoop::set_trace) reports.
+/// A step that a [trace](MainLoop::set_trace) reports. The numbers of bottom halves and
+/// timers tell those of the same name apart.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum LoopEvent {
+    /// A turn begins, the loop's so many-th.
+    TurnBegins(u64),
+    /// The loop looks which fds are ready, and waits for one up to this time, or for ever.
+    WaitBegins(Option<Duration>),
+    /// The wait is over.
+    WaitEnds,
     /// A watch on this fd was added; none if it has only a gate.
     WatchAdded(Option<RawFd>),
     /// A watch on this fd was removed, or removed itself.
     WatchRemoved(Option<RawFd>),
+    /// The gate of a watch on this fd was found open.
+    GateOpens(Option<RawFd>),
+    /// The gate of a watch on this fd was found closed.
+    GateCloses(Option<RawFd>),
     /// A watch on this fd is about to run.
     WatchRuns(Option<RawFd>),
-    /// A timer is about to run.
-    TimerRuns,
-    /// A bottom half is about to run.
-    BhRuns,
+    /// This timer was armed, for so many nanoseconds from now.
+    TimerArmed(u64, i64),
+    /// This timer was disarmed before it was due.
+    TimerDisarmed(u64),
+    /// This timer is about to run.
+    TimerRuns(u64),
+    /// This bottom half was scheduled.
+    BhScheduled(u64),
+    /// Another thread has scheduled this bottom half.
+    BhCalled(u64),
+    /// This bottom half is about to run.
+    BhRuns(u64),
+    /// The watch, timer or bottom half that ran has returned.
+    Returns,
 }
 
-type Trace = Box<dyn FnMut(LoopEvent, &'static str)>;
+/// Takes the steps of a loop, each with the name of what it is about.
+pub type LoopTrace = Box<dyn FnMut(LoopEvent, &'static str)>;
+
+/// For a loop without a trace.
+static NO_TRACE: AtomicBool = AtomicBool::new(false);
 
 /// The main loop of a host `H`; see the [module page](self).
 ///
@@ -208,7 +236,9 @@ pub struct MainLoop<H> {
     timers: Timers<H>,
     bhs: Bhs<H>,
     shuffle: Option<XorShift>,
-    trace: Option<Trace>,
+    /// Whether the trace is to be called; asked before each step.
+    traced: &'static AtomicBool,
+    trace: Option<LoopTrace>,
     counters: Counters,
     lists: Lists,
     /// A turn is under way.
@@ -251,6 +281,7 @@ impl<H> MainLoop<H> {
             timers: Timers::new(),
             bhs: Bhs::new()?,
             shuffle: None,
+            traced: &NO_TRACE,
             trace: None,
             counters: Counters::default(),
             lists: Lists::default(),
@@ -268,10 +299,11 @@ impl<H> MainLoop<H> {
         self.counters
     }
 
-    /// Calls `trace` with the name of each watch that is added or removed, and
-    /// of each callback before it runs. None ends the trace.
-    pub fn set_trace(&mut self, trace: Option<Box<dyn FnMut(LoopEvent, &'static str)>>) {
-        self.trace = trace;
+    /// Calls `trace` at each step for as long as `wanted` is true. While it is not, a
+    /// step costs a load and a branch.
+    pub fn set_trace(&mut self, wanted: &'static AtomicBool, trace: LoopTrace) {
+        self.traced = wanted;
+        self.trace = Some(trace);
     }
 
     /// Chooses the way of waiting, from the next turn on.

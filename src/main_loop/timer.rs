@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::armed::{Armed, Arming, Entry};
 use super::clock::{saturating_ns, ClockType, Clocks};
-use super::MainLoop;
+use super::{LoopEvent, MainLoop};
 use crate::slots::{Key, Slots};
 
 /// Names a timer. Never reused: the id of a freed timer finds nothing.
@@ -209,22 +209,55 @@ impl<H> MainLoop<H> {
     /// Arms a timer for a time of its clock in nanoseconds, instead of any other
     /// it was armed for. A time that has passed means the next turn.
     pub fn timer_mod(&mut self, id: TimerId, deadline_ns: i64) -> bool {
-        self.timers.arm(id.0, deadline_ns)
+        let armed = self.timers.arm(id.0, deadline_ns);
+        if self.is_traced() {
+            self.note_armed(id.0, deadline_ns);
+        }
+        armed
     }
 
     /// Arms a timer for `delay` from now on its clock, instead of any other time
     /// it was armed for.
     pub fn timer_mod_in(&mut self, id: TimerId, delay: Duration) -> bool {
-        self.timers.arm_in(id.0, delay, &self.clocks)
+        let armed = self.timers.arm_in(id.0, delay, &self.clocks);
+        if self.is_traced() {
+            self.note_armed_in(id.0, saturating_ns(delay));
+        }
+        armed
+    }
+
+    #[cold]
+    fn note_armed(&mut self, id: Key, deadline_ns: i64) {
+        if let Some(timer) = self.timers.slots.get(id) {
+            let now = self.clocks.get_ns(timer.clock);
+            self.note_armed_in(id, deadline_ns.saturating_sub(now));
+        }
+    }
+
+    fn note_armed_in(&mut self, id: Key, ns: i64) {
+        if let Some(name) = self.timers.slots.get(id).map(|timer| timer.name) {
+            self.note(LoopEvent::TimerArmed(id.to_opaque(), ns), name);
+        }
+    }
+
+    /// Tells the trace of a timer that is about to be disarmed.
+    fn note_disarmed(&mut self, id: Key) {
+        if self.is_traced() && self.timers.is_armed(id) {
+            if let Some(name) = self.timers.slots.get(id).map(|timer| timer.name) {
+                self.note(LoopEvent::TimerDisarmed(id.to_opaque()), name);
+            }
+        }
     }
 
     /// Disarms a timer. False if it was not armed.
     pub fn timer_del(&mut self, id: TimerId) -> bool {
+        self.note_disarmed(id.0);
         self.timers.disarm(id.0)
     }
 
     /// Disarms a timer and forgets it.
     pub fn timer_free(&mut self, id: TimerId) -> bool {
+        self.note_disarmed(id.0);
         self.timers.remove(id.0)
     }
 

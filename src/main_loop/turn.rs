@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::RawFd;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::bh::BhCallback;
@@ -83,6 +84,7 @@ impl<'h, H: Host> Turn<'h, H> {
     fn run(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
         let main_loop = self.host.main_loop_mut();
         main_loop.counters.turns += 1;
+        main_loop.note(LoopEvent::TurnBegins(main_loop.counters.turns), "");
         if main_loop.bhs.is_signalled() {
             main_loop.take_in_wakeup();
         }
@@ -112,7 +114,9 @@ impl<'h, H: Host> Turn<'h, H> {
         }
         let main_loop = self.host.main_loop_mut();
         let limit = main_loop.wait_limit(timeout, ran);
+        main_loop.note(LoopEvent::WaitBegins(limit), "");
         let woken = main_loop.wait(limit)?;
+        main_loop.note(LoopEvent::WaitEnds, "");
         self.ask_ready_gates();
         let main_loop = self.host.main_loop_mut();
         main_loop.list_what_runs(limit.filter(|_| !woken));
@@ -161,7 +165,7 @@ impl<'h, H: Host> Turn<'h, H> {
                 continue;
             };
             main_loop.counters.bhs += 1;
-            main_loop.note(LoopEvent::BhRuns, name);
+            main_loop.note(LoopEvent::BhRuns(id.to_opaque()), name);
             ran = true;
             match callback {
                 BhCallback::Once(callback) => callback(self.host),
@@ -174,6 +178,7 @@ impl<'h, H: Host> Turn<'h, H> {
                     }
                 }
             }
+            self.host.main_loop_mut().note(LoopEvent::Returns, name);
         }
     }
 
@@ -207,6 +212,7 @@ impl<'h, H: Host> Turn<'h, H> {
                 (_, None) => Flow::Keep,
             };
             drop(running);
+            self.host.main_loop_mut().note(LoopEvent::Returns, name);
             if flow == Flow::Remove || one.invalid {
                 self.host.main_loop_mut().remove_watch(WatchId(one.id));
             }
@@ -223,7 +229,7 @@ impl<'h, H: Host> Turn<'h, H> {
                 continue;
             };
             main_loop.counters.timers += 1;
-            main_loop.note(LoopEvent::TimerRuns, name);
+            main_loop.note(LoopEvent::TimerRuns(one.id.to_opaque()), name);
             ran = true;
             let mut running = Running::new(self.host, one.id, callback, |main_loop, id, it| {
                 if let Some(timer) = main_loop.timers.get_mut(id) {
@@ -233,6 +239,8 @@ impl<'h, H: Host> Turn<'h, H> {
             if let (host, Some(callback)) = running.parts() {
                 callback(host);
             }
+            drop(running);
+            self.host.main_loop_mut().note(LoopEvent::Returns, name);
         }
         ran
     }
@@ -308,7 +316,22 @@ fn gate_is_open<H: Host>(host: &H, id: Key) -> bool {
 }
 
 impl<H> MainLoop<H> {
-    fn note(&mut self, event: LoopEvent, name: &'static str) {
+    /// Tells the trace of a step.
+    #[inline]
+    pub(super) fn note(&mut self, event: LoopEvent, name: &'static str) {
+        if self.is_traced() {
+            self.tell(event, name);
+        }
+    }
+
+    /// Whether there is a trace, and its steps are wanted.
+    #[inline]
+    pub(super) fn is_traced(&self) -> bool {
+        self.traced.load(Ordering::Relaxed)
+    }
+
+    #[cold]
+    fn tell(&mut self, event: LoopEvent, name: &'static str) {
         if let Some(trace) = &mut self.trace {
             trace(event, name);
         }
@@ -322,14 +345,22 @@ impl<H> MainLoop<H> {
         fd: Option<usize>,
         name: &'static str,
     ) {
-        if let Some(trace) = &mut self.trace {
+        if self.is_traced() {
             let number = fd.and_then(|fd| Some(self.fds.get(fd)?.number()));
-            trace(event(number), name);
+            self.tell(event(number), name);
         }
     }
 
     fn take_in_wakeup(&mut self) {
-        self.counters.wakeups += u64::from(self.bhs.take_in());
+        let (trace, traced) = (&mut self.trace, self.traced);
+        let any = self.bhs.take_in(&mut |id, name| {
+            if traced.load(Ordering::Relaxed) {
+                if let Some(trace) = trace {
+                    trace(LoopEvent::BhCalled(id.to_opaque()), name);
+                }
+            }
+        });
+        self.counters.wakeups += u64::from(any);
     }
 
     /// Waits until fds are ready, which are listed, or the limit is over. Returns

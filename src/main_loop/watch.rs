@@ -178,6 +178,16 @@ impl<H> MainLoop<H> {
             return;
         };
         watch.open = !watch.open;
+        let event = if watch.open {
+            LoopEvent::GateOpens
+        } else {
+            LoopEvent::GateCloses
+        };
+        let (fd, name) = (watch.fd, watch.name);
+        self.note_watch(event, fd, name);
+        let Some(watch) = self.watches.get_mut(id) else {
+            return;
+        };
         let Some(fd) = watch.fd else {
             // It stays on the list: nothing but the gate tells when it closes.
             if watch.open {

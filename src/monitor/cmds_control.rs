@@ -7,6 +7,7 @@ use super::schema::{
 use super::version;
 use crate::member_name;
 use crate::qapi::json::MemberName;
+use crate::qapi::visit::OutputVisitor;
 use crate::qapi::{Call, Error, ErrorClass};
 
 impl<S: 'static> ControlCommands for S {
@@ -45,7 +46,7 @@ impl<S: 'static> ControlCommands for S {
 
     fn qmp_query_commands(rt: &mut Runtime<Self>, call: &mut Call<'_>) -> Result<(), Error> {
         call.no_args()?;
-        call.ret_with(&|v| {
+        call.ret_with(|v| {
             v.start_list(MemberName::NONE);
             for command in rt.commands.iter().rev() {
                 v.start_struct(MemberName::NONE);

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, ThreadId};
 
 use super::hmp::context::HmpUnderWay;
+use super::session::Serial;
 use super::table::MonitorId;
 use crate::main_loop::BhHandle;
 use crate::qapi::{Error, QObject, RawResponder, ReplyPort};
@@ -33,6 +34,7 @@ pub(crate) struct QmpUnderWay {
     /// Success is not answered.
     pub(super) no_success_response: bool,
     pub(super) name: &'static str,
+    pub(super) serial: Serial,
 }
 
 /// Where responders put their answers, from whichever thread.

@@ -20,9 +20,11 @@
 //! ```
 
 use super::hmp::{ArgKind, CompletionKind, Hmp, HmpArg, HmpArgs, HmpRow};
+use super::request_trace::trace_enter;
 use crate::qapi::dispatch::{qmp_find_command, Call, DispatchEnv, QmpCommandFunc};
 use crate::qapi::json::{qobject_from_json, qobject_to_json, JsonWriter};
 use crate::qapi::{Error, QDict, QObject};
+use crate::trace::events;
 
 /// The command's row. It changes nothing itself; the QMP command is checked under
 /// its own name.
@@ -71,6 +73,7 @@ fn execute<S>(hmp: &mut Hmp<'_, S>, name: &str, arguments: &str) -> Result<(), E
     if !is_json {
         call = call.keyval();
     }
+    call.on_enter(events::qmp_enter.is_wanted().then_some(trace_enter));
     match command.func {
         QmpCommandFunc::Immediate(func) => {
             func(hmp.rt, &mut call)?;

@@ -22,7 +22,7 @@
 //! | `session` | a QMP session as a pure machine |
 //! | `qmp` | QMP monitors on their chardevs |
 //! | `greeting`, `give_up` | how a session begins, and how one ends that cannot be served |
-//! | `dispatcher`, `reply` | carries requests out, in turn; the form of replies |
+//! | `dispatcher`, `dispatch`, `reply` | whose turn it is; carries a request out; the form of replies |
 //! | `deferred`, `answers` | commands that answer later |
 //! | `intercept`, `for_kits` | what a test kit needs of monitors |
 //! | `output`, `outbuf` | how output leaves |
@@ -52,6 +52,7 @@ mod cmds_misc;
 mod cmds_trace;
 mod config;
 mod deferred;
+mod dispatch;
 mod dispatcher;
 mod events;
 mod fds;
@@ -64,12 +65,14 @@ mod hmp_cmds;
 mod hmp_qmp;
 mod hmp_qmp_complete;
 mod intercept;
+mod loop_trace;
 mod options;
 mod outbuf;
 mod output;
 mod qmp;
 mod removal;
 mod reply;
+mod request_trace;
 mod runtime;
 pub mod schema;
 mod session;

@@ -33,15 +33,22 @@ impl OutBuf {
     }
 
     /// The buffer itself, to append to. It is empty if nothing waits.
+    #[inline]
     pub fn vec_mut(&mut self) -> &mut Vec<u8> {
-        // What was written is removed only before something comes behind it: a large
-        // reply leaves in many pieces, and none of them moves the rest. Moving at most
-        // half of the bytes keeps the cost per byte constant.
-        if self.sent > 0 && self.sent >= self.data.len() / 2 {
+        if self.sent > 0 {
+            self.drop_sent();
+        }
+        &mut self.data
+    }
+
+    /// What was written is removed only before something comes behind it: a large
+    /// reply leaves in many pieces, and none of them moves the rest. Moving at most
+    /// half of the bytes keeps the cost per byte constant.
+    fn drop_sent(&mut self) {
+        if self.sent >= self.data.len() / 2 {
             self.data.drain(..self.sent);
             self.sent = 0;
         }
-        &mut self.data
     }
 
     /// Notes that `n` bytes were written.

@@ -6,10 +6,12 @@
 //! the chardev refuses, and that watch ends with its first call.
 
 use super::runtime::Runtime;
-use super::table::{MonitorId, MonitorKind};
-use crate::chardev::{qemu_chr_fe_accept_input, qemu_chr_fe_add_watch, qemu_chr_fe_write, Chardev};
+use super::session::Serial;
+use super::table::{Monitor, MonitorId, MonitorKind};
+use crate::chardev::{
+    qemu_chr_fe_accept_input, qemu_chr_fe_add_watch, qemu_chr_fe_write, Chardev, Chardevs,
+};
 use crate::main_loop::{BhId, Condition, Flow};
-use crate::qapi::json::JsonWriter;
 use crate::trace::events;
 use crate::trace_event;
 
@@ -26,28 +28,16 @@ pub(crate) struct Output<S: 'static> {
 /// The name of a monitor in traces: the label of its chardev.
 pub(crate) fn label<S>(rt: &Runtime<S>, id: MonitorId) -> &str {
     let mon = rt.monitors.get(id);
-    let chr = mon.and_then(|mon| rt.chardevs.get(mon.fe.chardev()));
-    chr.map_or("(gone)", Chardev::label)
+    mon.map_or(GONE, |mon| chardev_label(&rt.chardevs, mon))
 }
 
-/// Ends a message with CR LF and puts it into a QMP monitor's output buffer
-/// (`qmp_send_response`). Empties the writer.
-#[inline]
-pub(crate) fn send_response<S>(rt: &mut Runtime<S>, id: MonitorId, w: &mut JsonWriter) {
-    trace_event!(
-        monitor_qmp_respond,
-        "{} {}",
-        label(rt, id),
-        String::from_utf8_lossy(w.as_bytes())
-    );
-    w.newline();
-    if let Some(mon) = rt.monitors.get_mut(id) {
-        w.append_to(mon.out.vec_mut());
-        if !mon.dirty {
-            mark_dirty(rt, id);
-        }
-    }
+/// The same, given the parts of the runtime.
+pub(crate) fn chardev_label<'c, H>(chardevs: &'c Chardevs<H>, mon: &Monitor) -> &'c str {
+    let chr = chardevs.get(mon.fe.chardev());
+    chr.map_or(GONE, Chardev::label)
 }
+
+const GONE: &str = "(gone)";
 
 /// Sends the greeting to the client of a QMP monitor.
 pub(crate) fn send_greeting<S>(rt: &mut Runtime<S>, id: MonitorId) {
@@ -56,11 +46,21 @@ pub(crate) fn send_greeting<S>(rt: &mut Runtime<S>, id: MonitorId) {
     };
     let line = rt.greeting.line(mon.config.pretty);
     mon.out.push(line);
-    if events::monitor_qmp_respond.is_enabled() {
-        let text = String::from_utf8_lossy(line).trim_end().to_owned();
-        trace_event!(monitor_qmp_respond, "{} {text}", label(rt, id));
+    if events::monitor_qmp_respond.is_wanted() {
+        trace_response(chardev_label(&rt.chardevs, mon), None, line);
     }
     mark_dirty(rt, id);
+}
+
+/// Traces a greeting, which has no serial, or a reply.
+#[cold]
+pub(super) fn trace_response(label: &str, serial: Option<Serial>, line: &[u8]) {
+    let number = serial.map(|serial| serial.to_string());
+    let text = String::from_utf8_lossy(line);
+    let words = [number.as_deref(), Some(text.trim_end())];
+    let words: Vec<&str> = words.into_iter().flatten().collect();
+    trace_event!(monitor_qmp_respond, [monitor: label, request: number.as_deref()],
+        "{label} {}", words.join(" "));
 }
 
 /// Marks a monitor that has output. The end of the dispatcher's run or a bottom
@@ -110,7 +110,8 @@ pub(crate) fn monitor_flush<S>(rt: &mut Runtime<S>, id: MonitorId) {
     let mut out = std::mem::take(&mut mon.out);
     mon.flushing = true;
     let len = out.unsent().len();
-    trace_event!(monitor_flush, "{} has {len} bytes", label(rt, id));
+    trace_event!(monitor_flush, [monitor: label(rt, id), owed: len],
+        "{} has {len} bytes", label(rt, id));
     let n = match qemu_chr_fe_write(rt, fe, out.unsent()) {
         Ok(n) => n,
         Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => 0,
@@ -127,6 +128,9 @@ pub(crate) fn monitor_flush<S>(rt: &mut Runtime<S>, id: MonitorId) {
         return;
     }
     mon.out.put_back(out);
+    if events::monitor_flush_done.is_wanted() {
+        trace_flushed(rt, id);
+    }
     if refused {
         let watch = qemu_chr_fe_add_watch(rt, fe, Condition::OUT | Condition::HUP, move |rt, _| {
             monitor_unblocked(rt, id);
@@ -148,6 +152,13 @@ pub(crate) fn monitor_flush<S>(rt: &mut Runtime<S>, id: MonitorId) {
     if held_back {
         output_drained(rt, id);
     }
+}
+
+#[cold]
+fn trace_flushed<S>(rt: &Runtime<S>, id: MonitorId) {
+    let owed = rt.monitors.get(id).map_or(0, |mon| mon.out.unsent().len());
+    let label = label(rt, id);
+    trace_event!(monitor_flush_done, [monitor: label, owed: owed], "{label} owes {owed} bytes");
 }
 
 /// Goes on with a monitor that its output held back, if that has left.

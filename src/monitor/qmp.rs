@@ -85,7 +85,8 @@ fn monitor_can_read<S>(rt: &Runtime<S>, opaque: u64) -> usize {
 fn monitor_qmp_read<S>(rt: &mut Runtime<S>, opaque: u64, bytes: &[u8]) {
     let id = MonitorId::from_opaque(opaque);
     let n = bytes.len();
-    trace_event!(monitor_qmp_read, "{} got {n} bytes", label(rt, id));
+    trace_event!(monitor_qmp_read, [monitor: label(rt, id), bytes: n],
+        "{} got {n} bytes", label(rt, id));
     let fe = rt.monitors.get(id).map(|mon| mon.fe);
     let fd = fe.and_then(|fe| qemu_chr_fe_get_msgfd(rt, fe));
     if let Some(qmp) = rt.monitors.qmp_mut(id) {
@@ -96,7 +97,8 @@ fn monitor_qmp_read<S>(rt: &mut Runtime<S>, opaque: u64, bytes: &[u8]) {
 
 fn monitor_qmp_event<S>(rt: &mut Runtime<S>, opaque: u64, event: ChrEvent) {
     let id = MonitorId::from_opaque(opaque);
-    trace_event!(monitor_qmp_event, "{} {}", label(rt, id), event.name());
+    trace_event!(monitor_qmp_event, [monitor: label(rt, id), event: event.name()],
+        "{} {}", label(rt, id), event.name());
     match event {
         ChrEvent::Opened => {
             reset(rt, id);

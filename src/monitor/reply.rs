@@ -2,11 +2,13 @@
 
 use super::deferred::Answer;
 use super::give_up::give_up_reply;
-use super::output::send_response;
+use super::output::{chardev_label, mark_dirty, trace_response};
 use super::runtime::Runtime;
+use super::session::Serial;
 use super::table::{MonitorId, MonitorKind};
 use crate::qapi::json::JsonWriter;
 use crate::qapi::{member_name, Error, QObject};
+use crate::trace::events;
 
 /// Begins the reply of a success; the return value goes behind it.
 #[inline]
@@ -57,14 +59,15 @@ fn write_id(w: &mut JsonWriter, id: Option<&QObject>) {
     }
 }
 
-/// Ends a reply with CR LF and puts it into the output of a QMP monitor, unless the
-/// client of that connection has left. A reply larger than the monitor allows ends
-/// the session.
-#[inline]
+/// Ends a reply with CR LF and puts it into the output of a QMP monitor
+/// (`qmp_send_response`), unless the client of that connection has left. A reply larger than
+/// the monitor allows ends the session.
+#[inline(always)]
 pub(super) fn send_reply<S>(
     rt: &mut Runtime<S>,
     id: MonitorId,
     connection: u64,
+    serial: Serial,
     w: &mut JsonWriter,
 ) {
     let Some(mon) = rt.monitors.get_mut(id) else {
@@ -77,7 +80,15 @@ pub(super) fn send_reply<S>(
     if w.is_over_limit() {
         return give_up_reply(rt, id);
     }
-    send_response(rt, id, w);
+    if events::monitor_qmp_respond.is_wanted() {
+        let label = chardev_label(&rt.chardevs, mon);
+        trace_response(label, Some(serial), w.as_bytes());
+    }
+    w.newline();
+    w.append_to(mon.out.vec_mut());
+    if !mon.dirty {
+        mark_dirty(rt, id);
+    }
 }
 
 /// The outcome of a command as a trace shows it.

@@ -37,6 +37,23 @@ pub(crate) enum Request {
     },
 }
 
+impl Request {
+    /// The command's name, if it has one.
+    pub(crate) fn command(&self) -> Option<&str> {
+        match self {
+            Request::Plain { command, .. } => Some(command.name()),
+            Request::Message(Ok(QObject::Dict(members))) => {
+                let named = ["execute", "exec-oob"].map(|key| members.get(key));
+                match named.into_iter().flatten().next()? {
+                    QObject::String(name) => Some(name),
+                    _ => None,
+                }
+            }
+            Request::Message(_) => None,
+        }
+    }
+}
+
 /// As a trace shows it.
 impl fmt::Display for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -45,6 +62,22 @@ impl fmt::Display for Request {
             Request::Message(Err(e)) => e.fmt(f),
             Request::Plain { command, .. } => f.write_str(command.name()),
         }
+    }
+}
+
+/// The number of a request in its session, from 1 on. Those out of band are counted for
+/// themselves, as they overtake the others.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Serial {
+    number: u64,
+    oob: bool,
+}
+
+/// As a trace shows it.
+impl fmt::Display for Serial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.oob { "oob#" } else { "#" };
+        write!(f, "{sign}{}", self.number)
     }
 }
 
@@ -77,6 +110,10 @@ pub(crate) struct QmpSession<F> {
     /// Each with the descriptor that came with it: while one waits, the next may
     /// come with its own.
     queue: VecDeque<(Request, Option<F>)>,
+    /// How many requests were taken out of the queue.
+    taken: u64,
+    /// How many requests came out of band.
+    out_of_band: u64,
     /// Came with bytes of a message that is not complete yet.
     arrived: Option<F>,
     /// Came with the request under way or an earlier one, and was not taken.
@@ -96,6 +133,8 @@ impl<F> QmpSession<F> {
             inbuf: Vec::new(),
             parsed: 0,
             queue: VecDeque::new(),
+            taken: 0,
+            out_of_band: 0,
             arrived: None,
             in_hand: None,
             suspended: false,
@@ -111,6 +150,8 @@ impl<F> QmpSession<F> {
         self.inbuf = Vec::new();
         self.parsed = 0;
         self.queue.clear();
+        self.taken = 0;
+        self.out_of_band = 0;
         self.arrived = None;
         self.in_hand = None;
         self.suspended = false;
@@ -171,34 +212,46 @@ impl<F> QmpSession<F> {
     }
 
     /// Pulls the next message out of the input. `find` looks commands up; a plain
-    /// request of one that it finds need not be parsed.
+    /// request of one that it finds is not parsed. Without it every message is.
     #[inline]
-    pub(crate) fn next(&mut self, find: impl Fn(&[u8]) -> Option<CommandKey>) -> Next {
+    pub(crate) fn next(&mut self, find: Option<impl Fn(&[u8]) -> Option<CommandKey>>) -> Next {
         while !self.suspended && self.parsed < self.inbuf.len() {
-            let input = &self.inbuf[self.parsed..];
-            if let Some(plain) = self.parser.plain_request(input) {
-                if let Some(command) = find(plain.command) {
-                    let (args, id) = (plain.arguments, plain.id);
-                    self.queue
-                        .push_back((Request::Plain { command, args, id }, self.arrived.take()));
-                    self.has_parsed(plain.len);
-                    return self.queued();
+            if let Some(find) = &find {
+                let input = &self.inbuf[self.parsed..];
+                if let Some(plain) = self.parser.plain_request(input) {
+                    if let Some(command) = find(plain.command) {
+                        let (args, id) = (plain.arguments, plain.id);
+                        self.queue
+                            .push_back((Request::Plain { command, args, id }, self.arrived.take()));
+                        self.has_parsed(plain.len);
+                        return self.queued();
+                    }
                 }
             }
-            let (n, message) = self.parser.parse(input);
-            self.has_parsed(n);
-            let Some(message) = message else { continue };
-            if message.as_ref().is_ok_and(qmp_is_oob) {
-                if self.arrived.is_some() {
-                    self.in_hand = self.arrived.take();
-                }
-                return Next::OutOfBand(Box::new(Request::Message(message)));
+            if let Some(next) = self.parse() {
+                return next;
             }
-            self.queue
-                .push_back((Request::Message(message), self.arrived.take()));
-            return self.queued();
         }
         Next::Nothing
+    }
+
+    /// Parses some of the input. It stays out of line, or what is rare would burden what
+    /// is usual.
+    #[inline(never)]
+    fn parse(&mut self) -> Option<Next> {
+        let (n, message) = self.parser.parse(&self.inbuf[self.parsed..]);
+        self.has_parsed(n);
+        let message = message?;
+        if message.as_ref().is_ok_and(qmp_is_oob) {
+            if self.arrived.is_some() {
+                self.in_hand = self.arrived.take();
+            }
+            self.out_of_band += 1;
+            return Some(Next::OutOfBand(Box::new(Request::Message(message))));
+        }
+        self.queue
+            .push_back((Request::Message(message), self.arrived.take()));
+        Some(self.queued())
     }
 
     #[inline]
@@ -218,9 +271,18 @@ impl<F> QmpSession<F> {
         }
     }
 
-    /// The request that was queued last.
-    pub(crate) fn newest(&self) -> Option<&Request> {
-        self.queue.back().map(|(request, _)| request)
+    /// The request that was queued last, and its serial.
+    pub(crate) fn newest(&self) -> Option<(&Request, Serial)> {
+        let (request, _) = self.queue.back()?;
+        let number = self.taken + self.queue.len() as u64;
+        Some((request, Serial { number, oob: false }))
+    }
+
+    /// The serial of the request that was taken last, or came last out of band.
+    #[inline]
+    pub(crate) fn serial(&self, oob: bool) -> Serial {
+        let number = if oob { self.out_of_band } else { self.taken };
+        Serial { number, oob }
     }
 
     /// How many requests wait.
@@ -261,6 +323,7 @@ impl<F> QmpSession<F> {
     #[inline]
     pub(crate) fn take(&mut self) -> Option<Request> {
         let (request, fd) = self.queue.pop_front()?;
+        self.taken += 1;
         if fd.is_some() {
             self.in_hand = fd;
         }

@@ -12,6 +12,7 @@ use super::fds::Fdsets;
 use super::greeting::Greeting;
 use super::hmp::{driver, HmpHandler, HmpTables};
 use super::hmp_qmp::{hmp_qmp, QMP};
+use super::loop_trace::loop_trace;
 use super::output::{flush_dirty, Output};
 use super::removal::monitor_cleanup;
 use super::runtime::Runtime;
@@ -20,34 +21,13 @@ use super::table::{MonitorId, MonitorKind, Monitors};
 use super::throttle::EventThrottles;
 use super::tls::TlsRegistry;
 use crate::chardev::{print_report, qemu_chr_cleanup, Chardevs};
-use crate::main_loop::{main_loop_wait, LoopEvent, MainLoop, TimeSource};
+use crate::main_loop::{main_loop_wait, MainLoop, TimeSource};
 use crate::qapi::dispatch::QmpCommandList;
 use crate::qapi::policy::CompatPolicy;
-use crate::trace_event;
+use crate::trace::is_any_wanted;
 
 /// How long the kernel is given to find memory again.
 const OOM_RETRY_DELAY: Duration = Duration::from_millis(10);
-
-/// What the loop calls at each step. Boxed here and not where `S` is known, so that the
-/// box calls nothing in between.
-fn loop_trace() -> Box<dyn FnMut(LoopEvent, &'static str)> {
-    Box::new(trace_main_loop)
-}
-
-/// Turns what the loop reports into trace events, which the loop does not know.
-#[inline]
-fn trace_main_loop(event: LoopEvent, name: &'static str) {
-    match event {
-        LoopEvent::WatchAdded(Some(fd)) => trace_event!(watch_add, "fd {fd} for {name}"),
-        LoopEvent::WatchAdded(None) => trace_event!(watch_add, "no fd for {name}"),
-        LoopEvent::WatchRemoved(Some(fd)) => trace_event!(watch_remove, "fd {fd} for {name}"),
-        LoopEvent::WatchRemoved(None) => trace_event!(watch_remove, "no fd for {name}"),
-        LoopEvent::WatchRuns(Some(fd)) => trace_event!(watch_dispatch, "fd {fd} to {name}"),
-        LoopEvent::WatchRuns(None) => trace_event!(watch_dispatch, "no fd to {name}"),
-        LoopEvent::TimerRuns => trace_event!(timer_dispatch, "{name}"),
-        LoopEvent::BhRuns => trace_event!(bh_dispatch, "{name}"),
-    }
-}
 
 /// Goes on with a monitor that its output held back.
 fn go_on<S>(rt: &mut Runtime<S>, id: MonitorId) {
@@ -74,7 +54,7 @@ impl<S> Runtime<S> {
     /// deterministic.
     pub fn with_time(state: S, time: TimeSource) -> io::Result<Self> {
         let mut main_loop = MainLoop::with_time(time)?;
-        main_loop.set_trace(Some(loop_trace()));
+        main_loop.set_trace(is_any_wanted(), loop_trace());
         let answers = main_loop.bh_new("monitor_qmp_deferred", deliver_answers);
         let dispatcher = main_loop.bh_new("monitor_qmp_bh_dispatcher", monitor_qmp_bh_dispatcher);
         let flush = main_loop.bh_new("monitor_flush", flush_dirty);

@@ -1,7 +1,7 @@
 //! One execution of a command.
 
 use super::json::{JsonWriter, MemberName};
-use super::visit::{InputVisitor, JsonOutputVisitor, OutputVisitor, QapiType};
+use super::visit::{InputVisitor, JsonOutputVisitor, QapiType};
 use super::{CompatPolicy, Error, QDict};
 
 /// One execution of a command: its arguments, and where its return value goes.
@@ -10,6 +10,7 @@ pub struct Call<'a> {
     keyval: bool,
     policy: CompatPolicy,
     out: &'a mut JsonWriter,
+    enters: Option<fn(&'static str)>,
 }
 
 impl<'a> Call<'a> {
@@ -21,6 +22,7 @@ impl<'a> Call<'a> {
             keyval: false,
             policy,
             out,
+            enters: None,
         }
     }
 
@@ -30,6 +32,21 @@ impl<'a> Call<'a> {
     pub fn keyval(mut self) -> Self {
         self.keyval = true;
         self
+    }
+
+    /// Calls this function with the name of the command's own function, such as
+    /// `qmp_query_status`, when the arguments are read and that is about to be called.
+    #[inline]
+    pub fn on_enter(&mut self, enters: Option<fn(&'static str)>) {
+        self.enters = enters;
+    }
+
+    /// Called by generated code just before the command's own function.
+    #[inline]
+    pub fn enter(&self, function: &'static str) {
+        if let Some(enters) = self.enters {
+            enters(function);
+        }
     }
 
     /// The raw arguments, not checked yet.
@@ -50,13 +67,7 @@ impl<'a> Call<'a> {
     /// It never fails, because the arguments are an object.
     pub fn start_args(&mut self) -> Result<InputVisitor, Error> {
         let args = self.take_args();
-        let mut v = if self.keyval {
-            InputVisitor::new_keyval(args, self.policy)
-        } else {
-            InputVisitor::new(args.into(), self.policy)
-        };
-        v.start_struct("")?;
-        Ok(v)
+        Ok(InputVisitor::inside(args, self.keyval, self.policy))
     }
 
     /// Refuses any argument, for a command that takes none.
@@ -64,6 +75,7 @@ impl<'a> Call<'a> {
     /// # Errors
     ///
     /// Fails with `Parameter 'x' is unexpected`.
+    #[inline]
     pub fn no_args(&mut self) -> Result<(), Error> {
         match self.args.iter().next() {
             Some((name, _)) => Err(Error::new(format!("Parameter '{name}' is unexpected"))),
@@ -78,7 +90,7 @@ impl<'a> Call<'a> {
 
     /// Writes the return value.
     pub fn ret<T: QapiType>(&mut self, value: &T) {
-        self.ret_with(&|v| value.visit_out(v, MemberName::NONE));
+        self.ret_with(|v| value.visit_out(v, MemberName::NONE));
     }
 
     /// Writes a return value that is JSON in compact form already.
@@ -88,7 +100,7 @@ impl<'a> Call<'a> {
 
     /// Writes the return value by visiting it.
     #[inline]
-    pub fn ret_with(&mut self, visit: &dyn Fn(&mut dyn OutputVisitor)) {
+    pub fn ret_with(&mut self, visit: impl FnOnce(&mut JsonOutputVisitor<'_>)) {
         visit(&mut JsonOutputVisitor::new(self.out, self.policy));
     }
 }

@@ -14,7 +14,7 @@ use std::fmt;
 use std::io::{self, Read, Write};
 
 use super::json::{JsonMessageParser, JsonWriter};
-use super::visit::{InputVisitor, OutputVisitor, QapiType};
+use super::visit::{InputVisitor, QObjectOutputVisitor, QapiType};
 use super::{events, CompatPolicy, Error, ErrorClass, QDict, QObject};
 
 /// Why a command has no result.
@@ -103,7 +103,7 @@ pub fn call<T: QapiType>(
 
 /// Builds the arguments from the members that `visit` writes. Generated methods
 /// call this.
-pub fn arguments(visit: &dyn Fn(&mut dyn OutputVisitor)) -> QDict {
+pub fn arguments(visit: &dyn Fn(&mut QObjectOutputVisitor)) -> QDict {
     events::event_data(CompatPolicy::default(), visit)
 }
 

@@ -58,7 +58,7 @@ pub fn event_rate_limit(name: &str) -> Option<RateLimit> {
 /// Builds the data of an event from the members that `visit` writes, without those
 /// that the policy hides. Generated `qapi_event_send_X` calls this. The monitor
 /// decides whether the event itself is hidden.
-pub fn event_data(policy: CompatPolicy, visit: &dyn Fn(&mut dyn OutputVisitor)) -> QDict {
+pub fn event_data(policy: CompatPolicy, visit: &dyn Fn(&mut QObjectOutputVisitor)) -> QDict {
     let mut v = QObjectOutputVisitor::new(policy);
     v.start_struct(MemberName::NONE);
     visit(&mut v);

@@ -50,6 +50,7 @@ fn trace_of_the_session(args: &[&str]) -> String {
     let session = blocks("console");
     let mut lines = session.lines().skip_while(|line| !line.starts_with("$ nc"));
     lines.next();
+    let lines = lines.take_while(|line| !line.starts_with('$'));
     for line in lines {
         if line.starts_with("{\"exec") {
             client.send(format!("{line}\n"));
@@ -77,7 +78,8 @@ fn the_trace_is_the_page_line_by_line() {
     }
     // Then it is the next client's turn, on the same listening socket.
     let accepted = documented.iter().find(|l| l.starts_with("tcp_chr_accept"));
-    let next = traced.get(documented.len() + 1).map(String::as_str);
+    let mut rest = traced[documented.len()..].iter();
+    let next = rest.find(|l| l.starts_with("tcp_chr_accept"));
     let listening = accepted.and_then(|line| line.split(" accepted").next());
     let next_listening = next.and_then(|line| line.split(" accepted").next());
     assert!(listening.is_some());
@@ -99,13 +101,15 @@ fn the_way_from_socket_to_function_and_back_is_in_order() {
         "monitor_qmp_respond compat_monitor0 {\"QMP\"",
         "tcp_chr_read fd <3> got ",
         "monitor_qmp_read compat_monitor0",
-        "handle_qmp_command compat_monitor0 {\"execute\": \"query-status\"}",
+        "handle_qmp_command compat_monitor0 #2 {\"execute\": \"query-status\"}",
         "monitor_qmp_cmd_in_band compat_monitor0",
-        "monitor_qmp_bh_dispatcher serves compat_monitor0",
+        "bh_schedule monitor_qmp_bh_dispatcher by tcp_chr_read",
+        "monitor_qmp_bh_dispatcher serves compat_monitor0 #2",
         "qmp_dispatch in band",
         "do_qmp_dispatch query-status: cmd->fn",
+        "qmp_enter qmp_query_status",
         "qmp_dispatch_done query-status: succeeded",
-        "monitor_qmp_respond compat_monitor0 {\"return\": {\"running\": true",
+        "monitor_qmp_respond compat_monitor0 #2 {\"return\": {\"running\": true",
         "chr_write compat_monitor0 is given ",
         "tcp_chr_write fd <3> took ",
     ];

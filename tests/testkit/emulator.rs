@@ -64,3 +64,44 @@ fn it_records_how_it_is_called_and_serves_as_its_options_say() {
     let launches = std::fs::read_to_string(bin.join("argv.jsonl")).unwrap();
     assert_eq!(launches.lines().count(), 2);
 }
+
+#[test]
+fn it_plays_as_the_order_says_and_leaves_its_verdict() {
+    let dir = tempfile::tempdir().unwrap();
+    let scenario = dir.path().join("it's one.yaml");
+    std::fs::write(&scenario, "expect: [{never: {execute: stop}}]").unwrap();
+    let bin = dir.path().join("bin");
+    let install = Command::new(PROGRAM)
+        .args(["--as-qemu", bin.to_str().unwrap(), "--fault", "stale-reply"])
+        .args(["--profile", "11.1", "--time", "virtual", "--seed", "4"])
+        .arg(&scenario)
+        .output();
+    assert!(install.unwrap().status.success());
+    for (n, command) in ["query-name", "stop"].into_iter().enumerate() {
+        let qmp = dir.path().join("qmp");
+        let option = format!("unix:{},server=on,wait=on", qmp.display());
+        let mut child = Command::new(bin.join("qemu-system-x86_64"))
+            .args(["-qmp", &option])
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut client = Client::connect_when_there(&qmp);
+        let greeting = client.recv().unwrap();
+        assert_eq!(greeting["QMP"]["version"]["qemu"]["major"], 11);
+        for command in ["qmp_capabilities", command] {
+            let reply = client.call(command, json!({}));
+            assert_eq!(client.recv(), Some(reply), "twice");
+        }
+        client.call("quit", json!({}));
+        let status = child.wait().unwrap();
+        assert_eq!(status.code(), Some(n as i32));
+        let verdict = bin.join(format!("verdict.{}", n + 1));
+        let verdict = std::fs::read_to_string(verdict).unwrap();
+        assert_eq!(verdict.is_empty(), n == 0, "{verdict}");
+        if n == 1 {
+            let replay = "--profile 11.1 --seed 4 --time virtual --fault stale-reply -- -qmp";
+            assert!(verdict.contains(replay), "{verdict}");
+            assert!(verdict.contains("'"), "{verdict}");
+        }
+    }
+}

@@ -15,4 +15,6 @@ mod program;
 mod record;
 mod reports;
 mod save;
+#[cfg(feature = "tokio")]
+mod stream;
 mod stubs;

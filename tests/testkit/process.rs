@@ -77,8 +77,13 @@ impl Process {
         Client::negotiated(&self.path("c"))
     }
 
+    /// The number of the process.
+    pub fn id(&self) -> String {
+        self.child.id().to_string()
+    }
+
     pub fn terminate(&self) {
-        let pid = nix_pid(&self.child);
+        let pid = self.id();
         let status = Command::new("kill").arg(pid).status().unwrap();
         assert!(status.success());
     }
@@ -95,10 +100,6 @@ impl Process {
         let status = self.child.wait().unwrap();
         (status.code(), text)
     }
-}
-
-fn nix_pid(child: &Child) -> String {
-    child.id().to_string()
 }
 
 impl Drop for Process {
@@ -118,13 +119,28 @@ pub struct Client {
 
 impl Client {
     pub fn connect(path: &std::path::Path) -> Client {
-        let stream = UnixStream::connect(path).unwrap();
+        Client::of(UnixStream::connect(path).unwrap())
+    }
+
+    fn of(stream: UnixStream) -> Client {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let lines = BufReader::new(stream.try_clone().unwrap());
         Client {
             stream,
             lines,
             events: Vec::new(),
+        }
+    }
+
+    /// Connects to a server that is starting.
+    pub fn connect_when_there(path: &std::path::Path) -> Client {
+        let end = std::time::Instant::now() + PATIENCE;
+        loop {
+            match UnixStream::connect(path) {
+                Ok(stream) => return Client::of(stream),
+                Err(e) => assert!(std::time::Instant::now() < end, "{e}"),
+            }
+            std::thread::yield_now();
         }
     }
 

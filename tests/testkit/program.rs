@@ -267,3 +267,85 @@ fn the_same_seed_gives_the_same_bytes_in_another_process() {
     assert!(first == bytes_of("7"));
     assert!(first != bytes_of("8"));
 }
+
+#[test]
+fn a_mock_that_a_fault_ends_tells_first_what_did_not_hold() {
+    let fault = "faults: {die: {at: reply, of: stop, do: [kill]}}";
+    for (expect, told) in [("[]", false), ("[{execute: cont}]", true)] {
+        let mock = Process::start(&format!("{fault}\nexpect: {expect}"), &[]);
+        let mut client = mock.client();
+        client.send("{\"execute\": \"stop\"}");
+        while client.recv().is_some() {}
+        let (status, text) = mock.wait();
+        assert_eq!(status, None, "killed");
+        assert!(text.ends_with("qmonitor-mock: a fault ends the process\n"));
+        assert_eq!(text.contains("expected {execute: cont}"), told, "{text}");
+    }
+}
+
+#[test]
+fn faults_and_time_are_chosen_on_the_command_line() {
+    let scenario = "time: real\nfaults: {late: {at: reply, do: {delay: 1h}, enabled: false}}";
+    let mock = Process::start(scenario, &["--fault", "late", "--time", "virtual"]);
+    let mut client = Client::connect(&mock.path("q"));
+    client.recv();
+    client.send("{\"execute\": \"qmp_capabilities\"}");
+    let mut control = mock.control();
+    // The request has come once its reply waits for its time.
+    while control.call("clock-step", json!({}))["return"]["fired"] != 1 {}
+    assert_eq!(client.recv(), Some(json!({"return": {}})));
+    let (status, _, told) = run(&["-", "--fault", "silnet"]);
+    let message = "qmonitor-mock: --fault: unknown fault 'silnet'; did you mean 'silent'?\n";
+    assert_eq!((status, told.as_str()), (Some(2), message));
+}
+
+#[test]
+fn what_was_answered_before_quit_is_written_however_slowly_it_is_read() {
+    let mock = Process::start("{}", &["--fault", "chop"]);
+    let mut client = Client::connect(&mock.path("q"));
+    let words = ["qmp_capabilities", "query-qmp-schema", "quit"];
+    let requests = words.map(|word| format!("{{\"execute\": \"{word}\"}}"));
+    client.send(&requests.join(""));
+    let messages: Vec<_> = std::iter::from_fn(|| client.recv()).collect();
+    let replies = messages.iter().filter(|m| m.get("return").is_some());
+    assert_eq!(replies.count(), 3);
+    assert_eq!(mock.wait(), (Some(0), String::new()));
+}
+
+#[test]
+fn a_unix_connection_is_reset_if_its_client_sends_on() {
+    for at in ["request", "reply"] {
+        let fault = format!("faults: {{die: {{at: {at}, of: stop, do: reset}}}}");
+        let mock = Process::start(&fault, &[]);
+        let mut stream = UnixStream::connect(mock.path("q")).unwrap();
+        let first = "{'execute': 'qmp_capabilities'}{'execute': 'stop'}";
+        // More than one read takes: the rest is unread when the connection is closed.
+        let rest = "{'execute': 'query-status'}".repeat(4000);
+        let _ = stream.write_all(format!("{first}{rest}").as_bytes());
+        let mut text = String::new();
+        let e = stream.read_to_string(&mut text).unwrap_err();
+        assert_eq!(e.kind(), std::io::ErrorKind::ConnectionReset, "{at}");
+    }
+}
+
+#[test]
+fn what_comes_behind_the_request_that_ends_a_connection_has_no_answer() {
+    let fault = "faults: {die: {at: request, of: stop, do: close}}";
+    let mock = Process::start(fault, &[]);
+    let mut client = Client::connect(&mock.path("q"));
+    client.send("{'execute': 'qmp_capabilities'}{'execute': 'stop'}{'execute': 'query-name'}");
+    let messages = std::iter::from_fn(|| client.recv()).count();
+    assert_eq!(messages, 2, "the greeting and one reply");
+}
+
+#[test]
+fn a_machine_is_ready_without_the_time_of_its_firmware() {
+    let mock = Process::start("machine: [-machine, pc, -smp, 2]", &[]);
+    let mut client = mock.client();
+    let cpus = client.call("query-cpus-fast", json!({}))["return"].clone();
+    let path = format!("/proc/self/task/{}/stat", cpus[0]["thread-id"]);
+    let path = path.replace("self", &mock.id());
+    let stat = std::fs::read_to_string(path).unwrap();
+    let used: Vec<_> = stat.rsplit(')').next().unwrap().split(' ').collect();
+    assert_eq!(used[12..14], ["0", "0"], "hundredths of a second");
+}

@@ -10,6 +10,8 @@ use nix::fcntl::{Flock, FlockArg};
 use qmonitor::qapi::json::qobject_to_json;
 use qmonitor::qapi::{QDict, QObject};
 
+use crate::options::{chosen, Serve};
+
 /// The options that are carried out; others are recorded only. All have an argument except those
 /// with a dash behind their name.
 const SERVED: &[&str] = &[
@@ -54,33 +56,69 @@ const BARE: &[&str] = &[
 /// # Errors
 ///
 /// A message.
-pub fn install(dir: &str, scenario: &str) -> Result<String, String> {
+pub fn install(dir: &str, serve: &Serve) -> Result<String, String> {
     let failed = |e: std::io::Error| format!("--as-qemu {dir}: {e}");
     fs::create_dir_all(dir).map_err(failed)?;
     let dir = fs::canonicalize(dir).map_err(failed)?;
     let own = std::env::current_exe().map_err(failed)?;
-    let scenario = match scenario {
+    let scenario = match serve.scenario.as_str() {
         "-" => PathBuf::from("-"),
         path => fs::canonicalize(path).map_err(|e| format!("{path}: {e}"))?,
     };
     let path = dir.join("qemu-system-x86_64");
-    let (own, scenario, dir) = (quoted(&own), quoted(&scenario), quoted(&dir));
-    let script = format!("#!/bin/sh\nexec {own} --emulate {dir} {scenario} -- \"$@\"\n");
+    let shown = |path: &Path| path.display().to_string();
+    let mut words = vec![shown(&own), "--emulate".to_owned(), shown(&dir)];
+    words.push(shown(&scenario));
+    words.extend(chosen(serve, serve.seed));
+    let words: Vec<_> = words.iter().map(|word| quoted(word)).collect();
+    let script = format!("#!/bin/sh\nexec {} -- \"$@\"\n", words.join(" "));
     fs::write(&path, script).map_err(failed)?;
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).map_err(failed)?;
     Ok(path.display().to_string())
 }
 
-fn quoted(path: &Path) -> String {
-    format!("'{}'", path.display().to_string().replace('\'', "'\\''"))
+/// A word as a shell reads it.
+pub fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,=+@%".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
-/// Records a launch, and returns the path of its control socket.
+/// A launch of the fake emulator.
+#[derive(Clone)]
+pub struct Launch {
+    /// Its command line, without the program's name.
+    pub argv: Vec<String>,
+    /// The path of its control socket.
+    pub control: String,
+    /// Where it leaves its verdict.
+    verdict: PathBuf,
+}
+
+impl Launch {
+    /// Leaves what is told of expectations that did not hold, for those who did not start the
+    /// emulator: an empty file if all held.
+    ///
+    /// # Errors
+    ///
+    /// A message.
+    pub fn conclude(&self, verdict: &str) -> Result<(), String> {
+        // Whole when it is there.
+        let mut draft = self.verdict.clone().into_os_string();
+        draft.push(".draft");
+        let written = fs::write(&draft, verdict).and_then(|()| fs::rename(&draft, &self.verdict));
+        written.map_err(|e| format!("{}: {e}", self.verdict.display()))
+    }
+}
+
+/// Records a launch.
 ///
 /// # Errors
 ///
 /// A message.
-pub fn record(dir: &str, argv: &[String]) -> Result<String, String> {
+pub fn record(dir: &str, argv: Vec<String>) -> Result<Launch, String> {
     let path = Path::new(dir).join("argv.jsonl");
     let failed = |e: std::io::Error| format!("{}: {e}", path.display());
     let mut options = OpenOptions::new();
@@ -103,10 +141,12 @@ pub fn record(dir: &str, argv: &[String]) -> Result<String, String> {
     line.insert("argv", QObject::List(words.collect()));
     let line = qobject_to_json(&line.into(), false) + "\n";
     file.write_all(line.as_bytes()).map_err(failed)?;
-    Ok(Path::new(dir)
-        .join(format!("control.{n}"))
-        .display()
-        .to_string())
+    let at = |name: &str| Path::new(dir).join(format!("{name}.{n}"));
+    Ok(Launch {
+        argv,
+        control: at("control").display().to_string(),
+        verdict: at("verdict"),
+    })
 }
 
 /// The options that are carried out.

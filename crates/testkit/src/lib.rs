@@ -22,6 +22,8 @@ pub mod scenario;
 pub mod schema;
 pub mod server;
 mod sim;
+#[cfg(feature = "tokio")]
+pub mod stream;
 mod words;
 
 pub use front::{Received, Slice};
@@ -29,6 +31,8 @@ pub use mock::{Builder, Mock, StubBuilder};
 #[doc(hidden)]
 pub use serde_json;
 pub use sim::Sim;
+#[cfg(feature = "tokio")]
+pub use stream::{AsyncPeer, AsyncSim};
 pub use words::{value, Event, Request};
 
 /// The page about the kit, whose examples in Rust run as tests. It is not in the package.

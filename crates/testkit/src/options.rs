@@ -2,6 +2,7 @@
 
 use crate::address::Address;
 use crate::problem::nearest;
+use crate::scenario::Time;
 
 /// What the program is to do.
 #[derive(Debug, PartialEq)]
@@ -19,14 +20,14 @@ pub enum Order {
     /// Record to a file what passes between a client and the QEMU at the first address; the client
     /// comes to the second.
     Record(String, Address, Address),
-    /// Put a fake emulator into this directory, which plays this scenario.
-    AsQemu(String, String),
+    /// Put a fake emulator into this directory, which serves like this.
+    AsQemu(String, Box<Serve>),
     /// Be the fake emulator of this directory.
     Emulate(String, Box<Serve>),
 }
 
 /// How to serve.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Serve {
     /// The scenario; `-` is the empty one.
     pub scenario: String,
@@ -42,6 +43,10 @@ pub struct Serve {
     pub profile: Option<String>,
     /// The seed.
     pub seed: Option<u64>,
+    /// Whose time it is.
+    pub time: Option<Time>,
+    /// Faults that are on from the start.
+    pub faults: Vec<String>,
     /// Whether it ends with the client.
     pub once: bool,
     /// Where a report goes.
@@ -53,7 +58,8 @@ pub struct Serve {
 /// The text of `--help`.
 pub const HELP: &str = "\
 usage: qmonitor-mock SCENARIO [--qmp ADDR]... [--hmp ADDR]... [--qga ADDR]...
-                     [--control ADDR] [--profile 10.0|11.1] [--seed N] [--once]
+                     [--control ADDR] [--profile 10.0|11.1] [--seed N]
+                     [--time virtual|real] [--fault NAME]... [--once]
                      [--report FILE] [-- OPTIONS OF QMONITOR]
        qmonitor-mock --record OUT.yaml --upstream ADDR --qmp ADDR
        qmonitor-mock --check SCENARIO...
@@ -68,6 +74,9 @@ A QMP server that does what the scenario says; '-' is the empty scenario.
   --control ADDR   listen for tests that control the mock
   --profile NAME   the QEMU whose schema counts; goes before the scenario's
   --seed N         the seed of all that is random; goes before the scenario's
+  --time KIND      virtual: the control channel moves the time; real: it passes;
+                   goes before the scenario's
+  --fault NAME     switch a fault on: one of the scenario, or a built-in one
   --once           end when the last client has left
   --report FILE    write a report in JUnit's format at the end
   --record FILE    stand between one client and the QEMU at --upstream, and write
@@ -81,13 +90,15 @@ It prints 'listening KIND ADDR' for each address, then 'ready'. Its exit status
 is 0 if all expectations held, 1 if not, 2 for a scenario that is wrong.
 ";
 
-const OPTIONS: [&str; 14] = [
+const OPTIONS: [&str; 17] = [
     "--qmp",
     "--qga",
     "--hmp",
     "--control",
     "--profile",
     "--seed",
+    "--time",
+    "--fault",
     "--once",
     "--report",
     "--check",
@@ -96,6 +107,7 @@ const OPTIONS: [&str; 14] = [
     "--as-qemu",
     "--json-schema",
     "--help",
+    "--version",
 ];
 
 /// Reads a command line, without the program's name.
@@ -126,6 +138,7 @@ pub fn parse(args: &[String]) -> Result<Order, String> {
             "--qga" => serve.qga.push(address(value()?)?),
             "--control" => serve.control = Some(address(value()?)?),
             "--profile" => serve.profile = Some(value()?),
+            "--fault" => serve.faults.push(value()?),
             "--report" => serve.report = Some(value()?),
             "--as-qemu" => as_qemu = Some(value()?),
             "--record" => out = Some(value()?),
@@ -137,6 +150,14 @@ pub fn parse(args: &[String]) -> Result<Order, String> {
                     .parse()
                     .map_err(|_| format!("--seed: '{text}' is no number"))?;
                 serve.seed = Some(seed);
+            }
+            "--time" => {
+                let text = value()?;
+                let time = Time::named(&text);
+                serve.time =
+                    Some(time.ok_or_else(|| {
+                        format!("--time: '{text}': expected 'virtual' or 'real'")
+                    })?);
             }
             "--" => {
                 serve.options = words.cloned().collect();
@@ -174,10 +195,29 @@ pub fn parse(args: &[String]) -> Result<Order, String> {
     };
     scenario.clone_into(&mut serve.scenario);
     Ok(match (as_qemu, emulate) {
-        (Some(dir), _) => Order::AsQemu(dir, serve.scenario),
+        (Some(dir), _) => Order::AsQemu(dir, Box::new(serve)),
         (None, Some(dir)) => Order::Emulate(dir, Box::new(serve)),
         (None, None) => Order::Serve(Box::new(serve)),
     })
+}
+
+/// The options that go before what the scenario says.
+pub fn chosen(serve: &Serve, seed: Option<u64>) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut option = |name: &str, value: String| words.extend([name.to_owned(), value]);
+    if let Some(profile) = &serve.profile {
+        option("--profile", profile.clone());
+    }
+    if let Some(seed) = seed {
+        option("--seed", seed.to_string());
+    }
+    if let Some(time) = serve.time {
+        option("--time", time.name().to_owned());
+    }
+    for fault in &serve.faults {
+        option("--fault", fault.clone());
+    }
+    words
 }
 
 #[cfg(test)]
@@ -208,6 +248,10 @@ mod tests {
             ("--qpm x -", "--qpm: unknown option; did you mean '--qmp'?"),
             ("--qmp", "--qmp: requires an argument"),
             ("--seed x -", "--seed: 'x' is no number"),
+            (
+                "--time never -",
+                "--time: 'never': expected 'virtual' or 'real'",
+            ),
             ("--check", "--check: names no scenario"),
             ("a b", "expected one scenario, found 2; see --help"),
         ] {

@@ -2,17 +2,19 @@
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::rc::Rc;
 
 use qmonitor::InheritedFds;
 
 use crate::address::Address;
 use crate::control;
-use crate::emulator;
-use crate::options::{parse, Order, Serve, HELP};
+use crate::emulator::{self, quoted};
+use crate::kit::Kit;
+use crate::options::{chosen, parse, Order, Serve, HELP};
 use crate::problem::Problem;
 use crate::record::record;
 use crate::report::write_junit;
-use crate::scenario::{json_schema, Scenario, Time};
+use crate::scenario::{json_schema, Fault, Scenario, Time};
 use crate::server::{Server, Setup};
 
 /// A scenario or a command line is wrong.
@@ -30,7 +32,10 @@ pub fn main(args: &[String], inherited: InheritedFds) -> ExitCode {
         Order::Version => print(concat!("qmonitor-mock ", env!("CARGO_PKG_VERSION"), "\n")),
         Order::JsonSchema => print(&json_schema()),
         Order::Check(files, profile) => check(&files, profile.as_deref()),
-        Order::Serve(serve) => run(&serve, inherited, None),
+        Order::Serve(serve) => match run(&serve, inherited, None) {
+            Ok(status) => status,
+            Err(message) => fail(&message),
+        },
         Order::Record(out, upstream, qmp) => {
             let announce = |own: &Address| {
                 print(&format!("listening qmp {own}\nready\n"));
@@ -40,7 +45,7 @@ pub fn main(args: &[String], inherited: InheritedFds) -> ExitCode {
                 Err(e) => wrong(&e),
             }
         }
-        Order::AsQemu(dir, scenario) => match emulator::install(&dir, &scenario) {
+        Order::AsQemu(dir, serve) => match emulator::install(&dir, &serve) {
             Ok(path) => print(&format!("{path}\n")),
             Err(e) => wrong(&e),
         },
@@ -49,7 +54,16 @@ pub fn main(args: &[String], inherited: InheritedFds) -> ExitCode {
 }
 
 fn wrong(message: &str) -> ExitCode {
-    eprintln!("qmonitor-mock: {message}");
+    fail(&own(message))
+}
+
+/// A message of the program's own.
+fn own(message: &str) -> String {
+    format!("qmonitor-mock: {message}")
+}
+
+fn fail(message: &str) -> ExitCode {
+    eprintln!("{message}");
     ExitCode::from(WRONG)
 }
 
@@ -61,88 +75,87 @@ fn print(text: &str) -> ExitCode {
     }
 }
 
-fn print_problems(problems: &[Problem]) {
-    for problem in problems {
-        eprintln!("{problem}");
-    }
-}
-
-fn load(path: &str, profile: Option<&str>) -> Result<Scenario, ExitCode> {
+fn load(path: &str, profile: Option<&str>) -> Result<Scenario, String> {
     let read = match path {
         "-" => Scenario::empty(profile),
         path => Scenario::load(path, profile),
     };
     read.map_err(|problems| {
-        print_problems(&problems);
-        ExitCode::from(WRONG)
+        let list = problems.iter().map(Problem::to_string);
+        list.collect::<Vec<_>>().join("\n")
     })
 }
 
 fn check(files: &[String], profile: Option<&str>) -> ExitCode {
-    let results: Vec<bool> = files
-        .iter()
-        .map(|file| load(file, profile).is_ok())
-        .collect();
-    if results.contains(&false) {
-        return ExitCode::from(WRONG);
+    let mut status = ExitCode::SUCCESS;
+    for file in files {
+        if let Err(problems) = load(file, profile) {
+            status = fail(&problems);
+        }
     }
-    ExitCode::SUCCESS
+    status
 }
 
 /// Serves as the fake emulator of a directory.
 fn emulate(dir: &str, mut serve: Serve, inherited: InheritedFds) -> ExitCode {
     let argv = std::mem::take(&mut serve.options);
-    match emulator::record(dir, &argv) {
-        Ok(control) => serve.control = Some(Address::Unix(control)),
+    let launch = match emulator::record(dir, argv) {
+        Ok(launch) => launch,
         Err(e) => return wrong(&e),
-    }
-    match emulator::options(&argv) {
+    };
+    serve.control = Some(Address::Unix(launch.control.clone()));
+    match emulator::options(&launch.argv) {
         Ok(options) => serve.options = options,
         Err(text) => return print(&text),
     }
-    run(&serve, inherited, Some(argv))
+    match run(&serve, inherited, Some(launch.clone())) {
+        Ok(status) => status,
+        Err(message) => {
+            // Its client may not show what it says.
+            if let Err(e) = launch.conclude(&message) {
+                return wrong(&e);
+            }
+            fail(&message)
+        }
+    }
 }
 
 /// Serves to the end. A fake emulator is quiet and has the command line that it was given.
-fn run(serve: &Serve, mut inherited: InheritedFds, argv: Option<Vec<String>>) -> ExitCode {
-    let scenario = match load(&serve.scenario, serve.profile.as_deref()) {
-        Ok(scenario) => scenario,
-        Err(status) => return status,
-    };
+fn run(
+    serve: &Serve,
+    mut inherited: InheritedFds,
+    launch: Option<emulator::Launch>,
+) -> Result<ExitCode, String> {
+    let mut scenario = load(&serve.scenario, serve.profile.as_deref())?;
+    for name in &serve.faults {
+        Fault::switch(scenario.faults.iter_mut(), name, true)
+            .map_err(|e| own(&format!("--fault: {e}")))?;
+    }
     let control_fds = match serve.control {
         Some(Address::Fd(fd)) => inherited.split_off(fd),
         _ => InheritedFds::default(),
     };
-    let is_emulator = argv.is_some();
     let seed = serve.seed.or(scenario.seed).unwrap_or(0);
-    let mut server = match Server::start(Setup {
+    let mut server = Server::start(Setup {
         seed,
-        time: scenario.time.unwrap_or(Time::Real),
+        time: serve.time.or(scenario.time).unwrap_or(Time::Real),
         qmp: serve.qmp.clone(),
         hmp: serve.hmp.clone(),
         qga: serve.qga.clone(),
         options: serve.options.clone(),
         owns_process: true,
+        boots: launch.is_some(),
         once: serve.once,
         inherited,
         ..Setup::new(scenario)
-    }) {
-        Ok(server) => server,
-        Err(e) => {
-            eprintln!("{e}");
-            return ExitCode::from(WRONG);
-        }
-    };
-    if let Some(argv) = argv {
-        server.argv = argv;
+    })?;
+    if let Some(launch) = &launch {
+        launch.argv.clone_into(&mut server.argv);
     }
     let control = serve.control.clone();
     let control = control.map(|addr| control::start(addr, server.remote(), control_fds));
-    let control = match control.transpose() {
-        Ok(control) => control,
-        Err(e) => return wrong(&e),
-    };
-    if !is_emulator {
+    let control = control.transpose().map_err(|e| own(&e))?;
+    if launch.is_none() {
         announce(
             serve,
             &server,
@@ -152,11 +165,19 @@ fn run(serve: &Serve, mut inherited: InheritedFds, argv: Option<Vec<String>>) ->
     if let Some(control) = control {
         control.follow(&server);
     }
-    let status = match server.run() {
-        Ok(status) => status,
-        Err(e) => return wrong(&format!("main loop failed: {e}")),
-    };
-    conclude(serve, &server, seed, status)
+    let ending = Rc::new(Ending {
+        serve: serve.clone(),
+        launch,
+        seed,
+    });
+    let early = ending.clone();
+    server.kit().set_last_words(move |kit| {
+        early.conclude(kit, 0);
+        eprintln!("qmonitor-mock: a fault ends the process");
+    });
+    let status = server.run();
+    let status = status.map_err(|e| own(&format!("main loop failed: {e}")))?;
+    Ok(ending.conclude(&server.kit(), status))
 }
 
 /// Prints where the mock listens.
@@ -181,25 +202,46 @@ fn announce(serve: &Serve, server: &Server, control: Option<&Address>) {
     print(&text);
 }
 
-/// Tells whether all expectations held.
-fn conclude(serve: &Serve, server: &Server, seed: u64, status: i32) -> ExitCode {
-    let kit = server.kit();
-    let failures = kit.failures();
-    if let Some(path) = &serve.report {
-        if let Err(e) = write_junit(path, &serve.scenario, &failures, &kit.report()) {
-            return wrong(&format!("--report {path}: {e}"));
+/// How the program ends.
+struct Ending {
+    serve: Serve,
+    launch: Option<emulator::Launch>,
+    seed: u64,
+}
+
+impl Ending {
+    /// What is told of expectations that did not hold.
+    fn verdict(&self, kit: &Kit) -> Option<String> {
+        if kit.failures().is_empty() {
+            return None;
         }
+        let (scenario, report) = (&self.serve.scenario, kit.report());
+        let (seed, replay) = (self.seed, replay(&self.serve, self.seed));
+        Some(format!(
+            "qmonitor-mock: {scenario} failed:\n{report}seed {seed}; to replay: {replay}\n"
+        ))
     }
-    if failures.is_empty() {
-        return ExitCode::from(u8::try_from(status).unwrap_or(1));
+
+    /// Tells whether all expectations held; then the status is this one.
+    fn conclude(&self, kit: &Kit, status: i32) -> ExitCode {
+        let verdict = self.verdict(kit);
+        let told = verdict.as_deref().unwrap_or_default();
+        eprint!("{told}");
+        let launch = self.launch.as_ref();
+        if let Some(Err(e)) = launch.map(|launch| launch.conclude(told)) {
+            return wrong(&e);
+        }
+        if let Some(path) = &self.serve.report {
+            let scenario = &self.serve.scenario;
+            if let Err(e) = write_junit(path, scenario, &kit.failures(), &kit.report()) {
+                return wrong(&format!("--report {path}: {e}"));
+            }
+        }
+        if verdict.is_some() {
+            return ExitCode::FAILURE;
+        }
+        ExitCode::from(u8::try_from(status).unwrap_or(1))
     }
-    eprint!(
-        "qmonitor-mock: {} failed:\n{}",
-        serve.scenario,
-        kit.report()
-    );
-    eprintln!("seed {seed}; to replay: {}", replay(serve, seed));
-    ExitCode::FAILURE
 }
 
 /// The command line that plays the same again.
@@ -215,13 +257,11 @@ fn replay(serve: &Serve, seed: u64) -> String {
     for address in &serve.qga {
         option("--qga", address.to_string());
     }
-    if let Some(profile) = &serve.profile {
-        option("--profile", profile.clone());
-    }
-    option("--seed", seed.to_string());
+    words.extend(chosen(serve, Some(seed)));
     if !serve.options.is_empty() {
         words.push("--".to_owned());
         words.extend(serve.options.iter().cloned());
     }
+    let words: Vec<_> = words.iter().map(|word| quoted(word)).collect();
     words.join(" ")
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::rc::Rc;
 use std::sync::mpsc::{channel, Receiver, Sender};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use qmonitor::chardev::{char_socket_get_addr, ChardevHost, ChardevId};
 use qmonitor::main_loop::{BhHandle, ClockType, Host, TimeSource};
@@ -17,6 +17,9 @@ use crate::scenario::{to_text, Scenario, Time};
 
 /// What timestamps of virtual time begin with: the fourteenth of November 2023.
 pub const START_NS: i64 = 1_700_000_000_000_000_000;
+
+/// How long a client may not read what was written before `quit` was answered.
+const READS_AGAIN: Duration = Duration::from_secs(1);
 
 /// What is mocked.
 pub struct Setup {
@@ -40,6 +43,9 @@ pub struct Setup {
     pub inherited: InheritedFds,
     /// The mock ends with its client.
     pub once: bool,
+    /// The machine's first processor uses time before it is ready, as management software
+    /// expects of an emulator.
+    pub boots: bool,
 }
 
 impl Setup {
@@ -56,6 +62,7 @@ impl Setup {
             owns_process: false,
             inherited: InheritedFds::default(),
             once: false,
+            boots: false,
         }
     }
 }
@@ -143,12 +150,15 @@ impl Server {
         }
         .head();
         let own_kit = kit.clone();
-        let (seed, owns_process) = (setup.seed, setup.owns_process);
+        let (seed, owns_process, boots) = (setup.seed, setup.owns_process, setup.boots);
         let launch = Launch {
             inherited: setup.inherited,
             time,
             signals: owns_process,
             prepare: Box::new(move |rt| {
+                if !boots {
+                    rt.state.firmware_time = Duration::ZERO;
+                }
                 let _ = own_kit.set(Kit::install(rt, &scenario, seed, owns_process));
             }),
         };
@@ -227,8 +237,25 @@ impl Server {
             self.built.runtime.turn(None)?;
         };
         self.settle()?;
+        if self.kit.has_quit() {
+            self.drain()?;
+        }
         self.built.runtime.shut_down();
         Ok(status)
+    }
+
+    /// Writes what waits for clients that read slowly, as long as they read.
+    fn drain(&mut self) -> io::Result<()> {
+        let mut last = Instant::now();
+        while self.kit.has_output() {
+            let Some(left) = READS_AGAIN.checked_sub(last.elapsed()) else {
+                break;
+            };
+            if self.turn()? || self.built.runtime.turn(Some(left))? {
+                last = Instant::now();
+            }
+        }
+        Ok(())
     }
 
     /// One turn without waiting. Returns whether something happened.

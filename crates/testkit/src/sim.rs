@@ -1,5 +1,6 @@
 //! A mock in the test's own thread, with clients in memory: the same seed gives the same bytes.
 
+use std::io;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -26,6 +27,10 @@ fn unwrap<T>(result: Result<T, String>, seed: u64) -> T {
         Ok(value) => value,
         Err(e) => panic!("{e}; seed {seed}"),
     }
+}
+
+fn no_client() -> String {
+    "no client is connected".to_owned()
 }
 
 impl Mock {
@@ -168,10 +173,7 @@ impl Sim {
 
     #[track_caller]
     fn last(&self) -> MemoryPeer {
-        match self.peers.last() {
-            Some(peer) => *peer,
-            None => panic!("no client is connected; seed {}", self.seed),
-        }
+        unwrap(self.peers.last().copied().ok_or_else(no_client), self.seed)
     }
 
     /// Sends a request.
@@ -215,16 +217,40 @@ impl Sim {
     /// If no client is connected.
     #[track_caller]
     pub fn pipe(&mut self, mut take: impl FnMut(&[u8])) {
-        let peer = self.last();
+        let last = self.peers.len().checked_sub(1);
+        let n = unwrap(last.ok_or_else(no_client), self.seed);
+        while let Some(piece) = unwrap(self.piece(n).map_err(|e| e.to_string()), self.seed) {
+            take(&piece);
+        }
+    }
+
+    /// The next piece of output for a client. None if nothing is left to do at this instant.
+    pub(crate) fn piece(&mut self, n: usize) -> io::Result<Option<Vec<u8>>> {
+        let Some(peer) = self.peers.get(n).copied() else {
+            return Ok(None);
+        };
         loop {
-            let turned = unwrap(self.server.turn().map_err(|e| e.to_string()), self.seed);
+            let turned = self.server.turn()?;
             let output = peer.output(self.server.parts().0);
             if !output.is_empty() {
-                take(&output);
-            } else if !turned {
-                return;
+                return Ok(Some(output));
+            }
+            if !turned {
+                return Ok(None);
             }
         }
+    }
+
+    /// Whether a client is connected.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn is_open(&mut self, n: usize) -> bool {
+        use qmonitor::chardev::ChardevHost;
+
+        let peer = self.peer(n);
+        peer.is_some_and(|(peer, rt)| {
+            let chr = rt.chardevs().get(peer.chardev());
+            chr.is_some_and(qmonitor::chardev::Chardev::is_open)
+        })
     }
 
     /// All that comes for the client until nothing is left to do at this instant.

@@ -190,6 +190,49 @@ fn the_loop_upgrades_at_the_threshold_and_downgrades_below_half_of_it() {
 }
 
 #[test]
+fn few_fds_get_epoll_while_they_stay_the_same() {
+    let mut app = App::simulated();
+    let pipes: Vec<Pipe> = (0..3).map(|_| Pipe::new()).collect();
+    let turns = |app: &mut App, count| {
+        for _ in 0..count {
+            app.turn();
+        }
+    };
+    app.logger("a", pipes[0].fd(), IN);
+    turns(&mut app, 2000);
+    assert_eq!(app.main_loop.fdmon(), FdmonKind::Poll, "one gains nothing");
+    let other = app.logger("b", pipes[1].fd(), IN);
+    turns(&mut app, 1000);
+    assert_eq!(app.main_loop.fdmon(), FdmonKind::Poll);
+    turns(&mut app, 1);
+    assert_eq!(app.main_loop.fdmon(), FdmonKind::Epoll);
+    pipes[1].write();
+    app.expect(&["b IN"]);
+    app.logger("c", pipes[2].fd(), IN);
+    app.expect(&["b IN"]);
+    assert_eq!(app.main_loop.fdmon(), FdmonKind::Poll, "one has come");
+    turns(&mut app, 1001);
+    assert_eq!(app.main_loop.fdmon(), FdmonKind::Epoll);
+    app.main_loop.remove_watch(other);
+    app.turn();
+    assert_eq!(app.main_loop.fdmon(), FdmonKind::Poll, "one has gone");
+}
+
+#[test]
+fn a_file_among_few_fds_leaves_them_to_ppoll() {
+    let mut app = App::simulated();
+    let pipe = Pipe::new();
+    app.logger("pipe", pipe.fd(), IN);
+    let file: SharedFd = Rc::new(std::fs::File::open("/dev/null").unwrap());
+    app.logger("file", file, IN);
+    for _ in 0..1100 {
+        app.turn();
+    }
+    assert_eq!(app.main_loop.fdmon(), FdmonKind::Poll);
+    assert_eq!(cost_of_turn(&mut app), (1, 0));
+}
+
+#[test]
 fn the_threshold_is_eight_and_counts_fds_with_an_open_gate() {
     let mut app = App::simulated();
     let pipes: Vec<Pipe> = (0..8).map(|_| Pipe::new()).collect();

@@ -2,6 +2,9 @@
 
 use super::*;
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::super::LoopEvent::{self, *};
 
 use crate::sys::ClosedFd;
 
@@ -148,9 +151,9 @@ fn a_trace_says_that_there_is_no_fd() {
     let mut app = App::simulated();
     let trace = Rc::new(std::cell::RefCell::new(Vec::new()));
     let sink = trace.clone();
-    app.main_loop.set_trace(Some(Box::new(move |event, _| {
-        sink.borrow_mut().push(event);
-    })));
+    static WANTED: AtomicBool = AtomicBool::new(true);
+    let step = move |event, _| sink.borrow_mut().push(event);
+    app.main_loop.set_trace(&WANTED, Box::new(step));
     let watch = app.main_loop.add_watch(gate_only("gate"));
     app.turn();
     app.main_loop.remove_watch(watch);
@@ -158,7 +161,12 @@ fn a_trace_says_that_there_is_no_fd() {
         *trace.borrow(),
         [
             LoopEvent::WatchAdded(None),
+            LoopEvent::TurnBegins(1),
+            LoopEvent::GateOpens(None),
+            LoopEvent::WaitBegins(Some(Duration::ZERO)),
+            LoopEvent::WaitEnds,
             LoopEvent::WatchRuns(None),
+            LoopEvent::Returns,
             LoopEvent::WatchRemoved(None),
         ]
     );
@@ -385,33 +393,77 @@ fn a_trace_names_what_is_watched_and_what_runs() {
     let pipe = Pipe::full();
     let trace = Rc::new(std::cell::RefCell::new(Vec::new()));
     let sink = trace.clone();
-    app.main_loop.set_trace(Some(Box::new(move |event, name| {
-        sink.borrow_mut().push((event, name));
-    })));
+    static WANTED: AtomicBool = AtomicBool::new(true);
+    let step = move |event, name| {
+        if !matches!(event, TurnBegins(_) | WaitBegins(_) | WaitEnds) {
+            sink.borrow_mut().push((event, name));
+        }
+    };
+    app.main_loop.set_trace(&WANTED, Box::new(step));
     let watch = app.logger("tcp_chr_read", pipe.fd(), IN);
     let bh = app.main_loop.bh_new("bh", |_| ());
+    app.main_loop.bh_schedule(bh);
     app.main_loop.bh_schedule(bh);
     let timer = app
         .main_loop
         .timer_new(ClockType::Realtime, "timer", |_| ());
+    app.main_loop.timer_mod_in(timer, Duration::from_secs(1));
+    app.main_loop.timer_del(timer);
+    app.main_loop.timer_del(timer);
     app.main_loop.timer_mod(timer, 0);
     app.turn();
     app.turn();
     app.main_loop.remove_watch(watch);
-    app.main_loop.set_trace(None);
+    WANTED.store(false, Ordering::Relaxed);
     app.logger("unseen", pipe.fd(), IN);
     app.turn();
-    let fd = pipe.fd().as_fd().as_raw_fd();
+    let fd = Some(pipe.fd().as_fd().as_raw_fd());
+    let (bh, timer) = (bh.0.to_opaque(), timer.0.to_opaque());
     assert_eq!(
         *trace.borrow(),
         [
-            (LoopEvent::WatchAdded(Some(fd)), "tcp_chr_read"),
-            (LoopEvent::BhRuns, "bh"),
-            (LoopEvent::WatchRuns(Some(fd)), "tcp_chr_read"),
-            (LoopEvent::TimerRuns, "timer"),
-            (LoopEvent::WatchRemoved(Some(fd)), "tcp_chr_read"),
+            (WatchAdded(fd), "tcp_chr_read"),
+            (BhScheduled(bh), "bh"),
+            (TimerArmed(timer, 1_000_000_000), "timer"),
+            (TimerDisarmed(timer), "timer"),
+            (TimerArmed(timer, 0), "timer"),
+            (BhRuns(bh), "bh"),
+            (Returns, "bh"),
+            (WatchRuns(fd), "tcp_chr_read"),
+            (Returns, "tcp_chr_read"),
+            (TimerRuns(timer), "timer"),
+            (Returns, "timer"),
+            (WatchRemoved(fd), "tcp_chr_read"),
         ]
     );
+}
+
+#[test]
+fn a_trace_tells_of_gates_and_of_other_threads() {
+    let mut app = App::simulated();
+    let pipe = Pipe::full();
+    let trace = Rc::new(std::cell::RefCell::new(Vec::new()));
+    let sink = trace.clone();
+    static WANTED: AtomicBool = AtomicBool::new(true);
+    let step = move |event, _| {
+        if matches!(event, GateOpens(_) | GateCloses(_) | BhCalled(_)) {
+            sink.borrow_mut().push(event);
+        }
+    };
+    app.main_loop.set_trace(&WANTED, Box::new(step));
+    let watch = logger("gated", pipe.fd(), IN).gate(|app: &App| app.open);
+    app.main_loop.add_watch(watch);
+    let bh = app.main_loop.bh_new("bh", |_| ());
+    let handle = app.main_loop.bh_handle(bh);
+    app.open = true;
+    app.turn();
+    app.open = false;
+    app.turn();
+    handle.schedule();
+    app.turn();
+    let fd = Some(pipe.fd().as_fd().as_raw_fd());
+    let called = BhCalled(bh.0.to_opaque());
+    assert_eq!(*trace.borrow(), [GateOpens(fd), GateCloses(fd), called]);
 }
 
 #[test]

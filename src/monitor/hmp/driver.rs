@@ -64,7 +64,8 @@ fn monitor_can_read<S>(rt: &Runtime<S>, opaque: u64) -> usize {
 fn monitor_read<S>(rt: &mut Runtime<S>, opaque: u64, bytes: &[u8]) {
     let id = MonitorId::from_opaque(opaque);
     let n = bytes.len();
-    trace_event!(monitor_read, "{} got {n} bytes", label(rt, id));
+    trace_event!(monitor_read, [monitor: label(rt, id), bytes: n],
+        "{} got {n} bytes", label(rt, id));
     if let Some(hmp) = rt.monitors.hmp_mut(id) {
         hmp.feed(bytes);
         go_on(rt, id);
@@ -116,6 +117,7 @@ fn finish_input<S>(rt: &mut Runtime<S>, id: MonitorId) {
 fn handle_hmp_command<S>(rt: &mut Runtime<S>, id: MonitorId, line: &[u8]) {
     trace_event!(
         handle_hmp_command,
+        [monitor: label(rt, id)],
         "{} {}",
         label(rt, id),
         String::from_utf8_lossy(line)
@@ -230,7 +232,8 @@ fn show_prompt<S>(rt: &mut Runtime<S>, id: MonitorId) {
 
 fn monitor_event<S>(rt: &mut Runtime<S>, opaque: u64, event: ChrEvent) {
     let id = MonitorId::from_opaque(opaque);
-    trace_event!(monitor_event, "{} {}", label(rt, id), event.name());
+    trace_event!(monitor_event, [monitor: label(rt, id), event: event.name()],
+        "{} {}", label(rt, id), event.name());
     match event {
         ChrEvent::Opened => opened(rt, id),
         ChrEvent::Closed => closed(rt, id),

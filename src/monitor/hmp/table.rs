@@ -5,10 +5,11 @@
 //! instance `fn(&mut Runtime<S>, &HmpArgs)`, and may hang a table of
 //! sub-commands under a row, as `info` has.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use super::args::HmpArg;
+use crate::fold_hash::FoldHash;
 
 /// A command as declared: everything about it but the code (QEMU's `HMPCommand`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,7 +107,7 @@ pub struct HmpTable<F: Copy> {
     /// As they were added.
     commands: Vec<HmpCommand<F>>,
     /// Where each name and alias stands, once it is asked for.
-    by_name: OnceLock<BTreeMap<&'static str, usize>>,
+    by_name: OnceLock<HashMap<&'static [u8], usize, FoldHash>>,
     /// The places in order of the full names, once it is asked for.
     sorted: OnceLock<Vec<usize>>,
 }
@@ -174,7 +175,7 @@ impl<F: Copy> HmpTable<F> {
 
     /// The command of this exact name or alias.
     pub fn find(&self, name: &[u8]) -> Option<&HmpCommand<F>> {
-        let place = *self.by_name().get(std::str::from_utf8(name).ok()?)?;
+        let place = *self.by_name().get(name)?;
         self.commands.get(place)
     }
 
@@ -185,9 +186,9 @@ impl<F: Copy> HmpTable<F> {
         command.sub.as_mut()
     }
 
-    fn by_name(&self) -> &BTreeMap<&'static str, usize> {
+    fn by_name(&self) -> &HashMap<&'static [u8], usize, FoldHash> {
         self.by_name.get_or_init(|| {
-            let mut by_name = BTreeMap::new();
+            let mut by_name = HashMap::default();
             for (place, command) in self.commands.iter().enumerate() {
                 enter(&mut by_name, command, place);
             }
@@ -198,12 +199,12 @@ impl<F: Copy> HmpTable<F> {
 
 /// Enters the names of a command.
 fn enter<F: Copy>(
-    by_name: &mut BTreeMap<&'static str, usize>,
+    by_name: &mut HashMap<&'static [u8], usize, FoldHash>,
     command: &HmpCommand<F>,
     place: usize,
 ) {
     for alias in command.row.aliases() {
-        let taken = by_name.insert(alias, place);
+        let taken = by_name.insert(alias.as_bytes(), place);
         assert!(
             taken.is_none(),
             "HMP command '{alias}' is already registered"

@@ -60,6 +60,14 @@ impl Output {
         text: impl FnOnce() -> &'t str,
         end: [u8; N],
     ) {
+        let done = match bytes.len() {
+            8..=16 => pair::<8, 24, N>(&mut self.bytes, bytes, end),
+            17..=32 => pair::<16, 40, N>(&mut self.bytes, bytes, end),
+            _ => false,
+        };
+        if done {
+            return;
+        }
         self.bytes.push(b'"');
         if bytes.len() > SHORT || !short(&mut self.bytes, bytes) {
             self.long(text());
@@ -149,6 +157,33 @@ impl Output {
         }
         self.bytes.push(b'}');
     }
+}
+
+/// Appends a text of `N` to twice `N` bytes that needs no escape, between a quote and
+/// `end`: two halves, which may overlap, put together in `B` bytes and copied at once. If it
+/// needs an escape, appends nothing and returns false. It stays out of line: its bytes would
+/// stand once for each level of the writer's recursion.
+#[inline(never)]
+fn pair<const N: usize, const B: usize, const E: usize>(
+    out: &mut Vec<u8>,
+    text: &[u8],
+    end: [u8; E],
+) -> bool {
+    let (Some(first), Some(last)) = (text.first_chunk::<N>(), text.last_chunk::<N>()) else {
+        return false;
+    };
+    if scan::any_unescaped(first) || scan::any_unescaped(last) {
+        return false;
+    }
+    let mut quoted = [b'"'; B];
+    let behind = 1 + text.len();
+    quoted[1..=N].copy_from_slice(first);
+    quoted[behind - N..behind].copy_from_slice(last);
+    quoted[behind..behind + E].copy_from_slice(&end);
+    let start = out.len();
+    out.extend_from_slice(&quoted);
+    out.truncate(start + behind + E);
+    true
 }
 
 /// Appends a short text that needs no escape. If it needs one, appends nothing and

@@ -18,6 +18,8 @@ pub struct MemberName {
     separated: &'static str,
 }
 
+/// `, `
+const COMMA: usize = 2;
 /// `, "`
 const BEFORE: usize = 3;
 /// `": `
@@ -54,15 +56,21 @@ impl MemberName {
     }
 
     /// Whether there is no name.
-    #[inline]
+    #[inline(always)]
     pub fn is_none(self) -> bool {
         self.separated.is_empty()
     }
 
     /// `, "name": `
-    #[inline]
+    #[inline(always)]
     pub(super) fn separated(self) -> &'static [u8] {
         self.separated.as_bytes()
+    }
+
+    /// `"name": `
+    #[inline(always)]
+    pub(super) fn first(self) -> &'static [u8] {
+        self.separated().get(COMMA..).unwrap_or_default()
     }
 }
 

@@ -12,7 +12,7 @@ use std::borrow::Cow;
 
 use super::super::qobject::{Name, QDict, QObject};
 use super::checked::Checked;
-use super::fast::{number_or_keyword, string};
+use super::fast::{self, number_or_keyword};
 use super::scan;
 use super::stream::JsonMessageParser;
 
@@ -53,147 +53,164 @@ impl JsonMessageParser {
             return None;
         }
         let room = self.room().min(input.len());
-        let input = &input[..room];
-        let mut cursor = Cursor {
-            input,
-            checked: Checked::new(input),
-            at: 0,
-        };
-        cursor.request()
+        request(&input[..room])
     }
 }
 
-struct Cursor<'a> {
+// Positions are passed by value, from one function to the next: in a struct that others
+// are given the address of, each step would go through memory.
+
+#[inline(always)]
+fn request(input: &[u8]) -> Option<PlainRequest<'_>> {
+    let (mut command, mut arguments, mut id) = (None, None, None);
+    let mut checked = Checked::new(input);
+    let (mut at, mut goes_on);
+    if let Some(start) = usual_start(input) {
+        let (name, end) = plain_string(input, start)?;
+        command = Some(name);
+        (goes_on, at) = next_member(input, end)?;
+    } else {
+        (goes_on, at) = (true, token(input, 0, b'{')?);
+    }
+    while goes_on {
+        at = skip_blanks(input, at);
+        if let (Some(value), None) = (member(input, at, b"\"execute\""), command) {
+            let (name, end) = plain_string(input, value)?;
+            (command, at) = (Some(name), end);
+        } else if let (Some(value), None) = (member(input, at, b"\"id\""), &id) {
+            let (value, end) = scalar(&mut checked, input, value)?;
+            (id, at) = (Some(value), end);
+        } else if let (Some(value), None) = (member(input, at, b"\"arguments\""), &arguments) {
+            let (members, end) = flat_object(&mut checked, input, value)?;
+            (arguments, at) = (Some(members), end);
+        } else {
+            return None;
+        }
+        (goes_on, at) = next_member(input, at)?;
+    }
+    Some(PlainRequest {
+        len: skip_blanks(input, at),
+        command: command?,
+        arguments: arguments.unwrap_or_default(),
+        id,
+    })
+}
+
+/// The place of the command's name in quotes, if the request starts as nearly all do.
+#[inline(always)]
+fn usual_start(input: &[u8]) -> Option<usize> {
+    const WITH_BLANK: &[u8] = b"{\"execute\": ";
+    const WITHOUT: &[u8] = b"{\"execute\":";
+    if input.starts_with(WITH_BLANK) {
+        Some(WITH_BLANK.len())
+    } else if input.starts_with(WITHOUT) {
+        Some(WITHOUT.len())
+    } else {
+        None
+    }
+}
+
+/// An object without containers inside.
+fn flat_object<'a>(
+    checked: &mut Checked<'a>,
     input: &'a [u8],
-    checked: Checked<'a>,
     at: usize,
+) -> Option<(QDict, usize)> {
+    let mut dict = QDict::new();
+    let mut at = token(input, at, b'{')?;
+    if let Some(end) = token(input, at, b'}') {
+        return Some((dict, end));
+    }
+    loop {
+        let (name, end) = name(checked, input, at)?;
+        let value = token(input, end, b':')?;
+        let (value, end) = scalar(checked, input, value)?;
+        dict.try_insert(name, value).then_some(())?;
+        let goes_on;
+        (goes_on, at) = next_member(input, end)?;
+        if !goes_on {
+            return Some((dict, at));
+        }
+    }
 }
 
-impl<'a> Cursor<'a> {
-    #[inline]
-    fn request(&mut self) -> Option<PlainRequest<'a>> {
-        let (mut command, mut arguments, mut id) = (None, None, None);
-        self.token(b'{')?;
-        loop {
-            self.skip_blanks();
-            if self.name(b"\"execute\"") && command.is_none() {
-                self.token(b':')?;
-                command = Some(self.plain_string()?);
-            } else if self.name(b"\"id\"") && id.is_none() {
-                self.token(b':')?;
-                id = Some(self.scalar()?);
-            } else if self.name(b"\"arguments\"") && arguments.is_none() {
-                self.token(b':')?;
-                arguments = Some(self.flat_object()?);
-            } else {
-                return None;
-            }
-            if !self.goes_on()? {
-                break;
-            }
-        }
-        self.skip_blanks();
-        Some(PlainRequest {
-            len: self.at,
-            command: command?,
-            arguments: arguments.unwrap_or_default(),
-            id,
-        })
-    }
-
-    /// An object without containers inside.
-    fn flat_object(&mut self) -> Option<QDict> {
-        let mut dict = QDict::new();
-        self.token(b'{')?;
-        self.skip_blanks();
-        if self.peek()? == b'}' {
-            self.at += 1;
-            return Some(dict);
-        }
-        loop {
-            self.skip_blanks();
-            let name = Name::new(&self.string()?);
-            self.token(b':')?;
-            let value = self.scalar()?;
-            dict.try_insert(name, value).then_some(())?;
-            if !self.goes_on()? {
-                return Some(dict);
-            }
+#[inline(always)]
+fn name<'a>(checked: &mut Checked<'a>, input: &'a [u8], at: usize) -> Option<(Name, usize)> {
+    if let Some((text, end)) = plain_string(input, at) {
+        if let Some(name) = Name::short_ascii(text) {
+            return Some((name, end));
         }
     }
+    let (text, end) = string(checked, input, skip_blanks(input, at))?;
+    Some((Name::new(&text), end))
+}
 
-    fn scalar(&mut self) -> Option<QObject> {
-        self.skip_blanks();
-        if self.peek()? == b'"' {
-            let text = self.string()?;
-            return Some(QObject::String(text.into_owned()));
-        }
-        let (value, len) = number_or_keyword(&self.input[self.at..])?;
-        self.at += len;
-        Some(value)
+fn scalar<'a>(checked: &mut Checked<'a>, input: &'a [u8], at: usize) -> Option<(QObject, usize)> {
+    let at = skip_blanks(input, at);
+    if *input.get(at)? == b'"' {
+        let (text, end) = string(checked, input, at)?;
+        return Some((QObject::String(text.into_owned()), end));
     }
+    let (value, len) = number_or_keyword(&input[at..])?;
+    Some((value, at + len))
+}
 
-    fn string(&mut self) -> Option<Cow<'a, str>> {
-        if self.peek()? != b'"' {
-            return None;
-        }
-        let (text, end) = string(&mut self.checked, self.input, self.at)?;
-        self.at = end;
-        Some(text)
+/// The string that begins at a quote.
+fn string<'a>(
+    checked: &mut Checked<'a>,
+    input: &'a [u8],
+    at: usize,
+) -> Option<(Cow<'a, str>, usize)> {
+    if *input.get(at)? != b'"' {
+        return None;
     }
+    fast::string(checked, input, at)
+}
 
-    /// The text of a string that is ASCII and has no escapes.
-    #[inline(always)]
-    fn plain_string(&mut self) -> Option<&'a [u8]> {
-        self.token(b'"')?;
-        let rest = &self.input[self.at..];
-        let len = scan::plain(rest, b'"');
-        let text = &rest[..len];
-        self.at += len;
-        if self.peek()? != b'"' {
-            return None;
-        }
-        self.at += 1;
-        Some(text)
+/// The text of a string that is ASCII and has no escapes.
+#[inline(always)]
+fn plain_string(input: &[u8], at: usize) -> Option<(&[u8], usize)> {
+    let start = token(input, at, b'"')?;
+    let rest = input.get(start..)?;
+    let len = scan::plain_name(rest);
+    if *rest.get(len)? != b'"' {
+        return None;
     }
+    Some((&rest[..len], start + len + 1))
+}
 
-    /// Takes a member's name, with its quotes, if it comes next.
-    #[inline(always)]
-    fn name(&mut self, name: &[u8]) -> bool {
-        let is_next = self.input[self.at..].starts_with(name);
-        self.at += if is_next { name.len() } else { 0 };
-        is_next
+/// The place of the value of the member that is next, if that has this name, in quotes.
+#[inline(always)]
+fn member(input: &[u8], at: usize, name: &[u8]) -> Option<usize> {
+    if !input.get(at..)?.starts_with(name) {
+        return None;
     }
+    token(input, at + name.len(), b':')
+}
 
-    /// Whether another member follows; else the object has ended.
-    #[inline(always)]
-    fn goes_on(&mut self) -> Option<bool> {
-        self.skip_blanks();
-        let byte = self.peek()?;
-        self.at += 1;
-        match byte {
-            b',' => Some(true),
-            b'}' => Some(false),
-            _ => None,
-        }
+/// Whether another member follows; else the object has ended.
+#[inline(always)]
+fn next_member(input: &[u8], at: usize) -> Option<(bool, usize)> {
+    if let Some(end) = token(input, at, b'}') {
+        return Some((false, end));
     }
+    Some((true, token(input, at, b',')?))
+}
 
-    /// Takes a byte that must come next, and white space before it.
-    #[inline(always)]
-    fn token(&mut self, byte: u8) -> Option<()> {
-        self.skip_blanks();
-        (self.peek()? == byte).then(|| self.at += 1)
+/// Takes a byte that must come next, and white space before it.
+#[inline(always)]
+fn token(input: &[u8], at: usize, byte: u8) -> Option<usize> {
+    if *input.get(at)? == byte {
+        return Some(at + 1);
     }
+    let at = skip_blanks(input, at);
+    (*input.get(at)? == byte).then_some(at + 1)
+}
 
-    #[inline(always)]
-    fn skip_blanks(&mut self) {
-        while let Some(b' ' | b'\t' | b'\r' | b'\n') = self.peek() {
-            self.at += 1;
-        }
+#[inline(always)]
+fn skip_blanks(input: &[u8], mut at: usize) -> usize {
+    while let Some(b' ' | b'\t' | b'\r' | b'\n') = input.get(at) {
+        at += 1;
     }
-
-    #[inline(always)]
-    fn peek(&self) -> Option<u8> {
-        self.input.get(self.at).copied()
-    }
+    at
 }

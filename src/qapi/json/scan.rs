@@ -34,6 +34,22 @@ pub(super) fn plain(bytes: &[u8], quote: u8) -> usize {
     )
 }
 
+/// Like [`plain`] between double quotes, for a string that is short, as a command's name:
+/// in line, a word at a time.
+#[inline(always)]
+pub(super) fn plain_name(bytes: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(word) = bytes[at..].first_chunk() {
+        let word = u64::from_le_bytes(*word);
+        let special = equal(word, b'"') | equal(word, b'\\') | word.wrapping_sub(splat(0x20));
+        match (special | word) & TOPS {
+            0 => at += 8,
+            found => return at + place(found),
+        }
+    }
+    at + plain(&bytes[at..], b'"')
+}
+
 /// Like [`plain`], but passes bytes beyond ASCII. It stops at FE and FF, which no
 /// encoding uses.
 pub(super) fn plain_or_high(bytes: &[u8], quote: u8) -> usize {
@@ -60,6 +76,14 @@ pub(super) fn unescaped(bytes: &[u8]) -> usize {
 #[inline(always)]
 pub(super) fn unescaped_in(word: u64) -> usize {
     place(escaped(word) & TOPS)
+}
+
+/// Whether there is one in so many bytes, which are whole words.
+#[inline(always)]
+pub(super) fn any_unescaped<const N: usize>(bytes: &[u8; N]) -> bool {
+    let words = bytes.chunks_exact(8).filter_map(|word| word.first_chunk());
+    let marks = words.map(|word| escaped(u64::from_le_bytes(*word)));
+    marks.fold(0, |all, marks| all | marks) & TOPS != 0
 }
 
 #[inline(always)]
@@ -144,8 +168,15 @@ mod tests {
                 naive(bytes, |b| low(b) || b >= 0xfe)
             );
         }
+        assert_eq!(plain_name(bytes), plain(bytes, b'"'));
         let escaped = |b| b == b'"' || b == b'\\' || !(0x20..0x7f).contains(&b);
         assert_eq!(unescaped(bytes), naive(bytes, escaped));
+        if let Some(bytes) = bytes.first_chunk::<8>() {
+            assert_eq!(any_unescaped(bytes), bytes.iter().any(|&b| escaped(b)));
+        }
+        if let Some(bytes) = bytes.first_chunk::<16>() {
+            assert_eq!(any_unescaped(bytes), bytes.iter().any(|&b| escaped(b)));
+        }
     }
 
     #[test]

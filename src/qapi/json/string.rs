@@ -34,14 +34,21 @@ pub(super) fn resolve(token: &[u8]) -> Result<String, String> {
     let mut at = 0;
     let end = inner.len();
     while at < end {
-        let plain = scan::plain(&inner[at..], *quote);
-        out.extend_from_slice(&inner[at..at + plain]);
-        at += plain;
-        if at == end {
-            break;
+        if inner[at] != b'\\' {
+            let plain = scan::plain(&inner[at..], *quote);
+            out.extend_from_slice(&inner[at..at + plain]);
+            at += plain;
+            if at == end {
+                break;
+            }
         }
-        let (c, len) = if token[at] == b'\\' {
-            escape(&token[at..])?
+        let (c, len) = if inner[at] == b'\\' {
+            if let Some(byte) = token.get(at + 1).and_then(short_escape) {
+                out.push(byte);
+                at += 2;
+                continue;
+            }
+            unicode_escape(&token[at..])?
         } else {
             let (c, len) = mod_utf8_codepoint(&inner[at..]);
             (c.ok_or(BAD_UTF8)?, len)
@@ -72,29 +79,37 @@ fn into_string(bytes: Vec<u8>) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|_| BAD_UTF8.to_owned())
 }
 
-/// Reads the escape at the start of `bytes`: its character and its length. `bytes`
-/// extends to the end of the token.
-fn escape(bytes: &[u8]) -> Result<(char, usize), String> {
-    let c = match bytes.get(1) {
-        Some(&c @ (b'"' | b'\'' | b'\\' | b'/')) => c.into(),
-        Some(b'b') => '\u{8}',
-        Some(b'f') => '\u{c}',
-        Some(b'n') => '\n',
-        Some(b'r') => '\r',
-        Some(b't') => '\t',
-        Some(b'u') => return unicode_escape(bytes),
-        _ => return Err("invalid escape sequence in string".to_owned()),
-    };
-    Ok((c, 2))
+/// What an escape of two bytes means, by the second of them.
+#[inline]
+fn short_escape(byte: &u8) -> Option<u8> {
+    Some(match byte {
+        b'"' | b'\'' | b'\\' | b'/' => *byte,
+        b'b' => 8,
+        b'f' => 0xc,
+        b'n' => b'\n',
+        b'r' => b'\r',
+        b't' => b'\t',
+        _ => return None,
+    })
 }
 
+/// Reads the long escape at the start of `bytes`: its character and its length. `bytes`
+/// extends to the end of the token.
 fn unicode_escape(bytes: &[u8]) -> Result<(char, usize), String> {
-    let (code, len) = match (hex_escape(bytes), bytes.get(6..).and_then(hex_escape)) {
-        (Some(high @ 0xd800..=0xdbff), Some(low @ 0xdc00..=0xdfff)) => {
-            (0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00), 12)
-        }
-        (Some(code), _) => (code, 6),
-        (None, _) => (0xd800, 6),
+    if bytes.get(1) != Some(&b'u') {
+        return Err("invalid escape sequence in string".to_owned());
+    }
+    let low_half = || match hex_escape(bytes.get(6..)?) {
+        Some(low @ 0xdc00..=0xdfff) => Some(low - 0xdc00),
+        _ => None,
+    };
+    let (code, len) = match hex_escape(bytes) {
+        Some(high @ 0xd800..=0xdbff) => match low_half() {
+            Some(low) => (0x1_0000 + ((high - 0xd800) << 10) + low, 12),
+            None => (high, 6),
+        },
+        Some(code) => (code, 6),
+        None => (0xd800, 6),
     };
     match char::from_u32(code).filter(|&c| !is_noncharacter(c)) {
         Some(c) => Ok((c, len)),

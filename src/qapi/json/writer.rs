@@ -36,7 +36,8 @@ use super::scan;
 pub struct JsonWriter {
     out: Output,
     pretty: bool,
-    line_end: &'static str,
+    /// Lines end in CR LF, not in a bare newline.
+    crlf: bool,
     depth: usize,
     /// The next name or value needs a comma in front.
     comma: bool,
@@ -53,14 +54,14 @@ const LARGE: usize = 4096;
 impl JsonWriter {
     /// A writer with an empty buffer, for the wire: lines end in CR LF.
     pub fn new(pretty: bool) -> Self {
-        Self::with_line_end(pretty, "\r\n")
+        Self::with_line_end(pretty, true)
     }
 
-    fn with_line_end(pretty: bool, line_end: &'static str) -> Self {
+    fn with_line_end(pretty: bool, crlf: bool) -> Self {
         JsonWriter {
             out: Output::new(),
             pretty,
-            line_end,
+            crlf,
             depth: 0,
             comma: false,
             after_key: false,
@@ -110,6 +111,7 @@ impl JsonWriter {
 
     /// Drops the output and starts anew. The buffer is kept, unless it has become
     /// large.
+    #[inline]
     pub fn clear(&mut self) {
         self.out.bytes.clear();
         if self.out.bytes.capacity() > IDLE_CAPACITY {
@@ -124,7 +126,11 @@ impl JsonWriter {
     /// Ends the line after a complete value.
     #[inline]
     pub fn newline(&mut self) {
-        self.out.bytes.extend_from_slice(self.line_end.as_bytes());
+        if self.crlf {
+            self.out.bytes.extend_from_slice(b"\r\n");
+        } else {
+            self.out.bytes.push(b'\n');
+        }
     }
 
     fn break_line(&mut self) {
@@ -223,7 +229,7 @@ impl JsonWriter {
     }
 
     /// Writes a name that was prepared for it; [`MemberName::NONE`] writes nothing.
-    #[inline]
+    #[inline(always)]
     pub fn member_name(&mut self, name: MemberName) {
         if name.is_none() {
             return;
@@ -231,10 +237,12 @@ impl JsonWriter {
         if self.pretty {
             return self.key(name.as_str());
         }
-        let punctuation = if self.comma { 0 } else { 2 };
-        self.out
-            .bytes
-            .extend_from_slice(&name.separated()[punctuation..]);
+        // In two calls each length is known where the name is.
+        if self.comma {
+            self.out.bytes.extend_from_slice(name.separated());
+        } else {
+            self.out.bytes.extend_from_slice(name.first());
+        }
         self.comma = false;
     }
 
@@ -245,13 +253,18 @@ impl JsonWriter {
     }
 
     /// Writes a signed integer.
-    #[inline]
+    #[inline(always)]
     pub fn i64(&mut self, value: i64) {
         self.separate();
         match value {
             0..=9 => self.out.bytes.push(b'0' + value as u8),
-            _ => number::write_i64(&mut self.out.bytes, value),
+            _ => self.large_i64(value),
         }
+    }
+
+    #[inline(never)]
+    fn large_i64(&mut self, value: i64) {
+        number::write_i64(&mut self.out.bytes, value);
     }
 
     /// Writes an unsigned integer.
@@ -374,7 +387,7 @@ fn scalar_len(first: u8, rest: &[u8]) -> usize {
 /// );
 /// ```
 pub fn qobject_to_json(value: &QObject, pretty: bool) -> String {
-    let mut writer = JsonWriter::with_line_end(pretty, "\n");
+    let mut writer = JsonWriter::with_line_end(pretty, false);
     writer.qobject(value);
     // The writer emits only ASCII.
     String::from_utf8_lossy(&writer.out.bytes).into_owned()

@@ -5,12 +5,8 @@
 //! the memory of a map that owns its keys, and filling it allocates nothing per
 //! member: such allocations would dominate parsing an object of ten thousand
 //! members.
-//!
-//! The hash is keyed at random once per process: names come from clients, and a
-//! client must not be able to prepare names that collide.
 
-use std::hash::{BuildHasher, RandomState};
-use std::sync::OnceLock;
+pub(super) use crate::fold_hash::hash;
 
 /// Positions by name. It stores no names: the caller of a lookup tells whether a
 /// position has the name sought.
@@ -75,45 +71,9 @@ impl Index {
     }
 }
 
-/// The keyed hash of a name: a multiplication per eight bytes, its two halves
-/// folded into one.
-pub(super) fn hash(name: &[u8]) -> u32 {
-    static KEYS: OnceLock<[u64; 2]> = OnceLock::new();
-    let [start, factor] = *KEYS.get_or_init(|| {
-        let state = RandomState::new();
-        [state.hash_one(1), state.hash_one(2) | 1]
-    });
-    let fold = |state: u64, word: u64| {
-        let product = u128::from(state ^ word) * u128::from(factor);
-        product as u64 ^ (product >> 64) as u64
-    };
-    let mut state = fold(start, name.len() as u64);
-    let mut rest = name;
-    while let Some((word, tail)) = rest.split_first_chunk() {
-        state = fold(state, u64::from_le_bytes(*word));
-        rest = tail;
-    }
-    let last = rest.iter().fold(0, |w, &b| w << 8 | u64::from(b));
-    (fold(state, last) >> 32) as u32
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn hashes_depend_on_every_byte_and_on_the_length() {
-        let mut seen = std::collections::HashSet::new();
-        for len in 0..40 {
-            let mut name = vec![0; len];
-            assert!(seen.insert(hash(&name)));
-            for at in 0..len {
-                name[at] = 1;
-                assert!(seen.insert(hash(&name)));
-                name[at] = 0;
-            }
-        }
-    }
 
     #[test]
     fn members_of_equal_hash_are_told_apart() {

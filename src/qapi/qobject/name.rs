@@ -30,6 +30,15 @@ impl Name {
         }
     }
 
+    /// The name in these bytes, if they are few. They must be ASCII.
+    #[inline]
+    pub(crate) fn short_ascii(text: &[u8]) -> Option<Self> {
+        debug_assert!(text.is_ascii());
+        let mut bytes = [0; SHORT];
+        bytes.get_mut(..text.len())?.copy_from_slice(text);
+        Some(Name(Repr::Short(text.len() as u8, bytes)))
+    }
+
     /// The name's bytes, which are UTF-8.
     #[inline]
     pub(crate) fn as_bytes(&self) -> &[u8] {

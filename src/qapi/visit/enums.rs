@@ -104,9 +104,9 @@ macro_rules! qapi_enum {
                 v.type_enum(name, lookup).map(|i| Self::ALL[i])
             }
 
-            fn visit_out(
+            fn visit_out<V: $crate::qapi::visit::OutputVisitor>(
                 &self,
-                v: &mut dyn $crate::qapi::visit::OutputVisitor,
+                v: &mut V,
                 name: $crate::qapi::json::MemberName,
             ) {
                 v.type_str(name, self.as_str());

@@ -64,6 +64,14 @@ enum Container {
     List(Option<QObject>, usize, std::vec::IntoIter<QObject>),
 }
 
+/// How many containers deep most arguments are.
+const USUAL_DEPTH: usize = 2;
+
+fn members_of(dict: QDict) -> Container {
+    let members = dict.into_members().into_iter();
+    Container::Struct(members.map(|(name, value)| (name, Some(value))).collect())
+}
+
 impl InputVisitor {
     /// A visitor of a value with JSON's types.
     pub fn new(value: QObject, policy: CompatPolicy) -> Self {
@@ -73,6 +81,23 @@ impl InputVisitor {
             policy,
             root: Some(value),
             open: Vec::new(),
+            path: String::new(),
+        }
+    }
+
+    /// A visitor inside an object: its members come next, then the end of the struct.
+    pub(crate) fn inside(members: QDict, keyval: bool, policy: CompatPolicy) -> Self {
+        let mut open = Vec::with_capacity(USUAL_DEPTH);
+        open.push(Frame {
+            kind: members_of(members),
+            outer_path: 0,
+        });
+        InputVisitor {
+            keyval,
+            unvisited: Unvisited::Unexpected,
+            policy,
+            root: None,
+            open,
             path: String::new(),
         }
     }
@@ -217,11 +242,7 @@ impl InputVisitor {
     /// Fails if the member is missing or not an object.
     pub fn start_struct(&mut self, name: &str) -> Result<(), Error> {
         match self.take(name)? {
-            QObject::Dict(dict) => {
-                let members = dict.into_members().into_iter();
-                let members = members.map(|(k, v)| (k, Some(v))).collect();
-                self.enter(name, Container::Struct(members))
-            }
+            QObject::Dict(dict) => self.enter(name, members_of(dict)),
             _ => Err(self.wrong_type(name, "object")),
         }
     }
@@ -238,9 +259,9 @@ impl InputVisitor {
         }) = self.open.last()
         {
             let left = members.iter();
-            let mut left = left.filter_map(|(key, value)| Some((key.as_str(), value.as_ref()?)));
+            let mut left = left.filter_map(|(key, value)| Some((key, value.as_ref()?)));
             if let Some((key, value)) = left.next().filter(|_| self.is_strict()) {
-                return Err(self.unexpected(key, value));
+                return Err(self.unexpected(key.as_str(), value));
             }
         }
         self.leave();

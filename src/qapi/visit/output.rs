@@ -8,9 +8,10 @@ use crate::qapi::{CompatPolicy, QDict, QNum, QObject, SpecialFeatures};
 ///
 /// A struct is [`start_struct`](Self::start_struct), its members, and
 /// [`end_struct`](Self::end_struct), and a list likewise. Elements of lists and the
-/// outermost value have [no name](MemberName::NONE). Visits take a trait object, so that those
-/// of hundreds of types are compiled once, not once per visitor.
-pub trait OutputVisitor {
+/// outermost value have [no name](MemberName::NONE). Visits are
+/// compiled for each visitor: most commands are answered by a few of them, in which a name is
+/// copied as the constant that it is.
+pub trait OutputVisitor: Sized {
     /// Begins an object.
     fn start_struct(&mut self, name: MemberName);
     /// Ends it.
@@ -35,17 +36,16 @@ pub trait OutputVisitor {
     fn type_null(&mut self, name: MemberName);
     /// The policy in force.
     fn policy(&self) -> CompatPolicy;
-}
 
-impl dyn OutputVisitor + '_ {
     /// Writes a member.
-    pub fn member<T: QapiType>(&mut self, name: MemberName, value: &T) {
+    #[inline(always)]
+    fn member<T: QapiType>(&mut self, name: MemberName, value: &T) {
         value.visit_out(self, name);
     }
 
     /// Writes a member that is deprecated or unstable, unless the policy hides it
     /// (`visit_policy_skip`).
-    pub fn special_member<T: QapiType>(
+    fn special_member<T: QapiType>(
         &mut self,
         name: MemberName,
         value: &T,
@@ -58,7 +58,7 @@ impl dyn OutputVisitor + '_ {
 
     /// Writes the members of a union's branch, or of a whole object, without
     /// braces around them.
-    pub fn branch<T: QapiObject>(&mut self, value: &T) {
+    fn branch<T: QapiObject>(&mut self, value: &T) {
         value.visit_members_out(self);
     }
 }
@@ -75,7 +75,7 @@ impl<'w> JsonOutputVisitor<'w> {
         JsonOutputVisitor { writer, policy }
     }
 
-    #[inline]
+    #[inline(always)]
     fn at(&mut self, name: MemberName) -> &mut JsonWriter {
         self.writer.member_name(name);
         self.writer
@@ -83,12 +83,12 @@ impl<'w> JsonOutputVisitor<'w> {
 }
 
 impl OutputVisitor for JsonOutputVisitor<'_> {
-    #[inline]
+    #[inline(always)]
     fn start_struct(&mut self, name: MemberName) {
         self.at(name).begin_object();
     }
 
-    #[inline]
+    #[inline(always)]
     fn end_struct(&mut self) {
         self.writer.end_object();
     }
@@ -98,12 +98,12 @@ impl OutputVisitor for JsonOutputVisitor<'_> {
         self.at(name).begin_array();
     }
 
-    #[inline]
+    #[inline(always)]
     fn end_list(&mut self) {
         self.writer.end_array();
     }
 
-    #[inline]
+    #[inline(always)]
     fn type_int64(&mut self, name: MemberName, value: i64) {
         self.at(name).i64(value);
     }
@@ -113,12 +113,12 @@ impl OutputVisitor for JsonOutputVisitor<'_> {
         self.at(name).u64(value);
     }
 
-    #[inline]
+    #[inline(always)]
     fn type_bool(&mut self, name: MemberName, value: bool) {
         self.at(name).bool(value);
     }
 
-    #[inline]
+    #[inline(always)]
     fn type_str(&mut self, name: MemberName, value: &str) {
         self.at(name).string(value);
     }
@@ -138,7 +138,7 @@ impl OutputVisitor for JsonOutputVisitor<'_> {
         self.at(name).null();
     }
 
-    #[inline]
+    #[inline(always)]
     fn policy(&self) -> CompatPolicy {
         self.policy
     }

@@ -16,7 +16,7 @@ pub trait QapiType: Sized {
     fn visit_in(v: &mut InputVisitor, name: &str) -> Result<Self, Error>;
 
     /// Writes the value as member `name` (`visit_type_X` on output).
-    fn visit_out(&self, v: &mut dyn OutputVisitor, name: MemberName);
+    fn visit_out<V: OutputVisitor>(&self, v: &mut V, name: MemberName);
 }
 
 /// An object type. Its members can also be visited without the braces around them,
@@ -33,7 +33,7 @@ pub trait QapiObject: Sized {
     fn visit_members_in(v: &mut InputVisitor) -> Result<Self, Error>;
 
     /// Writes the members (`visit_type_X_members` on output).
-    fn visit_members_out(&self, v: &mut dyn OutputVisitor);
+    fn visit_members_out<V: OutputVisitor>(&self, v: &mut V);
 }
 
 /// Implements [`QapiType`] for a [`QapiObject`]: the members between braces.
@@ -55,9 +55,9 @@ macro_rules! qapi_object {
             }
 
             #[inline]
-            fn visit_out(
+            fn visit_out<V: $crate::qapi::visit::OutputVisitor>(
                 &self,
-                v: &mut dyn $crate::qapi::visit::OutputVisitor,
+                v: &mut V,
                 name: $crate::qapi::json::MemberName,
             ) {
                 v.start_struct(name);
@@ -75,8 +75,9 @@ macro_rules! builtin {
                 v.$in(name)
             }
 
-            #[inline]
-            fn visit_out(&self, v: &mut dyn OutputVisitor, name: MemberName) {
+            // In line, the name is a constant.
+            #[inline(always)]
+            fn visit_out<V: OutputVisitor>(&self, v: &mut V, name: MemberName) {
                 let $value = self;
                 v.$out(name, $convert);
             }
@@ -101,7 +102,7 @@ macro_rules! narrow {
                 Self::try_from(wide).map_err(|_| v.expects(name, $c_name))
             }
 
-            fn visit_out(&self, v: &mut dyn OutputVisitor, name: MemberName) {
+            fn visit_out<V: OutputVisitor>(&self, v: &mut V, name: MemberName) {
                 v.$out(name, (*self).into());
             }
         }
@@ -165,7 +166,7 @@ impl QapiType for QNull {
         v.type_null(name).map(|()| QNull)
     }
 
-    fn visit_out(&self, v: &mut dyn OutputVisitor, name: MemberName) {
+    fn visit_out<V: OutputVisitor>(&self, v: &mut V, name: MemberName) {
         v.type_null(name);
     }
 }
@@ -177,7 +178,7 @@ impl QapiType for () {
         v.end_struct()
     }
 
-    fn visit_out(&self, v: &mut dyn OutputVisitor, name: MemberName) {
+    fn visit_out<V: OutputVisitor>(&self, v: &mut V, name: MemberName) {
         v.start_struct(name);
         v.end_struct();
     }
@@ -193,7 +194,7 @@ impl<T: QapiType> QapiType for Option<T> {
         }
     }
 
-    fn visit_out(&self, v: &mut dyn OutputVisitor, name: MemberName) {
+    fn visit_out<V: OutputVisitor>(&self, v: &mut V, name: MemberName) {
         if let Some(value) = self {
             value.visit_out(v, name);
         }
@@ -211,7 +212,7 @@ impl<T: QapiType> QapiType for Vec<T> {
         Ok(list)
     }
 
-    fn visit_out(&self, v: &mut dyn OutputVisitor, name: MemberName) {
+    fn visit_out<V: OutputVisitor>(&self, v: &mut V, name: MemberName) {
         v.start_list(name);
         for element in self {
             element.visit_out(v, MemberName::NONE);
@@ -226,7 +227,7 @@ impl<T: QapiType> QapiType for Box<T> {
         T::visit_in(v, name).map(Box::new)
     }
 
-    fn visit_out(&self, v: &mut dyn OutputVisitor, name: MemberName) {
+    fn visit_out<V: OutputVisitor>(&self, v: &mut V, name: MemberName) {
         (**self).visit_out(v, name);
     }
 }
@@ -236,7 +237,7 @@ impl<T: QapiObject> QapiObject for Box<T> {
         T::visit_members_in(v).map(Box::new)
     }
 
-    fn visit_members_out(&self, v: &mut dyn OutputVisitor) {
+    fn visit_members_out<V: OutputVisitor>(&self, v: &mut V) {
         (**self).visit_members_out(v);
     }
 }

@@ -324,7 +324,7 @@ fn virtio_devices(m: &Machine) -> Vec<VirtioInfo> {
         let (name, backend) = class.backend?;
         Some(VirtioInfo {
             path: m.canonical_path(m.child(id, name)?),
-            name: backend.name.trim_end_matches("-device").to_owned(),
+            name: backend.trim_end_matches("-device").to_owned(),
         })
     };
     devices.into_iter().filter_map(info).collect()

@@ -2,6 +2,7 @@
 //! this room adds the functions about one part.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use super::block::{Blocks, IoLimits, Medium};
 use super::board::{MachineClass, Topology};
@@ -52,6 +53,8 @@ pub struct Machine {
     pub(crate) current_cpus: HashMap<MonitorId, usize>,
     pub(super) cpu_type: Option<&'static str>,
     pub(super) debug_threads: bool,
+    /// The processor time that its first processor uses before the machine is ready.
+    pub firmware_time: Duration,
     /// Numbers of the next device of the board, and of the next without an id.
     pub(super) devices_unattached: usize,
     pub(super) devices_anonymous: usize,

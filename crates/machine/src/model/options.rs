@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::backends::{CONTAINER, MEMORY_REGION, SYSTEM_BUS};
 use super::block::Blocks;
 use super::board::{MachineClass, Topology, NONE};
+use super::cpu::FIRMWARE_TIME;
 use super::jobs::Jobs;
 use super::log::LogFile;
 use super::machine::Machine;
@@ -79,6 +80,7 @@ impl Machine {
             current_cpus: HashMap::new(),
             cpu_type: None,
             debug_threads: options.debug_threads,
+            firmware_time: FIRMWARE_TIME,
             devices_unattached: 0,
             devices_anonymous: 0,
             globals: Vec::new(),

@@ -57,7 +57,7 @@ fn recorded_type(name: &str) -> Option<&'static ObjectType> {
     }
     let facts = type_facts(name).filter(|facts| facts.is_a(DEVICE.name))?;
     let parent = find_type(facts.parent?)?;
-    let class = Box::leak(Box::new(qdev::object_type(facts, parent, find_type)));
+    let class = Box::leak(Box::new(qdev::object_type(facts, parent)));
     made().push(class);
     Some(class)
 }

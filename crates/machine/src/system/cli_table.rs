@@ -50,6 +50,7 @@ pub enum Opt {
     LogFile,
     LogItems,
     Trace,
+    TraceOut,
     Msg,
     Compat,
     Nic,
@@ -411,6 +412,12 @@ pub static OPTIONS: &[OptRow] = &[
         Some("[[enable=]PATTERN][,events=FILE][,file=FILE]"),
         Opt::Trace,
         "print trace events that match; -trace help lists them",
+    ),
+    row(
+        "trace-out",
+        Some("FILE.json|FILE.mmd|websocket:HOST:PORT"),
+        Opt::TraceOut,
+        "record all trace events, for Perfetto and qmonitor-view or as a Mermaid diagram",
     ),
     row(
         "msg",

@@ -1,5 +1,6 @@
 //! The options that only set something, read before anything is made.
 
+use std::path::Path;
 use std::str::FromStr;
 
 use super::actions::{action, parse_global, take_actions};
@@ -53,6 +54,8 @@ pub struct Settings {
     pub pidfile: Option<String>,
     /// `-D`
     pub log_file: Option<String>,
+    /// Addresses at which the trace can be followed.
+    pub trace_servers: Vec<String>,
     /// `-msg timestamp=on`
     pub timestamp: bool,
     /// `-msg guest-name=on`
@@ -149,6 +152,11 @@ impl Settings {
             Opt::WatchdogAction => self.actions().watchdog = action("watchdog", arg)?,
             Opt::Vga => self.vga = Some(arg.to_owned()),
             Opt::Trace => take_trace(arg, warnings)?,
+            Opt::TraceOut => match arg.strip_prefix("websocket:") {
+                Some(address) => self.trace_servers.push(address.to_owned()),
+                None => qmonitor::trace::record_file(Path::new(arg))
+                    .map_err(|e| Error::from_io(arg, &e))?,
+            },
             opt => return kept::take(self, opt, arg, warnings),
         }
         Ok(true)

@@ -23,6 +23,7 @@ use super::report::{Failure, Location, Pending, Reporter};
 use super::settings::Settings;
 use super::signals::{self, watch_signals};
 use super::starting;
+use super::trace_server::serve_trace;
 use super::vc::Vc;
 use crate::commands::{format_help, QEMU_DRIVE_OPTS};
 use crate::model::qdev::device_help_wanted;
@@ -46,7 +47,9 @@ pub fn main(args: &[String], inherited: InheritedFds) -> ExitCode {
     let mut parts = Parts::default();
     let launch = Launch::of_program(inherited);
     let started = start(program, args, launch, &mut reporter, &mut parts);
-    run(started, &reporter)
+    let status = run(started, &reporter);
+    qmonitor::trace::stop_recording();
+    status
 }
 
 /// What has been made so far. It outlives the report of what went wrong: once a socket is
@@ -333,7 +336,7 @@ fn start(
     }
     let types = user_creatable_types();
     // First, so that the other options can be traced.
-    words.sort_by_key(|(opt, _)| *opt != Opt::Trace);
+    words.sort_by_key(|(opt, _)| !matches!(opt, Opt::Trace | Opt::TraceOut));
     for (opt, arg) in words {
         let backends = [CHARDEV_BACKENDS, &["vc"]].concat();
         if let Some(status) = print_and_end(program, opt, arg.as_deref(), &backends, &types) {
@@ -398,6 +401,10 @@ fn start(
     }
     if settings.daemonize {
         parts.background = Some(host::Background::start()?);
+    }
+    for address in &settings.trace_servers {
+        let served = serve_trace(address);
+        served.map_err(|e| e.prepend(format!("-trace-out websocket:{address}: ")))?;
     }
     parts.pidfile = host::Pidfile::create(settings.pidfile.as_deref())?;
     let Launch {

@@ -4,7 +4,6 @@ use qmonitor::qapi::QObject;
 
 use super::{Kit, State};
 use crate::pattern::Bindings;
-use crate::problem::nearest;
 use crate::scenario::{Action, Fault, Point};
 
 /// A fault and how often it could have happened.
@@ -77,17 +76,8 @@ impl Kit {
     ///
     /// There is none of this name; the message has the nearest one.
     pub fn set_fault(&self, name: &str, enabled: bool) -> Result<(), String> {
-        let mut state = self.state.borrow_mut();
-        if let Some(live) = state.faults.iter_mut().find(|live| live.fault.name == name) {
-            live.fault.enabled = enabled;
-            return Ok(());
-        }
-        let names = state.faults.iter().map(|live| live.fault.name.as_str());
-        let hint = match nearest(name, names) {
-            Some(right) => format!("; did you mean '{right}'?"),
-            None => String::new(),
-        };
-        Err(format!("unknown fault '{name}'{hint}"))
+        let faults = &mut self.state.borrow_mut().faults;
+        Fault::switch(faults.iter_mut().map(|live| &mut live.fault), name, enabled)
     }
 
     /// Adds a fault; one of its name is replaced.

@@ -6,11 +6,15 @@ use std::fmt;
 use qmonitor::qapi::json::qobject_to_json;
 use qmonitor::qapi::{Error, QDict, QNum, QObject};
 
-/// How many requests are kept; of older ones only the count.
-const KEPT: usize = 200_000;
+/// How much memory the requests that are kept may take, about; of older ones only the count is
+/// kept.
+const KEPT: usize = 100 * 1024 * 1024;
 
 /// Bytes of a request that are kept as they came.
 const RAW_KEPT: usize = 64 * 1024;
+
+/// How much more memory a parsed request takes than its text, at most.
+const VALUE_PER_TEXT: usize = 8;
 
 /// A request, or what came in its place.
 #[derive(Clone, PartialEq)]
@@ -107,6 +111,12 @@ impl Entry {
         }
     }
 
+    /// How much memory it takes, about: a value made of the text takes a few times as much.
+    fn size(&self) -> usize {
+        let fixed = size_of::<Entry>() + self.monitor.len() + self.peer.len();
+        fixed + VALUE_PER_TEXT * self.raw.len()
+    }
+
     /// In short, for messages.
     pub fn show(&self) -> String {
         match &self.what {
@@ -183,6 +193,10 @@ impl fmt::Debug for Entry {
 #[derive(Default)]
 pub struct Journal {
     entries: VecDeque<Entry>,
+    /// How much memory each of them takes, about.
+    sizes: VecDeque<usize>,
+    /// All of these together.
+    size: usize,
     last: u64,
 }
 
@@ -191,11 +205,15 @@ impl Journal {
     pub fn add(&mut self, mut entry: Entry) -> u64 {
         self.last += 1;
         entry.n = self.last;
+        let size = entry.size();
         entry.raw.truncate(RAW_KEPT);
-        if self.entries.len() == KEPT {
-            self.entries.pop_front();
-        }
         self.entries.push_back(entry);
+        self.sizes.push_back(size);
+        self.size += size;
+        while self.size > KEPT && self.entries.len() > 1 {
+            self.entries.pop_front();
+            self.size -= self.sizes.pop_front().unwrap_or_default();
+        }
         self.last
     }
 
@@ -233,11 +251,53 @@ impl Journal {
     /// Forgets them. Numbers go on.
     pub fn clear(&mut self) {
         self.entries.clear();
+        self.sizes.clear();
+        self.size = 0;
     }
 }
 
 impl fmt::Debug for Journal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(&self.entries).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(raw: usize) -> Entry {
+        Entry {
+            n: 0,
+            time_ns: 0,
+            monitor: "qmp0".to_owned(),
+            connection: 1,
+            peer: String::new(),
+            what: Kind::Garbage(String::new()),
+            id: None,
+            fds: 0,
+            raw: vec![b' '; raw],
+            fate: Fate::Waiting,
+            early: false,
+            done_after: None,
+            left: false,
+        }
+    }
+
+    #[test]
+    fn old_requests_go_by_their_size_and_the_count_stays() {
+        let mut journal = Journal::default();
+        for _ in 0..1000 {
+            journal.add(entry(1024 * 1024));
+        }
+        assert_eq!(journal.count(), 1000);
+        let kept = journal.iter().count() as u64;
+        assert_eq!(journal.dropped(), 1000 - kept);
+        assert!((5..20).contains(&kept), "{kept}");
+        assert!(journal.get(1).is_none() && journal.get(1000).is_some());
+        assert!(journal.iter().all(|entry| entry.raw.len() == RAW_KEPT));
+        journal.clear();
+        journal.add(entry(1));
+        assert_eq!(journal.iter().count(), 1);
     }
 }

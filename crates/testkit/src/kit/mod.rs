@@ -117,8 +117,12 @@ pub(crate) struct State {
     failures: Vec<String>,
     random: Random,
     notify: Option<Box<Notify>>,
+    /// What is done before a fault ends the process.
+    last_words: Option<Box<dyn FnOnce(&Kit)>>,
     /// Something happened since the mock was last idle.
     active: bool,
+    /// Whether `quit` came.
+    quit: bool,
     /// Whether `exit` and `kill` end the process, or only the mock.
     owns_process: bool,
 }
@@ -155,7 +159,9 @@ impl Kit {
             failures: Vec::new(),
             random: Random::new(seed),
             notify: None,
+            last_words: None,
             active: false,
+            quit: false,
             owns_process,
         };
         let kit = Rc::new(Kit {
@@ -172,6 +178,23 @@ impl Kit {
     /// Has everything that happens told.
     pub fn set_notify(&self, notify: impl FnMut(&Notice) + 'static) {
         self.state.borrow_mut().notify = Some(Box::new(notify));
+    }
+
+    /// Has something done before a fault ends the process.
+    pub fn set_last_words(&self, last_words: impl FnOnce(&Kit) + 'static) {
+        self.state.borrow_mut().last_words = Some(Box::new(last_words));
+    }
+
+    /// Whether a client has ended the mock.
+    pub fn has_quit(&self) -> bool {
+        self.state.borrow().quit
+    }
+
+    /// Whether something is still to be written to a client.
+    pub fn has_output(&self) -> bool {
+        let state = self.state.borrow();
+        let mut clients = state.clients.iter();
+        clients.any(|client| !client.mute && !client.out.is_empty())
     }
 
     /// Adds a stub behind the others, and returns its name.

@@ -213,6 +213,10 @@ impl Interceptor<Rt> for Handle {
     fn request(&self, rt: &mut Rt, request: &Intercepted<'_>) -> Verdict<Rt> {
         let negotiates = request.request.command == "qmp_capabilities";
         let n = self.0.take_up(rt, request.monitor, request.request);
+        if self.0.is_ending(rt, request.monitor) {
+            self.0.settle(n, Fate::Silenced);
+            return Verdict::Silence;
+        }
         if request.negotiating && !negotiates {
             self.0
                 .will_answer(rt, request.monitor, n, &request.request.command, None);

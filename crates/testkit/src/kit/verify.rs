@@ -192,7 +192,11 @@ impl Kit {
             );
         }
         let state = self.state.borrow();
-        text += &format!("{} requests came:\n", state.journal.count());
+        let forgotten = match state.journal.dropped() {
+            0 => String::new(),
+            n => format!(" (the first {n} are not kept)"),
+        };
+        text += &format!("{} requests came{forgotten}:\n", state.journal.count());
         let shown: Vec<_> = state.journal.iter().rev().take(20).collect();
         for entry in shown.into_iter().rev() {
             text += &format!("  {entry:?}\n");

@@ -55,6 +55,8 @@ pub(super) struct Connection {
     pub(super) mute: bool,
     /// It has asked for the negotiation.
     negotiated: bool,
+    /// The mock is about to end it: what comes behind has no answer.
+    ending: bool,
     /// The mock has ended it.
     cut: bool,
 }
@@ -203,6 +205,7 @@ impl Kit {
                 mute: mutes.iter().any(|action| greeting.contains(action)),
                 greeting,
                 negotiated: false,
+                ending: false,
                 cut: false,
             });
             (Notice::Connected(info), cuts)
@@ -267,8 +270,10 @@ impl Kit {
             let (what, id) = Kind::of(message);
             let raw = std::mem::take(&mut client.raw);
             let mut entry = client.entry(time_ns, what, id, raw.trim_ascii());
+            let quits = entry.execute() == Some("quit");
             client.negotiated |= entry.execute() == Some("qmp_capabilities");
             entry.early = !client.negotiated;
+            state.quit |= quits;
             state.note(chr, entry);
         }
     }
@@ -348,6 +353,14 @@ impl Kit {
         }
     }
 
+    /// Whether the mock is about to end a monitor's connection.
+    pub(super) fn is_ending(&self, rt: &mut Rt, monitor: MonitorId) -> bool {
+        let chr = rt.monitor_chardev(monitor);
+        let state = &mut *self.state.borrow_mut();
+        let client = chr.and_then(|chr| state.client(chr));
+        client.is_some_and(|client| client.ending)
+    }
+
     pub(super) fn stop_reading(&self, rt: &mut Rt, monitor: MonitorId) {
         if let Some(chr) = rt.monitor_chardev(monitor) {
             self.stop_reading_at(chr);
@@ -368,6 +381,11 @@ impl Kit {
     }
 
     pub(super) fn cut_later(self: &Rc<Self>, rt: &mut Rt, chr: ChardevId, action: Action) {
+        if let Some(client) = self.state.borrow_mut().client(chr) {
+            client.ending = true;
+            // A unix socket has no reset but this: to be closed with input unread.
+            client.deaf |= action == Action::Reset;
+        }
         let kit = self.clone();
         let cut = move |rt: &mut Rt| kit.cut(rt, chr, &action);
         rt.main_loop_mut().bh_schedule_oneshot("mock_cut", cut);
@@ -378,6 +396,10 @@ impl Kit {
         let owns_process = self.state.borrow().owns_process;
         if let Some(client) = self.state.borrow_mut().client(chr) {
             client.cut = true;
+        }
+        if owns_process && matches!(action, Action::Exit(_) | Action::Kill) {
+            let last_words = self.state.borrow_mut().last_words.take();
+            last_words.into_iter().for_each(|say| say(self));
         }
         match action {
             Action::Exit(status) if owns_process => std::process::exit(*status),

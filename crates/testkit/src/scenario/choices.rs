@@ -23,6 +23,22 @@ pub enum Time {
     Real,
 }
 
+impl Time {
+    /// The word that a scenario has for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Time::Virtual => "virtual",
+            Time::Real => "real",
+        }
+    }
+
+    /// The time that a word means.
+    pub fn named(name: &str) -> Option<Time> {
+        let known = TIMES.iter().find(|(known, _)| *known == name);
+        known.map(|(_, time)| *time)
+    }
+}
+
 /// Where a fault happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Point {

@@ -10,7 +10,7 @@ use super::Reader;
 use crate::amount;
 use crate::node::{Node, Value};
 use crate::pattern::Pattern;
-use crate::problem::join;
+use crate::problem::{join, nearest};
 use crate::read::read;
 
 /// A fault.
@@ -32,6 +32,33 @@ pub struct Fault {
     pub actions: Vec<Action>,
     /// Whether it is a built-in one that the scenario did not change.
     pub built_in: bool,
+}
+
+impl Fault {
+    /// Switches the fault of this name on or off.
+    ///
+    /// # Errors
+    ///
+    /// There is none of this name; the message has the nearest one.
+    pub fn switch<'a>(
+        faults: impl Iterator<Item = &'a mut Fault>,
+        name: &str,
+        enabled: bool,
+    ) -> Result<(), String> {
+        let mut names = Vec::new();
+        for fault in faults {
+            if fault.name == name {
+                fault.enabled = enabled;
+                return Ok(());
+            }
+            names.push(fault.name.as_str());
+        }
+        let hint = match nearest(name, names) {
+            Some(right) => format!("; did you mean '{right}'?"),
+            None => String::new(),
+        };
+        Err(format!("unknown fault '{name}'{hint}"))
+    }
 }
 
 /// What happens.

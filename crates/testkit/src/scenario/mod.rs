@@ -117,6 +117,8 @@ impl Scenario {
             problems,
             unchecked: false,
         };
+        // For editors only.
+        reader.text(node, "", "$schema");
         Some(Scenario {
             base: reader.choice(node, "base", &BASES).unwrap_or_default(),
             machine: reader.list(node, "", "machine", |node, path| reader.word(node, path)),

@@ -48,6 +48,11 @@ const fn known(name: &'static str, shape: Shape, text: &'static str) -> Known {
 
 pub(super) const SCENARIO: &[Known] = &[
     known(
+        "$schema",
+        Shape::Text,
+        "The schema of the format, for editors.",
+    ),
+    known(
         "profile",
         Shape::Part("profile"),
         "The QEMU whose schema counts.",

@@ -5,8 +5,8 @@ use std::time::Duration;
 use qmonitor::qapi::json::qobject_to_json;
 use qmonitor::qapi::{QDict, QNum, QObject};
 
-use super::choices::{BASES, CLASSES, POINTS, TIMES};
-use super::{Action, Answer, Base, Emit, Expect, Fault, Reply, Scenario, Stub, Time, What, When};
+use super::choices::{BASES, CLASSES, POINTS};
+use super::{Action, Answer, Base, Emit, Expect, Fault, Reply, Scenario, Stub, What, When};
 use crate::amount::show_duration;
 use crate::schema::PROFILES;
 
@@ -57,7 +57,7 @@ impl Scenario {
             dict.insert("seed", QNum::from_u64(seed));
         }
         if let Some(time) = self.time {
-            dict.insert("time", time_name(time));
+            dict.insert("time", time.name());
         }
         if let Some(start) = self.start {
             let mut parts = QDict::new();
@@ -67,11 +67,6 @@ impl Scenario {
         }
         dict
     }
-}
-
-fn time_name(time: Time) -> &'static str {
-    let found = TIMES.iter().find(|(_, known)| *known == time);
-    found.map_or("", |(name, _)| name)
 }
 
 impl When {

@@ -59,7 +59,7 @@ pub(crate) fn set_drive(set: Set<'_>) -> Result<(), Error> {
     // A disk behind PCI is one of virtio, which messages name.
     let class = m.object(id).and_then(|o| o.class().class::<DeviceClass>());
     let backend = class.and_then(|class| class.backend);
-    let class = backend.map_or(set.class_name(), |(_, backend)| backend.name);
+    let class = backend.map_or(set.class_name(), |(_, backend)| backend);
     if m.is_realized(id) {
         return Err(Error::new(format!(
             "Property '{class}.drive' cannot be changed any more"

@@ -20,7 +20,7 @@ use qmonitor::qapi::{CompatPolicy, Error, QDict, QObject};
 /// Processor time that the first processor uses before it waits, as a real one does
 /// for its firmware. virsh treats a domain whose vCPU has used no CPU time as unknown.
 /// The kernel counts in hundredths of a second, rounded down.
-const FIRMWARE_TIME: Duration = Duration::from_millis(20);
+pub(super) const FIRMWARE_TIME: Duration = Duration::from_millis(20);
 
 /// The option `-cpu`: a model, and changes to it.
 #[derive(Clone)]
@@ -194,7 +194,7 @@ impl Machine {
             self.store_by_name(id, name, i64::from(number));
         }
         let busy = match index {
-            0 => FIRMWARE_TIME,
+            0 => self.firmware_time,
             _ => Duration::ZERO,
         };
         self.cpu_start(id, index, busy, warnings)?;

@@ -1,6 +1,7 @@
 //! Making devices, and taking them away.
 
 use super::aliases::find_device_type;
+use super::recorded::device_class_of;
 use super::{bus, DeviceClass, DEVICE};
 use crate::model::cpu::models::model_of_type;
 use crate::model::qom::{ObjectId, ObjectType, PropertyInput};
@@ -90,14 +91,18 @@ impl Machine {
         if let Some(model) = model_of_type(driver) {
             return self.cpu_plug(model, options, policy);
         }
-        let device: &DeviceClass = class.class().ok_or_else(|| expects("pluggable"))?;
+        let device = class.class().or_else(|| device_class_of(class.name));
+        let device: &DeviceClass = device.ok_or_else(|| expects("pluggable"))?;
         let driver = class.name;
         if hotplugged && device.bus.is_empty() {
             return Err(self.no_place(class, device));
         }
-        let bus = self.choose_bus(device, driver, options.bus.as_deref())?;
+        let bus = match device.bus {
+            "" => None,
+            _ => Some(self.choose_bus(device, driver, options.bus.as_deref())?),
+        };
         if hotplugged {
-            self.check_hotplug(bus)?;
+            bus.map_or(Ok(()), |bus| self.check_hotplug(bus))?;
             if !device.hotpluggable {
                 return Err(not_hotpluggable(driver));
             }
@@ -108,6 +113,11 @@ impl Machine {
             self.unparent(id);
         }
         result.map(|()| id)
+    }
+
+    /// The type of devices of that name.
+    pub(super) fn device_type(&self, name: &str) -> Option<&'static ObjectType> {
+        find_device_type(name).filter(|class| class.is_a(DEVICE.name))
     }
 
     /// The reason why a device that sits on no bus is not plugged while the machine runs.
@@ -128,7 +138,10 @@ impl Machine {
         if self.is_fixed_bus(bus) {
             Err(Error::new(format!(
                 "Bus '{}' does not support hotplugging",
-                object.map_or("", |o| o.name())
+                object.map_or("", |o| match o.name() {
+                    "sysbus" => "main-system-bus",
+                    name => name,
+                })
             )))
         } else {
             Ok(())
@@ -139,7 +152,7 @@ impl Machine {
         &mut self,
         id: ObjectId,
         device: &DeviceClass,
-        bus: ObjectId,
+        bus: Option<ObjectId>,
         options: &DeviceOptions,
         hotplugged: bool,
         policy: CompatPolicy,
@@ -148,12 +161,18 @@ impl Machine {
         self.apply_globals(id, hotplugged)?;
         self.set_device_properties(id, options, policy)?;
         for (name, message) in device.required {
-            if !self.is_set(id, name) {
+            if !self.is_set(id, name) && self.link(id, name).is_none() {
                 return Err(Error::new(*message));
             }
         }
         self.check_medium(id)?;
-        self.device_realize(id, device, bus, hotplugged)
+        match bus {
+            Some(bus) => self.device_realize(id, device, bus, hotplugged),
+            None => {
+                self.set_realized(id);
+                Ok(())
+            }
+        }
     }
 
     /// Puts a device into the tree, under its id if it has one.

@@ -1,7 +1,7 @@
 //! Buses: where devices sit.
 
 use super::DeviceClass;
-use crate::model::backends::BUS;
+use crate::model::backends::{BUS, SYSTEM_BUS};
 use crate::model::qom::{ObjectId, ObjectType};
 use crate::model::Machine;
 use qmonitor::qapi::Error;
@@ -41,7 +41,9 @@ impl Machine {
             self.parent(bus)
                 .is_none_or(|parent| !self.is_pci_device(parent))
         };
-        [&ISA, &IDE, &I2C, &HDA].iter().any(|t| class.is_a(t.name))
+        [&ISA, &IDE, &I2C, &HDA, &SYSTEM_BUS]
+            .iter()
+            .any(|t| class.is_a(t.name))
             || class.is_a(PCIE.name) && is_root()
     }
 
@@ -82,7 +84,7 @@ impl Machine {
         name: Option<&str>,
     ) -> Result<ObjectId, Error> {
         let Some(name) = name else {
-            let bus = self.buses(class.bus).first().copied();
+            let bus = self.first_bus(class.bus);
             return bus.ok_or_else(|| {
                 Error::new(format!(
                     "No '{}' bus found for device '{driver}'",
@@ -104,6 +106,28 @@ impl Machine {
         }
     }
 
+    /// The bus of a type that is found first: those of the latest devices come first, but
+    /// none before the bus that its own device sits on.
+    fn first_bus(&self, typename: &str) -> Option<ObjectId> {
+        let is_a = |id: ObjectId| self.object(id).is_some_and(|o| o.class().is_a(typename));
+        let parent = |bus: ObjectId| {
+            let owner = self.parent(bus)?;
+            let device = self
+                .link(owner, "parent_bus")
+                .map_or(self.parent(owner), |_| Some(owner));
+            self.link(device?, "parent_bus")
+        };
+        let mut todo: Vec<(Vec<u64>, ObjectId)> = Vec::new();
+        for bus in self.buses(typename).into_iter().filter(|id| is_a(*id)) {
+            let chain = std::iter::successors(Some(bus), |bus| parent(*bus));
+            let mut ages: Vec<_> = chain.map(|id| u64::MAX - self.age(id)).collect();
+            ages.reverse();
+            todo.push((ages, bus));
+        }
+        todo.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        todo.first().map(|(_, bus)| *bus)
+    }
+
     /// The devices that sit on a bus.
     pub(crate) fn devices_on(&self, bus: ObjectId) -> Vec<ObjectId> {
         let mut found = Vec::new();
@@ -121,7 +145,9 @@ impl Machine {
     /// named after its id, or else after their type.
     pub(super) fn provide_buses(&mut self, device: ObjectId, class: &DeviceClass) {
         let owner = match class.backend {
-            Some((name, backend)) => self.new_child(device, name, backend),
+            Some((name, backend)) => self
+                .device_type(backend)
+                .map_or(device, |backend| self.new_child(device, name, backend)),
             None => device,
         };
         let id = self.device_id(device).map(str::to_owned);

@@ -144,7 +144,7 @@ impl Machine {
             return Ok(());
         };
         let Some((_, other)) = used.iter().find(|(a, _)| *a == wanted) else {
-            return Ok(());
+            return self.check_functions(id, wanted, &used);
         };
         let other_class = self.object(*other).map_or("", |o| o.class().name);
         let other_id = self.device_id(*other).unwrap_or("(null)");
@@ -158,6 +158,38 @@ impl Machine {
 }
 
 impl Machine {
+    /// Checks that a slot whose first device has one function has no others.
+    fn check_functions(
+        &self,
+        id: ObjectId,
+        wanted: i64,
+        used: &[(i64, ObjectId)],
+    ) -> Result<(), Error> {
+        let (slot, function) = (wanted / FUNCTIONS, wanted % FUNCTIONS);
+        let has_others = |id| self.bool_property(id, "multifunction");
+        let mut in_slot = used
+            .iter()
+            .filter(|(address, _)| address / FUNCTIONS == slot);
+        if function != 0 {
+            let first = in_slot.find(|(address, _)| address % FUNCTIONS == 0);
+            return match first {
+                Some((_, first)) if !has_others(*first) => Err(Error::new(format!(
+                    "PCI: single function device can't be populated in function \
+                     {slot:x}.{function:x}"
+                ))),
+                _ => Ok(()),
+            };
+        }
+        match in_slot.next() {
+            Some((other, _)) if !has_others(id) => Err(Error::new(format!(
+                "PCI: {slot:x}.0 indicates single function, but {slot:x}.{:x} is already \
+                 populated.",
+                other % FUNCTIONS
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether the first slot of a bus stays free for the bridge's own hot-plug controller.
     fn keeps_first_slot(&self, bus: ObjectId) -> bool {
         let bridge = self.parent(bus).and_then(|id| self.object(id));

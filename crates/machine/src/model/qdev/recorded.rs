@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex};
 
 use super::bus::{HDA, IDE, PCI, PCIE, SCSI, SD, USB, VIRTIO_SERIAL};
-use super::{after_realize, realize_by_bus, set_typed, DeviceClass};
+use super::{after_realize, ide, scsi, set_typed, usb, virtio_serial, DeviceClass, Realize};
 use crate::model::block::set_drive;
 use crate::model::facts::{type_facts, PropertyFacts, TypeFacts};
 use crate::model::qom::{set_link, Getter, ObjectType, Property, Setter};
@@ -26,17 +26,13 @@ pub(super) fn more(class: &'static ObjectType) -> &'static [Property] {
 }
 
 /// Makes a type that only the table knows, below one that exists.
-pub(crate) fn object_type(
-    facts: &'static TypeFacts,
-    parent: &'static ObjectType,
-    find: fn(&str) -> Option<&'static ObjectType>,
-) -> ObjectType {
+pub(crate) fn object_type(facts: &'static TypeFacts, parent: &'static ObjectType) -> ObjectType {
     let properties = facts.own_properties().filter_map(property);
-    let class: &'static DeviceClass = Box::leak(Box::new(device_class(facts, find)));
+    let class = device_class_of(facts.name);
     ObjectType {
         is_abstract: facts.is_abstract(),
         properties: properties.collect::<Vec<_>>().leak(),
-        class: facts.is_pluggable().then_some(class as _),
+        class: class.map(|class| class as _),
         ..ObjectType::new(facts.name, parent)
     }
 }
@@ -82,6 +78,7 @@ const PROVIDED: &[(&str, &ObjectType, usize)] = &[
     ("pvscsi", &SCSI, 1),
     ("am53c974", &SCSI, 1),
     ("usb-storage-dev", &SCSI, 1),
+    ("usb-uas", &SCSI, 1),
     ("virtio-scsi-pci-base", &SCSI, 1),
     ("virtio-serial-pci-base", &VIRTIO_SERIAL, 1),
     ("intel-hda-generic", &HDA, 1),
@@ -93,10 +90,31 @@ const PROVIDED: &[(&str, &ObjectType, usize)] = &[
 /// The buses that go to the guest's system one device at a time, at once.
 const AT_ONCE: &[&str] = &["usb-bus", "SCSI", "virtio-serial-bus", "ccid-bus"];
 
-fn device_class(
-    facts: &'static TypeFacts,
-    find: fn(&str) -> Option<&'static ObjectType>,
-) -> DeviceClass {
+/// What devices of a type need and provide, if users can plug them.
+pub(super) fn device_class_of(name: &str) -> Option<&'static DeviceClass> {
+    static MADE: LazyLock<Mutex<HashMap<&str, &DeviceClass>>> = LazyLock::new(Mutex::default);
+    let facts = type_facts(name).filter(|facts| facts.is_pluggable())?;
+    let made = || MADE.lock().unwrap_or_else(|e| e.into_inner());
+    if let Some(class) = made().get(name) {
+        return Some(class);
+    }
+    let class = Box::leak(Box::new(device_class(facts)));
+    made().insert(facts.name, class);
+    Some(class)
+}
+
+/// The rules of a bus for all devices on it.
+fn realize_by_bus(bus: &str) -> Option<Realize> {
+    match bus {
+        "usb-bus" => Some(usb::choose_port),
+        "IDE" => Some(ide::choose_unit),
+        "SCSI" => Some(scsi::choose_place),
+        "virtio-serial-bus" => Some(virtio_serial::choose_port),
+        _ => None,
+    }
+}
+
+fn device_class(facts: &'static TypeFacts) -> DeviceClass {
     let provided = PROVIDED.iter().find(|(name, ..)| facts.is_a(name));
     let buses = provided.map_or_else(Vec::new, |(_, bus, count)| vec![*bus; *count]);
     let backend = facts
@@ -104,7 +122,6 @@ fn device_class(
         .into_iter()
         .find(|p| p.name == "virtio-backend");
     let backend = backend.and_then(|p| p.type_name.strip_prefix("child<")?.strip_suffix('>'));
-    let backend = backend.and_then(find);
     DeviceClass {
         backend: backend.map(|class| ("virtio-backend", class)),
         provides: buses.leak(),
@@ -142,6 +159,16 @@ const REQUIRED: &[(&str, &[(&str, &str)])] = &[
     ("hda-output", AUDIODEV),
     ("usb-audio", AUDIODEV),
     ("virtio-sound-pci", AUDIODEV),
+    ("sb16", AUDIODEV),
+    ("adlib", AUDIODEV),
+    ("gus", AUDIODEV),
+    ("cs4231a", AUDIODEV),
+    ("tpm-tis", TPMDEV),
+    ("tpm-crb", TPMDEV),
+    (
+        "virtio-input-host-pci",
+        &[("evdev", "evdev property is required")],
+    ),
     ("usb-storage", &[("drive", "drive property not set")]),
     ("nvme-ns", &[("drive", "drive property not set")]),
     ("pc-dimm", &[("memdev", "'memdev' property is not set")]),
@@ -156,6 +183,7 @@ const FSDEV: &[(&str, &str)] = &[(
     "fsdev",
     "9pfs device couldn't find fsdev with the id = NULL",
 )];
+const TPMDEV: &[(&str, &str)] = &[("tpmdev", "'tpmdev' property is required")];
 const AUDIODEV: &[(&str, &str)] = &[("audiodev", "no default audio driver available")];
 
 fn required(name: &str) -> &'static [(&'static str, &'static str)] {

@@ -6,9 +6,7 @@ use super::bus::{SCSI, USB, VIRTIO_SERIAL};
 use super::pci::VIRTIO_PCI;
 use super::{abstract_device, device, property, DeviceClass, DEVICE, PCI_DEVICE};
 use crate::model::block::set_drive;
-use crate::model::qom::{set_link, Getter, ObjectId, ObjectType, Property};
-use crate::model::Machine;
-use qmonitor::qapi::Error;
+use crate::model::qom::{set_link, Getter, ObjectType, Property};
 
 use Getter::{Bool, Int, Str};
 
@@ -52,7 +50,7 @@ static VIRTIO_SERIAL_DEVICE: ObjectType = behind_pci("virtio-serial-device");
 static VIRTIO_BALLOON_DEVICE: ObjectType = behind_pci("virtio-balloon-device");
 static VIRTIO_RNG_DEVICE: ObjectType = behind_pci("virtio-rng-device");
 
-const fn virtio(backend: &'static ObjectType) -> DeviceClass {
+const fn virtio(backend: &'static str) -> DeviceClass {
     DeviceClass {
         backend: Some(("virtio-backend", backend)),
         ..DeviceClass::on("PCI")
@@ -91,7 +89,7 @@ static VIRTIO_BLK_PCI: ObjectType = device(
     &VIRTIO_PCI,
     &DeviceClass {
         required: DRIVE_NOT_SET,
-        ..virtio(&VIRTIO_BLK_DEVICE)
+        ..virtio("virtio-blk-device")
     },
     disk![
         iothread(),
@@ -109,7 +107,7 @@ static VIRTIO_SCSI_PCI: ObjectType = device(
     &VIRTIO_PCI,
     &DeviceClass {
         provides: &[&SCSI],
-        ..virtio(&VIRTIO_SCSI_DEVICE)
+        ..virtio("virtio-scsi-device")
     },
     &[
         iothread(),
@@ -127,7 +125,7 @@ static VIRTIO_SERIAL_PCI: ObjectType = device(
     &VIRTIO_PCI,
     &DeviceClass {
         provides: &[&VIRTIO_SERIAL],
-        ..virtio(&VIRTIO_SERIAL_DEVICE)
+        ..virtio("virtio-serial-device")
     },
     &[
         property("max_ports", "uint32", Int(31)),
@@ -140,7 +138,7 @@ static VIRTIO_BALLOON_PCI: ObjectType = device(
     &VIRTIO_PCI,
     &DeviceClass {
         realize: Some(crate::model::balloon::realize),
-        ..virtio(&VIRTIO_BALLOON_DEVICE)
+        ..virtio("virtio-balloon-device")
     },
     crate::model::balloon::PROPERTIES,
 );
@@ -148,7 +146,7 @@ static VIRTIO_BALLOON_PCI: ObjectType = device(
 static VIRTIO_RNG_PCI: ObjectType = device(
     "virtio-rng-pci",
     &VIRTIO_PCI,
-    &virtio(&VIRTIO_RNG_DEVICE),
+    &virtio("virtio-rng-device"),
     &[
         Property::new("rng", "link<rng-backend>", Getter::Link, Some(set_link)),
         property("max-bytes", "uint64", Int(i64::MAX)),
@@ -161,7 +159,7 @@ static VIRTSERIALPORT: ObjectType = device(
     &DEVICE,
     &DeviceClass {
         goes_at_once: true,
-        realize: Some(choose_port),
+        realize: Some(super::virtio_serial::choose_port),
         ..DeviceClass::on("virtio-serial-bus")
     },
     &[
@@ -296,6 +294,7 @@ static IDE_HD: ObjectType = device(
     &IDE_DEVICE,
     &DeviceClass {
         required: DRIVE_NOT_SET,
+        realize: Some(super::ide::choose_unit),
         ..DeviceClass::on("IDE")
     },
     disk![
@@ -309,42 +308,13 @@ static IDE_HD: ObjectType = device(
 static IDE_CD: ObjectType = device(
     "ide-cd",
     &IDE_DEVICE,
-    &DeviceClass::on("IDE"),
+    &DeviceClass {
+        realize: Some(super::ide::choose_unit),
+        ..DeviceClass::on("IDE")
+    },
     disk![
         property("model", "str", Str("")),
         property("ver", "str", Str("")),
         property("wwn", "uint64", Int(0)),
     ],
 );
-
-/// The number of a port of virtio-serial, chosen if it was not given. Port 0 is
-/// kept for consoles.
-pub(super) fn choose_port(m: &mut Machine, id: ObjectId, bus: ObjectId) -> Result<(), Error> {
-    let used: Vec<i64> = ports(m, id, bus).map(|d| m.int_property(d, "nr")).collect();
-    let wanted = m.is_set(id, "nr").then(|| m.int_property(id, "nr"));
-    let nr = match wanted {
-        Some(nr) if used.contains(&nr) => {
-            let desc = format!("virtio-serial-bus: A port already exists at id {nr}");
-            return Err(Error::new(desc));
-        }
-        Some(nr) => nr,
-        None => (1..).find(|nr| !used.contains(nr)).unwrap_or(1),
-    };
-    let max = m
-        .parent(bus)
-        .and_then(|backend| m.parent(backend))
-        .map_or(31, |controller| m.int_property(controller, "max_ports"));
-    if nr >= max {
-        return Err(Error::new(format!(
-            "virtio-serial-bus: Out-of-range port id specified, max. allowed: {}",
-            max - 1
-        )));
-    }
-    m.store_by_name(id, "nr", nr);
-    Ok(())
-}
-
-/// The other devices on a bus.
-fn ports(m: &Machine, id: ObjectId, bus: ObjectId) -> impl Iterator<Item = ObjectId> {
-    m.devices_on(bus).into_iter().filter(move |d| *d != id)
-}

@@ -2,7 +2,6 @@
 
 use super::{DeviceClass, DEVICE};
 use crate::model::qom::ObjectId;
-use crate::model::types::find_type;
 use crate::model::Machine;
 use qmonitor::qapi::Error;
 
@@ -99,7 +98,7 @@ fn add_hub(m: &mut Machine, bus: ObjectId) -> Result<(), Error> {
     if controller.is_some_and(|o| o.class().is_a("pci-ehci-usb")) {
         return Ok(());
     }
-    let class = find_type(HUB).unwrap_or(&DEVICE);
+    let class = m.device_type(HUB).unwrap_or(&DEVICE);
     let Some(device) = class.class::<DeviceClass>() else {
         return Ok(());
     };

@@ -8,19 +8,21 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 
+use qmonitor::fold_hash::FoldHash;
+
 pub(super) struct NameIndex<Id> {
     /// By name: the parent and its child.
-    children: HashMap<String, HashMap<Id, Id>>,
+    children: HashMap<String, HashMap<Id, Id, FoldHash>, FoldHash>,
     /// By name of the property: the objects that have set it.
-    links: HashMap<&'static str, HashSet<Id>>,
+    links: HashMap<&'static str, HashSet<Id, FoldHash>, FoldHash>,
 }
 
 // Derived, it would ask for a default of the ids.
 impl<Id> Default for NameIndex<Id> {
     fn default() -> Self {
         NameIndex {
-            children: HashMap::new(),
-            links: HashMap::new(),
+            children: HashMap::default(),
+            links: HashMap::default(),
         }
     }
 }

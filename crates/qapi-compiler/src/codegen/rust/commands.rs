@@ -173,6 +173,7 @@ fn emit_immediate(_cx: &Context, out: &mut Out, command: &Command) {
     args.extend(command.args());
     let returns = command.def.ret.is_some() && command.def.success_response;
     let binding = if returns { "let ret = " } else { "" };
+    emit_enter(out, command);
     let before = format!("{binding}S::qmp_{}(", command.ident);
     out.call(&before, &args, ")?;");
     match (returns, command.def.success_response) {
@@ -183,8 +184,14 @@ fn emit_immediate(_cx: &Context, out: &mut Out, command: &Command) {
     out.line("Ok(())");
 }
 
+/// The call by which a trace learns that the handler is called.
+fn emit_enter(out: &mut Out, command: &Command) {
+    out.line(&format!("call.enter(\"qmp_{}\");", command.ident));
+}
+
 /// The body for a handler that reads its arguments itself.
 fn emit_raw(out: &mut Out, command: &Command) {
+    emit_enter(out, command);
     let before = format!("S::qmp_{}(", command.ident);
     if command.def.coroutine {
         out.line("let responder = qapi::Responder::new(responder, call.policy());");
@@ -209,6 +216,7 @@ fn emit_deferred(cx: &Context, out: &mut Out, command: &Command) {
     out.end("};");
     out.begin("match read(call) {");
     out.begin(&format!("Ok({tuple}) => {{"));
+    emit_enter(out, command);
     out.line("let responder = qapi::Responder::new(responder, call.policy());");
     let mut params = vec!["rt"];
     params.extend(args);

@@ -119,6 +119,7 @@ pub fn generate(schema: &Schema, options: &Options) -> String {
             "dead_code",
             "deprecated",
             "unexpected_cfgs",
+            "unused_imports",
             "clippy::doc_lazy_continuation",
             "clippy::doc_overindented_list_items",
             "clippy::enum_variant_names",
@@ -136,6 +137,7 @@ pub fn generate(schema: &Schema, options: &Options) -> String {
     } else {
         out.line(&format!("use {} as qapi;", options.qapi));
     }
+    out.line("use qapi::visit::OutputVisitor as _;");
     let paths: BTreeSet<&str> = options.imported.iter().map(|(_, path)| &**path).collect();
     for path in paths {
         out.line(&format!("pub use {path}::*;"));

@@ -272,10 +272,10 @@ impl<'c, 's> Object<'c, 's> {
         let cx = self.cx;
         if self.members.is_empty() {
             return out
-                .line("fn visit_members_out(&self, _v: &mut dyn qapi::visit::OutputVisitor) {}");
+                .line("fn visit_members_out<V: qapi::visit::OutputVisitor>(&self, _v: &mut V) {}");
         }
         out.line("#[inline]");
-        out.begin("fn visit_members_out(&self, v: &mut dyn qapi::visit::OutputVisitor) {");
+        out.begin("fn visit_members_out<V: qapi::visit::OutputVisitor>(&self, v: &mut V) {");
         for (member, ident) in &self.members {
             let is_tag = self.union.as_ref().is_some_and(|u| u.tag == member.name);
             let value = if is_tag {

@@ -140,12 +140,8 @@ fn emit_alternate(cx: &Context, out: &mut Out, id: EntityId, variants: &[Variant
     out.end("}");
     out.blank();
     out.signature(
-        "fn visit_out(",
-        &[
-            "&self",
-            "v: &mut dyn qapi::visit::OutputVisitor",
-            "name: qapi::json::MemberName",
-        ],
+        "fn visit_out<V: qapi::visit::OutputVisitor>(",
+        &["&self", "v: &mut V", "name: qapi::json::MemberName"],
         ") {",
     );
     out.indent();

@@ -1,0 +1,1 @@
+//! Nothing: the exercises are the tests of this package. See README.md.

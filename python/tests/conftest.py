@@ -1,0 +1,3 @@
+"""Tests of the plugin itself run pytest in pytest."""
+
+pytest_plugins = ["pytester"]

@@ -164,8 +164,8 @@ impl QueriesMemoryCommands for Machine {
 }
 
 impl QueriesTextCommands for Machine {
-    fn qmp_x_query_numa(_: &mut Rt) -> Result<HumanReadableText, Error> {
-        Ok(text("0 nodes\n"))
+    fn qmp_x_query_numa(rt: &mut Rt) -> Result<HumanReadableText, Error> {
+        Ok(text(&rt.state.numa_text()))
     }
 
     /// A reset of a PC raises the timer's line once.

@@ -16,6 +16,7 @@ mod machine;
 pub mod memory;
 pub mod migration;
 pub mod net;
+pub mod numa;
 mod options;
 pub(crate) mod qdev;
 pub mod qom;

@@ -12,7 +12,7 @@ use super::jobs::Jobs;
 use super::log::LogFile;
 use super::migration::Migration;
 use super::net::Network;
-use super::numa::NumaNode;
+use super::numa_node::NumaNode;
 use super::qom::{ObjectId, Objects};
 use super::runstate::RunStates;
 use super::uuid::Uuid;

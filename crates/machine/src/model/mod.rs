@@ -17,6 +17,7 @@ pub mod memory;
 pub mod migration;
 pub mod net;
 pub mod numa;
+pub mod numa_node;
 mod options;
 pub(crate) mod qdev;
 pub mod qom;

@@ -1,20 +1,10 @@
 //! Nodes of memory and processors (`-numa`).
 
 use super::machine::Machine;
+use super::numa_node::NumaNode;
 use super::qom::ObjectId;
 use qmonitor::qapi::visit::parse_size;
 use qmonitor::qapi::{Error, QDict};
-
-/// A node.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NumaNode {
-    /// Its number.
-    pub id: u32,
-    /// Its memory in bytes.
-    pub size: u64,
-    /// Its processors, by number.
-    pub cpus: Vec<usize>,
-}
 
 /// The most nodes that there can be.
 const MAX_NODES: u32 = 128;

@@ -484,8 +484,8 @@ mod tests {
             (Opt::Uuid, "1", "failed to parse UUID string: wrong format"),
             (
                 Opt::Display,
-                "gtk",
-                "Parameter 'type' does not accept value 'gtk'",
+                "foo",
+                "Parameter 'type' does not accept value 'foo'",
             ),
             (Opt::Msg, "foo=on", "Invalid parameter 'foo'"),
             (Opt::Echr, "x", "Bad argument to echr"),

@@ -390,6 +390,7 @@ fn start(
     host::raise_fd_limit();
     starting::check_boot_files(&settings)?;
     starting::check_sound(&settings)?;
+    settings.hardware.check_memory()?;
     let parts_open = consoles::Parts::by(&settings, &pending);
     let display = starting::display_model(&settings, parts_open.display)?;
     let open = Open::by(&settings, &pending, chars.monitor_decided);
@@ -436,6 +437,7 @@ fn start(
     make_objects(rt, &pending, reporter, Stage::AfterChardevs)?;
     let debug_consoles = make_debug_consoles(rt, &chars, &pending, reporter)?;
     make_board(rt, &settings.hardware, reporter)?;
+    starting::make_numa_nodes(rt, &pending)?;
     starting::make_board_devices(rt, &settings, display, reporter)?;
     let missing = nic_options::make_nics(rt, &settings, &nics)?;
     rt.state.add_board_usb()?;

@@ -15,6 +15,6 @@ mod report;
 pub mod settings;
 mod signals;
 pub mod storage_daemon;
-mod trace_server;
+pub mod trace_server;
 mod vc;
 pub mod vl;

@@ -9,6 +9,7 @@ use super::hardware::Hardware;
 use super::option_groups::{
     ADD_FD_OPTS, MSG_OPTS, NAME_OPTS, OVERCOMMIT_OPTS, RTC_OPTS, SANDBOX_OPTS, TRACE_OPTS,
 };
+use super::trace_server::TraceServer;
 use crate::model::cpu::CpuOption;
 use crate::model::global::Global;
 use crate::model::runstate::Actions;
@@ -52,8 +53,8 @@ pub struct Settings {
     pub pidfile: Option<String>,
     /// `-D`
     pub log_file: Option<String>,
-    /// Addresses at which the trace can be followed.
-    pub trace_servers: Vec<String>,
+    /// Where the trace can be followed.
+    pub trace_servers: Vec<TraceServer>,
     /// `-msg timestamp=on`
     pub timestamp: bool,
     /// `-msg guest-name=on`
@@ -137,7 +138,7 @@ impl Settings {
             Opt::Vga | Opt::Net => {}
             Opt::Trace => take_trace(arg, warnings)?,
             Opt::TraceOut => match arg.strip_prefix("websocket:") {
-                Some(address) => self.trace_servers.push(address.to_owned()),
+                Some(address) => self.trace_servers.push(TraceServer::record(address)),
                 None => qmonitor::trace::record_file(Path::new(arg))
                     .map_err(|e| Error::from_io(arg, &e))?,
             },

@@ -20,7 +20,6 @@ use super::readconfig::{qemu_config_foreach, Group};
 use super::report::{Failure, Location, Pending, Reporter};
 use super::settings::Settings;
 use super::signals::{self, watch_signals};
-use super::trace_server::serve_trace;
 use super::vc::Vc;
 use crate::model::qdev::device_help_wanted;
 use crate::model::types::user_creatable_types;
@@ -303,9 +302,8 @@ fn start(
     if settings.daemonize {
         parts.background = Some(host::Background::start()?);
     }
-    for address in &settings.trace_servers {
-        let served = serve_trace(address);
-        served.map_err(|e| e.prepend(format!("-trace-out websocket:{address}: ")))?;
+    for server in &settings.trace_servers {
+        server.start()?;
     }
     parts.pidfile = host::Pidfile::create(settings.pidfile.as_deref())?;
     let Launch {

@@ -17,7 +17,8 @@
 //! Each kind is checked in one place. A line given to `human-monitor-command` runs
 //! for the QMP monitor that received it, so that monitor must allow the line's
 //! command. HMP's `qmp NAME` checks `NAME` as well. Out-of-band commands are
-//! checked like others.
+//! checked like others. A monitor that a restricted one makes (`object-add`) may do
+//! no more than its maker.
 
 use super::hmp::HmpRow;
 use super::schema::MonitorAccessOptions;
@@ -32,11 +33,13 @@ const READ_ONLY: &[&str] = &[
 ];
 
 /// The commands that the clients of a monitor may use.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct CommandPolicy {
     read_only: bool,
     /// Patterns of names; `None` allows all names.
     allow: Option<Vec<String>>,
+    /// That of the monitor whose client has made this one, if that is restricted.
+    within: Option<Box<CommandPolicy>>,
 }
 
 impl CommandPolicy {
@@ -45,7 +48,14 @@ impl CommandPolicy {
         CommandPolicy {
             read_only: options.read_only.unwrap_or(false),
             allow: allow.map(|list| list.split(':').map(str::to_owned).collect()),
+            within: None,
         }
+    }
+
+    /// The same policy for a monitor that a client of another one has made.
+    pub(super) fn within(mut self, maker: &CommandPolicy) -> Self {
+        self.within = maker.restricts().then(|| Box::new(maker.clone()));
+        self
     }
 
     fn is_allowed(&self, name: &str) -> bool {
@@ -56,7 +66,7 @@ impl CommandPolicy {
     /// Whether there is any command that is refused. Most monitors refuse none.
     #[inline]
     pub(super) fn restricts(&self) -> bool {
-        self.read_only || self.allow.is_some()
+        self.read_only || self.allow.is_some() || self.within.is_some()
     }
 
     /// Refuses a QMP command unless it is allowed and, on a read-only monitor,
@@ -65,6 +75,9 @@ impl CommandPolicy {
         // Without it there would be no session at all.
         if name == "qmp_capabilities" {
             return Ok(());
+        }
+        if let Some(maker) = &self.within {
+            maker.check_qmp(name, read_only)?;
         }
         self.check(&[name], || {
             name.starts_with("query-")
@@ -79,6 +92,9 @@ impl CommandPolicy {
     pub(super) fn check_hmp(&self, group: Option<HmpRow>, row: HmpRow) -> Result<(), Error> {
         if !self.restricts() {
             return Ok(());
+        }
+        if let Some(maker) = &self.within {
+            maker.check_hmp(group, row)?;
         }
         let name = row.main_name();
         match group {

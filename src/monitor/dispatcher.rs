@@ -253,7 +253,7 @@ fn handle_qmp_command<S>(
         Next::Queued { suspends } => {
             if is_traced {
                 with_session(rt, id, |label, session| {
-                    trace_queued(label, session, suspends)
+                    trace_queued(label, session, suspends);
                 });
             }
             if suspends && is_first {

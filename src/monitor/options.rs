@@ -92,6 +92,11 @@ impl MonitorOptions {
     ///
     /// An unknown mode, or no chardev.
     pub fn from_opts(opts: &QemuOpts) -> Result<Self, Error> {
+        // The last one would win, and a list that is longer than it looks allows less
+        // than its author believes, or more.
+        if opts.iter().filter(|(name, _)| *name == "allow").count() > 1 {
+            return Err(Error::new("Parameter 'allow' is given twice"));
+        }
         let mut v = InputVisitor::new_keyval(opts.to_qdict(), CompatPolicy::default());
         MonitorOptions::visit_in(&mut v, "")
     }
@@ -127,7 +132,8 @@ pub fn monitor_parse_compat(
 }
 
 impl<S> Runtime<S> {
-    /// Starts a monitor on a chardev (`monitor_init`).
+    /// Starts a monitor on a chardev (`monitor_init`). While a command of a restricted
+    /// monitor runs, the new one may do no more than that one.
     ///
     /// # Errors
     ///
@@ -136,7 +142,11 @@ impl<S> Runtime<S> {
         let label = &options.chardev;
         let chr = qemu_chr_find(self, label)
             .ok_or_else(|| Error::new(format!("chardev \"{label}\" not found")))?;
-        let config = Rc::new(MonitorConfig::new(options)?);
+        let mut config = MonitorConfig::new(options)?;
+        if let Some(maker) = self.current_policy() {
+            config.policy = config.policy.within(maker);
+        }
+        let config = Rc::new(config);
         let shared = self.chardevs.get(chr).filter(|chr| chr.combines_chardevs());
         if let (MonitorCloseAction::Delete, Some(chr)) = (config.close_action, shared) {
             // Others use it too.
@@ -235,6 +245,10 @@ mod tests {
             ),
             ("mode=control", "Parameter 'chardev' is missing"),
             ("m0,bogus=1", "Invalid parameter 'bogus'"),
+            (
+                "m0,allow=stop,allow=cont",
+                "Parameter 'allow' is given twice",
+            ),
             (
                 "m0,readline=maybe",
                 "Parameter 'readline' does not accept value 'maybe'",

@@ -277,7 +277,7 @@ impl<S> Runtime<S> {
             .map_or(Ok(()), |policy| policy.check_hmp(group, row))
     }
 
-    fn current_policy(&self) -> Option<&CommandPolicy> {
+    pub(super) fn current_policy(&self) -> Option<&CommandPolicy> {
         Some(&self.current_monitor()?.config.policy)
     }
 

@@ -38,10 +38,10 @@ impl Translate for ChromeTrace {
     const END: &'static str = "\n]\n";
 
     fn translate(&mut self, step: &Step<'_>, push: &mut dyn FnMut(&str)) {
-        if !self.open.contains_key(&step.thread) {
-            self.open.insert(step.thread, 0);
+        self.open.entry(step.thread).or_insert_with(|| {
             push(&thread_name(step));
-        }
+            0
+        });
         match step.event.name {
             "main_loop_wait" => {
                 // Slices that a panic left open end here as well.

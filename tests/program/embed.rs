@@ -2,6 +2,8 @@
 
 use std::io::{BufRead, BufReader, Write};
 
+use nix::sys::signal::Signal;
+
 use crate::common::{Client, Server};
 use crate::package::Package;
 use serde_json::json;
@@ -22,6 +24,30 @@ fn the_examples_are_a_package_of_their_own() {
     the_thermostat_serves_programs_and_people(&package);
     own_loop_sees_to_its_input_and_to_the_monitor(&package);
     watchers_look_and_the_owner_acts(&package);
+    a_signal_ends_each_as_quit_does(&package);
+}
+
+#[track_caller]
+fn a_signal_ends_each_as_quit_does(package: &Package) {
+    for (name, sockets) in [
+        ("thermostat", &["q", "q.hmp"][..]),
+        ("own_loop", &["q"]),
+        ("watchers", &["q", "q.watch"]),
+    ] {
+        for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+            let dir = tempfile::tempdir().expect("a directory");
+            let paths: Vec<_> = sockets.iter().map(|name| dir.path().join(name)).collect();
+            let first = paths[0].to_str().expect("UTF-8");
+            let server = Server::start_program(&package.program_named(name), &[first]);
+            let mut client = Client::connect(&paths[0]);
+            client.expect_greeting();
+            server.signal(signal);
+            assert!(server.finish().status.success(), "{name} {signal}");
+            for path in paths {
+                assert!(!path.exists(), "{name} {signal}: {}", path.display());
+            }
+        }
+    }
 }
 
 #[track_caller]

@@ -2,6 +2,7 @@
 
 mod add_a_backend;
 mod add_a_command;
+mod book;
 #[path = "../recorded_schema/canonical.rs"]
 mod canonical;
 mod chardev_options;
@@ -31,6 +32,7 @@ mod processors;
 mod qapi_schema_of_qemu;
 mod qmp_session;
 mod slow_readers;
+mod starts;
 mod steps;
 mod storage_daemon;
 mod terminal;
@@ -38,4 +40,5 @@ mod terminal;
 mod tls;
 mod trace;
 mod trace_out;
+mod translations;
 mod virsh;

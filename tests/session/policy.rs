@@ -4,6 +4,7 @@
 use qmonitor::chardev::ChardevHost;
 use qmonitor::chardev::MemoryPeer;
 use qmonitor::monitor::{MonitorMode, MonitorOptions, MonitorReadline};
+use qmonitor::qapi::QmpCommandOptions;
 
 use crate::world::*;
 
@@ -232,4 +233,32 @@ fn options_that_do_not_go_together_leave_the_chardev_free() {
     );
     assert!(!w.rt.chardevs().get(peer.chardev()).unwrap().is_busy());
     w.monitor_on(peer, false);
+}
+
+#[test]
+fn a_restricted_monitor_makes_none_that_may_do_more() {
+    let mut w = World::new();
+    immediate(&mut w.rt, "make", QmpCommandOptions::NONE, |rt, _| {
+        let peer = MemoryPeer::new(rt, "made").unwrap();
+        rt.monitor_init(&MonitorOptions {
+            mode: Some(MonitorMode::Control),
+            allow: Some("note:make:query-*".to_owned()),
+            ..MonitorOptions::new("made")
+        })?;
+        rt.state.made = Some(peer);
+        Ok(())
+    });
+    let a = w.client_with("", allow("make:query-version"));
+    w.send(a, req("make", 1));
+    w.expect(a, &[ok(1)]);
+    let made = w.rt.state.made.take().unwrap();
+    w.connect(made, "");
+    // Its own list has the first, its maker's has not.
+    for command in ["note", "query-chardev", "leave"] {
+        w.send(made, req(command, 2));
+        w.expect(made, &[not_allowed(2, command)]);
+    }
+    w.send(made, req("query-version", 3));
+    let reply = String::from_utf8(made.recv(&mut w.rt)).unwrap();
+    assert!(reply.starts_with("{\"return\""), "{reply}");
 }

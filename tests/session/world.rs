@@ -28,6 +28,8 @@ pub struct Bench {
     pub typed: VecDeque<Responder<i64>>,
     /// The monitor that the command `leave` removes.
     pub leaver: Option<MonitorId>,
+    /// The client of the monitor that a command has made.
+    pub made: Option<MemoryPeer>,
     /// Where the command `say` writes.
     pub ends: Vec<CharFrontend>,
     /// Output at the other ends of those.

@@ -53,6 +53,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         target: 21.0,
         room: 19.5,
     })?;
+    rt.exit_on_signals()?;
     rt.add_commands(schema::qmp_init_marshal, &schema::QAPI_SCHEMA);
     const ROW: HmpRow = HmpRow::new("set_target", "degrees", "aim at another temperature")
         .args(&[HmpArg::new("degrees", ArgKind::Int)]);

@@ -20,6 +20,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = std::env::args().nth(1).unwrap_or("/tmp/own-loop".into());
     let lines_seen = 0;
     let mut rt = Runtime::new(lines_seen)?;
+    rt.exit_on_signals()?;
     let qmp = format!("unix:{path},server=on,wait=off");
     rt.monitor_parse(&qmp, MonitorMode::Control, false)?;
 

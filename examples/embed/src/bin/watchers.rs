@@ -19,6 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = std::env::args().nth(1).unwrap_or("/tmp/watched".into());
     let sessions_over = 0;
     let mut rt = Runtime::new(sessions_over)?;
+    rt.exit_on_signals()?;
     let owner = format!("unix:{path},server=on,wait=off");
     rt.monitor_parse(&owner, MonitorMode::Control, false)?;
 

@@ -165,6 +165,7 @@ impl Machine {
                 return Err(Error::new(*message));
             }
         }
+        self.check_medium(id)?;
         match bus {
             Some(bus) => self.device_realize(id, device, bus, hotplugged),
             None => {
@@ -266,6 +267,8 @@ impl Machine {
         if goes_at_once {
             let path = self.canonical_path(id);
             self.io_limits.remove(&id);
+            self.media.remove(&id);
+            self.drop_backend(id);
             self.unparent(id);
             return Ok(Unplugged::Gone(path));
         }

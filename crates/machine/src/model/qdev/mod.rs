@@ -25,6 +25,7 @@ pub(super) mod board;
 pub(super) mod bus;
 mod class;
 mod declare;
+mod defaults;
 mod globals;
 mod help;
 mod ide;

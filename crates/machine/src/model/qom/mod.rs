@@ -125,6 +125,11 @@ impl Machine {
         self.objects.slots.get_numbered(id.0).map_or(0, |(n, _)| n)
     }
 
+    /// The age of the newest object.
+    pub(crate) fn newest_age(&self) -> u64 {
+        self.objects.slots.made()
+    }
+
     /// The object's payload, if that is a `T`.
     pub(crate) fn payload<T: Any>(&self, id: ObjectId) -> Option<&T> {
         self.object(id)?.payload.as_ref()?.downcast_ref()

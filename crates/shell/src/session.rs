@@ -1,0 +1,265 @@
+//! A session: lines in, outcomes out.
+
+use std::rc::Rc;
+
+use qmonitor::qapi::json::qobject_to_json;
+use qmonitor::qapi::{QDict, QObject};
+
+use crate::connection::{Connection, Sink};
+use crate::help::help;
+use crate::line;
+use crate::options::Options;
+use crate::schema::Schema;
+
+/// What came of a line.
+#[derive(Debug, PartialEq)]
+pub enum Outcome {
+    /// To be shown; nothing if it is empty.
+    Shown(String),
+    /// It could not be sent, or the server refused it.
+    Failed(String),
+    /// The session is over.
+    Exit,
+}
+
+/// A connection, with what the server has told of itself.
+pub struct Session {
+    connection: Connection,
+    pub schema: Rc<Schema>,
+    schema_asked: bool,
+    /// Whether lines are for the human monitor, and names of its commands.
+    hmp: bool,
+    pub hmp_commands: Vec<String>,
+    /// The processor that `cpu N` has chosen, for the human monitor.
+    cpu: Option<i64>,
+    json: bool,
+    verbose: bool,
+}
+
+impl Session {
+    /// Connects and negotiates. Returns a line about the server, too.
+    pub fn open(options: &Options, sink: Sink) -> Result<(Session, String), String> {
+        let connection = Connection::open(&options.address, sink)?;
+        let mut session = Session {
+            connection,
+            schema: Rc::default(),
+            schema_asked: false,
+            hmp: options.hmp,
+            hmp_commands: Vec::new(),
+            cpu: None,
+            json: options.json,
+            verbose: options.verbose,
+        };
+        let about = if options.no_negotiation {
+            "connected".to_owned()
+        } else {
+            session.negotiate()?
+        };
+        Ok((session, about))
+    }
+
+    fn negotiate(&mut self) -> Result<String, String> {
+        let mut greeting = self.connection.reply()?;
+        let Some(QObject::Dict(greeting)) = greeting.remove("QMP") else {
+            return Err("the server does not greet as a QMP server does".into());
+        };
+        let offered = greeting.get("capabilities").and_then(QObject::as_list);
+        let offers_oob = offered.is_some_and(|all| all.contains(&"oob".into()));
+        let enable = if offers_oob {
+            "qmp_capabilities enable=[\"oob\"]"
+        } else {
+            "qmp_capabilities"
+        };
+        let reply = self.connection.call(line::request(enable, &self.schema)?)?;
+        if reply.contains_key("error") {
+            return Err(format!("negotiation: {}", refusal(&reply)));
+        }
+        Ok(about(&greeting))
+    }
+
+    /// Asks for the schema, and for the human monitor's commands if they are wanted.
+    pub fn learn(&mut self) -> Result<(), String> {
+        if self.schema_asked {
+            return Ok(());
+        }
+        self.schema_asked = true;
+        let reply = self.execute("query-qmp-schema")?;
+        if let Some(schema) = reply.get("return") {
+            self.schema = Rc::new(Schema::new(schema));
+        }
+        if self.hmp {
+            let mut text = String::new();
+            for line in ["help", "help info"] {
+                if let Outcome::Shown(part) = self.human(line)? {
+                    text += &part;
+                }
+            }
+            self.hmp_commands = hmp_names(&text);
+        }
+        Ok(())
+    }
+
+    fn execute(&mut self, command: &str) -> Result<QDict, String> {
+        let mut request = QDict::new();
+        request.insert("execute", command);
+        self.connection.call(request)
+    }
+
+    /// Carries out a line. An error ends the session.
+    pub fn run(&mut self, line: &str, width: usize) -> Result<Outcome, String> {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            return Ok(Outcome::Shown(String::new()));
+        }
+        if line == "exit" {
+            return Ok(Outcome::Exit);
+        }
+        if self.hmp {
+            return self.human(line);
+        }
+        if let Some(("help", command)) = line
+            .split_once(' ')
+            .or((line == "help").then_some((line, "")))
+        {
+            self.learn()?;
+            let command = Some(command.trim()).filter(|command| !command.is_empty());
+            return Ok(match help(command, &self.schema, width) {
+                Ok(text) => Outcome::Shown(text),
+                Err(problem) => Outcome::Failed(problem),
+            });
+        }
+        if line.contains('=') && !line.starts_with('{') {
+            self.learn()?;
+        }
+        let request = match line::request(line, &self.schema) {
+            Ok(request) => request,
+            Err(problem) => return Ok(Outcome::Failed(problem)),
+        };
+        self.send(request)
+    }
+
+    fn send(&mut self, request: QDict) -> Result<Outcome, String> {
+        if self.verbose {
+            eprintln!("{}", qobject_to_json(&request.clone().into(), false));
+        }
+        let reply = self.connection.call(request)?;
+        if self.json {
+            let is_error = reply.contains_key("error");
+            let text = format!("{}\n", qobject_to_json(&reply.into(), false));
+            return Ok(if is_error {
+                Outcome::Failed(text)
+            } else {
+                Outcome::Shown(text)
+            });
+        }
+        Ok(match reply.get("return") {
+            Some(QObject::Dict(empty)) if empty.is_empty() => Outcome::Shown(String::new()),
+            Some(value) => Outcome::Shown(shown(value)),
+            None => Outcome::Failed(refusal(&reply)),
+        })
+    }
+
+    /// A line for the human monitor. `cpu N` holds for the lines that follow, which
+    /// the server would forget.
+    fn human(&mut self, line: &str) -> Result<Outcome, String> {
+        let mut arguments = QDict::new();
+        arguments.insert("command-line", line);
+        let chosen = line
+            .strip_prefix("cpu ")
+            .and_then(|cpu| cpu.trim().parse().ok());
+        if let Some(cpu) = chosen.or(self.cpu) {
+            arguments.insert("cpu-index", cpu);
+        }
+        let mut request = QDict::new();
+        request.insert("execute", "human-monitor-command");
+        request.insert("arguments", arguments);
+        let outcome = self.send(request)?;
+        if chosen.is_some() && matches!(outcome, Outcome::Shown(_)) {
+            self.cpu = chosen;
+        }
+        Ok(outcome)
+    }
+}
+
+/// A value for people: a text as it is, the rest as JSON over several lines.
+fn shown(value: &QObject) -> String {
+    let text = match value {
+        QObject::String(text) => text.as_str().replace("\r\n", "\n"),
+        _ => qobject_to_json(value, true).replace("\r\n", "\n"),
+    };
+    if text.is_empty() || text.ends_with('\n') {
+        text
+    } else {
+        text + "\n"
+    }
+}
+
+fn refusal(reply: &QDict) -> String {
+    let error = reply.get("error").and_then(QObject::as_dict);
+    let part = |name| error.and_then(|error| error.get_str(name)).unwrap_or("?");
+    format!("{}: {}", part("class"), part("desc"))
+}
+
+/// An event on one line.
+pub fn event_line(event: &QDict, json: bool) -> String {
+    if json {
+        return qobject_to_json(&event.clone().into(), false);
+    }
+    let name = event.get_str("event").unwrap_or("?");
+    match event.get("data") {
+        Some(data) => format!("* {name} {}", qobject_to_json(data, false)),
+        None => format!("* {name}"),
+    }
+}
+
+fn about(greeting: &QDict) -> String {
+    let version = greeting.get("version").and_then(QObject::as_dict);
+    let number = |name: &str| {
+        let qemu = version?.get("qemu")?.as_dict()?;
+        Some(qobject_to_json(qemu.get(name)?, false))
+    };
+    let numbers: Vec<String> = ["major", "minor", "micro"]
+        .into_iter()
+        .filter_map(number)
+        .collect();
+    let package = version
+        .and_then(|version| version.get_str("package"))
+        .unwrap_or("");
+    match package {
+        "" => format!("QMP {}", numbers.join(".")),
+        _ => format!("QMP {}, {package}", numbers.join(".")),
+    }
+}
+
+/// What can be typed, from the help of the human monitor: `name|alias arguments --
+/// text`, and `info name -- text`.
+fn hmp_names(help: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    for line in help.lines().filter(|line| line.contains(" -- ")) {
+        let mut words = line.split_whitespace();
+        let first = words.next().unwrap_or_default();
+        if first == "info" {
+            names.extend(words.next().map(|name| format!("info {name}")));
+            continue;
+        }
+        for name in first.split(['|', '[']).filter(|name| !name.is_empty()) {
+            names.push(name.to_owned());
+            names.push(format!("help {name}"));
+        }
+    }
+    names.sort();
+    names.dedup();
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_of_the_human_monitor_come_from_its_help() {
+        let help = "quit|q  -- quit the emulator\ninfo name  -- show the name\nno help\n";
+        let names = hmp_names(help);
+        assert_eq!(names, ["help q", "help quit", "info name", "q", "quit"]);
+    }
+}

@@ -1,0 +1,209 @@
+//! The program in a pipe and at a terminal, with a server in this process.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread::JoinHandle;
+
+use nix::pty::{openpty, Winsize};
+use qmonitor::monitor::MonitorMode;
+use qmonitor::Runtime;
+
+/// A QMP server that ends with `quit`.
+struct Server {
+    dir: tempfile::TempDir,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    fn start() -> Server {
+        let dir = tempfile::tempdir().unwrap();
+        let address = format!("unix:{},server=on,wait=off", dir.path().join("q").display());
+        let (ready, is_ready) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            let mut rt = Runtime::new(()).unwrap();
+            rt.monitor_parse(&address, MonitorMode::Control, false)
+                .unwrap();
+            ready.send(()).unwrap();
+            rt.run().unwrap();
+        });
+        is_ready.recv().unwrap();
+        Server {
+            dir,
+            thread: Some(thread),
+        }
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.dir.path().join("q")
+    }
+
+    /// Runs the shell with this input.
+    #[track_caller]
+    fn shell(&self, options: &[&str], commands: &[&str], input: &str) -> Output {
+        let mut child = shell(&self.socket(), options, commands)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(input.as_bytes()).unwrap();
+        drop(stdin);
+        child.wait_with_output().unwrap()
+    }
+
+    fn end(mut self) {
+        assert!(self.shell(&[], &["quit"], "").status.success());
+        self.thread.take().unwrap().join().unwrap();
+    }
+}
+
+fn shell(socket: &Path, options: &[&str], commands: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_qmonitor-shell"));
+    command.args(options).arg(socket).args(commands);
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn a_script_ends_at_the_first_error_or_goes_on() {
+    let server = Server::start();
+    let script = "# a ring\n\
+                  chardev-add id=7 backend.type=ringbuf backend.data.size=64\n\
+                  nope\n\
+                  {'execute': 'ringbuf-write', 'arguments': {'device': '7', 'data': 'hello'}}\n\
+                  ringbuf-read device=7 size=99\n\
+                  chardev-remove id=7\n";
+    let output = server.shell(&["-k"], &[], script);
+    assert_eq!(text(&output.stdout), "hello\n");
+    let refused = "line 3: nope\n  CommandNotFound: The command nope has not been found\n";
+    assert_eq!(text(&output.stderr), refused);
+    assert_eq!(output.status.code(), Some(1));
+
+    let output = server.shell(&[], &["nope", "query-name"], "");
+    assert_eq!(text(&output.stdout), "");
+    assert_eq!(output.status.code(), Some(1));
+    server.end();
+}
+
+#[test]
+fn json_goes_out_as_it_came() {
+    let server = Server::start();
+    let output = server.shell(&["-j"], &["{'execute': 'query-name', 'id': 'mine'}"], "");
+    let told = text(&output.stdout);
+    assert!(
+        told.starts_with("{\"error\"") || told.contains("\"id\": \"mine\""),
+        "{told}"
+    );
+    assert_eq!(told.lines().count(), 1);
+    server.end();
+}
+
+#[test]
+fn people_s_commands_go_through_the_human_monitor() {
+    let server = Server::start();
+    let output = server.shell(&["-H"], &["info version", "help quit"], "");
+    let told = text(&output.stdout);
+    assert!(told.starts_with("10.0.2"), "{told}");
+    assert!(told.ends_with("quit|q  -- quit the emulator\n"), "{told}");
+    server.end();
+}
+
+#[test]
+fn help_comes_from_the_server() {
+    let server = Server::start();
+    let output = server.shell(&[], &["help ringbuf-write"], "");
+    let expected = "ringbuf-write\n  device=STRING\n  data=STRING\n  [format=utf8|base64]\n";
+    assert_eq!(text(&output.stdout), expected);
+    server.end();
+}
+
+#[test]
+fn where_there_is_no_server_the_reason_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("q");
+    let output = shell(&path, &[], &["stop"]).output().unwrap();
+    let reason = "No such file or directory (os error 2)";
+    let told = format!("qmonitor-shell: {}: {reason}\n", path.display());
+    assert_eq!(text(&output.stderr), told);
+    assert_eq!(output.status.code(), Some(1));
+}
+
+/// A person at a terminal of so many columns.
+struct Person {
+    terminal: File,
+    seen: String,
+    child: Child,
+}
+
+impl Person {
+    fn at(server: &Server, columns: u16) -> Person {
+        let size = Winsize {
+            ws_row: 24,
+            ws_col: columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        let pty = openpty(Some(&size), None).unwrap();
+        let child = shell(&server.socket(), &[], &[])
+            .env("TERM", "xterm")
+            .env("XDG_STATE_HOME", server.dir.path())
+            .stdin(pty.slave.try_clone().unwrap())
+            .stdout(pty.slave.try_clone().unwrap())
+            .stderr(pty.slave)
+            .spawn()
+            .unwrap();
+        let terminal = File::from(pty.master);
+        Person {
+            terminal,
+            seen: String::new(),
+            child,
+        }
+    }
+
+    fn types(&mut self, keys: &str) {
+        self.terminal.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Reads until this is on the terminal. A test that waits in vain ends with the
+    /// program.
+    #[track_caller]
+    fn sees(&mut self, wanted: &str) {
+        let mut buf = [0; 1024];
+        while !self.seen.contains(wanted) {
+            let n = self.terminal.read(&mut buf).unwrap_or(0);
+            assert!(n > 0, "{wanted} is not in {:?}", self.seen);
+            self.seen += &text(&buf[..n]);
+        }
+        let end = self.seen.find(wanted).unwrap() + wanted.len();
+        self.seen.drain(..end);
+    }
+}
+
+#[test]
+fn somebody_at_a_terminal_completes_and_finds_the_line_again() {
+    for columns in [100, 20] {
+        let server = Server::start();
+        let mut person = Person::at(&server, columns);
+        person.sees("(QMP) ");
+        person.types("query-vers\t\r");
+        person.sees("\"major\"");
+        person.sees("(QMP) ");
+        // Two lines at once: the second waits in the editor.
+        person.types("help ringbuf-wr\t\rhelp quit\r");
+        person.sees("device=STRING");
+        person.sees("quit\r\n");
+        person.sees("(QMP) ");
+        person.types("\x04");
+        assert!(person.child.wait().unwrap().success());
+        let history = server.dir.path().join("qmonitor-shell/qmp-history");
+        let history = std::fs::read_to_string(history).unwrap();
+        assert!(history.contains("query-version"), "{history}");
+        server.end();
+    }
+}

@@ -13,7 +13,7 @@
 //! that began it, `cat` of an instant its room. The text of a step and its facts are its
 //! `args`.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::{BTreeMap, Entry};
 
 use super::event::{Fact, Step};
 use super::file::Translate;
@@ -38,10 +38,10 @@ impl Translate for ChromeTrace {
     const END: &'static str = "\n]\n";
 
     fn translate(&mut self, step: &Step<'_>, push: &mut dyn FnMut(&str)) {
-        self.open.entry(step.thread).or_insert_with(|| {
+        if let Entry::Vacant(place) = self.open.entry(step.thread) {
+            place.insert(0);
             push(&thread_name(step));
-            0
-        });
+        }
         match step.event.name {
             "main_loop_wait" => {
                 // Slices that a panic left open end here as well.

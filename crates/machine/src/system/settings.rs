@@ -9,6 +9,7 @@ use super::hardware::Hardware;
 use super::option_groups::{
     ADD_FD_OPTS, MSG_OPTS, NAME_OPTS, OVERCOMMIT_OPTS, RTC_OPTS, SANDBOX_OPTS, TRACE_OPTS,
 };
+use super::trace_server::TraceServer;
 use super::{kept, sound};
 use crate::model::cpu::CpuOption;
 use crate::model::global::Global;
@@ -54,8 +55,8 @@ pub struct Settings {
     pub pidfile: Option<String>,
     /// `-D`
     pub log_file: Option<String>,
-    /// Addresses at which the trace can be followed.
-    pub trace_servers: Vec<String>,
+    /// Where the trace can be followed.
+    pub trace_servers: Vec<TraceServer>,
     /// `-msg timestamp=on`
     pub timestamp: bool,
     /// `-msg guest-name=on`
@@ -153,7 +154,7 @@ impl Settings {
             Opt::Vga => self.vga = Some(arg.to_owned()),
             Opt::Trace => take_trace(arg, warnings)?,
             Opt::TraceOut => match arg.strip_prefix("websocket:") {
-                Some(address) => self.trace_servers.push(address.to_owned()),
+                Some(address) => self.trace_servers.push(TraceServer::record(address)),
                 None => qmonitor::trace::record_file(Path::new(arg))
                     .map_err(|e| Error::from_io(arg, &e))?,
             },

@@ -23,7 +23,6 @@ use super::report::{Failure, Location, Pending, Reporter};
 use super::settings::Settings;
 use super::signals::{self, watch_signals};
 use super::starting;
-use super::trace_server::serve_trace;
 use super::vc::Vc;
 use crate::commands::{format_help, QEMU_DRIVE_OPTS};
 use crate::model::qdev::device_help_wanted;
@@ -403,9 +402,8 @@ fn start(
     if settings.daemonize {
         parts.background = Some(host::Background::start()?);
     }
-    for address in &settings.trace_servers {
-        let served = serve_trace(address);
-        served.map_err(|e| e.prepend(format!("-trace-out websocket:{address}: ")))?;
+    for server in &settings.trace_servers {
+        server.start()?;
     }
     parts.pidfile = host::Pidfile::create(settings.pidfile.as_deref())?;
     let Launch {

@@ -128,6 +128,11 @@ impl<T> Slots<T> {
         Key { place, generation }
     }
 
+    /// How many entries there have been.
+    pub fn made(&self) -> u64 {
+        self.inserted
+    }
+
     /// The entry of this key.
     #[inline]
     pub fn get(&self, key: Key) -> Option<&T> {

@@ -118,7 +118,8 @@ pub use options::cli::{qemu_chr_parse_cli, qemu_chr_parse_opts, QEMU_CHARDEV_OPT
 pub use options::compat::{invalid_char_driver, qemu_chr_parse_compat, ParsedCompat};
 pub use past_tap::{chr_event_past_tap, chr_watch_output, chr_write_past_tap};
 pub use socket::{
-    can_yank, char_socket_close_listener, char_socket_cut, char_socket_get_addr, char_socket_yank,
+    can_yank, char_socket_close_listener, char_socket_cut, char_socket_end_if_gone,
+    char_socket_get_addr, char_socket_stop_accepting, char_socket_yank,
 };
 pub use table::{Chardev, Chardevs};
 pub use tap::{ChardevTap, SharedTap};

@@ -23,10 +23,11 @@ IDENTITY = ["vendor", "family", "model", "stepping", "level", "xlevel", "model-i
 
 
 class Qmp:
-    """A QEMU with an empty machine; started again when a question kills it."""
+    """A QEMU that is stopped; started again when a question kills it."""
 
-    def __init__(self):
+    def __init__(self, *arguments):
         self.process = None
+        self.arguments = arguments
         self.start()
 
     def start(self):
@@ -36,7 +37,7 @@ class Qmp:
             self.file.close()
             self.socket.close()
         self.socket, other = socket.socketpair()
-        arguments = [QEMU, "-machine", "none", "-nodefaults", "-display", "none"]
+        arguments = [QEMU, *self.arguments, "-S", "-nodefaults", "-display", "none"]
         arguments += ["-chardev", f"socket,id=m,fd={other.fileno()}", "-mon", "m,mode=control"]
         self.process = subprocess.Popen(
             arguments, pass_fds=[other.fileno()], stdin=subprocess.DEVNULL,
@@ -59,7 +60,8 @@ class Qmp:
         if not reply:
             self.start()
             return None
-        return json.loads(reply).get("return")
+        self.reply = json.loads(reply)
+        return self.reply.get("return")
 
     def hmp(self, line):
         return self.ask("human-monitor-command", command_line=line)
@@ -101,6 +103,23 @@ def record_devices(qmp):
     return devices
 
 
+def record_fixed(devices):
+    """The devices that cannot be plugged while the machine runs."""
+    buses = ["virtio-serial-pci", "virtio-scsi-pci", "qemu-xhci", "intel-hda", "sdhci-pci"]
+    arguments = [word for bus in buses for word in ("-device", bus)]
+    qmp = Qmp("-machine", "pc", *arguments)
+    fixed = set()
+    for name in sorted(devices):
+        # It is told before properties are looked at, so nothing is plugged.
+        qmp.reply = {}
+        qmp.ask("device_add", driver=name, id="x", no_such_property=0)
+        if qmp.reply.get("error", {}).get("desc") == f"Device '{name}' does not support hotplugging":
+            fixed.add(name)
+    qmp.process.kill()
+    qmp.process.wait()
+    return fixed
+
+
 def record_types(qmp):
     types = {t["name"]: t for t in qmp.ask("qom-list-types", abstract=True)}
     listings = {name: qmp.ask("qom-list-properties", typename=name) for name in types}
@@ -113,6 +132,7 @@ def record_types(qmp):
         for fact in qmp.ask("qom-list-types", implements=interface, abstract=True):
             implemented[fact["name"]].add(interface)
     devices = record_devices(qmp)
+    fixed = record_fixed(devices)
     own = {}
     alone = {}
     for name, fact in types.items():
@@ -137,6 +157,7 @@ def record_types(qmp):
         up = implemented.get(fact.get("parent"), set())
         flags = "a" if fact.get("abstract") else ""
         flags += "p" if device and not device["hidden"] else ""
+        flags += "f" if name in fixed else ""
         flags += "o" if alone[name] else ""
         flags += "x" if listings[name] is None else ""
         words = ranges(number[line] for line in own[name])
@@ -242,7 +263,7 @@ def write(directory, name, lines):
 
 def main():
     directory = sys.argv[1]
-    qmp = Qmp()
+    qmp = Qmp("-machine", "none")
     properties, types = record_types(qmp)
     write(directory, "properties.txt", properties)
     write(directory, "types.txt", types)

@@ -170,3 +170,20 @@ fn the_channel_has_a_schema_of_its_own_and_its_clients_are_not_in_the_journal() 
     returned(control.call("quit", json!({})));
     assert_eq!(mock.wait().0, Some(0));
 }
+
+#[test]
+fn several_tests_control_a_mock_and_garbage_of_one_does_not_matter() {
+    let mock = Process::start("{}", &[]);
+    let mut controls: Vec<_> = (0..20).map(|_| mock.control()).collect();
+    controls[0].send("\u{0}{{{]]\"garbage\n");
+    let ok = json!({"return": {"ok": true, "failures": []}});
+    for control in &mut controls[1..] {
+        assert_eq!(control.call("mock-verify", json!({})), ok);
+    }
+    drop(mock.client());
+    for control in &mut controls[1..] {
+        assert_eq!(control.event("MOCK_CONNECTED")["data"]["connection"], 1);
+    }
+    drop(controls);
+    assert_eq!(mock.control().call("mock-verify", json!({})), ok);
+}

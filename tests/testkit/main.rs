@@ -18,3 +18,4 @@ mod save;
 #[cfg(feature = "tokio")]
 mod stream;
 mod stubs;
+mod wrong;

@@ -349,3 +349,31 @@ fn a_machine_is_ready_without_the_time_of_its_firmware() {
     let used: Vec<_> = stat.rsplit(')').next().unwrap().split(' ').collect();
     assert_eq!(used[12..14], ["0", "0"], "hundredths of a second");
 }
+
+#[test]
+fn a_client_that_leaves_behind_a_held_request_makes_room_for_the_next() {
+    let stub = "time: virtual\nstubs: [{when: {execute: query-block}, hold: slow}]";
+    let mock = Process::start(stub, &[]);
+    let text = b"{'execute': 'qmp_capabilities'}{'execute': 'query-block'}{'execute': 'stop'}";
+    for length in 0..=text.len() {
+        let mut stream = UnixStream::connect(mock.path("q")).unwrap();
+        stream.write_all(&text[..length]).unwrap();
+    }
+    let greeting = Client::connect(&mock.path("q")).recv().unwrap();
+    assert!(greeting["QMP"].is_object());
+}
+
+#[test]
+fn a_server_that_never_accepts_lets_its_clients_wait() {
+    for nth in [1, 2] {
+        let fault = format!("faults: {{deaf: {{at: listen, nth: {nth}, do: never-accept}}}}");
+        let mock = Process::start(&fault, &[]);
+        for _ in 1..nth {
+            mock.client();
+        }
+        let mut client = Client::connect(&mock.path("q"));
+        client.send("{'execute': 'qmp_capabilities'}");
+        mock.control().call("quit", json!({}));
+        assert_eq!(client.recv(), None, "nothing came before the end");
+    }
+}

@@ -76,6 +76,15 @@ pub fn count(node: &Node, path: &str, problems: &Problems) -> u64 {
     })
 }
 
+/// Reads a number that counts from 1.
+pub fn positive(node: &Node, path: &str, problems: &Problems) -> u64 {
+    if matches!(node.value, Value::Num(QNum::I64(0))) {
+        problems.add(node.place, path, "expected a number from 1");
+        return 1;
+    }
+    count(node, path, problems)
+}
+
 fn with_unit(text: &str, units: &[(&str, f64)]) -> Option<f64> {
     let end = text.find(|c: char| c.is_ascii_alphabetic())?;
     let number: f64 = text[..end].trim().parse().ok()?;

@@ -27,6 +27,9 @@ use schema::{
     ControlCommands, MockClock, MockNearMiss, MockReleased, MockRemark, MockStub, MockVerdict,
 };
 
+/// How many tests may control a mock at once.
+const CLIENTS: usize = 64;
+
 /// The state of the control channel.
 pub struct Control {
     mock: Remote,
@@ -104,7 +107,10 @@ fn make(
         events,
     };
     let failed = |e: Error| format!("--control {address}: {e}");
-    let chardev = address.to_chardev("control", &inherited);
+    let mut chardev = address.to_chardev("control", &inherited);
+    if chardev.contains("server=on") {
+        chardev += &format!(",max-clients={CLIENTS}");
+    }
     let mut rt = Runtime::new(state).map_err(|e| format!("--control: {e}"))?;
     rt.chardevs_mut().set_inherited_fds(inherited);
     rt.add_commands(schema::qmp_init_marshal, &schema::QAPI_SCHEMA);

@@ -1,6 +1,6 @@
 //! Matchers of values, and values with names in them that matchers have bound.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use qmonitor::qapi::json::qobject_to_json;
 use qmonitor::qapi::{QDict, QObject};
@@ -88,6 +88,18 @@ impl Pattern {
                 list.len() == values.len()
                     && pairs.all(|(pattern, value)| pattern.fits(Some(value), exact, bound))
             }),
+        }
+    }
+
+    /// Adds the names that it binds.
+    pub fn names<'a>(&'a self, names: &mut BTreeSet<&'a str>) {
+        match self {
+            Pattern::Bind(name) => {
+                names.insert(name);
+            }
+            Pattern::Object(members) => members.iter().for_each(|(_, of)| of.names(names)),
+            Pattern::List(list) => list.iter().for_each(|of| of.names(names)),
+            Pattern::Is(_) | Pattern::Any | Pattern::Absent | Pattern::Re(_) => {}
         }
     }
 
@@ -203,6 +215,23 @@ pub fn fill_dict(dict: &QDict, bound: &Bindings) -> QDict {
     members
         .map(|(name, value)| (name, fill(value, bound)))
         .collect()
+}
+
+/// The names in a text that stand for bound values.
+pub fn names_in(text: &str) -> Vec<&str> {
+    let mut names = Vec::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('$') {
+        rest = &rest[at + 1..];
+        if let Some(after) = rest.strip_prefix('$') {
+            rest = after;
+            continue;
+        }
+        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let name = &rest[..end.unwrap_or(rest.len())];
+        names.extend(is_name(name).then_some(name));
+    }
+    names
 }
 
 fn fill_text(text: &str, bound: &Bindings) -> QObject {

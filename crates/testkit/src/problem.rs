@@ -134,10 +134,12 @@ pub fn join(path: &str, name: &str) -> String {
 
 /// The name that is most like a wrong one, if any is like it.
 pub fn nearest<'a>(name: &str, right: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = 1 + name.chars().count() / 3;
-    let near = right
-        .into_iter()
-        .map(|right| (distance(name, right), right));
+    let limit = 1 + name.chars().count() / 2;
+    let near = right.into_iter().map(|right| {
+        // The beginning of a name is nearer than a name of other letters.
+        let begins = name.len() > 2 && right.starts_with(name);
+        (if begins { 0 } else { distance(name, right) }, right)
+    });
     let (distance, right) = near.min_by_key(|(distance, _)| *distance)?;
     (distance <= limit).then_some(right)
 }
@@ -173,5 +175,10 @@ mod tests {
         assert_eq!(nearest("QUERY_STATUS", right), Some("query-status"));
         assert_eq!(nearest("migrate", right), None);
         assert_eq!(nearest("quti", right), Some("quit"));
+        assert_eq!(nearest("exec", ["exact", "execute"]), Some("execute"));
+        assert_eq!(
+            nearest("secs", ["seconds", "microseconds"]),
+            Some("seconds")
+        );
     }
 }

@@ -9,19 +9,28 @@ use crate::node::{Member, Node, Place, Value};
 use crate::problem::{join, Problem, Problems};
 use crate::read_json::read_json;
 
+/// How deep values may be nested.
+const DEPTH: usize = 200;
+
+const TOO_DEEP: &str = "nested too deeply";
+
+/// How many values all aliases together may stand for.
+const COPIES: usize = 1_000_000;
+
 /// Reads the one document of a file. An empty file is an empty object.
 ///
 /// # Errors
 ///
 /// The first thing that is wrong with the syntax, or a name that stands twice in an object.
 pub fn read(file: &str, text: &str) -> Result<Node, Problem> {
-    if let Some(node) = read_json(text) {
+    if let Some(node) = read_json(text, DEPTH) {
         return Ok(node);
     }
     let mut reader = Reader {
         file,
         open: Vec::new(),
         anchors: HashMap::new(),
+        copied: 0,
         root: None,
         documents: 0,
     };
@@ -56,10 +65,43 @@ struct Open {
     key: Option<(String, Place)>,
 }
 
+/// A value that aliases stand for.
+struct Anchored {
+    node: Node,
+    /// How many values it is made of, and how deep they are nested.
+    values: usize,
+    depth: usize,
+}
+
+impl Anchored {
+    fn new(node: Node) -> Self {
+        let (values, depth) = measure(&node);
+        Anchored {
+            node,
+            values,
+            depth,
+        }
+    }
+}
+
+/// How many values a value is made of, and how deep they are nested.
+fn measure(node: &Node) -> (usize, usize) {
+    let parts: Vec<_> = match &node.value {
+        Value::List(list) => list.iter().map(measure).collect(),
+        Value::Map(members) => members.iter().map(|m| measure(&m.node)).collect(),
+        _ => Vec::new(),
+    };
+    let values: usize = parts.iter().map(|(values, _)| values).sum();
+    let depth = parts.iter().map(|(_, depth)| *depth).max();
+    (values + 1, depth.unwrap_or(0) + 1)
+}
+
 struct Reader<'a> {
     file: &'a str,
     open: Vec<Open>,
-    anchors: HashMap<usize, Node>,
+    anchors: HashMap<usize, Anchored>,
+    /// How many values aliases have stood for.
+    copied: usize,
     root: Option<Node>,
     documents: usize,
 }
@@ -92,10 +134,20 @@ impl Reader<'_> {
                 }
                 Ok(())
             }
-            Event::Alias(anchor) => match self.anchors.get(&anchor).cloned() {
-                Some(node) => self.put(node, 0),
-                None => Err(self.fail(place, "unknown alias")),
-            },
+            Event::Alias(anchor) => {
+                let Some(anchored) = self.anchors.get(&anchor) else {
+                    return Err(self.fail(place, "unknown alias"));
+                };
+                self.copied += anchored.values;
+                if self.copied > COPIES {
+                    return Err(self.fail(place, "aliases stand for too many values"));
+                }
+                if self.open.len() + anchored.depth > DEPTH {
+                    return Err(self.fail(place, TOO_DEEP));
+                }
+                let node = anchored.node.clone();
+                self.put(node, 0)
+            }
             Event::Scalar(text, style, anchor, tag) => {
                 let as_text =
                     style != ScalarStyle::Plain || tag.is_some_and(|tag| tag.suffix == "str");
@@ -105,6 +157,9 @@ impl Reader<'_> {
                     plain(&text)
                 };
                 self.put(Node { value, place }, anchor)
+            }
+            Event::SequenceStart(..) | Event::MappingStart(..) if self.open.len() >= DEPTH => {
+                Err(self.fail(place, TOO_DEEP))
             }
             Event::SequenceStart(anchor, _) => {
                 self.begin(Value::List(Vec::new()), place, anchor);
@@ -133,7 +188,7 @@ impl Reader<'_> {
     /// Puts a complete value where it belongs.
     fn put(&mut self, node: Node, anchor: usize) -> Result<(), Problem> {
         if anchor > 0 {
-            self.anchors.insert(anchor, node.clone());
+            self.anchors.insert(anchor, Anchored::new(node.clone()));
         }
         let file = self.file;
         let Some(open) = self.open.last_mut() else {

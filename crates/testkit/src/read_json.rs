@@ -6,9 +6,10 @@ use qmonitor::qapi::QObject;
 
 use crate::node::{Member, Node, Place, Value};
 
-/// Reads a text that is one value of JSON. None if it is anything else.
-pub fn read_json(text: &str) -> Option<Node> {
+/// Reads a text that is one value of JSON, nested up to this depth. None if it is anything else.
+pub fn read_json(text: &str, depth: usize) -> Option<Node> {
     let mut reader = Reader {
+        depth,
         rest: text,
         place: Place { line: 1, column: 1 },
     };
@@ -19,6 +20,8 @@ pub fn read_json(text: &str) -> Option<Node> {
 }
 
 struct Reader<'a> {
+    /// How much deeper values may be nested.
+    depth: usize,
     rest: &'a str,
     place: Place,
 }
@@ -56,12 +59,14 @@ impl<'a> Reader<'a> {
 
     fn value(&mut self) -> Option<Node> {
         let place = self.place;
+        self.depth = self.depth.checked_sub(1)?;
         let value = match self.rest.chars().next()? {
             '{' => self.object()?,
             '[' => self.list()?,
             '"' => Value::String(self.string()?),
             _ => self.word()?,
         };
+        self.depth += 1;
         Some(Node { value, place })
     }
 

@@ -77,7 +77,10 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::socket::{self, sockopt, Shutdown};
 
-pub use cut::{char_socket_close_listener, char_socket_cut};
+pub use cut::{
+    char_socket_close_listener, char_socket_cut, char_socket_end_if_gone,
+    char_socket_stop_accepting,
+};
 
 use connect::Client;
 use handshake::{creds_for, protocols, report, tcp_chr_handshake};

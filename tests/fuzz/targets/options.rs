@@ -75,7 +75,7 @@ pub fn options(data: &[u8]) {
         8 => setting(text, &mut warnings),
         9 => {
             let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
-            says(cli::parse(&words));
+            says(cli::parse(&words, &mut Vec::new()));
         }
         _ => {}
     }

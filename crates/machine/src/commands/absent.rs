@@ -48,15 +48,8 @@ impl AbsentCommands for Machine {
         Ok(super::jobs::jobs(&rt.state))
     }
 
-    fn qmp_query_vnc(_: &mut Runtime<Self>) -> Result<VncInfo, Error> {
-        Ok(VncInfo {
-            enabled: false,
-            host: None,
-            family: None,
-            service: None,
-            auth: None,
-            clients: None,
-        })
+    fn qmp_query_vnc(rt: &mut Runtime<Self>) -> Result<VncInfo, Error> {
+        Ok(super::vnc::query_vnc(&rt.state))
     }
 
     fn qmp_query_tpm_models(_: &mut Runtime<Self>) -> Result<Vec<TpmModel>, Error> {

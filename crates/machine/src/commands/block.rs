@@ -1,14 +1,15 @@
 //! Disks: `block.json`, `blockdev.json`, and the option `-blockdev`.
 //!
-//! Most HMP commands about disks want a drive with a name of its own (`-drive`), and
-//! no drive has one here.
+//! Drives with names of their own come from `-drive`.
 
 use super::hmp::{fail, Cx};
 use crate::model::block::{BlockNode, Drive, IoLimits};
 use crate::schema::{
     BlockCommands, BlockDeviceInfo, BlockDeviceIoStatus, BlockIOThrottle, BlockInfo,
-    BlockdevCacheInfo, BlockdevCommands, BlockdevDriver, BlockdevOptions, ImageInfo,
-    ImageInfoSpecific, ImageInfoSpecificFile, ImageInfoSpecificFileWrapper, StrOrNull,
+    BlockMediaCommands, BlockdevCacheInfo, BlockdevCommands, BlockdevDriver, BlockdevOptions,
+    ImageInfo, ImageInfoSpecific, ImageInfoSpecificFile, ImageInfoSpecificFileWrapper,
+    ImageInfoSpecificQCow2, ImageInfoSpecificQCow2Wrapper, MediumChange, Qcow2CompressionType,
+    StrOrNull,
 };
 use crate::Machine;
 use qmonitor::monitor::hmp::ArgKind::*;
@@ -34,14 +35,14 @@ impl BlockCommands for Machine {
             let node = drive.node.as_deref();
             let node = node.and_then(|name| rt.state.blocks.node(name));
             BlockInfo {
-                device: String::new(),
+                device: drive.device.clone(),
                 r#type: "unknown".to_owned(),
                 removable: drive.removable,
                 locked: false,
                 inserted: node.map(|node| device_info(&rt.state, node, Some(&drive))),
-                tray_open: drive.removable.then_some(false),
-                io_status: Some(BlockDeviceIoStatus::Ok),
-                qdev: Some(drive.qdev),
+                tray_open: drive.has_tray.then_some(drive.tray_open),
+                io_status: drive.has_io_status.then_some(BlockDeviceIoStatus::Ok),
+                qdev: drive.qdev.clone(),
             }
         };
         Ok(rt.state.drives().into_iter().map(info).collect())
@@ -84,7 +85,15 @@ impl BlockdevCommands for Machine {
     ) -> Result<(), Error> {
         match (device, node_name) {
             (None, Some(node)) => rt.state.blocks.resize(&node, size),
-            // No device has a name of that kind.
+            (Some(device), None) => {
+                let drive = rt.state.drives().into_iter().find(|d| d.device == device);
+                match drive.and_then(|d| d.node) {
+                    Some(node) => rt.state.blocks.resize(&node, size),
+                    None => Err(Error::new(format!(
+                        "Cannot find device='{device}' nor node-name=''"
+                    ))),
+                }
+            }
             (device, node) => Err(Error::new(format!(
                 "Cannot find device='{}' nor node-name='{}'",
                 device.unwrap_or_default(),
@@ -117,8 +126,12 @@ fn device_info(m: &Machine, node: &BlockNode, drive: Option<&Drive>) -> BlockDev
         node_name: Some(node.name.clone()),
         ro: node.read_only,
         drv: node.driver.as_str().to_owned(),
-        backing_file: None,
-        backing_file_depth: 0,
+        backing_file: node
+            .backing
+            .as_deref()
+            .and_then(|name| m.blocks.node(name))
+            .map(|node| node.filename.clone()),
+        backing_file_depth: m.blocks.backing_depth(node),
         active: true,
         encrypted: false,
         detect_zeroes: node.detect_zeroes,
@@ -142,7 +155,7 @@ fn device_info(m: &Machine, node: &BlockNode, drive: Option<&Drive>) -> BlockDev
         iops_rd_max_length: None,
         iops_wr_max_length: None,
         iops_size: None,
-        group: group.map(|d| d.qdev.clone()),
+        group: group.map(|d| d.group.clone().or(d.qdev.clone()).unwrap_or_default()),
         cache: BlockdevCacheInfo {
             writeback: true,
             direct: node.direct,
@@ -155,26 +168,53 @@ fn device_info(m: &Machine, node: &BlockNode, drive: Option<&Drive>) -> BlockDev
 
 fn image_info(m: &Machine, node: &BlockNode) -> ImageInfo {
     let signed = |size: u64| i64::try_from(size).unwrap_or(i64::MAX);
-    let specific = ImageInfoSpecific::File(ImageInfoSpecificFileWrapper {
-        data: ImageInfoSpecificFile {
-            extent_size_hint: None,
-        },
-    });
     ImageInfo {
         filename: node.filename.clone(),
         format: node.driver.as_str().to_owned(),
         dirty_flag: Some(false),
         actual_size: Some(signed(m.blocks.actual_size(&node.name))),
         virtual_size: signed(m.blocks.virtual_size(&node.name)),
-        cluster_size: None,
+        cluster_size: node
+            .header
+            .as_ref()
+            .and_then(|h| h.cluster_size)
+            .map(signed),
         encrypted: None,
         compressed: None,
         backing_filename: None,
         full_backing_filename: None,
         backing_filename_format: None,
         snapshots: None,
-        format_specific: (node.driver == BlockdevDriver::File).then_some(specific),
+        format_specific: image_specific(node),
         backing_image: None,
+    }
+}
+
+fn image_specific(node: &BlockNode) -> Option<ImageInfoSpecific> {
+    match node.driver {
+        BlockdevDriver::File => Some(ImageInfoSpecific::File(ImageInfoSpecificFileWrapper {
+            data: ImageInfoSpecificFile {
+                extent_size_hint: None,
+            },
+        })),
+        BlockdevDriver::Qcow2 => {
+            let is_v3 = node.header.as_ref().is_some_and(|h| h.is_v3);
+            Some(ImageInfoSpecific::Qcow2(ImageInfoSpecificQCow2Wrapper {
+                data: ImageInfoSpecificQCow2 {
+                    compat: if is_v3 { "1.1" } else { "0.10" }.to_owned(),
+                    data_file: None,
+                    data_file_raw: None,
+                    extended_l2: is_v3.then_some(false),
+                    lazy_refcounts: is_v3.then_some(false),
+                    corrupt: is_v3.then_some(false),
+                    refcount_bits: 16,
+                    encrypt: None,
+                    bitmaps: None,
+                    compression_type: Qcow2CompressionType::Zlib,
+                },
+            }))
+        }
+        _ => None,
     }
 }
 
@@ -186,11 +226,9 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
         HmpRow::new("block_resize", "device size", "resize a block image")
             .args(&[DEVICE, HmpArg::new("size", Size)]),
         |hmp, args| {
-            let device = args.str("device");
-            fail(
-                hmp,
-                format!("Cannot find device='{device}' nor node-name=''"),
-            );
+            let (device, size) = (args.str("device").to_owned(), args.int("size"));
+            let result = Machine::qmp_block_resize(hmp.rt, Some(device), None, size);
+            hmp.handle_error(result);
         },
     ),
     (
@@ -223,7 +261,7 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
             HmpArg::new("arg", Str).optional(),
             HmpArg::new("read-only-mode", Str).optional(),
         ]),
-        no_device,
+        hmp_change,
     ),
     (
         HmpRow::new(
@@ -238,22 +276,42 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
         },
     ),
     (
-        HmpRow::new("drive_del", "device", "remove host block device").args(&[DEVICE]),
-        |hmp, args| {
-            let device = args.str("device");
-            hmp.print(format!("Device '{device}' not found\n"));
-        },
-    ),
-    (
         HmpRow::new(
             "eject",
             "[-f] device",
             "eject a removable medium (use -f to force it)",
         )
         .args(&[HmpArg::new("force", Flag('f')), DEVICE]),
-        no_device,
+        |hmp, args| {
+            let device = args.str("device").to_owned();
+            let result = super::block_media::eject(hmp.rt, Some(device), None);
+            hmp.handle_error(result);
+        },
     ),
 ];
+
+fn hmp_change(hmp: Cx, args: &HmpArgs) {
+    let mode = args.try_str("read-only-mode");
+    let read_only_mode = match mode.map(str::parse) {
+        None => None,
+        Some(Ok(mode)) => Some(mode),
+        Some(Err(_)) => {
+            let mode = mode.unwrap_or_default();
+            return fail(hmp, format!("invalid parameter value: {mode}"));
+        }
+    };
+    #[allow(deprecated)] // It is still to be taken.
+    let change = MediumChange {
+        device: Some(args.str("device").to_owned()),
+        id: None,
+        filename: args.str("target").to_owned(),
+        format: args.try_str("arg").map(str::to_owned),
+        force: Some(args.flag("force")),
+        read_only_mode,
+    };
+    let result = Machine::qmp_blockdev_change_medium(hmp.rt, change);
+    hmp.handle_error(result);
+}
 
 fn no_device(hmp: Cx, args: &HmpArgs) {
     fail(hmp, format!("Device '{}' not found", args.str("device")));

@@ -213,7 +213,7 @@ impl BlockGraphCommands for Machine {
     /// No operation is ever done, so no interval counts anything.
     fn qmp_block_latency_histogram_set(rt: &mut Rt, arg: LatencyHistogram) -> Result<(), Error> {
         let mut drives = rt.state.drives().into_iter();
-        let drive = drives.find(|drive| drive.qdev == arg.id);
+        let drive = drives.find(|drive| drive.qdev.as_ref() == Some(&arg.id));
         drive.map(|_| ()).ok_or_else(|| device_not_found(&arg.id))
     }
 

@@ -35,15 +35,20 @@ fn hmp_info_block(hmp: Cx, args: &HmpArgs) {
     let device = args.try_str("device");
     let verbose = args.flag("verbose");
     let mut text = String::new();
-    // No drive has a name of its own, so a name is that of a node.
-    if !args.flag("nodes") && device.is_none() {
+    if !args.flag("nodes") {
         let of_drive = |drive: &Drive| {
             let node = drive.node.as_deref().and_then(|n| m.blocks.node(n));
             drive_text(m, Some(drive), node, verbose)
         };
-        let texts: Vec<String> = m.drives().iter().map(of_drive).collect();
+        let drives = m.drives();
+        let shown = drives
+            .iter()
+            .filter(|drive| device.is_none_or(|name| name == drive.device));
+        let texts: Vec<String> = shown.map(of_drive).collect();
         text = texts.join("\n");
-    } else {
+    }
+    // A name that no drive has may be that of a node.
+    if args.flag("nodes") || device.is_some() && text.is_empty() {
         for (i, node) in m.blocks.nodes().enumerate() {
             if device.is_some_and(|name| name != node.name) {
                 continue;
@@ -64,20 +69,32 @@ fn drive_text(
     node: Option<&BlockNode>,
     verbose: bool,
 ) -> String {
+    let device = drive.map_or("", |d| &d.device);
     let mut text = match node {
         Some(node) => format!(
             "{}: {} ({}{})\n",
-            node.name,
+            if device.is_empty() {
+                node.name.clone()
+            } else {
+                format!("{device} ({})", node.name)
+            },
             node.filename,
             node.driver.as_str(),
             if node.read_only { ", read-only" } else { "" }
         ),
-        None => format!("{}: [not inserted]\n", drive.map_or("", |d| &d.qdev)),
+        None => {
+            let qdev = drive.and_then(|d| d.qdev.as_deref()).unwrap_or_default();
+            let name = if device.is_empty() { qdev } else { device };
+            format!("{name}: [not inserted]\n")
+        }
     };
     if let Some(drive) = drive {
-        text += &format!("    Attached to:      {}\n", drive.qdev);
+        if let Some(qdev) = &drive.qdev {
+            text += &format!("    Attached to:      {qdev}\n");
+        }
         if drive.removable {
-            text += "    Removable device: not locked, tray closed\n";
+            let tray = if drive.tray_open { "open" } else { "closed" };
+            text += &format!("    Removable device: not locked, tray {tray}\n");
         }
     }
     let Some(node) = node else {
@@ -90,6 +107,9 @@ fn drive_text(
         ""
     };
     text += &format!("    Cache mode:       writeback{direct}{no_flush}\n");
+    if let Some(drive) = drive.filter(|d| !d.limits.is_unlimited()) {
+        text += &limits_text(drive);
+    }
     if verbose {
         let size = m.blocks.virtual_size(&node.name);
         text += &format!(
@@ -102,6 +122,17 @@ fn drive_text(
         );
     }
     text
+}
+
+fn limits_text(drive: &Drive) -> String {
+    let ([bps, bps_rd, bps_wr], [iops, iops_rd, iops_wr]) = (drive.limits.bps, drive.limits.iops);
+    let group = drive.group.as_ref().or(drive.qdev.as_ref());
+    format!(
+        "    I/O throttling:   bps={bps} bps_rd={bps_rd} bps_wr={bps_wr} bps_max=0 bps_rd_max=0 \
+         bps_wr_max=0 iops={iops} iops_rd={iops_rd} iops_wr={iops_wr} iops_max=0 iops_rd_max=0 \
+         iops_wr_max=0 iops_size=0 group={}\n",
+        group.map_or("", |g| g)
+    )
 }
 
 /// A size with a unit and three digits (`size_to_str`).

@@ -24,8 +24,8 @@ impl BlockStatsCommands for Machine {
         let stats = |drive: Drive| {
             let node = drive.node.as_deref().and_then(|name| m.blocks.node(name));
             BlockStats {
-                device: Some(String::new()),
-                qdev: Some(drive.qdev),
+                device: Some(drive.device),
+                qdev: drive.qdev,
                 stats: counters(true),
                 ..match node {
                     Some(node) => node_stats(m, node),

@@ -18,6 +18,7 @@ mod cpu;
 mod current_cpu;
 mod devices;
 mod displays;
+mod drives;
 mod emulator;
 mod hmp;
 mod jobs;
@@ -28,6 +29,7 @@ mod migration;
 mod migration_settings;
 mod migration_steps;
 mod net;
+mod netdevs;
 mod objects;
 mod pci;
 mod qdev;
@@ -39,16 +41,19 @@ mod run_state;
 mod statistics;
 mod ui;
 mod unsupported;
+mod vnc;
 
 #[cfg(test)]
 mod tests;
 
 pub use block::blockdev_from_cli;
+pub(crate) use drives::{drive_new, format_help, guess_warning, NewDrive, QEMU_DRIVE_OPTS};
 pub(crate) use log::log_items;
-pub use net::netdev_from_cli;
+pub use net::{netdev_from_cli, netdev_with_id};
 pub use objects::{is_made_after_chardevs, object_from_cli, object_from_text};
-pub use qdev::{add_ports, device_from_cli};
+pub use qdev::{add_ports, board_nic, device_from_cli};
 pub use run_state::{killed, start_machine};
+pub(crate) use vnc::vnc_new;
 
 use crate::schema::{self, ShutdownCause};
 use crate::Machine;
@@ -74,6 +79,7 @@ const HMP: &[(Pairs, Pairs)] = &[
     (block::COMMANDS, block_pages::INFO),
     (block_jobs::COMMANDS, block_jobs::INFO),
     (cpu::COMMANDS, cpu::INFO),
+    (drives::COMMANDS, &[]),
     (emulator::COMMANDS, emulator::INFO),
     (log::COMMANDS, &[]),
     (machine::COMMANDS, machine::INFO),

@@ -1,12 +1,13 @@
 //! Network back ends: `net.json`, `-netdev`, and HMP.
 
 use super::hmp::{fail, nothing, Cx};
-use crate::schema::{NetClientDriver, NetCommands, Netdev, NetdevBranch, NetdevHubPortOptions};
+use super::netdevs::{self, Flat};
+use crate::schema::{NetCommands, Netdev, NetdevBranch, NetdevHubPortOptions};
 use crate::Machine;
 use qmonitor::monitor::hmp::ArgKind::*;
 use qmonitor::monitor::hmp::{CompletionKind, HmpArg, HmpArgs, HmpPair, HmpRow};
 use qmonitor::qapi::json::qobject_from_json;
-use qmonitor::qapi::visit::from_qobject;
+use qmonitor::qapi::visit::to_qobject;
 use qmonitor::qapi::{Error, QDict, QObject};
 use qmonitor::util::qemu_opts::{id_wellformed, QemuOpts, QemuOptsList};
 use qmonitor::Runtime;
@@ -29,7 +30,13 @@ impl NetCommands for Machine {
                 let peer = port.netdev.as_deref();
                 rt.state.net.add_port(port.hubid, &arg.id, peer)
             }
-            _ => Err(not_compiled(arg.r#type())),
+            _ => {
+                let flat = match to_qobject(&arg) {
+                    QObject::Dict(options) => Flat::of(&options),
+                    _ => Flat::of(&QDict::new()),
+                };
+                netdevs::add(rt, &flat)
+            }
         }
     }
 
@@ -42,42 +49,26 @@ impl NetCommands for Machine {
     }
 }
 
-fn not_compiled(driver: NetClientDriver) -> Error {
-    Error::new(format!(
-        "network backend '{}' is not compiled into this binary",
-        driver.as_str()
-    ))
-}
-
-/// Reads the options of a back end in the order, and with the words, of
+/// Makes a back end from options that are texts, in the order, and with the words, of
 /// QEMU's visitor of options.
 ///
 /// # Errors
 ///
-/// The first error. Kinds that do not exist here are refused before their
-/// parameters, which are unknown here, are looked at.
-pub fn netdev_from_options(options: &QDict) -> Result<Netdev, Error> {
+/// The first error.
+fn netdev_from_options(rt: &mut Runtime<Machine>, options: &Flat) -> Result<(), Error> {
     let required = |name: &str| {
         let missing = || Error::new(format!("Parameter '{name}' is missing"));
-        options.get_str(name).ok_or_else(missing)
+        options.get(name).ok_or_else(missing)
     };
+    if options.get("type") != Some("hubport") || options.get("id").is_none() {
+        return netdevs::add(rt, options);
+    }
     let id = required("id")?.to_owned();
-    let driver = required("type")?;
-    let driver: NetClientDriver = driver
-        .parse()
-        .map_err(|_| Error::new(format!("Parameter 'type' does not accept value '{driver}'")))?;
-    if driver != NetClientDriver::Hubport {
-        return Err(not_compiled(driver));
-    }
     let hubid = parse_int32("hubid", required("hubid")?)?;
-    let netdev = options.get_str("netdev").map(str::to_owned);
-    let known = ["id", "type", "hubid", "netdev"];
-    if let Some((name, _)) = options.iter().find(|(name, _)| !known.contains(name)) {
-        return Err(Error::new(format!("Invalid parameter '{name}'")));
-    }
-    let port = NetdevHubPortOptions { hubid, netdev };
-    let u = NetdevBranch::Hubport(port);
-    Ok(Netdev { id, u })
+    let netdev = options.get("netdev").map(str::to_owned);
+    netdevs::check_names("hubport", options)?;
+    let u = NetdevBranch::Hubport(NetdevHubPortOptions { hubid, netdev });
+    Machine::qmp_netdev_add(rt, Netdev { id, u })
 }
 
 fn parse_int32(name: &str, text: &str) -> Result<i32, Error> {
@@ -105,7 +96,29 @@ fn parse_int32(name: &str, text: &str) -> Result<i32, Error> {
         .map_err(|_| Error::new(format!("Parameter '{name}' expects int32_t")))
 }
 
-/// Splits `TYPE,id=ID,...` into names and texts; checks the id.
+/// Splits `TYPE,id=ID,...` into names and texts, which may occur often; checks the id.
+///
+/// # Errors
+///
+/// The id is malformed or in use.
+fn netdev_texts(machine: &Machine, text: &str, warnings: &mut Vec<Error>) -> Result<Flat, Error> {
+    let opts = QemuOpts::parse(&QEMU_NETDEV_OPTS, text, warnings)?;
+    if let Some(id) = opts.id().filter(|id| machine.net.has_netdev(id)) {
+        return Err(Error::new(format!("Duplicate ID '{id}' for netdev")));
+    }
+    let mut flat = Flat::of(&QDict::new());
+    for (name, text) in opts
+        .id()
+        .map(|id| ("id", id))
+        .into_iter()
+        .chain(opts.iter())
+    {
+        flat.push(name, text);
+    }
+    Ok(flat)
+}
+
+/// Reads the options of HMP's `netdev_add`.
 ///
 /// # Errors
 ///
@@ -115,15 +128,7 @@ pub fn netdev_options(
     text: &str,
     warnings: &mut Vec<Error>,
 ) -> Result<QDict, Error> {
-    let opts = QemuOpts::parse(&QEMU_NETDEV_OPTS, text, warnings)?;
-    if let Some(id) = opts.id().filter(|id| machine.net.port(id).is_some()) {
-        return Err(Error::new(format!("Duplicate ID '{id}' for netdev")));
-    }
-    let texts = opts.id().map(|id| ("id", id)).into_iter();
-    let texts = texts.chain(opts.iter());
-    Ok(texts
-        .map(|(name, text)| (name, QObject::from(text)))
-        .collect())
+    Ok(netdev_texts(machine, text, warnings)?.into_dict())
 }
 
 /// Makes a back end from the argument of `-netdev`.
@@ -136,12 +141,25 @@ pub fn netdev_from_cli(
     text: &str,
     warnings: &mut Vec<Error>,
 ) -> Result<(), Error> {
-    let netdev = if text.starts_with('{') {
-        from_qobject(qobject_from_json(text.as_bytes())?)?
-    } else {
-        netdev_from_options(&netdev_options(&rt.state, text, warnings)?)?
-    };
-    Machine::qmp_netdev_add(rt, netdev)
+    if text.starts_with('{') {
+        return match qobject_from_json(text.as_bytes())? {
+            QObject::Dict(options) => netdev_from_options(rt, &Flat::of(&options)),
+            _ => Err(Error::new("Parameter 'id' is missing")),
+        };
+    }
+    let options = netdev_texts(&rt.state, text, warnings)?;
+    netdev_from_options(rt, &options)
+}
+
+/// Makes a back end that has no id from the user.
+///
+/// # Errors
+///
+/// As `netdev_add`.
+pub fn netdev_with_id(rt: &mut Runtime<Machine>, text: &str, id: &str) -> Result<(), Error> {
+    let mut options = netdev_texts(&rt.state, text, &mut Vec::new())?;
+    options.push("id", id);
+    netdev_from_options(rt, &options)
 }
 
 const NAME: HmpArg = HmpArg::new("name", Str);
@@ -248,8 +266,8 @@ pub(super) const INFO: &[HmpPair<Machine>] = &[
 ];
 
 fn hmp_netdev_add(hmp: Cx, args: &HmpArgs) {
-    let netdev = netdev_from_options(&args.options("netdev"));
-    let result = netdev.and_then(|netdev| Machine::qmp_netdev_add(hmp.rt, netdev));
+    let options = Flat::of(&args.options("netdev"));
+    let result = netdev_from_options(hmp.rt, &options);
     hmp.handle_error(result);
 }
 
@@ -291,9 +309,10 @@ mod tests {
     #[test]
     fn options_are_refused_in_order() {
         let machine = Machine::new(crate::MachineOptions::default());
-        let read = |text: &str| {
-            let options = netdev_options(&machine, text, &mut Vec::new())?;
-            netdev_from_options(&options)
+        let mut rt = Runtime::new(machine).unwrap();
+        let mut read = |text: &str| {
+            let options = netdev_texts(&rt.state, text, &mut Vec::new())?;
+            netdev_from_options(&mut rt, &options)
         };
         for (text, desc) in [
             ("", "Parameter 'id' is missing"),
@@ -330,20 +349,11 @@ mod tests {
                 "hubport,id=1x,hubid=0",
                 "Parameter 'id' expects an identifier",
             ),
-            (
-                "user,id=x",
-                "network backend 'user' is not compiled into this binary",
-            ),
         ] {
             assert_eq!(read(text).unwrap_err().desc(), desc, "{text}");
         }
         for (text, number) in [("-1", -1), ("0x10", 16), ("010", 8), ("0", 0)] {
-            let netdev = read(&format!("hubport,id=x,hubid={text}")).unwrap();
-            let port = NetdevHubPortOptions {
-                hubid: number,
-                netdev: None,
-            };
-            assert_eq!(netdev.u, NetdevBranch::Hubport(port));
+            assert_eq!(parse_int32("hubid", text), Ok(number));
         }
     }
 }

@@ -70,11 +70,67 @@ fn device_add(
 ) -> Result<(), Error> {
     let policy = rt.policy();
     let id = rt.state.device_add(&options, hotplugged, policy)?;
-    let result = attach_chardev(rt, id);
+    let result = attach_chardev(rt, id).and_then(|()| attach_netdev(rt, id));
     if result.is_err() {
         rt.state.unparent(id);
     }
     result
+}
+
+/// Makes an adapter of the board; false if there is no such model.
+///
+/// # Errors
+///
+/// Its place is taken, or its back end.
+pub fn board_nic(
+    rt: &mut Runtime<Machine>,
+    model: &str,
+    properties: &[(&str, &str)],
+) -> Result<bool, Error> {
+    let Some(id) = rt.state.add_board_device(model, None, properties)? else {
+        return Ok(false);
+    };
+    attach_netdev(rt, id)?;
+    Ok(true)
+}
+
+/// Wires an adapter to its back end.
+fn attach_netdev(rt: &mut Runtime<Machine>, id: ObjectId) -> Result<(), Error> {
+    let m = &mut rt.state;
+    let Some(class) = m.object(id).map(|o| o.class()) else {
+        return Ok(());
+    };
+    if class.property("netdev").is_none() || class.property("mac").is_none() {
+        return Ok(());
+    }
+    let netdev = m.str_property(id, "netdev");
+    let netdev = (!netdev.is_empty()).then_some(netdev);
+    if let Some(netdev) = &netdev {
+        let model = class.name;
+        match m.net.peer(netdev) {
+            None => {
+                let desc = format!("Property '{model}.netdev' can't find value '{netdev}'");
+                return Err(Error::new(desc));
+            }
+            Some(Some(_)) => {
+                return Err(Error::new(format!(
+                    "Property '{model}.netdev' can't take value '{netdev}', it's in use"
+                )));
+            }
+            Some(None) => {}
+        }
+    }
+    let name = m.device_id(id).map(str::to_owned);
+    let mac = m.str_property(id, "mac");
+    let name = m
+        .net
+        .add_nic(name.as_deref(), class.name, &mac, netdev.as_deref());
+    let mac = m.net.client(&name).and_then(|nic| nic.mac.clone());
+    if let Some(mac) = mac {
+        m.store_by_name(id, "mac", mac);
+    }
+    m.nics.insert(id, name);
+    Ok(())
 }
 
 fn attach_chardev(rt: &mut Runtime<Machine>, id: ObjectId) -> Result<(), Error> {
@@ -154,6 +210,9 @@ impl QdevCommands for Machine {
         let Unplugged::Gone(path) = rt.state.device_unplug(device)? else {
             return Ok(());
         };
+        if let Some(nic) = rt.state.nics.remove(&device) {
+            rt.state.net.remove_nic(&nic);
+        }
         if let Some(frontend) = rt.state.frontends.remove(&device) {
             qemu_chr_fe_deinit(rt, frontend, false);
         }

@@ -2,7 +2,7 @@
 
 use super::hmp::Cx;
 use crate::model::qdev::{
-    address_text, class_name, pci_facts, RegionKind, DEVICE, SUBSYSTEM_VENDOR,
+    address_text, class_name, pci_facts, DeviceClass, RegionKind, DEVICE, SUBSYSTEM_VENDOR,
 };
 use crate::model::qom::{ObjectId, Property};
 use crate::Machine;
@@ -57,7 +57,10 @@ impl Page<'_> {
             let class = m.object(id).map(|o| o.class());
             let on_system = class
                 .is_some_and(|c| c.is_a(DEVICE.name) && !c.is_a("cpu") && !c.is_a("virtio-device"));
-            if on_system && m.link(id, "parent_bus").is_none() {
+            let bus = m.link(id, "parent_bus");
+            let plugged = class.and_then(|c| c.class::<DeviceClass>());
+            let nowhere = plugged.is_some_and(|device| device.bus.is_empty());
+            if on_system && !nowhere && bus.is_none_or(|bus| m.class_name(bus) == "System") {
                 found.push(id);
             }
             todo.extend(m.children(id).map(|(_, child)| child));

@@ -1,7 +1,8 @@
 //! Questions about subsystems that this machine does not have, or has in one state only.
 //! They are answered as QEMU answers them about a machine without such things.
 
-use crate::model::qdev::DeviceClass;
+use crate::model::qdev::{product, DeviceClass};
+use crate::model::AudioBackend;
 use crate::schema::{
     ACPIOSTInfo, AnnounceParameters, AudioFormat, Audiodev, AudiodevBranch, AudiodevGenericOptions,
     AudiodevPerDirectionOptions, BlockExportInfo, BlockJobInfo, DisplayOptions,
@@ -19,7 +20,7 @@ use qmonitor::Runtime;
 type Rt = Runtime<Machine>;
 
 impl QueriesAudioCommands for Machine {
-    /// All are of the kind that makes no sound, with QEMU's defaults.
+    /// All are shown as the kind that makes no sound, with QEMU's defaults.
     fn qmp_query_audiodevs(rt: &mut Rt) -> Result<Vec<Audiodev>, Error> {
         let direction = || {
             Some(AudiodevPerDirectionOptions {
@@ -32,8 +33,8 @@ impl QueriesAudioCommands for Machine {
                 buffer_length: None,
             })
         };
-        let audiodev = |id: &String| Audiodev {
-            id: id.clone(),
+        let audiodev = |backend: &AudioBackend| Audiodev {
+            id: backend.id.clone(),
             timer_period: Some(10_000),
             u: AudiodevBranch::None(AudiodevGenericOptions {
                 r#in: direction(),
@@ -66,20 +67,7 @@ impl QueriesBlockCommands for Machine {
         id: Option<String>,
         _force: Option<bool>,
     ) -> Result<(), Error> {
-        let (id, device) = match (id, device) {
-            (Some(id), None) => (Some(id), None),
-            (None, Some(device)) => (None, Some(device)),
-            _ => return Err(Error::new("Need exactly one of 'device' and 'id'")),
-        };
-        // No drive has a name of its own, only its device has.
-        let mut drives = rt.state.drives().into_iter();
-        let drive = drives.find(|drive| Some(&drive.qdev) == id.as_ref());
-        let name = id.or(device).unwrap_or_default();
-        match drive {
-            None => Err(crate::model::qom::device_not_found(&name)),
-            Some(drive) if drive.node.is_none() => Ok(()),
-            Some(_) => Err(Error::new(format!("Device '{name}' is not removable"))),
-        }
+        super::block_media::eject(rt, device, id)
     }
 }
 
@@ -194,8 +182,8 @@ impl QueriesTextCommands for Machine {
 }
 
 impl QueriesUiCommands for Machine {
-    fn qmp_query_vnc_servers(_: &mut Rt) -> Result<Vec<VncInfo2>, Error> {
-        Ok(Vec::new())
+    fn qmp_query_vnc_servers(rt: &mut Rt) -> Result<Vec<VncInfo2>, Error> {
+        Ok(super::vnc::query_vnc_servers(&rt.state))
     }
 
     fn qmp_query_spice(_: &mut Rt) -> Result<SpiceInfo, Error> {
@@ -222,7 +210,7 @@ impl QueriesUiCommands for Machine {
         })
     }
 
-    fn qmp_set_password(_: &mut Rt, arg: SetPasswordOptions) -> Result<(), Error> {
+    fn qmp_set_password(rt: &mut Rt, arg: SetPasswordOptions) -> Result<(), Error> {
         let keep = matches!(arg.connected, None | Some(SetPasswordAction::Keep));
         Err(match arg.u {
             SetPasswordOptionsBranch::Spice => {
@@ -230,6 +218,11 @@ impl QueriesUiCommands for Machine {
             }
             SetPasswordOptionsBranch::Vnc(_) if !keep => {
                 Error::new("parameter 'connected' must be 'keep' when 'protocol' is 'vnc'")
+            }
+            SetPasswordOptionsBranch::Vnc(vnc)
+                if super::vnc::takes_password(&rt.state, vnc.display.as_deref()) =>
+            {
+                return Ok(());
             }
             SetPasswordOptionsBranch::Vnc(_) => Error::new("Could not set password"),
         })
@@ -248,11 +241,6 @@ pub(super) fn text(text: &str) -> HumanReadableText {
 ///
 /// There is no USB.
 pub(super) fn usb_page(m: &Machine) -> Result<String, Error> {
-    const PRODUCTS: &[(&str, &str)] = &[
-        ("usb-kbd", "QEMU USB Keyboard"),
-        ("usb-mouse", "QEMU USB Mouse"),
-        ("usb-tablet", "QEMU USB Tablet"),
-    ];
     if m.buses("usb-bus").is_empty() {
         return Err(Error::new("USB support not enabled"));
     }
@@ -260,11 +248,10 @@ pub(super) fn usb_page(m: &Machine) -> Result<String, Error> {
     for bus in m.buses("usb-bus") {
         for device in m.devices_on(bus) {
             let class = m.class_name(device);
-            let product = PRODUCTS.iter().find(|(name, _)| *name == class);
             page += &format!(
                 "  Device 0.0, Port {}, Speed 12 Mb/s, Product {}",
                 m.str_property(device, "port"),
-                product.map_or(class, |(_, product)| product)
+                product(class)
             );
             if let Some(id) = m.device_id(device) {
                 page += &format!(", ID: {id}");
@@ -304,7 +291,7 @@ fn virtio_devices(m: &Machine) -> Vec<VirtioInfo> {
         let (name, backend) = class.backend?;
         Some(VirtioInfo {
             path: m.canonical_path(m.child(id, name)?),
-            name: backend.name.trim_end_matches("-device").to_owned(),
+            name: backend.trim_end_matches("-device").to_owned(),
         })
     };
     devices.into_iter().filter_map(info).collect()

@@ -1,6 +1,7 @@
 //! Keyboard, mouse, display and sound: `ui.json`. The machine has none of them.
 
 use super::hmp::{fail, nothing, Cx};
+use crate::model::display::Screen;
 use crate::schema::{ImageFormat, IntWrapper, KeyValue, QKeyCode, QKeyCodeWrapper, UiCommands};
 use crate::Machine;
 use qmonitor::monitor::hmp::ArgKind::*;
@@ -19,27 +20,59 @@ impl UiCommands for Machine {
     }
 
     fn qmp_screendump(
-        _: &mut Runtime<Self>,
-        _filename: String,
+        rt: &mut Runtime<Self>,
+        filename: String,
         device: Option<String>,
         head: Option<i64>,
-        _format: Option<ImageFormat>,
+        format: Option<ImageFormat>,
         responder: Responder<()>,
     ) {
-        responder.respond(Err(no_console(device.as_deref(), head)));
+        let console = console(&rt.state, device.as_deref(), head);
+        let drawn = console.and_then(|screen| draw(&screen, &filename, format));
+        responder.respond(drawn);
     }
 }
 
-/// The reason why there is no screendump.
-pub fn no_console(device: Option<&str>, head: Option<i64>) -> Error {
-    match (device, head) {
-        (Some(device), _) => Error::with_class(
-            ErrorClass::DeviceNotFound,
-            format!("Device '{device}' not found"),
-        ),
-        (None, Some(_)) => Error::new("'head' must be specified together with 'device'"),
-        (None, None) => Error::new("There is no console to take a screendump from"),
+/// What an adapter shows.
+///
+/// # Errors
+///
+/// There is no such adapter, or none at all.
+fn console(m: &Machine, device: Option<&str>, head: Option<i64>) -> Result<Screen, Error> {
+    let Some(name) = device else {
+        return match head {
+            Some(_) => Err(Error::new(
+                "'head' must be specified together with 'device'",
+            )),
+            None if m.has_display() => Ok(Screen::TEXT),
+            None => Err(Error::new("There is no console to take a screendump from")),
+        };
+    };
+    let id = m.find_device(name).ok_or_else(|| {
+        let desc = format!("Device '{name}' not found");
+        Error::with_class(ErrorClass::DeviceNotFound, desc)
+    })?;
+    let head = head.unwrap_or(0);
+    if m.is_display(id) && head == 0 {
+        Ok(Screen::TEXT)
+    } else {
+        Err(Error::new(format!(
+            "Device '{name}' (head {head}) is not bound to a QemuConsole"
+        )))
     }
+}
+
+fn draw(screen: &Screen, filename: &str, format: Option<ImageFormat>) -> Result<(), Error> {
+    let failed =
+        |e: std::io::Error| Error::from_io(format!("failed to open file '{filename}'"), &e);
+    let file = std::fs::File::create(filename).map_err(failed)?;
+    let mut file = std::io::BufWriter::new(file);
+    let drawn = match format {
+        Some(ImageFormat::Png) => screen.write_png(&mut file),
+        _ => screen.write_ppm(&mut file),
+    };
+    let drawn = drawn.and_then(|()| std::io::Write::flush(&mut file));
+    drawn.map_err(|e| Error::from_io("failed to write image", &e))
 }
 
 const PROTOCOL: HmpArg = HmpArg::new("protocol", Str);
@@ -186,7 +219,10 @@ pub(super) const INFO: &[HmpPair<Machine>] = &[
     ),
     (
         HmpRow::new("vnc", "", "show the vnc server status"),
-        |hmp, _| hmp.print("None\n"),
+        |hmp, _| {
+            let text = super::vnc::info_vnc(&hmp.rt.state);
+            hmp.print(text);
+        },
     ),
 ];
 
@@ -222,15 +258,18 @@ fn parse_key(name: &str) -> Option<KeyValue> {
     }
 }
 
-/// There is no display, so there is nothing to wait for.
 fn hmp_screendump(hmp: Cx, args: &HmpArgs) {
-    let format = args.try_str("format");
-    let unknown = format.filter(|name| name.parse::<ImageFormat>().is_err());
-    let e = match unknown {
-        Some(name) => Error::new(format!("invalid parameter value: {name}")),
-        None => no_console(args.try_str("device"), args.try_int("head")),
+    let format = match args
+        .try_str("format")
+        .map(|name| (name, name.parse::<ImageFormat>()))
+    {
+        None => None,
+        Some((_, Ok(format))) => Some(format),
+        Some((name, Err(_))) => return fail(hmp, format!("invalid parameter value: {name}")),
     };
-    hmp.handle_error(Err::<(), _>(e));
+    let console = console(&hmp.rt.state, args.try_str("device"), args.try_int("head"));
+    let result = console.and_then(|screen| draw(&screen, args.str("filename"), format));
+    hmp.handle_error(result);
 }
 
 fn hmp_info_mice(hmp: Cx, _args: &HmpArgs) {

@@ -72,6 +72,11 @@ impl TypeFacts {
         self.flags.contains('p')
     }
 
+    /// Whether devices of this type can be plugged only before the machine runs.
+    pub fn is_fixed(&self) -> bool {
+        self.flags.contains('f')
+    }
+
     /// Whether it is no type of objects, but a list of functions that types have.
     pub fn is_interface(&self) -> bool {
         self.ancestry().any(|t| t.name == "interface")

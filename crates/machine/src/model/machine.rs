@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use super::block::{Blocks, IoLimits};
+use super::block::{Blocks, IoLimits, Medium};
 use super::board::{MachineClass, Topology};
+use super::display::VncServer;
 use super::global::Global;
 use super::jobs::Jobs;
 use super::log::LogFile;
@@ -35,10 +36,14 @@ pub struct Machine {
     pub test_value: Option<i64>,
     /// Where the log goes.
     pub(crate) log: LogFile,
-    /// The ids of its sound devices.
-    pub(crate) audiodevs: Vec<String>,
+    /// What its sound devices play on.
+    pub(crate) audiodevs: Vec<AudioBackend>,
     /// Its network back ends.
     pub net: Network,
+    /// The names of adapters, by their devices.
+    pub(crate) nics: HashMap<ObjectId, String>,
+    /// VNC servers, the newest first.
+    pub(crate) vnc: Vec<VncServer>,
     /// The settings of migration.
     pub migration: Migration,
     pub(super) topology: Topology,
@@ -64,6 +69,10 @@ pub struct Machine {
     /// Block nodes, and the limits of the disks made of them.
     pub blocks: Blocks,
     pub(super) io_limits: HashMap<ObjectId, IoLimits>,
+    /// Whether writes to images are dropped (`-snapshot`).
+    pub(crate) snapshots: bool,
+    /// What clients have done to drives.
+    pub(super) media: HashMap<ObjectId, Medium>,
     /// Whether `sync-profile` is on. There is only one thread, so it never
     /// finds anything.
     pub(crate) sync_profile: bool,
@@ -76,6 +85,17 @@ pub struct Machine {
     pub(crate) machine_object: ObjectId,
     pub(super) objects_container: ObjectId,
     pub(super) chardevs_container: ObjectId,
+}
+
+/// What sound devices play on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AudioBackend {
+    /// Its name.
+    pub id: String,
+    /// Its driver.
+    pub driver: &'static str,
+    /// The package that QEMU lacks for it.
+    pub package: Option<&'static str>,
 }
 
 /// A device that is gone; its event is still to be sent.

@@ -7,6 +7,7 @@ pub mod balloon;
 pub mod block;
 pub mod board;
 pub mod cpu;
+pub mod display;
 pub mod facts;
 pub(crate) mod global;
 pub mod jobs;
@@ -24,6 +25,6 @@ pub mod types;
 mod uuid;
 
 pub(crate) use machine::Deletion;
-pub use machine::Machine;
+pub use machine::{AudioBackend, Machine};
 pub use options::MachineOptions;
 pub use uuid::{ParseUuidError, Uuid};

@@ -32,6 +32,8 @@ pub struct MachineOptions {
     pub stopped: bool,
     /// Wait for `x-exit-preconfig` (`--preconfig`).
     pub preconfig: bool,
+    /// Wait for the state of another machine (`-incoming`).
+    pub incoming: bool,
     /// The reactions to certain events (`-action`, `-no-reboot`, `-no-shutdown`).
     pub actions: Actions,
     /// Give threads names (`-name debug-threads=on`).
@@ -47,6 +49,7 @@ impl Default for MachineOptions {
             uuid: Uuid::default(),
             stopped: false,
             preconfig: false,
+            incoming: false,
             actions: Actions::default(),
             debug_threads: false,
         }
@@ -69,6 +72,8 @@ impl Machine {
             audiodevs: Vec::new(),
             jobs: Jobs::default(),
             net: Network::default(),
+            nics: HashMap::new(),
+            vnc: Vec::new(),
             migration: Migration::default(),
             topology: options.topology,
             cpus: BTreeMap::new(),
@@ -84,6 +89,8 @@ impl Machine {
             balloon: None,
             blocks: Blocks::default(),
             io_limits: HashMap::new(),
+            snapshots: false,
+            media: HashMap::new(),
             sync_profile: false,
             frontends: HashMap::new(),
             monitors: HashMap::new(),
@@ -93,6 +100,9 @@ impl Machine {
             objects_container: root,
             chardevs_container: root,
         };
+        if options.incoming {
+            m.run.wait_for_migration();
+        }
         // In the order of QEMU, which lists show.
         m.chardevs_container = m.new_child(root, "chardevs", &CONTAINER);
         m.objects_container = m.new_child(root, "objects", &CONTAINER);

@@ -104,6 +104,11 @@ impl RunStates {
         }
     }
 
+    /// Has the machine wait for the state of another one (`-incoming`).
+    pub fn wait_for_migration(&mut self) {
+        self.runstate_set(RunState::Inmigrate);
+    }
+
     /// The run state.
     pub fn current(&self) -> RunState {
         self.current
@@ -132,7 +137,7 @@ impl RunStates {
     /// Starts a new machine, unless it is to wait for `cont` or is being
     /// configured.
     pub fn start(&mut self) -> Vec<MachineEvent> {
-        if self.ready && self.autostart {
+        if self.ready && self.autostart && self.current != RunState::Inmigrate {
             self.vm_start()
         } else {
             Vec::new()
@@ -182,6 +187,9 @@ impl RunStates {
 
     /// The command `stop`.
     pub fn stop(&mut self) -> Vec<MachineEvent> {
+        if self.current == RunState::Inmigrate {
+            self.autostart = false;
+        }
         self.vm_stop(RunState::Paused)
     }
 
@@ -194,6 +202,11 @@ impl RunStates {
         match self.current {
             RunState::Shutdown | RunState::InternalError => {
                 Err(Error::new("Resetting the Virtual Machine is required"))
+            }
+            // It starts when its state has come.
+            RunState::Inmigrate => {
+                self.autostart = true;
+                Ok(Vec::new())
             }
             _ => Ok(self.vm_start()),
         }

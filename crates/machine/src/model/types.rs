@@ -1,5 +1,7 @@
 //! All types of objects, by name (where QEMU's `type_init` registers each).
 
+use std::sync::Mutex;
+
 use super::backends::{
     authz, host, iothread, memory_backend, monitor, pc, rng, secret, system, throttle, tls,
 };
@@ -42,7 +44,22 @@ pub fn all_types() -> impl Iterator<Item = &'static ObjectType> {
 
 /// The type of that name (`object_class_by_name`).
 pub fn find_type(name: &str) -> Option<&'static ObjectType> {
-    all_types().find(|t| t.name == name)
+    let declared = all_types().find(|t| t.name == name);
+    declared.or_else(|| recorded_type(name))
+}
+
+/// A type of devices that only the table knows. It is made when it is first asked for.
+fn recorded_type(name: &str) -> Option<&'static ObjectType> {
+    static MADE: Mutex<Vec<&ObjectType>> = Mutex::new(Vec::new());
+    let made = || MADE.lock().unwrap_or_else(|e| e.into_inner());
+    if let Some(class) = made().iter().find(|t| t.name == name) {
+        return Some(class);
+    }
+    let facts = type_facts(name).filter(|facts| facts.is_a(DEVICE.name))?;
+    let parent = find_type(facts.parent?)?;
+    let class = Box::leak(Box::new(qdev::object_type(facts, parent)));
+    made().push(class);
+    Some(class)
 }
 
 /// The names of the types that `object-add` makes, sorted.

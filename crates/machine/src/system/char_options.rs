@@ -172,6 +172,40 @@ impl CharOptions {
         Ok(labels)
     }
 
+    /// Sets a parameter of a chardev that is still to be made; `None` if there is none of
+    /// that id.
+    pub(super) fn set_chardev(
+        &mut self,
+        id: &str,
+        name: &str,
+        value: &str,
+    ) -> Option<Result<(), Error>> {
+        let mut chardevs = self.chardevs.iter_mut();
+        let (_, opts) = chardevs.find(|(_, opts)| opts.id() == Some(id))?;
+        Some(opts.set(&QEMU_CHARDEV_OPTS, name, value))
+    }
+
+    /// Makes the chardev of an option that takes the short forms; of two messages the second
+    /// says what failed because of it.
+    pub(super) fn make_one(
+        &self,
+        rt: &mut Runtime<Machine>,
+        reporter: &Reporter,
+        label: &str,
+        item: &Pending,
+        device: &str,
+        then: String,
+    ) -> Result<(), Failure> {
+        let parsed = qemu_chr_parse_compat(label, device);
+        let made = parsed.and_then(|parsed| match parsed {
+            ParsedCompat::New { opts, .. } => {
+                make_chardev(rt, reporter, item.location.as_ref(), &opts, self.daemonize)
+            }
+            _ => Ok(()),
+        });
+        made.map_err(|e| item.failed_twice(e, then))
+    }
+
     /// Makes the monitors.
     pub(super) fn make_monitors(
         &self,

@@ -91,11 +91,65 @@ impl Open {
     }
 }
 
+/// The parts that a board has unless an option is about them.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Parts {
+    pub(super) cdrom: bool,
+    pub(super) floppy: bool,
+    pub(super) display: bool,
+    pub(super) net: bool,
+}
+
+/// The models that stand for a part of the board.
+const DISPLAYS: &[&str] = &[
+    "VGA",
+    "isa-vga",
+    "cirrus-vga",
+    "isa-cirrus-vga",
+    "vmware-svga",
+    "qxl-vga",
+    "virtio-vga",
+    "virtio-vga-gl",
+    "ati-vga",
+    "vhost-user-vga",
+];
+const DISKS: &[&str] = &["ide-cd", "ide-hd", "scsi-cd", "scsi-hd"];
+
+impl Parts {
+    /// What the options leave open.
+    pub(super) fn by(settings: &Settings, pending: &[Pending]) -> Self {
+        let class = settings.hardware.class;
+        let open = class.is_pc() && !settings.nodefaults;
+        let is_named = |models: &[&str]| {
+            let mut devices = pending.iter().filter(|item| item.opt == Opt::Device);
+            devices.any(|item| models.contains(&driver(&item.arg).as_str()))
+        };
+        let is_q35 = class.name.starts_with("pc-q35");
+        let nets = [Opt::Net, Opt::Nic, Opt::Netdev];
+        Parts {
+            cdrom: open && !is_named(DISKS),
+            floppy: open && !is_q35 && !is_named(&["isa-fdc", "floppy"]),
+            display: open && !is_named(DISPLAYS),
+            net: open && !pending.iter().any(|item| nets.contains(&item.opt)),
+        }
+    }
+}
+
+/// The model that the argument of `-device` names.
+fn driver(arg: &str) -> String {
+    if arg.starts_with('{') {
+        let parsed = qmonitor::qapi::json::qobject_from_json(arg.as_bytes());
+        let parsed = parsed.ok().and_then(|o| o.as_dict().cloned());
+        let name = parsed.and_then(|d| d.get_str("driver").map(str::to_owned));
+        return name.unwrap_or_default();
+    }
+    let driver = arg.split(',').next().unwrap_or_default();
+    driver.strip_prefix("driver=").unwrap_or(driver).to_owned()
+}
+
 /// Whether the argument of `-device` is about a port of that kind.
 fn device_is(arg: &str, kind: &str) -> bool {
-    let driver = arg.split(',').next().unwrap_or_default();
-    let driver = driver.strip_prefix("driver=").unwrap_or(driver);
-    default_port(driver) == Some(kind)
+    default_port(&driver(arg)) == Some(kind)
 }
 
 #[cfg(test)]

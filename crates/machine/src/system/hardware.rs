@@ -33,6 +33,8 @@ pub struct Hardware {
     pub memory_backend: Option<String>,
     /// How much memory it has, in bytes.
     pub ram_size: Option<u64>,
+    /// `-mem-path`
+    pub mem_path: Option<String>,
     /// The processors, if not those that the type has by default.
     pub cpu: Option<CpuOption>,
     /// The options of `-smp`, as given.
@@ -51,6 +53,7 @@ impl Default for Hardware {
             properties: QDict::new(),
             memory_backend: None,
             ram_size: None,
+            mem_path: None,
             cpu: None,
             smp: QDict::new(),
             boot: QDict::new(),
@@ -85,6 +88,11 @@ impl Hardware {
             }
         }
         Ok(())
+    }
+
+    /// Takes an accelerator as `-machine accel=` gives it.
+    pub fn set_machine_accel(&mut self, name: &str) {
+        self.machine_accel = Some(name.to_owned());
     }
 
     /// Takes the argument of `-smp`.

@@ -159,6 +159,33 @@ pub fn lock_memory() -> Result<(), Error> {
         .map_err(|e| Error::from_io("locking memory failed", &e.into()))
 }
 
+/// The user and the group of `NAME` or `UID:GID`.
+pub fn find_user(text: &str) -> Option<(u32, u32)> {
+    if let Some((uid, gid)) = text.split_once(':') {
+        return Some((uid.parse().ok()?, gid.parse().ok()?));
+    }
+    let user = nix::unistd::User::from_name(text).ok()??;
+    Some((user.uid.as_raw(), user.gid.as_raw()))
+}
+
+/// Gives up what the program was started with: the root of its files, and its user
+/// (`-run-with`).
+///
+/// # Errors
+///
+/// The kernel does not allow it.
+pub fn confine(chroot: Option<&str>, user: Option<(u32, u32)>) -> Result<(), Error> {
+    if let Some(path) = chroot {
+        let moved = nix::unistd::chroot(path).and_then(|()| nix::unistd::chdir("/"));
+        moved.map_err(|_| Error::new("chroot failed"))?;
+    }
+    if let Some((uid, gid)) = user {
+        let set = nix::unistd::setgid(gid.into()).and_then(|()| nix::unistd::setuid(uid.into()));
+        set.map_err(|_| Error::new(format!("Failed to setuid({uid})")))?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,10 +3,14 @@
 mod actions;
 mod char_options;
 pub mod cli;
+mod cli_table;
 mod consoles;
+mod drive_options;
 pub mod hardware;
 mod help;
 mod host;
+mod kept;
+mod nic_options;
 mod option_groups;
 #[rustfmt::skip]
 mod option_table;
@@ -14,6 +18,8 @@ mod readconfig;
 mod report;
 pub mod settings;
 mod signals;
+mod sound;
+mod starting;
 pub mod storage_daemon;
 mod trace_server;
 mod vc;

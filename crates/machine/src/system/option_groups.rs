@@ -48,6 +48,23 @@ pub(super) static RTC_OPTS: QemuOptsList = list("rtc", None);
 pub(super) static SANDBOX_OPTS: QemuOptsList = list("sandbox", Some("enable"));
 pub(super) static ACTION_OPTS: QemuOptsList = list("action", None);
 pub(super) static GLOBAL_OPTS: QemuOptsList = list("global", None);
+pub(super) static ACPI_OPTS: QemuOptsList = list("acpi", Some("data"));
+pub(super) static SMBIOS_OPTS: QemuOptsList = QemuOptsList {
+    // Each type has fields of its own.
+    desc: &[],
+    ..list("smbios", None)
+};
+pub(super) static ISCSI_OPTS: QemuOptsList = list("iscsi", None);
+pub(super) static FW_CFG_OPTS: QemuOptsList = list("fw_cfg", Some("name"));
+pub(super) static ICOUNT_OPTS: QemuOptsList = list("icount", Some("shift"));
+pub(super) static RUN_WITH_OPTS: QemuOptsList = list("run-with", None);
+pub(super) static FSDEV_OPTS: QemuOptsList = list("fsdev", Some("fsdriver"));
+pub(super) static VIRTFS_OPTS: QemuOptsList = list("virtfs", Some("fsdriver"));
+pub(super) static VNC_OPTS: QemuOptsList = list("vnc", Some("vnc"));
+pub(super) static PLUGIN_OPTS: QemuOptsList = QemuOptsList {
+    desc: &[],
+    ..list("plugin", Some("file"))
+};
 pub(super) static MEM_OPTS: QemuOptsList = list("memory", Some("size"));
 
 /// What a group in a configuration file may contain.
@@ -65,24 +82,40 @@ use Takes::{Any, Listed, One};
 /// The groups that configuration files may have, and the options they stand for.
 static CONFIG_GROUPS: &[(&str, Opt, Takes)] = &[
     ("accel", Opt::Accel, Any),
+    ("acpi", Opt::Acpitable, Listed(&ACPI_OPTS)),
     ("action", Opt::Action, One(&ACTION_OPTS)),
     ("add-fd", Opt::AddFd, Listed(&ADD_FD_OPTS)),
     ("boot-opts", Opt::Boot, Any),
     ("chardev", Opt::Chardev, Listed(&QEMU_CHARDEV_OPTS)),
     ("device", Opt::Device, Any),
+    ("drive", Opt::Drive, Any),
+    ("fsdev", Opt::Fsdev, Any),
+    ("fw_cfg", Opt::FwCfg, Listed(&FW_CFG_OPTS)),
     ("global", Opt::Global, Listed(&GLOBAL_OPTS)),
+    ("icount", Opt::Icount, Listed(&ICOUNT_OPTS)),
+    ("iscsi", Opt::Iscsi, Listed(&ISCSI_OPTS)),
     ("machine", Opt::Machine, Any),
     ("memory", Opt::M, One(&MEM_OPTS)),
     ("mon", Opt::Mon, Listed(&QEMU_MON_OPTS)),
     ("msg", Opt::Msg, Listed(&MSG_OPTS)),
     ("name", Opt::Name, One(&NAME_OPTS)),
+    ("net", Opt::Net, Any),
     ("netdev", Opt::Netdev, Any),
+    ("nic", Opt::Nic, Any),
+    ("numa", Opt::Numa, Any),
     ("object", Opt::Object, Any),
+    ("option-rom", Opt::OptionRom, Any),
     ("overcommit", Opt::Overcommit, Listed(&OVERCOMMIT_OPTS)),
+    ("plugin", Opt::Plugin, Any),
     ("rtc", Opt::Rtc, One(&RTC_OPTS)),
+    ("run-with", Opt::RunWith, Listed(&RUN_WITH_OPTS)),
     ("sandbox", Opt::Sandbox, Listed(&SANDBOX_OPTS)),
+    ("smbios", Opt::Smbios, Any),
     ("smp-opts", Opt::Smp, Any),
+    ("tpmdev", Opt::Tpmdev, Any),
     ("trace", Opt::Trace, Listed(&TRACE_OPTS)),
+    ("virtfs", Opt::Virtfs, Any),
+    ("vnc", Opt::Vnc, Any),
 ];
 
 /// The option that a group of this name in a configuration file stands for, and what the

@@ -126,6 +126,7 @@ impl Pending {
         Failure {
             location: self.location.clone(),
             errors: vec![e, Error::new(then)],
+            line: None,
         }
     }
 
@@ -141,6 +142,8 @@ impl Pending {
 pub(super) struct Failure {
     location: Option<Location>,
     errors: Vec<Error>,
+    /// The whole line, for what QEMU prints without the program's name.
+    line: Option<String>,
 }
 
 impl Failure {
@@ -148,17 +151,33 @@ impl Failure {
         Failure {
             location: location.clone(),
             errors: vec![e],
+            line: None,
+        }
+    }
+
+    /// A line as it stands.
+    pub(super) fn line(text: String) -> Self {
+        Failure {
+            location: None,
+            errors: Vec::new(),
+            line: Some(text),
         }
     }
 
     /// What is reported.
     pub(super) fn message(&self, reporter: &Reporter) -> String {
+        if let Some(line) = &self.line {
+            return line.clone();
+        }
         let errors = self.errors.iter().filter(|e| !e.desc().is_empty());
         let messages = errors.map(|e| reporter.message(self.location.as_ref(), "", e));
         messages.collect::<String>().trim_end().to_owned()
     }
 
     pub(super) fn report(&self, reporter: &Reporter) {
+        if let Some(line) = &self.line {
+            print_stderr(&format!("{line}\n"));
+        }
         for e in &self.errors {
             if !e.desc().is_empty() {
                 reporter.error(self.location.as_ref(), e);

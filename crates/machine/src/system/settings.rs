@@ -9,9 +9,11 @@ use super::hardware::Hardware;
 use super::option_groups::{
     ADD_FD_OPTS, MSG_OPTS, NAME_OPTS, OVERCOMMIT_OPTS, RTC_OPTS, SANDBOX_OPTS, TRACE_OPTS,
 };
+use super::{kept, sound};
 use crate::model::cpu::CpuOption;
 use crate::model::global::Global;
 use crate::model::runstate::Actions;
+use crate::model::AudioBackend;
 use crate::schema::{RebootAction, ShutdownAction};
 use crate::{MachineOptions, Uuid};
 use qmonitor::qapi::json::qobject_from_json;
@@ -60,12 +62,38 @@ pub struct Settings {
     pub guest_name: bool,
     /// `-echr`
     pub echr: Option<u8>,
-    /// The ids of `-audiodev`.
-    pub audiodevs: Vec<String>,
+    /// `-audiodev`, in order.
+    pub audiodevs: Vec<AudioBackend>,
+    /// The sound card of `-audio`, and what it plays on.
+    pub sound_card: Option<(&'static str, String)>,
     /// `-global`, in order.
     pub(crate) globals: Vec<Global>,
     /// `-add-fd`, in order.
     pub add_fds: Vec<AddFd>,
+    /// `-shim`, which needs `-kernel`.
+    pub shim: bool,
+    /// `-snapshot`
+    pub snapshot: bool,
+    /// `-k`
+    pub keymap: Option<String>,
+    /// `-loadvm`
+    pub loadvm: bool,
+    /// `-option-rom`, in order.
+    pub option_roms: Vec<String>,
+    /// `-fw_cfg`, in order.
+    pub(crate) fw_cfg: Vec<QemuOpts>,
+    /// The directories of `-fsdev` and `-virtfs`, by their ids.
+    pub directories: Vec<(String, String)>,
+    /// `-plugin`
+    pub plugin: Option<String>,
+    /// `-run-with chroot=`
+    pub chroot: Option<String>,
+    /// `-run-with user=`: a user and a group.
+    pub user: Option<(u32, u32)>,
+    /// `-vga`
+    pub vga: Option<String>,
+    /// The reason why the display that was asked for cannot be had.
+    pub no_display: Option<String>,
 }
 
 impl Settings {
@@ -85,7 +113,8 @@ impl Settings {
             Opt::Overcommit => self.take_overcommit(arg, warnings)?,
             Opt::Rtc => check_rtc(arg, warnings)?,
             Opt::Sandbox => check_sandbox(arg, warnings)?,
-            Opt::Audiodev => self.audiodevs.push(audiodev_id(arg)?),
+            Opt::Audiodev => self.audiodevs.push(sound::audiodev(arg)?),
+            Opt::Audio => self.take_audio(arg)?,
             // There are no configuration files.
             Opt::NoUserConfig => {}
             Opt::Name => {
@@ -103,13 +132,7 @@ impl Settings {
             Opt::NoReboot => self.actions().reboot = RebootAction::Shutdown,
             Opt::Nodefaults => self.nodefaults = true,
             Opt::Nographic => self.nographic = true,
-            Opt::Display => {
-                if !matches!(arg, "none" | "type=none") {
-                    return Err(Error::new(format!(
-                        "Parameter 'type' does not accept value '{arg}'"
-                    )));
-                }
-            }
+            Opt::Display => self.take_display(arg)?,
             Opt::Daemonize => self.daemonize = true,
             Opt::Pidfile => self.pidfile = Some(arg.to_owned()),
             Opt::LogFile => self.log_file = Some(arg.to_owned()),
@@ -127,23 +150,111 @@ impl Settings {
             Opt::Global => self.globals.push(parse_global(arg, warnings)?),
             Opt::Action => take_actions(self.actions(), arg, warnings)?,
             Opt::WatchdogAction => self.actions().watchdog = action("watchdog", arg)?,
-            Opt::Vga if arg != "none" => {
-                return Err(Error::new(format!("unknown vga type: {arg}")));
-            }
-            Opt::Net if arg != "none" => {
-                let desc = format!("Parameter 'type' does not accept value '{arg}'");
-                return Err(Error::new(desc));
-            }
-            Opt::Vga | Opt::Net => {}
+            Opt::Vga => self.vga = Some(arg.to_owned()),
             Opt::Trace => take_trace(arg, warnings)?,
             Opt::TraceOut => match arg.strip_prefix("websocket:") {
                 Some(address) => self.trace_servers.push(address.to_owned()),
                 None => qmonitor::trace::record_file(Path::new(arg))
                     .map_err(|e| Error::from_io(arg, &e))?,
             },
-            _ => return Ok(false),
+            opt => return kept::take(self, opt, arg, warnings),
         }
         Ok(true)
+    }
+
+    /// There are no windows; a display by VNC is an option of its own by then.
+    fn take_display(&mut self, arg: &str) -> Result<(), Error> {
+        let options = keyval_parse(arg, Some("type"))?;
+        let kind = options.get_str("type").unwrap_or_default();
+        let package = match kind {
+            "none" | "curses" | "default" => None,
+            "gtk" | "sdl" | "spice-app" => Some("qemu-system-gui"),
+            "egl-headless" | "dbus" => Some("qemu-system-modules-opengl"),
+            _ => {
+                return Err(Error::new(format!(
+                    "Parameter 'type' does not accept value '{kind}'"
+                )));
+            }
+        };
+        if let Some(package) = package {
+            self.no_display = Some(format!(
+                "Display '{kind}' is not available. Perhaps you want to install {package} package?"
+            ));
+            return Ok(());
+        }
+        let known = [
+            "type",
+            "full-screen",
+            "window-close",
+            "show-cursor",
+            "gl",
+            "charset",
+        ];
+        let mut names = options.iter().map(|(name, _)| name);
+        match names.find(|name| !known.contains(name)) {
+            Some(name) => Err(Error::new(format!("Parameter '{name}' is unexpected"))),
+            None => Ok(()),
+        }
+    }
+
+    fn take_audio(&mut self, arg: &str) -> Result<(), Error> {
+        let (backend, card) = sound::audio(arg, self.audiodevs.len())?;
+        if let Some(card) = card {
+            self.sound_card = Some((card, backend.id.clone()));
+        }
+        self.audiodevs.push(backend);
+        Ok(())
+    }
+
+    /// Takes the options of `-run-with`.
+    ///
+    /// # Errors
+    ///
+    /// There is no such user.
+    pub(super) fn take_run_with(&mut self, opts: &QemuOpts) -> Result<(), Error> {
+        if let Some(path) = opts.get("chroot") {
+            self.chroot = Some(path.to_owned());
+        }
+        if let Some(user) = opts.get("user") {
+            let ids = super::host::find_user(user).ok_or_else(|| {
+                Error::new(format!(
+                    "User \"{user}\" doesn't exist (and is not <uid>:<gid>)"
+                ))
+            })?;
+            self.user = Some(ids);
+        }
+        Ok(())
+    }
+
+    /// Takes the argument of `-incoming`: the machine waits for its state.
+    ///
+    /// # Errors
+    ///
+    /// It names no way to get it.
+    pub(super) fn take_incoming(&mut self, arg: &str) -> Result<(), Error> {
+        let known = ["tcp", "unix", "fd", "exec", "file", "rdma", "vsock"];
+        let scheme = arg.split(':').next().unwrap_or_default();
+        let is_uri = arg.contains(':') && known.contains(&scheme);
+        if arg != "defer" && !is_uri {
+            let desc = if arg.starts_with('{') {
+                let channel = match qobject_from_json(arg.as_bytes())? {
+                    QObject::Dict(channel) => channel,
+                    _ => QDict::new(),
+                };
+                match channel.get_str("channel-type") {
+                    Some("main" | "cpr") => return self.take_incoming("defer"),
+                    Some(word) => {
+                        format!("Parameter 'channel-type' does not accept value '{word}'")
+                    }
+                    None => "Parameter 'channel-type' is missing".to_owned(),
+                }
+            } else {
+                format!("Parameter 'channel-type' does not accept value '{arg}'")
+            };
+            return Err(Error::new(desc));
+        }
+        self.machine.incoming = true;
+        Ok(())
     }
 
     fn actions(&mut self) -> &mut Actions {
@@ -260,29 +371,6 @@ fn check_sandbox(arg: &str, warnings: &mut Vec<Error>) -> Result<(), Error> {
 }
 
 const NO_SANDBOX: &str = "sandboxing request ignored: no system call is filtered";
-
-/// The only sound device is the one that makes no sound.
-fn audiodev_id(arg: &str) -> Result<String, Error> {
-    let options = if arg.starts_with('{') {
-        match qobject_from_json(arg.as_bytes())? {
-            QObject::Dict(options) => options,
-            _ => QDict::new(),
-        }
-    } else {
-        keyval_parse(arg, Some("driver"))?
-    };
-    let required = |name: &str| {
-        let missing = || Error::new(format!("Parameter '{name}' is missing"));
-        options.get_str(name).ok_or_else(missing)
-    };
-    let id = required("id")?;
-    match required("driver")? {
-        "none" => Ok(id.to_owned()),
-        driver => Err(Error::new(format!(
-            "Parameter 'driver' does not accept value '{driver}'"
-        ))),
-    }
-}
 
 /// A decimal, octal or hexadecimal number of a character.
 fn parse_echr(text: &str) -> Option<u8> {

@@ -10,18 +10,22 @@ use std::process::ExitCode;
 
 use super::char_options::{report_about, CharOptions};
 use super::cli::{self, Opt};
-use super::consoles::Open;
+use super::consoles::{self, Open};
+use super::drive_options;
 use super::hardware::Hardware;
 use super::help::{print, print_and_end};
 use super::host;
-use super::option_groups::{option_of_group, Takes};
+use super::nic_options;
+use super::option_groups::{option_of_group, Takes, FSDEV_OPTS, VIRTFS_OPTS, VNC_OPTS};
 use super::option_table::OPTION_GROUPS;
 use super::readconfig::{qemu_config_foreach, Group};
 use super::report::{Failure, Location, Pending, Reporter};
 use super::settings::Settings;
 use super::signals::{self, watch_signals};
+use super::starting;
 use super::trace_server::serve_trace;
 use super::vc::Vc;
+use crate::commands::{format_help, QEMU_DRIVE_OPTS};
 use crate::model::qdev::device_help_wanted;
 use crate::model::types::user_creatable_types;
 use crate::{Machine, MachineOptions};
@@ -152,8 +156,29 @@ impl Options {
         if taken? {
             return Ok(());
         }
-        if item.opt == Opt::Readconfig {
-            return self.read_config(&item, reporter);
+        match item.opt {
+            Opt::Readconfig => return self.read_config(&item, reporter),
+            Opt::Set => return self.set(&item),
+            Opt::Fsdev | Opt::Virtfs => return self.take_directory(item, reporter),
+            Opt::Vnc => {
+                let mut warnings = Vec::new();
+                let opts = QemuOpts::parse(&VNC_OPTS, &item.arg, &mut warnings);
+                item.warn(reporter, &warnings);
+                opts.map_err(|e| item.failed(e))?;
+            }
+            Opt::Display if item.arg == "vnc" => {
+                let desc = "VNC requires a display argument vnc=<display>";
+                return Err(item.failed(Error::new(desc)));
+            }
+            Opt::Display if item.arg.starts_with("vnc=") => {
+                let arg = item.arg.trim_start_matches("vnc=").to_owned();
+                let opt = Opt::Vnc;
+                return self.take(Pending { opt, arg, ..item }, reporter);
+            }
+            Opt::Usbdevice => {
+                self.settings.hardware.properties.insert("usb", "on");
+            }
+            _ => {}
         }
         let mut warnings = Vec::new();
         let taken = self.settings.take(item.opt, &item.arg, &mut warnings);
@@ -163,10 +188,69 @@ impl Options {
             (Err(e), Opt::Machine | Opt::Cpu | Opt::Smp | Opt::Boot | Opt::Rtc) => {
                 return Err(e.into());
             }
+            (Err(e), Opt::Spice) => {
+                let then = "Perhaps you want to install qemu-system-modules-spice package?";
+                return Err(item.failed_twice(e, then.to_owned()));
+            }
             (taken, _) => taken.map_err(|e| item.failed(e))?,
         };
         if !taken {
             self.pending.push(item);
+        }
+        Ok(())
+    }
+
+    /// `-set GROUP.ID.ARG=VALUE`: a parameter of an option that was given before.
+    fn set(&mut self, item: &Pending) -> Result<(), Failure> {
+        let failed = |desc: String| item.failed(Error::new(desc));
+        let parts = item.arg.split_once('=').and_then(|(path, value)| {
+            let (group, rest) = path.split_once('.')?;
+            let (id, name) = rest.split_once('.')?;
+            Some((group, id, name, value))
+        });
+        let Some((group, id, name, value)) = parts else {
+            return Err(failed(format!("can't parse: \"{}\"", item.arg)));
+        };
+        let missing = || failed(format!("there is no {group} \"{id}\" defined"));
+        if group == "chardev" {
+            return match self.chars.set_chardev(id, name, value) {
+                None => Err(missing()),
+                Some(set) => set.map_err(|e| item.failed(e)),
+            };
+        }
+        let Some((opt, _)) = option_of_group(group) else {
+            return Err(failed(format!("There is no option group '{group}'")));
+        };
+        let has_id = |p: &&mut Pending| {
+            let mut words = p.arg.split(',');
+            p.opt == opt && words.any(|word| word.strip_prefix("id=") == Some(id))
+        };
+        let found = self.pending.iter_mut().rev().find(has_id);
+        let found = found.ok_or_else(missing)?;
+        found.arg += &format!(",{name}={}", value.replace(',', ",,"));
+        Ok(())
+    }
+
+    /// `-fsdev`, and `-virtfs`, which is one with a device.
+    fn take_directory(&mut self, item: Pending, reporter: &Reporter) -> Result<(), Failure> {
+        let is_virtfs = item.opt == Opt::Virtfs;
+        let list = if is_virtfs { &VIRTFS_OPTS } else { &FSDEV_OPTS };
+        let mut warnings = Vec::new();
+        let opts = QemuOpts::parse(list, &item.arg, &mut warnings);
+        item.warn(reporter, &warnings);
+        let opts = opts.map_err(|e| item.failed(e))?;
+        starting::check_fsdev(&opts, is_virtfs).map_err(|e| item.failed(e))?;
+        let tag = opts.get("mount_tag");
+        let id = opts.id().or(tag).unwrap_or_default().to_owned();
+        let path = opts.get("path").unwrap_or_default().to_owned();
+        self.settings.directories.push((id.clone(), path));
+        if is_virtfs {
+            let tag = tag.unwrap_or_default();
+            self.pending.push(Pending {
+                opt: Opt::Device,
+                arg: format!("virtio-9p-pci,fsdev={id},mount_tag={tag}"),
+                ..item
+            });
         }
         Ok(())
     }
@@ -245,7 +329,11 @@ fn start(
     parts: &mut Parts,
 ) -> Result<Start, Failure> {
     let mut options = Options::default();
-    let mut words = cli::parse(args)?;
+    let mut ignored = Vec::new();
+    let mut words = cli::parse(args, &mut ignored)?;
+    for e in &ignored {
+        reporter.warning(None, e);
+    }
     let types = user_creatable_types();
     // First, so that the other options can be traced.
     words.sort_by_key(|(opt, _)| !matches!(opt, Opt::Trace | Opt::TraceOut));
@@ -258,10 +346,17 @@ fn start(
         let help = help.and_then(device_help_wanted);
         let name = cli::name(opt);
         let location = Some(Location::CommandLine(match &arg {
+            Some(arg) if opt == Opt::Disk => arg.clone(),
             Some(arg) => format!("-{name} {arg}"),
             None => format!("-{name}"),
         }));
         let arg = arg.unwrap_or_default();
+        if opt == Opt::Drive {
+            let opts = QemuOpts::parse(&QEMU_DRIVE_OPTS, &arg, &mut Vec::new());
+            if let Some(help) = opts.ok().and_then(|opts| format_help(&opts)) {
+                return Ok(Start::Done(print(&help)));
+            }
+        }
         let read_at = location.clone();
         let item = Pending {
             opt,
@@ -293,6 +388,10 @@ fn start(
     }
     chosen?;
     host::raise_fd_limit();
+    starting::check_boot_files(&settings)?;
+    starting::check_sound(&settings)?;
+    let parts_open = consoles::Parts::by(&settings, &pending);
+    let display = starting::display_model(&settings, parts_open.display)?;
     let open = Open::by(&settings, &pending, chars.monitor_decided);
     for (opt, arg) in open.options(settings.nographic, settings.daemonize)? {
         let item = Pending::by_default(opt, arg);
@@ -324,20 +423,57 @@ fn start(
     make_objects(rt, &pending, reporter, Stage::BeforeChardevs)?;
     chars.make_chardevs(rt, reporter)?;
     make_netdevs(rt, &pending, reporter)?;
+    let nics = nic_options::make_nets(rt, &pending, parts_open.net)?;
     make_blockdevs(rt, &pending)?;
+    rt.state.snapshots = settings.snapshot;
+    let drives = drive_options::make_drives(rt, &pending, reporter)?;
+    drive_options::make_default_drives(rt, parts_open.cdrom, parts_open.floppy)?;
     let mut ports = Vec::new();
     for (opt, kind) in [(Opt::Serial, "serial"), (Opt::Parallel, "parallel")] {
         let items = pending.iter().filter(|p| p.opt == opt);
         ports.push((kind, chars.make_ports(rt, reporter, kind, items)?));
     }
     make_objects(rt, &pending, reporter, Stage::AfterChardevs)?;
+    let debug_consoles = make_debug_consoles(rt, &chars, &pending, reporter)?;
     make_board(rt, &settings.hardware, reporter)?;
+    starting::make_board_devices(rt, &settings, display, reporter)?;
+    let missing = nic_options::make_nics(rt, &settings, &nics)?;
+    rt.state.add_board_usb()?;
+    rt.state.attach_board_drives()?;
+    starting::check_fw_cfg(&settings, reporter)?;
     for (kind, labels) in &ports {
         crate::commands::add_ports(rt, kind, labels)?;
     }
     chars.make_monitors(rt, reporter)?;
     report_about(rt, reporter, None);
+    starting::make_usb_devices(rt, &pending)?;
     make_devices(rt, &pending, reporter)?;
+    for item in &debug_consoles {
+        crate::commands::device_from_cli(rt, "isa-debugcon,chardev=debugcon", &mut Vec::new())
+            .map_err(|e| item.failed(e))?;
+    }
+    if let Some((card, audiodev)) = &settings.sound_card {
+        let text = format!("{card},audiodev={audiodev}");
+        crate::commands::device_from_cli(rt, &text, &mut Vec::new())?;
+    }
+    drive_options::attach_drives(rt, &drives)?;
+    starting::make_vnc_servers(rt, &settings, &pending)?;
+    make_debuggers(rt, &chars, &pending, reporter)?;
+    if let Some(plugin) = &settings.plugin {
+        return Err(Error::new(format!(
+            "Could not load plugin {plugin}: {plugin}.so: cannot open shared object file: No \
+             such file or directory"
+        ))
+        .into());
+    }
+    if settings.loadvm {
+        let desc = "no block device can store vmstate for snapshot";
+        return Err(Error::new(desc).into());
+    }
+    for text in rt.state.net.loose_ends() {
+        reporter.warning(None, &Error::new(text));
+    }
+    nic_options::warn_of_missing(&missing, reporter);
     for e in rt.state.unused_globals() {
         reporter.warning(None, &e);
     }
@@ -352,6 +488,7 @@ fn start(
             crate::commands::killed(rt);
         })?;
     }
+    host::confine(settings.chroot.as_deref(), settings.user)?;
     if let Some(background) = parts.background.take() {
         background.finish()?;
     }
@@ -427,6 +564,51 @@ fn make_objects(
             };
             made.map_err(|e| item.failed(e))?;
         }
+    }
+    Ok(())
+}
+
+/// Makes the chardevs of debug consoles, and returns the options, whose devices come last.
+fn make_debug_consoles<'a>(
+    rt: &mut Runtime<Machine>,
+    chars: &CharOptions,
+    pending: &'a [Pending],
+    reporter: &Reporter,
+) -> Result<Vec<&'a Pending>, Failure> {
+    let items: Vec<&Pending> = pending.iter().filter(|p| p.opt == Opt::Debugcon).collect();
+    for item in &items {
+        let then = format!("invalid character backend '{}'", item.arg);
+        chars.make_one(rt, reporter, "debugcon", item, &item.arg, then)?;
+    }
+    Ok(items)
+}
+
+/// Makes the chardevs on which debuggers would be served.
+fn make_debuggers(
+    rt: &mut Runtime<Machine>,
+    chars: &CharOptions,
+    pending: &[Pending],
+    reporter: &Reporter,
+) -> Result<(), Failure> {
+    for item in pending {
+        let device = match item.opt {
+            Opt::Gdb => item.arg.as_str(),
+            Opt::GdbShort => "tcp::1234",
+            _ => continue,
+        };
+        if !rt.state.class.is_pc() {
+            let desc = "gdbstub: meaningless to attach gdb to a machine without any CPU.";
+            return Err(item.failed(Error::new(desc)));
+        }
+        if device == "none" {
+            continue;
+        }
+        let mut device = device.to_owned();
+        if device.starts_with("tcp:") {
+            device += ",wait=off,nodelay=on,server=on";
+        }
+        let then = "gdbstub: couldn't create chardev".to_owned();
+        chars.make_one(rt, reporter, "gdb", item, &device, then)?;
     }
     Ok(())
 }

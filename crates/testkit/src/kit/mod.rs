@@ -286,7 +286,7 @@ impl Kit {
 
     /// Goes on with what waits until nothing else is to do. Returns whether something did.
     pub fn idle(self: &Rc<Self>, rt: &mut Rt) -> bool {
-        if self.flush_held_output(rt) {
+        if self.flush_held_output(rt) || self.end_the_gone(rt) {
             return true;
         }
         let was_active = std::mem::take(&mut self.state.borrow_mut().active);

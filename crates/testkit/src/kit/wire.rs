@@ -5,8 +5,9 @@ use std::io;
 use std::rc::Rc;
 
 use qmonitor::chardev::{
-    can_yank, char_socket_close_listener, char_socket_cut, filename, label, qemu_chr_be_event,
-    Chardev, ChardevHost, ChardevId, ChardevTap, ChrEvent,
+    can_yank, char_socket_close_listener, char_socket_cut, char_socket_end_if_gone,
+    char_socket_stop_accepting, filename, label, qemu_chr_be_event, Chardev, ChardevHost,
+    ChardevId, ChardevTap, ChrEvent,
 };
 use qmonitor::main_loop::{ClockType, Host};
 use qmonitor::monitor::{MonitorId, MonitorMode};
@@ -236,13 +237,26 @@ impl Kit {
         }
     }
 
+    /// Ends the connections of clients that are gone while the session does not read. The loop
+    /// waits a while for it, which virtual time may never let pass.
+    pub(super) fn end_the_gone(&self, rt: &mut Rt) -> bool {
+        let clients: Vec<_> = self.state.borrow().clients.iter().map(|c| c.chr).collect();
+        let ended = clients
+            .iter()
+            .filter(|chr| char_socket_end_if_gone(rt, **chr));
+        ended.count() > 0
+    }
+
     /// A server is about to take its next client.
     pub fn listens(&self, rt: &mut Rt, chr: ChardevId) {
         let actions = self.state.borrow_mut().faults_at(Point::Listen, "");
         for action in actions {
             match action {
                 Action::CloseListener => char_socket_close_listener(rt, chr),
-                Action::NeverAccept => self.state.borrow_mut().never_accept.push(chr),
+                Action::NeverAccept => {
+                    self.state.borrow_mut().never_accept.push(chr);
+                    char_socket_stop_accepting(rt, chr);
+                }
                 Action::AcceptAndClose => self.state.borrow_mut().turn_away.push(chr),
                 _ => {}
             }

@@ -117,6 +117,10 @@ const fn known(name: &'static str, shape: Shape, points: &'static [Point]) -> Kn
     }
 }
 
+/// How often something may be repeated, and how much may be added.
+const MANY: u64 = 1_000_000;
+const LARGE: usize = 1 << 30;
+
 const MESSAGES: &[Point] = &[Point::Connect, Point::Request, Point::Reply, Point::Event];
 
 /// The actions.
@@ -258,7 +262,7 @@ impl Fault {
             at,
             of,
             nth: reader
-                .count(node, path, "nth")
+                .positive(node, path, "nth")
                 .or(built_in.and_then(|fault| fault.nth)),
             probability: node
                 .get("probability")
@@ -303,6 +307,9 @@ fn probability(reader: &Reader<'_>, node: &Node, path: &str) -> f64 {
 fn actions(reader: &Reader<'_>, node: &Node, path: &str, at: Point) -> Vec<Action> {
     match &node.value {
         Value::List(list) => {
+            if list.is_empty() {
+                reader.problems.add(node.place, path, "nothing is done");
+            }
             let list = list.iter().enumerate();
             list.flat_map(|(i, node)| actions(reader, node, &format!("{path}[{i}]"), at))
                 .collect()
@@ -388,35 +395,47 @@ fn with_value(
     path: &str,
 ) -> Option<Action> {
     let problems = reader.problems;
-    let count = || amount::count(value, path, problems) as usize;
+    let count = |most: u64| {
+        let count = amount::count(value, path, problems);
+        if count > most {
+            problems.add(value.place, path, format!("expected at most {most}"));
+        }
+        count.min(most) as usize
+    };
     let word = value.as_str();
     let action = match name {
         "delay" => Action::Delay(amount::duration(value, path, problems)),
-        "duplicate" => Action::Duplicate(count()),
+        "duplicate" => Action::Duplicate(count(MANY)),
         "id" if word == Some("stale") => Action::IdStale,
         "id" => Action::Id(value.to_qobject()),
         "events" => {
             let (event, data) = reader.event(all, path)?;
-            Action::Events(count(), event, data)
+            Action::Events(count(MANY), event, data)
         }
         "event-first" => {
             let data = all.get("data");
             let (event, data) = reader.event_of(value, data, path)?;
             Action::EventFirst(event, data)
         }
-        "pad" => Action::Pad(amount::size(value, path, problems)),
+        "pad" => {
+            let size = amount::size(value, path, problems);
+            if size > LARGE {
+                problems.add(value.place, path, "expected at most 1GiB");
+            }
+            Action::Pad(size.min(LARGE))
+        }
         "slice" if word == Some("random") => Action::Slice(None),
-        "slice" => match count() {
+        "slice" => match count(u64::MAX) {
             0 => {
                 problems.add(value.place, path, "expected a number from 1, or 'random'");
                 return None;
             }
             n => Action::Slice(Some(n)),
         },
-        "hold-for" => Action::HoldFor(count()),
+        "hold-for" => Action::HoldFor(count(u64::MAX)),
         "send" if word == Some("half") => Action::Send(None),
         "send" => Action::Send(Some(amount::size(value, path, problems))),
-        "exit" => Action::Exit(count() as i32),
+        "exit" => Action::Exit(count(255) as i32),
         // `{close: true}` is `close`.
         _ if value.value == Value::Bool(true) => {
             let at = ACTIONS.iter().find(|known| known.name == name)?.points[0];

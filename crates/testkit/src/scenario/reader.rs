@@ -1,11 +1,14 @@
 //! What the readers of a scenario's parts have in common.
 
+use std::collections::BTreeSet;
+
 use qmonitor::qapi::QDict;
 
 use crate::amount;
 use crate::check::{Check, Side};
 use crate::node::{to_dict, Node, Value};
-use crate::problem::{join, Problems};
+use crate::pattern::names_in;
+use crate::problem::{join, nearest, Problems};
 use crate::schema::Schema;
 
 /// Reads the parts of a scenario, and notes what is wrong.
@@ -37,6 +40,12 @@ impl Reader<'_> {
     pub fn count(&self, node: &Node, path: &str, name: &str) -> Option<u64> {
         let node = node.get(name)?;
         Some(amount::count(node, &join(path, name), self.problems))
+    }
+
+    /// A member that is a number from 1.
+    pub fn positive(&self, node: &Node, path: &str, name: &str) -> Option<u64> {
+        let node = node.get(name)?;
+        Some(amount::positive(node, &join(path, name), self.problems))
     }
 
     /// A member that is a string.
@@ -169,6 +178,34 @@ impl Reader<'_> {
             self.check(Side::Sent, typ, data, &path);
         }
         Some((text.to_owned(), to_dict(data.members())))
+    }
+
+    /// Checks that the names in a value are bound.
+    pub fn bound(&self, node: &Node, path: &str, names: &BTreeSet<&str>) {
+        match &node.value {
+            Value::String(text) if !self.unchecked => {
+                let unknown = names_in(text).into_iter().find(|n| !names.contains(n));
+                if let Some(name) = unknown {
+                    let hint = match nearest(name, names.iter().copied()) {
+                        Some(right) => format!("; did you mean '${right}'?"),
+                        None => "; a dollar is written '$$'".to_owned(),
+                    };
+                    let text = format!("nothing binds '${name}'{hint}");
+                    self.problems.add(node.place, path, text);
+                }
+            }
+            Value::List(list) => {
+                for (i, node) in list.iter().enumerate() {
+                    self.bound(node, &format!("{path}[{i}]"), names);
+                }
+            }
+            Value::Map(members) => {
+                for member in members {
+                    self.bound(&member.node, &join(path, &member.name), names);
+                }
+            }
+            _ => {}
+        }
     }
 
     /// Asks the schema, unless it does not matter.

@@ -96,8 +96,13 @@ impl Stub {
         if !problems.expect_members(when, &when_path, &names(&[WHEN, NTH])) {
             return None;
         }
-        let nth = reader.count(when, &when_path, "nth");
+        let nth = reader.positive(when, &when_path, "nth");
         let when = When::read(reader, when, &when_path);
+        for name in ["reply", "replies", "text", "before", "then"] {
+            if let Some(node) = node.get(name) {
+                reader.bound(node, &join(path, name), &when.names());
+            }
+        }
         let events = |name: &str| {
             reader.list(node, path, name, |node, path| {
                 Emit::read(reader, node, path)
@@ -106,7 +111,7 @@ impl Stub {
         Some(Stub {
             unchecked,
             nth,
-            times: reader.count(node, path, "times"),
+            times: reader.positive(node, path, "times"),
             follows: node.get("follows").map(|node| {
                 let path = join(path, "follows");
                 problems.expect_members(node, &path, &names(&[WHEN]));

@@ -119,7 +119,7 @@ pub(super) const WHEN: &[Known] = &[
 
 pub(super) const NTH: &[Known] = &[known(
     "nth",
-    Shape::Count,
+    Shape::Positive,
     "Only the nth request that the matcher fits.",
 )];
 
@@ -153,7 +153,7 @@ pub(super) const STUB: &[Known] = &[
         "Events after the reply was written.",
     ),
     known("delay", Shape::Duration, "How long the reply waits."),
-    known("times", Shape::Count, "After how many requests it ends."),
+    known("times", Shape::Positive, "After how many requests it ends."),
     known(
         "follows",
         Shape::Part("when"),
@@ -194,7 +194,7 @@ pub(super) const ERROR: &[Known] = &[
 pub(super) const FAULT: &[Known] = &[
     known("at", Shape::Choice(point_names), "Where it happens."),
     known("of", Shape::Any, "Of which command or event."),
-    known("nth", Shape::Count, "Only at the nth time."),
+    known("nth", Shape::Positive, "Only at the nth time."),
     known("probability", Shape::Probability, "How often it happens."),
     known("do", Shape::Part("do"), "What happens."),
     known("enabled", Shape::Flag, "Whether it is on."),

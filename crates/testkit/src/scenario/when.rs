@@ -1,5 +1,7 @@
 //! Which requests are meant.
 
+use std::collections::BTreeSet;
+
 use qmonitor::qapi::{QDict, QObject};
 
 use super::Reader;
@@ -60,6 +62,15 @@ impl When {
             arguments,
             exact: reader.flag(node, path, "exact"),
         }
+    }
+
+    /// The names that it binds.
+    pub fn names(&self) -> BTreeSet<&str> {
+        let mut names = BTreeSet::new();
+        let (What::Execute(what) | What::Hmp(what)) = &self.what;
+        what.names(&mut names);
+        self.arguments.names(&mut names);
+        names
     }
 
     /// Whether a request is meant. Binds names to values.

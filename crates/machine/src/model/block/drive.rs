@@ -1,5 +1,6 @@
 //! Drives: the devices that have a block node.
 
+use super::backend::Backend;
 use super::IoLimits;
 use crate::model::qdev::DeviceClass;
 use crate::model::qom::{ObjectId, Set};
@@ -9,14 +10,46 @@ use qmonitor::qapi::Error;
 /// A device with a drive, or a place for one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Drive {
-    /// Its name for clients: its id, or the path of its backend.
-    pub qdev: String,
+    /// Its own name; empty if it has none.
+    pub device: String,
+    /// The device's name for clients: its id, or the path of its backend. There may be no
+    /// device yet.
+    pub qdev: Option<String>,
+    /// The id of the device itself.
+    pub id: Option<String>,
     /// The node in it.
     pub node: Option<String>,
     /// Whether the node can be taken out.
     pub removable: bool,
+    /// Whether its tray is open.
+    pub tray_open: bool,
+    /// Whether it has a tray.
+    pub has_tray: bool,
+    /// Whether its device tells of errors.
+    pub has_io_status: bool,
     /// How fast it may be.
     pub limits: IoLimits,
+    /// The name of the group that shares the limits.
+    pub group: Option<String>,
+    /// Its device.
+    pub object: Option<ObjectId>,
+    age: (u64, usize),
+}
+
+impl Drive {
+    /// Whether its device has that id or that path.
+    pub fn is_called(&self, id: &str) -> bool {
+        self.qdev.as_deref() == Some(id) || self.id.as_deref() == Some(id)
+    }
+}
+
+/// What clients have done to the drive of a device.
+#[derive(Debug, Clone, Default)]
+pub struct Medium {
+    /// The node in it since then, if that was changed.
+    pub node: Option<Option<String>>,
+    /// Whether its tray is open.
+    pub tray_open: bool,
 }
 
 /// Sets a device's drive: the name of a node that has no other user.
@@ -26,11 +59,23 @@ pub(crate) fn set_drive(set: Set<'_>) -> Result<(), Error> {
     // A disk behind PCI is one of virtio, which messages name.
     let class = m.object(id).and_then(|o| o.class().class::<DeviceClass>());
     let backend = class.and_then(|class| class.backend);
-    let class = backend.map_or(set.class_name(), |(_, backend)| backend.name);
+    let class = backend.map_or(set.class_name(), |(_, backend)| backend);
     if m.is_realized(id) {
         return Err(Error::new(format!(
             "Property '{class}.drive' cannot be changed any more"
         )));
+    }
+    if let Some(backend) = m.blocks.backends.get(&name) {
+        if m.drive_user(&name).is_some() {
+            let desc = format!("Drive '{name}' is already in use ");
+            return Err(Error::new(if backend.is_claimed {
+                desc + "because it has been automatically connected to another device (did you \
+                        need 'if=none' in the drive options?)"
+            } else {
+                desc + "by another block device"
+            }));
+        }
+        return set.store(name);
     }
     if m.blocks.node(&name).is_none() {
         return Err(Error::new(format!(
@@ -57,15 +102,105 @@ impl Machine {
     ///
     /// There is no such node, or it is in use.
     pub fn blockdev_del(&mut self, name: &str) -> Result<(), Error> {
-        match self.drive_user(name) {
-            Some(_) => Err(Error::new(format!("Node {name} is in use"))),
-            None => self.blocks.remove(name),
+        if self.drive_user(name).is_some() || self.blocks.backends.user(name).is_some() {
+            Err(Error::new(format!("Node {name} is in use")))
+        } else {
+            self.blocks.remove(name)
+        }
+    }
+
+    /// Checks that a disk has something in it; a drive of discs need not.
+    ///
+    /// # Errors
+    ///
+    /// It has a drive that is empty.
+    pub(crate) fn check_medium(&self, id: ObjectId) -> Result<(), Error> {
+        let is_empty = self.backend_of(id).is_some_and(|b| b.node.is_none());
+        if is_empty && !self.has_tray(id) && self.class_name(id) != "floppy" {
+            return Err(Error::new("Device needs media, but drive is empty"));
+        }
+        Ok(())
+    }
+
+    /// Opens or closes the tray of a device; false if it is so already.
+    pub fn set_tray(&mut self, device: ObjectId, open: bool) -> bool {
+        let medium = self.media.entry(device).or_default();
+        std::mem::replace(&mut medium.tray_open, open) != open
+    }
+
+    /// Whether the tray of a device is open.
+    pub fn is_tray_open(&self, device: ObjectId) -> bool {
+        self.media
+            .get(&device)
+            .is_some_and(|medium| medium.tray_open)
+    }
+
+    /// Whether a node is in a drive.
+    pub fn is_in_drive(&self, node: &str) -> bool {
+        self.drive_user(node).is_some() || self.blocks.backends.user(node).is_some()
+    }
+
+    /// Puts a node into a drive in place of the one in it, which is closed unless it has a
+    /// name of its own.
+    pub fn set_medium(&mut self, drive: &Drive, node: Option<String>) {
+        let old = match self.blocks.backends.get_mut(&drive.device) {
+            Some(backend) => std::mem::replace(&mut backend.node, node),
+            None => {
+                let old = drive.object.and_then(|id| self.node_in(id));
+                if let Some(id) = drive.object {
+                    self.media.entry(id).or_default().node = Some(node);
+                }
+                old
+            }
+        };
+        if let Some(old) = old.filter(|old| self.blocks.is_implicit(old)) {
+            self.blocks.close(&old);
+        }
+    }
+
+    /// Makes a back end with a name of its own, which is now the newest drive.
+    ///
+    /// # Errors
+    ///
+    /// Its name is taken.
+    pub fn backend_add(&mut self, mut backend: Backend) -> Result<(), Error> {
+        backend.age = (self.newest_age(), self.blocks.backends.iter().count() + 1);
+        self.blocks.backends.add(backend)
+    }
+
+    /// Takes a back end away, and its node; a device keeps an empty drive (`drive_del`).
+    ///
+    /// # Errors
+    ///
+    /// There is no such back end, and no such node that nothing uses.
+    pub fn drive_del(&mut self, name: &str) -> Result<(), Error> {
+        if self.blocks.node(name).is_some() {
+            return self.blockdev_del(name);
+        }
+        let backend = self.blocks.backends.remove(name);
+        let backend = backend.ok_or_else(|| Error::new(format!("Device '{name}' not found")))?;
+        if let Some(id) = self.drive_user(name) {
+            self.media.entry(id).or_default().node = Some(None);
+        }
+        if let Some(node) = backend.node {
+            self.blocks.close(&node);
+        }
+        Ok(())
+    }
+
+    /// Drops the back end of a device that goes.
+    pub(crate) fn drop_backend(&mut self, id: ObjectId) {
+        if let Some(name) = self.backend_of(id).map(|b| b.name.clone()) {
+            let node = self.blocks.backends.remove(&name).and_then(|b| b.node);
+            if let Some(node) = node.filter(|node| self.blocks.is_implicit(node)) {
+                self.blocks.close(&node);
+            }
         }
     }
 
     /// All devices that can have a drive, in the order of making.
     fn drive_devices(&self) -> Vec<ObjectId> {
-        let containers = ["peripheral", "peripheral-anon"];
+        let containers = ["peripheral", "peripheral-anon", "unattached"];
         let containers = containers.iter();
         let mut devices: Vec<ObjectId> = containers
             .filter_map(|name| self.child(self.machine_object, name))
@@ -84,9 +219,11 @@ impl Machine {
     /// The device whose drive is this node.
     fn drive_user(&self, node: &str) -> Option<ObjectId> {
         let devices = self.drive_devices();
-        devices
-            .into_iter()
-            .find(|id| self.is_set(*id, "drive") && self.str_property(*id, "drive") == node)
+        let has = |id: &ObjectId| {
+            let named = self.is_set(*id, "drive") && self.str_property(*id, "drive") == node;
+            named || self.node_in(*id).as_deref() == Some(node)
+        };
+        devices.into_iter().find(has)
     }
 
     /// The name of a drive for clients: for virtio behind PCI the path of the virtio
@@ -99,17 +236,73 @@ impl Machine {
         }
     }
 
-    /// All drives.
-    pub fn drives(&self) -> Vec<Drive> {
-        let drive = |id| Drive {
-            qdev: self.drive_name(id),
-            node: self
+    /// The node in the drive of a device.
+    fn node_in(&self, id: ObjectId) -> Option<String> {
+        if let Some(backend) = self.backend_of(id) {
+            return backend.node.clone();
+        }
+        match self.media.get(&id).and_then(|medium| medium.node.clone()) {
+            Some(node) => node,
+            None => self
                 .is_set(id, "drive")
                 .then(|| self.str_property(id, "drive")),
-            removable: self.is_removable(id),
-            limits: self.io_limits.get(&id).copied().unwrap_or_default(),
+        }
+    }
+
+    /// The back end of `-drive` that a device has.
+    fn backend_of(&self, id: ObjectId) -> Option<&Backend> {
+        if !self.is_set(id, "drive") {
+            return None;
+        }
+        self.blocks.backends.get(&self.str_property(id, "drive"))
+    }
+
+    /// All drives, in the order of making.
+    pub fn drives(&self) -> Vec<Drive> {
+        let of_device = |id| {
+            let backend = self.backend_of(id);
+            let limits = self.io_limits.get(&id).copied();
+            Drive {
+                device: backend.map(|b| b.name.clone()).unwrap_or_default(),
+                qdev: Some(self.drive_name(id)),
+                id: self.device_id(id).map(str::to_owned),
+                object: Some(id),
+                node: self.node_in(id),
+                removable: self.is_removable(id),
+                has_tray: self.has_tray(id),
+                has_io_status: self.class_name(id) != "floppy",
+                tray_open: self.media.get(&id).is_some_and(|m| m.tray_open),
+                limits: limits.or(backend.map(|b| b.limits)).unwrap_or_default(),
+                group: backend.and_then(|b| b.group.clone()),
+                age: backend.map_or_else(|| (self.age(id), 0), |b| b.age),
+            }
         };
-        self.drive_devices().into_iter().map(drive).collect()
+        let mut drives: Vec<Drive> = self.drive_devices().into_iter().map(of_device).collect();
+        for backend in self.blocks.backends.iter() {
+            if drives.iter().all(|d| d.device != backend.name) {
+                drives.push(Drive {
+                    device: backend.name.clone(),
+                    qdev: None,
+                    id: None,
+                    object: None,
+                    node: backend.node.clone(),
+                    removable: true,
+                    has_tray: false,
+                    has_io_status: false,
+                    tray_open: false,
+                    limits: backend.limits,
+                    group: backend.group.clone(),
+                    age: backend.age,
+                });
+            }
+        }
+        drives.sort_by_key(|d| d.age);
+        drives
+    }
+
+    fn has_tray(&self, id: ObjectId) -> bool {
+        self.object(id)
+            .is_some_and(|o| o.class().name.ends_with("-cd"))
     }
 
     fn is_removable(&self, id: ObjectId) -> bool {
@@ -131,22 +324,10 @@ impl Machine {
             .into_iter()
             .find(named)
             .ok_or_else(|| crate::model::qom::device_not_found(qdev))?;
-        if !self.is_set(id, "drive") {
+        if self.node_in(id).is_none() {
             return Err(Error::new("Device has no medium"));
         }
-        for [total, read, write] in [limits.bps, limits.iops] {
-            if total != 0 && (read != 0 || write != 0) {
-                return Err(Error::new(
-                    "bps/iops/max total values and read/write values cannot be used at the \
-                     same time",
-                ));
-            }
-            if total < 0 || read < 0 || write < 0 {
-                return Err(Error::new(
-                    "bps/iops/max values must be within [0, 1000000000000000]",
-                ));
-            }
-        }
+        limits.check()?;
         if limits.is_unlimited() {
             self.io_limits.remove(&id)
         } else {

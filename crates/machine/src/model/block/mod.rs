@@ -5,16 +5,22 @@
 //! device or another node. Nothing in the machine reads or writes contents:
 //! a node is opened, described, resized and closed.
 
+mod backend;
 mod drive;
+mod image;
 mod node;
 
 #[cfg(test)]
 mod tests;
 
+use qmonitor::qapi::Error;
+
+pub use backend::{Backend, Backends, Interface};
 pub(crate) use drive::set_drive;
-pub use drive::Drive;
+pub use drive::{Drive, Medium};
+pub use image::{probe, Header};
 pub(crate) use node::no_node;
-pub use node::{BlockNode, Blocks};
+pub use node::{BlockNode, Blocks, Image};
 
 /// How fast a drive may be; zero is without limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -29,5 +35,27 @@ impl IoLimits {
     /// Whether there are none.
     pub fn is_unlimited(&self) -> bool {
         *self == IoLimits::default()
+    }
+
+    /// Checks that they do not contradict one another.
+    ///
+    /// # Errors
+    ///
+    /// They do, or one is out of range.
+    pub fn check(&self) -> Result<(), Error> {
+        for [total, read, write] in [self.bps, self.iops] {
+            if total != 0 && (read != 0 || write != 0) {
+                return Err(Error::new(
+                    "bps/iops/max total values and read/write values cannot be used at the \
+                     same time",
+                ));
+            }
+            if total < 0 || read < 0 || write < 0 {
+                return Err(Error::new(
+                    "bps/iops/max values must be within [0, 1000000000000000]",
+                ));
+            }
+        }
+        Ok(())
     }
 }

@@ -4,9 +4,11 @@ use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 
+use super::backend::Backends;
+use super::image::{header, probe, Header};
 use crate::schema::{
     BlockdevCacheOptions, BlockdevDetectZeroesOptions, BlockdevDriver, BlockdevOptions,
-    BlockdevOptionsBranch, BlockdevRef,
+    BlockdevOptionsBranch, BlockdevRef, BlockdevRefOrNull,
 };
 use qmonitor::qapi::Error;
 use qmonitor::util::qemu_opts::id_wellformed;
@@ -18,6 +20,8 @@ const NODE_NAME_MAX: usize = 31;
 #[derive(Debug, Default)]
 pub struct Blocks {
     nodes: Vec<BlockNode>,
+    /// The back ends with names of their own.
+    pub backends: Backends,
     /// How many nodes without a name there were.
     unnamed: usize,
 }
@@ -41,8 +45,33 @@ pub struct BlockNode {
     pub detect_zeroes: BlockdevDetectZeroesOptions,
     /// Where its contents are.
     content: Content,
+    /// The node below, which has what is not in this one.
+    pub backing: Option<String>,
+    /// What the format says of the disk, if there is a format.
+    pub header: Option<Header>,
     /// Whether it was made for another node, and goes with it.
     implicit: bool,
+}
+
+/// An image as `-drive` describes it.
+#[derive(Debug, Clone, Default)]
+pub struct Image {
+    /// The file, or nothing for a disk without contents.
+    pub filename: Option<String>,
+    /// The driver of a disk without contents, and its size.
+    pub null: Option<(BlockdevDriver, u64)>,
+    /// The format; without one it is guessed.
+    pub format: Option<BlockdevDriver>,
+    /// The name of the upper node.
+    pub node_name: Option<String>,
+    /// Whether it is never written; without a word it is written if that is allowed.
+    pub read_only: Option<bool>,
+    #[allow(missing_docs)]
+    pub direct: bool,
+    #[allow(missing_docs)]
+    pub no_flush: bool,
+    #[allow(missing_docs)]
+    pub detect_zeroes: Option<BlockdevDetectZeroesOptions>,
 }
 
 #[derive(Debug)]
@@ -84,6 +113,97 @@ impl Blocks {
         result
     }
 
+    /// Opens an image and returns the name of its upper node. Whether the format was
+    /// guessed is told as well.
+    ///
+    /// # Errors
+    ///
+    /// As [`add`](Self::add).
+    pub fn open_image(&mut self, image: &Image) -> Result<(String, bool), Error> {
+        if let Some(name) = &image.node_name {
+            self.check_name(name)?;
+        }
+        let (driver, filename, content, read_only) = match (&image.filename, image.null) {
+            (Some(filename), _) => {
+                let wanted = image.read_only;
+                let opened = open_file(filename, wanted.unwrap_or(false), image.direct);
+                let (file, read_only) = match opened {
+                    // Nothing was said about writing, so reading will do.
+                    Err(_) if wanted.is_none() => match open_file(filename, true, image.direct) {
+                        Ok(file) => (file, true),
+                        Err(_) => (opened?, false),
+                    },
+                    opened => (opened?, wanted.unwrap_or(false)),
+                };
+                let driver = BlockdevDriver::File;
+                (driver, filename.clone(), Content::File(file), read_only)
+            }
+            (None, Some((driver, size))) => {
+                let filename = format!("{}://", driver.as_str());
+                let read_only = image.read_only.unwrap_or(false);
+                (driver, filename, Content::Null(size), read_only)
+            }
+            (None, None) => return Err(Error::new("Must specify either driver or file")),
+        };
+        let guess = match &content {
+            Content::File(file) => probe(file),
+            _ => BlockdevDriver::Raw,
+        };
+        let format = image.format.unwrap_or(guess);
+        let is_alone = format == driver;
+        let head = match (&content, format) {
+            (_, BlockdevDriver::Raw) => None,
+            _ if is_alone => None,
+            (Content::File(file), format) => Some(header(format, file)?),
+            _ => return Err(Error::new(format!("Unknown driver '{}'", format.as_str()))),
+        };
+        let lower = match (&image.node_name, is_alone) {
+            (Some(name), true) => name.clone(),
+            _ => self.new_name(),
+        };
+        let upper = match (&image.node_name, is_alone) {
+            (_, true) => lower.clone(),
+            (Some(name), false) => name.clone(),
+            (None, false) => self.new_name(),
+        };
+        let node = |name: &str, driver, content| BlockNode {
+            name: name.to_owned(),
+            driver,
+            filename: filename.clone(),
+            read_only,
+            direct: image.direct,
+            no_flush: image.no_flush,
+            detect_zeroes: BlockdevDetectZeroesOptions::Off,
+            content,
+            backing: None,
+            header: None,
+            implicit: true,
+        };
+        self.nodes.push(node(&lower, driver, content));
+        if !is_alone {
+            let content = Content::Node(lower);
+            self.nodes.push(BlockNode {
+                header: head,
+                ..node(&upper, format, content)
+            });
+        }
+        if let (Some(top), Some(detect)) = (self.nodes.last_mut(), image.detect_zeroes) {
+            top.detect_zeroes = detect;
+        }
+        Ok((upper, image.format.is_none()))
+    }
+
+    /// Whether a node was made for a drive or another node, and goes with it.
+    pub fn is_implicit(&self, name: &str) -> bool {
+        self.node(name).is_some_and(|node| node.implicit)
+    }
+
+    /// A name for a node that has none.
+    fn new_name(&mut self) -> String {
+        self.unnamed += 1;
+        format!("#block{:03}", self.unnamed)
+    }
+
     fn open(&mut self, options: &BlockdevOptions, name: &str, implicit: bool) -> Result<(), Error> {
         if !implicit {
             self.check_name(name)?;
@@ -92,8 +212,9 @@ impl Blocks {
         let cached =
             |get: fn(&BlockdevCacheOptions) -> Option<bool>| cache.and_then(get).unwrap_or(false);
         let read_only = options.read_only.unwrap_or(false);
+        let mut backing = None;
         let (filename, content) = match &options.u {
-            BlockdevOptionsBranch::File(file) => {
+            BlockdevOptionsBranch::HostDevice(file) | BlockdevOptionsBranch::File(file) => {
                 let direct = cached(|c| c.direct);
                 let opened = open_file(&file.filename, read_only, direct)?;
                 (file.filename.clone(), Content::File(opened))
@@ -103,17 +224,35 @@ impl Blocks {
                 let driver = options.driver();
                 (format!("{}://", driver.as_str()), Content::Null(size))
             }
-            BlockdevOptionsBranch::Raw(raw) => {
-                let child = self.child_of(&raw.file, read_only)?;
-                let filename = self.node(&child).map(|n| n.filename.clone());
-                (filename.unwrap_or_default(), Content::Node(child))
+            BlockdevOptionsBranch::Raw(raw) => self.format(&raw.file, read_only)?,
+            BlockdevOptionsBranch::Qcow2(image) => {
+                backing = self.backing_of(image.backing.as_ref())?;
+                self.format(&image.file, read_only)?
             }
+            BlockdevOptionsBranch::Qed(image) | BlockdevOptionsBranch::Vmdk(image) => {
+                backing = self.backing_of(image.backing.as_ref())?;
+                self.format(&image.file, read_only)?
+            }
+            BlockdevOptionsBranch::Vdi(image) | BlockdevOptionsBranch::Vpc(image) => {
+                self.format(&image.file, read_only)?
+            }
+            BlockdevOptionsBranch::CopyOnRead(filter) => self.format(&filter.file, read_only)?,
+            BlockdevOptionsBranch::Throttle(filter) => self.format(&filter.file, read_only)?,
             _ => {
                 let driver = options.driver();
                 return Err(Error::new(format!("Unknown driver '{}'", driver.as_str())));
             }
         };
+        let header = match (&content, options.driver()) {
+            (Content::Node(child), driver) if has_header(driver) => {
+                let file = self.file(child);
+                let read = file.map(|file| header(driver, file));
+                Some(read.unwrap_or_else(|| Err(Error::new("Image has no contents")))?)
+            }
+            _ => None,
+        };
         self.nodes.push(BlockNode {
+            backing,
             name: name.to_owned(),
             driver: options.driver(),
             filename,
@@ -124,9 +263,41 @@ impl Blocks {
                 .detect_zeroes
                 .unwrap_or(BlockdevDetectZeroesOptions::Off),
             content,
+            header,
             implicit,
         });
         Ok(())
+    }
+
+    /// The file name and the contents of a view of another node.
+    fn format(&mut self, file: &BlockdevRef, read_only: bool) -> Result<(String, Content), Error> {
+        let child = self.child_of(file, read_only)?;
+        let filename = self.node(&child).map(|n| n.filename.clone());
+        Ok((filename.unwrap_or_default(), Content::Node(child)))
+    }
+
+    /// The node below an image, which is only read.
+    fn backing_of(&mut self, backing: Option<&BlockdevRefOrNull>) -> Result<Option<String>, Error> {
+        match backing {
+            None | Some(BlockdevRefOrNull::Null(_)) => Ok(None),
+            Some(BlockdevRefOrNull::Reference(name)) => {
+                let node = self.node(name).ok_or_else(|| not_found(name, name))?;
+                Ok(Some(node.name.clone()))
+            }
+            Some(BlockdevRefOrNull::Definition(options)) => {
+                let mut options = (**options).clone();
+                options.read_only = Some(true);
+                let (name, implicit) = match options.node_name.clone() {
+                    Some(name) => (name, false),
+                    None => (self.new_name(), true),
+                };
+                self.open(&options, &name, implicit)?;
+                if let Some(node) = self.nodes.last_mut() {
+                    node.implicit = true;
+                }
+                Ok(Some(name))
+            }
+        }
     }
 
     fn check_name(&self, name: &str) -> Result<(), Error> {
@@ -160,10 +331,7 @@ impl Blocks {
                 options.read_only = options.read_only.or(Some(read_only));
                 let (name, implicit) = match options.node_name.clone() {
                     Some(name) => (name, false),
-                    None => {
-                        self.unnamed += 1;
-                        (format!("#block{:03}", self.unnamed), true)
-                    }
+                    None => (self.new_name(), true),
                 };
                 self.open(&options, &name, implicit)?;
                 if let Some(node) = self.nodes.last_mut() {
@@ -184,6 +352,12 @@ impl Blocks {
         if self.parent(name).is_some() {
             return Err(Error::new(format!("Block device {name} is in use")));
         }
+        self.close(name);
+        Ok(())
+    }
+
+    /// Closes a node that nothing uses, and those made for it.
+    pub(super) fn close(&mut self, name: &str) {
         let mut next = Some(name.to_owned());
         while let Some(name) = next.take() {
             let Some(at) = self.nodes.iter().position(|n| n.name == name) else {
@@ -193,7 +367,6 @@ impl Blocks {
                 next = self.node(&child).filter(|n| n.implicit).map(|_| child);
             }
         }
-        Ok(())
     }
 
     /// The node that one of the names of a command means. No node is found by the name of a
@@ -204,6 +377,12 @@ impl Blocks {
     /// There is none.
     pub fn find(&self, device: &str, name: &str) -> Result<&BlockNode, Error> {
         self.node(name).ok_or_else(|| not_found(device, name))
+    }
+
+    /// How many nodes are below one another.
+    pub fn backing_depth(&self, node: &BlockNode) -> i64 {
+        let below = node.backing.as_deref().and_then(|name| self.node(name));
+        below.map_or(0, |below| 1 + self.backing_depth(below))
     }
 
     /// The node of that name.
@@ -219,7 +398,10 @@ impl Blocks {
     /// The node that shows this one.
     fn parent(&self, name: &str) -> Option<&BlockNode> {
         let mut nodes = self.nodes.iter();
-        nodes.find(|n| matches!(&n.content, Content::Node(child) if child == name))
+        nodes.find(|n| {
+            let is_file = matches!(&n.content, Content::Node(child) if child == name);
+            is_file || n.backing.as_deref() == Some(name)
+        })
     }
 
     /// Checks that no other node has this one, since a node has only one writer.
@@ -254,6 +436,9 @@ impl Blocks {
 
     /// How large the disk is, in bytes, in whole sectors.
     pub fn virtual_size(&self, name: &str) -> u64 {
+        if let Some(header) = self.node(name).and_then(|n| n.header.as_ref()) {
+            return header.virtual_size;
+        }
         if let Some(size) = self.null(name) {
             return size.div_ceil(512) * 512;
         }
@@ -295,6 +480,12 @@ impl Blocks {
 fn null_size(size: Option<i64>) -> Result<u64, Error> {
     let size = u64::try_from(size.unwrap_or(1 << 30));
     size.map_err(|_| Error::new("Invalid parameter 'size'"))
+}
+
+/// Whether images of a driver tell the size of the disk.
+fn has_header(driver: BlockdevDriver) -> bool {
+    use BlockdevDriver::{Qcow2, Qed, Vdi, Vmdk, Vpc};
+    matches!(driver, Qcow2 | Qed | Vdi | Vmdk | Vpc)
 }
 
 fn open_file(filename: &str, read_only: bool, direct: bool) -> Result<File, Error> {

@@ -190,7 +190,7 @@ fn drives_have_names_and_limits() {
     let drives = disks.m.drives();
     let names: Vec<_> = drives
         .iter()
-        .map(|d| (d.qdev.as_str(), d.removable))
+        .map(|d| (d.qdev.as_deref().unwrap(), d.removable))
         .collect();
     let backend = "/machine/peripheral/v/virtio-backend";
     assert_eq!(names, [(backend, false), ("cd", true)]);

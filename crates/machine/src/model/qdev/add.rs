@@ -1,9 +1,10 @@
 //! Making devices, and taking them away.
 
 use super::aliases::find_device_type;
+use super::recorded::device_class_of;
 use super::{bus, DeviceClass, DEVICE};
 use crate::model::cpu::models::model_of_type;
-use crate::model::qom::{ObjectId, PropertyInput};
+use crate::model::qom::{ObjectId, ObjectType, PropertyInput};
 use crate::model::Machine;
 use qmonitor::qapi::{CompatPolicy, Error, QDict, QObject};
 
@@ -62,6 +63,11 @@ impl DeviceOptions {
     }
 }
 
+fn not_hotpluggable(driver: &str) -> Error {
+    let desc = format!("Device '{driver}' does not support hotplugging");
+    Error::new(desc)
+}
+
 impl Machine {
     /// Makes a device (`qdev_device_add`). Nothing is left if that fails.
     ///
@@ -85,14 +91,20 @@ impl Machine {
         if let Some(model) = model_of_type(driver) {
             return self.cpu_plug(model, options, policy);
         }
-        let device: &DeviceClass = class.class().ok_or_else(|| expects("pluggable"))?;
+        let device = class.class().or_else(|| device_class_of(class.name));
+        let device: &DeviceClass = device.ok_or_else(|| expects("pluggable"))?;
         let driver = class.name;
-        let bus = self.choose_bus(device, driver, options.bus.as_deref())?;
+        if hotplugged && device.bus.is_empty() {
+            return Err(self.no_place(class, device));
+        }
+        let bus = match device.bus {
+            "" => None,
+            _ => Some(self.choose_bus(device, driver, options.bus.as_deref())?),
+        };
         if hotplugged {
-            self.check_hotplug(bus)?;
+            bus.map_or(Ok(()), |bus| self.check_hotplug(bus))?;
             if !device.hotpluggable {
-                let desc = format!("Device '{driver}' does not support hotplugging");
-                return Err(Error::new(desc));
+                return Err(not_hotpluggable(driver));
             }
         }
         let id = self.object_new(class);
@@ -103,13 +115,33 @@ impl Machine {
         result.map(|()| id)
     }
 
+    /// The type of devices of that name.
+    pub(super) fn device_type(&self, name: &str) -> Option<&'static ObjectType> {
+        find_device_type(name).filter(|class| class.is_a(DEVICE.name))
+    }
+
+    /// The reason why a device that sits on no bus is not plugged while the machine runs.
+    fn no_place(&self, class: &ObjectType, device: &DeviceClass) -> Error {
+        let driver = class.name;
+        if !device.hotpluggable {
+            return not_hotpluggable(driver);
+        }
+        Error::new(if self.class.is_pc() && class.is_a("pc-dimm") {
+            "no slots where allocated, please specify the 'slots' option".to_owned()
+        } else {
+            format!("Device '{driver}' can not be hotplugged on this machine")
+        })
+    }
+
     fn check_hotplug(&self, bus: ObjectId) -> Result<(), Error> {
         let object = self.object(bus);
-        let fixed = object.is_some_and(|o| bus::is_fixed(o.class()));
-        if fixed {
+        if self.is_fixed_bus(bus) {
             Err(Error::new(format!(
                 "Bus '{}' does not support hotplugging",
-                object.map_or("", |o| o.name())
+                object.map_or("", |o| match o.name() {
+                    "sysbus" => "main-system-bus",
+                    name => name,
+                })
             )))
         } else {
             Ok(())
@@ -120,7 +152,7 @@ impl Machine {
         &mut self,
         id: ObjectId,
         device: &DeviceClass,
-        bus: ObjectId,
+        bus: Option<ObjectId>,
         options: &DeviceOptions,
         hotplugged: bool,
         policy: CompatPolicy,
@@ -129,11 +161,18 @@ impl Machine {
         self.apply_globals(id, hotplugged)?;
         self.set_device_properties(id, options, policy)?;
         for (name, message) in device.required {
-            if !self.is_set(id, name) {
+            if !self.is_set(id, name) && self.link(id, name).is_none() {
                 return Err(Error::new(*message));
             }
         }
-        self.device_realize(id, device, bus, hotplugged)
+        self.check_medium(id)?;
+        match bus {
+            Some(bus) => self.device_realize(id, device, bus, hotplugged),
+            None => {
+                self.set_realized(id);
+                Ok(())
+            }
+        }
     }
 
     /// Puts a device into the tree, under its id if it has one.
@@ -187,7 +226,8 @@ impl Machine {
             .object(bus)
             .is_some_and(|o| o.class().is_a(bus::PCI.name))
         {
-            self.pci_register(id, bus)?;
+            self.pci_register(id, bus, hotplugged)?;
+            self.check_chassis(id)?;
         }
         if let Some(realize) = device.realize {
             realize(self, id, bus)?;
@@ -227,6 +267,8 @@ impl Machine {
         if goes_at_once {
             let path = self.canonical_path(id);
             self.io_limits.remove(&id);
+            self.media.remove(&id);
+            self.drop_backend(id);
             self.unparent(id);
             return Ok(Unplugged::Gone(path));
         }

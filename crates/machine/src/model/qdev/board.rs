@@ -78,6 +78,7 @@ impl Machine {
         let pci = self.new_child(host, "pci.0", &PCI);
         self.wire(&I440FX, pci, 0x00);
         let piix3 = self.wire(&PIIX3, pci, 0x08);
+        self.store_by_name(piix3, "multifunction", true);
         self.new_child(piix3, "isa.0", &ISA);
         let ide = self.wire_function(&PIIX3_IDE, pci, 0x09, piix3, "ide");
         for name in ["ide.0", "ide.1"] {
@@ -104,6 +105,7 @@ impl Machine {
         let pcie = self.new_child(host, "pcie.0", &PCIE);
         self.wire_function(&MCH, pcie, 0x00, host, "mch");
         let lpc = self.wire(&ICH9_LPC, pcie, 0xf8);
+        self.store_by_name(lpc, "multifunction", true);
         self.new_child(lpc, "isa.0", &ISA);
         let sata = self.bool_property(self.machine_object, "sata");
         if sata {

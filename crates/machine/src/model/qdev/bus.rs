@@ -1,13 +1,23 @@
 //! Buses: where devices sit.
 
 use super::DeviceClass;
-use crate::model::backends::BUS;
+use crate::model::backends::{BUS, SYSTEM_BUS};
 use crate::model::qom::{ObjectId, ObjectType};
 use crate::model::Machine;
 use qmonitor::qapi::Error;
 
-pub(crate) static TYPES: &[&ObjectType] =
-    &[&PCI, &PCIE, &ISA, &IDE, &SCSI, &USB, &VIRTIO_SERIAL, &I2C];
+pub(crate) static TYPES: &[&ObjectType] = &[
+    &PCI,
+    &PCIE,
+    &ISA,
+    &IDE,
+    &SCSI,
+    &USB,
+    &VIRTIO_SERIAL,
+    &I2C,
+    &HDA,
+    &SD,
+];
 
 /// PCI, of any kind.
 pub(crate) static PCI: ObjectType = ObjectType::new("PCI", &BUS);
@@ -18,15 +28,36 @@ pub(super) static IDE: ObjectType = ObjectType::new("IDE", &BUS);
 pub(super) static SCSI: ObjectType = ObjectType::new("SCSI", &BUS);
 pub(super) static USB: ObjectType = ObjectType::new("usb-bus", &BUS);
 pub(super) static VIRTIO_SERIAL: ObjectType = ObjectType::new("virtio-serial-bus", &BUS);
+pub(super) static HDA: ObjectType = ObjectType::new("HDA", &BUS);
+pub(super) static SD: ObjectType = ObjectType::new("sdhci-bus", &BUS);
 pub(super) static I2C: ObjectType = ObjectType::new("i2c-bus", &BUS);
 
-/// Whether devices on such a bus neither come nor go while the machine exists.
-pub(super) fn is_fixed(bus: &ObjectType) -> bool {
-    // Of PCI Express, that is the root; its ports take devices.
-    [&ISA, &IDE, &I2C, &PCIE].iter().any(|t| bus.is_a(t.name))
-}
-
 impl Machine {
+    /// Whether devices on a bus neither come nor go while the machine exists. Of PCI
+    /// Express, that is the root; its ports take devices.
+    pub(super) fn is_fixed_bus(&self, bus: ObjectId) -> bool {
+        let class = self.object(bus).map_or(&BUS, |o| o.class());
+        let is_root = || {
+            self.parent(bus)
+                .is_none_or(|parent| !self.is_pci_device(parent))
+        };
+        [&ISA, &IDE, &I2C, &HDA, &SYSTEM_BUS]
+            .iter()
+            .any(|t| class.is_a(t.name))
+            || class.is_a(PCIE.name) && is_root()
+    }
+
+    fn is_pci_device(&self, id: ObjectId) -> bool {
+        self.object(id)
+            .is_some_and(|o| o.class().is_a("pci-device"))
+    }
+
+    /// Whether a bus is behind a port of PCI Express, which has one slot.
+    pub(super) fn is_behind_port(&self, bus: ObjectId) -> bool {
+        let parent = self.parent(bus).and_then(|id| self.object(id));
+        parent.is_some_and(|o| o.class().is_a("pcie-port"))
+    }
+
     /// All buses of a type, and of those derived from it, in the order of the tree.
     pub(crate) fn buses(&self, typename: &str) -> Vec<ObjectId> {
         let mut found = Vec::new();
@@ -53,7 +84,7 @@ impl Machine {
         name: Option<&str>,
     ) -> Result<ObjectId, Error> {
         let Some(name) = name else {
-            let bus = self.buses(class.bus).first().copied();
+            let bus = self.first_bus(class.bus);
             return bus.ok_or_else(|| {
                 Error::new(format!(
                     "No '{}' bus found for device '{driver}'",
@@ -75,6 +106,28 @@ impl Machine {
         }
     }
 
+    /// The bus of a type that is found first: those of the latest devices come first, but
+    /// none before the bus that its own device sits on.
+    fn first_bus(&self, typename: &str) -> Option<ObjectId> {
+        let is_a = |id: ObjectId| self.object(id).is_some_and(|o| o.class().is_a(typename));
+        let parent = |bus: ObjectId| {
+            let owner = self.parent(bus)?;
+            let device = self
+                .link(owner, "parent_bus")
+                .map_or(self.parent(owner), |_| Some(owner));
+            self.link(device?, "parent_bus")
+        };
+        let mut todo: Vec<(Vec<u64>, ObjectId)> = Vec::new();
+        for bus in self.buses(typename).into_iter().filter(|id| is_a(*id)) {
+            let chain = std::iter::successors(Some(bus), |bus| parent(*bus));
+            let mut ages: Vec<_> = chain.map(|id| u64::MAX - self.age(id)).collect();
+            ages.reverse();
+            todo.push((ages, bus));
+        }
+        todo.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        todo.first().map(|(_, bus)| *bus)
+    }
+
     /// The devices that sit on a bus.
     pub(crate) fn devices_on(&self, bus: ObjectId) -> Vec<ObjectId> {
         let mut found = Vec::new();
@@ -92,12 +145,15 @@ impl Machine {
     /// named after its id, or else after their type.
     pub(super) fn provide_buses(&mut self, device: ObjectId, class: &DeviceClass) {
         let owner = match class.backend {
-            Some((name, backend)) => self.new_child(device, name, backend),
+            Some((name, backend)) => self
+                .device_type(backend)
+                .map_or(device, |backend| self.new_child(device, name, backend)),
             None => device,
         };
         let id = self.device_id(device).map(str::to_owned);
         for (i, bus) in class.provides.iter().enumerate() {
             let name = match &id {
+                Some(id) if bus.is_a(PCI.name) => id.clone(),
                 Some(id) => format!("{id}.{i}"),
                 None => self.automatic_bus_name(bus),
             };
@@ -107,7 +163,13 @@ impl Machine {
 
     /// `pci.0`, `ide.1`: the type in lower case and how many there are.
     fn automatic_bus_name(&self, bus: &ObjectType) -> String {
-        let count = self.buses(bus.name).len();
+        let same = |id: &&ObjectId| self.class_name(**id) == bus.name;
+        let buses = self.buses(bus.name);
+        // The board names its own PCI bus.
+        let count = buses.iter().filter(same).filter(|id| {
+            !bus.is_a(PCI.name) || self.parent(**id).is_some_and(|p| self.is_pci_device(p))
+        });
+        let count = count.count();
         format!("{}.{count}", bus.name.to_ascii_lowercase())
     }
 }

@@ -58,7 +58,9 @@ impl Machine {
         };
         let device = class.class::<DeviceClass>();
         // The properties of the part behind PCI are those of the whole.
-        let backend = device.and_then(|d| d.backend).map(|(_, backend)| backend);
+        let backend = device
+            .and_then(|d| d.backend)
+            .and_then(|(_, backend)| find_type(backend));
         for i in 0..self.globals.len() {
             let global = &mut self.globals[i];
             let of_backend =

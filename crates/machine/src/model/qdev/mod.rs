@@ -23,90 +23,37 @@ mod add;
 mod aliases;
 pub(super) mod board;
 pub(super) mod bus;
+mod class;
+mod declare;
+mod defaults;
 mod globals;
 mod help;
+mod ide;
 pub(super) mod pci;
 mod pci_facts;
 pub(super) mod ports;
+mod recorded;
+mod scsi;
 pub(super) mod types;
+mod usb;
+mod virtio_serial;
 
 #[cfg(test)]
 mod tests;
 
-use crate::model::qom::{Getter, ObjectId, ObjectType, Property, Set, OBJECT};
+use crate::model::qom::ObjectId;
 use crate::model::Machine;
-use qmonitor::qapi::{Error, QObject};
 
 pub(crate) use add::{DeviceOptions, Unplugged};
+use class::{after_realize, set_typed, Realize};
+pub(crate) use class::{property, DeviceClass, DEVICE, TYPES};
+use declare::{abstract_device, device};
 pub(crate) use help::{device_help_wanted, device_list};
 pub(crate) use pci::{address_text, PCI_DEVICE};
 pub(crate) use pci_facts::{class_name, pci_facts, PciFacts, RegionKind, SUBSYSTEM_VENDOR};
 pub(crate) use ports::default_port;
-
-/// The facts about a type of devices (QEMU's `DeviceClass` and those derived from it).
-pub struct DeviceClass {
-    /// The type of the bus it goes on.
-    pub bus: &'static str,
-    /// The name and the type of a child behind the interface, which carries the buses.
-    pub backend: Option<(&'static str, &'static ObjectType)>,
-    /// The types of the buses it provides.
-    pub provides: &'static [&'static ObjectType],
-    /// Required properties, and the error if one is missing.
-    pub required: &'static [(&'static str, &'static str)],
-    /// Whether it goes as soon as it is unplugged. Others wait for the guest's consent,
-    /// and there is no guest.
-    pub goes_at_once: bool,
-    /// Whether it can be added while the machine exists.
-    pub hotpluggable: bool,
-    /// Checks the properties together, and chooses those that were left open.
-    pub realize: Option<Realize>,
-}
-
-/// A type of devices that users can add.
-const fn device(
-    name: &'static str,
-    parent: &'static ObjectType,
-    class: &'static DeviceClass,
-    properties: &'static [Property],
-) -> ObjectType {
-    ObjectType {
-        class: Some(class),
-        properties,
-        ..ObjectType::new(name, parent)
-    }
-}
-
-/// Completes a device that is to sit on a bus.
-pub type Realize = fn(&mut Machine, ObjectId, ObjectId) -> Result<(), Error>;
-
-impl DeviceClass {
-    /// Devices that sit on such a bus and provide nothing.
-    pub const fn on(bus: &'static str) -> Self {
-        DeviceClass {
-            bus,
-            backend: None,
-            provides: &[],
-            required: &[],
-            goes_at_once: false,
-            hotpluggable: true,
-            realize: None,
-        }
-    }
-}
-
-pub(crate) static TYPES: &[&ObjectType] = &[&DEVICE];
-
-/// The type that all types of devices are derived from.
-pub(crate) static DEVICE: ObjectType = ObjectType::new_abstract(
-    "device",
-    &OBJECT,
-    &[
-        Property::new("parent_bus", "link<bus>", Getter::Link, None),
-        Property::new("realized", "bool", Getter::Bool(false), None),
-        Property::new("hotplugged", "bool", Getter::Bool(false), None),
-        Property::new("hotpluggable", "bool", Getter::Bool(true), None),
-    ],
-);
+pub(crate) use recorded::object_type;
+pub(crate) use usb::product;
 
 impl Machine {
     /// The id that the user gave the device.
@@ -153,57 +100,4 @@ impl Machine {
         self.store_by_name(id, "realized", true);
         self.set_complete(id, true);
     }
-}
-
-/// A property that users set before the device is realized, and its default.
-pub(crate) const fn property(
-    name: &'static str,
-    type_name: &'static str,
-    default: Getter,
-) -> Property {
-    Property::new(name, type_name, default, Some(set_typed)).frozen(after_realize)
-}
-
-/// The types whose values are words.
-const WORDS: &[(&str, &[&str])] = &[
-    ("OnOffAuto", &["auto", "on", "off"]),
-    (
-        "BlockdevOnError",
-        &["report", "ignore", "enospc", "stop", "auto"],
-    ),
-];
-
-/// Puts a value of the property's own type into the cell (`qdev_prop_set`).
-fn set_typed(set: Set<'_>) -> Result<(), Error> {
-    let input = set.input;
-    let words = WORDS.iter().find(|(t, _)| *t == set.property.type_name);
-    if let Some((_, words)) = words {
-        let word = input.string()?;
-        if !words.contains(&word.as_str()) {
-            let name = set.property.name;
-            let desc = format!("Parameter '{name}' does not accept value '{word}'");
-            return Err(Error::new(desc));
-        }
-        return set.store(word);
-    }
-    let value: QObject = match set.property.type_name {
-        "bool" => input.boolean()?.into(),
-        "int" | "int32" => input.int()?.into(),
-        "uint8" | "uint16" | "uint32" => input.uint32()?.into(),
-        "uint64" => input.uint64()?.into(),
-        "size" => input.size()?.into(),
-        _ => input.string()?.into(),
-    };
-    set.store(value)
-}
-
-fn after_realize(m: &Machine, id: ObjectId, property: &Property) -> Error {
-    let (name, class) = (property.name, m.class_name(id));
-    let device = match m.device_id(id) {
-        Some(id) => format!("device '{id}'"),
-        None => "anonymous device".to_owned(),
-    };
-    Error::new(format!(
-        "Attempt to set property '{name}' on {device} (type '{class}') after it was realized"
-    ))
 }

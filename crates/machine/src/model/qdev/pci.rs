@@ -1,6 +1,7 @@
 //! PCI: slots and functions.
 
-use super::{after_realize, property, DEVICE};
+use super::bus::PCI;
+use super::{abstract_device, after_realize, property, DEVICE};
 use crate::model::qom::{Getter, ObjectId, ObjectType, Property, Set};
 use crate::model::Machine;
 use qmonitor::qapi::{Error, QObject};
@@ -8,7 +9,7 @@ use qmonitor::qapi::{Error, QObject};
 pub(crate) static TYPES: &[&ObjectType] = &[&PCI_DEVICE, &VIRTIO_PCI];
 
 /// The type that all devices on PCI are derived from.
-pub(crate) static PCI_DEVICE: ObjectType = ObjectType::new_abstract(
+pub(crate) static PCI_DEVICE: ObjectType = abstract_device(
     "pci-device",
     &DEVICE,
     &[
@@ -23,7 +24,7 @@ pub(crate) static PCI_DEVICE: ObjectType = ObjectType::new_abstract(
 );
 
 /// The type that all virtio devices on PCI are derived from.
-pub(super) static VIRTIO_PCI: ObjectType = ObjectType::new_abstract(
+pub(super) static VIRTIO_PCI: ObjectType = abstract_device(
     "virtio-pci",
     &PCI_DEVICE,
     &[
@@ -109,7 +110,12 @@ impl Machine {
     /// # Errors
     ///
     /// The address is in use, or none is free.
-    pub(super) fn pci_register(&mut self, id: ObjectId, bus: ObjectId) -> Result<(), Error> {
+    pub(super) fn pci_register(
+        &mut self,
+        id: ObjectId,
+        bus: ObjectId,
+        hotplugged: bool,
+    ) -> Result<(), Error> {
         let used: Vec<(i64, ObjectId)> = self
             .devices_on(bus)
             .into_iter()
@@ -117,9 +123,18 @@ impl Machine {
             .filter_map(|device| Some((self.pci_address(device)?, device)))
             .collect();
         let class = self.object(id).map_or("pci-device", |o| o.class().name);
+        let first = used.iter().find(|(address, _)| *address == 0);
+        if let Some((_, first)) = first.filter(|_| hotplugged && self.is_behind_port(bus)) {
+            let first = self.class_name(*first);
+            return Err(Error::new(format!(
+                "PCI: slot 0 function 0 already occupied by {first}, new func {class} cannot be \
+                 exposed to guest."
+            )));
+        }
         let Some(wanted) = self.pci_address(id) else {
             let slot = |address: i64| address / FUNCTIONS;
-            let free = (0..SLOTS).find(|s| used.iter().all(|(a, _)| slot(*a) != *s));
+            let first = if self.keeps_first_slot(bus) { 1 } else { 0 };
+            let free = (first..SLOTS).find(|s| used.iter().all(|(a, _)| slot(*a) != *s));
             let free = free.ok_or_else(|| {
                 Error::new(format!(
                     "PCI: no slot/function available for {class}, all in use or reserved"
@@ -129,16 +144,80 @@ impl Machine {
             return Ok(());
         };
         let Some((_, other)) = used.iter().find(|(a, _)| *a == wanted) else {
-            return Ok(());
+            return self.check_functions(id, wanted, &used);
         };
         let other_class = self.object(*other).map_or("", |o| o.class().name);
-        let other_id = self.device_id(*other).unwrap_or_default();
+        let other_id = self.device_id(*other).unwrap_or("(null)");
         Err(Error::new(format!(
             "PCI: slot {} function {} not available for {class}, in use by \
              {other_class},id={other_id}",
             wanted / FUNCTIONS,
             wanted % FUNCTIONS
         )))
+    }
+}
+
+impl Machine {
+    /// Checks that a slot whose first device has one function has no others.
+    fn check_functions(
+        &self,
+        id: ObjectId,
+        wanted: i64,
+        used: &[(i64, ObjectId)],
+    ) -> Result<(), Error> {
+        let (slot, function) = (wanted / FUNCTIONS, wanted % FUNCTIONS);
+        let has_others = |id| self.bool_property(id, "multifunction");
+        let mut in_slot = used
+            .iter()
+            .filter(|(address, _)| address / FUNCTIONS == slot);
+        if function != 0 {
+            let first = in_slot.find(|(address, _)| address % FUNCTIONS == 0);
+            return match first {
+                Some((_, first)) if !has_others(*first) => Err(Error::new(format!(
+                    "PCI: single function device can't be populated in function \
+                     {slot:x}.{function:x}"
+                ))),
+                _ => Ok(()),
+            };
+        }
+        match in_slot.next() {
+            Some((other, _)) if !has_others(id) => Err(Error::new(format!(
+                "PCI: {slot:x}.0 indicates single function, but {slot:x}.{:x} is already \
+                 populated.",
+                other % FUNCTIONS
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the first slot of a bus stays free for the bridge's own hot-plug controller.
+    fn keeps_first_slot(&self, bus: ObjectId) -> bool {
+        let bridge = self.parent(bus).and_then(|id| self.object(id));
+        bridge.is_some_and(|o| matches!(o.class().name, "pci-bridge" | "pcie-pci-bridge"))
+    }
+
+    /// Checks that no other port has the same numbers of chassis and slot.
+    ///
+    /// # Errors
+    ///
+    /// Another one has.
+    pub(super) fn check_chassis(&self, id: ObjectId) -> Result<(), Error> {
+        let is_slot = |id: ObjectId| self.object(id).is_some_and(|o| o.class().is_a("pcie-slot"));
+        if !is_slot(id) {
+            return Ok(());
+        }
+        let numbers = |id| {
+            (
+                self.int_property(id, "chassis"),
+                self.int_property(id, "slot"),
+            )
+        };
+        let buses = self.buses(PCI.name).into_iter();
+        let mut others = buses.flat_map(|bus| self.devices_on(bus));
+        if others.any(|other| other != id && is_slot(other) && numbers(other) == numbers(id)) {
+            return Err(Error::new("Can't add chassis slot, error -16"));
+        }
+        Ok(())
     }
 }
 

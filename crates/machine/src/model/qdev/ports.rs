@@ -14,10 +14,7 @@ static ISA_DEVICE: ObjectType = ObjectType::new_abstract("isa-device", &DEVICE, 
 static ISA_SERIAL: ObjectType = device(
     "isa-serial",
     &ISA_DEVICE,
-    &DeviceClass {
-        required: &[("chardev", "Can't create serial device, empty char device")],
-        ..DeviceClass::on("ISA")
-    },
+    &DeviceClass::on("ISA"),
     &[
         property("chardev", "str", Str("")),
         property("index", "uint32", Int(0xffff_ffff)),

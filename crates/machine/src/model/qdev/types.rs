@@ -4,11 +4,9 @@
 
 use super::bus::{SCSI, USB, VIRTIO_SERIAL};
 use super::pci::VIRTIO_PCI;
-use super::{device, property, DeviceClass, DEVICE, PCI_DEVICE};
+use super::{abstract_device, device, property, DeviceClass, DEVICE, PCI_DEVICE};
 use crate::model::block::set_drive;
-use crate::model::qom::{set_link, Getter, ObjectId, ObjectType, Property};
-use crate::model::Machine;
-use qmonitor::qapi::Error;
+use crate::model::qom::{set_link, Getter, ObjectType, Property};
 
 use Getter::{Bool, Int, Str};
 
@@ -40,7 +38,7 @@ pub(crate) static TYPES: &[&ObjectType] = &[
     &IDE_CD,
 ];
 
-static VIRTIO_DEVICE: ObjectType = ObjectType::new_abstract("virtio-device", &DEVICE, &[]);
+static VIRTIO_DEVICE: ObjectType = abstract_device("virtio-device", &DEVICE, &[]);
 
 const fn behind_pci(name: &'static str) -> ObjectType {
     ObjectType::new(name, &VIRTIO_DEVICE)
@@ -52,7 +50,7 @@ static VIRTIO_SERIAL_DEVICE: ObjectType = behind_pci("virtio-serial-device");
 static VIRTIO_BALLOON_DEVICE: ObjectType = behind_pci("virtio-balloon-device");
 static VIRTIO_RNG_DEVICE: ObjectType = behind_pci("virtio-rng-device");
 
-const fn virtio(backend: &'static ObjectType) -> DeviceClass {
+const fn virtio(backend: &'static str) -> DeviceClass {
     DeviceClass {
         backend: Some(("virtio-backend", backend)),
         ..DeviceClass::on("PCI")
@@ -91,7 +89,7 @@ static VIRTIO_BLK_PCI: ObjectType = device(
     &VIRTIO_PCI,
     &DeviceClass {
         required: DRIVE_NOT_SET,
-        ..virtio(&VIRTIO_BLK_DEVICE)
+        ..virtio("virtio-blk-device")
     },
     disk![
         iothread(),
@@ -109,7 +107,7 @@ static VIRTIO_SCSI_PCI: ObjectType = device(
     &VIRTIO_PCI,
     &DeviceClass {
         provides: &[&SCSI],
-        ..virtio(&VIRTIO_SCSI_DEVICE)
+        ..virtio("virtio-scsi-device")
     },
     &[
         iothread(),
@@ -127,7 +125,7 @@ static VIRTIO_SERIAL_PCI: ObjectType = device(
     &VIRTIO_PCI,
     &DeviceClass {
         provides: &[&VIRTIO_SERIAL],
-        ..virtio(&VIRTIO_SERIAL_DEVICE)
+        ..virtio("virtio-serial-device")
     },
     &[
         property("max_ports", "uint32", Int(31)),
@@ -140,7 +138,7 @@ static VIRTIO_BALLOON_PCI: ObjectType = device(
     &VIRTIO_PCI,
     &DeviceClass {
         realize: Some(crate::model::balloon::realize),
-        ..virtio(&VIRTIO_BALLOON_DEVICE)
+        ..virtio("virtio-balloon-device")
     },
     crate::model::balloon::PROPERTIES,
 );
@@ -148,7 +146,7 @@ static VIRTIO_BALLOON_PCI: ObjectType = device(
 static VIRTIO_RNG_PCI: ObjectType = device(
     "virtio-rng-pci",
     &VIRTIO_PCI,
-    &virtio(&VIRTIO_RNG_DEVICE),
+    &virtio("virtio-rng-device"),
     &[
         Property::new("rng", "link<rng-backend>", Getter::Link, Some(set_link)),
         property("max-bytes", "uint64", Int(i64::MAX)),
@@ -161,7 +159,7 @@ static VIRTSERIALPORT: ObjectType = device(
     &DEVICE,
     &DeviceClass {
         goes_at_once: true,
-        realize: Some(choose_port),
+        realize: Some(super::virtio_serial::choose_port),
         ..DeviceClass::on("virtio-serial-bus")
     },
     &[
@@ -188,7 +186,7 @@ static PIIX3_UHCI: ObjectType = device(
     ],
 );
 
-static USB_DEVICE: ObjectType = ObjectType::new_abstract(
+static USB_DEVICE: ObjectType = abstract_device(
     "usb-device",
     &DEVICE,
     &[
@@ -201,7 +199,7 @@ static USB_DEVICE: ObjectType = ObjectType::new_abstract(
 
 const ON_USB: &DeviceClass = &DeviceClass {
     goes_at_once: true,
-    realize: Some(choose_usb_port),
+    realize: Some(super::usb::choose_port),
     ..DeviceClass::on("usb-bus")
 };
 
@@ -238,7 +236,7 @@ static VGA: ObjectType = device(
     ],
 );
 
-static SCSI_DEVICE: ObjectType = ObjectType::new_abstract(
+static SCSI_DEVICE: ObjectType = abstract_device(
     "scsi-device",
     &DEVICE,
     &[
@@ -254,6 +252,7 @@ static SCSI_HD: ObjectType = device(
     &DeviceClass {
         required: DRIVE_NOT_SET,
         goes_at_once: true,
+        realize: Some(super::scsi::choose_place),
         ..DeviceClass::on("SCSI")
     },
     disk![
@@ -272,6 +271,7 @@ static SCSI_CD: ObjectType = device(
     &SCSI_DEVICE,
     &DeviceClass {
         goes_at_once: true,
+        realize: Some(super::scsi::choose_place),
         ..DeviceClass::on("SCSI")
     },
     disk![
@@ -283,7 +283,7 @@ static SCSI_CD: ObjectType = device(
     ],
 );
 
-static IDE_DEVICE: ObjectType = ObjectType::new_abstract(
+static IDE_DEVICE: ObjectType = abstract_device(
     "ide-device",
     &DEVICE,
     &[property("unit", "uint32", Int(0xffff_ffff))],
@@ -294,6 +294,7 @@ static IDE_HD: ObjectType = device(
     &IDE_DEVICE,
     &DeviceClass {
         required: DRIVE_NOT_SET,
+        realize: Some(super::ide::choose_unit),
         ..DeviceClass::on("IDE")
     },
     disk![
@@ -307,67 +308,13 @@ static IDE_HD: ObjectType = device(
 static IDE_CD: ObjectType = device(
     "ide-cd",
     &IDE_DEVICE,
-    &DeviceClass::on("IDE"),
+    &DeviceClass {
+        realize: Some(super::ide::choose_unit),
+        ..DeviceClass::on("IDE")
+    },
     disk![
         property("model", "str", Str("")),
         property("ver", "str", Str("")),
         property("wwn", "uint64", Int(0)),
     ],
 );
-
-/// The number of a port of virtio-serial, chosen if it was not given. Port 0 is
-/// kept for consoles.
-fn choose_port(m: &mut Machine, id: ObjectId, bus: ObjectId) -> Result<(), Error> {
-    let used: Vec<i64> = ports(m, id, bus).map(|d| m.int_property(d, "nr")).collect();
-    let wanted = m.is_set(id, "nr").then(|| m.int_property(id, "nr"));
-    let nr = match wanted {
-        Some(nr) if used.contains(&nr) => {
-            let desc = format!("virtio-serial-bus: A port already exists at id {nr}");
-            return Err(Error::new(desc));
-        }
-        Some(nr) => nr,
-        None => (1..).find(|nr| !used.contains(nr)).unwrap_or(1),
-    };
-    let max = m
-        .parent(bus)
-        .and_then(|backend| m.parent(backend))
-        .map_or(31, |controller| m.int_property(controller, "max_ports"));
-    if nr >= max {
-        return Err(Error::new(format!(
-            "virtio-serial-bus: Out-of-range port id specified, max. allowed: {}",
-            max - 1
-        )));
-    }
-    m.store_by_name(id, "nr", nr);
-    Ok(())
-}
-
-/// One of the two ports of a controller.
-fn choose_usb_port(m: &mut Machine, id: ObjectId, bus: ObjectId) -> Result<(), Error> {
-    let used: Vec<String> = ports(m, id, bus)
-        .map(|d| m.str_property(d, "port"))
-        .collect();
-    let free = |port: &&str| !used.iter().any(|used| used == port);
-    let wanted = m.str_property(id, "port");
-    let mut all = ["1", "2"].into_iter();
-    let port = if wanted.is_empty() {
-        all.find(free)
-    } else {
-        all.find(|port| *port == wanted && free(port))
-    };
-    let Some(port) = port else {
-        let bus = m.object(bus).map_or("", |o| o.name());
-        return Err(Error::new(if wanted.is_empty() {
-            format!("tried to attach usb device to a bus with no free ports (bus {bus})")
-        } else {
-            format!("usb port {wanted} (bus {bus}) not found (in use?)")
-        }));
-    };
-    m.store_by_name(id, "port", port);
-    Ok(())
-}
-
-/// The other devices on a bus.
-fn ports(m: &Machine, id: ObjectId, bus: ObjectId) -> impl Iterator<Item = ObjectId> {
-    m.devices_on(bus).into_iter().filter(move |d| *d != id)
-}

@@ -54,6 +54,7 @@ pub use walk::{PropertyListing, TypeListing};
 use index::NameIndex;
 
 use crate::model::Machine;
+use qmonitor::qapi::json::qobject_from_json;
 use qmonitor::qapi::QObject;
 use qmonitor::slots::{Key, Slots};
 
@@ -122,6 +123,11 @@ impl Machine {
     /// The later of two objects has the higher number.
     pub(crate) fn age(&self, id: ObjectId) -> u64 {
         self.objects.slots.get_numbered(id.0).map_or(0, |(n, _)| n)
+    }
+
+    /// The age of the newest object.
+    pub(crate) fn newest_age(&self) -> u64 {
+        self.objects.slots.made()
     }
 
     /// The object's payload, if that is a `T`.
@@ -310,6 +316,7 @@ impl Machine {
             Getter::Str(s) => s.into(),
             Getter::Bool(b) => b.into(),
             Getter::Int(i) => i.into(),
+            Getter::Json(text) => qobject_from_json(text.as_bytes()).unwrap_or(QObject::Null),
             Getter::EmptyList => QObject::List(Vec::new()),
             Getter::EmptyDict => QObject::Dict(Default::default()),
             Getter::Link => {

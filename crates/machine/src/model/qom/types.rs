@@ -57,6 +57,8 @@ pub enum Getter {
     EmptyDict,
     /// Path of the object that the link leads to, or the empty string.
     Link,
+    /// A cell; the default is written as JSON.
+    Json(&'static str),
     /// The result of the function.
     With(fn(&Machine, ObjectId) -> QObject),
     /// It cannot be read.
@@ -136,6 +138,8 @@ pub struct ObjectType {
     /// Facts that only a room above understands, such as those about devices (a
     /// class derived from `ObjectClass` in QEMU).
     pub class: Option<&'static (dyn Any + Send + Sync)>,
+    /// Further properties, which are made when one is asked for.
+    pub more: Option<fn(&'static ObjectType) -> &'static [Property]>,
 }
 
 impl ObjectType {
@@ -150,6 +154,7 @@ impl ObjectType {
             complete: None,
             can_be_deleted: None,
             class: None,
+            more: None,
         }
     }
 
@@ -198,11 +203,30 @@ impl ObjectType {
     /// All properties, those of `object` first.
     pub fn all_properties(&'static self) -> Vec<&'static Property> {
         let ancestry: Vec<_> = self.ancestry().collect();
-        ancestry.iter().rev().flat_map(|t| t.properties).collect()
+        let declared = ancestry.iter().rev().flat_map(|t| t.properties);
+        let mut all: Vec<&Property> = Vec::new();
+        for property in declared.chain(self.further_properties()) {
+            // A type may give a property of its parent another default.
+            all.retain(|p| p.name != property.name);
+            all.push(property);
+        }
+        all
+    }
+
+    /// The properties that are not declared, of the type or its closest ancestor with such.
+    pub fn further_properties(&'static self) -> &'static [Property] {
+        let mut ancestry = std::iter::successors(Some(self), |t| t.parent);
+        ancestry.find_map(|t| Some(t.more?(t))).unwrap_or_default()
     }
 
     /// A property of this type or one it is derived from.
     pub fn property(&'static self, name: &str) -> Option<&'static Property> {
+        let further = || self.further_properties().iter().find(|p| p.name == name);
+        self.declared_property(name).or_else(further)
+    }
+
+    /// The same without those that are made when one is asked for.
+    pub fn declared_property(&'static self, name: &str) -> Option<&'static Property> {
         self.ancestry()
             .flat_map(|t| t.properties)
             .find(|p| p.name == name)
@@ -224,6 +248,7 @@ pub(crate) static OBJECT: ObjectType = ObjectType {
     complete: None,
     can_be_deleted: None,
     class: None,
+    more: None,
 };
 
 fn class_name(m: &Machine, id: ObjectId) -> QObject {

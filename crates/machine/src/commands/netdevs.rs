@@ -1,0 +1,408 @@
+//! The kinds of network back ends: their options, and what becomes of them.
+
+use crate::model::net::{Client, Forward};
+use crate::schema::NetClientDriver;
+use crate::Machine;
+use qmonitor::qapi::{Error, QDict, QObject};
+use qmonitor::Runtime;
+
+/// The options of each kind; one with a dot stands for all that begin like it.
+const KINDS: &[(&str, &[&str])] = &[
+    (
+        "user",
+        &[
+            "hostname",
+            "restrict",
+            "ipv4",
+            "ipv6",
+            "ip",
+            "net",
+            "host",
+            "tftp",
+            "bootfile",
+            "dhcpstart",
+            "dns",
+            "dnssearch",
+            "domainname",
+            "ipv6-prefix",
+            "ipv6-prefixlen",
+            "ipv6-host",
+            "ipv6-dns",
+            "smb",
+            "smbserver",
+            "hostfwd",
+            "guestfwd",
+            "tftp-server-name",
+        ],
+    ),
+    (
+        "tap",
+        &[
+            "ifname",
+            "fd",
+            "fds",
+            "script",
+            "downscript",
+            "br",
+            "helper",
+            "sndbuf",
+            "vnet_hdr",
+            "vhost",
+            "vhostfd",
+            "vhostfds",
+            "vhostforce",
+            "queues",
+            "poll-us",
+        ],
+    ),
+    (
+        "l2tpv3",
+        &[
+            "src",
+            "dst",
+            "srcport",
+            "dstport",
+            "ipv6",
+            "udp",
+            "cookie64",
+            "counter",
+            "pincounter",
+            "txcookie",
+            "rxcookie",
+            "txsession",
+            "rxsession",
+            "offset",
+        ],
+    ),
+    (
+        "socket",
+        &["fd", "listen", "connect", "mcast", "localaddr", "udp"],
+    ),
+    ("stream", &["addr.", "server", "reconnect", "reconnect-ms"]),
+    ("dgram", &["local.", "remote."]),
+    ("vde", &["sock", "port", "group", "mode"]),
+    ("bridge", &["br", "helper"]),
+    ("hubport", &["hubid", "netdev"]),
+    ("netmap", &["ifname", "devname"]),
+    ("vhost-user", &["chardev", "vhostforce", "queues"]),
+    ("vhost-vdpa", &["vhostdev", "vhostfd", "queues", "x-svq"]),
+];
+
+/// Options flattened to names with dots and texts, the lists with one name often.
+pub(super) struct Flat(Vec<(String, String)>);
+
+impl Flat {
+    /// Flattens a dictionary; a list of texts in a `str` of each is what `hostfwd` has.
+    pub(super) fn of(options: &QDict) -> Self {
+        let mut flat = Flat(Vec::new());
+        flat.add("", options);
+        flat
+    }
+
+    fn add(&mut self, prefix: &str, options: &QDict) {
+        for (name, value) in options.iter() {
+            self.add_value(format!("{prefix}{name}"), value);
+        }
+    }
+
+    fn add_value(&mut self, name: String, value: &QObject) {
+        match value {
+            QObject::Dict(inner) => match inner.get_str("str") {
+                Some(text) if !name.contains('.') && name != "addr" => {
+                    self.0.push((name, text.to_owned()));
+                }
+                _ => self.add(&format!("{name}."), inner),
+            },
+            QObject::List(list) => {
+                for item in list {
+                    self.add_value(name.clone(), item);
+                }
+            }
+            QObject::String(text) => self.0.push((name, text.clone())),
+            QObject::Bool(on) => self
+                .0
+                .push((name, if *on { "on" } else { "off" }.to_owned())),
+            QObject::Num(_) => {
+                let text = qmonitor::qapi::json::qobject_to_json(value, false);
+                self.0.push((name, text));
+            }
+            QObject::Null => {}
+        }
+    }
+
+    pub(super) fn push(&mut self, name: &str, text: &str) {
+        self.0.push((name.to_owned(), text.to_owned()));
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        let mut found = self.0.iter().rev().filter(|(n, _)| n == name);
+        found.next().map(|(_, text)| text.as_str())
+    }
+
+    fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let found = self.0.iter().filter(move |(n, _)| n == name);
+        found.map(|(_, text)| text.as_str())
+    }
+
+    /// A dictionary, with lists of what occurs often.
+    pub(super) fn into_dict(self) -> QDict {
+        let mut dict = QDict::new();
+        for (name, text) in self.0 {
+            let text = QObject::from(text);
+            let merged = match dict.remove(&name) {
+                None => text,
+                Some(QObject::List(mut list)) => {
+                    list.push(text);
+                    QObject::List(list)
+                }
+                Some(first) => QObject::List(vec![first, text]),
+            };
+            dict.insert(name, merged);
+        }
+        dict
+    }
+
+    fn has(&self, prefix: &str) -> bool {
+        self.0.iter().any(|(name, _)| name.starts_with(prefix))
+    }
+}
+
+/// Makes a back end of any kind but a port of a hub.
+///
+/// # Errors
+///
+/// An option is missing, wrong, or unknown to the kind; or QEMU is built without the kind.
+pub(super) fn add(rt: &mut Runtime<Machine>, options: &Flat) -> Result<(), Error> {
+    let required = |name: &str| {
+        let missing = || Error::new(format!("Parameter '{name}' is missing"));
+        options.get(name).ok_or_else(missing)
+    };
+    let id = required("id")?.to_owned();
+    let kind = required("type")?;
+    let known = kind.parse::<NetClientDriver>().is_ok();
+    let row = KINDS.iter().find(|(name, _)| *name == kind);
+    let Some((kind, _)) = row.filter(|_| known) else {
+        return Err(Error::new(format!(
+            "Parameter 'type' does not accept value '{kind}'"
+        )));
+    };
+    check_required(kind, options)?;
+    check_names(kind, options)?;
+    if rt.state.net.has_netdev(&id) {
+        return Err(Error::new(format!("Duplicate ID '{id}'")));
+    }
+    let mut client = Client {
+        id,
+        kind: (*kind).to_owned(),
+        ..Client::default()
+    };
+    client.info = match *kind {
+        "user" => user(&mut client, options)?,
+        "tap" => tap(&client.id, options)?,
+        "bridge" => {
+            let desc = "bridge helper failed";
+            return Err(Error::new(desc));
+        }
+        "socket" => socket(options)?,
+        "stream" => stream(options),
+        "dgram" => dgram(options)?,
+        "l2tpv3" => "l2tpv3: connected".to_owned(),
+        "vhost-user" => vhost_user(rt, options)?,
+        "vhost-vdpa" => {
+            return Err(Error::new(
+                "vhost-vdpa: neither vhostdev= nor vhostfd= was specified",
+            ));
+        }
+        "vde" => return Err(Error::new("Could not open vde: No such file or directory")),
+        kind => {
+            return Err(Error::new(format!(
+                "network backend '{kind}' is not compiled into this binary"
+            )));
+        }
+    };
+    rt.state.net.add_client(client)
+}
+
+/// Checks that the kind has all these options.
+///
+/// # Errors
+///
+/// `Invalid parameter 'NAME'`
+pub(super) fn check_names(kind: &str, options: &Flat) -> Result<(), Error> {
+    let row = KINDS.iter().find(|(name, _)| *name == kind);
+    let known = row.map_or(&[][..], |(_, known)| known);
+    let fits = |name: &str| {
+        let has = |option: &str| match option.strip_suffix('.') {
+            Some(prefix) => name
+                .strip_prefix(prefix)
+                .is_some_and(|rest| rest.starts_with('.')),
+            None => name == option,
+        };
+        ["id", "type"].contains(&name) || known.iter().any(|option| has(option))
+    };
+    match options.0.iter().find(|(name, _)| !fits(name)) {
+        Some((name, _)) => Err(Error::new(format!("Invalid parameter '{name}'"))),
+        None => Ok(()),
+    }
+}
+
+/// Options without which a kind is refused before anything else.
+fn check_required(kind: &str, options: &Flat) -> Result<(), Error> {
+    let missing = |name: &str| Err(Error::new(format!("Parameter '{name}' is missing")));
+    match kind {
+        "stream" if !options.has("addr.") => missing("addr"),
+        "l2tpv3" => {
+            let names = ["src", "dst", "txsession"];
+            match names.iter().find(|name| options.get(name).is_none()) {
+                Some(name) => missing(name),
+                None => Ok(()),
+            }
+        }
+        "vhost-user" if options.get("chardev").is_none() => missing("chardev"),
+        "netmap" if options.get("ifname").is_none() => missing("ifname"),
+        _ => Ok(()),
+    }
+}
+
+/// A network of the program's own, which needs nothing of the host.
+fn user(client: &mut Client, options: &Flat) -> Result<String, Error> {
+    for rule in options.all("hostfwd") {
+        let forward = Forward::parse(rule).map_err(|reason| invalid_rule(rule, reason))?;
+        client.forwards.push(forward);
+    }
+    let net = options.get("net").unwrap_or("10.0.2.0/24");
+    let (address, bits) = net.split_once('/').unwrap_or((net, "24"));
+    let bits: u32 = bits.parse().unwrap_or(24);
+    let number = |text: &str| text.parse::<std::net::Ipv4Addr>().map(u32::from);
+    let base = number(address).map_err(|_| Error::new("Failed to parse net"))?;
+    let mask = u32::MAX.checked_shl(32 - bits.min(32)).unwrap_or(0);
+    let inside = [
+        ("host", "Host doesn't belong to network"),
+        ("dhcpstart", "DHCP doesn't belong to network"),
+        ("dns", "DNS doesn't belong to network"),
+    ];
+    for (name, desc) in inside {
+        let Some(text) = options.get(name) else {
+            continue;
+        };
+        let value = number(text).map_err(|_| Error::new(format!("Failed to parse {name}")))?;
+        if value & mask != base & mask {
+            return Err(Error::new(desc));
+        }
+    }
+    if options.get("smb").is_some() {
+        let desc = "Could not find '/usr/sbin/smbd', please install it";
+        return Err(Error::new(desc));
+    }
+    let net = std::net::Ipv4Addr::from(base & mask);
+    let restrict = match options.get("restrict") {
+        Some("on" | "yes" | "y" | "true") => "on",
+        _ => "off",
+    };
+    Ok(format!("net={net},restrict={restrict}"))
+}
+
+pub(super) fn invalid_rule(rule: &str, reason: &str) -> Error {
+    Error::new(format!("Invalid host forwarding rule '{rule}' ({reason})"))
+}
+
+/// An interface of the host. No packet moves, so none is made.
+fn tap(id: &str, options: &Flat) -> Result<String, Error> {
+    if let Some(fd) = options.get("fd") {
+        let number: Option<i32> = fd.parse().ok();
+        let open = number.is_some_and(|n| std::fs::metadata(format!("/proc/self/fd/{n}")).is_ok());
+        if number.is_some() && !open {
+            return Err(Error::new(format!(
+                "{id}: Can't use file descriptor {fd}: Bad file descriptor"
+            )));
+        }
+        return Ok(format!("fd={fd}"));
+    }
+    if options.get("fds").is_some() {
+        return Ok("fd=0".to_owned());
+    }
+    if let Some(helper) = options.get("helper") {
+        return Ok(format!("helper={helper}"));
+    }
+    let or = |name, default| options.get(name).unwrap_or(default);
+    Ok(format!(
+        "ifname={},script={},downscript={}",
+        or("ifname", "tap0"),
+        or("script", "/etc/qemu-ifup"),
+        or("downscript", "/etc/qemu-ifdown")
+    ))
+}
+
+fn socket(options: &Flat) -> Result<String, Error> {
+    let ways = ["fd", "listen", "connect", "mcast", "udp"];
+    let given: Vec<&str> = ways
+        .into_iter()
+        .filter(|way| options.get(way).is_some())
+        .collect();
+    let [way] = given[..] else {
+        return Err(Error::new(
+            "exactly one of listen=, connect=, mcast= or udp= is required",
+        ));
+    };
+    if way == "udp" && options.get("localaddr").is_none() {
+        return Err(Error::new("localaddr= is mandatory with udp="));
+    }
+    let text = options.get(way).unwrap_or_default();
+    Ok(match way {
+        "mcast" => format!("socket: mcast={text}"),
+        "udp" => format!("socket: udp={text}"),
+        "fd" => format!("socket: fd={text}"),
+        _ => String::new(),
+    })
+}
+
+fn stream(options: &Flat) -> String {
+    match options.get("server") {
+        Some("on" | "yes" | "y" | "true") => "listening".to_owned(),
+        _ => "connecting".to_owned(),
+    }
+}
+
+fn dgram(options: &Flat) -> Result<String, Error> {
+    if !options.has("local.") {
+        let remote = options.get("remote.type");
+        let is_multicast = remote == Some("inet")
+            && options.get("remote.host").is_some_and(|host| {
+                host.parse::<std::net::Ipv4Addr>()
+                    .is_ok_and(|a| a.is_multicast())
+            });
+        if !is_multicast {
+            return Err(Error::new("dgram requires local= parameter"));
+        }
+    }
+    let kind = options.get("local.type").or(options.get("remote.type"));
+    if kind != Some("fd") && !options.has("remote.") {
+        return Err(Error::new(
+            "type=inet or type=unix requires remote parameter",
+        ));
+    }
+    let get = |name| options.get(name).unwrap_or_default();
+    Ok(match kind {
+        Some("unix") => format!("udp={}:{}", get("local.path"), get("remote.path")),
+        Some("fd") => format!("fd={}", get("local.str")),
+        _ if !options.has("local.") => {
+            format!("mcast={}:{}", get("remote.host"), get("remote.port"))
+        }
+        _ => format!(
+            "udp={}:{}/{}:{}",
+            get("local.host"),
+            get("local.port"),
+            get("remote.host"),
+            get("remote.port")
+        ),
+    })
+}
+
+fn vhost_user(rt: &Runtime<Machine>, options: &Flat) -> Result<String, Error> {
+    let name = options.get("chardev").unwrap_or_default();
+    let Some(chr) = qmonitor::chardev::qemu_chr_find(rt, name) else {
+        return Err(Error::new(format!("chardev \"{name}\" not found")));
+    };
+    let _ = chr;
+    Ok("vhost-user0 to ".to_owned() + name)
+}

@@ -1,0 +1,158 @@
+//! The devices that a board has unless the user says otherwise: disks of short options,
+//! display, USB.
+
+use super::aliases::find_device_type;
+use super::bus::IDE;
+use super::{DeviceClass, DEVICE};
+use crate::model::block::Interface;
+use crate::model::qom::{ObjectId, PropertyInput};
+use crate::model::Machine;
+use qmonitor::qapi::Error;
+
+/// The models of displays.
+pub(crate) const DISPLAYS: &[&str] = &[
+    "VGA",
+    "isa-vga",
+    "cirrus-vga",
+    "isa-cirrus-vga",
+    "vmware-svga",
+    "qxl-vga",
+    "qxl",
+    "virtio-vga",
+    "virtio-vga-gl",
+    "virtio-gpu-pci",
+    "ati-vga",
+    "bochs-display",
+    "ramfb",
+    "secondary-vga",
+    "vhost-user-vga",
+];
+
+impl Machine {
+    /// Makes a device of the board on that bus, or on the first of the right type. `None`
+    /// if there is no such type or no bus.
+    ///
+    /// # Errors
+    ///
+    /// A property does not take its value, or the bus does not take the device.
+    pub(crate) fn add_board_device(
+        &mut self,
+        driver: &str,
+        bus: Option<ObjectId>,
+        properties: &[(&str, &str)],
+    ) -> Result<Option<ObjectId>, Error> {
+        let class = find_device_type(driver).filter(|class| class.is_a(DEVICE.name));
+        let Some(class) = class else { return Ok(None) };
+        let Some(device) = class.class::<DeviceClass>() else {
+            return Ok(None);
+        };
+        let bus = bus.or_else(|| self.buses(device.bus).first().copied());
+        let Some(bus) = bus else { return Ok(None) };
+        let id = self.object_new(class);
+        self.add_unattached(id);
+        let result = self.complete_board_device(id, device, bus, properties);
+        if result.is_err() {
+            self.unparent(id);
+        }
+        result.map(|()| Some(id))
+    }
+
+    fn complete_board_device(
+        &mut self,
+        id: ObjectId,
+        device: &DeviceClass,
+        bus: ObjectId,
+        properties: &[(&str, &str)],
+    ) -> Result<(), Error> {
+        self.apply_globals(id, false)?;
+        for (name, value) in properties {
+            self.property_set(id, name, &PropertyInput::text(name, value))?;
+        }
+        self.check_medium(id)?;
+        self.device_realize(id, device, bus, false)
+    }
+
+    /// Gives the board's controllers the drives of `-hda`, `-cdrom` and the like, which name
+    /// a place on them.
+    ///
+    /// # Errors
+    ///
+    /// A disk has nothing in it.
+    pub(crate) fn attach_board_drives(&mut self) -> Result<(), Error> {
+        let is_pc = self.class.is_pc();
+        let backends: Vec<_> = self.blocks.backends.iter().cloned().collect();
+        for backend in backends {
+            let claimed = match backend.interface {
+                Interface::Ide => {
+                    let buses = self.buses(IDE.name);
+                    match buses.get(backend.bus as usize).copied() {
+                        None => false,
+                        Some(bus) => {
+                            let driver = if backend.is_cdrom { "ide-cd" } else { "ide-hd" };
+                            let unit = backend.unit.to_string();
+                            let properties = [("drive", &*backend.name), ("unit", &*unit)];
+                            self.add_board_device(driver, Some(bus), &properties)?
+                                .is_some()
+                        }
+                    }
+                }
+                // The controllers are not made, but the places are there.
+                Interface::Floppy | Interface::Pflash => is_pc && backend.unit < 2,
+                _ => false,
+            };
+            if let Some(backend) = self.blocks.backends.get_mut(&backend.name) {
+                backend.is_claimed |= claimed;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the board's USB controller, if it is to have one.
+    ///
+    /// # Errors
+    ///
+    /// Its place is taken.
+    pub(crate) fn add_board_usb(&mut self) -> Result<(), Error> {
+        if !self.class.is_pc() || !self.bool_property(self.machine_object, "usb") {
+            return Ok(());
+        }
+        if self.has_type("q35-pcihost") {
+            for (driver, addr, function) in [
+                ("ich9-usb-ehci1", "1d.7", None),
+                ("ich9-usb-uhci1", "1d.0", Some("0")),
+                ("ich9-usb-uhci2", "1d.1", Some("2")),
+                ("ich9-usb-uhci3", "1d.2", Some("4")),
+            ] {
+                let mut properties = vec![("multifunction", "on"), ("addr", addr)];
+                if let Some(port) = function {
+                    properties.extend([("masterbus", "usb-bus.0"), ("firstport", port)]);
+                }
+                self.add_board_device(driver, None, &properties)?;
+            }
+        } else {
+            self.add_board_device("piix3-usb-uhci", None, &[("addr", "1.2")])?;
+        }
+        Ok(())
+    }
+
+    /// Whether a device is a display.
+    pub(crate) fn is_display(&self, id: ObjectId) -> bool {
+        DISPLAYS.contains(&self.class_name(id))
+    }
+
+    /// Whether the machine has a display.
+    pub(crate) fn has_display(&self) -> bool {
+        let containers = ["unattached", "peripheral", "peripheral-anon"].iter();
+        let mut devices = containers
+            .filter_map(|name| self.child(self.machine_object, name))
+            .flat_map(|container| self.children(container));
+        devices.any(|(_, id)| self.is_display(id))
+    }
+
+    fn has_type(&self, name: &str) -> bool {
+        let children = self.children(self.machine_object);
+        children
+            .into_iter()
+            .any(|(_, id)| self.class_name(id) == name)
+    }
+}

@@ -1,0 +1,192 @@
+//! Types of devices that only the tables know, and the properties that declared types leave
+//! out.
+//!
+//! The tables tell names, parents, buses and properties. Which buses a device provides, and
+//! how it comes and goes, is told here by the names of types and of their ancestors.
+
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex};
+
+use super::bus::{HDA, IDE, PCI, PCIE, SCSI, SD, USB, VIRTIO_SERIAL};
+use super::{after_realize, ide, scsi, set_typed, usb, virtio_serial, DeviceClass, Realize};
+use crate::model::block::set_drive;
+use crate::model::facts::{type_facts, PropertyFacts, TypeFacts};
+use crate::model::qom::{set_link, Getter, ObjectType, Property, Setter};
+
+/// The properties that a declared type leaves out, in the order of the table.
+pub(super) fn more(class: &'static ObjectType) -> &'static [Property] {
+    static MORE: LazyLock<Mutex<HashMap<&str, &[Property]>>> = LazyLock::new(Mutex::default);
+    let mut more = MORE.lock().unwrap_or_else(|e| e.into_inner());
+    more.entry(class.name).or_insert_with(|| {
+        let facts = type_facts(class.name).map_or_else(Vec::new, TypeFacts::all_properties);
+        let declared = |name| class.declared_property(name).is_some();
+        let left_out = facts.into_iter().filter(|facts| !declared(facts.name));
+        left_out.filter_map(property).collect::<Vec<_>>().leak()
+    })
+}
+
+/// Makes a type that only the table knows, below one that exists.
+pub(crate) fn object_type(facts: &'static TypeFacts, parent: &'static ObjectType) -> ObjectType {
+    let properties = facts.own_properties().filter_map(property);
+    let class = device_class_of(facts.name);
+    ObjectType {
+        is_abstract: facts.is_abstract(),
+        properties: properties.collect::<Vec<_>>().leak(),
+        class: class.map(|class| class as _),
+        ..ObjectType::new(facts.name, parent)
+    }
+}
+
+/// The property of a device, if it is no part of it and not made for old scripts.
+fn property(facts: PropertyFacts) -> Option<Property> {
+    let PropertyFacts {
+        name,
+        type_name,
+        default,
+        ..
+    } = facts;
+    if type_name.starts_with("child<") || name.starts_with("legacy-") {
+        return None;
+    }
+    let (get, set): (Getter, Option<Setter>) = match (name, type_name) {
+        (_, "link<irq>") => (Getter::Link, None),
+        (_, link) if link.starts_with("link<") => (Getter::Link, Some(set_link)),
+        ("drive", _) => (Getter::Str(""), Some(set_drive)),
+        _ if !default.is_empty() => (Getter::Json(default), Some(set_typed)),
+        (_, "bool") => (Getter::Bool(false), Some(set_typed)),
+        (_, "str" | "string") => (Getter::Str(""), Some(set_typed)),
+        _ => (Getter::Int(0), Some(set_typed)),
+    };
+    let property = Property::new(name, type_name, get, set);
+    Some(property.describe(facts.description).frozen(after_realize))
+}
+
+/// Types of devices, the type of the bus they provide, and how many.
+const PROVIDED: &[(&str, &ObjectType, usize)] = &[
+    ("pcie-port", &PCIE, 1),
+    ("base-pci-bridge", &PCI, 1),
+    ("pxb", &PCI, 1),
+    ("pxb-pcie", &PCIE, 1),
+    ("base-xhci", &USB, 1),
+    ("pci-xhci", &USB, 1),
+    ("pci-ehci-usb", &USB, 1),
+    ("pci-uhci-usb", &USB, 1),
+    ("pci-ohci", &USB, 1),
+    ("lsi53c895a", &SCSI, 1),
+    ("megasas-base", &SCSI, 1),
+    ("mptsas1068", &SCSI, 1),
+    ("pvscsi", &SCSI, 1),
+    ("am53c974", &SCSI, 1),
+    ("usb-storage-dev", &SCSI, 1),
+    ("usb-uas", &SCSI, 1),
+    ("virtio-scsi-pci-base", &SCSI, 1),
+    ("virtio-serial-pci-base", &VIRTIO_SERIAL, 1),
+    ("intel-hda-generic", &HDA, 1),
+    ("sdhci-pci", &SD, 1),
+    ("ich9-ahci", &IDE, 6),
+    ("pci-ide", &IDE, 2),
+];
+
+/// The buses that go to the guest's system one device at a time, at once.
+const AT_ONCE: &[&str] = &["usb-bus", "SCSI", "virtio-serial-bus", "ccid-bus"];
+
+/// What devices of a type need and provide, if users can plug them.
+pub(super) fn device_class_of(name: &str) -> Option<&'static DeviceClass> {
+    static MADE: LazyLock<Mutex<HashMap<&str, &DeviceClass>>> = LazyLock::new(Mutex::default);
+    let facts = type_facts(name).filter(|facts| facts.is_pluggable())?;
+    let made = || MADE.lock().unwrap_or_else(|e| e.into_inner());
+    if let Some(class) = made().get(name) {
+        return Some(class);
+    }
+    let class = Box::leak(Box::new(device_class(facts)));
+    made().insert(facts.name, class);
+    Some(class)
+}
+
+/// The rules of a bus for all devices on it.
+fn realize_by_bus(bus: &str) -> Option<Realize> {
+    match bus {
+        "usb-bus" => Some(usb::choose_port),
+        "IDE" => Some(ide::choose_unit),
+        "SCSI" => Some(scsi::choose_place),
+        "virtio-serial-bus" => Some(virtio_serial::choose_port),
+        _ => None,
+    }
+}
+
+fn device_class(facts: &'static TypeFacts) -> DeviceClass {
+    let provided = PROVIDED.iter().find(|(name, ..)| facts.is_a(name));
+    let buses = provided.map_or_else(Vec::new, |(_, bus, count)| vec![*bus; *count]);
+    let backend = facts
+        .all_properties()
+        .into_iter()
+        .find(|p| p.name == "virtio-backend");
+    let backend = backend.and_then(|p| p.type_name.strip_prefix("child<")?.strip_suffix('>'));
+    DeviceClass {
+        backend: backend.map(|class| ("virtio-backend", class)),
+        provides: buses.leak(),
+        goes_at_once: AT_ONCE.contains(&facts.bus),
+        hotpluggable: !facts.is_fixed(),
+        realize: realize_by_bus(facts.bus),
+        required: required(facts.name),
+        ..DeviceClass::on(facts.bus)
+    }
+}
+
+/// Properties that a device needs, and the error without them.
+const REQUIRED: &[(&str, &[(&str, &str)])] = &[
+    ("pci-bridge", CHASSIS_NR),
+    ("pci-bridge-seat", CHASSIS_NR),
+    ("nvme", &[("serial", "serial property not set")]),
+    (
+        "ivshmem-plain",
+        &[("memdev", "You must specify a 'memdev'")],
+    ),
+    (
+        "ivshmem-doorbell",
+        &[("chardev", "You must specify a 'chardev'")],
+    ),
+    ("vfio-pci", &[("host", "No provided host device")]),
+    ("vhost-vsock-pci", GUEST_CID),
+    ("vhost-vsock-pci-non-transitional", GUEST_CID),
+    ("virtio-9p-pci", FSDEV),
+    ("virtio-9p-pci-transitional", FSDEV),
+    ("virtio-9p-pci-non-transitional", FSDEV),
+    ("AC97", AUDIODEV),
+    ("ES1370", AUDIODEV),
+    ("hda-duplex", AUDIODEV),
+    ("hda-micro", AUDIODEV),
+    ("hda-output", AUDIODEV),
+    ("usb-audio", AUDIODEV),
+    ("virtio-sound-pci", AUDIODEV),
+    ("sb16", AUDIODEV),
+    ("adlib", AUDIODEV),
+    ("gus", AUDIODEV),
+    ("cs4231a", AUDIODEV),
+    ("tpm-tis", TPMDEV),
+    ("tpm-crb", TPMDEV),
+    (
+        "virtio-input-host-pci",
+        &[("evdev", "evdev property is required")],
+    ),
+    ("usb-storage", &[("drive", "drive property not set")]),
+    ("nvme-ns", &[("drive", "drive property not set")]),
+    ("pc-dimm", &[("memdev", "'memdev' property is not set")]),
+];
+
+const CHASSIS_NR: &[(&str, &str)] = &[(
+    "chassis_nr",
+    "Bridge chassis not specified. Each bridge is required to be assigned a unique chassis id > 0.",
+)];
+const GUEST_CID: &[(&str, &str)] = &[("guest-cid", "guest-cid property must be greater than 2")];
+const FSDEV: &[(&str, &str)] = &[(
+    "fsdev",
+    "9pfs device couldn't find fsdev with the id = NULL",
+)];
+const TPMDEV: &[(&str, &str)] = &[("tpmdev", "'tpmdev' property is required")];
+const AUDIODEV: &[(&str, &str)] = &[("audiodev", "no default audio driver available")];
+
+fn required(name: &str) -> &'static [(&'static str, &'static str)] {
+    let found = REQUIRED.iter().find(|(device, _)| *device == name);
+    found.map_or(&[], |(_, required)| required)
+}

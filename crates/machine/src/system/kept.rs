@@ -1,0 +1,340 @@
+//! Options that have no effect here, or one that is a property of the machine: they are read
+//! and checked as QEMU does, so that a wrong word is seen.
+
+use super::cli::Opt;
+use super::option_groups::{
+    ACPI_OPTS, FW_CFG_OPTS, ICOUNT_OPTS, ISCSI_OPTS, PLUGIN_OPTS, RUN_WITH_OPTS, SMBIOS_OPTS,
+};
+use super::settings::Settings;
+use qmonitor::qapi::{Error, QDict};
+use qmonitor::util::qemu_opts::QemuOpts;
+
+/// Takes one of these options; false if it is none.
+///
+/// # Errors
+///
+/// The argument is wrong, or QEMU is built without what it asks for.
+pub(super) fn take(
+    settings: &mut Settings,
+    opt: Opt,
+    arg: &str,
+    warnings: &mut Vec<Error>,
+) -> Result<bool, Error> {
+    let machine = &mut settings.hardware.properties;
+    match opt {
+        Opt::Kernel => set(machine, "kernel", arg),
+        Opt::Initrd => set(machine, "initrd", arg),
+        Opt::Append => set(machine, "append", arg),
+        Opt::Dtb => set(machine, "dtb", arg),
+        Opt::Bios => set(machine, "firmware", arg),
+        Opt::Shim => settings.shim = true,
+        Opt::Usb => set(machine, "usb", "on"),
+        Opt::NoFdBootchk => set(machine, "fd-bootchk", "off"),
+        Opt::EnableKvm => settings.hardware.set_machine_accel("kvm"),
+        Opt::Snapshot => settings.snapshot = true,
+        Opt::Keymap => settings.keymap = Some(arg.to_owned()),
+        Opt::Acpitable => check_acpi_table(arg, warnings)?,
+        Opt::Smbios => check_smbios(arg, warnings)?,
+        Opt::Iscsi => drop(QemuOpts::parse(&ISCSI_OPTS, arg, warnings)?),
+        Opt::FwCfg => settings
+            .fw_cfg
+            .push(QemuOpts::parse(&FW_CFG_OPTS, arg, warnings)?),
+        Opt::Icount => check_icount(arg, warnings)?,
+        Opt::RunWith => settings.take_run_with(&QemuOpts::parse(&RUN_WITH_OPTS, arg, warnings)?)?,
+        Opt::Plugin => {
+            let opts = QemuOpts::parse(&PLUGIN_OPTS, arg, warnings)?;
+            settings.plugin = Some(opts.get("file").unwrap_or_default().to_owned());
+        }
+        Opt::Dfilter => check_ranges(arg)?,
+        Opt::Seed => {
+            let seed: Result<u64, _> = arg.parse();
+            seed.map_err(|_| Error::new(format!("Invalid seed number: {arg}")))?;
+        }
+        Opt::Spice => {
+            return Err(Error::new(NO_SPICE));
+        }
+        Opt::Unsupported | Opt::XenAttach | Opt::XenRestrict => {
+            return Err(Error::new("Option not supported for this target"));
+        }
+        Opt::MemPath => settings.hardware.mem_path = Some(arg.to_owned()),
+        Opt::Loadvm => settings.loadvm = true,
+        Opt::OptionRom => settings.option_roms.push(arg.to_owned()),
+        Opt::Incoming => settings.take_incoming(arg)?,
+        Opt::MemPrealloc
+        | Opt::FullScreen
+        | Opt::Win2kHack
+        | Opt::DataDir
+        | Opt::XenDomid
+        | Opt::OnlyMigratable
+        | Opt::DumpVmstate
+        | Opt::SyncProfile
+        | Opt::Perfmap
+        | Opt::Jitdump
+        | Opt::IgnoreUnknown => {}
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+/// QEMU's text where its module is not installed.
+pub(super) const NO_SPICE: &str = "There is no option group 'spice'";
+
+/// Sets a property of the machine.
+fn set(machine: &mut QDict, name: &str, value: &str) {
+    machine.insert(name, value);
+}
+
+fn check_acpi_table(arg: &str, warnings: &mut Vec<Error>) -> Result<(), Error> {
+    let opts = QemuOpts::parse(&ACPI_OPTS, arg, warnings)?;
+    let files = match (opts.get("file"), opts.get("data")) {
+        (Some(file), None) | (None, Some(file)) => file,
+        _ => {
+            let desc = "'-acpitable' requires one of 'data' or 'file'";
+            return Err(Error::new(desc));
+        }
+    };
+    let mut length = 0;
+    for path in files.split(':').filter(|path| !path.is_empty()) {
+        let size = std::fs::metadata(path);
+        length += size
+            .map_err(|e| Error::from_io(format!("can't open file {path}"), &e))?
+            .len();
+    }
+    // A table from a file brings its header along.
+    if opts.get("file").is_some() && length < 36 {
+        return Err(Error::new(format!(
+            "ACPI table claiming to have header is too short, available: {length}, expected: 36"
+        )));
+    }
+    Ok(())
+}
+
+/// The fields of SMBIOS tables, by type.
+const SMBIOS_FIELDS: &[(u64, &[&str])] = &[
+    (0, &["vendor", "version", "date", "release", "uefi", "vm"]),
+    (
+        1,
+        &[
+            "manufacturer",
+            "product",
+            "version",
+            "serial",
+            "uuid",
+            "sku",
+            "family",
+        ],
+    ),
+    (
+        2,
+        &[
+            "manufacturer",
+            "product",
+            "version",
+            "serial",
+            "asset",
+            "location",
+        ],
+    ),
+    (3, &["manufacturer", "version", "serial", "asset", "sku"]),
+    (
+        4,
+        &[
+            "sock_pfx",
+            "manufacturer",
+            "version",
+            "serial",
+            "asset",
+            "part",
+            "max-speed",
+            "current-speed",
+            "processor-family",
+            "processor-id",
+        ],
+    ),
+    (
+        8,
+        &[
+            "internal_reference",
+            "external_reference",
+            "connector_type",
+            "port_type",
+        ],
+    ),
+    (
+        9,
+        &[
+            "slot_designation",
+            "slot_type",
+            "slot_data_bus_width",
+            "current_usage",
+            "slot_length",
+            "slot_id",
+            "slot_characteristics1",
+            "slot_characteristics12",
+            "pcidev",
+        ],
+    ),
+    (11, &["value", "path"]),
+    (
+        17,
+        &[
+            "loc_pfx",
+            "bank",
+            "manufacturer",
+            "serial",
+            "asset",
+            "part",
+            "speed",
+        ],
+    ),
+    (41, &["designation", "kind", "instance", "pcidev"]),
+];
+
+fn check_smbios(arg: &str, warnings: &mut Vec<Error>) -> Result<(), Error> {
+    let opts = QemuOpts::parse(&SMBIOS_OPTS, arg, warnings)?;
+    if let Some(path) = opts.get("file") {
+        let readable = std::fs::metadata(path).is_ok_and(|m| m.len() >= 4);
+        if !readable {
+            return Err(Error::new(format!("Cannot read SMBIOS file {path}")));
+        }
+        return Ok(());
+    }
+    let Some(kind) = opts.get("type") else {
+        return Err(Error::new("Must specify type= or file="));
+    };
+    let number: u64 = kind
+        .parse()
+        .ok()
+        .filter(|n| *n < 256)
+        .ok_or_else(|| Error::new("SMBIOS type out of range!"))?;
+    let Some((_, fields)) = SMBIOS_FIELDS.iter().find(|(known, _)| *known == number) else {
+        let desc = format!("Don't know how to build fields for SMBIOS type {number}");
+        return Err(Error::new(desc));
+    };
+    let mut names = opts.iter().map(|(name, _)| name);
+    match names.find(|name| *name != "type" && !fields.contains(name)) {
+        Some(name) => Err(Error::new(format!("Invalid parameter '{name}'"))),
+        None => Ok(()),
+    }
+}
+
+fn check_icount(arg: &str, warnings: &mut Vec<Error>) -> Result<(), Error> {
+    let opts = QemuOpts::parse(&ICOUNT_OPTS, arg, warnings)?;
+    if let Some(mode) = opts.get("rr") {
+        if !["record", "replay"].contains(&mode) {
+            return Err(Error::new(format!("Invalid icount rr option: {mode}")));
+        }
+        if opts.get("rrfile").is_none() {
+            return Err(Error::new("File name not specified for replay"));
+        }
+    }
+    let flag = |name| opts.get_bool(name);
+    let (align, sleep) = (
+        flag("align").unwrap_or(false),
+        flag("sleep").unwrap_or(true),
+    );
+    let Some(shift) = opts.get("shift") else {
+        return match align {
+            true => Err(Error::new("Please specify shift option when using align")),
+            false => Ok(()),
+        };
+    };
+    if align && !sleep {
+        return Err(Error::new("align=on and sleep=off are incompatible"));
+    }
+    if shift == "auto" {
+        return match (align, sleep) {
+            (true, _) => Err(Error::new("shift=auto and align=on are incompatible")),
+            (_, false) => Err(Error::new("shift=auto and sleep=off are incompatible")),
+            _ => Ok(()),
+        };
+    }
+    match shift.parse() {
+        Ok(0..=10u32) => Ok(()),
+        _ => Err(Error::new("icount: Invalid shift value")),
+    }
+}
+
+/// `A..B`, `A+LENGTH`, `A-LENGTH`, separated by commas.
+fn check_ranges(arg: &str) -> Result<(), Error> {
+    let number = |text: &str| {
+        let text = text.trim();
+        match text.strip_prefix("0x") {
+            Some(hex) => u64::from_str_radix(hex, 16).is_ok(),
+            None => text.parse::<u64>().is_ok(),
+        }
+    };
+    let is_range = |range: &str| {
+        let parts = range
+            .split_once("..")
+            .or_else(|| range.split_once('+'))
+            .or_else(|| range.split_once('-'));
+        parts.is_some_and(|(a, b)| number(a) && number(b))
+    };
+    if arg.split(',').all(is_range) {
+        Ok(())
+    } else {
+        Err(Error::new("Bad range specifier"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_qemu_refuses_is_refused() {
+        for (opt, arg, desc) in [
+            (
+                Opt::Smbios,
+                "type=99",
+                "Don't know how to build fields for SMBIOS type 99",
+            ),
+            (Opt::Smbios, "type=1,foo=1", "Invalid parameter 'foo'"),
+            (
+                Opt::Smbios,
+                "file=/nonexistent",
+                "Cannot read SMBIOS file /nonexistent",
+            ),
+            (
+                Opt::Acpitable,
+                "sig=A",
+                "'-acpitable' requires one of 'data' or 'file'",
+            ),
+            (Opt::Icount, "foo", "icount: Invalid shift value"),
+            (
+                Opt::Icount,
+                "1,align=on,sleep=off",
+                "align=on and sleep=off are incompatible",
+            ),
+            (Opt::Dfilter, "foo", "Bad range specifier"),
+            (Opt::Seed, "foo", "Invalid seed number: foo"),
+            (Opt::RunWith, "foo=1", "Invalid parameter 'foo'"),
+            (
+                Opt::Incoming,
+                "foo",
+                "Parameter 'channel-type' does not accept value 'foo'",
+            ),
+        ] {
+            let e = take(&mut Settings::default(), opt, arg, &mut Vec::new()).unwrap_err();
+            assert_eq!(e.desc(), desc, "{arg}");
+        }
+    }
+
+    #[test]
+    fn what_qemu_takes_is_taken() {
+        for (opt, arg) in [
+            (Opt::Smbios, "type=11,value=a,path=/b"),
+            (Opt::Icount, "shift=auto"),
+            (Opt::Dfilter, "0x1..0x2,5+3"),
+            (Opt::Seed, "5"),
+            (Opt::RunWith, "async-teardown=on"),
+            (Opt::Incoming, "defer"),
+            (Opt::Incoming, "unix:/tmp/x"),
+            (Opt::Kernel, "bzImage"),
+        ] {
+            let taken = take(&mut Settings::default(), opt, arg, &mut Vec::new());
+            assert!(taken.unwrap(), "{arg}");
+        }
+    }
+}

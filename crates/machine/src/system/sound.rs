@@ -1,0 +1,140 @@
+//! Sound: `-audiodev` and `-audio`. Nothing is ever played, so what plays it is kept and
+//! shown.
+
+use crate::model::AudioBackend;
+use qmonitor::qapi::json::qobject_from_json;
+use qmonitor::qapi::visit::keyval_parse;
+use qmonitor::qapi::{Error, QDict, QObject};
+
+/// What QEMU can play on, and the package that has it if it is not there.
+const DRIVERS: &[(&str, Option<&str>)] = &[
+    ("none", None),
+    ("alsa", None),
+    ("dbus", Some("qemu-system-modules-opengl")),
+    ("jack", Some("qemu-system-gui")),
+    ("oss", None),
+    ("pa", None),
+    ("pipewire", None),
+    ("sdl", Some("qemu-system-gui")),
+    ("spice", Some("qemu-system-modules-spice")),
+    ("wav", None),
+];
+
+/// Sound cards by the names of `-audio model=`, with their models and descriptions.
+const CARDS: &[(&str, &str, &str)] = &[
+    ("ac97", "AC97", "Intel 82801AA AC97 Audio"),
+    ("adlib", "adlib", "Yamaha YM3812 (OPL2)"),
+    ("cs4231a", "cs4231a", "CS4231A"),
+    ("es1370", "ES1370", "ENSONIQ AudioPCI ES1370"),
+    ("gus", "gus", "Gravis Ultrasound GF1"),
+    ("hda", "intel-hda", "Intel HD Audio"),
+    ("pcspk", "isa-pcspk", "PC speaker"),
+    ("sb16", "sb16", "Creative Sound Blaster 16"),
+    ("virtio", "virtio-sound-pci", "Virtio Sound"),
+];
+
+/// Reads the argument of `-audiodev`.
+///
+/// # Errors
+///
+/// There is no such driver, or it is not installed with QEMU.
+pub(super) fn audiodev(arg: &str) -> Result<AudioBackend, Error> {
+    let options = if arg.starts_with('{') {
+        match qobject_from_json(arg.as_bytes())? {
+            QObject::Dict(options) => options,
+            _ => QDict::new(),
+        }
+    } else {
+        keyval_parse(arg, Some("driver"))?
+    };
+    read(&options)
+}
+
+/// Reads the argument of `-audio`, the model of a sound card in it, too.
+///
+/// # Errors
+///
+/// As [`audiodev`], or there is no such card.
+pub(super) fn audio(
+    arg: &str,
+    number: usize,
+) -> Result<(AudioBackend, Option<&'static str>), Error> {
+    let mut options = keyval_parse(arg, Some("driver"))?;
+    let card = match options.remove("model") {
+        Some(QObject::String(name)) => Some(find_card(&name)?),
+        _ => None,
+    };
+    if options.get_str("id").is_none() {
+        let id = if card.is_some() { "audiodev0" } else { "#none" };
+        options.insert("id", format!("{id}{number}"));
+    }
+    Ok((read(&options)?, card))
+}
+
+fn find_card(name: &str) -> Result<&'static str, Error> {
+    let row = CARDS.iter().find(|(known, ..)| *known == name);
+    row.map(|(_, model, _)| *model).ok_or_else(|| {
+        let lines = CARDS
+            .iter()
+            .map(|(name, _, text)| format!("{name:<11} {text}\n"));
+        let list: String = lines.collect();
+        Error::new(format!("Unknown sound card name `{name}'"))
+            .with_hint(format!("Valid sound card names (comma separated):\n{list}"))
+    })
+}
+
+fn read(options: &QDict) -> Result<AudioBackend, Error> {
+    let required = |name: &str| {
+        let missing = || Error::new(format!("Parameter '{name}' is missing"));
+        options.get_str(name).ok_or_else(missing)
+    };
+    let id = required("id")?.to_owned();
+    let driver = required("driver")?;
+    let Some((driver, package)) = DRIVERS.iter().find(|(known, _)| *known == driver) else {
+        return Err(Error::new(format!(
+            "Parameter 'driver' does not accept value '{driver}'"
+        )));
+    };
+    let known = ["id", "driver", "timer-period", "in", "out"];
+    let of_driver = [
+        "path",
+        "server",
+        "dev",
+        "exclusive",
+        "try-mmap",
+        "try-poll",
+        "dsp-policy",
+    ];
+    let is_known =
+        |name: &str| known.contains(&name) || *driver != "none" && of_driver.contains(&name);
+    let mut names = options.iter().map(|(name, _)| name);
+    if let Some(name) = names.find(|name| !is_known(name)) {
+        return Err(Error::new(format!("Parameter '{name}' is unexpected")));
+    }
+    Ok(AudioBackend {
+        id,
+        driver,
+        package: *package,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drivers_and_cards_have_qemus_names() {
+        let made = audiodev("pa,id=a,out.mixing-engine=off").unwrap();
+        assert_eq!((made.id.as_str(), made.driver), ("a", "pa"));
+        assert_eq!(audio("none,model=hda", 0).unwrap().1, Some("intel-hda"));
+        for (arg, desc) in [
+            ("none", "Parameter 'id' is missing"),
+            ("foo,id=a", "Parameter 'driver' does not accept value 'foo'"),
+            ("none,id=a,foo=1", "Parameter 'foo' is unexpected"),
+        ] {
+            assert_eq!(audiodev(arg).unwrap_err().desc(), desc);
+        }
+        let e = audio("none,model=foo", 0).unwrap_err();
+        assert_eq!(e.desc(), "Unknown sound card name `foo'");
+    }
+}

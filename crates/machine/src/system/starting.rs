@@ -1,0 +1,342 @@
+//! What is checked and made on the way from the options to a machine, for parts of the board
+//! that have options of their own.
+
+use super::cli::Opt;
+use super::option_groups::VNC_OPTS;
+use super::report::{Failure, Location, Pending, Reporter};
+use super::settings::Settings;
+use crate::commands::device_from_cli;
+use crate::Machine;
+use qmonitor::qapi::Error;
+use qmonitor::util::qemu_opts::QemuOpts;
+use qmonitor::Runtime;
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+/// Checks what the board would boot (`-kernel`, `-initrd`, `-bios`, `-option-rom`).
+///
+/// # Errors
+///
+/// A file cannot be read, is no kernel, or comes without one.
+pub(super) fn check_boot_files(settings: &Settings) -> Result<(), Failure> {
+    let hardware = &settings.hardware;
+    let file = |name: &str| hardware.properties.get_str(name);
+    let kernel = file("kernel");
+    if kernel.is_none() {
+        for (given, name) in [
+            (file("append").is_some(), "-append"),
+            (file("initrd").is_some(), "-initrd"),
+            (settings.shim, "-shim"),
+        ] {
+            if given {
+                let desc = format!("{name} only allowed with -kernel option");
+                return Err(Error::new(desc).into());
+            }
+        }
+    }
+    if !hardware.class.is_pc() {
+        return match kernel {
+            Some(_) => Err(Error::new(
+                "The -kernel parameter is not supported (use the generic 'loader' device \
+                 instead).",
+            )
+            .into()),
+            None => Ok(()),
+        };
+    }
+    if let Some(path) = file("firmware") {
+        if !is_found(path) {
+            let line = format!("qemu: could not load PC BIOS '{path}'");
+            return Err(Failure::line(line));
+        }
+    }
+    if let Some(path) = kernel {
+        check_kernel(path)?;
+    }
+    if let Some(path) = file("initrd") {
+        if let Err(e) = File::open(path) {
+            let reason = Error::from_io("", &e).desc().replacen(": ", "", 1);
+            return Err(Failure::line(format!(
+                "qemu: error reading initrd {path}: Failed to open file \u{201c}{path}\u{201d}: \
+                 {reason}"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Checks that QEMU could play sound on what was chosen.
+///
+/// # Errors
+///
+/// A package is missing.
+pub(super) fn check_sound(settings: &Settings) -> Result<(), Error> {
+    let missing = settings
+        .audiodevs
+        .iter()
+        .find_map(|a| Some((a.driver, a.package?)));
+    match missing {
+        None => Ok(()),
+        Some((driver, package)) => Err(Error::new(format!(
+            "Unknown audio driver `{driver}'. Perhaps you want to install {package} package?"
+        ))),
+    }
+}
+
+/// Firmware may be named without its folder.
+fn is_found(path: &str) -> bool {
+    let folders = [
+        "",
+        "/usr/share/qemu/",
+        "/usr/share/seabios/",
+        "/usr/share/ovmf/",
+    ];
+    let known = [
+        "bios.bin",
+        "bios-256k.bin",
+        "bios-microvm.bin",
+        "pvh.bin",
+        "qboot.rom",
+    ];
+    let mut folders = folders.iter();
+    known.contains(&path) || folders.any(|folder| File::open(format!("{folder}{path}")).is_ok())
+}
+
+fn check_kernel(path: &str) -> Result<(), Failure> {
+    let opened = File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
+    let (size, file) = opened.map_err(|e| {
+        let what = format!("qemu: could not open kernel file '{path}'");
+        Failure::line(Error::from_io(what, &e).desc().to_owned())
+    })?;
+    let mut header = [0; 8192];
+    let _ = file.read_at(&mut header, 0);
+    let is_linux = header[0x202..0x206] == *b"HdrS";
+    let is_elf = header.starts_with(b"\x7fELF");
+    let is_multiboot = header
+        .chunks(4)
+        .any(|word| word == [0x02, 0xb0, 0xad, 0x1b]);
+    // A kernel that does not tell has four sectors of setup.
+    let sectors = match header[0x1f1] {
+        0 => 4,
+        n => u64::from(n),
+    };
+    let fits = (sectors + 1) * 512 <= size;
+    if is_linux || is_elf || is_multiboot || fits {
+        Ok(())
+    } else {
+        Err(Failure::line("qemu: invalid kernel header".to_owned()))
+    }
+}
+
+/// The display of a board: a name of `-vga`, and the model or why there is none.
+const DISPLAYS: &[(&str, Result<Option<&str>, &str>)] = &[
+    ("none", Ok(None)),
+    ("std", Ok(Some("VGA"))),
+    ("cirrus", Ok(Some("cirrus-vga"))),
+    ("vmware", Ok(Some("vmware-svga"))),
+    ("virtio", Ok(Some("virtio-vga"))),
+    (
+        "qxl",
+        Err(
+            "QXL VGA not available. Perhaps you want to install qemu-system-modules-spice package?",
+        ),
+    ),
+    (
+        "tcx",
+        Err(
+            "TCX framebuffer not available. Perhaps you want to install \
+             qemu-system-modules-opengl package?",
+        ),
+    ),
+    (
+        "cg3",
+        Err(
+            "CG3 framebuffer not available. Perhaps you want to install \
+             qemu-system-modules-opengl package?",
+        ),
+    ),
+];
+
+/// The model of the board's display. Without an option it is `std`, if it is a default.
+///
+/// # Errors
+///
+/// There is no such display.
+pub(super) fn display_model(
+    settings: &Settings,
+    by_default: bool,
+) -> Result<Option<&'static str>, Error> {
+    if let Some(reason) = &settings.no_display {
+        return Err(Error::new(reason.clone()));
+    }
+    let name = match settings.vga.as_deref() {
+        Some(name) => name,
+        None if by_default => "std",
+        None => "none",
+    };
+    match DISPLAYS.iter().find(|(known, _)| *known == name) {
+        Some((_, Ok(model))) => Ok(*model),
+        Some((_, Err(reason))) => Err(Error::new(*reason)),
+        None => Err(Error::new(format!("unknown vga type: {name}"))),
+    }
+}
+
+/// Makes the board's display and its USB controller.
+pub(super) fn make_board_devices(
+    rt: &mut Runtime<Machine>,
+    settings: &Settings,
+    display: Option<&str>,
+    reporter: &Reporter,
+) -> Result<(), Failure> {
+    if let Some(model) = display {
+        if settings.hardware.class.is_pc() {
+            rt.state.add_board_device(model, None, &[])?;
+        } else if settings.vga.is_some() {
+            let desc = "A -vga option was passed but this machine type does not use that option; \
+                        No VGA device has been created";
+            reporter.warning(None, &Error::new(desc));
+        }
+    }
+    Ok(())
+}
+
+/// The layouts of keyboards that QEMU has files for.
+const KEYMAPS: &[&str] = &[
+    "ar", "bepo", "cz", "da", "de", "de-ch", "en-gb", "en-us", "es", "et", "fi", "fo", "fr",
+    "fr-be", "fr-ca", "fr-ch", "hr", "hu", "is", "it", "ja", "lt", "lv", "mk", "nl", "no", "pl",
+    "pt", "pt-br", "ru", "sl", "sv", "th", "tr",
+];
+
+/// Makes the servers of `-vnc`.
+pub(super) fn make_vnc_servers(
+    rt: &mut Runtime<Machine>,
+    settings: &Settings,
+    pending: &[Pending],
+) -> Result<(), Failure> {
+    for item in pending.iter().filter(|p| p.opt == Opt::Vnc) {
+        let keymap = settings.keymap.as_deref().unwrap_or("en-us");
+        if !KEYMAPS.contains(&keymap) {
+            let desc = format!("could not read keymap file: '{keymap}'");
+            return Err(item.failed(Error::new(desc)));
+        }
+        let opts = QemuOpts::parse(&VNC_OPTS, &item.arg, &mut Vec::new());
+        let made = opts.and_then(|opts| crate::commands::vnc_new(rt, &opts));
+        made.map_err(|e| item.failed(e))?;
+    }
+    Ok(())
+}
+
+/// Makes the USB devices of `-usbdevice`.
+pub(super) fn make_usb_devices(
+    rt: &mut Runtime<Machine>,
+    pending: &[Pending],
+) -> Result<(), Failure> {
+    for item in pending.iter().filter(|p| p.opt == Opt::Usbdevice) {
+        let name = &item.arg;
+        let then = format!("could not add USB device '{name}'");
+        let model = match name.as_str() {
+            "mouse" => "usb-mouse",
+            "tablet" => "usb-tablet",
+            "keyboard" => "usb-kbd",
+            "ccid" => "usb-ccid",
+            "wacom-tablet" => "usb-wacom-tablet",
+            "audio" => "usb-audio",
+            _ => return Err(item.failed(Error::new(then))),
+        };
+        if rt.state.buses("usb-bus").is_empty() {
+            let desc = format!(
+                "Error: no usb bus to attach usbdevice {name}, please try -machine usb=on and \
+                 check that the machine model supports USB"
+            );
+            return Err(item.failed_twice(Error::new(desc), then));
+        }
+        device_from_cli(rt, model, &mut Vec::new()).map_err(|e| item.failed_twice(e, then))?;
+    }
+    Ok(())
+}
+
+/// Puts files where firmware finds them (`-fw_cfg`); here they are only checked.
+pub(super) fn check_fw_cfg(settings: &Settings, reporter: &Reporter) -> Result<(), Failure> {
+    let mut names: Vec<&str> = Vec::new();
+    for opts in &settings.fw_cfg {
+        let text: Vec<String> = opts
+            .iter()
+            .map(|(name, value)| fw_cfg_word(name, value))
+            .collect();
+        let location = Some(Location::CommandLine(format!("-fw_cfg {}", text.join(","))));
+        let failed = |desc: String| Failure::at(&location, Error::new(desc));
+        if !settings.hardware.class.is_pc() {
+            return Err(failed("fw_cfg device not available".to_owned()));
+        }
+        let given = |name: &str| usize::from(opts.get(name).is_some_and(|v| !v.is_empty()));
+        let sources = given("file") + given("string") + given("gen_id");
+        let name = opts.get("name").filter(|_| sources == 1).ok_or_else(|| {
+            failed("name, plus exactly one of file, string and gen_id, are needed".to_owned())
+        })?;
+        if name.len() > 55 {
+            return Err(failed("name too long (max. 55 char)".to_owned()));
+        }
+        if !name.starts_with("opt/") && opts.get("gen_id").is_none() {
+            let desc = "externally provided fw_cfg item names should be prefixed with \"opt/\"";
+            reporter.warning(location.as_ref(), &Error::new(desc));
+        }
+        if let Some(path) = opts.get("file") {
+            if let Err(e) = File::open(path) {
+                let reason = Error::from_io("", &e).desc().replacen(": ", "", 1);
+                return Err(failed(format!(
+                    "can't load {path}: Failed to open file \u{201c}{path}\u{201d}: {reason}"
+                )));
+            }
+        }
+        if names.contains(&name) {
+            return Err(failed(format!("duplicate fw_cfg file name: {name}")));
+        }
+        names.push(name);
+    }
+    Ok(())
+}
+
+/// The name of an entry comes first and bare.
+fn fw_cfg_word(name: &str, value: &str) -> String {
+    match name {
+        "name" => format!("name={value}"),
+        _ => format!("{name}={value}"),
+    }
+}
+
+/// The options of a directory for the guest: those of `-fsdev`, checked.
+///
+/// # Errors
+///
+/// One is missing or wrong.
+pub(super) fn check_fsdev(opts: &QemuOpts, is_virtfs: bool) -> Result<(), Error> {
+    let driver = opts.get("fsdriver");
+    if is_virtfs && opts.get("mount_tag").is_none() {
+        return Err(Error::new("Usage: -virtfs fsdriver,mount_tag=tag"));
+    }
+    let Some(driver) = driver else {
+        return Err(Error::new("fsdev: No fsdriver specified"));
+    };
+    if !is_virtfs && opts.id().is_none() {
+        return Err(Error::new("fsdev: No id specified"));
+    }
+    match driver {
+        "synth" => return Ok(()),
+        "local" => {}
+        _ => return Err(Error::new(format!("fsdev: fsdriver {driver} not found"))),
+    }
+    let valid = "Valid options are: security_model=[passthrough|mapped-xattr|mapped-file|none]\n";
+    match opts.get("security_model") {
+        None => Err(Error::new("security_model property not set").with_hint(valid)),
+        Some("passthrough" | "mapped" | "mapped-xattr" | "mapped-file" | "none") => {
+            match opts.get("path") {
+                Some(_) => Ok(()),
+                None => Err(Error::new("path property not set")),
+            }
+        }
+        Some(model) => {
+            Err(Error::new(format!("invalid security_model property '{model}'")).with_hint(valid))
+        }
+    }
+}

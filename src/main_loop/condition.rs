@@ -54,6 +54,18 @@ impl Condition {
 }
 
 impl Condition {
+    const ALL: u8 = 31;
+
+    /// The set as poll(2) and epoll(7) number its members: a wait converts that of each fd.
+    pub(super) const fn bits(self) -> u8 {
+        self.0
+    }
+
+    /// The members among bits of poll(2) or epoll(7).
+    pub(super) const fn from_bits(bits: u8) -> Self {
+        Self(bits & Self::ALL)
+    }
+
     /// `|` for constants.
     pub(super) const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)

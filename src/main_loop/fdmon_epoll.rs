@@ -285,19 +285,7 @@ fn split_timeout(timeout: Option<Duration>) -> (EpollTimeout, Duration) {
 }
 
 fn from_epoll_flags(flags: EpollFlags) -> Condition {
-    let mut condition = Condition::empty();
-    for (flag, member) in [
-        (EpollFlags::EPOLLIN, Condition::IN),
-        (EpollFlags::EPOLLPRI, Condition::PRI),
-        (EpollFlags::EPOLLOUT, Condition::OUT),
-        (EpollFlags::EPOLLERR, Condition::ERR),
-        (EpollFlags::EPOLLHUP, Condition::HUP),
-    ] {
-        if flags.contains(flag) {
-            condition |= member;
-        }
-    }
-    condition
+    Condition::from_bits(flags.bits().to_le_bytes()[0])
 }
 
 fn event_for(slot: usize, interest: Condition) -> Event {

@@ -84,28 +84,18 @@ fn recycle(mut fds: Vec<PollFd<'_>>) -> Vec<PollFd<'static>> {
     fds.into_iter().map_while(|_| None).collect()
 }
 
+/// What can be asked for; the rest is reported unasked.
+const ASKED: Condition = Condition::IN.with(Condition::PRI).with(Condition::OUT);
+
 fn to_poll_flags(condition: Condition) -> PollFlags {
-    let mut flags = PollFlags::empty();
-    flags.set(PollFlags::POLLIN, condition.contains(Condition::IN));
-    flags.set(PollFlags::POLLPRI, condition.contains(Condition::PRI));
-    flags.set(PollFlags::POLLOUT, condition.contains(Condition::OUT));
-    flags
+    PollFlags::from_bits_truncate((condition & ASKED).bits().into())
 }
 
 fn from_poll_flags(key: usize, flags: PollFlags) -> Ready {
     let invalid = flags.contains(PollFlags::POLLNVAL);
-    let mut condition = Condition::empty();
-    for (flag, member) in [
-        (PollFlags::POLLIN, Condition::IN),
-        (PollFlags::POLLPRI, Condition::PRI),
-        (PollFlags::POLLOUT, Condition::OUT),
-        (PollFlags::POLLERR, Condition::ERR),
-        (PollFlags::POLLHUP, Condition::HUP),
-        (PollFlags::POLLNVAL, Condition::ERR.with(Condition::HUP)),
-    ] {
-        if flags.contains(flag) {
-            condition |= member;
-        }
+    let mut condition = Condition::from_bits(flags.bits().to_le_bytes()[0]);
+    if invalid {
+        condition |= Condition::ERR | Condition::HUP;
     }
     Ready {
         key,
@@ -117,6 +107,7 @@ fn from_poll_flags(key: usize, flags: PollFlags) -> Ready {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::sys::epoll::EpollFlags;
     use std::os::fd::AsFd;
 
     #[test]
@@ -135,6 +126,26 @@ mod tests {
         assert!(memory.1 >= 40);
         wait(&mut set);
         assert_eq!((set.fds.as_ptr(), set.fds.capacity()), memory);
+    }
+
+    #[test]
+    fn conditions_have_the_numbers_of_the_kernel() {
+        for (flag, epoll, condition) in [
+            (PollFlags::POLLIN, EpollFlags::EPOLLIN, Condition::IN),
+            (PollFlags::POLLPRI, EpollFlags::EPOLLPRI, Condition::PRI),
+            (PollFlags::POLLOUT, EpollFlags::EPOLLOUT, Condition::OUT),
+            (PollFlags::POLLERR, EpollFlags::EPOLLERR, Condition::ERR),
+            (PollFlags::POLLHUP, EpollFlags::EPOLLHUP, Condition::HUP),
+        ] {
+            assert_eq!(i16::from(condition.bits()), flag.bits());
+            assert_eq!(i32::from(condition.bits()), epoll.bits());
+            assert_eq!(from_poll_flags(0, flag).condition, condition);
+            let asked = to_poll_flags(condition);
+            assert!(asked == flag || (asked.is_empty() && !ASKED.contains(condition)));
+        }
+        let invalid = from_poll_flags(0, PollFlags::POLLNVAL);
+        assert!(invalid.invalid);
+        assert_eq!(invalid.condition, Condition::ERR | Condition::HUP);
     }
 
     #[test]

@@ -11,7 +11,6 @@
 //! The session itself knows its rules ([`QmpSession`](super::session::QmpSession)).
 //! After each call that may change its state the dispatcher asks what comes next.
 
-use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 
 use super::deferred::{Answer, QmpUnderWay};
@@ -24,46 +23,12 @@ use super::request_trace::{
 use super::runtime::Runtime;
 use super::session::{Next, QmpSession};
 use super::table::{MonitorId, MonitorKind, MonitorQmp};
-use crate::main_loop::BhId;
 use crate::qapi::json::JsonWriter;
 use crate::trace::events;
 use crate::trace_event;
 
 /// Requests served in one run before fds and timers get their turn.
 const BUDGET: usize = 256;
-
-/// State of the dispatcher.
-pub(crate) struct Dispatcher {
-    bh: BhId,
-    /// Sessions with waiting requests, each once.
-    ready: VecDeque<MonitorId>,
-    stopped: bool,
-    /// An in-band command is under way.
-    pub(super) busy: bool,
-    /// Kept empty, for its memory; `None` while a reply is being written.
-    pub(super) writer: Option<Box<JsonWriter>>,
-    /// The monitor that the command under way came from.
-    pub(super) current: Option<MonitorId>,
-}
-
-impl Dispatcher {
-    /// One whose bottom half is `bh`.
-    pub(super) fn new(bh: BhId) -> Self {
-        Dispatcher {
-            bh,
-            ready: VecDeque::new(),
-            stopped: false,
-            busy: false,
-            writer: None,
-            current: None,
-        }
-    }
-
-    /// No request is taken up any more; the program is about to end.
-    pub(super) fn stop(&mut self) {
-        self.stopped = true;
-    }
-}
 
 /// Puts a session on the list of those to be served if it is ready and has room
 /// for the answer.
@@ -229,7 +194,7 @@ fn pull<S>(rt: &mut Runtime<S>, id: MonitorId, goes_on: bool) -> Pulled {
             Next::Queued { suspends } => {
                 if MESSAGE_TRACED.iter().any(|event| event.is_wanted()) {
                     with_session(rt, id, |label, session| {
-                        trace_queued(label, session, suspends)
+                        trace_queued(label, session, suspends);
                     });
                 }
                 if suspends && is_first {

@@ -76,7 +76,7 @@ fn trace_main_loop(event: LoopEvent, name: &'static str, running: Option<&'stati
             trace_event!(watch_dispatch, [fd: fd, callback: name], "{} to {name}", Fd(fd));
         }
         LoopEvent::TimerArmed(timer, ns) => {
-            trace_event!(timer_mod, [timer: timer, callback: name, in_ns: ns as u64],
+            trace_event!(timer_mod, [timer: timer, callback: name, in_ns: ns],
                 "{name} in {} ms", ns / 1_000_000);
         }
         LoopEvent::TimerDisarmed(timer) => {

@@ -22,7 +22,7 @@
 //! | `session` | a QMP session as a pure machine |
 //! | `qmp` | QMP monitors on their chardevs |
 //! | `greeting`, `give_up` | how a session begins, and how one ends that cannot be served |
-//! | `dispatcher`, `dispatch`, `reply` | whose turn it is; carries a request out; the form of replies |
+//! | `dispatcher`, `dispatch`, `reply` | whose turn it is (its state is in `dispatcher_state`); carries a request out; the form of replies |
 //! | `deferred`, `answers` | commands that answer later |
 //! | `intercept`, `for_kits` | what a test kit needs of monitors |
 //! | `output`, `outbuf` | how output leaves |
@@ -39,7 +39,7 @@
 //! | `schema`, `cmds_*`, `hmp_cmds`, `hmp_qmp*` | the commands that every monitor has |
 //!
 //! Imports run from `start` down to `table` and the pure files. The exception is the
-//! owner: `runtime` holds the state of `tls`, `dispatcher`, `deferred`, `output` and
+//! owner: `runtime` holds the state of `tls`, `deferred`, `output` and
 //! the HMP tables, and their functions are given the runtime.
 
 mod access;
@@ -54,6 +54,7 @@ mod config;
 mod deferred;
 mod dispatch;
 mod dispatcher;
+mod dispatcher_state;
 mod events;
 mod fds;
 mod for_kits;

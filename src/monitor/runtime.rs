@@ -9,7 +9,7 @@ use nix::fcntl::OFlag;
 
 use super::access::CommandPolicy;
 use super::deferred::Deferred;
-use super::dispatcher::Dispatcher;
+use super::dispatcher_state::Dispatcher;
 use super::fds::Fdsets;
 use super::greeting::Greeting;
 use super::hmp::{HmpRow, HmpTables};

@@ -13,7 +13,7 @@
 //! that began it, `cat` of an instant its room. The text of a step and its facts are its
 //! `args`.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::{BTreeMap, Entry};
 
 use super::event::{Fact, Step};
 use super::file::Translate;
@@ -38,8 +38,8 @@ impl Translate for ChromeTrace {
     const END: &'static str = "\n]\n";
 
     fn translate(&mut self, step: &Step<'_>, push: &mut dyn FnMut(&str)) {
-        if !self.open.contains_key(&step.thread) {
-            self.open.insert(step.thread, 0);
+        if let Entry::Vacant(place) = self.open.entry(step.thread) {
+            place.insert(0);
             push(&thread_name(step));
         }
         match step.event.name {

@@ -91,6 +91,12 @@ impl From<i32> for Fact<'_> {
     }
 }
 
+impl From<i64> for Fact<'_> {
+    fn from(number: i64) -> Self {
+        Fact::Number(number)
+    }
+}
+
 impl From<u64> for Fact<'_> {
     fn from(number: u64) -> Self {
         Fact::Number(number.try_into().unwrap_or(i64::MAX))

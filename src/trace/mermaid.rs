@@ -3,8 +3,6 @@
 //! The rooms stand side by side. An arrow goes from the room that took the step before
 //! to the room that takes this one; a dashed one comes back.
 
-use std::fmt::Write;
-
 use super::event::{Room, Step};
 use super::file::Translate;
 use super::lines::push_escaped;
@@ -108,10 +106,12 @@ fn message(step: &Step<'_>) -> String {
             message.push('…');
             break;
         }
+        // Renderers differ in what they make of Mermaid's codes for these letters, so
+        // others that look alike stand in their place.
         match c {
-            '#' | ';' | '<' | '>' | '%' => {
-                let _ = write!(message, "#{};", u32::from(c));
-            }
+            '#' => message.push('№'),
+            ';' => message.push(','),
+            '<' => message.push('‹'),
             c => message.push(c),
         }
     }
@@ -156,8 +156,8 @@ mod tests {
         ];
         assert_eq!(shown, expected);
         assert_eq!(
-            take(&events::tcp_chr_read, "a;b#c"),
-            ["MainLoop->>Chardev: tcp_chr_read a#59;b#35;c"]
+            take(&events::tcp_chr_read, "a;b#c->fn"),
+            ["MainLoop->>Chardev: tcp_chr_read a,b№c->fn"]
         );
         assert_eq!(
             take(&events::watch_add, "x"),

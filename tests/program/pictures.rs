@@ -49,7 +49,11 @@ fn assert_drawn(title: &str, expected: &str) {
             format!("{begin}{shown}```"),
             format!("{begin}{expected}```"),
         );
-        std::fs::write(root().join(PAGE), page().replace(&old, &new)).expect("written");
+        let written = page().replace(&old, &new);
+        // Others read the page meanwhile, and find the old one or the new.
+        let beside = root().join("docs/pictures/.new");
+        std::fs::write(&beside, written).expect("written");
+        std::fs::rename(beside, root().join(PAGE)).expect("in its place");
         return;
     }
     assert_eq!(shown, expected, "the diagram '{title}'");

@@ -2,6 +2,8 @@
 //! when the disk is full.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -225,6 +227,97 @@ fn a_file_that_cannot_be_made_is_refused() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(said.ends_with(&expected), "{said}");
     }
+}
+
+/// What a websocket has sent when it ends, without the frames.
+fn followed(address: SocketAddr) -> impl FnOnce() -> String {
+    let start = Instant::now();
+    let mut stream = loop {
+        match TcpStream::connect(address) {
+            Ok(stream) => break stream,
+            Err(e) => assert!(start.elapsed() < Duration::from_secs(20), "{e}"),
+        }
+        std::thread::yield_now();
+    };
+    let request = "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: binary\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    stream.write_all(request.as_bytes()).expect("sent");
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .expect("a timeout");
+    let mut stream = BufReader::new(stream);
+    let mut line = String::new();
+    stream.read_line(&mut line).expect("an answer");
+    assert!(line.contains("101"), "{line}");
+    while line != "\r\n" {
+        line.clear();
+        stream.read_line(&mut line).expect("the head");
+    }
+    move || {
+        let mut text = Vec::new();
+        let mut head = [0; 2];
+        while stream.read_exact(&mut head).is_ok() && head[0] & 15 == 2 {
+            let mut long = [0; 2];
+            let length = if head[1] == 126 {
+                stream.read_exact(&mut long).expect("a length");
+                usize::from(u16::from_be_bytes(long))
+            } else if head[1] == 127 {
+                let mut longer = [0; 8];
+                stream.read_exact(&mut longer).expect("a length");
+                u64::from_be_bytes(longer) as usize
+            } else {
+                usize::from(head[1])
+            };
+            let before = text.len();
+            text.resize(before + length, 0);
+            stream.read_exact(&mut text[before..]).expect("a frame");
+        }
+        String::from_utf8(text).expect("text")
+    }
+}
+
+#[test]
+fn a_running_program_is_followed_from_its_first_step_to_its_last() {
+    // An address of this process alone, so that no other takes the port meanwhile.
+    let [high, low, ..] = std::process::id().to_le_bytes();
+    let own = Ipv4Addr::new(127, 77, low, high.max(1));
+    let listener = TcpListener::bind((own, 0)).expect("a port");
+    let address = listener.local_addr().expect("its number");
+    drop(listener);
+    let option = format!("websocket:{address}");
+    let server = Server::start(&["-trace", "*", "-trace-out", &option]);
+    let mut client = server.qmp();
+    // What was before is sent as well.
+    let rest = followed(address);
+    client.ask("query-status");
+    client.ask("quit");
+    let printed = String::from_utf8(server.finish().stderr).expect("text");
+    let sent = rest();
+    let array = format!("{}]", sent.trim_end().trim_end_matches(','));
+    let events: Vec<Value> = serde_json::from_str(&array).expect("JSON");
+    let shown: Vec<String> = events
+        .iter()
+        .filter(|event| matches!(text(event, "ph"), "B" | "i"))
+        .map(|event| {
+            let name = if text(event, "ph") == "B" {
+                "cat"
+            } else {
+                "name"
+            };
+            format!("{} {}", text(event, name), text(&event["args"], "text"))
+        })
+        .collect();
+    let lines = printed.lines().filter(|line| {
+        let ends = ["dispatch_done", "os_host_main_loop_wait_done"];
+        !ends.iter().any(|end| line.starts_with(end))
+    });
+    let lines: Vec<String> = lines.map(str::to_owned).collect();
+    assert_eq!(shown, lines);
+    assert!(lines.iter().any(|line| line.starts_with("monitor_parse")));
+    assert!(lines
+        .iter()
+        .any(|line| line.starts_with("chardev_finalize")));
 }
 
 /// The page explains each event in the words of the table.

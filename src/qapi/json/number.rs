@@ -106,9 +106,6 @@ const TEN_8: u64 = 10u64.pow(8);
 pub(super) fn write_u64(out: &mut Vec<u8>, value: u64) {
     match u32::try_from(value) {
         Ok(digit @ 0..10) => out.push(b'0' + digit as u8),
-        Ok(digits @ 10..100) => {
-            out.extend_from_slice(&[b'0' + (digits / 10) as u8, b'0' + (digits % 10) as u8]);
-        }
         Ok(value) if u64::from(value) < TEN_8 => write_short(out, value),
         _ => write_long(out, value),
     }

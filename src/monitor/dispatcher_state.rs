@@ -1,0 +1,40 @@
+//! The state of the [dispatcher](super::dispatcher), which the runtime holds.
+
+use std::collections::VecDeque;
+
+use super::table::MonitorId;
+use crate::main_loop::BhId;
+use crate::qapi::json::JsonWriter;
+
+/// State of the dispatcher.
+pub(crate) struct Dispatcher {
+    pub(super) bh: BhId,
+    /// Sessions with waiting requests, each once.
+    pub(super) ready: VecDeque<MonitorId>,
+    pub(super) stopped: bool,
+    /// An in-band command is under way.
+    pub(super) busy: bool,
+    /// Kept empty, for its memory; `None` while a reply is being written.
+    pub(super) writer: Option<Box<JsonWriter>>,
+    /// The monitor that the command under way came from.
+    pub(super) current: Option<MonitorId>,
+}
+
+impl Dispatcher {
+    /// One whose bottom half is `bh`.
+    pub(super) fn new(bh: BhId) -> Self {
+        Dispatcher {
+            bh,
+            ready: VecDeque::new(),
+            stopped: false,
+            busy: false,
+            writer: None,
+            current: None,
+        }
+    }
+
+    /// No request is taken up any more; the program is about to end.
+    pub(super) fn stop(&mut self) {
+        self.stopped = true;
+    }
+}

@@ -33,14 +33,14 @@ impl<S: 'static> ControlCommands for S {
         Ok(())
     }
 
-    fn qmp_query_version(_rt: &mut Runtime<Self>) -> Result<VersionInfo, Error> {
+    fn qmp_query_version(rt: &mut Runtime<Self>) -> Result<VersionInfo, Error> {
         Ok(VersionInfo {
             qemu: VersionTriple {
                 major: version::MAJOR,
                 minor: version::MINOR,
                 micro: version::MICRO,
             },
-            package: version::PACKAGE.to_owned(),
+            package: rt.identity.package.clone(),
         })
     }
 

@@ -12,26 +12,26 @@ pub(crate) struct Greeting {
 
 impl Greeting {
     /// The greeting, made when it is needed for the first time.
-    pub(super) fn line(&mut self, pretty: bool) -> &[u8] {
+    pub(super) fn line(&mut self, pretty: bool, package: &str) -> &[u8] {
         let line = if pretty {
             &mut self.pretty
         } else {
             &mut self.compact
         };
         if line.is_empty() {
-            *line = write_greeting(pretty);
+            *line = write_greeting(pretty, package);
         }
         line
     }
 }
 
-fn write_greeting(pretty: bool) -> Vec<u8> {
+fn write_greeting(pretty: bool, package: &str) -> Vec<u8> {
     let mut w = JsonWriter::new(pretty);
     w.begin_object();
     w.key("QMP");
     w.begin_object();
     w.key("version");
-    version::write_version_info(&mut w);
+    version::write_version_info(&mut w, package);
     w.key("capabilities");
     w.begin_array();
     w.string("oob");

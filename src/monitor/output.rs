@@ -44,7 +44,7 @@ pub(crate) fn send_greeting<S>(rt: &mut Runtime<S>, id: MonitorId) {
     let Some(mon) = rt.monitors.get_mut(id) else {
         return;
     };
-    let line = rt.greeting.line(mon.config.pretty);
+    let line = rt.greeting.line(mon.config.pretty, &rt.identity.package);
     mon.out.push(line);
     if events::monitor_qmp_respond.is_wanted() {
         trace_response(chardev_label(&rt.chardevs, mon), None, line);

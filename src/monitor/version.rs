@@ -11,8 +11,31 @@ pub(crate) const MICRO: i64 = 2;
 /// This crate and its version. QEMU reports the distribution's package here.
 pub const PACKAGE: &str = concat!("qmonitor-", env!("CARGO_PKG_VERSION"));
 
+/// What a program calls itself, where clients see it. The default is what QEMU says,
+/// but for the package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// `package` in the greeting and in `query-version`. The numbers stay QEMU's: they
+    /// tell clients which commands there can be.
+    pub package: String,
+    /// The line that people see when they connect.
+    pub banner: String,
+    /// What stands in front of the line that they type.
+    pub prompt: String,
+}
+
+impl Default for Identity {
+    fn default() -> Self {
+        Identity {
+            package: PACKAGE.to_owned(),
+            banner: format!("QEMU {QEMU_VERSION} monitor - type 'help' for more information"),
+            prompt: "(qemu) ".to_owned(),
+        }
+    }
+}
+
 /// Writes a `VersionInfo`.
-pub(crate) fn write_version_info(w: &mut JsonWriter) {
+pub(crate) fn write_version_info(w: &mut JsonWriter, package: &str) {
     w.begin_object();
     w.key("qemu");
     w.begin_object();
@@ -24,6 +47,6 @@ pub(crate) fn write_version_info(w: &mut JsonWriter) {
     w.i64(MAJOR);
     w.end_object();
     w.key("package");
-    w.string(PACKAGE);
+    w.string(package);
     w.end_object();
 }

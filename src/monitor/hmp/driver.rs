@@ -14,7 +14,6 @@ use crate::monitor::output::{accept_input, discard_output, label, mark_dirty, mo
 use crate::monitor::runtime::Runtime;
 use crate::monitor::schema::MonitorReadline;
 use crate::monitor::table::{MonitorId, MonitorKind, NewMonitor};
-use crate::monitor::version;
 use crate::trace_event;
 
 /// How much is read from the chardev at a time.
@@ -31,7 +30,8 @@ pub(crate) fn monitor_init_hmp<S>(rt: &mut Runtime<S>, new: NewMonitor) -> Monit
         }
     };
     let mode = new.config.readline.unwrap_or_else(default);
-    let hmp = MonitorHmp::new(mode, qemu_chr_fe_keeps_writes_apart(rt, fe));
+    let apart = qemu_chr_fe_keeps_writes_apart(rt, fe);
+    let hmp = MonitorHmp::new(mode, &rt.identity.prompt, apart);
     let id = rt.monitors.insert(new, MonitorKind::Hmp(Box::new(hmp)));
     let handlers = CharHandlers {
         new_client: Some(monitor_hmp_new_client),
@@ -255,9 +255,8 @@ fn opened<S>(rt: &mut Runtime<S>, id: MonitorId) {
     };
     // A monitor without the focus keeps one banner per client, until it has enough.
     if !mon.over_budget() {
-        let version = version::QEMU_VERSION;
-        let banner = format!("QEMU {version} monitor - type 'help' for more information\r\n");
-        mon.out.push(banner.as_bytes());
+        mon.out.push(rt.identity.banner.as_bytes());
+        mon.out.push(b"\r\n");
     }
     if let MonitorKind::Hmp(hmp) = &mut mon.kind {
         hmp.opened();

@@ -160,7 +160,7 @@ fn sections(path: &str, page: &Page, index: &mut Vec<String>) {
             }
             // Pictures are drawn by text.
             Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(kind))) => {
-                hidden = &*kind == "mermaid"
+                hidden = &*kind == "mermaid";
             }
             Event::End(TagEnd::CodeBlock) => hidden = false,
             Event::Text(text) | Event::Code(text) if !hidden => {

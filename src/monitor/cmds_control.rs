@@ -4,7 +4,6 @@ use super::runtime::Runtime;
 use super::schema::{
     ControlCommands, IntrospectCommands, QMPCapability, VersionInfo, VersionTriple,
 };
-use super::version;
 use crate::member_name;
 use crate::qapi::json::MemberName;
 use crate::qapi::visit::OutputVisitor;
@@ -41,7 +40,7 @@ impl<S: 'static> ControlCommands for S {
                 minor,
                 micro,
             },
-            package: version::PACKAGE.to_owned(),
+            package: rt.identity.package.clone(),
         })
     }
 

@@ -182,29 +182,50 @@ fn pull<S>(rt: &mut Runtime<S>, id: MonitorId, goes_on: bool) -> Pulled {
                 let takes_input = takes_input(qmp);
                 return Pulled::All { takes_input };
             }
-            Next::OutOfBand(request) => {
-                let caller = Caller::new(id, qmp, &mon.config, true);
-                if MESSAGE_TRACED.iter().any(|event| event.is_wanted()) {
-                    with_session(rt, id, |label, session| {
-                        trace_out_of_band(label, &request, session.serial(true));
-                    });
-                }
-                monitor_qmp_dispatch(rt, caller, *request);
-            }
-            Next::Queued { suspends } => {
-                if MESSAGE_TRACED.iter().any(|event| event.is_wanted()) {
-                    with_session(rt, id, |label, session| {
-                        trace_queued(label, session, suspends);
-                    });
-                }
-                if suspends && is_first {
-                    return Pulled::Next;
-                }
-                enlist(rt, id);
-                if suspends {
-                    return Pulled::All { takes_input: false };
+            message => {
+                if let Some(pulled) = handle_qmp_command(rt, id, message, is_first) {
+                    return pulled;
                 }
             }
+        }
+    }
+}
+
+/// Carries a message out at once if it is out of band, else sees to it that the session is
+/// served. Returns how the pulling ends if no more is pulled now.
+#[inline(always)]
+fn handle_qmp_command<S>(
+    rt: &mut Runtime<S>,
+    id: MonitorId,
+    message: Next,
+    is_first: bool,
+) -> Option<Pulled> {
+    let is_traced = MESSAGE_TRACED.iter().any(|event| event.is_wanted());
+    match message {
+        Next::Nothing => None,
+        Next::OutOfBand(request) => {
+            let mon = rt.monitors.get(id)?;
+            let MonitorKind::Qmp(qmp) = &mon.kind else {
+                return None;
+            };
+            let caller = Caller::new(id, qmp, &mon.config, true);
+            if is_traced {
+                trace_out_of_band(label(rt, id), &request, qmp.session.serial(true));
+            }
+            monitor_qmp_dispatch(rt, caller, *request);
+            None
+        }
+        Next::Queued { suspends } => {
+            if is_traced {
+                with_session(rt, id, |label, session| {
+                    trace_queued(label, session, suspends);
+                });
+            }
+            if suspends && is_first {
+                return Some(Pulled::Next);
+            }
+            enlist(rt, id);
+            suspends.then_some(Pulled::All { takes_input: false })
         }
     }
 }

@@ -13,26 +13,26 @@ pub(crate) struct Greeting {
 
 impl Greeting {
     /// The greeting, made when it is needed for the first time.
-    pub(super) fn line(&mut self, pretty: bool, profile: Profile) -> &[u8] {
+    pub(super) fn line(&mut self, pretty: bool, profile: Profile, package: &str) -> &[u8] {
         let line = if pretty {
             &mut self.pretty
         } else {
             &mut self.compact
         };
         if line.is_empty() {
-            *line = write_greeting(pretty, profile);
+            *line = write_greeting(pretty, profile, package);
         }
         line
     }
 }
 
-fn write_greeting(pretty: bool, profile: Profile) -> Vec<u8> {
+fn write_greeting(pretty: bool, profile: Profile, package: &str) -> Vec<u8> {
     let mut w = JsonWriter::new(pretty);
     w.begin_object();
     w.key("QMP");
     w.begin_object();
     w.key("version");
-    version::write_version_info(&mut w, profile);
+    version::write_version_info(&mut w, profile, package);
     w.key("capabilities");
     w.begin_array();
     w.string("oob");

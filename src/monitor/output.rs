@@ -44,7 +44,8 @@ pub(crate) fn send_greeting<S>(rt: &mut Runtime<S>, id: MonitorId) {
     let Some(mon) = rt.monitors.get_mut(id) else {
         return;
     };
-    let line = rt.greeting.line(mon.config.pretty, rt.policy.profile);
+    let (pretty, profile) = (mon.config.pretty, rt.policy.profile);
+    let line = rt.greeting.line(pretty, profile, &rt.identity.package);
     mon.out.push(line);
     if events::monitor_qmp_respond.is_wanted() {
         trace_response(chardev_label(&rt.chardevs, mon), None, line);

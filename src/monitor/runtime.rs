@@ -18,6 +18,7 @@ use super::output::Output;
 use super::table::{Monitor, MonitorId, MonitorQmp, Monitors};
 use super::throttle::EventThrottles;
 use super::tls::TlsRegistry;
+use super::version::Identity;
 use crate::chardev::{ChardevHost, ChardevReport, ChardevRequest, Chardevs, TlsCreds};
 use crate::main_loop::{Host, MainLoop, SharedFd};
 use crate::qapi::dispatch::QmpCommandList;
@@ -89,6 +90,7 @@ pub struct Runtime<S: 'static> {
     pub(crate) interceptor: Option<Rc<dyn Interceptor<Self>>>,
     pub(crate) deferred: Deferred<S>,
     pub(crate) output: Output<S>,
+    pub(crate) identity: Identity,
     pub(super) greeting: Greeting,
     pub(crate) throttles: EventThrottles,
     pub(crate) fdsets: Fdsets,
@@ -210,6 +212,9 @@ impl<S> Runtime<S> {
     /// The `-compat` policy for deprecated and unstable parts of the schema, with the
     /// profile.
     pub fn set_compat_policy(&mut self, policy: CompatPolicy) {
+        if self.identity.banner == Identity::of(self.policy.profile).banner {
+            self.identity.banner = Identity::of(policy.profile).banner;
+        }
         self.policy = policy;
         self.schema_reply = None;
         self.greeting = Greeting::default();
@@ -311,6 +316,28 @@ impl<S> Runtime<S> {
     /// Whether the machine is still being configured.
     pub fn preconfig(&self) -> bool {
         self.preconfig
+    }
+
+    /// Sets what the program calls itself. The prompt is that of monitors made
+    /// afterwards.
+    ///
+    /// ```
+    /// use qmonitor::monitor::version::Identity;
+    /// # use qmonitor::Runtime;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// # let mut rt = Runtime::new(())?;
+    /// rt.set_identity(Identity {
+    ///     package: "thermostat-1.2".into(),
+    ///     banner: "Thermostat 1.2 - type 'help' for more information".into(),
+    ///     prompt: "(thermostat) ".into(),
+    /// });
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn set_identity(&mut self, identity: Identity) {
+        self.identity = identity;
+        self.greeting = Greeting::default();
     }
 
     /// Sets where chardevs report what answers no command, such as a reconnection

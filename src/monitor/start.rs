@@ -21,6 +21,7 @@ use super::schema;
 use super::table::{MonitorId, MonitorKind, Monitors};
 use super::throttle::EventThrottles;
 use super::tls::TlsRegistry;
+use super::version::Identity;
 use crate::chardev::{print_report, qemu_chr_cleanup, Chardevs};
 use crate::main_loop::{main_loop_wait, MainLoop, TimeSource};
 use crate::qapi::dispatch::QmpCommandList;
@@ -79,6 +80,7 @@ impl<S> Runtime<S> {
                 dispatcher_runs: false,
                 go_on,
             },
+            identity: Identity::default(),
             greeting: Greeting::default(),
             throttles: EventThrottles::default(),
             fdsets: Fdsets::default(),

@@ -404,10 +404,7 @@ fn a_panic_of_a_deferred_command_is_an_error_and_everybody_lives_on() {
 #[test]
 fn a_panic_in_negotiation_mode_leaves_the_session_there() {
     let mut w = World::new();
-    let features = SpecialFeatures {
-        deprecated: false,
-        unstable: false,
-    };
+    let features = SpecialFeatures::NONE;
     w.rt.commands_mut().register(QmpCommand {
         name: "burst",
         options: QmpCommandOptions::NONE,

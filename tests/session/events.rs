@@ -205,6 +205,7 @@ fn policy_hides_events_of_its_kind_only() {
             // The policy for input does not matter for events.
             deprecated_input: CompatPolicyInput::Reject,
             unstable_input: CompatPolicyInput::Reject,
+            ..CompatPolicy::default()
         });
         w.emit(&DEPRECATED, "d");
         w.emit(&UNSTABLE, "u");

@@ -2,6 +2,7 @@
 
 use qmonitor::chardev::MemoryPeer;
 use qmonitor::monitor::hmp::{Hmp, HmpArgs, HmpRow};
+use qmonitor::monitor::version::Identity;
 use qmonitor::monitor::{monitor_remove, MonitorId, MonitorMode, MonitorOptions};
 use qmonitor::qapi::{Error, QDict, QObject, QmpCommandOptions, Responder};
 
@@ -278,4 +279,32 @@ fn a_command_under_way_does_not_delay_the_end() {
     assert!(!String::from_utf8(a.output(&mut w.rt))
         .unwrap()
         .contains(PROMPT));
+}
+
+#[test]
+fn a_program_may_have_a_name_of_its_own() {
+    let mut w = World::new();
+    w.rt.set_identity(Identity {
+        package: "thermostat-1.2".into(),
+        banner: "Thermostat 1.2".into(),
+        prompt: "> ".into(),
+    });
+    let peer = MemoryPeer::new(&mut w.rt, "person").unwrap();
+    let options = MonitorOptions {
+        mode: Some(MonitorMode::Readline),
+        ..w.options(peer)
+    };
+    w.rt.monitor_init(&options).unwrap();
+    peer.open(&mut w.rt);
+    assert_eq!(seen(&mut w, peer), "Thermostat 1.2\r\n> ");
+    let program = w.monitor("program");
+    program.open(&mut w.rt);
+    let greeting = seen(&mut w, program);
+    assert!(
+        greeting.contains("\"package\": \"thermostat-1.2\""),
+        "{greeting}"
+    );
+    w.send(program, capabilities_request("") + &req("query-version", 1));
+    let reply = seen(&mut w, program);
+    assert!(reply.contains("\"package\": \"thermostat-1.2\""), "{reply}");
 }

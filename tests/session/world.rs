@@ -38,10 +38,7 @@ pub struct Bench {
     pub reports: std::rc::Rc<std::cell::RefCell<Vec<String>>>,
 }
 
-const PLAIN: SpecialFeatures = SpecialFeatures {
-    deprecated: false,
-    unstable: false,
-};
+const PLAIN: SpecialFeatures = SpecialFeatures::NONE;
 
 pub const fn event(name: &'static str) -> EventInfo {
     EventInfo {

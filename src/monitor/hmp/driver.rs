@@ -30,7 +30,8 @@ pub(crate) fn monitor_init_hmp<S>(rt: &mut Runtime<S>, new: NewMonitor) -> Monit
         }
     };
     let mode = new.config.readline.unwrap_or_else(default);
-    let hmp = MonitorHmp::new(mode, qemu_chr_fe_keeps_writes_apart(rt, fe));
+    let apart = qemu_chr_fe_keeps_writes_apart(rt, fe);
+    let hmp = MonitorHmp::new(mode, &rt.identity.prompt, apart);
     let id = rt.monitors.insert(new, MonitorKind::Hmp(Box::new(hmp)));
     let handlers = CharHandlers {
         new_client: Some(monitor_hmp_new_client),
@@ -249,14 +250,13 @@ fn monitor_event<S>(rt: &mut Runtime<S>, opaque: u64, event: ChrEvent) {
 }
 
 fn opened<S>(rt: &mut Runtime<S>, id: MonitorId) {
-    let version = rt.profile().version();
     let Some(mon) = rt.monitors.get_mut(id) else {
         return;
     };
     // A monitor without the focus keeps one banner per client, until it has enough.
     if !mon.over_budget() {
-        let banner = format!("QEMU {version} monitor - type 'help' for more information\r\n");
-        mon.out.push(banner.as_bytes());
+        mon.out.push(rt.identity.banner.as_bytes());
+        mon.out.push(b"\r\n");
     }
     if let MonitorKind::Hmp(hmp) = &mut mon.kind {
         hmp.opened();

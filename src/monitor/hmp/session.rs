@@ -15,9 +15,6 @@ use crate::monitor::schema::MonitorReadline;
 /// The longest line without the editor, which has a limit of its own.
 const LINE_MAX: usize = 64 * 1024;
 
-/// The prompt.
-pub(crate) const PROMPT: &str = "(qemu) ";
-
 /// The state of an HMP session (QEMU's `MonitorHMP`).
 pub struct MonitorHmp {
     /// `None` with `readline=off`: lines are taken as they come, without echo
@@ -39,10 +36,10 @@ pub struct MonitorHmp {
 }
 
 impl MonitorHmp {
-    pub(super) fn new(mode: MonitorReadline, writes_apart: bool) -> Self {
+    pub(super) fn new(mode: MonitorReadline, prompt: &str, writes_apart: bool) -> Self {
         MonitorHmp {
             readline: (mode != MonitorReadline::Off).then(|| {
-                let mut rl = Readline::new(PROMPT);
+                let mut rl = Readline::new(prompt);
                 rl.set_full(mode == MonitorReadline::Full);
                 rl
             }),
@@ -212,7 +209,7 @@ mod tests {
 
     /// A session without an editor whose client is there.
     fn session() -> MonitorHmp {
-        let mut session = MonitorHmp::new(MonitorReadline::Off, false);
+        let mut session = MonitorHmp::new(MonitorReadline::Off, "", false);
         session.opened();
         session
     }

@@ -20,9 +20,12 @@ fn drive(rt: &Rt, device: Option<String>, id: Option<String>) -> Result<(Drive, 
         (None, Some(id)) => (id, true),
         _ => return Err(Error::new("Need exactly one of 'device' and 'id'")),
     };
-    let is_it = |drive: &Drive| match by_id {
-        true => drive.is_called(&name),
-        false => drive.device == name,
+    let is_it = |drive: &Drive| {
+        if by_id {
+            drive.is_called(&name)
+        } else {
+            drive.device == name
+        }
     };
     let drive = rt.state.drives().into_iter().find(is_it);
     let drive = drive.ok_or_else(|| device_not_found(&name))?;

@@ -330,12 +330,14 @@ fn check_on_error(texts: &mut Texts, interface: Interface) -> Result<(), Error> 
         let Some(action) = texts.take(name) else {
             continue;
         };
-        if !supported && !(name == "rerror" && interface == Interface::Floppy) {
+        let reads_only = name == "rerror" && interface == Interface::Floppy;
+        if !supported && !reads_only {
             let desc = format!("{name} is not supported by this bus type");
             return Err(Error::new(desc));
         }
         let known = ["ignore", "stop", "report"].contains(&action.as_str());
-        if !known && !(action == "enospc" && name == "werror") {
+        let of_writes = action == "enospc" && name == "werror";
+        if !known && !of_writes {
             let desc = format!("'{action}' invalid {kind} error action");
             return Err(Error::new(desc));
         }

@@ -167,7 +167,10 @@ pub(super) const INFO: &[HmpPair<Machine>] = &[
     ),
     (
         HmpRow::new("numa", "", "show NUMA information"),
-        |hmp, _| hmp.print("0 nodes\n"),
+        |hmp, _| {
+            let text = hmp.rt.state.numa_text();
+            hmp.print(text);
+        },
     ),
     (
         HmpRow::new("tlb", "", "show virtual to physical memory mappings"),

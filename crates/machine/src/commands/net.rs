@@ -2,6 +2,7 @@
 
 use super::hmp::{fail, nothing, Cx};
 use super::netdevs::{self, Flat};
+use crate::model::net::{Client, Forward};
 use crate::schema::{NetCommands, Netdev, NetdevBranch, NetdevHubPortOptions};
 use crate::Machine;
 use qmonitor::monitor::hmp::ArgKind::*;
@@ -187,7 +188,7 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
             HmpArg::new("arg1", Str),
             HmpArg::new("arg2", Str).optional(),
         ]),
-        no_user_network,
+        hmp_hostfwd_add,
     ),
     (HmpRow::new(
             "hostfwd_remove",
@@ -198,7 +199,7 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
             HmpArg::new("arg1", Str),
             HmpArg::new("arg2", Str).optional(),
         ]),
-        no_user_network,
+        hmp_hostfwd_remove,
     ),
     (HmpRow::new(
             "netdev_add",
@@ -262,7 +263,7 @@ pub(super) const INFO: &[HmpPair<Machine>] = &[
     ),
     (
         HmpRow::new("usernet", "", "show user network stack connection states"),
-        nothing,
+        hmp_info_usernet,
     ),
 ];
 
@@ -283,15 +284,91 @@ fn hmp_set_link(hmp: Cx, args: &HmpArgs) {
     hmp.handle_error(result);
 }
 
-/// Of two words, the first is the id of a back end.
-fn no_user_network(hmp: Cx, args: &HmpArgs) {
-    match args.try_str("arg2") {
-        Some(_) => {
-            let id = args.str("arg1");
-            hmp.print(format!("unrecognized netdev id '{id}'\n"));
+/// The user network that a command means: the named one, or the only kind there is first;
+/// and the rule.
+fn user_network(hmp: Cx, args: &HmpArgs) -> Option<(String, String)> {
+    let (id, rule) = match args.try_str("arg2") {
+        Some(rule) => (Some(args.str("arg1")), rule),
+        None => (None, args.str("arg1")),
+    };
+    let net = &hmp.rt.state.net;
+    let found = match id {
+        Some(id) => match net.client(id) {
+            Some(client) if client.kind == "user" => Ok(id.to_owned()),
+            Some(_) => Err("invalid device specified\n".to_owned()),
+            None => Err(format!("unrecognized netdev id '{id}'\n")),
+        },
+        None => match net.clients().find(|client| client.kind == "user") {
+            Some(client) => Ok(client.id.clone()),
+            None => Err("user mode network stack not in use\n".to_owned()),
+        },
+    };
+    match found {
+        Ok(id) => Some((id, rule.to_owned())),
+        Err(text) => {
+            hmp.print(text);
+            None
         }
-        None => hmp.print("user mode network stack not in use\n"),
     }
+}
+
+fn hmp_hostfwd_add(hmp: Cx, args: &HmpArgs) {
+    let Some((id, rule)) = user_network(hmp, args) else {
+        return;
+    };
+    let forward = match Forward::parse(&rule) {
+        Ok(forward) => forward,
+        Err(reason) => {
+            let e = netdevs::invalid_rule(&rule, reason);
+            return hmp.print(format!("{}\n", e.desc()));
+        }
+    };
+    let same = |f: &Forward| f.is_udp == forward.is_udp && f.host == forward.host;
+    let is_used = |client: &Client| client.forwards.iter().any(same);
+    let is_taken = hmp.rt.state.net.clients().any(is_used);
+    if forward.host.1 != 0 && is_taken {
+        let text = format!("Could not set up host forwarding rule '{rule}'\n");
+        return hmp.print(text);
+    }
+    if let Some(client) = hmp.rt.state.net.client_mut(&id) {
+        client.forwards.push(forward);
+    }
+}
+
+fn hmp_hostfwd_remove(hmp: Cx, args: &HmpArgs) {
+    let Some((id, rule)) = user_network(hmp, args) else {
+        return;
+    };
+    // A rule without the guest's part.
+    let Ok(wanted) = Forward::parse(&format!("{rule}-:1")) else {
+        return hmp.print("invalid format\n");
+    };
+    let Some(client) = hmp.rt.state.net.client_mut(&id) else {
+        return;
+    };
+    let before = client.forwards.len();
+    client
+        .forwards
+        .retain(|f| (f.is_udp, &f.host) != (wanted.is_udp, &wanted.host));
+    let found = if client.forwards.len() < before {
+        "removed"
+    } else {
+        "not found"
+    };
+    hmp.print(format!("host forwarding rule for {rule} {found}\n"));
+}
+
+/// The forwarded ports of each user network.
+fn hmp_info_usernet(hmp: Cx, _args: &HmpArgs) {
+    let mut text = String::new();
+    let net = &hmp.rt.state.net;
+    for client in net.clients().filter(|client| client.kind == "user") {
+        let hub = net.hub_of(&client.id).unwrap_or(-1);
+        text += &format!("Hub {hub} ({}):\n", client.id);
+        text += "  Protocol[State]    FD  Source Address  Port   Dest. Address  Port RecvQ SendQ\n";
+        text.extend(client.forwards.iter().map(Forward::line));
+    }
+    hmp.print(text);
 }
 
 fn hmp_info_network(hmp: Cx, _args: &HmpArgs) {
@@ -306,14 +383,17 @@ fn no_rocker(hmp: Cx, args: &HmpArgs) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use qmonitor::main_loop::TimeSource;
 
     #[test]
     fn options_are_refused_in_order() {
         let machine = Machine::new(crate::MachineOptions::default());
-        let mut rt = Runtime::new(machine).unwrap();
+        let mut rt = Runtime::with_time(machine, TimeSource::simulated()).unwrap();
         let mut read = |text: &str| {
-            let options = netdev_texts(&rt.state, text, &mut Vec::new())?;
-            netdev_from_options(&mut rt, &options)
+            netdev_from_cli(&mut rt, text, &mut Vec::new())?;
+            let info = rt.state.net.info();
+            Machine::qmp_netdev_del(&mut rt, "x".to_owned())?;
+            Ok::<String, Error>(info)
         };
         for (text, desc) in [
             ("", "Parameter 'id' is missing"),
@@ -350,11 +430,26 @@ mod tests {
                 "hubport,id=1x,hubid=0",
                 "Parameter 'id' expects an identifier",
             ),
+            ("user,id=x,foo=1", "Invalid parameter 'foo'"),
+            (
+                "user,id=x,hostfwd=foo",
+                "Invalid host forwarding rule 'foo' (No : separators)",
+            ),
+            ("stream,id=x", "Parameter 'addr' is missing"),
+            (
+                "netmap,id=x,ifname=a",
+                "network backend 'netmap' is not compiled into this binary",
+            ),
         ] {
             assert_eq!(read(text).unwrap_err().desc(), desc, "{text}");
         }
         for (text, number) in [("-1", -1), ("0x10", 16), ("010", 8), ("0", 0)] {
-            assert_eq!(parse_int32("hubid", text), Ok(number));
+            let info = read(&format!("hubport,id=x,hubid={text}")).unwrap();
+            assert!(info.contains(&format!("hub {number}\n \\ x\n")), "{info}");
         }
+        assert_eq!(
+            read("user,id=x").unwrap().lines().last(),
+            Some("x: index=0,type=user,net=10.0.2.0,restrict=off")
+        );
     }
 }

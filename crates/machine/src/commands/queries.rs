@@ -1,6 +1,7 @@
 //! Questions about subsystems that this machine does not have, or has in one state only.
 //! They are answered as QEMU answers them about a machine without such things.
 
+use crate::model::net::Client;
 use crate::model::qdev::{product, DeviceClass};
 use crate::model::AudioBackend;
 use crate::schema::{
@@ -9,7 +10,7 @@ use crate::schema::{
     DisplayOptionsBranch, DumpGuestMemoryCapability, DumpGuestMemoryFormat, GuidInfo,
     HumanReadableText, HvBalloonInfo, MemoryDeviceInfo, PRManagerInfo, QCryptodevInfo,
     QueriesAudioCommands, QueriesBlockCommands, QueriesHostCommands, QueriesMemoryCommands,
-    QueriesTextCommands, QueriesUiCommands, RxFilterInfo, SGXInfo, SetPasswordAction,
+    QueriesTextCommands, QueriesUiCommands, RxFilterInfo, RxState, SGXInfo, SetPasswordAction,
     SetPasswordOptions, SetPasswordOptionsBranch, SevGuestInfo, SevInfo, SevInfoBranch, SevState,
     SpiceInfo, SpiceQueryMouseMode, TPMInfo, VirtioInfo, VncInfo2,
 };
@@ -76,11 +77,25 @@ impl QueriesHostCommands for Machine {
         Ok(Vec::new())
     }
 
-    fn qmp_query_rx_filter(_: &mut Rt, name: Option<String>) -> Result<Vec<RxFilterInfo>, Error> {
-        match name {
-            None => Ok(Vec::new()),
-            Some(name) => Err(Error::new(format!("invalid net client name: {name}"))),
+    /// Only adapters of virtio tell.
+    fn qmp_query_rx_filter(rt: &mut Rt, name: Option<String>) -> Result<Vec<RxFilterInfo>, Error> {
+        let clients = rt.state.net.clients();
+        let named: Vec<&Client> = clients
+            .filter(|client| name.as_ref().is_none_or(|name| client.id == *name))
+            .collect();
+        if let (Some(name), []) = (&name, &named[..]) {
+            return Err(Error::new(format!("invalid net client name: {name}")));
         }
+        let tells = |client: &&&Client| client.is_nic() && client.info.contains("model=virtio");
+        if let (Some(name), false) = (&name, named.iter().any(|c| tells(&c))) {
+            let nic = named.iter().any(|client| client.is_nic());
+            return Err(Error::new(if nic {
+                format!("net client({name}) doesn't support rx-filter querying")
+            } else {
+                format!("net client({name}) isn't a NIC")
+            }));
+        }
+        Ok(named.iter().filter(tells).map(|c| rx_filter(c)).collect())
     }
 
     fn qmp_query_pr_managers(_: &mut Rt) -> Result<Vec<PRManagerInfo>, Error> {
@@ -149,8 +164,8 @@ impl QueriesMemoryCommands for Machine {
 }
 
 impl QueriesTextCommands for Machine {
-    fn qmp_x_query_numa(_: &mut Rt) -> Result<HumanReadableText, Error> {
-        Ok(text("0 nodes\n"))
+    fn qmp_x_query_numa(rt: &mut Rt) -> Result<HumanReadableText, Error> {
+        Ok(text(&rt.state.numa_text()))
     }
 
     /// A reset of a PC raises the timer's line once.
@@ -226,6 +241,24 @@ impl QueriesUiCommands for Machine {
             }
             SetPasswordOptionsBranch::Vnc(_) => Error::new("Could not set password"),
         })
+    }
+}
+
+/// What an adapter takes in before a driver has said anything.
+fn rx_filter(nic: &Client) -> RxFilterInfo {
+    RxFilterInfo {
+        name: nic.id.clone(),
+        promiscuous: true,
+        multicast: RxState::Normal,
+        unicast: RxState::Normal,
+        vlan: RxState::All,
+        broadcast_allowed: true,
+        multicast_overflow: false,
+        unicast_overflow: false,
+        main_mac: nic.mac.clone().unwrap_or_default(),
+        vlan_table: (0..4096).rev().collect(),
+        unicast_table: Vec::new(),
+        multicast_table: Vec::new(),
     }
 }
 

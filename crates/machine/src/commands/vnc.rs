@@ -232,9 +232,12 @@ fn accept(rt: &mut Rt, id: &str, listener: &Listener) {
         qapi_event_send_vnc_connected(rt, info, basic(&place));
     }
     let server_id = id.to_owned();
-    let read = move |rt: &mut Rt, _: Condition| match read_client(rt, &server_id, number) {
-        true => Flow::Keep,
-        false => Flow::Remove,
+    let read = move |rt: &mut Rt, _: Condition| {
+        if read_client(rt, &server_id, number) {
+            Flow::Keep
+        } else {
+            Flow::Remove
+        }
     };
     let fd: SharedFd = stream;
     let watch = Watch::new("vnc_client_io", fd, Condition::IN, read);

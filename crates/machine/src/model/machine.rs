@@ -12,6 +12,7 @@ use super::jobs::Jobs;
 use super::log::LogFile;
 use super::migration::Migration;
 use super::net::Network;
+use super::numa_node::NumaNode;
 use super::qom::{ObjectId, Objects};
 use super::runstate::RunStates;
 use super::uuid::Uuid;
@@ -45,6 +46,8 @@ pub struct Machine {
     pub net: Network,
     /// The names of adapters, by their devices.
     pub(crate) nics: HashMap<ObjectId, String>,
+    /// Nodes of memory and processors, by number.
+    pub numa: Vec<NumaNode>,
     /// VNC servers, the newest first.
     pub(crate) vnc: Vec<VncServer>,
     /// The settings of migration.

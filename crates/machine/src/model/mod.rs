@@ -16,6 +16,8 @@ mod machine;
 pub mod memory;
 pub mod migration;
 pub mod net;
+pub mod numa;
+pub mod numa_node;
 mod options;
 pub(crate) mod qdev;
 pub mod qom;

@@ -78,6 +78,7 @@ impl Machine {
             jobs: Jobs::default(),
             net: Network::default(),
             nics: HashMap::new(),
+            numa: Vec::new(),
             vnc: Vec::new(),
             migration: Migration::default(),
             topology: options.topology,

@@ -34,8 +34,11 @@ pub fn all_types() -> impl Iterator<Item = &'static ObjectType> {
         qdev::types::TYPES,
         qdev::board::TYPES,
     ];
-    let machines = board::all_classes().map(|class| &class.object);
-    let processors = cpu::models::all_models().iter().map(|model| &model.object);
+    // Their tables are read only if the type is none of the others.
+    let machines = std::iter::once_with(board::all_classes).flatten();
+    let machines = machines.map(|class| &class.object);
+    let processors = std::iter::once_with(cpu::models::all_models).flatten();
+    let processors = processors.map(|model| &model.object);
     let others = groups.into_iter().flatten().copied();
     std::iter::once(&OBJECT)
         .chain(others)

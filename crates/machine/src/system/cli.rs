@@ -139,6 +139,31 @@ mod tests {
         assert_eq!(warnings.len(), 2);
     }
 
+    /// The options in a list, or in none of them.
+    fn names(wanted: impl Fn(Opt) -> bool) -> String {
+        let rows = OPTIONS.iter().filter(|row| wanted(row.opt));
+        let names: Vec<String> = rows.map(|row| format!("`-{}`", row.name)).collect();
+        names.join(", ")
+    }
+
+    #[test]
+    fn the_page_of_the_machine_tells_what_options_do() {
+        use super::super::cli_table::{KEPT, REFUSED};
+        let table = format!(
+            "| what becomes of it | options |\n|---|---|\n| it has its effect | {} |\n\
+             | it is read, checked and kept | {} |\n| it is refused, in QEMU's words | {} |\n",
+            names(|opt| !KEPT.contains(&opt) && !REFUSED.contains(&opt)),
+            names(|opt| KEPT.contains(&opt)),
+            names(|opt| REFUSED.contains(&opt)),
+        );
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/machine.md");
+        let page = std::fs::read_to_string(page).expect("the page");
+        assert!(
+            page.contains(&table),
+            "docs/machine.md should have:\n{table}"
+        );
+    }
+
     #[test]
     fn help_lists_every_option() {
         let text = help("qmonitor");

@@ -504,3 +504,46 @@ pub static OPTIONS: &[OptRow] = &[
     row("prom-env", Some("TEXT"), Opt::Unsupported, ""),
     row("ignore-unknown-options", None, Opt::IgnoreUnknown, "warn of unknown options and go on; QEMU does not have this"),
 ];
+
+/// Options that are read and checked, and have no effect here.
+#[cfg(test)]
+pub(super) const KEPT: &[Opt] = &[
+    Opt::Acpitable,
+    Opt::Audio,
+    Opt::Audiodev,
+    Opt::Dfilter,
+    Opt::Display,
+    Opt::DumpVmstate,
+    Opt::FullScreen,
+    Opt::FwCfg,
+    Opt::Icount,
+    Opt::Iscsi,
+    Opt::Jitdump,
+    Opt::DataDir,
+    Opt::MemPath,
+    Opt::MemPrealloc,
+    Opt::NoUserConfig,
+    Opt::OnlyMigratable,
+    Opt::OptionRom,
+    Opt::Perfmap,
+    Opt::Rtc,
+    Opt::Sandbox,
+    Opt::Seed,
+    Opt::Smbios,
+    Opt::SyncProfile,
+    Opt::Tpmdev,
+    Opt::Win2kHack,
+    Opt::XenDomid,
+];
+
+/// Options that are refused as QEMU refuses them where it cannot do what they ask for.
+#[cfg(test)]
+pub(super) const REFUSED: &[Opt] = &[
+    Opt::EnableKvm,
+    Opt::Loadvm,
+    Opt::Plugin,
+    Opt::Spice,
+    Opt::Unsupported,
+    Opt::XenAttach,
+    Opt::XenRestrict,
+];

@@ -33,6 +33,10 @@ pub struct Hardware {
     pub memory_backend: Option<String>,
     /// How much memory it has, in bytes.
     pub ram_size: Option<u64>,
+    /// How much memory it can have, and how many modules of it.
+    pub max_ram_size: Option<u64>,
+    #[allow(missing_docs)]
+    pub ram_slots: Option<u64>,
     /// `-mem-path`
     pub mem_path: Option<String>,
     /// The processors, if not those that the type has by default.
@@ -53,6 +57,8 @@ impl Default for Hardware {
             properties: QDict::new(),
             memory_backend: None,
             ram_size: None,
+            max_ram_size: None,
+            ram_slots: None,
             mem_path: None,
             cpu: None,
             smp: QDict::new(),
@@ -90,6 +96,23 @@ impl Hardware {
         Ok(())
     }
 
+    /// Checks how much memory the machine can have.
+    ///
+    /// # Errors
+    ///
+    /// It is less than there is, or is not given.
+    pub fn check_memory(&self) -> Result<(), Error> {
+        let size = self.ram_size.or(self.class.default_ram_size()).unwrap_or(0);
+        match (self.max_ram_size, self.ram_slots) {
+            (None, Some(slots)) if slots > 0 => Err(Error::new("slots specified but no max-size")),
+            (Some(max), _) if max < size => Err(Error::new(format!(
+                "invalid value of maxmem: maximum memory size (0x{max:x}) must be at least the \
+                 initial memory size (0x{size:x})"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     /// Takes an accelerator as `-machine accel=` gives it.
     pub fn set_machine_accel(&mut self, name: &str) {
         self.machine_accel = Some(name.to_owned());
@@ -122,6 +145,8 @@ impl Hardware {
     /// It cannot be read, or is too much.
     pub fn take_memory(&mut self, arg: &str, warnings: &mut Vec<Error>) -> Result<(), Error> {
         let opts = QemuOpts::parse(&MEM_OPTS, arg, warnings)?;
+        self.max_ram_size = opts.get_number("maxmem");
+        self.ram_slots = opts.get_number("slots");
         let Some(text) = opts.get("size") else {
             return Ok(());
         };

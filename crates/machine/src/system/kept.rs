@@ -86,12 +86,9 @@ fn set(machine: &mut QDict, name: &str, value: &str) {
 
 fn check_acpi_table(arg: &str, warnings: &mut Vec<Error>) -> Result<(), Error> {
     let opts = QemuOpts::parse(&ACPI_OPTS, arg, warnings)?;
-    let files = match (opts.get("file"), opts.get("data")) {
-        (Some(file), None) | (None, Some(file)) => file,
-        _ => {
-            let desc = "'-acpitable' requires one of 'data' or 'file'";
-            return Err(Error::new(desc));
-        }
+    let ((Some(files), None) | (None, Some(files))) = (opts.get("file"), opts.get("data")) else {
+        let desc = "'-acpitable' requires one of 'data' or 'file'";
+        return Err(Error::new(desc));
     };
     let mut length = 0;
     for path in files.split(':').filter(|path| !path.is_empty()) {
@@ -234,9 +231,10 @@ fn check_icount(arg: &str, warnings: &mut Vec<Error>) -> Result<(), Error> {
         flag("sleep").unwrap_or(true),
     );
     let Some(shift) = opts.get("shift") else {
-        return match align {
-            true => Err(Error::new("Please specify shift option when using align")),
-            false => Ok(()),
+        return if align {
+            Err(Error::new("Please specify shift option when using align"))
+        } else {
+            Ok(())
         };
     };
     if align && !sleep {

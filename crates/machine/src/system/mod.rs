@@ -21,6 +21,6 @@ mod signals;
 mod sound;
 mod starting;
 pub mod storage_daemon;
-mod trace_server;
+pub mod trace_server;
 mod vc;
 pub mod vl;

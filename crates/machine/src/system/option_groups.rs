@@ -61,6 +61,11 @@ pub(super) static RUN_WITH_OPTS: QemuOptsList = list("run-with", None);
 pub(super) static FSDEV_OPTS: QemuOptsList = list("fsdev", Some("fsdriver"));
 pub(super) static VIRTFS_OPTS: QemuOptsList = list("virtfs", Some("fsdriver"));
 pub(super) static VNC_OPTS: QemuOptsList = list("vnc", Some("vnc"));
+pub(super) static NUMA_OPTS: QemuOptsList = QemuOptsList {
+    // Each type has options of its own.
+    desc: &[],
+    ..list("numa", Some("type"))
+};
 pub(super) static PLUGIN_OPTS: QemuOptsList = QemuOptsList {
     desc: &[],
     ..list("plugin", Some("file"))

@@ -9,6 +9,7 @@ use super::hardware::Hardware;
 use super::option_groups::{
     ADD_FD_OPTS, MSG_OPTS, NAME_OPTS, OVERCOMMIT_OPTS, RTC_OPTS, SANDBOX_OPTS, TRACE_OPTS,
 };
+use super::trace_server::TraceServer;
 use super::{kept, sound};
 use crate::model::cpu::CpuOption;
 use crate::model::global::Global;
@@ -54,8 +55,8 @@ pub struct Settings {
     pub pidfile: Option<String>,
     /// `-D`
     pub log_file: Option<String>,
-    /// Addresses at which the trace can be followed.
-    pub trace_servers: Vec<String>,
+    /// Where the trace can be followed.
+    pub trace_servers: Vec<TraceServer>,
     /// `-msg timestamp=on`
     pub timestamp: bool,
     /// `-msg guest-name=on`
@@ -154,7 +155,7 @@ impl Settings {
             Opt::Vga => self.vga = Some(arg.to_owned()),
             Opt::Trace => take_trace(arg, warnings)?,
             Opt::TraceOut => match arg.strip_prefix("websocket:") {
-                Some(address) => self.trace_servers.push(address.to_owned()),
+                Some(address) => self.trace_servers.push(TraceServer::record(address)),
                 None => qmonitor::trace::record_file(Path::new(arg))
                     .map_err(|e| Error::from_io(arg, &e))?,
             },
@@ -485,8 +486,8 @@ mod tests {
             (Opt::Uuid, "1", "failed to parse UUID string: wrong format"),
             (
                 Opt::Display,
-                "gtk",
-                "Parameter 'type' does not accept value 'gtk'",
+                "foo",
+                "Parameter 'type' does not accept value 'foo'",
             ),
             (Opt::Msg, "foo=on", "Invalid parameter 'foo'"),
             (Opt::Echr, "x", "Bad argument to echr"),

@@ -2,7 +2,7 @@
 //! that have options of their own.
 
 use super::cli::Opt;
-use super::option_groups::VNC_OPTS;
+use super::option_groups::{NUMA_OPTS, VNC_OPTS};
 use super::report::{Failure, Location, Pending, Reporter};
 use super::settings::Settings;
 use crate::commands::device_from_cli;
@@ -199,6 +199,22 @@ pub(super) fn make_board_devices(
         }
     }
     Ok(())
+}
+
+/// Makes the nodes of `-numa`, which the machine's memory belongs to.
+pub(super) fn make_numa_nodes(
+    rt: &mut Runtime<Machine>,
+    pending: &[Pending],
+) -> Result<(), Failure> {
+    for item in pending.iter().filter(|p| p.opt == Opt::Numa) {
+        let opts = QemuOpts::parse(&NUMA_OPTS, &item.arg, &mut Vec::new());
+        let opts = opts.map_err(|e| item.failed(e))?;
+        let cpus = opts.iter().filter(|(name, _)| *name == "cpus");
+        let cpus: Vec<&str> = cpus.map(|(_, range)| range).collect();
+        let made = rt.state.numa_set(&opts.to_qdict(), &cpus);
+        made.map_err(|e| item.failed(e))?;
+    }
+    Ok(rt.state.numa_complete()?)
 }
 
 /// The layouts of keyboards that QEMU has files for.

@@ -4,6 +4,7 @@
 //! It has a loop and a thread of its own. So it does not appear in the trace, and a client
 //! that reads slowly does not hold the program up.
 
+use std::fmt;
 use std::io;
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,6 +38,9 @@ struct Past {
     /// How many bytes were dropped before these.
     dropped: u64,
     ended: bool,
+    /// Tells the thread that there is more, once it runs.
+    more: Option<BhHandle>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Past {
@@ -74,8 +78,6 @@ fn lock(past: &SharedPast) -> MutexGuard<'_, Past> {
 struct Sending {
     chrome: ChromeTrace,
     past: SharedPast,
-    more: BhHandle,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl Recorder for Sending {
@@ -86,7 +88,9 @@ impl Recorder for Sending {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.more.schedule();
+        if let Some(more) = &lock(&self.past).more {
+            more.schedule();
+        }
         Ok(())
     }
 }
@@ -94,8 +98,9 @@ impl Recorder for Sending {
 impl Drop for Sending {
     fn drop(&mut self) {
         lock(&self.past).ended = true;
-        self.more.schedule();
-        if let Some(thread) = self.thread.take() {
+        let _ = self.flush();
+        let thread = lock(&self.past).thread.take();
+        if let Some(thread) = thread {
             let _ = thread.join();
         }
     }
@@ -111,40 +116,68 @@ struct Viewer {
     waits: bool,
 }
 
-/// Sends the trace to whoever connects to this port with websocket.
-///
-/// # Errors
-///
-/// The address is none, or it cannot be listened at.
-pub(super) fn serve_trace(address: &str) -> Result<(), Error> {
-    let wrong = || Error::new(format!("'{address}' is not HOST:PORT"));
-    let (host, port) = address.rsplit_once(':').ok_or_else(wrong)?;
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let options = format!(
-        "socket,id=trace,websocket=on,server=on,wait=off,host={},port={port}",
-        host.replace(',', ",,")
-    );
-    let past = SharedPast::default();
-    let (started, ready) = mpsc::channel();
-    let of_thread = past.clone();
-    // Signals are the program's; its thread takes them as it likes.
-    let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK);
-    let thread = std::thread::Builder::new()
-        .name("trace".to_owned())
-        .spawn(move || run(&options, of_thread, &started));
-    if let Ok(before) = before {
-        let _ = before.thread_set_mask();
+/// A websocket that sends the trace.
+#[derive(Clone)]
+pub struct TraceServer {
+    address: String,
+    past: SharedPast,
+}
+
+impl fmt::Debug for TraceServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("TraceServer").field(&self.address).finish()
     }
-    let thread = thread.map_err(|e| Error::from_io("cannot start a thread", &e))?;
-    let more = ready.recv().unwrap_or_else(|_| Err(wrong()))?;
-    let sending = Sending {
-        chrome: ChromeTrace::default(),
-        past,
-        more,
-        thread: Some(thread),
-    };
-    trace::record(&format!("websocket:{address}"), Box::new(sending));
-    Ok(())
+}
+
+impl TraceServer {
+    /// Records for those who connect to this address later.
+    pub(super) fn record(address: &str) -> Self {
+        let past = SharedPast::default();
+        let sending = Sending {
+            chrome: ChromeTrace::default(),
+            past: past.clone(),
+        };
+        trace::record(&format!("websocket:{address}"), Box::new(sending));
+        let address = address.to_owned();
+        TraceServer { address, past }
+    }
+
+    /// Lets clients connect. Apart from the beginning of the recording, because a process
+    /// that goes to the background leaves its threads behind.
+    ///
+    /// # Errors
+    ///
+    /// The address is none, or it cannot be listened at.
+    pub(super) fn start(&self) -> Result<(), Error> {
+        let started = self.start_thread();
+        started.map_err(|e| e.prepend(format!("-trace-out websocket:{}: ", self.address)))
+    }
+
+    fn start_thread(&self) -> Result<(), Error> {
+        let wrong = || Error::new(format!("'{}' is not HOST:PORT", self.address));
+        let (host, port) = self.address.rsplit_once(':').ok_or_else(wrong)?;
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let options = format!(
+            "socket,id=trace,websocket=on,server=on,wait=off,host={},port={port}",
+            host.replace(',', ",,")
+        );
+        let (started, ready) = mpsc::channel();
+        let past = self.past.clone();
+        // Signals are the program's; its thread takes them as it likes.
+        let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK);
+        let thread = std::thread::Builder::new()
+            .name("trace".to_owned())
+            .spawn(move || run(&options, past, &started));
+        if let Ok(before) = before {
+            let _ = before.thread_set_mask();
+        }
+        let thread = thread.map_err(|e| Error::from_io("cannot start a thread", &e))?;
+        let more = ready.recv().unwrap_or_else(|_| Err(wrong()))?;
+        let mut past = lock(&self.past);
+        past.more = Some(more);
+        past.thread = Some(thread);
+        Ok(())
+    }
 }
 
 /// The thread, from its socket to the end of the trace.

@@ -23,7 +23,6 @@ use super::report::{Failure, Location, Pending, Reporter};
 use super::settings::Settings;
 use super::signals::{self, watch_signals};
 use super::starting;
-use super::trace_server::serve_trace;
 use super::vc::Vc;
 use crate::commands::{format_help, QEMU_DRIVE_OPTS};
 use crate::model::qdev::device_help_wanted;
@@ -394,6 +393,7 @@ fn start(
     host::raise_fd_limit();
     starting::check_boot_files(&settings)?;
     starting::check_sound(&settings)?;
+    settings.hardware.check_memory()?;
     let parts_open = consoles::Parts::by(&settings, &pending);
     let display = starting::display_model(&settings, parts_open.display)?;
     let open = Open::by(&settings, &pending, chars.monitor_decided);
@@ -406,9 +406,8 @@ fn start(
     if settings.daemonize {
         parts.background = Some(host::Background::start()?);
     }
-    for address in &settings.trace_servers {
-        let served = serve_trace(address);
-        served.map_err(|e| e.prepend(format!("-trace-out websocket:{address}: ")))?;
+    for server in &settings.trace_servers {
+        server.start()?;
     }
     parts.pidfile = host::Pidfile::create(settings.pidfile.as_deref())?;
     let Launch {
@@ -440,6 +439,7 @@ fn start(
     make_objects(rt, &pending, reporter, Stage::AfterChardevs)?;
     let debug_consoles = make_debug_consoles(rt, &chars, &pending, reporter)?;
     make_board(rt, &settings.hardware, reporter)?;
+    starting::make_numa_nodes(rt, &pending)?;
     starting::make_board_devices(rt, &settings, display, reporter)?;
     let missing = nic_options::make_nics(rt, &settings, &nics)?;
     rt.state.add_board_usb()?;

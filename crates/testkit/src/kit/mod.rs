@@ -78,6 +78,9 @@ pub enum Notice {
 /// Is told what happens.
 type Notify = dyn FnMut(&Notice);
 
+/// Tells of the kit before the process ends.
+type LastWords = dyn FnOnce(&Kit);
+
 /// A client.
 #[derive(Debug, Clone)]
 pub struct ClientInfo {
@@ -118,7 +121,7 @@ pub(crate) struct State {
     random: Random,
     notify: Option<Box<Notify>>,
     /// What is done before a fault ends the process.
-    last_words: Option<Box<dyn FnOnce(&Kit)>>,
+    last_words: Option<Box<LastWords>>,
     /// Something happened since the mock was last idle.
     active: bool,
     /// Whether `quit` came.

@@ -94,6 +94,15 @@ pub struct Backend {
     pub age: (u64, usize),
 }
 
+/// What clients have done to the drive of a device.
+#[derive(Debug, Clone, Default)]
+pub struct Medium {
+    /// The node in it since then, if that was changed.
+    pub node: Option<Option<String>>,
+    /// Whether its tray is open.
+    pub tray_open: bool,
+}
+
 /// All back ends, the oldest first.
 #[derive(Debug, Default)]
 pub struct Backends {

@@ -43,15 +43,6 @@ impl Drive {
     }
 }
 
-/// What clients have done to the drive of a device.
-#[derive(Debug, Clone, Default)]
-pub struct Medium {
-    /// The node in it since then, if that was changed.
-    pub node: Option<Option<String>>,
-    /// Whether its tray is open.
-    pub tray_open: bool,
-}
-
 /// Sets a device's drive: the name of a node that has no other user.
 pub(crate) fn set_drive(set: Set<'_>) -> Result<(), Error> {
     let name = set.input.string()?;

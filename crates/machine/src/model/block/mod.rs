@@ -15,9 +15,9 @@ mod tests;
 
 use qmonitor::qapi::Error;
 
-pub use backend::{Backend, Backends, Interface};
+pub use backend::{Backend, Backends, Interface, Medium};
 pub(crate) use drive::set_drive;
-pub use drive::{Drive, Medium};
+pub use drive::Drive;
 pub use image::{probe, Header};
 pub(crate) use node::no_node;
 pub use node::{BlockNode, Blocks, Image};

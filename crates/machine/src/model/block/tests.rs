@@ -108,7 +108,7 @@ fn what_cannot_be_opened_is_named() {
             "Parameter 'driver' does not accept value 'foo'",
         ),
         ("qcow2,node-name=x", "Parameter 'file' is missing"),
-        ("qcow2,file=f,node-name=x", "Unknown driver 'qcow2'"),
+        ("dmg,file=f,node-name=x", "Unknown driver 'dmg'"),
         (
             "raw,file=zz,node-name=x",
             "Cannot find device='zz' nor node-name='zz'",

@@ -103,6 +103,12 @@ pub fn find_class(name: &str) -> Option<&'static MachineClass> {
 }
 
 impl MachineClass {
+    /// Whether the highest leaves of `CPUID` follow from all features.
+    pub(crate) fn raises_cpu_levels(&self) -> bool {
+        let is_switch = |p: &CompatProperty| p.property == "full-cpuid-auto-level";
+        self.newer.is_empty() || !self.compat_properties().iter().any(is_switch)
+    }
+
     /// The values that differ from those of the newest version.
     pub fn compat_properties(&self) -> Vec<CompatProperty> {
         let mut words = self.newer.split(' ');

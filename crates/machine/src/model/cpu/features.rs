@@ -5,7 +5,7 @@
 //! without help from the host; these are switched off, and warnings name them with
 //! the place of their bits.
 
-use crate::model::qdev::{property, DEVICE};
+use crate::model::qdev::{abstract_device, property, DEVICE};
 use crate::model::qom::{Getter, ObjectType, Property};
 
 /// A feature that the emulator does not offer.
@@ -13,7 +13,7 @@ pub struct MissingFeature {
     /// Its name.
     pub name: &'static str,
     /// The register that has its bit, as in `CPUID.01H:ECX`.
-    register: &'static str,
+    pub(super) register: &'static str,
     /// The number of its bit.
     bit: u8,
 }
@@ -31,7 +31,7 @@ impl MissingFeature {
 static CPU: ObjectType = ObjectType::new_abstract("cpu", &DEVICE, &[]);
 
 /// The type that those of all models are derived from.
-pub(crate) static X86_CPU: ObjectType = ObjectType::new_abstract("x86_64-cpu", &CPU, PROPERTIES);
+pub(crate) static X86_CPU: ObjectType = abstract_device("x86_64-cpu", &CPU, PROPERTIES);
 
 pub(crate) static TYPES: &[&ObjectType] = &[&CPU, &X86_CPU];
 
@@ -63,6 +63,10 @@ macro_rules! features {
             property("stepping", "int", Getter::Int(0)),
             property("level", "uint32", Getter::Int(0)),
             property("xlevel", "uint32", Getter::Int(0)),
+            property("xlevel2", "uint32", Getter::Int(0)),
+            property("min-level", "uint32", Getter::Int(0)),
+            property("min-xlevel", "uint32", Getter::Int(0)),
+            property("min-xlevel2", "uint32", Getter::Int(0)),
             property("model-id", "string", Getter::Str("")),
             property("node-id", "int32", Getter::Int(-1)),
             property("socket-id", "int32", Getter::Int(-1)),

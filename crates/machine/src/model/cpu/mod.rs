@@ -5,6 +5,7 @@
 //! features that an emulator cannot offer ([`features`]).
 
 pub mod features;
+mod levels;
 pub mod models;
 
 use std::time::Duration;
@@ -106,7 +107,7 @@ impl Machine {
     fn cpu_new(&mut self, model: &'static CpuModel) -> ObjectId {
         let id = self.object_new(&model.object);
         let identity = &model.identity;
-        let values: [(&str, QObject); 7] = [
+        let values: [(&str, QObject); 9] = [
             ("vendor", identity.vendor.into()),
             ("family", identity.family.into()),
             ("model", identity.model.into()),
@@ -114,6 +115,8 @@ impl Machine {
             ("level", identity.level.into()),
             ("xlevel", identity.xlevel.into()),
             ("model-id", identity.model_id.into()),
+            ("min-level", identity.level.into()),
+            ("min-xlevel", identity.xlevel.into()),
         ];
         for (name, value) in values {
             self.store_by_name(id, name, value);
@@ -189,6 +192,7 @@ impl Machine {
         warnings: &mut Vec<Error>,
     ) -> Result<(), Error> {
         self.apply(id, option)?;
+        self.raise_levels(id, option);
         let place = self.topology.place(index);
         for (name, number) in place.ids() {
             self.store_by_name(id, name, i64::from(number));

@@ -20,7 +20,7 @@ pub(super) const fn device(
 }
 
 /// A type that only others are derived from.
-pub(super) const fn abstract_device(
+pub(crate) const fn abstract_device(
     name: &'static str,
     parent: &'static ObjectType,
     properties: &'static [Property],

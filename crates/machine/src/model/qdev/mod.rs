@@ -39,6 +39,8 @@ mod usb;
 mod virtio_serial;
 
 #[cfg(test)]
+mod recorded_tests;
+#[cfg(test)]
 mod tests;
 
 use crate::model::qom::ObjectId;
@@ -47,7 +49,8 @@ use crate::model::Machine;
 pub(crate) use add::{DeviceOptions, Unplugged};
 use class::{after_realize, set_typed, Realize};
 pub(crate) use class::{property, DeviceClass, DEVICE, TYPES};
-use declare::{abstract_device, device};
+pub(crate) use declare::abstract_device;
+use declare::device;
 pub(crate) use help::{device_help_wanted, device_list};
 pub(crate) use pci::{address_text, PCI_DEVICE};
 pub(crate) use pci_facts::{class_name, pci_facts, PciFacts, RegionKind, SUBSYSTEM_VENDOR};

@@ -28,8 +28,6 @@ pub(super) static VIRTIO_PCI: ObjectType = abstract_device(
     "virtio-pci",
     &PCI_DEVICE,
     &[
-        property("disable-legacy", "OnOffAuto", Getter::Str("auto")),
-        property("disable-modern", "bool", Getter::Bool(false)),
         property("ats", "bool", Getter::Bool(false)),
         property("aer", "bool", Getter::Bool(false)),
         property("vectors", "uint32", Getter::Int(0xffff_ffff)),

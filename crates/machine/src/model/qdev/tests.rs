@@ -9,7 +9,7 @@ use crate::model::{Machine, MachineOptions};
 use qmonitor::qapi::visit::keyval_parse;
 use qmonitor::qapi::{CompatPolicy, Error};
 
-fn machine(class: &str) -> Machine {
+pub(super) fn machine(class: &str) -> Machine {
     let mut m = Machine::new(MachineOptions {
         class: find_class(class).unwrap(),
         ..MachineOptions::default()
@@ -19,21 +19,21 @@ fn machine(class: &str) -> Machine {
 }
 
 /// Adds what `-device` would (`plug` false), or a client.
-fn add(m: &mut Machine, text: &str, plug: bool) -> Result<(), Error> {
+pub(super) fn add(m: &mut Machine, text: &str, plug: bool) -> Result<(), Error> {
     let options = DeviceOptions::new(keyval_parse(text, Some("driver"))?, true)?;
     m.device_add(&options, plug, CompatPolicy::default())
         .map(|_| ())
 }
 
 #[track_caller]
-fn refused(m: &mut Machine, text: &str, desc: &str) {
+pub(super) fn refused(m: &mut Machine, text: &str, desc: &str) {
     let count = |m: &Machine| m.qom_tree("/", &NoChardevs).unwrap().len();
     let before = count(m);
     assert_eq!(add(m, text, true).unwrap_err().desc(), desc, "{text}");
     assert_eq!(count(m), before, "{text} leaves something behind");
 }
 
-fn get(m: &Machine, device: &str, property: &str) -> String {
+pub(super) fn get(m: &Machine, device: &str, property: &str) -> String {
     let path = format!("/machine/peripheral/{device}");
     let value = m.qom_get(&path, property, &NoChardevs).unwrap();
     qmonitor::qapi::json::qobject_to_json(&value, false)

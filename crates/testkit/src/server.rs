@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use qmonitor::chardev::{char_socket_get_addr, ChardevHost, ChardevId};
 use qmonitor::main_loop::{BhHandle, ClockType, Host, TimeSource};
+use qmonitor::monitor::MonitorMode;
 use qmonitor::qapi::QDict;
-use qmonitor::InheritedFds;
+use qmonitor::{InheritedFds, Profile};
 use qmonitor_machine::system::vl::{build, Built, Launch};
 
 use crate::address::{found, Address};
@@ -321,11 +322,15 @@ impl Server {
 
 /// The machine's command line: the options of the command line come last, so that they win.
 fn arguments(setup: &Setup) -> Vec<String> {
-    let mut args = setup.scenario.machine.clone();
+    // A profile that is a file has the behaviour of the default one.
+    let profile = setup.scenario.profile.as_deref().map(str::parse);
+    let profile: Profile = profile.and_then(Result::ok).unwrap_or_default();
+    let mut args = vec!["-profile".to_owned(), profile.to_string()];
+    args.extend(setup.scenario.machine.iter().cloned());
     args.extend(setup.options.iter().cloned());
     let kinds = [
-        ("qmp", &setup.qmp, Some("control")),
-        ("hmp", &setup.hmp, Some("readline")),
+        ("qmp", &setup.qmp, Some(MonitorMode::Control)),
+        ("hmp", &setup.hmp, Some(MonitorMode::Readline)),
         ("qga", &setup.qga, None),
     ];
     for (kind, addresses, mode) in kinds {
@@ -333,11 +338,24 @@ fn arguments(setup: &Setup) -> Vec<String> {
             let id = format!("{kind}{i}");
             let chardev = address.to_chardev(&id, &setup.inherited);
             args.extend(["-chardev".to_owned(), chardev]);
-            let mon = mode.map(|mode| format!("chardev={id},mode={mode}"));
-            args.extend(mon.into_iter().flat_map(|mon| ["-mon".to_owned(), mon]));
+            args.extend(mode.into_iter().flat_map(|mode| monitor(profile, mode, &id)));
         }
     }
     args
+}
+
+/// The option that makes a monitor without a warning.
+fn monitor(profile: Profile, mode: MonitorMode, chardev: &str) -> [String; 2] {
+    if !profile.has_monitor_objects() {
+        let mode = mode.as_str();
+        return ["-mon".to_owned(), format!("chardev={chardev},mode={mode}")];
+    }
+    let class = match mode {
+        MonitorMode::Control => "monitor-qmp",
+        MonitorMode::Readline => "monitor-hmp",
+    };
+    let object = format!("{class},id=mock-{chardev},chardev={chardev}");
+    ["-object".to_owned(), object]
 }
 
 /// The sockets of monitors that wait for clients.

@@ -137,20 +137,12 @@ impl Kit {
         self.pump(rt, chr);
     }
 
-    fn greeting(&self, rt: &mut Rt, chr: ChardevId, mut message: Vec<u8>) {
-        let (actions, version) = {
+    fn greeting(&self, rt: &mut Rt, chr: ChardevId, message: Vec<u8>) {
+        let actions = {
             let state = &mut *self.state.borrow_mut();
-            let version = state.version();
             let actions = state.client(chr).map(|c| std::mem::take(&mut c.greeting));
-            (actions.unwrap_or_default(), version)
+            actions.unwrap_or_default()
         };
-        if let Some(version) = version {
-            let mut dict = parse(&message);
-            if let Some(QObject::Dict(qmp)) = dict.get_mut("QMP") {
-                qmp.insert("version", version);
-            }
-            message = write(dict);
-        }
         let mut delay = Duration::ZERO;
         for action in actions {
             match action {

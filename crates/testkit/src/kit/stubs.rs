@@ -182,7 +182,7 @@ impl State {
 
     /// What a chosen profile says of itself.
     fn of_profile(&self, command: &str) -> Option<QObject> {
-        let profile = self.profile.as_ref()?;
+        self.profile.as_ref()?;
         match command {
             "query-qmp-schema" => Some(self.schema.reply().clone()),
             "query-commands" => {
@@ -190,23 +190,9 @@ impl State {
                 let names = names.map(|name| QObject::Dict(QDict::from_iter([("name", name)])));
                 Some(QObject::List(names.collect()))
             }
-            "query-version" if profile == "11.1" => Some(version_11_1()),
             _ => None,
         }
     }
-
-    /// Whether the greeting says another version than the machine's.
-    pub(super) fn version(&self) -> Option<QObject> {
-        (self.profile.as_deref() == Some("11.1")).then(version_11_1)
-    }
-}
-
-fn version_11_1() -> QObject {
-    let qemu = QDict::from_iter([("micro", 3_i64), ("minor", 1), ("major", 11)]);
-    let mut version = QDict::new();
-    version.insert("qemu", qemu);
-    version.insert("package", "");
-    version.into()
 }
 
 impl Interceptor<Rt> for Handle {

@@ -338,7 +338,10 @@ fn arguments(setup: &Setup) -> Vec<String> {
             let id = format!("{kind}{i}");
             let chardev = address.to_chardev(&id, &setup.inherited);
             args.extend(["-chardev".to_owned(), chardev]);
-            args.extend(mode.into_iter().flat_map(|mode| monitor(profile, mode, &id)));
+            args.extend(
+                mode.into_iter()
+                    .flat_map(|mode| monitor(profile, mode, &id)),
+            );
         }
     }
     args

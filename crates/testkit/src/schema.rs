@@ -5,28 +5,36 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use qmonitor::qapi::json::JsonMessageParser;
+use qmonitor::qapi::json::{qobject_from_json, JsonMessageParser};
 use qmonitor::qapi::{QDict, QObject};
 
-const QEMU_10_0: &[u8] = include_bytes!("../profiles/qemu-10.0.json");
-const QEMU_11_1: &[u8] = include_bytes!("../profiles/qemu-11.1.json");
+const QEMU_10_0: &str = include_str!("../profiles/qemu-10.0.json");
+const QEMU_11_1: &str = include_str!("../profiles/qemu-11.1.json");
 
 /// The profiles that the kit brings along.
 pub const PROFILES: [&str; 2] = ["10.0", "11.1"];
 
-/// A schema. It is read when it is first asked: most mocks never do.
+/// A schema. A profile's is split when it is first asked, and of its entries only those that a
+/// test needs are parsed: parsing all takes longer than starting the mock.
 #[derive(Debug)]
 pub struct Schema {
-    text: &'static [u8],
-    parsed: OnceLock<Parsed>,
+    text: &'static str,
+    entries: OnceLock<Entries>,
 }
 
-/// A schema by name.
+/// The entries of a schema in the order of its reply.
 #[derive(Debug)]
-struct Parsed {
-    reply: QObject,
-    /// Where entries stand in the reply.
-    entries: HashMap<String, usize>,
+struct Entries {
+    list: Vec<Entry>,
+    /// Where they stand in the list.
+    places: HashMap<String, usize>,
+}
+
+/// An entry, and the text that it is parsed from if it is not yet.
+#[derive(Debug)]
+struct Entry {
+    text: &'static str,
+    value: OnceLock<QObject>,
 }
 
 /// A command's types.
@@ -50,7 +58,7 @@ impl Schema {
         let new = || {
             Arc::new(Schema {
                 text,
-                parsed: OnceLock::new(),
+                entries: OnceLock::new(),
             })
         };
         Some(SHARED[at].get_or_init(new).clone())
@@ -64,22 +72,22 @@ impl Schema {
     /// The file cannot be read, or has no such reply.
     pub fn from_file(path: &Path) -> Result<Schema, String> {
         let text = std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?;
-        let parsed = Parsed::from_text(&text)
+        let entries = Entries::of_replies(&text)
             .ok_or_else(|| format!("{}: there is no reply of query-qmp-schema", path.display()))?;
         Ok(Schema {
-            text: b"",
-            parsed: OnceLock::from(parsed),
+            text: "",
+            entries: OnceLock::from(entries),
         })
     }
 
-    fn parsed(&self) -> &Parsed {
-        let read = || Parsed::from_text(self.text).expect("the kit's own profiles are right");
-        self.parsed.get_or_init(read)
+    fn entries(&self) -> &Entries {
+        self.entries.get_or_init(|| Entries::of_profile(self.text))
     }
 
     /// The reply of `query-qmp-schema`.
-    pub fn reply(&self) -> &QObject {
-        &self.parsed().reply
+    pub fn reply(&self) -> QObject {
+        let list = self.entries().list.iter();
+        QObject::List(list.map(|entry| entry.value().clone()).collect())
     }
 
     /// The names of all commands.
@@ -93,8 +101,8 @@ impl Schema {
     }
 
     fn names(&self, kind: &'static str) -> impl Iterator<Item = &str> {
-        let entries = self.reply().as_list().unwrap_or_default().iter();
-        let entries = entries.filter_map(QObject::as_dict);
+        let entries = self.entries().list.iter();
+        let entries = entries.filter_map(|entry| entry.value().as_dict());
         let meant = entries.filter(move |entry| entry.get_str("meta-type") == Some(kind));
         meant.filter_map(|entry| entry.get_str("name"))
     }
@@ -135,9 +143,9 @@ impl Schema {
 
     /// The type of this name.
     pub fn entry(&self, name: &str) -> Option<&QDict> {
-        let parsed = self.parsed();
-        let at = *parsed.entries.get(name)?;
-        parsed.reply.as_list()?.get(at)?.as_dict()
+        let entries = self.entries();
+        let at = *entries.places.get(name)?;
+        entries.list[at].value().as_dict()
     }
 }
 
@@ -147,35 +155,93 @@ pub(crate) fn parts<'a>(entry: &'a QDict, list: &str) -> impl Iterator<Item = &'
     list.unwrap_or_default().iter().filter_map(QObject::as_dict)
 }
 
-impl Parsed {
-    fn from_text(text: &[u8]) -> Option<Parsed> {
+impl Entry {
+    fn value(&self) -> &QObject {
+        let parse = || qobject_from_json(self.text.as_bytes());
+        let parse = || parse().expect("the kit's own profiles are right");
+        self.value.get_or_init(parse)
+    }
+}
+
+impl Entries {
+    fn of_profile(text: &'static str) -> Entries {
+        let (mut list, mut places) = (Vec::new(), HashMap::new());
+        split(text, |name, text| {
+            places.insert(name.to_owned(), list.len());
+            let value = OnceLock::new();
+            list.push(Entry { text, value });
+        });
+        Entries { list, places }
+    }
+
+    fn of_replies(text: &[u8]) -> Option<Entries> {
         let mut parser = JsonMessageParser::default();
         let mut rest = text;
         while !rest.is_empty() {
             let (used, message) = parser.parse(rest);
             rest = &rest[used..];
             if let Some(Ok(message)) = message {
-                if let Some(parsed) = Parsed::from_reply(message) {
-                    return Some(parsed);
+                if let Some(entries) = Entries::of_reply(message) {
+                    return Some(entries);
                 }
             }
         }
         None
     }
 
-    fn from_reply(message: QObject) -> Option<Parsed> {
+    fn of_reply(message: QObject) -> Option<Entries> {
         let reply = match message {
             QObject::Dict(mut dict) => dict.remove("return")?,
             list => list,
         };
-        let mut entries = HashMap::new();
+        let QObject::List(reply) = reply else {
+            return None;
+        };
+        let (mut list, mut places) = (Vec::new(), HashMap::new());
         let mut has_command = false;
-        for (at, entry) in reply.as_list()?.iter().enumerate() {
-            let entry = entry.as_dict()?;
+        for value in reply {
+            let entry = value.as_dict()?;
             has_command |= entry.get_str("meta-type")? == "command";
-            entries.insert(entry.get_str("name")?.to_owned(), at);
+            places.insert(entry.get_str("name")?.to_owned(), list.len());
+            let value = OnceLock::from(value);
+            list.push(Entry { text: "", value });
         }
-        has_command.then_some(Parsed { reply, entries })
+        has_command.then_some(Entries { list, places })
+    }
+}
+
+/// Splits a list of objects into these, each told with its name. No string may have an escaped
+/// quote, nor a value besides the name be `name`, and no schema of QEMU has one.
+fn split(text: &'static str, mut tell: impl FnMut(&'static str, &'static str)) {
+    let (mut at, mut depth, mut start) = (0, 0, 0);
+    let (mut name, mut name_follows) = ("", false);
+    for (i, part) in text.split('"').enumerate() {
+        let is_string = i % 2 == 1;
+        if is_string && depth == 2 {
+            if name_follows {
+                name = part;
+            }
+            name_follows = !name_follows && part == "name";
+        } else if !is_string {
+            for (end, byte) in (at..).zip(part.bytes()) {
+                match byte {
+                    b'{' | b'[' => {
+                        depth += 1;
+                        if depth == 2 {
+                            start = end;
+                        }
+                    }
+                    b'}' | b']' => {
+                        if depth == 2 {
+                            tell(name, &text[start..=end]);
+                        }
+                        depth -= 1;
+                    }
+                    _ => {}
+                }
+            }
+        }
+        at += part.len() + 1;
     }
 }
 
@@ -197,6 +263,16 @@ mod tests {
     }
 
     #[test]
+    fn a_split_profile_has_the_same_entries() {
+        for (text, name) in [QEMU_10_0, QEMU_11_1].into_iter().zip(PROFILES) {
+            let split = Schema::of_profile(name).unwrap();
+            assert!(split.reply() == qobject_from_json(text.as_bytes()).unwrap());
+            let whole = Entries::of_replies(text.as_bytes()).unwrap();
+            assert_eq!(split.entries().places, whole.places);
+        }
+    }
+
+    #[test]
     fn libvirt_replies_hold_a_schema_among_others() {
         let text = br#"{"QMP": {"version": {}}}
 
@@ -206,10 +282,10 @@ mod tests {
             {"name": "0", "meta-type": "object", "members": []}], "id": "libvirt-2"}
 "#;
         let schema = Schema {
-            text: b"",
-            parsed: OnceLock::from(Parsed::from_text(text).unwrap()),
+            text: "",
+            entries: OnceLock::from(Entries::of_replies(text).unwrap()),
         };
         assert_eq!(schema.commands().collect::<Vec<_>>(), ["quit"]);
-        assert!(Parsed::from_text(b"{\"return\": {}}").is_none());
+        assert!(Entries::of_replies(b"{\"return\": {}}").is_none());
     }
 }

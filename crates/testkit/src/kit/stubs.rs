@@ -184,7 +184,7 @@ impl State {
     fn of_profile(&self, command: &str) -> Option<QObject> {
         self.profile.as_ref()?;
         match command {
-            "query-qmp-schema" => Some(self.schema.reply().clone()),
+            "query-qmp-schema" => Some(self.schema.reply()),
             "query-commands" => {
                 let names = self.schema.commands();
                 let names = names.map(|name| QObject::Dict(QDict::from_iter([("name", name)])));

@@ -215,15 +215,15 @@ impl Entries {
 fn split(text: &'static str, mut tell: impl FnMut(&'static str, &'static str)) {
     let (mut at, mut depth, mut start) = (0, 0, 0);
     let (mut name, mut name_follows) = ("", false);
-    for (i, part) in text.split('"').enumerate() {
+    for (i, part) in text.as_bytes().split(|byte| *byte == b'"').enumerate() {
         let is_string = i % 2 == 1;
         if is_string && depth == 2 {
             if name_follows {
-                name = part;
+                name = &text[at..at + part.len()];
             }
-            name_follows = !name_follows && part == "name";
+            name_follows = !name_follows && part == b"name";
         } else if !is_string {
-            for (end, byte) in (at..).zip(part.bytes()) {
+            for (end, byte) in (at..).zip(part) {
                 match byte {
                     b'{' | b'[' => {
                         depth += 1;

@@ -3,9 +3,11 @@
 use std::io::{Read, Write};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::process::Command;
+use std::rc::Rc;
 use std::time::Duration;
 
-use qmonitor::main_loop::{ClockType, Host, TimeSource};
+use nix::sys::eventfd::EventFd;
+use qmonitor::main_loop::{ClockType, Condition, Flow, Host, TimeSource, Watch};
 use qmonitor::qapi::{
     Call, Error, ErrorClass, QDict, QObject, QmpCommand, QmpCommandFunc, QmpCommandOptions,
     RawResponder, SpecialFeatures,
@@ -14,6 +16,8 @@ use qmonitor::Runtime;
 use qmonitor_client::{ClientError, QmpClient, QmpCommands};
 use qmonitor_testkit::qmp;
 use qmonitor_testkit::session::{assert_json, Session};
+
+use crate::pages::{blocks, page};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -194,6 +198,26 @@ fn worker_threads_answer_while_simulated_time_stands_still() {
 }
 
 #[test]
+fn worker_threads_cause_events_while_simulated_time_stands_still() {
+    let mut session = oven();
+    session.ask(qmp!("heat", degrees = 100)).unwrap();
+    let main_loop = session.rt().main_loop_mut();
+    let door = main_loop.bh_new("door", |rt: &mut Rt| {
+        rt.send_event(None, "DOOR", &QDict::new());
+    });
+    let door = main_loop.bh_handle(door);
+    let thread = std::thread::spawn(move || door.schedule());
+    assert_eq!(session.event_now("DOOR"), qmp!(event "DOOR"));
+    assert_eq!(session.now(), Duration::ZERO);
+    thread.join().unwrap();
+    let text = message(|| {
+        session.patience(SECOND / 100);
+        session.event_now("HOT");
+    });
+    assert!(text.contains("the next timer is due in 90s"), "{text}");
+}
+
+#[test]
 fn a_timer_answers_when_time_passes() {
     let mut session = oven();
     let sent = session.send(qmp!("bake"));
@@ -230,10 +254,13 @@ fn what_never_comes_is_a_message() {
     let first = "waited for the event TOCK, but the limit of 1000 turns is reached\nmeanwhile:\n";
     assert!(text.starts_with(first), "{text}");
     assert!(
-        text.contains("lines more)\n  .. 1s\n  <- {\"event\""),
+        text.contains("lines before)\n  .. 1s\n  <- {\"timestamp\""),
         "{text}"
     );
-    assert!(text.ends_with("\nseed 7"), "{text}");
+    assert!(
+        text.ends_with("\nseed 7; to replay: QMONITOR_SEED=7"),
+        "{text}"
+    );
     let text = message(|| {
         let mut session = oven();
         session.close();
@@ -307,16 +334,43 @@ fn differences_are_named() {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_transcript() {
-    let run = || {
-        let mut session = oven();
-        session.seed(3);
-        session.ask(qmp!("tick")).unwrap();
-        session.ask(qmp!("heat", degrees = 9)).unwrap();
-        session.event("HOT");
-        session.transcript()
+fn a_sweep_has_an_order_for_each_seed() {
+    let mut transcripts = std::collections::BTreeSet::new();
+    let mut sweep = || {
+        let make = || oven_in(TimeSource::simulated());
+        Session::sweep(0..20, make, |session| {
+            for name in ["LEFT", "RIGHT"] {
+                let fd = EventFd::from_value(1).unwrap();
+                let watch = Watch::new(
+                    "light",
+                    Rc::new(fd),
+                    Condition::IN,
+                    move |rt: &mut Rt, _| {
+                        rt.send_event(None, name, &QDict::new());
+                        Flow::Remove
+                    },
+                );
+                session.rt().main_loop_mut().add_watch(watch);
+            }
+            session.settle();
+            transcripts.insert(session.transcript());
+        });
     };
-    assert_eq!(run(), run());
+    sweep();
+    sweep();
+    assert_eq!(transcripts.len(), 2, "both orders, the same in each sweep");
+    let mut ran = 0;
+    let text = message(|| {
+        let make = || oven_in(TimeSource::simulated());
+        Session::sweep(0..9, make, |session| {
+            ran += 1;
+            session.patience(Duration::ZERO);
+            if ran == 4 {
+                session.event("NEVER");
+            }
+        });
+    });
+    assert!(text.ends_with("QMONITOR_SEED=3"), "{text}");
 }
 
 fn baked(degrees: i64) -> Session<Oven> {
@@ -403,4 +457,24 @@ fn what_the_typed_client_waits_for_comes_or_fails() {
     session.read_to_string(&mut text).unwrap();
     assert_eq!(text.len(), 5);
     assert!(session.write_all(b"{}").is_err());
+}
+
+#[test]
+fn a_failing_wait_looks_as_the_page_shows() {
+    let text = message(|| {
+        let mut rt = oven_in(TimeSource::simulated());
+        let done = |rt: &mut Rt| rt.send_event(None, "TEA_REDAY", &QDict::new());
+        let timer = rt
+            .main_loop_mut()
+            .timer_new(ClockType::Virtual, "tea", done);
+        let mut session = Session::negotiated(rt);
+        session.patience(SECOND / 100);
+        session
+            .rt()
+            .main_loop_mut()
+            .timer_mod_in(timer, 240 * SECOND);
+        session.event("TEA_READY");
+    });
+    let shown = blocks(&page(), "message").remove(0);
+    assert_eq!(text.replace("10ms", "10s") + "\n", shown);
 }

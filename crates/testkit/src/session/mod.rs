@@ -29,11 +29,13 @@
 //! |---|---|
 //! | an answer | stands still; worker threads get up to ten seconds to answer |
 //! | an answer, after [`let_time_pass`](Session::let_time_pass) | goes on, for commands that a timer answers |
-//! | an event | goes on from deadline to deadline |
+//! | an event | goes on from deadline to deadline; without a timer, threads get their ten seconds |
+//! | an [`event_now`](Session::event_now) | stands still, for events that a worker thread causes |
 
 mod compare;
 mod faults;
 mod golden;
+mod sweep;
 mod transport;
 mod wait;
 mod wire;
@@ -151,12 +153,6 @@ impl<S> Session<S> {
         self.rt
     }
 
-    /// Has the loop serve what is ready in an order that depends on a seed.
-    pub fn seed(&mut self, seed: u64) {
-        self.limits.seed = Some(seed);
-        self.rt.main_loop_mut().set_shuffle(Some(seed));
-    }
-
     /// Simulated time since the runtime was made.
     pub fn now(&self) -> Duration {
         let ns = self.rt.main_loop().clock_get_ns(ClockType::Realtime);
@@ -221,11 +217,25 @@ impl<S> Session<S> {
     /// If it does not come; the message tells what came instead.
     #[track_caller]
     pub fn event(&mut self, name: &str) -> Event {
+        unwrap(self.wait_event(name, Clock::Moves))
+    }
+
+    /// Waits for the next event of this name while simulated time stands still.
+    ///
+    /// # Panics
+    ///
+    /// As [`event`](Self::event).
+    #[track_caller]
+    pub fn event_now(&mut self, name: &str) -> Event {
+        unwrap(self.wait_event(name, Clock::Stands))
+    }
+
+    fn wait_event(&mut self, name: &str, clock: Clock) -> Result<Event, String> {
         let what = format!("the event {name}");
-        let event = self.wait(&what, Clock::Moves, |wire| {
+        let event = self.wait(&what, clock, |wire| {
             wire.take(|message| message.get_str("event") == Some(name))
         });
-        as_event(unwrap(event))
+        event.map(as_event)
     }
 
     /// Takes the events that have come by now.

@@ -220,31 +220,31 @@ impl<S> Session<S> {
     /// The message of a wait that failed.
     fn failure(&self, what: &str, why: &str, since: usize) -> String {
         let mut text = format!("waited for {what}, but {why}");
-        let came = &self.wire.transcript()[since.min(self.wire.transcript().len())..];
-        if came.is_empty() {
-            text += "\nnothing came meanwhile";
-        } else {
-            text += "\nmeanwhile:";
-        }
+        let came = &self.wire.transcript()[since..];
+        text += match came {
+            [] => "\nnothing came meanwhile",
+            _ => "\nmeanwhile:",
+        };
         let hidden = came.len().saturating_sub(SHOWN);
         if hidden > 0 {
-            let _ = write!(text, "\n  ({hidden} lines more)");
+            let _ = write!(text, "\n  ({hidden} lines before)");
         }
         for line in &came[hidden..] {
             let _ = write!(text, "\n  {line}");
         }
-        for message in self.wire.unread() {
-            let _ = write!(text, "\nnot taken: {message}");
+        for line in self.wire.unread_before(since).take(SHOWN) {
+            let _ = write!(text, "\nnot taken before: {line}");
         }
-        for command in self.wire.unanswered() {
+        for command in self.wire.unanswered().take(SHOWN) {
             let _ = write!(text, "\nnot answered: {command}");
         }
-        if let Some(next) = self.rt.main_loop().next_deadline() {
+        let next = self.rt.main_loop().next_deadline();
+        if let Some(next) = next.filter(|next| !next.is_zero()) {
             let _ = write!(text, "\nthe next timer is due in {}", show_duration(next));
             text += "; advance() and let_time_pass() move the clock";
         }
         if let Some(seed) = self.limits.seed {
-            let _ = write!(text, "\nseed {seed}");
+            let _ = write!(text, "\nseed {seed}; to replay: QMONITOR_SEED={seed}");
         }
         text
     }

@@ -11,6 +11,14 @@ use qmonitor::Runtime;
 use super::is_answer;
 use crate::amount::show_duration;
 
+/// A message that the test has not taken.
+struct Unread {
+    bytes: Vec<u8>,
+    message: QDict,
+    /// Its line of the transcript.
+    line: usize,
+}
+
 /// The client's end of the connection.
 pub(super) struct Wire {
     pub(super) peer: MemoryPeer,
@@ -19,8 +27,7 @@ pub(super) struct Wire {
     unanswered: Vec<(Option<QObject>, String)>,
     /// The beginning of a message.
     part: Vec<u8>,
-    /// Messages that the test has not taken, with their bytes.
-    unread: VecDeque<(Vec<u8>, QDict)>,
+    unread: VecDeque<Unread>,
     transcript: Vec<String>,
     /// Time that passed and does not stand in the transcript yet.
     passed: Duration,
@@ -114,7 +121,11 @@ impl Wire {
                 self.unanswered.remove(at);
             }
         }
-        self.unread.push_back((line, message));
+        self.unread.push_back(Unread {
+            bytes: line,
+            message,
+            line: self.transcript.len() - 1,
+        });
     }
 
     fn note(&mut self, line: String) {
@@ -138,16 +149,13 @@ impl Wire {
 
     /// Takes the first message that is wanted.
     pub(super) fn take(&mut self, wanted: impl Fn(&QDict) -> bool) -> Option<QDict> {
-        let at = self
-            .unread
-            .iter()
-            .position(|(_, message)| wanted(message))?;
-        Some(self.unread.remove(at)?.1)
+        let at = self.unread.iter().position(|one| wanted(&one.message))?;
+        Some(self.unread.remove(at)?.message)
     }
 
     /// Takes the bytes of the next message.
     pub(super) fn take_bytes(&mut self) -> Option<Vec<u8>> {
-        Some(self.unread.pop_front()?.0)
+        Some(self.unread.pop_front()?.bytes)
     }
 
     /// The beginning of a message whose rest has not come.
@@ -155,10 +163,11 @@ impl Wire {
         &mut self.part
     }
 
-    /// The messages that the test has not taken.
-    pub(super) fn unread(&self) -> impl Iterator<Item = String> + '_ {
-        let unread = self.unread.iter();
-        unread.map(|(line, _)| String::from_utf8_lossy(line.trim_ascii()).into_owned())
+    /// The messages before this line of the transcript that the test has not taken, the latest
+    /// first.
+    pub(super) fn unread_before(&self, line: usize) -> impl Iterator<Item = &str> {
+        let before = self.unread.iter().rev().filter(move |one| one.line < line);
+        before.map(|one| self.transcript[one.line].as_str())
     }
 
     /// The commands without an answer.

@@ -26,8 +26,8 @@ pub fn assert_json(got: &QObject, expected: &QObject) {
 /// use qmonitor_testkit::session::differences;
 ///
 /// let got = qmp!({"disks": [{"id": "d0", "size": 5}]});
-/// let expected = qmp!({"disks": [{"id": "d0", "size": 6, "bus": 1}]});
-/// let lines = ["disks[0].size is 5, not 6", "disks[0].bus is missing (expected 1)"];
+/// let expected = qmp!({"disks": [{"bus": 1, "id": "d0", "size": 6}]});
+/// let lines = ["disks[0].bus is missing (expected 1)", "disks[0].size is 5, not 6"];
 /// assert_eq!(differences(&got, &expected), lines);
 /// ```
 pub fn differences(got: &QObject, expected: &QObject) -> Vec<String> {

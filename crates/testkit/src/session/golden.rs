@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::{unwrap, Session};
+use super::limits::unwrap;
+use super::Session;
 
 /// The environment variable that has files written instead of compared: `write`.
 const VARIABLE: &str = "QMONITOR_GOLDEN";

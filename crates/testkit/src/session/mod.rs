@@ -35,6 +35,7 @@
 mod compare;
 mod faults;
 mod golden;
+mod limits;
 mod sweep;
 mod transport;
 mod wait;
@@ -52,8 +53,8 @@ use qmonitor::qapi::{Error, ErrorClass, QDict, QObject};
 use qmonitor::Runtime;
 
 pub use compare::{assert_json, differences};
-use wait::{Clock, Limits};
-use wire::Wire;
+use limits::{unwrap, Clock, Limits};
+use wire::{is_answer, Wire};
 
 use crate::words::{Event, Request};
 
@@ -71,14 +72,6 @@ pub struct Session<S: 'static> {
 /// A request that was sent, for [`Session::answer`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sent(i64);
-
-#[track_caller]
-fn unwrap<T>(result: Result<T, String>) -> T {
-    match result {
-        Ok(value) => value,
-        Err(message) => panic!("{message}"),
-    }
-}
 
 impl<S> Session<S> {
     /// A client that has connected and sent nothing yet. The runtime's time is simulated or
@@ -250,10 +243,6 @@ impl<S> Session<S> {
         let next = || wire.take(|message| message.contains_key("event"));
         std::iter::from_fn(next).map(as_event).collect()
     }
-}
-
-fn is_answer(message: &QDict) -> bool {
-    message.contains_key("return") || message.contains_key("error")
 }
 
 fn as_event(mut message: QDict) -> Event {

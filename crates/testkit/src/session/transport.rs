@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 
-use super::wait::Clock;
+use super::limits::Clock;
 use super::Session;
 
 impl<S> Read for Session<S> {

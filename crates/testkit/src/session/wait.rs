@@ -7,39 +7,13 @@ use nix::errno::Errno;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use qmonitor::main_loop::Host;
 
+use super::limits::{unwrap, Clock};
 use super::wire::Wire;
-use super::{unwrap, Session};
+use super::Session;
 use crate::amount::show_duration;
 
 /// Lines of the transcript that a message shows.
 const SHOWN: usize = 20;
-
-/// What simulated time does while a test waits.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Clock {
-    /// It stands still; other threads may act.
-    Stands,
-    /// It goes on to the next deadline when nothing is left to do.
-    Moves,
-}
-
-/// How long a wait may last.
-pub(super) struct Limits {
-    turns: usize,
-    /// Of the system's time, for other threads.
-    patience: Duration,
-    pub(super) seed: Option<u64>,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits {
-            turns: 100_000,
-            patience: Duration::from_secs(10),
-            seed: None,
-        }
-    }
-}
 
 impl<S> Session<S> {
     /// Sets how many turns of the loop one wait may take; at first 100 000.

@@ -8,7 +8,6 @@ use qmonitor::qapi::json::{qobject_from_json, qobject_to_json, JsonMessageParser
 use qmonitor::qapi::{QDict, QObject};
 use qmonitor::Runtime;
 
-use super::is_answer;
 use crate::amount::show_duration;
 
 /// A message that the test has not taken.
@@ -191,4 +190,8 @@ impl Wire {
             ..Wire::new(self.peer)
         };
     }
+}
+
+pub(super) fn is_answer(message: &QDict) -> bool {
+    message.contains_key("return") || message.contains_key("error")
 }

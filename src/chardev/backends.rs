@@ -26,6 +26,8 @@ pub struct ChardevConfig {
     pub logfile: Option<String>,
     /// Whether the log file is kept and written on, not truncated.
     pub logappend: bool,
+    /// Whether each line of the log file begins with its time.
+    pub logtimestamp: bool,
     /// Whether a mux is put in front: the device is then called `ID-base` and
     /// `ID` is the mux. Only the command line has this; `chardev-add` makes
     /// a mux as a chardev of its own.
@@ -46,6 +48,7 @@ impl ChardevConfig {
             backend,
             logfile: None,
             logappend: false,
+            logtimestamp: false,
             mux: false,
         }
     }
@@ -122,6 +125,7 @@ macro_rules! backends {
                         let common = Common {
                             logfile: data.logfile.clone(),
                             logappend: data.logappend,
+                            logtimestamp: data.logtimestamp,
                         };
                         let options = <backends!(@type $($type)? $($unit)?) as BackendOptions>::from_arguments(data)?;
                         (backends!(@value $variant options $($type)?), common)
@@ -247,6 +251,7 @@ fn with_common(backend: ChardevBackend, common: Common) -> ChardevConfig {
     ChardevConfig {
         logfile: common.logfile,
         logappend: common.logappend.unwrap_or(false),
+        logtimestamp: common.logtimestamp.unwrap_or(false),
         ..ChardevConfig::new(backend)
     }
 }

@@ -8,7 +8,7 @@ use super::class::{BackendChange, CharFrontend, CharHandlers, ChardevId, ChrEven
 use super::host::ChardevHost;
 use super::object::object_unparent;
 use super::table::{Chardev, FrontendSlot};
-use crate::main_loop::{Condition, Flow, SharedFd, Watch, WatchId};
+use crate::main_loop::{ClockType, Condition, Flow, SharedFd, Watch, WatchId};
 use crate::qapi::Error;
 use crate::trace_event;
 
@@ -199,13 +199,14 @@ pub(super) fn chr_write_to_class<H: ChardevHost>(
         Ok(n) => trace_event!(chr_write, "{} took only {n}", chr.label),
         Err(e) => trace_event!(chr_write, "{} took none: {e}", chr.label),
     }
-    if let Some(log) = &chr.log {
+    if let Some(log) = chr.log.clone() {
         let logged = match &written {
             Ok(n) => *n,
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => 0,
             Err(_) => buf.len(),
         };
-        super::net::open::write_log(log, &buf[..logged]);
+        let now = h.main_loop().clock_get_ns(ClockType::Host);
+        log.write(now, &buf[..logged]);
     }
     written
 }

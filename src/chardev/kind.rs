@@ -51,6 +51,7 @@ pub trait BackendOptions: Clone + fmt::Debug + 'static {
 pub(crate) struct Common {
     pub(crate) logfile: Option<String>,
     pub(crate) logappend: Option<bool>,
+    pub(crate) logtimestamp: Option<bool>,
 }
 
 /// The options of a kind that the program has registered.

@@ -6,6 +6,7 @@ use super::be::qemu_chr_be_event;
 use super::class::{BackendChange, CharFrontend, ChardevId, ChrEvent};
 use super::fe::{attach_quietly, qemu_chr_fe_init};
 use super::host::{label, ChardevHost};
+use super::log::Log;
 use super::object::{check_label, object_unparent, qemu_chardev_insert};
 use super::table::Chardev;
 use crate::qapi::Error;
@@ -69,7 +70,10 @@ fn chardev_add_one<H: ChardevHost>(
     let class = class.ok_or_else(|| not_a_driver(kind))?;
     check_label(h, label)?;
     let log = match &config.logfile {
-        Some(path) => Some(super::net::open::open_log(h, path, config.logappend)?),
+        Some(path) => {
+            let file = super::net::open::open_log(h, path, config.logappend)?;
+            Some(Log::new(file, config.logtimestamp))
+        }
         None => None,
     };
     let id = qemu_chardev_insert(h, label, class, Box::new(()), log)?;

@@ -64,6 +64,7 @@ mod config;
 mod fe;
 mod host;
 mod kind;
+mod log;
 mod manage;
 mod net;
 mod object;

@@ -5,7 +5,7 @@ use std::any::Any;
 use super::be::{chr_free_watches, qemu_chr_be_event};
 use super::class::{ChardevClass, ChardevId, ChrEvent};
 use super::host::ChardevHost;
-use crate::main_loop::SharedFd;
+use super::log::SharedLog;
 use crate::qapi::Error;
 use crate::trace_event;
 
@@ -44,7 +44,7 @@ pub(super) fn qemu_chardev_insert<H: ChardevHost>(
     label: &str,
     class: ChardevClass<H>,
     state: Box<dyn Any>,
-    log: Option<SharedFd>,
+    log: Option<SharedLog>,
 ) -> Result<ChardevId, Error> {
     check_label(h, label)?;
     trace_event!(chardev_new, "{label} is a {}", class.kind);

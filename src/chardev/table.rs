@@ -6,9 +6,9 @@ use std::fmt;
 
 use super::class::{BackendChange, CharFrontend, CharHandlers, ChardevClass, ChardevId};
 use super::kind::Kind;
+use super::log::SharedLog;
 use super::tap::SharedTap;
 use super::watch::Watches;
-use crate::main_loop::SharedFd;
 use crate::slots::Slots;
 use crate::sys::InheritedFds;
 
@@ -39,7 +39,7 @@ pub struct Chardev<H> {
     pub(super) be_open: bool,
     /// By tag; none while that place is free.
     pub(super) frontends: Vec<Option<FrontendSlot<H>>>,
-    pub(super) log: Option<SharedFd>,
+    pub(super) log: Option<SharedLog>,
     pub(super) watches: Watches,
     state: Box<dyn Any>,
 }
@@ -251,7 +251,7 @@ impl<H> Chardevs<H> {
         label: String,
         class: ChardevClass<H>,
         state: Box<dyn Any>,
-        log: Option<SharedFd>,
+        log: Option<SharedLog>,
     ) -> ChardevId {
         let key = self.slots.insert(Chardev {
             label: label.clone(),

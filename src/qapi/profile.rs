@@ -85,9 +85,14 @@ impl Profile {
         self >= Profile::V11_1
     }
 
-    /// Whether chardevs have the option `reconnect`, in seconds.
-    pub fn has_reconnect(self) -> bool {
-        self < Profile::V11_1
+    /// Whether chardevs have an option of that name, if some version has it:
+    /// `reconnect`, in seconds, or `logtimestamp`.
+    pub fn has_chardev_option(self, name: &str) -> bool {
+        match name {
+            "reconnect" => self < Profile::V11_1,
+            "logtimestamp" => self >= Profile::V11_1,
+            _ => true,
+        }
     }
 
     /// Whether iothreads have the parameter `poll-weight`.

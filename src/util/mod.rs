@@ -2,3 +2,4 @@
 
 pub(crate) mod base64;
 pub mod qemu_opts;
+pub mod time;

@@ -18,7 +18,7 @@ use super::class::{ChardevClass, ChardevId};
 use super::host::ChardevHost;
 use super::kind::{BackendOptions, Common, Kind, RegisteredBackend, Visited};
 use crate::qapi::visit::InputVisitor;
-use crate::qapi::Error;
+use crate::qapi::{Error, SpecialFeatures};
 
 /// A kind of backend, for a host: how a chardev is made from its options.
 pub trait Backend<H: ChardevHost>: BackendOptions {
@@ -58,6 +58,7 @@ fn visit<T: BackendOptions>(kind: &'static str, v: &mut InputVisitor) -> Visited
     let common = Common {
         logfile: v.member("logfile")?,
         logappend: v.member("logappend")?,
+        logtimestamp: v.special_optional("logtimestamp", SpecialFeatures::SINCE_11_1)?,
     };
     let arguments = v.branch()?;
     v.end_struct()?;

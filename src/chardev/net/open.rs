@@ -1,12 +1,11 @@
 //! Files by name, including `/dev/fdset/N`.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use nix::fcntl::{open, OFlag};
 use nix::sys::stat::Mode;
-use nix::unistd::write;
 
 use super::listen_connect::set_nonblocking;
 use crate::chardev::host::ChardevHost;
@@ -98,15 +97,4 @@ pub(in crate::chardev) fn open_log<H: ChardevHost>(
     // One of a set may be a pipe without a reader. Files do not mind.
     let _ = set_nonblocking((*log).as_fd());
     Ok(log)
-}
-
-/// Writes all of it. On an error the chardev goes on without.
-pub(in crate::chardev) fn write_log(log: &SharedFd, mut buf: &[u8]) {
-    while !buf.is_empty() {
-        match write(log.as_fd(), buf) {
-            Ok(n @ 1..) => buf = &buf[n..],
-            Err(nix::errno::Errno::EINTR) => {}
-            Ok(0) | Err(_) => return,
-        }
-    }
 }

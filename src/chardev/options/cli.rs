@@ -40,6 +40,7 @@ pub static QEMU_CHARDEV_OPTS: QemuOptsList = QemuOptsList {
         ("localport", Str),
         ("logappend", Bool),
         ("logfile", Str),
+        ("logtimestamp", Bool),
         ("mouse", Bool),
         ("mux", Bool),
         ("name", Str),
@@ -157,6 +158,7 @@ fn with_common_opts(backend: ChardevBackend, opts: &QemuOpts) -> ChardevConfig {
         backend,
         logfile: opts.get("logfile").map(str::to_owned),
         logappend: opts.get_bool("logappend").unwrap_or(false),
+        logtimestamp: opts.get_bool("logtimestamp").unwrap_or(false),
         mux: opts.get_bool("mux").unwrap_or(false),
     }
 }

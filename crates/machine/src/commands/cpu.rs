@@ -18,14 +18,16 @@ use qmonitor::Runtime;
 
 impl CpuCommands for Machine {
     fn qmp_query_cpus_fast(rt: &mut Runtime<Self>) -> Result<Vec<CpuInfoFast>, Error> {
+        let machine = &rt.state;
         let info = |cpu: crate::model::cpu::CpuInfo| CpuInfoFast {
+            qom_type: machine.class_name(cpu.id).to_owned(),
             cpu_index: cpu.index as i64,
             qom_path: cpu.path,
             thread_id: cpu.thread_id,
             props: Some(instance_properties(&cpu.place)),
             u: CpuInfoFastBranch::X86_64,
         };
-        Ok(rt.state.cpus().into_iter().map(info).collect())
+        Ok(machine.cpus().into_iter().map(info).collect())
     }
 
     fn qmp_query_hotpluggable_cpus(rt: &mut Runtime<Self>) -> Result<Vec<HotpluggableCPU>, Error> {

@@ -64,12 +64,7 @@ impl CharOptions {
         match item.opt {
             Opt::Chardev => {
                 let opts = QemuOpts::parse(&QEMU_CHARDEV_OPTS, &item.arg, warnings);
-                let opts = opts.and_then(|opts| match opts.get("reconnect") {
-                    Some(_) if !self.profile.has_reconnect() => {
-                        Err(Error::new("Invalid parameter 'reconnect'"))
-                    }
-                    _ => Ok(opts),
-                });
+                let opts = opts.and_then(|opts| self.check_profile(opts));
                 opts.and_then(|opts| self.add_chardev(item, opts))
                     .map_err(|e| item.failed_reading(e))?;
             }
@@ -117,6 +112,15 @@ impl CharOptions {
         self.check_chardev_id(&opts)?;
         self.chardevs.push((item.location.clone(), opts));
         Ok(())
+    }
+
+    /// Refuses the options that chardevs have in other versions only.
+    fn check_profile(&self, opts: QemuOpts) -> Result<QemuOpts, Error> {
+        let is_unknown = |name: &&str| !self.profile.has_chardev_option(name);
+        if let Some(name) = opts.iter().map(|(name, _)| name).find(is_unknown) {
+            return Err(Error::new(format!("Invalid parameter '{name}'")));
+        }
+        Ok(opts)
     }
 
     fn check_chardev_id(&self, opts: &QemuOpts) -> Result<(), Error> {

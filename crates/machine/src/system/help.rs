@@ -44,6 +44,7 @@ pub(super) fn print_and_end(
         Opt::Version => version_line(EMULATOR, profile),
         Opt::Chardev => {
             let options = arg.and_then(|arg| QEMU_CHARDEV_OPTS.help_wanted(arg));
+            let options = options.map(|text| chardev_options_of(profile, &text));
             // QEMU ends with an error after this help.
             status = options.as_ref().map_or(status, |_| ExitCode::FAILURE);
             options.or_else(|| backend_help(arg?, backends))?
@@ -65,6 +66,13 @@ pub(super) fn print_and_end(
     } else {
         status
     })
+}
+
+/// The lines of a help for chardevs whose options the profile has.
+fn chardev_options_of(profile: Profile, text: &str) -> String {
+    let name = |line: &str| line.trim_start().split('=').next().map(str::to_owned);
+    let has = |line: &&str| name(line).is_none_or(|name| profile.has_chardev_option(&name));
+    text.split_inclusive('\n').filter(has).collect()
 }
 
 /// The text of `-chardev help`.

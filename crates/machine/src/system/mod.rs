@@ -10,6 +10,7 @@ pub mod hardware;
 mod help;
 mod host;
 mod kept;
+mod making;
 mod nic_options;
 mod option_groups;
 #[rustfmt::skip]

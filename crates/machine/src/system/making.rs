@@ -1,0 +1,205 @@
+//! What the options ask for, made one kind after the other: the runtime with its machine,
+//! objects, back ends, the board, devices. `vl` has the order.
+
+use super::char_options::{report_about, CharOptions};
+use super::cli::Opt;
+use super::hardware::Hardware;
+use super::option_table::OPTION_GROUPS;
+use super::report::{Failure, Location, Pending, Reporter};
+use super::settings::Settings;
+use super::vc::Vc;
+use crate::{Machine, MachineOptions};
+use qmonitor::chardev::ChardevHost;
+use qmonitor::main_loop::TimeSource;
+use qmonitor::qapi::Error;
+use qmonitor::{InheritedFds, Runtime};
+
+/// A runtime with the machine and no chardevs.
+pub(super) fn make_runtime(
+    settings: &Settings,
+    inherited: InheritedFds,
+    time: TimeSource,
+    reporter: &Reporter,
+) -> Result<Runtime<Machine>, Failure> {
+    let hardware = &settings.hardware;
+    let mut machine = Machine::new(MachineOptions {
+        profile: settings.policy.profile,
+        class: hardware.class,
+        topology: hardware.topology()?,
+        ..settings.machine.clone()
+    });
+    machine.globals.clone_from(&settings.globals);
+    machine.audiodevs.clone_from(&settings.audiodevs);
+    machine.set_properties(&hardware.properties, hardware.boot()?)?;
+    if let Some(path) = &settings.log_file {
+        machine.log.set_name(path).map_err(Error::new)?;
+    }
+    let mut rt = Runtime::with_time(machine, time)
+        .map_err(|e| Error::from_io("the main loop cannot be made", &e))?;
+    report_about(&mut rt, reporter, None);
+    rt.chardevs_mut().register::<Vc>("vc");
+    rt.set_compat_policy(settings.policy);
+    rt.chardevs_mut().set_inherited_fds(inherited);
+    rt.set_preconfig(settings.machine.preconfig);
+    rt.set_options(OPTION_GROUPS);
+    crate::commands::register(&mut rt);
+    for add in &settings.add_fds {
+        let option = format!("-add-fd fd={},set={}", add.fd, add.set);
+        let location = Some(Location::CommandLine(option));
+        let failed = |e| Failure::at(&location, e);
+        // The set has a duplicate, as in QEMU; the number that was passed on is
+        // free again.
+        let inherited = rt.chardevs_mut().inherited_fds_mut();
+        let fd = inherited
+            .take(add.fd)
+            .and_then(|inherited| inherited.try_clone())
+            .map_err(|_| failed(Error::new("fd is not valid or already in use")))?;
+        rt.add_fd(add.set, fd, add.opaque.clone()).map_err(failed)?;
+    }
+    Ok(rt)
+}
+
+/// Objects come before chardevs, which may use them; but monitors use chardevs.
+#[derive(PartialEq, Eq)]
+pub(super) enum Stage {
+    BeforeChardevs,
+    AfterChardevs,
+}
+
+pub(super) fn make_objects(
+    rt: &mut Runtime<Machine>,
+    pending: &[Pending],
+    reporter: &Reporter,
+    stage: Stage,
+) -> Result<(), Failure> {
+    for item in pending.iter().filter(|p| p.opt == Opt::Object) {
+        let late = crate::commands::is_made_after_chardevs(rt, &item.arg);
+        if late == (stage == Stage::AfterChardevs) {
+            report_about(rt, reporter, item.location.as_ref());
+            if matches!(item.location, Some(Location::File { .. })) {
+                let made = crate::commands::object_from_text(rt, &item.arg);
+                made.map_err(|e| item.failed(e))?;
+                continue;
+            }
+            let made = crate::commands::object_from_cli(rt, &item.arg);
+            let id = made.map_err(|e| item.failed(e))?;
+            let is_monitor = rt.state.monitor_wanted(id).is_some();
+            let attached = crate::commands::attach(rt, id);
+            if is_monitor && rt.profile().has_monitor_objects() {
+                // QEMU looks for the chardev when all options are done with.
+                attached?;
+            } else {
+                attached.map_err(|e| item.failed(e))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Makes the chardevs of debug consoles, and returns the options, whose devices come last.
+pub(super) fn make_debug_consoles<'a>(
+    rt: &mut Runtime<Machine>,
+    chars: &CharOptions,
+    pending: &'a [Pending],
+    reporter: &Reporter,
+) -> Result<Vec<&'a Pending>, Failure> {
+    let items: Vec<&Pending> = pending.iter().filter(|p| p.opt == Opt::Debugcon).collect();
+    for item in &items {
+        let then = format!("invalid character backend '{}'", item.arg);
+        chars.make_one(rt, reporter, "debugcon", item, &item.arg, then)?;
+    }
+    Ok(items)
+}
+
+/// Makes the chardevs on which debuggers would be served.
+pub(super) fn make_debuggers(
+    rt: &mut Runtime<Machine>,
+    chars: &CharOptions,
+    pending: &[Pending],
+    reporter: &Reporter,
+) -> Result<(), Failure> {
+    for item in pending {
+        let device = match item.opt {
+            Opt::Gdb => item.arg.as_str(),
+            Opt::GdbShort => "tcp::1234",
+            _ => continue,
+        };
+        if !rt.state.class.is_pc() {
+            let desc = "gdbstub: meaningless to attach gdb to a machine without any CPU.";
+            return Err(item.failed(Error::new(desc)));
+        }
+        if device == "none" {
+            continue;
+        }
+        let mut device = device.to_owned();
+        if device.starts_with("tcp:") {
+            device += ",wait=off,nodelay=on,server=on";
+        }
+        let then = "gdbstub: couldn't create chardev".to_owned();
+        chars.make_one(rt, reporter, "gdb", item, &device, then)?;
+    }
+    Ok(())
+}
+
+/// Memory and processors.
+pub(super) fn make_board(
+    rt: &mut Runtime<Machine>,
+    hardware: &Hardware,
+    reporter: &Reporter,
+) -> Result<(), Failure> {
+    let class = hardware.class;
+    if class.is_deprecated() {
+        let text = format!(
+            "Machine type '{}' is deprecated: machines more than 3 years old are subject to \
+             deletion after 6 years",
+            class.name
+        );
+        reporter.warning(None, &Error::new(text));
+    }
+    let backend = hardware.memory_backend.as_deref();
+    rt.state.init_memory(hardware.ram_size, backend)?;
+    let mut warnings = Vec::new();
+    let made = rt.state.init_board(hardware.cpu.clone(), &mut warnings);
+    for w in &warnings {
+        reporter.warning(None, w);
+    }
+    Ok(made?)
+}
+
+pub(super) fn make_netdevs(
+    rt: &mut Runtime<Machine>,
+    pending: &[Pending],
+    reporter: &Reporter,
+) -> Result<(), Failure> {
+    for item in pending.iter().filter(|p| p.opt == Opt::Netdev) {
+        let mut warnings = Vec::new();
+        let result = crate::commands::netdev_from_cli(rt, &item.arg, &mut warnings);
+        item.warn(reporter, &warnings);
+        result.map_err(|e| item.failed(e))?;
+    }
+    Ok(())
+}
+
+pub(super) fn make_blockdevs(
+    rt: &mut Runtime<Machine>,
+    pending: &[Pending],
+) -> Result<(), Failure> {
+    for item in pending.iter().filter(|p| p.opt == Opt::Blockdev) {
+        crate::commands::blockdev_from_cli(rt, &item.arg).map_err(|e| item.failed(e))?;
+    }
+    Ok(())
+}
+
+pub(super) fn make_devices(
+    rt: &mut Runtime<Machine>,
+    pending: &[Pending],
+    reporter: &Reporter,
+) -> Result<(), Failure> {
+    for item in pending.iter().filter(|p| p.opt == Opt::Device) {
+        let mut warnings = Vec::new();
+        let result = crate::commands::device_from_cli(rt, &item.arg, &mut warnings);
+        item.warn(reporter, &warnings);
+        result.map_err(|e| item.failed(e))?;
+    }
+    Ok(())
+}

@@ -15,6 +15,7 @@ mod program;
 mod record;
 mod reports;
 mod save;
+mod session;
 #[cfg(feature = "tokio")]
 mod stream;
 mod stubs;

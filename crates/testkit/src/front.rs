@@ -168,6 +168,17 @@ pub(crate) fn seed_from_env() -> Option<u64> {
     std::env::var("QMONITOR_SEED").ok()?.parse().ok()
 }
 
+/// Tells the seed if the test panics.
+pub(crate) struct Told(pub(crate) u64);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("seed {0}; to replay: QMONITOR_SEED={0}", self.0);
+        }
+    }
+}
+
 /// What a test is told when an expectation failed.
 pub(crate) fn verdict(kit: &Kit, seed: u64) -> Result<(), String> {
     if kit.failures().is_empty() {

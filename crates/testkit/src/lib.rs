@@ -21,6 +21,7 @@ mod report;
 pub mod scenario;
 pub mod schema;
 pub mod server;
+pub mod session;
 mod sim;
 #[cfg(feature = "tokio")]
 pub mod stream;
@@ -30,6 +31,7 @@ pub use front::{Received, Slice};
 pub use mock::{Builder, Mock, StubBuilder};
 #[doc(hidden)]
 pub use serde_json;
+pub use session::Session;
 pub use sim::Sim;
 #[cfg(feature = "tokio")]
 pub use stream::{AsyncPeer, AsyncSim};

@@ -8,7 +8,7 @@ use qmonitor::chardev::MemoryPeer;
 use qmonitor::monitor::{MonitorMode, MonitorOptions};
 use qmonitor::qapi::{QDict, QObject};
 
-use crate::front::{add_fault, add_stub, expect, seed_from_env, verdict, Received};
+use crate::front::{add_fault, add_stub, expect, seed_from_env, verdict, Received, Told};
 use crate::mock::{Builder, Mock};
 use crate::scenario::Scenario;
 use crate::server::Server;
@@ -42,17 +42,6 @@ impl Mock {
     /// If the test does, or if an expectation failed; the seed is printed.
     pub fn sweep(seeds: Range<u64>, test: impl FnMut(&mut Sim)) {
         Mock::machine().sweep(seeds, test);
-    }
-}
-
-/// Tells the seed if the test panics.
-struct Told(u64);
-
-impl Drop for Told {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("seed {0}; to replay: QMONITOR_SEED={0}", self.0);
-        }
     }
 }
 

@@ -64,7 +64,7 @@ mod tests {
     fn each_line_begins_with_the_time_of_its_first_byte() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
-        let file: SharedFd = Rc::new(std::fs::File::create(&path).unwrap().into());
+        let file: SharedFd = Rc::new(std::fs::File::create(&path).unwrap());
         let log = Log::new(file, true);
         log.write(0, b"a");
         log.write(1_000_000, b"b\nc\n\n");

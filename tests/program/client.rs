@@ -88,6 +88,7 @@ fn unions_are_sent_as_the_server_reads_them() {
     let common = ChardevCommon {
         logfile: None,
         logappend: None,
+        logtimestamp: None,
     };
     let null = ChardevBackend::Null(ChardevCommonWrapper { data: common });
     assert_eq!(client.chardev_add("c0".into(), null).unwrap().pty, None);

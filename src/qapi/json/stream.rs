@@ -161,7 +161,7 @@ impl JsonMessageParser {
     pub fn parse(&mut self, input: &[u8]) -> (usize, Option<Result<QObject, Error>>) {
         let mut at = 0;
         while at < input.len() {
-            // Whoever tells places must have seen each token.
+            // The fast path does not note where its tokens start.
             let is_fast = !self.dialect.has_places();
             if is_fast && self.lexer.at_start() && !self.parser.has_failed() {
                 let (used, message) = fast::parse(self, &input[at..]);
@@ -191,7 +191,7 @@ impl JsonMessageParser {
         used
     }
 
-    /// Goes past a [plain request](Self::plain_request), of which `bytes` are all.
+    /// Goes past a [plain request](Self::plain_request) that consists of `bytes`.
     #[inline]
     pub fn pass(&mut self, bytes: &[u8]) {
         if self.dialect.has_places() {

@@ -69,7 +69,7 @@ impl BlockCopyCommands for Machine {
         Err(pair_not_copied(rt, &arg.device, &arg.target))
     }
 
-    /// No node has another below it, so there is nothing to move up.
+    /// Nothing is copied from one node to another.
     fn qmp_block_stream(rt: &mut Rt, arg: BlockStream) -> Result<(), Error> {
         Err(not_copied(rt, &arg.device, &arg.device))
     }

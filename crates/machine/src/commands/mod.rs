@@ -35,6 +35,7 @@ mod objects;
 mod pci;
 mod qdev;
 mod qom;
+mod qtest;
 mod qtree;
 mod queries;
 mod registers;
@@ -55,6 +56,7 @@ pub use objects::{
     attach, is_made_after_chardevs, monitor_from_options, object_from_cli, object_from_text,
 };
 pub use qdev::{add_ports, board_nic, device_from_cli};
+pub(crate) use qtest::{qtest_from_cli, take_clock_in_hand};
 pub use run_state::{killed, start_machine};
 pub(crate) use vnc::vnc_new;
 

@@ -8,6 +8,7 @@ use crate::schema::{
     ShutdownAction, ShutdownCause, StatusInfo, WatchdogAction,
 };
 use crate::Machine;
+use qmonitor::main_loop::{ClockType, Host};
 use qmonitor::monitor::hmp::ArgKind::*;
 use qmonitor::monitor::hmp::{CompletionKind, HmpArg, HmpArgs, HmpPair, HmpRow};
 use qmonitor::qapi::Error;
@@ -49,6 +50,9 @@ fn emit(rt: &mut Runtime<Machine>, events: &[MachineEvent]) {
             }
         }
     }
+    // The machine's own time stands still while it does.
+    let runs = rt.state.run.is_running();
+    rt.main_loop_mut().clock_enable(ClockType::Virtual, runs);
 }
 
 impl RunStateCommands for Machine {

@@ -1,12 +1,13 @@
 //! Physical memory, as far as a monitor looks at it.
 //!
-//! The machine has at most one piece of memory, at address zero. It can only be
-//! read: nothing runs here that would write.
+//! The machine has at most one piece of memory, at address zero. Nothing runs here that
+//! would write to it, but a test can ([`qtest`](super::qtest)).
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 
+use super::pages::Pages;
 use super::qom::ObjectId;
 use crate::model::Machine;
 use qmonitor::qapi::Error;
@@ -19,12 +20,17 @@ pub struct Ram {
     size: u64,
     /// Where the contents are; without, all is zero.
     file: Option<(File, u64)>,
+    written: Pages,
 }
 
 impl Ram {
     /// Memory of that many bytes that was never written to.
     pub fn zero(size: u64) -> Self {
-        Ram { size, file: None }
+        Ram {
+            size,
+            file: None,
+            written: Pages::default(),
+        }
     }
 
     /// Memory that is `size` bytes of a file, from `offset` on. Beyond the end
@@ -33,6 +39,7 @@ impl Ram {
         Ram {
             size,
             file: Some((file, offset)),
+            written: Pages::default(),
         }
     }
 
@@ -47,6 +54,30 @@ impl Ram {
         if end.is_none_or(|end| end > self.size) {
             return false;
         }
+        let is_read = self.read_below(address, buffer);
+        if is_read && !self.written.is_empty() {
+            self.written.read(address, buffer);
+        }
+        is_read
+    }
+
+    /// Writes from `address` on, as far as it is inside. The file stays as it is, as with
+    /// memory that is not shared.
+    pub fn write(&mut self, address: u64, bytes: &[u8]) {
+        let inside = self.size.saturating_sub(address);
+        let inside = usize::try_from(inside).map_or(bytes.len(), |n| n.min(bytes.len()));
+        let mut written = std::mem::take(&mut self.written);
+        written.write(address, &bytes[..inside], |at, page| {
+            let within = usize::try_from(self.size - at).unwrap_or(usize::MAX);
+            let end = within.min(page.len());
+            // What cannot be read is zero.
+            self.read_below(at, &mut page[..end]);
+        });
+        self.written = written;
+    }
+
+    /// Reads what was there before anything was written.
+    fn read_below(&self, address: u64, buffer: &mut [u8]) -> bool {
         buffer.fill(0);
         let mut done = 0;
         while let (Some((file, offset)), true) = (&self.file, done < buffer.len()) {
@@ -85,6 +116,14 @@ impl Machine {
     /// (`address_space_read`).
     pub fn physical_memory_read(&self, address: u64, buffer: &mut [u8]) -> bool {
         self.ram().is_some_and(|ram| ram.read(address, buffer))
+    }
+
+    /// Writes physical memory; what is beyond its end is lost.
+    pub fn physical_memory_write(&mut self, address: u64, bytes: &[u8]) {
+        let memory = self.main_memory();
+        if let Some(ram) = memory.and_then(|id| self.payload_mut::<Ram>(id)) {
+            ram.write(address, bytes);
+        }
     }
 
     /// How many of `size` bytes from `address` on are memory.

@@ -1,6 +1,7 @@
 //! Questions about migration: `queries-migration.json`, and their pages.
 
 use super::hmp::{fail, Cx};
+use super::migration_out;
 use crate::schema::{
     COLOExitReason, COLOMode, COLOStatus, DirtyLimitInfo, DirtyRateInfo, DirtyRateMeasureMode,
     DirtyRateStatus, MigrateSetParameters, MigrationParameters, QueriesMigrationCommands,
@@ -19,18 +20,19 @@ type Rt = Runtime<Machine>;
 
 impl QueriesMigrationCommands for Machine {
     fn qmp_query_migrate_parameters(rt: &mut Rt) -> Result<MigrationParameters, Error> {
-        let parameters = rt.state.migration.parameters().clone();
+        let parameters = rt.state.migration.settings.parameters().clone();
         MigrationParameters::visit_in(&mut InputVisitor::new(parameters.into(), ALL), "")
     }
 
     fn qmp_migrate_set_parameters(rt: &mut Rt, arg: MigrateSetParameters) -> Result<(), Error> {
         if let QObject::Dict(changes) = to_qobject(&arg) {
-            rt.state.migration.set_parameters(changes);
+            rt.state.migration.settings.set_parameters(changes);
         }
         Ok(())
     }
 
-    fn qmp_migrate_cancel(_: &mut Rt) -> Result<(), Error> {
+    fn qmp_migrate_cancel(rt: &mut Rt) -> Result<(), Error> {
+        migration_out::cancel(rt);
         Ok(())
     }
 
@@ -70,10 +72,6 @@ impl QueriesMigrationCommands for Machine {
 
 /// The sub-commands of `info`.
 pub(super) const INFO: &[HmpPair<Machine>] = &[
-    (
-        HmpRow::new("migrate", "", "show migration status"),
-        hmp_info_migrate,
-    ),
     (
         HmpRow::new("dirty_rate", "", "show dirty rate information"),
         hmp_info_dirty_rate,
@@ -142,7 +140,7 @@ const SHOWN: &[(&str, &str)] = &[
 ];
 
 fn hmp_info_migrate_parameters(hmp: Cx, _: &HmpArgs) {
-    let parameters = hmp.rt.state.migration.parameters();
+    let parameters = hmp.rt.state.migration.settings.parameters();
     let line = |(name, unit): &(&str, &str)| {
         let value = match parameters.get(name)? {
             QObject::String(text) if name.starts_with("tls-") => format!("'{text}'"),
@@ -155,13 +153,6 @@ fn hmp_info_migrate_parameters(hmp: Cx, _: &HmpArgs) {
     };
     let page: String = SHOWN.iter().filter_map(line).collect();
     hmp.print(page);
-}
-
-fn hmp_info_migrate(hmp: Cx, _: &HmpArgs) {
-    hmp.print(
-        "globals:\nstore-global-state: on\nonly-migratable: off\nsend-configuration: on\n\
-         send-section-footer: on\nsend-switchover-start: on\nclear-bitmap-shift: 18\n",
-    );
 }
 
 /// The settings whose numbers are in MiB if they have no suffix.

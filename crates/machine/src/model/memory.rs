@@ -1,11 +1,16 @@
 //! Physical memory, as far as a monitor looks at it.
 //!
-//! The machine has at most one piece of memory, at address zero. It can only be
-//! read: nothing runs here that would write.
+//! The machine has at most one piece of memory, at address zero. Nothing runs here that would
+//! write to it; what comes with a migration or from a test is kept in pages of its own, so
+//! memory that was never written costs nothing.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
+
+use nix::errno::Errno;
+use nix::unistd::{lseek, Whence};
 
 use super::qom::ObjectId;
 use crate::model::Machine;
@@ -14,17 +19,26 @@ use qmonitor::qapi::Error;
 /// Bytes read at once while copying or adding up.
 const CHUNK: usize = 64 * 1024;
 
+/// The size of a page.
+const PAGE: usize = 4096;
+
 /// The contents of a piece of memory.
 pub struct Ram {
     size: u64,
     /// Where the contents are; without, all is zero.
     file: Option<(File, u64)>,
+    /// Pages that were written, by number. They hide the file.
+    written: BTreeMap<u64, Box<[u8; PAGE]>>,
 }
 
 impl Ram {
     /// Memory of that many bytes that was never written to.
     pub fn zero(size: u64) -> Self {
-        Ram { size, file: None }
+        Ram {
+            size,
+            file: None,
+            written: BTreeMap::new(),
+        }
     }
 
     /// Memory that is `size` bytes of a file, from `offset` on. Beyond the end
@@ -33,6 +47,7 @@ impl Ram {
         Ram {
             size,
             file: Some((file, offset)),
+            written: BTreeMap::new(),
         }
     }
 
@@ -57,7 +72,69 @@ impl Ram {
                 Err(_) => return false,
             }
         }
+        self.read_written(address, buffer);
         true
+    }
+
+    /// Puts pages that were written over what was read.
+    fn read_written(&self, address: u64, buffer: &mut [u8]) {
+        let page = PAGE as u64;
+        let end = address + buffer.len() as u64;
+        for (number, content) in self.written.range(address / page..end.div_ceil(page)) {
+            let start = number * page;
+            let (from, to) = (start.max(address), (start + page).min(end));
+            let bytes = &content[(from - start) as usize..(to - start) as usize];
+            let at = (from - address) as usize;
+            buffer[at..at + bytes.len()].copy_from_slice(bytes);
+        }
+    }
+
+    /// Writes at `address`; false, and nothing is written, if not all of it is inside.
+    pub fn write(&mut self, address: u64, mut bytes: &[u8]) -> bool {
+        let end = address.checked_add(bytes.len() as u64);
+        if end.is_none_or(|end| end > self.size) {
+            return false;
+        }
+        let (mut number, mut at) = (address / PAGE as u64, address as usize % PAGE);
+        while !bytes.is_empty() {
+            let (piece, rest) = bytes.split_at(bytes.len().min(PAGE - at));
+            let is_zero = self.file.is_none() && piece.iter().all(|byte| *byte == 0);
+            if !is_zero || self.written.contains_key(&number) {
+                if !self.written.contains_key(&number) {
+                    let mut page = Box::new([0; PAGE]);
+                    let start = number * PAGE as u64;
+                    let inside = (self.size - start).min(PAGE as u64) as usize;
+                    self.read(start, &mut page[..inside]);
+                    self.written.insert(number, page);
+                }
+                if let Some(page) = self.written.get_mut(&number) {
+                    page[at..at + piece.len()].copy_from_slice(piece);
+                }
+            }
+            (number, at, bytes) = (number + 1, 0, rest);
+        }
+        true
+    }
+
+    /// The first address from `address` on where there may be something other than zero.
+    pub fn next_data(&self, address: u64) -> Option<u64> {
+        let page = PAGE as u64;
+        let written = self.written.range(address / page..).next();
+        let written = written.map(|(number, _)| (number * page).max(address));
+        let in_file = self.file.as_ref().and_then(|(file, offset)| {
+            // A file that cannot tell of its holes may have something anywhere.
+            let at = i64::try_from(offset + address).ok()?;
+            match lseek(file, at, Whence::SeekData) {
+                Ok(at) => (at as u64).checked_sub(*offset),
+                Err(Errno::ENXIO) => None,
+                Err(_) => Some(address),
+            }
+        });
+        let first = match (written, in_file) {
+            (Some(a), Some(b)) => a.min(b),
+            (a, b) => a.or(b)?,
+        };
+        (first < self.size).then_some(first)
     }
 }
 
@@ -67,8 +144,17 @@ impl Machine {
         self.link(self.machine_object, "memory-backend")
     }
 
-    fn ram(&self) -> Option<&Ram> {
+    pub(crate) fn ram(&self) -> Option<&Ram> {
         self.payload(self.main_memory()?)
+    }
+
+    /// Writes to physical memory; false if some of the addresses have none
+    /// (`address_space_write`).
+    pub fn physical_memory_write(&mut self, address: u64, bytes: &[u8]) -> bool {
+        let ram = self
+            .main_memory()
+            .and_then(|id| self.payload_mut::<Ram>(id));
+        ram.is_some_and(|ram| ram.write(address, bytes))
     }
 
     /// How much memory the machine has, in bytes.
@@ -200,6 +286,28 @@ mod tests {
         assert!(!m.physical_memory_read(LAST + 13, &mut four));
         assert!(!m.physical_memory_read(u64::MAX - 1, &mut four));
         assert!(m.physical_memory_read(LAST + 16, &mut []));
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_the_rest_stays() {
+        let (mut m, _dir) = machine_with(b"0123456789abcdef");
+        assert!(m.physical_memory_write(LAST + 2, b"xy"));
+        assert!(!m.physical_memory_write(LAST + 15, b"zz"));
+        let mut all = [0; 16];
+        assert!(m.physical_memory_read(LAST, &mut all));
+        assert_eq!(&all, b"01xy456789abcdef");
+        let mut ram = Ram::zero(3 * 4096);
+        assert_eq!(ram.next_data(0), None);
+        assert!(ram.write(0, &[0; 8192]));
+        assert_eq!(ram.next_data(0), None, "zeros cost nothing");
+        assert!(ram.write(8190, b"abc"));
+        assert_eq!(
+            (ram.next_data(0), ram.next_data(9000)),
+            (Some(4096), Some(9000))
+        );
+        let mut five = [1; 5];
+        assert!(ram.read(8189, &mut five));
+        assert_eq!(&five, b"\0abc\0");
     }
 
     #[test]

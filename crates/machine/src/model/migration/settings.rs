@@ -1,18 +1,18 @@
-//! Moving the machine to another host: only the settings that clients make before.
+//! What clients set before the machine is moved: capabilities and parameters.
 
 use crate::schema::MigrationCapability as Cap;
-use qmonitor::qapi::{Error, QDict, QObject};
+use qmonitor::qapi::{Error, QDict, QNum, QObject};
 
 /// The settings of migration.
 #[derive(Debug, Clone)]
-pub struct Migration {
+pub struct Settings {
     /// The capabilities that are on.
     on: Vec<Cap>,
     /// The settings by name.
     parameters: QDict,
 }
 
-impl Default for Migration {
+impl Default for Settings {
     /// With QEMU's settings.
     fn default() -> Self {
         let numbers: [(&str, i64); 18] = [
@@ -52,7 +52,7 @@ impl Default for Migration {
         }
         parameters.insert("x-vcpu-dirty-limit-period".to_owned(), 1000);
         parameters.insert("vcpu-dirty-limit".to_owned(), 1);
-        Migration {
+        Settings {
             on: Vec::new(),
             parameters,
         }
@@ -78,7 +78,7 @@ const NOT_IN_BACKGROUND: &[Cap] = &[
     Cap::ZeroCopySend,
 ];
 
-impl Migration {
+impl Settings {
     /// The settings by name, with values of the schema's types.
     pub fn parameters(&self) -> &QDict {
         &self.parameters
@@ -92,6 +92,20 @@ impl Migration {
                 value => value,
             };
             self.parameters.insert(name, value);
+        }
+    }
+
+    /// Whether a capability is on.
+    pub fn has(&self, cap: Cap) -> bool {
+        self.on.contains(&cap)
+    }
+
+    /// A parameter that is a number; 0 for another.
+    pub fn number(&self, name: &str) -> u64 {
+        match self.parameters.get(name) {
+            Some(QObject::Num(QNum::I64(n))) => u64::try_from(*n).unwrap_or(0),
+            Some(QObject::Num(QNum::U64(n))) => *n,
+            _ => 0,
         }
     }
 
@@ -215,7 +229,7 @@ mod tests {
 
     #[test]
     fn capabilities_are_switched_on_and_off() {
-        let mut m = Migration::default();
+        let mut m = Settings::default();
         assert!(m.capabilities().all(|(_, on)| !on));
         m.set_capabilities([(Cap::Events, true), (Cap::Xbzrle, true)])
             .unwrap();
@@ -260,12 +274,12 @@ mod tests {
                 "Mapped-ram migration is incompatible with postcopy",
             ),
         ] {
-            let mut m = Migration::default();
+            let mut m = Settings::default();
             let changes = caps.iter().map(|cap| (*cap, true));
             assert_eq!(m.set_capabilities(changes).unwrap_err().desc(), desc);
             assert!(m.on.is_empty());
         }
-        let mut m = Migration::default();
+        let mut m = Settings::default();
         m.set_capabilities([(Cap::Multifd, true), (Cap::ZeroCopySend, true)])
             .unwrap();
     }

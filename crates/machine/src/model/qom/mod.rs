@@ -135,6 +135,11 @@ impl Machine {
         self.object(id)?.payload.as_ref()?.downcast_ref()
     }
 
+    /// The object's payload, if that is a `T`.
+    pub(crate) fn payload_mut<T: Any>(&mut self, id: ObjectId) -> Option<&mut T> {
+        self.object_mut(id)?.payload.as_mut()?.downcast_mut()
+    }
+
     /// Gives the object its payload, which is dropped with it.
     pub(crate) fn set_payload(&mut self, id: ObjectId, payload: impl Any) {
         if let Some(object) = self.object_mut(id) {

@@ -5,6 +5,7 @@ mod address;
 mod channel;
 mod incoming;
 mod ledger;
+mod parameters;
 mod settings;
 mod source;
 mod state;

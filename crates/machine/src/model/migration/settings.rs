@@ -1,7 +1,8 @@
 //! What clients set before the machine is moved: capabilities and parameters.
 
+use super::parameters;
 use crate::schema::MigrationCapability as Cap;
-use qmonitor::qapi::{Error, QDict, QNum, QObject};
+use qmonitor::qapi::{Error, QDict, QObject};
 
 /// The settings of migration.
 #[derive(Debug, Clone)]
@@ -10,53 +11,6 @@ pub struct Settings {
     on: Vec<Cap>,
     /// The settings by name.
     parameters: QDict,
-}
-
-impl Default for Settings {
-    /// With QEMU's settings.
-    fn default() -> Self {
-        let numbers: [(&str, i64); 18] = [
-            ("announce-initial", 50),
-            ("announce-max", 550),
-            ("announce-rounds", 5),
-            ("announce-step", 100),
-            ("throttle-trigger-threshold", 50),
-            ("cpu-throttle-initial", 20),
-            ("cpu-throttle-increment", 10),
-            ("max-cpu-throttle", 99),
-            ("max-bandwidth", 128 << 20),
-            ("avail-switchover-bandwidth", 0),
-            ("downtime-limit", 300),
-            ("x-checkpoint-delay", 20_000),
-            ("multifd-channels", 2),
-            ("xbzrle-cache-size", 64 << 20),
-            ("max-postcopy-bandwidth", 0),
-            ("multifd-zlib-level", 1),
-            ("multifd-qatzip-level", 1),
-            ("multifd-zstd-level", 1),
-        ];
-        let words = [
-            ("tls-creds", ""),
-            ("tls-hostname", ""),
-            ("tls-authz", ""),
-            ("multifd-compression", "none"),
-            ("mode", "normal"),
-            ("zero-page-detection", "multifd"),
-        ];
-        let mut parameters: QDict = numbers.into_iter().collect();
-        for (name, word) in words {
-            parameters.insert(name.to_owned(), word.to_owned());
-        }
-        for name in ["cpu-throttle-tailslow", "direct-io"] {
-            parameters.insert(name.to_owned(), false);
-        }
-        parameters.insert("x-vcpu-dirty-limit-period".to_owned(), 1000);
-        parameters.insert("vcpu-dirty-limit".to_owned(), 1);
-        Settings {
-            on: Vec::new(),
-            parameters,
-        }
-    }
 }
 
 /// The capabilities that exclude a background snapshot; the first of them is named in
@@ -78,21 +32,39 @@ const NOT_IN_BACKGROUND: &[Cap] = &[
     Cap::ZeroCopySend,
 ];
 
+impl Default for Settings {
+    /// With QEMU's settings.
+    fn default() -> Self {
+        Settings {
+            on: Vec::new(),
+            parameters: parameters::defaults(),
+        }
+    }
+}
+
 impl Settings {
     /// The settings by name, with values of the schema's types.
     pub fn parameters(&self) -> &QDict {
         &self.parameters
     }
 
-    /// Changes settings; no value at all is the empty text.
-    pub fn set_parameters(&mut self, changes: QDict) {
+    /// Changes settings, all or none; no value at all is the empty text.
+    ///
+    /// # Errors
+    ///
+    /// A value is out of range (`migrate_params_check`).
+    pub fn set_parameters(&mut self, changes: QDict) -> Result<(), Error> {
+        let mut parameters = self.parameters.clone();
         for (name, value) in changes {
             let value = match value {
                 QObject::Null => "".into(),
                 value => value,
             };
-            self.parameters.insert(name, value);
+            parameters.insert(name, value);
         }
+        parameters::check(&parameters, self.has(Cap::ZeroCopySend))?;
+        self.parameters = parameters;
+        Ok(())
     }
 
     /// Whether a capability is on.
@@ -102,11 +74,7 @@ impl Settings {
 
     /// A parameter that is a number; 0 for another.
     pub fn number(&self, name: &str) -> u64 {
-        match self.parameters.get(name) {
-            Some(QObject::Num(QNum::I64(n))) => u64::try_from(*n).unwrap_or(0),
-            Some(QObject::Num(QNum::U64(n))) => *n,
-            _ => 0,
-        }
+        parameters::number(&self.parameters, name)
     }
 
     /// All capabilities, and whether they are on.
@@ -131,13 +99,15 @@ impl Settings {
                 on.push(cap);
             }
         }
-        check(&on)?;
+        let is_plain = parameters::is_uncompressed_without_tls(&self.parameters);
+        check(&on, is_plain)?;
         self.on = on;
         Ok(())
     }
 }
 
-fn check(on: &[Cap]) -> Result<(), Error> {
+/// `is_plain`: neither TLS nor compression is set.
+fn check(on: &[Cap], is_plain: bool) -> Result<(), Error> {
     let has = |cap| on.contains(&cap);
     let pairs = [
         (
@@ -192,7 +162,7 @@ fn check(on: &[Cap]) -> Result<(), Error> {
     let needs = [
         (
             Cap::ZeroCopySend,
-            has(Cap::Multifd) && !has(Cap::Xbzrle),
+            has(Cap::Multifd) && !has(Cap::Xbzrle) && is_plain,
             "Zero copy only available for non-compressed non-TLS multifd migration",
         ),
         (

@@ -1,11 +1,10 @@
-//! Copies of disks, and the start of a migration: refused as QEMU refuses what it does
-//! not find.
+//! Copies of disks: refused as QEMU refuses what it does not find.
 
 use super::block_edits::not_copied;
 use crate::schema::{
     ActionCompletionMode, BlockBitmapsCommands, BlockCopyCommands, BlockdevSnapshotSync,
-    DriveBackup, DriveMirror, MigrationChannel, QueriesMigrateCommands, QueriesMirrorCommands,
-    TransactionAction, TransactionActionKind, TransactionCommands, TransactionProperties,
+    DriveBackup, DriveMirror, QueriesMirrorCommands, TransactionAction, TransactionActionKind,
+    TransactionCommands, TransactionProperties,
 };
 use crate::Machine;
 use qmonitor::qapi::Error;
@@ -78,36 +77,5 @@ fn act(rt: &mut Rt, action: TransactionAction) -> Result<(), Error> {
         Action::BlockdevSnapshotSync(a) => Machine::qmp_blockdev_snapshot_sync(rt, a.data),
         #[allow(deprecated)] // It is still to be taken.
         Action::DriveBackup(a) => Machine::qmp_drive_backup(rt, a.data),
-    }
-}
-
-/// The protocols that QEMU migrates with.
-const PROTOCOLS: &[&str] = &["exec:", "fd:", "file:", "rdma:", "tcp:", "unix:", "vsock:"];
-
-/// Whether the address of a migration names one of them.
-pub(super) fn is_known_protocol(uri: &str) -> bool {
-    PROTOCOLS.iter().any(|protocol| uri.starts_with(protocol))
-}
-
-impl QueriesMigrateCommands for Machine {
-    fn qmp_migrate(
-        _: &mut Rt,
-        uri: Option<String>,
-        channels: Option<Vec<MigrationChannel>>,
-        _detach: Option<bool>,
-        _resume: Option<bool>,
-    ) -> Result<(), Error> {
-        Err(Error::new(match (uri, channels) {
-            (Some(_), Some(_)) => {
-                "'uri' and 'channels' arguments are mutually exclusive; exactly one of the two \
-                 should be present in 'migrate' qmp command "
-                    .to_owned()
-            }
-            (None, None) => "need either 'uri' or 'channels' argument".to_owned(),
-            (Some(uri), None) if !is_known_protocol(&uri) => {
-                format!("unknown migration protocol: {uri}")
-            }
-            _ => "this machine cannot be migrated".to_owned(),
-        }))
     }
 }

@@ -26,6 +26,10 @@ mod log;
 mod machine;
 mod memory;
 mod migration;
+mod migration_channel;
+mod migration_in;
+mod migration_info;
+mod migration_out;
 mod migration_settings;
 mod migration_steps;
 mod net;
@@ -51,6 +55,7 @@ mod tests;
 pub use block::blockdev_from_cli;
 pub(crate) use drives::{drive_new, format_help, guess_warning, NewDrive, QEMU_DRIVE_OPTS};
 pub(crate) use log::log_items;
+pub(crate) use migration_in::incoming_from_cli;
 pub use net::{netdev_from_cli, netdev_with_id};
 pub use objects::{
     attach, is_made_after_chardevs, monitor_from_options, object_from_cli, object_from_text,
@@ -108,6 +113,7 @@ pub fn register(rt: &mut Runtime<Machine>) {
     rt.set_quit_handler(|rt| {
         rt.state.run.quit_request(ShutdownCause::HostQmpQuit);
         main_loop_should_exit(rt);
+        migration_out::shut_down(rt);
     });
     rt.set_monitor_removed_handler(|rt, monitor| {
         rt.state.current_cpus.remove(&monitor);

@@ -36,7 +36,8 @@ pub(super) fn main_loop_should_exit(rt: &mut Runtime<Machine>) {
     }
 }
 
-fn emit(rt: &mut Runtime<Machine>, events: &[MachineEvent]) {
+/// Sends the events of the machine.
+pub(super) fn emit(rt: &mut Runtime<Machine>, events: &[MachineEvent]) {
     for event in events {
         match *event {
             MachineEvent::Stop => qapi_event_send_stop(rt),

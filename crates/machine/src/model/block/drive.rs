@@ -149,6 +149,24 @@ impl Machine {
         }
     }
 
+    /// Gives every user of a node another node: nodes above it, back ends and devices.
+    ///
+    /// # Errors
+    ///
+    /// There is no such node.
+    pub fn replace_node(&mut self, from: &str, to: &str) -> Result<(), Error> {
+        let users: Vec<_> = self.drive_devices();
+        let has = |id: &ObjectId| self.backend_of(*id).is_none();
+        let users: Vec<_> = users.into_iter().filter(has).collect();
+        self.blocks.replace(from, to)?;
+        for id in users {
+            if self.node_in(id).as_deref() == Some(from) {
+                self.media.entry(id).or_default().node = Some(Some(to.to_owned()));
+            }
+        }
+        Ok(())
+    }
+
     /// Makes a back end with a name of its own, which is now the newest drive.
     ///
     /// # Errors

@@ -106,7 +106,7 @@ impl BlockCopyCommands for Machine {
         vmstate: String,
         devices: Vec<String>,
     ) -> Result<(), Error> {
-        run_job(rt, job_id, JobType::SnapshotSave, |rt| {
+        run_job(rt, job_id, JobType::SnapshotSave, move |rt| {
             Err(no_machine_snapshots(rt, Some(&vmstate), &devices))
         })
     }
@@ -118,7 +118,7 @@ impl BlockCopyCommands for Machine {
         vmstate: String,
         devices: Vec<String>,
     ) -> Result<(), Error> {
-        run_job(rt, job_id, JobType::SnapshotLoad, |rt| {
+        run_job(rt, job_id, JobType::SnapshotLoad, move |rt| {
             Err(no_machine_snapshots(rt, Some(&vmstate), &devices))
         })
     }
@@ -129,7 +129,7 @@ impl BlockCopyCommands for Machine {
         _tag: String,
         devices: Vec<String>,
     ) -> Result<(), Error> {
-        run_job(rt, job_id, JobType::SnapshotDelete, |rt| {
+        run_job(rt, job_id, JobType::SnapshotDelete, move |rt| {
             Err(no_machine_snapshots(rt, None, &devices))
         })
     }

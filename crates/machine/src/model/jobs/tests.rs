@@ -1,0 +1,1 @@
+//! Jobs change their states, and tell of it, as QEMU's do.

@@ -5,6 +5,7 @@
 //! device or another node. No guest reads or writes contents: jobs, clients of
 //! exports and commands for tests do.
 
+mod asked;
 mod backend;
 mod bytes;
 mod drive;

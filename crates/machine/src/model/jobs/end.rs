@@ -159,6 +159,16 @@ impl Machine {
         }
     }
 
+    /// Forgets a job that was just made, as if it had not been.
+    pub(crate) fn job_unmake(&mut self, key: JobKey) {
+        let cleaned = self.with_work(key, |m, work| {
+            work.clean(m, false);
+            Ok(())
+        });
+        debug_assert!(cleaned.is_ok(), "the job was just made");
+        self.jobs.forget(key);
+    }
+
     /// Ends all jobs, since the program ends. Nothing waits for their work.
     pub fn quit_jobs(&mut self) {
         for _ in 0..2 {

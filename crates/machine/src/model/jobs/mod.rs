@@ -12,9 +12,14 @@
 //! its result when it is finalized, and is listed until it is dismissed. Every change is
 //! noted as a [`JobEvent`] in the order in which clients get them.
 
+mod backup;
+mod chain;
+mod commit;
 mod end;
+mod mirror;
 mod rate;
 mod run;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod verbs;
@@ -26,9 +31,13 @@ use crate::schema::{BlockDeviceIoStatus, BlockErrorAction, IoOperationType, JobS
 use qmonitor::qapi::{Error, ErrorClass};
 use qmonitor::util::qemu_opts::id_wellformed;
 
+pub(crate) use backup::BackupPlan;
+pub(crate) use chain::{above, backing, find_file, unfiltered};
+pub(crate) use commit::CommitPlan;
+pub(crate) use mirror::{Extents, MirrorPlan};
 use rate::Rate;
-pub(crate) use verbs::Verb;
-pub(crate) use work::{Cx, Elsewhere, Failure, Step, Work};
+pub(crate) use stream::StreamPlan;
+pub(crate) use work::{Cx, Elsewhere, Step, Work};
 
 /// Numbers jobs in the order of making.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -193,6 +202,8 @@ pub struct Jobs {
     queue: VecDeque<JobKey>,
     sleeping: BTreeSet<(i64, JobKey)>,
     events: Vec<JobEvent>,
+    /// Room for the bytes on their way.
+    buffer: Vec<u8>,
     made: u64,
     groups: u64,
 }
@@ -270,6 +281,22 @@ impl Jobs {
         self.enqueue(key);
     }
 
+    /// Lets new jobs work that begin at the same moment. QEMU's stand still until all are
+    /// there.
+    fn start_together(&mut self, keys: &[JobKey]) {
+        for key in keys.iter().rev() {
+            if let Some(job) = self.table.get_mut(key) {
+                job.started = true;
+            }
+            self.set_status(*key, JobStatus::Running);
+            self.set_status(*key, JobStatus::Paused);
+        }
+        for key in keys.iter().rev() {
+            self.set_status(*key, JobStatus::Running);
+            self.enqueue(*key);
+        }
+    }
+
     /// The job of that name.
     ///
     /// # Errors
@@ -302,6 +329,11 @@ impl Jobs {
     /// All jobs, the newest first.
     pub fn iter(&self) -> impl Iterator<Item = &Job> {
         self.table.values().rev()
+    }
+
+    /// Whether a node is the target of a job, which nothing else may use.
+    pub(crate) fn holds(&self, node: &str) -> bool {
+        self.table.values().any(|job| job.work.holds(node))
     }
 
     /// Sets how much a job has to do.

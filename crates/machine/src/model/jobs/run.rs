@@ -2,7 +2,8 @@
 
 use nix::errno::Errno;
 
-use super::{Activity, Cx, Failure, JobEvent, JobKey, Step};
+use super::work::Failure;
+use super::{Activity, Cx, JobEvent, JobKey, Step};
 use crate::model::Machine;
 use crate::schema::{BlockDeviceIoStatus, BlockErrorAction, BlockdevOnError, JobStatus};
 
@@ -14,6 +15,11 @@ const TURN: u64 = 1 << 20;
 const STEP: u64 = TURN / 64;
 
 impl Machine {
+    /// Lets new jobs work, which show their disks as they are at this moment.
+    pub(crate) fn start_jobs(&mut self, keys: &[JobKey]) {
+        self.jobs.start_together(keys);
+    }
+
     /// Lets jobs work for one turn.
     pub fn run_jobs(&mut self, now: i64) {
         self.jobs.wake(now);
@@ -50,7 +56,7 @@ impl Machine {
         let step = job.work.step(Cx {
             blocks: &mut self.blocks,
             progress: &mut job.progress,
-            is_ready: job.status == JobStatus::Ready,
+            buffer: &mut self.jobs.buffer,
         });
         self.take_step(key, step, now)
     }
@@ -109,13 +115,11 @@ impl Machine {
         };
         let event = JobEvent::Error(job.id.clone(), failure.operation, action);
         self.jobs.events.push(event);
+        let text = errno.map_or_else(|| failure.error.to_string(), |e| e.desc().into());
         match action {
-            BlockErrorAction::Report => {
-                let text = errno.map_or_else(|| failure.error.to_string(), |e| e.desc().into());
-                self.job_ended(key, Err(text));
-            }
+            BlockErrorAction::Report => self.job_ended(key, Err(text)),
             BlockErrorAction::Ignore => {
-                job.work.ignore();
+                job.work.ignore(&text);
                 self.jobs.enqueue(key);
             }
             BlockErrorAction::Stop => {

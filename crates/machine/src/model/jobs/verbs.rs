@@ -7,7 +7,7 @@ use qmonitor::qapi::Error;
 
 /// What a client wants of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verb {
+enum Verb {
     Cancel,
     Pause,
     Resume,

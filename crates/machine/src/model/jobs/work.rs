@@ -13,8 +13,8 @@ use qmonitor::qapi::Error;
 pub(crate) struct Cx<'a> {
     pub(crate) blocks: &'a mut Blocks,
     pub(crate) progress: &'a mut Progress,
-    /// Whether the job was ready already.
-    pub(crate) is_ready: bool,
+    /// Room for the bytes on their way, which all jobs share.
+    pub(crate) buffer: &'a mut Vec<u8>,
 }
 
 /// An operation of a job on a disk that failed.
@@ -68,8 +68,8 @@ pub(crate) trait Work: fmt::Debug {
         BlockdevOnError::Report
     }
 
-    /// Goes on behind a piece that failed, since the error is ignored.
-    fn ignore(&mut self) {}
+    /// Takes note of an error that is ignored. The piece is tried again.
+    fn ignore(&mut self, _error: &str) {}
 
     /// Whether the job becomes ready and is completed by a command.
     fn has_last_step(&self) -> bool {
@@ -114,6 +114,11 @@ pub(crate) trait Work: fmt::Debug {
 
     /// Whether a write to a disk may give it something to do.
     fn waits_for_writes(&self) -> bool {
+        false
+    }
+
+    /// Whether a node is its target, which nothing else may use.
+    fn holds(&self, _node: &str) -> bool {
         false
     }
 

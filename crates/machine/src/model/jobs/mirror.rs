@@ -272,6 +272,10 @@ impl Mirror {
         if let Some(step) = step? {
             return Ok(step);
         }
+        if self.burst > 0 {
+            self.burst = 0;
+            return Ok(Step::Copied(0));
+        }
         if !self.ready {
             cx.blocks.flush(&self.plan.target).map_err(Failure::write)?;
             self.ready = true;

@@ -121,6 +121,8 @@ pub struct Job {
     /// Whether it ends without its result.
     cancelled: bool,
     started: bool,
+    /// Whether it goes on whatever its limit says.
+    in_burst: bool,
     group: Option<Group>,
     work: Box<dyn Work>,
 }
@@ -265,6 +267,7 @@ impl Jobs {
             user_paused: false,
             cancelled: false,
             started: false,
+            in_burst: false,
             group: settings.group,
             work,
         };

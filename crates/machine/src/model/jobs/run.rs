@@ -46,12 +46,11 @@ impl Machine {
             self.jobs.settle_pause(key);
             return 0;
         }
-        if let Some(until) = job.rate.wait_until(now) {
-            // The last step is not held up.
-            if job.status == JobStatus::Running {
-                self.jobs.set_activity(key, Activity::Sleeping(until));
-                return 0;
-            }
+        // The last step is not held up, nor is what goes on at once.
+        let may_wait = job.status == JobStatus::Running && !job.in_burst;
+        if let Some(until) = job.rate.wait_until(now).filter(|_| may_wait) {
+            self.jobs.set_activity(key, Activity::Sleeping(until));
+            return 0;
         }
         let step = job.work.step(Cx {
             blocks: &mut self.blocks,
@@ -91,6 +90,7 @@ impl Machine {
             return;
         };
         job.rate.account(bytes, now);
+        job.in_burst = !may_wait;
         let until = job.rate.wait_until(now).filter(|_| may_wait);
         match until {
             Some(until) => self.jobs.set_activity(key, Activity::Sleeping(until)),

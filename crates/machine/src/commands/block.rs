@@ -170,7 +170,7 @@ fn image_info(m: &Machine, node: &BlockNode) -> ImageInfo {
         dirty_flag: Some(false),
         actual_size: Some(signed(m.blocks.actual_size(&node.name))),
         virtual_size: signed(m.blocks.length(&node.name)),
-        cluster_size: node.header().and_then(|h| h.cluster_size).map(signed),
+        cluster_size: node.qcow2().map(|q| signed(q.header.cluster_size())),
         encrypted: None,
         compressed: None,
         backing_filename: None,
@@ -190,7 +190,7 @@ fn image_specific(node: &BlockNode) -> Option<ImageInfoSpecific> {
             },
         })),
         BlockdevDriver::Qcow2 => {
-            let is_v3 = node.header().is_some_and(|h| h.is_v3);
+            let is_v3 = node.qcow2().is_some_and(|q| q.header.version == 3);
             Some(ImageInfoSpecific::Qcow2(ImageInfoSpecificQCow2Wrapper {
                 data: ImageInfoSpecificQCow2 {
                     compat: if is_v3 { "1.1" } else { "0.10" }.to_owned(),

@@ -187,6 +187,19 @@ impl Granules {
         Some(at as u64 * 64 + u64::from(word.trailing_zeros()))
     }
 
+    /// Adds granules from one on, given as bits.
+    pub fn load(&mut self, first: u64, bits: &[u8]) {
+        let granularity = u64::from(self.granularity);
+        for (at, byte) in (0..).zip(bits) {
+            for bit in (0..8).filter(|bit| byte >> bit & 1 == 1) {
+                self.insert(
+                    (first + at * 8 + bit).saturating_mul(granularity),
+                    granularity,
+                );
+            }
+        }
+    }
+
     /// Adds what is in another set of the same disk, whatever its granules.
     pub fn merge(&mut self, other: &Granules) {
         let mut from = 0;

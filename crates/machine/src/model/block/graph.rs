@@ -19,6 +19,8 @@ pub struct Blocks {
     /// How many nodes without a name there were.
     unnamed: usize,
     made: u64,
+    /// How many images are being opened below one another.
+    pub(super) depth: usize,
     /// What happened since it was last taken.
     pub(super) events: Vec<BlockEvent>,
 }
@@ -190,7 +192,7 @@ impl Blocks {
         }
     }
 
-    fn close_id(&mut self, id: NodeId) {
+    pub(super) fn close_id(&mut self, id: NodeId) {
         self.settle(id);
         let Some(node) = self.nodes.remove(&id) else {
             return;

@@ -11,20 +11,21 @@ use super::bytes::{beyond_end, unsupported, Bytes, Extent, ExtentKind};
 use super::graph::{no_node, not_found, BlockEvent, Blocks};
 use super::host;
 use super::node::{BlockNode, BlockOp, Content, NodeId};
+use crate::schema::BlockdevDetectZeroesOptions;
 
 /// Disks have whole sectors.
 const SECTOR: u64 = 512;
 
 /// What is done to a piece of a node.
 #[derive(Clone, Copy)]
-enum Change<'a> {
+pub(super) enum Change<'a> {
     Write(&'a [u8]),
     Zero(u64),
     Discard(u64),
 }
 
 impl Change<'_> {
-    fn length(self) -> u64 {
+    pub(super) fn length(self) -> u64 {
         match self {
             Change::Write(bytes) => bytes.len() as u64,
             Change::Zero(length) | Change::Discard(length) => length,
@@ -86,6 +87,7 @@ impl Blocks {
                 below.saturating_sub(*offset)
             }
             Content::Filter(_) => node.shown().map_or(0, |below| self.length_of(below)),
+            Content::Qcow2(image) => image.header.size,
             Content::Taken => 0,
         };
         length.div_ceil(SECTOR) * SECTOR
@@ -203,7 +205,7 @@ impl Blocks {
         Ok(id)
     }
 
-    fn at(&mut self, id: NodeId) -> io::Result<&mut BlockNode> {
+    pub(super) fn at(&mut self, id: NodeId) -> io::Result<&mut BlockNode> {
         self.nodes.get_mut(&id).ok_or_else(|| Errno::ENOENT.into())
     }
 
@@ -221,17 +223,25 @@ impl Blocks {
                 self.read_at(below, offset, into)
             }
             (Content::Filter(_), Some(below)) => self.read_at(below, offset, into),
+            (Content::Qcow2(_), _) => self.read_image(id, offset, into),
             _ => Err(unsupported()),
         }
     }
 
     /// Changes a piece of a node, which may be behind its end if a format is in the node.
-    fn change(&mut self, id: NodeId, offset: u64, change: Change<'_>) -> io::Result<()> {
+    pub(super) fn change(&mut self, id: NodeId, offset: u64, change: Change<'_>) -> io::Result<()> {
         if change.length() == 0 {
             return Ok(());
         }
         self.note_write(id, offset, change)?;
         let node = self.at(id)?;
+        let detects = node.detect_zeroes != BlockdevDetectZeroesOptions::Off;
+        let change = match change {
+            Change::Write(from) if detects && from.iter().all(|byte| *byte == 0) => {
+                Change::Zero(from.len() as u64)
+            }
+            change => change,
+        };
         let shown = node.shown();
         match (&mut node.content, shown) {
             (Content::Host(file), _) => change_file(file, offset, change),
@@ -241,6 +251,7 @@ impl Blocks {
                 self.change(below, offset, change)
             }
             (Content::Filter(_), Some(below)) => self.change_filtered(id, below, offset, change),
+            (Content::Qcow2(_), _) => self.change_image(id, offset, change),
             _ => Err(unsupported()),
         }
     }
@@ -325,8 +336,8 @@ impl Blocks {
         if node.no_flush {
             return Ok(());
         }
-        let shown = node.shown();
-        match (&node.content, shown) {
+        let below = node.shown().or(node.file);
+        match (&node.content, below) {
             (Content::Host(file), _) => file.sync_data(),
             (_, Some(below)) => self.flush_at(below),
             _ => Ok(()),
@@ -349,6 +360,7 @@ impl Blocks {
                 self.status_at(below, offset, length)?
             }
             (Content::Filter(_), Some(below)) => self.status_at(below, offset, length)?,
+            (Content::Qcow2(_), _) => self.image_status(id, offset, length)?,
             _ => all(ExtentKind::Data),
         })
     }
@@ -363,6 +375,7 @@ impl Blocks {
                 self.set_length(below, length)?;
             }
             (Content::Filter(_), Some(below)) => self.set_length(below, length)?,
+            (Content::Qcow2(_), _) => self.with_image(id, |q, file| q.set_size(file, length))?,
             _ => return Err(unsupported()),
         }
         let length = self.length_of(id);
@@ -371,9 +384,6 @@ impl Blocks {
         }
         Ok(())
     }
-
-    /// Writes what a node keeps in memory before it is closed.
-    pub(super) fn settle(&mut self, _id: NodeId) {}
 }
 
 fn change_file(file: &std::fs::File, offset: u64, change: Change<'_>) -> io::Result<()> {

@@ -8,15 +8,22 @@
 mod asked;
 mod backend;
 mod bytes;
+mod chain;
 mod drive;
 mod granules;
 mod graph;
 mod host;
 mod image;
 mod io;
+mod layers;
+mod making;
 mod node;
 mod open;
+mod qcow2;
+mod snapshots;
 
+#[cfg(test)]
+mod images_test;
 #[cfg(test)]
 mod tests;
 
@@ -30,8 +37,10 @@ pub use granules::{Bitmap, Granules};
 pub(crate) use graph::no_node;
 pub use graph::{BlockEvent, Blocks};
 pub use image::{probe, Header};
+pub use making::NewFile;
 pub use node::{BlockNode, BlockOp, Filter, NodeId};
 pub use open::Image;
+pub use qcow2::{NewImage, Qcow2, Snapshot};
 
 /// How fast a drive may be; zero is without limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

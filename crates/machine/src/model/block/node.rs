@@ -4,6 +4,7 @@ use std::fs::File;
 
 use super::granules::Bitmap;
 use super::image::Header;
+use super::qcow2::Qcow2;
 use crate::schema::{BlockdevDetectZeroesOptions, BlockdevDriver};
 
 /// A node for the block layer itself, which names are too slow for.
@@ -87,6 +88,8 @@ pub(super) enum Content {
     View { offset: u64, size: Option<u64> },
     /// In a format of which only the header is known.
     Described(Header),
+    /// In clusters of the node below.
+    Qcow2(Box<Qcow2>),
     /// In a filter that a job put here.
     Filter(Filter),
     /// It is being worked on.
@@ -134,6 +137,14 @@ impl BlockNode {
     pub fn header(&self) -> Option<&Header> {
         match &self.content {
             Content::Described(header) => Some(header),
+            _ => None,
+        }
+    }
+
+    /// The image in it, if its format is `qcow2`.
+    pub fn qcow2(&self) -> Option<&Qcow2> {
+        match &self.content {
+            Content::Qcow2(image) => Some(image),
             _ => None,
         }
     }

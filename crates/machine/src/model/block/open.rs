@@ -3,7 +3,9 @@
 use super::graph::{not_found, Blocks};
 use super::host::open_file;
 use super::image::{header, probe};
+use super::io::NodeBytes;
 use super::node::{BlockNode, Content, NodeId};
+use super::qcow2::Qcow2;
 use crate::schema::{
     BlockdevCacheOptions, BlockdevDetectZeroesOptions, BlockdevDriver, BlockdevOptions,
     BlockdevOptionsBranch, BlockdevRef, BlockdevRefOrNull,
@@ -82,7 +84,7 @@ impl Blocks {
         opened
     }
 
-    fn open_layers(&mut self, image: &Image) -> Result<(String, bool), Error> {
+    pub(super) fn open_layers(&mut self, image: &Image) -> Result<(String, bool), Error> {
         let (driver, filename, content, read_only) = open_bottom(image)?;
         let guess = match &content {
             Content::Host(file) => probe(file),
@@ -103,13 +105,18 @@ impl Blocks {
         };
         let mut top = self.insert(node(&lower, driver, content));
         if !is_alone {
-            let content = self.format_content(format, top)?;
+            let content = self.format_content(format, top, read_only)?;
             let upper = image.node_name.clone();
             let upper = upper.unwrap_or_else(|| self.new_name());
             top = self.insert(BlockNode {
                 file: Some(top),
                 ..node(&upper, format, content)
             });
+            self.load_bitmaps(top)?;
+            let backing = self.open_named_backing(top)?;
+            self.nodes
+                .entry(top)
+                .and_modify(|node| node.backing = backing);
         }
         if let (Some(top), Some(detect)) = (self.nodes.get_mut(&top), image.detect_zeroes) {
             top.detect_zeroes = detect;
@@ -118,12 +125,27 @@ impl Blocks {
     }
 
     /// Opens a format in a node.
-    fn format_content(&mut self, format: BlockdevDriver, file: NodeId) -> Result<Content, Error> {
+    fn format_content(
+        &mut self,
+        format: BlockdevDriver,
+        file: NodeId,
+        read_only: bool,
+    ) -> Result<Content, Error> {
         if format == BlockdevDriver::Raw {
             return Ok(Content::View {
                 offset: 0,
                 size: None,
             });
+        }
+        if format == BlockdevDriver::Qcow2 {
+            let image = Qcow2::open(
+                &mut NodeBytes {
+                    blocks: self,
+                    id: file,
+                },
+                read_only,
+            )?;
+            return Ok(Content::Qcow2(Box::new(image)));
         }
         let name = self.name_of(file);
         match self.file_under(name) {
@@ -165,7 +187,11 @@ impl Blocks {
             }
             _ => None,
         };
-        let backing = self.open_backing(backing)?;
+        self.load_bitmaps(id)?;
+        let backing = match backing {
+            None => self.open_named_backing(id)?,
+            backing => self.open_backing(backing)?,
+        };
         if let Some(node) = self.nodes.get_mut(&id) {
             node.backing = backing;
         }
@@ -230,7 +256,7 @@ impl Blocks {
         read_only: bool,
     ) -> Result<Opened, Error> {
         let file = self.open_child(file, read_only)?;
-        let content = self.format_content(format, file)?;
+        let content = self.format_content(format, file, read_only)?;
         Ok(Opened {
             filename: self.nodes[&file].filename.clone(),
             content,
@@ -282,7 +308,11 @@ impl Blocks {
     }
 
     /// The node that a raw one shows: an existing one, or one made for it.
-    fn open_child(&mut self, file: &BlockdevRef, read_only: bool) -> Result<NodeId, Error> {
+    pub(super) fn open_child(
+        &mut self,
+        file: &BlockdevRef,
+        read_only: bool,
+    ) -> Result<NodeId, Error> {
         match file {
             BlockdevRef::Reference(name) => {
                 let node = self.node(name).ok_or_else(|| not_found(name, name))?;

@@ -1,15 +1,13 @@
 //! Jobs: `jobs.json`, their turns and events, and images to make.
 
-use std::fs::File;
-
 use crate::model::jobs::{Elsewhere, Job, JobEvent, JobKey, Report, Settings};
 use crate::model::Machine as Model;
 use crate::schema::{
     qapi_event_send_block_job_cancelled, qapi_event_send_block_job_completed,
     qapi_event_send_block_job_error, qapi_event_send_block_job_pending,
     qapi_event_send_block_job_ready, qapi_event_send_job_status_change, BlockCreateCommands,
-    BlockJobChangeOptions, BlockdevAmendOptions, BlockdevCreateOptions, BlockdevCreateOptionsFile,
-    BlockdevRef, JobInfo, JobType, JobsCommands,
+    BlockJobChangeOptions, BlockdevAmendOptions, BlockdevCreateOptions, JobInfo, JobType,
+    JobsCommands,
 };
 use crate::Machine;
 use qmonitor::main_loop::{ClockType, Host};
@@ -218,12 +216,13 @@ impl BlockCreateCommands for Machine {
     ) -> Result<(), Error> {
         use BlockdevCreateOptions as Branch;
         let driver = options.driver();
-        match options {
-            Branch::File(file) => run_job(rt, job_id, JobType::Create, move |_| create_file(&file)),
-            Branch::Qcow2(image) => refuse_image(rt, job_id, image.file),
-            Branch::Qed(image) => refuse_image(rt, job_id, image.file),
-            Branch::Vmdk(image) => refuse_image(rt, job_id, image.file),
-            Branch::Luks(_)
+        match &options {
+            Branch::File(_) | Branch::Qcow2(_) => run_job(rt, job_id, JobType::Create, move |rt| {
+                rt.state.blocks.create(&options)
+            }),
+            Branch::Qed(_)
+            | Branch::Vmdk(_)
+            | Branch::Luks(_)
             | Branch::Parallels(_)
             | Branch::Qcow(_)
             | Branch::Vdi(_)
@@ -260,24 +259,6 @@ impl BlockCreateCommands for Machine {
     }
 }
 
-fn create_file(file: &BlockdevCreateOptionsFile) -> Result<(), Error> {
-    let failed = |e| Error::from_io(format!("Could not create '{}'", file.filename), &e);
-    let opened = File::create(&file.filename).map_err(failed)?;
-    let size = file.size.div_ceil(512) * 512;
-    let resized = opened.set_len(size);
-    resized.map_err(|e| Error::from_io("Could not resize file", &e))
-}
-
-/// The job of an image whose format this machine cannot write.
-fn refuse_image(rt: &mut Rt, id: String, file: BlockdevRef) -> Result<(), Error> {
-    run_job(rt, id, JobType::Create, move |rt| {
-        if let BlockdevRef::Reference(name) = &file {
-            rt.state.blocks.find(name, name)?;
-        }
-        Err(no_format())
-    })
-}
-
 fn no_format() -> Error {
-    Error::new("this machine writes no image formats")
+    Error::new("this machine does not write images of this format")
 }

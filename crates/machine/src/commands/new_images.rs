@@ -1,6 +1,6 @@
 //! Images that commands make: targets of copies, and overlays of snapshots.
 
-use crate::model::block::Image;
+use crate::model::block::{Image, NewFile};
 use crate::schema::BlockdevDriver;
 use crate::Machine;
 use qmonitor::qapi::Error;
@@ -72,12 +72,18 @@ fn create(
     like: &str,
     backing: Option<&str>,
 ) -> Result<(), Error> {
-    let format = format.unwrap_or(BlockdevDriver::Raw);
-    let length = m.blocks.length(like);
+    let format = match format {
+        None | Some(BlockdevDriver::File) => BlockdevDriver::Raw,
+        Some(format) => format,
+    };
     let backing = backing.and_then(|name| m.blocks.node(name));
-    let backing = backing.map(|node| (node.filename.clone(), node.driver.as_str()));
-    let backing = backing.as_ref().map(|(name, format)| (&**name, *format));
-    m.blocks.create_image(filename, format, length, backing)
+    let new = NewFile {
+        filename: filename.to_owned(),
+        format,
+        size: m.blocks.length(like),
+        backing: backing.map(|node| (node.filename.clone(), Some(node.driver))),
+    };
+    m.blocks.create_image(&new)
 }
 
 fn open(

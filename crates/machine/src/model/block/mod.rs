@@ -5,7 +5,6 @@
 //! device or another node. No guest reads or writes contents: jobs, clients of
 //! exports and commands for tests do.
 
-mod asked;
 mod backend;
 mod bytes;
 mod chain;
@@ -20,6 +19,7 @@ mod making;
 mod node;
 mod open;
 mod qcow2;
+mod reopen;
 mod snapshots;
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod making;
 mod node;
 mod open;
 mod qcow2;
+mod reopen;
 mod snapshots;
 
 #[cfg(test)]

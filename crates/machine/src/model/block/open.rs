@@ -35,6 +35,8 @@ pub struct Image {
     pub no_flush: bool,
     #[allow(missing_docs)]
     pub detect_zeroes: Option<BlockdevDetectZeroesOptions>,
+    /// Whether the image below is left out.
+    pub no_backing: bool,
 }
 
 /// What a node is opened from.

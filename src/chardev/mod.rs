@@ -115,7 +115,9 @@ pub use manage::{
 };
 pub use net::open::{fifo_reader, FifoReader};
 pub use object::qemu_chardev_new;
-pub use options::cli::{qemu_chr_parse_cli, qemu_chr_parse_opts, QEMU_CHARDEV_OPTS};
+pub use options::cli::{
+    qemu_chardev_opts, qemu_chr_parse_cli, qemu_chr_parse_opts, QEMU_CHARDEV_OPTS,
+};
 pub use options::compat::{invalid_char_driver, qemu_chr_parse_compat, ParsedCompat};
 pub use past_tap::{chr_event_past_tap, chr_watch_output, chr_write_past_tap};
 pub use socket::{

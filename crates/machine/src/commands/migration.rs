@@ -2,7 +2,7 @@
 //! the capabilities answers as in QEMU when none is under way.
 
 use super::copies::is_known_protocol;
-use super::hmp::{fail, nothing, Cx};
+use super::hmp::{disk_failure, fail, nothing, Cx};
 use crate::schema::{
     MigrationCapability, MigrationCapabilityStatus, MigrationCommands, MigrationInfo,
     MigrationStatus, MigrationThreadInfo, QueriesMigrateCommands,
@@ -15,24 +15,7 @@ use qmonitor::Runtime;
 
 impl MigrationCommands for Machine {
     fn qmp_query_migrate(_: &mut Runtime<Self>) -> Result<MigrationInfo, Error> {
-        Ok(MigrationInfo {
-            status: None,
-            ram: None,
-            vfio: None,
-            xbzrle_cache: None,
-            total_time: None,
-            expected_downtime: None,
-            downtime: None,
-            setup_time: None,
-            cpu_throttle_percentage: None,
-            error_desc: None,
-            blocked_reasons: None,
-            postcopy_blocktime: None,
-            postcopy_vcpu_blocktime: None,
-            socket_address: None,
-            dirty_limit_throttle_time_per_round: None,
-            dirty_limit_ring_full_time: None,
-        })
+        Ok(MigrationInfo::default())
     }
 
     fn qmp_query_migrationthreads(
@@ -53,7 +36,10 @@ impl MigrationCommands for Machine {
         rt: &mut Runtime<Self>,
     ) -> Result<Vec<MigrationCapabilityStatus>, Error> {
         let status = |(capability, state)| MigrationCapabilityStatus { capability, state };
-        Ok(rt.state.migration.capabilities().map(status).collect())
+        let policy = rt.policy();
+        let all = rt.state.migration.capabilities();
+        let known = all.filter(|(capability, _)| policy.has(capability.features()));
+        Ok(known.map(status).collect())
     }
 
     fn qmp_migrate_recover(_: &mut Runtime<Self>, _uri: String) -> Result<(), Error> {
@@ -243,7 +229,10 @@ pub(super) const INFO: &[HmpPair<Machine>] = &[
     ),
     (
         HmpRow::new("snapshots", "", "show the currently saved VM snapshots"),
-        |hmp, _| hmp.print("no block device can store vmstate for snapshot\n"),
+        |hmp, _| {
+            let text = "no block device can store vmstate for snapshot";
+            disk_failure(hmp, &Error::new(text));
+        },
     ),
     (
         HmpRow::new(

@@ -9,6 +9,7 @@ mod absent;
 mod block;
 mod block_edits;
 mod block_jobs;
+mod block_limits;
 mod block_media;
 mod block_pages;
 mod block_stats;
@@ -91,6 +92,7 @@ const HMP: &[(Pairs, Pairs)] = &[
     (migration_settings::COMMANDS, migration_settings::INFO),
     (net::COMMANDS, net::INFO),
     (objects::COMMANDS, &[]),
+    (newer::COMMANDS, newer::INFO),
     (qdev::COMMANDS, qdev::INFO),
     (&[], pci::INFO),
     (&[], qtree::INFO),

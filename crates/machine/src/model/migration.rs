@@ -52,6 +52,8 @@ impl Default for Migration {
         }
         parameters.insert("x-vcpu-dirty-limit-period".to_owned(), 1000);
         parameters.insert("vcpu-dirty-limit".to_owned(), 1);
+        parameters.insert("x-rdma-chunk-size".to_owned(), 1 << 20);
+        parameters.insert("cpr-exec-command".to_owned(), Vec::new());
         Migration {
             on: Vec::new(),
             parameters,

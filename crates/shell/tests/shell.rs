@@ -124,6 +124,27 @@ fn help_comes_from_the_server() {
 }
 
 #[test]
+fn the_session_of_the_page_goes_as_it_says() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let session = page.split("```console\n").nth(1).unwrap();
+    let session = session.split("```").next().unwrap();
+    let server = Server::start();
+    let mut played = 0;
+    for step in session.split("(QMP) ").skip(1) {
+        let (line, shown) = step.split_once('\n').unwrap();
+        // The event is of a machine, which this server has not.
+        if line != "stop" {
+            let output = server.shell(&[], &[line], "");
+            assert_eq!(text(&output.stdout), shown, "{line}");
+            played += 1;
+        }
+    }
+    assert_eq!(played, 2);
+    server.end();
+}
+
+#[test]
 fn where_there_is_no_server_the_reason_is_told() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("q");

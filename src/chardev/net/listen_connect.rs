@@ -28,7 +28,7 @@ use crate::trace_event;
 /// The file of a unix socket, removed when the listener goes, unless another one has
 /// taken its place: a chardev that is changed binds the path before the old one goes.
 #[derive(Debug)]
-pub(in crate::chardev) struct UnixPath {
+pub struct UnixPath {
     path: PathBuf,
     file: Option<(u64, u64)>,
 }
@@ -56,17 +56,23 @@ impl Drop for UnixPath {
 
 /// A listening socket.
 #[derive(Debug)]
-pub(in crate::chardev) struct Listening {
+pub struct Listening {
+    /// The socket.
     pub fd: OwnedFd,
     /// The address in full, with the port that was found.
     pub addr: SocketAddress,
+    /// The file that goes with it.
     pub path: Option<UnixPath>,
 }
 
 /// Makes a socket that listens at the address (`socket_listen`) for that many
 /// clients at the same time: so many may wait in the kernel's queue too. For
 /// QEMU's servers that is one.
-pub(in crate::chardev) fn socket_listen<H: ChardevHost>(
+///
+/// # Errors
+///
+/// The address cannot be had; the text is QEMU's.
+pub fn socket_listen<H: ChardevHost>(
     h: &mut H,
     addr: &SocketAddress,
     clients: u64,
@@ -220,8 +226,21 @@ fn fd_listen(fd: OwnedFd, queue: Backlog) -> Result<Listening, Error> {
     Ok(Listening { fd, addr, path })
 }
 
+/// Takes the next client of a listening socket.
+///
+/// # Errors
+///
+/// Those of accept(2); `WouldBlock` if none waits.
+pub fn socket_accept(listener: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    crate::sys::accept(listener)
+}
+
 /// Sets `O_NONBLOCK`.
-pub(in crate::chardev) fn set_nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
+///
+/// # Errors
+///
+/// Those of fcntl(2).
+pub fn set_nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
     use nix::fcntl::{fcntl, FcntlArg, OFlag};
     let flags = OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL)?);
     if !flags.contains(OFlag::O_NONBLOCK) {
@@ -361,7 +380,8 @@ fn dgram_to(
 }
 
 /// A connection that is made or being made.
-pub(in crate::chardev) enum Connecting {
+#[derive(Debug)]
+pub enum Connecting {
     /// It is there.
     Done(OwnedFd),
     /// Wait until it is writable, then ask [`connect_result`]; if it failed,
@@ -383,7 +403,11 @@ pub(in crate::chardev) fn socket_connect<H: ChardevHost>(
 }
 
 /// Begins to connect without blocking.
-pub(in crate::chardev) fn socket_connect_async<H: ChardevHost>(
+///
+/// # Errors
+///
+/// It failed at once; the text is QEMU's.
+pub fn socket_connect_async<H: ChardevHost>(
     h: &mut H,
     addr: &SocketAddress,
 ) -> Result<Connecting, Error> {
@@ -418,7 +442,11 @@ fn socket_connect_start<H: ChardevHost>(
 }
 
 /// Tries candidates until one connects or begins to.
-pub(in crate::chardev) fn connect_next(
+///
+/// # Errors
+///
+/// None did; the text is about the last.
+pub fn connect_next(
     addr: &SocketAddress,
     candidates: Vec<SocketAddr>,
     flags: SockFlag,
@@ -453,7 +481,11 @@ fn connect_to(
 }
 
 /// How a connection that was under way has ended.
-pub(in crate::chardev) fn connect_result(addr: &SocketAddress, fd: &OwnedFd) -> Result<(), Error> {
+///
+/// # Errors
+///
+/// It failed; the text is QEMU's.
+pub fn connect_result(addr: &SocketAddress, fd: &OwnedFd) -> Result<(), Error> {
     match socket::getsockopt(fd, sockopt::SocketError) {
         Ok(0) => Ok(()),
         Ok(code) => Err(connect_error(addr, &io::Error::from_raw_os_error(code))),

@@ -114,6 +114,8 @@ pub enum Opt {
     SyncProfile,
     Perfmap,
     Jitdump,
+    Qtest,
+    QtestLog,
     Unsupported,
     IgnoreUnknown,
     /// A word without a dash.
@@ -160,7 +162,7 @@ pub static OPTIONS: &[OptRow] = &[
         "accel",
         Some("[accel=]NAME[,prop=value...]"),
         Opt::Accel,
-        "the accelerator; there is only 'tcg'",
+        "the accelerator: tcg, or qtest, whose clock a test moves",
     ),
     row(
         "cpu",
@@ -494,6 +496,8 @@ pub static OPTIONS: &[OptRow] = &[
     row("plugin", Some("FILE[,ARG=VALUE...]"), Opt::Plugin, "there are no plugins"),
     row("run-with", Some("[async-teardown=on|off][,chroot=DIR][,user=USER]"), Opt::RunWith, "where and as which user to run"),
     row("dump-vmstate", Some("FILE"), Opt::DumpVmstate, "kept, as devices have no state"),
+    row("qtest", Some("DEV"), Opt::Qtest, "a test reaches the machine on character device DEV"),
+    row("qtest-log", Some("FILE|none"), Opt::QtestLog, "where the talk with the test is logged (default stderr)"),
     row("enable-sync-profile", None, Opt::SyncProfile, "kept, as there is one thread"),
     row("perfmap", None, Opt::Perfmap, "kept, as no code is made"),
     row("jitdump", None, Opt::Jitdump, "kept, as no code is made"),

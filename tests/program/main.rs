@@ -26,6 +26,7 @@ mod monitor_policy;
 mod monitors;
 mod option_table;
 mod package;
+mod page_sessions;
 mod pages;
 mod pictures;
 mod processors;

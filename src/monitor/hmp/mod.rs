@@ -39,6 +39,7 @@ mod line;
 mod parse;
 mod readline;
 pub(crate) mod run;
+mod seconds;
 pub(crate) mod session;
 mod size;
 mod table;

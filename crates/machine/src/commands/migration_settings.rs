@@ -33,8 +33,7 @@ impl QueriesMigrationCommands for Machine {
     }
 
     fn qmp_migrate_cancel(rt: &mut Rt) -> Result<(), Error> {
-        migration_out::cancel(rt);
-        Ok(())
+        migration_out::cancel(rt)
     }
 
     fn qmp_query_dirty_rate(

@@ -30,6 +30,7 @@ mod migration_channel;
 mod migration_in;
 mod migration_info;
 mod migration_out;
+mod migration_send;
 mod migration_settings;
 mod migration_steps;
 mod net;
@@ -111,7 +112,6 @@ pub fn register(rt: &mut Runtime<Machine>) {
     rt.set_quit_handler(|rt| {
         rt.state.run.quit_request(ShutdownCause::HostQmpQuit);
         main_loop_should_exit(rt);
-        migration_out::shut_down(rt);
     });
     rt.set_monitor_removed_handler(|rt, monitor| {
         rt.state.current_cpus.remove(&monitor);

@@ -1,6 +1,7 @@
 //! Running, stopping, resetting: `run-state.json`.
 
 use super::hmp::Cx;
+use super::migration_out;
 use crate::model::runstate::{shutdown_caused_by_guest, MachineEvent};
 use crate::schema::{
     qapi_event_send_powerdown, qapi_event_send_reset, qapi_event_send_resume,
@@ -31,6 +32,8 @@ pub(super) fn main_loop_should_exit(rt: &mut Runtime<Machine>) {
     let status = rt.state.run.main_loop_should_exit(&mut events);
     emit(rt, &events);
     if let Some(status) = status {
+        // One that has let the machine run elsewhere just ends.
+        let _ = migration_out::cancel(rt);
         rt.request_exit(status.into());
     }
 }

@@ -15,7 +15,7 @@ use std::process::Child;
 
 pub use address::Address;
 pub(crate) use channel::{Channel, Kind, Received};
-pub(crate) use incoming::{Incoming, Loading};
+pub(crate) use incoming::{Asks, Incoming, Loading};
 pub use ledger::{Brake, Ledger, Pace, PAGE};
 pub use settings::Settings;
 pub(crate) use source::{Phase, Source};

@@ -45,7 +45,7 @@ pub(super) fn pace(rt: &Rt, status: Status) -> Pace {
         }),
         switchover_bandwidth: number("avail-switchover-bandwidth"),
         downtime_limit: number("downtime-limit"),
-        dirty_rate: migration.dirty_rate,
+        dirty_rate: rt.state.simulated_dirty_rate(),
     }
 }
 

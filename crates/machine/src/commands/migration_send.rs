@@ -199,10 +199,11 @@ fn flush(source: &mut Source) -> Result<bool, String> {
 
 fn stop_machine(rt: &mut Rt, source: &mut Source) {
     if source.before.is_none() {
+        let pace = pace(rt, source.status);
         let (before, events) = rt.state.run.stop_for_migration();
         source.before = Some(before);
         emit(rt, &events);
-        source.ledger.stop(now(rt));
+        source.ledger.stop(now(rt), &pace);
     }
 }
 

@@ -4,7 +4,7 @@
 use std::fs::OpenOptions;
 
 use super::migration_channel::address_of;
-use super::{migration_in, migration_out};
+use super::{dirty_rate, dump, migration_in, migration_out};
 use crate::model::migration::Address;
 use crate::schema::{
     DirtyRateMeasureMode, EvtchnInfo, MigrationCapability, MigrationChannel, MigrationStatus,
@@ -73,31 +73,14 @@ impl MigrationStepsCommands for Machine {
         migration_in::start(rt, address, exit_on_error.unwrap_or(true))
     }
 
-    /// No memory ever changes, so the rate is zero and known at once.
     fn qmp_calc_dirty_rate(
-        _: &mut Rt,
+        rt: &mut Rt,
         calc_time: i64,
         calc_time_unit: Option<TimeUnit>,
         sample_pages: Option<i64>,
         mode: Option<DirtyRateMeasureMode>,
     ) -> Result<(), Error> {
-        let milliseconds = match calc_time_unit {
-            Some(TimeUnit::Millisecond) => calc_time,
-            _ => calc_time.saturating_mul(1000),
-        };
-        let sampling = matches!(mode, None | Some(DirtyRateMeasureMode::PageSampling));
-        let error = if !(50..=60_000).contains(&milliseconds) {
-            "Calculation time is out of range [50ms, 60000ms]."
-        } else if !sampling && sample_pages.is_some() {
-            "sample-pages is used only in page-sampling mode"
-        } else if sample_pages.is_some_and(|pages| !(128..=16384).contains(&pages)) {
-            "sample-pages is out of range[128, 16384]."
-        } else if mode == Some(DirtyRateMeasureMode::DirtyRing) {
-            "mode dirty-ring is not enabled, use other method instead."
-        } else {
-            return Ok(());
-        };
-        Err(Error::new(error))
+        dirty_rate::calc(rt, calc_time, calc_time_unit, sample_pages, mode)
     }
 
     fn qmp_set_vcpu_dirty_limit(_: &mut Rt, _: Option<i64>, _rate: u64) -> Result<(), Error> {
@@ -177,6 +160,9 @@ fn prepare(rt: &Rt) -> Result<(), Error> {
     let error = |text: &'static str| Err(Error::new(text));
     if rt.state.migration.is_leaving() {
         return Err(in_progress());
+    }
+    if rt.state.dump.is_active() {
+        return error(dump::BLOCKER);
     }
     match rt.state.run.current() {
         RunState::Inmigrate => error("Guest is waiting for an incoming migration"),

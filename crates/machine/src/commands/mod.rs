@@ -17,8 +17,10 @@ mod copies;
 mod cpu;
 mod current_cpu;
 mod devices;
+mod dirty_rate;
 mod displays;
 mod drives;
+mod dump;
 mod emulator;
 mod hmp;
 mod jobs;
@@ -88,7 +90,9 @@ const HMP: &[(Pairs, Pairs)] = &[
     (block::COMMANDS, block_pages::INFO),
     (block_jobs::COMMANDS, block_jobs::INFO),
     (cpu::COMMANDS, cpu::INFO),
+    (dirty_rate::COMMANDS, dirty_rate::INFO),
     (drives::COMMANDS, &[]),
+    (dump::COMMANDS, dump::INFO),
     (emulator::COMMANDS, emulator::INFO),
     (log::COMMANDS, &[]),
     (machine::COMMANDS, machine::INFO),

@@ -284,7 +284,9 @@ impl Ledger {
     }
 
     /// The machine stands still from now on.
-    pub fn stop(&mut self, now: i64) {
+    pub fn stop(&mut self, now: i64, pace: &Pace) {
+        self.simulate(now, pace);
+        self.last_sync = now;
         self.stopped = Some(now);
     }
 

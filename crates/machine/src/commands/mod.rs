@@ -20,8 +20,10 @@ mod copies;
 mod cpu;
 mod current_cpu;
 mod devices;
+mod dirty_rate;
 mod displays;
 mod drives;
+mod dump;
 mod emulator;
 mod hmp;
 mod job_args;
@@ -34,6 +36,7 @@ mod migration_channel;
 mod migration_in;
 mod migration_info;
 mod migration_out;
+mod migration_send;
 mod migration_settings;
 mod migration_steps;
 mod mirrors;
@@ -98,7 +101,9 @@ const HMP: &[(Pairs, Pairs)] = &[
     (block::COMMANDS, block_pages::INFO),
     (block_jobs::COMMANDS, block_jobs::INFO),
     (cpu::COMMANDS, cpu::INFO),
+    (dirty_rate::COMMANDS, dirty_rate::INFO),
     (drives::COMMANDS, &[]),
+    (dump::COMMANDS, dump::INFO),
     (emulator::COMMANDS, emulator::INFO),
     (log::COMMANDS, &[]),
     (machine::COMMANDS, machine::INFO),
@@ -123,7 +128,6 @@ pub fn register(rt: &mut Runtime<Machine>) {
     rt.set_quit_handler(|rt| {
         rt.state.run.quit_request(ShutdownCause::HostQmpQuit);
         main_loop_should_exit(rt);
-        migration_out::shut_down(rt);
     });
     rt.set_monitor_removed_handler(|rt, monitor| {
         rt.state.current_cpus.remove(&monitor);

@@ -2,6 +2,7 @@
 
 use super::hmp::Cx;
 use super::jobs::with_jobs;
+use super::migration_out;
 use crate::model::runstate::{shutdown_caused_by_guest, MachineEvent};
 use crate::schema::{
     qapi_event_send_powerdown, qapi_event_send_reset, qapi_event_send_resume,
@@ -34,6 +35,8 @@ pub(super) fn main_loop_should_exit(rt: &mut Runtime<Machine>) {
     emit(rt, &events);
     if let Some(status) = status {
         with_jobs(rt, Machine::quit_jobs);
+        // One that has let the machine run elsewhere just ends.
+        let _ = migration_out::cancel(rt);
         rt.request_exit(status.into());
     }
 }

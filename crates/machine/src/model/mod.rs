@@ -9,6 +9,7 @@ pub mod block;
 pub mod board;
 pub mod cpu;
 pub mod display;
+pub mod dump;
 pub mod facts;
 pub(crate) mod global;
 pub mod jobs;

@@ -8,6 +8,7 @@ use super::backends::{CONTAINER, MEMORY_REGION, SYSTEM_BUS, TEXT_CONSOLE};
 use super::block::Blocks;
 use super::board::{MachineClass, Topology, NONE};
 use super::cpu::FIRMWARE_TIME;
+use super::dump::Dump;
 use super::jobs::Jobs;
 use super::log::LogFile;
 use super::machine::Machine;
@@ -88,6 +89,7 @@ impl Machine {
             numa: Vec::new(),
             vnc: Vec::new(),
             migration: Migration::default(),
+            dump: Dump::default(),
             topology: options.topology,
             cpus: BTreeMap::new(),
             current_cpus: HashMap::new(),

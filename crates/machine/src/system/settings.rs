@@ -21,7 +21,7 @@ use qmonitor::qapi::json::qobject_from_json;
 use qmonitor::qapi::policy::{CompatPolicy, CompatPolicyInput, CompatPolicyOutput};
 use qmonitor::qapi::visit::keyval_parse;
 use qmonitor::qapi::{Error, QDict, QObject};
-use qmonitor::util::qemu_opts::QemuOpts;
+use qmonitor::util::qemu_opts::{parse_option_size, QemuOpts};
 
 /// A descriptor that `-add-fd` hands over.
 #[derive(Debug, Clone)]
@@ -77,6 +77,8 @@ pub struct Settings {
     pub snapshot: bool,
     /// `-k`
     pub keymap: Option<String>,
+    /// `-dirty-rate`
+    pub dirty_rate: u64,
     /// `-incoming`
     pub incoming: Option<String>,
     /// `-loadvm`
@@ -150,6 +152,7 @@ impl Settings {
             }
             Opt::Compat => self.take_compat(arg)?,
             Opt::Profile => self.policy.profile = arg.parse()?,
+            Opt::DirtyRate => self.dirty_rate = parse_option_size("dirty-rate", arg)?,
             Opt::Echr => match parse_echr(arg) {
                 Some(echr) => self.echr = Some(echr),
                 None => return Err(Error::new("Bad argument to echr")),

@@ -51,6 +51,7 @@ pub struct Ledger {
     set_up: Option<i64>,
     stopped: Option<i64>,
     ended: Option<i64>,
+    downtime: Option<i64>,
     total: u64,
     /// Pages still to look at in this pass, and simulated pages to send.
     unseen: u64,
@@ -91,6 +92,7 @@ impl Ledger {
             set_up: None,
             stopped: None,
             ended: None,
+            downtime: None,
             total,
             unseen: total.div_ceil(PAGE),
             dirty: 0,
@@ -172,6 +174,13 @@ impl Ledger {
         self.duplicate += count;
         self.spend(count * ZERO_COST, count);
         count
+    }
+
+    /// Counts a page of zeros among pages with content.
+    pub fn send_zero(&mut self) {
+        self.unseen = self.unseen.saturating_sub(1);
+        self.duplicate += 1;
+        self.spend(ZERO_COST, 1);
     }
 
     /// Counts a page with content that was written to the stream.
@@ -275,23 +284,23 @@ impl Ledger {
     }
 
     /// The machine stands still from now on.
-    pub fn stop(&mut self, now: i64) {
+    pub fn stop(&mut self, now: i64, pace: &Pace) {
+        self.simulate(now, pace);
+        self.last_sync = now;
         self.stopped = Some(now);
     }
 
-    /// The machine goes on where it was.
-    pub fn go_on(&mut self) {
-        self.stopped = None;
-    }
-
     /// The machine runs on the other side, and the rest follows.
-    pub fn postcopy(&mut self) {
+    pub fn postcopy(&mut self, now: i64) {
         self.is_postcopy = true;
+        self.downtime = self.stopped.map(|stopped| now - stopped);
     }
 
     /// All has been sent.
     pub fn end(&mut self, now: i64) {
         self.ended = Some(now);
+        let downtime = self.stopped.map(|stopped| now - stopped);
+        self.downtime = self.downtime.or(downtime);
         let ms = self.total_time(now) - self.setup_time().unwrap_or(0);
         if ms > 0 {
             self.mbps = self.transferred as f64 * 8.0 / ms as f64 / 1000.0;
@@ -313,10 +322,9 @@ impl Ledger {
         (self.ended.unwrap_or(now) - self.started) / MS
     }
 
-    /// Milliseconds without a running machine, when all is over.
+    /// Milliseconds without a running machine, once it runs again.
     pub fn downtime(&self) -> Option<i64> {
-        let (ended, stopped) = (self.ended?, self.stopped?);
-        Some((ended - stopped) / MS)
+        self.downtime.map(|ns| ns / MS)
     }
 
     /// Milliseconds that the machine would stand still.

@@ -8,6 +8,7 @@
 mod absent;
 mod block;
 mod block_edits;
+mod block_info;
 mod block_jobs;
 mod block_media;
 mod block_pages;

@@ -85,17 +85,6 @@ impl Blocks {
         self.node(name).ok_or_else(|| not_found(device, name))
     }
 
-    /// How many nodes are below one another.
-    pub fn backing_depth(&self, node: &BlockNode) -> i64 {
-        let mut below = self.backing_of(node);
-        let mut depth = 0;
-        while let Some(node) = below {
-            depth += 1;
-            below = self.backing_of(node);
-        }
-        depth
-    }
-
     /// What happened since this was last asked.
     pub fn take_events(&mut self) -> Vec<BlockEvent> {
         std::mem::take(&mut self.events)
@@ -173,8 +162,18 @@ impl Blocks {
     pub(super) fn remove(&mut self, name: &str) -> Result<(), Error> {
         self.node(name).ok_or_else(|| no_node(name))?;
         self.check_op(name, BlockOp::Delete)?;
-        if self.parents(name).next().is_some() {
-            return Err(Error::new(format!("Block device {name} is in use")));
+        let used = self
+            .parents(name)
+            .next()
+            .map(|(node, role)| (&node.name, role));
+        match used {
+            Some((parent, "backing")) => {
+                return Err(Error::new(format!(
+                    "Node '{name}' is busy: node is used as backing hd of '{parent}'"
+                )))
+            }
+            Some(_) => return Err(Error::new(format!("Block device {name} is in use"))),
+            None => {}
         }
         if self.is_implicit(name) {
             return Err(Error::new(format!(
@@ -227,6 +226,11 @@ impl Blocks {
 
     pub(super) fn file_under(&self, name: &str) -> Option<&File> {
         self.host_file(self.id(name)?)
+    }
+
+    /// Whether a file of the host is at the bottom.
+    pub fn has_file(&self, node: &BlockNode) -> bool {
+        self.file_under(&node.name).is_some()
     }
 
     /// The space it takes on the host, in bytes.
@@ -394,6 +398,7 @@ impl BlockNode {
             content,
             file: None,
             backing: None,
+            auto_backing: None,
             implicit: false,
             bitmaps: Vec::new(),
             write_threshold: 0,

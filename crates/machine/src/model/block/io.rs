@@ -350,7 +350,7 @@ impl Blocks {
         let all = |kind| Extent { length, kind };
         Ok(match (&node.content, shown) {
             (Content::Host(file), _) => host::status(file, offset, length),
-            (Content::Null { read_zeroes, .. }, _) => all(if *read_zeroes {
+            (Content::Null { read_zeroes, .. }, _) => all(if *read_zeroes == Some(true) {
                 ExtentKind::Zero
             } else {
                 ExtentKind::Data

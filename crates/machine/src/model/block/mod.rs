@@ -16,9 +16,11 @@ mod image;
 mod io;
 mod layers;
 mod making;
+mod names;
 mod node;
 mod open;
 mod qcow2;
+mod sha256;
 mod snapshots;
 
 #[cfg(test)]
@@ -39,7 +41,8 @@ pub use image::{probe, Header};
 pub use making::NewFile;
 pub use node::{BlockNode, BlockOp, Filter, NodeId};
 pub use open::Image;
-pub use qcow2::{NewImage, Qcow2, Snapshot};
+pub use qcow2::{NewImage, Qcow2, Snapshot, StoredBitmap};
+pub use sha256::sha256;
 
 /// How fast a drive may be; zero is without limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

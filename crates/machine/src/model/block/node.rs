@@ -36,6 +36,8 @@ pub struct BlockNode {
     pub(super) file: Option<NodeId>,
     /// The node below, which has what is not in this one.
     pub(super) backing: Option<NodeId>,
+    /// The name of the image below that the image itself leads to.
+    pub(super) auto_backing: Option<String>,
     /// Whether it was made for another node, and goes with it.
     pub(super) implicit: bool,
     /// Its dirty bitmaps, the newest first; those without a name are a job's.
@@ -83,7 +85,12 @@ pub(super) enum Content {
     /// In a file of the host.
     Host(File),
     /// Nowhere; there is a size only.
-    Null { size: u64, read_zeroes: bool },
+    Null {
+        size: u64,
+        /// What was said of it.
+        given_size: Option<u64>,
+        read_zeroes: Option<bool>,
+    },
     /// In the node below, from an offset on, all of it or so many bytes.
     View { offset: u64, size: Option<u64> },
     /// In a format of which only the header is known.

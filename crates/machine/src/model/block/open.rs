@@ -111,10 +111,7 @@ impl Blocks {
                 ..node(&upper, format, content)
             });
             self.load_bitmaps(top)?;
-            let backing = self.open_named_backing(top)?;
-            self.nodes
-                .entry(top)
-                .and_modify(|node| node.backing = backing);
+            self.open_named_backing(top)?;
         }
         if let (Some(top), Some(detect)) = (self.nodes.get_mut(&top), image.detect_zeroes) {
             top.detect_zeroes = detect;
@@ -186,12 +183,17 @@ impl Blocks {
             _ => None,
         };
         self.load_bitmaps(id)?;
-        let backing = match backing {
-            None => self.open_named_backing(id)?,
-            backing => self.open_backing(backing)?,
-        };
-        if let Some(node) = self.nodes.get_mut(&id) {
-            node.backing = backing;
+        if backing.is_none() {
+            self.open_named_backing(id)?;
+        } else {
+            let backing = self.open_backing(backing)?;
+            let named = self.nodes[&id]
+                .qcow2()
+                .and_then(|q| q.header.backing.clone());
+            if let Some(node) = self.nodes.get_mut(&id) {
+                node.backing = backing;
+                node.auto_backing = named;
+            }
         }
         Ok(id)
     }
@@ -217,7 +219,8 @@ impl Blocks {
                     filename: format!("{}://", driver.as_str()),
                     content: Content::Null {
                         size: null_size(null.size)?,
-                        read_zeroes: null.read_zeroes.unwrap_or(false),
+                        given_size: null.size.map(|_| null_size(null.size)).transpose()?,
+                        read_zeroes: null.read_zeroes,
                     },
                     file: None,
                 })
@@ -338,7 +341,8 @@ fn open_bottom(image: &Image) -> Result<(BlockdevDriver, String, Content, bool),
             null.ok_or_else(|| Error::new("Must specify either driver or file"))?;
         let content = Content::Null {
             size,
-            read_zeroes: false,
+            given_size: None,
+            read_zeroes: None,
         };
         let filename = format!("{}://", driver.as_str());
         return Ok((driver, filename, content, image.read_only.unwrap_or(false)));

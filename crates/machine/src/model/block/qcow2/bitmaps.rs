@@ -177,7 +177,17 @@ impl Qcow2 {
             return Ok(());
         }
         self.stored.iter_mut().for_each(|b| b.flags |= IN_USE);
-        self.write_directory(file, self.stored.clone())
+        let mut bytes = Vec::new();
+        self.stored
+            .iter()
+            .for_each(|bitmap| bitmap.write(&mut bytes));
+        match self.header.bitmaps {
+            // Other programs may keep more with a bitmap than is known here.
+            Some(directory) if directory.size == bytes.len() as u64 => {
+                file.write(directory.offset, &bytes)
+            }
+            _ => self.write_directory(file, self.stored.clone()),
+        }
     }
 
     /// Writes bitmaps in place of those in the image.

@@ -17,7 +17,7 @@ use super::qom::{ObjectId, Objects};
 use super::runstate::RunStates;
 use super::uuid::Uuid;
 use qmonitor::chardev::CharFrontend;
-use qmonitor::main_loop::TimerId;
+use qmonitor::main_loop::{BhId, TimerId};
 use qmonitor::monitor::MonitorId;
 use qmonitor::Profile;
 
@@ -70,8 +70,10 @@ pub struct Machine {
     pub(crate) deletions: Vec<Deletion>,
     pub(crate) deletion_timer: Option<TimerId>,
     pub(super) balloon: Option<ObjectId>,
-    /// Jobs that have ended.
+    /// Long operations.
     pub jobs: Jobs,
+    /// What has the loop come back to them: in the next turn, and at a time.
+    pub(crate) job_turns: Option<(BhId, TimerId)>,
     /// Block nodes, and the limits of the disks made of them.
     pub blocks: Blocks,
     pub(super) io_limits: HashMap<ObjectId, IoLimits>,

@@ -76,6 +76,7 @@ impl Machine {
             log: LogFile::default(),
             audiodevs: Vec::new(),
             jobs: Jobs::default(),
+            job_turns: None,
             net: Network::default(),
             nics: HashMap::new(),
             numa: Vec::new(),

@@ -34,6 +34,14 @@ impl Blocks {
         Ok(())
     }
 
+    /// Remembers which image an image names, though another one or none is below.
+    pub(super) fn note_named_backing(&mut self, id: NodeId) {
+        if let Some(node) = self.nodes.get_mut(&id) {
+            let named = node.qcow2().and_then(|image| image.header.backing.clone());
+            node.auto_backing = named;
+        }
+    }
+
     fn open_named(&mut self, filename: String, format: Option<&str>) -> Result<NodeId, Error> {
         if self.depth > MAX_DEPTH {
             return Err(Error::new(format!(

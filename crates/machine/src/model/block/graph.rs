@@ -202,6 +202,13 @@ impl Blocks {
         }
     }
 
+    /// Closes a node that was made for a user and lost it.
+    pub(crate) fn close_unused_node(&mut self, name: &str) {
+        if let Some(id) = self.id(name) {
+            self.close_unused(id);
+        }
+    }
+
     /// Closes a node that was made for another one and lost it.
     fn close_unused(&mut self, id: NodeId) {
         let Some(node) = self.nodes.get(&id) else {

@@ -165,7 +165,9 @@ impl Blocks {
         let changed = self.with_image(id, |q, file| q.set_backing_file(file, backing, format));
         changed.map_err(|e| failed(&e))?;
         let full = full_name(&self.nodes[&id].filename, backing);
-        self.nodes.entry(id).and_modify(|node| node.auto_backing = full);
+        self.nodes
+            .entry(id)
+            .and_modify(|node| node.auto_backing = full);
         Ok(())
     }
 }

@@ -20,6 +20,7 @@ mod names;
 mod node;
 mod open;
 mod qcow2;
+mod reopen;
 mod sha256;
 mod snapshots;
 

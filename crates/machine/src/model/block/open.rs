@@ -35,6 +35,8 @@ pub struct Image {
     pub no_flush: bool,
     #[allow(missing_docs)]
     pub detect_zeroes: Option<BlockdevDetectZeroesOptions>,
+    /// Whether the image below is left out.
+    pub no_backing: bool,
 }
 
 /// What a node is opened from.
@@ -111,7 +113,11 @@ impl Blocks {
                 ..node(&upper, format, content)
             });
             self.load_bitmaps(top)?;
-            self.open_named_backing(top)?;
+            if image.no_backing {
+                self.note_named_backing(top);
+            } else {
+                self.open_named_backing(top)?;
+            }
         }
         if let (Some(top), Some(detect)) = (self.nodes.get_mut(&top), image.detect_zeroes) {
             top.detect_zeroes = detect;
@@ -187,13 +193,10 @@ impl Blocks {
             self.open_named_backing(id)?;
         } else {
             let backing = self.open_backing(backing)?;
-            let named = self.nodes[&id]
-                .qcow2()
-                .and_then(|q| q.header.backing.clone());
-            if let Some(node) = self.nodes.get_mut(&id) {
-                node.backing = backing;
-                node.auto_backing = named;
-            }
+            self.note_named_backing(id);
+            self.nodes
+                .entry(id)
+                .and_modify(|node| node.backing = backing);
         }
         Ok(id)
     }

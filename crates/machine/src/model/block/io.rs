@@ -185,6 +185,9 @@ impl Blocks {
         let size =
             u64::try_from(size).map_err(|_| Error::new("Parameter 'size' expects a >0 size"))?;
         self.check_op(name, BlockOp::Resize)?;
+        if size % SECTOR != 0 && self.node(name).is_some_and(|n| n.qcow2().is_some()) {
+            return Err(Error::new("The new size must be a multiple of 512"));
+        }
         self.truncate(name, size)
     }
 

@@ -1,7 +1,6 @@
 //! What the commands that start jobs on disks have in common: names of disks, and how a
 //! job is to run.
 
-use crate::model::block::BlockOp;
 use crate::model::jobs::Settings;
 use crate::schema::JobType;
 use crate::Machine;
@@ -40,28 +39,6 @@ pub(super) fn root_node(m: &Machine, name: &str) -> Result<String, Error> {
 /// There is none.
 pub(super) fn named_node(m: &Machine, name: &str) -> Result<String, Error> {
     m.blocks.find("", name).map(|node| node.name.clone())
-}
-
-/// Checks that neither a job nor an image above a node refuses an operation.
-///
-/// # Errors
-///
-/// One does.
-pub(super) fn check_op(m: &Machine, node: &str, op: BlockOp) -> Result<(), Error> {
-    use BlockOp::{BackupSource, BackupTarget, CommitTarget, Stream};
-    m.blocks.check_op(node, op)?;
-    if matches!(op, BackupSource | BackupTarget | CommitTarget | Stream) {
-        return Ok(());
-    }
-    let mut parents = m.blocks.parents(node);
-    let is_filter = |name: &str| m.blocks.node(name).is_some_and(|node| node.is_filter());
-    match parents.find(|(parent, role)| *role == "backing" && !is_filter(&parent.name)) {
-        Some((parent, _)) => Err(Error::new(format!(
-            "Node '{node}' is busy: node is used as backing hd of '{}'",
-            parent.name
-        ))),
-        None => Ok(()),
-    }
 }
 
 /// How a job is to run, with the defaults: its name is that of the drive.

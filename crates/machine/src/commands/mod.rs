@@ -24,6 +24,7 @@ mod displays;
 mod drives;
 mod emulator;
 mod hmp;
+mod hmp_copies;
 mod job_args;
 mod jobs;
 mod log;

@@ -185,6 +185,16 @@ impl Blocks {
         let size =
             u64::try_from(size).map_err(|_| Error::new("Parameter 'size' expects a >0 size"))?;
         self.check_op(name, BlockOp::Resize)?;
+        let is_job = |node: &BlockNode| matches!(node.content, Content::Filter(_));
+        let filter = self.parents(name).find(|(node, _)| is_job(node));
+        if let Some((filter, role)) = filter {
+            return Err(Error::new(format!(
+                "Permission conflict on node '{name}': permissions 'resize' are both required \
+                 by an unnamed block device (uses node '{name}' as 'root' child) and unshared by \
+                 node '{}' (uses node '{name}' as '{role}' child).",
+                filter.name
+            )));
+        }
         self.truncate(name, size)
     }
 

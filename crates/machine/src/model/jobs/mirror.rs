@@ -144,7 +144,7 @@ impl Machine {
             );
         }
         let reason = in_use(if is_commit { "commit" } else { "mirror" });
-        let mut nodes = vec![source.clone(), target.clone()];
+        let mut nodes = vec![source.clone(), target.clone(), filter];
         if is_commit {
             nodes.extend(chain::above(&self.blocks, &source, Some(&target)).unwrap_or_default());
             nodes.dedup();
@@ -350,6 +350,7 @@ impl Work for Mirror {
     }
 
     fn clean(&mut self, m: &mut Machine, success: bool) {
+        m.blocks.unblock_ops(&self.id);
         if !self.filter.is_empty() {
             m.remove_filter(&self.filter, &self.plan.source);
         }
@@ -357,14 +358,13 @@ impl Work for Mirror {
             let id = self.id.as_str();
             node.bitmaps.retain(|b| b.owner.as_deref() != Some(id));
         }
-        m.blocks.unblock_ops(&self.id);
         let took_place = success && self.last == Some(Last::TakePlace);
         if self.is_commit && self.target_was_read_only && !took_place {
             // As QEMU does: an image that cannot be closed for writing stays open.
             let _ = m.blocks.set_read_only(&self.plan.target, true);
         }
         if took_place {
-            m.blocks.close_unused_node(self.place());
+            m.drop_unused(self.place());
         } else if self.plan.is_own_target {
             m.blocks.close(&self.plan.target);
         }

@@ -227,7 +227,8 @@ pub(super) fn change_backing_file(
     if read_only {
         blocks.set_read_only(&image, false)?;
     }
-    let changed = blocks.change_backing_file(&image, Some(name), format);
+    let name = Some(name).filter(|name| !name.is_empty());
+    let changed = blocks.change_backing_file(&image, name, format.filter(|_| name.is_some()));
     if read_only {
         blocks.set_read_only(&image, true)?;
     }

@@ -1,6 +1,7 @@
 //! What the commands that start jobs on disks have in common: names of disks, and how a
 //! job is to run.
 
+use crate::model::block::BlockOp;
 use crate::model::jobs::Settings;
 use crate::schema::JobType;
 use crate::Machine;
@@ -26,7 +27,9 @@ pub(super) fn device_node(m: &Machine, name: &str) -> Result<String, Error> {
 /// There is none, or something is above it.
 pub(super) fn root_node(m: &Machine, name: &str) -> Result<String, Error> {
     let node = device_node(m, name)?;
-    if m.blocks.parents(&node).next().is_some() {
+    let is_filter = m.blocks.node(&node).is_some_and(|node| node.is_filter());
+    let is_job = is_filter && m.blocks.refused_op(&node, BlockOp::Change).is_some();
+    if is_job || m.blocks.parents(&node).next().is_some() {
         return Err(Error::new("Need a root block node"));
     }
     Ok(node)

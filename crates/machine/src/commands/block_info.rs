@@ -61,7 +61,7 @@ pub(super) fn device_info(
         },
         write_threshold: signed(node.write_threshold),
         dirty_bitmaps: (!node.bitmaps.is_empty())
-            .then(|| node.bitmaps.iter().map(bitmap_info).collect()),
+            .then(|| node.bitmaps.iter().map(|b| bitmap_info(node, b)).collect()),
     }
 }
 
@@ -71,12 +71,13 @@ pub(super) fn depth(m: &Machine, node: &BlockNode) -> i64 {
     below.map_or(0, |below| 1 + depth(m, below))
 }
 
-fn bitmap_info(bitmap: &Bitmap) -> BlockDirtyInfo {
+fn bitmap_info(node: &BlockNode, bitmap: &Bitmap) -> BlockDirtyInfo {
     BlockDirtyInfo {
         name: bitmap.name.clone(),
         count: signed(bitmap.set.bytes()),
         granularity: bitmap.set.granularity(),
-        recording: bitmap.enabled || bitmap.busy && bitmap.name.is_none(),
+        // QEMU's filters mark bitmaps themselves.
+        recording: !node.is_filter() && (bitmap.enabled || bitmap.busy && bitmap.name.is_none()),
         busy: bitmap.busy,
         persistent: bitmap.persistent,
         inconsistent: bitmap.inconsistent.then_some(true),

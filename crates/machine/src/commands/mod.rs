@@ -27,6 +27,7 @@ mod displays;
 mod drives;
 mod emulator;
 mod hmp;
+mod hmp_copies;
 mod internal_snapshots;
 mod job_args;
 mod jobs;

@@ -1,6 +1,7 @@
 //! Drives: the devices that have a block node.
 
 use super::backend::Backend;
+use super::node::BlockOp;
 use super::IoLimits;
 use crate::model::qdev::DeviceClass;
 use crate::model::qom::{ObjectId, Set};
@@ -204,6 +205,10 @@ impl Machine {
     pub fn drive_del(&mut self, name: &str) -> Result<(), Error> {
         if self.blocks.node(name).is_some() {
             return self.blockdev_del(name);
+        }
+        let backend = self.blocks.backends.get(name);
+        if let Some(node) = backend.and_then(|b| b.node.as_ref()) {
+            self.check_drive(name, node, BlockOp::Eject)?;
         }
         let backend = self.blocks.backends.remove(name);
         let backend = backend.ok_or_else(|| Error::new(format!("Device '{name}' not found")))?;

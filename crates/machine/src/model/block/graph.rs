@@ -192,6 +192,14 @@ impl Blocks {
     }
 
     pub(super) fn close_id(&mut self, id: NodeId) {
+        if self
+            .nodes
+            .get(&id)
+            .is_some_and(|node| !node.blockers.is_empty())
+        {
+            // A job works with it, and drops it at its end.
+            return;
+        }
         self.settle(id);
         let Some(node) = self.nodes.remove(&id) else {
             return;
@@ -199,6 +207,14 @@ impl Blocks {
         self.names.remove(&node.name);
         for child in [node.file, node.backing].into_iter().flatten() {
             self.close_unused(child);
+        }
+    }
+
+    /// Takes a filter of a job away, but not the node below it.
+    pub(crate) fn close_filter(&mut self, name: &str) {
+        if let Some(id) = self.id(name) {
+            self.nodes.remove(&id);
+            self.names.remove(name);
         }
     }
 
@@ -376,12 +392,25 @@ impl Blocks {
     ///
     /// One does; the error has its words.
     pub fn check_op(&self, name: &str, op: BlockOp) -> Result<(), Error> {
-        let blockers = self.node(name).map_or(&[][..], |node| &node.blockers);
-        let refused = blockers.iter().find(|b| !b.except.contains(&op));
-        refused.map_or(Ok(()), |blocker| {
-            let reason = &blocker.reason;
+        self.refused_op(name, op).map_or(Ok(()), |reason| {
             Err(Error::new(format!("Node '{name}' is busy: {reason}")))
         })
+    }
+
+    /// Why an operation on a node is refused, if it is: a job uses the node, or an image has
+    /// its data there.
+    pub(crate) fn refused_op(&self, name: &str, op: BlockOp) -> Option<String> {
+        use BlockOp::{BackupSource, BackupTarget, CommitTarget, Stream};
+        let blockers = self.node(name).map_or(&[][..], |node| &node.blockers);
+        if let Some(blocker) = blockers.iter().find(|b| !b.except.contains(&op)) {
+            return Some(blocker.reason.clone());
+        }
+        if matches!(op, BackupSource | BackupTarget | CommitTarget | Stream) {
+            return None;
+        }
+        let mut parents = self.parents(name);
+        let (image, _) = parents.find(|(node, role)| *role == "backing" && !node.is_filter())?;
+        Some(format!("node is used as backing hd of '{}'", image.name))
     }
 }
 

@@ -188,6 +188,16 @@ impl Blocks {
         if size % SECTOR != 0 && self.node(name).is_some_and(|n| n.qcow2().is_some()) {
             return Err(Error::new("The new size must be a multiple of 512"));
         }
+        let is_job = |node: &BlockNode| matches!(node.content, Content::Filter(_));
+        let filter = self.parents(name).find(|(node, _)| is_job(node));
+        if let Some((filter, role)) = filter {
+            return Err(Error::new(format!(
+                "Permission conflict on node '{name}': permissions 'resize' are both required \
+                 by an unnamed block device (uses node '{name}' as 'root' child) and unshared by \
+                 node '{}' (uses node '{name}' as '{role}' child).",
+                filter.name
+            )));
+        }
         self.truncate(name, size)
     }
 

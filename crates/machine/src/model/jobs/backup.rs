@@ -104,7 +104,9 @@ impl Machine {
             self.freeze_bitmap(&id, &source, &name, length);
         }
         let reason = in_use("backup");
-        self.blocks.block_ops(&target, &id, &reason, &[]);
+        for node in [target, filter] {
+            self.blocks.block_ops(&node, &id, &reason, &[]);
+        }
         Ok(key)
     }
 
@@ -256,10 +258,10 @@ impl Work for Backup {
     }
 
     fn clean(&mut self, m: &mut Machine, success: bool) {
+        m.blocks.unblock_ops(&self.id);
         let left = self.todo(&mut m.blocks).map(|todo| todo.clone());
         m.remove_filter(&self.filter, &self.plan.source);
         self.settle_bitmap(m, success, left);
-        m.blocks.unblock_ops(&self.id);
         if self.plan.is_own_target {
             m.blocks.close(&self.plan.target);
         }

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::work::Failure;
-use crate::model::block::{Blocks, Extent, ExtentKind, Filter};
+use crate::model::block::{BlockOp, Blocks, Extent, ExtentKind, Filter};
 use crate::model::Machine;
 use qmonitor::qapi::Error;
 
@@ -121,6 +121,27 @@ impl Machine {
         // Both exist as long as the job does.
         let replaced = self.replace_node(filter, below);
         debug_assert!(replaced.is_ok(), "{filter} is above {below}");
-        self.blocks.close(filter);
+        self.blocks.close_filter(filter);
+        self.drop_unused(below);
+    }
+
+    /// Closes a node that was made for a drive, if that drive has lost it.
+    pub(super) fn drop_unused(&mut self, node: &str) {
+        if !self.is_in_drive(node) {
+            self.blocks.close_unused_node(node);
+        }
+    }
+
+    /// Checks that no job refuses an operation on the node in a drive.
+    ///
+    /// # Errors
+    ///
+    /// One does; the error has its words.
+    pub(crate) fn check_drive(&self, drive: &str, node: &str, op: BlockOp) -> Result<(), Error> {
+        let image = unfiltered(&self.blocks, node);
+        self.blocks.refused_op(&image, op).map_or(Ok(()), |reason| {
+            let name = if drive.is_empty() { &image } else { drive };
+            Err(Error::new(format!("Node '{name}' is busy: {reason}")))
+        })
     }
 }

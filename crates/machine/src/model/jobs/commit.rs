@@ -73,7 +73,8 @@ impl Machine {
                 return Err(error);
             }
         }
-        let images = chain::above(&self.blocks, device, None).unwrap_or_default();
+        let mut images = chain::above(&self.blocks, device, None).unwrap_or_default();
+        images.insert(0, filter);
         for image in images {
             let is_base = image == base;
             self.blocks.block_ops(&image, &id, &in_use("commit"), &[]);
@@ -162,10 +163,10 @@ impl Work for Commit {
     }
 
     fn clean(&mut self, m: &mut Machine, _success: bool) {
+        m.blocks.unblock_ops(&self.id);
         if !self.filter.is_empty() {
             m.remove_filter(&self.filter, &self.plan.top);
         }
-        m.blocks.unblock_ops(&self.id);
         if self.was_read_only {
             // As QEMU does: an image that cannot be closed for writing stays open.
             let _ = m.blocks.set_read_only(&self.plan.base, true);

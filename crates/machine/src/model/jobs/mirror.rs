@@ -129,7 +129,7 @@ impl Machine {
             }
         }
         let length = self.blocks.length(&source);
-        if let Some(node) = self.blocks.node_mut(&source) {
+        if let Some(node) = self.blocks.node_mut(&filter) {
             node.bitmaps.insert(
                 0,
                 Bitmap {
@@ -144,7 +144,7 @@ impl Machine {
             );
         }
         let reason = in_use(if is_commit { "commit" } else { "mirror" });
-        let mut nodes = vec![source.clone(), target.clone()];
+        let mut nodes = vec![source.clone(), target.clone(), filter.clone()];
         if is_commit {
             nodes.extend(chain::above(&self.blocks, &source, Some(&target)).unwrap_or_default());
             nodes.dedup();
@@ -160,7 +160,7 @@ impl Machine {
 impl Mirror {
     /// What is still to be copied.
     fn dirty<'a>(&self, blocks: &'a mut Blocks) -> Option<&'a mut Bitmap> {
-        let node = blocks.node_mut(&self.plan.source)?;
+        let node = blocks.node_mut(&self.filter)?;
         let own = |bitmap: &&mut Bitmap| bitmap.owner.as_deref() == Some(&*self.id);
         node.bitmaps.iter_mut().find(own)
     }
@@ -287,8 +287,13 @@ impl Mirror {
     fn set_copy_mode(&mut self, blocks: &mut Blocks, mode: MirrorCopyMode) {
         self.plan.copy_mode = mode;
         let target = blocks.id(&self.plan.target);
+        let copies = mode == MirrorCopyMode::WriteBlocking;
         if let Some(filter) = blocks.filter_mut(&self.filter) {
-            filter.copy_after = target.filter(|_| mode == MirrorCopyMode::WriteBlocking);
+            filter.copy_after = target.filter(|_| copies);
+        }
+        // What is copied at once need not be found later.
+        if let Some(bitmap) = self.dirty(blocks) {
+            bitmap.enabled = !copies;
         }
     }
 
@@ -350,21 +355,17 @@ impl Work for Mirror {
     }
 
     fn clean(&mut self, m: &mut Machine, success: bool) {
+        m.blocks.unblock_ops(&self.id);
         if !self.filter.is_empty() {
             m.remove_filter(&self.filter, &self.plan.source);
         }
-        if let Some(node) = m.blocks.node_mut(&self.plan.source) {
-            let id = self.id.as_str();
-            node.bitmaps.retain(|b| b.owner.as_deref() != Some(id));
-        }
-        m.blocks.unblock_ops(&self.id);
         let took_place = success && self.last == Some(Last::TakePlace);
         if self.is_commit && self.target_was_read_only && !took_place {
             // As QEMU does: an image that cannot be closed for writing stays open.
             let _ = m.blocks.set_read_only(&self.plan.target, true);
         }
         if took_place {
-            m.blocks.close_unused_node(self.place());
+            m.drop_unused(self.place());
         } else if self.plan.is_own_target {
             m.blocks.close(&self.plan.target);
         }

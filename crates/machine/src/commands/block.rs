@@ -4,10 +4,11 @@
 
 use super::block_info::device_info;
 use super::hmp::{fail, Cx};
-use crate::model::block::{Drive, IoLimits};
+use crate::model::block::{no_node, Drive, IoLimits};
 use crate::schema::{
     BlockCommands, BlockDeviceInfo, BlockDeviceIoStatus, BlockIOThrottle, BlockInfo,
-    BlockMediaCommands, BlockdevCommands, BlockdevOptions, MediumChange, StrOrNull,
+    BlockMediaCommands, BlockdevCommands, BlockdevOptions, BlockdevOptionsBranch, MediumChange,
+    StrOrNull,
 };
 use crate::Machine;
 use qmonitor::monitor::hmp::ArgKind::*;
@@ -58,19 +59,40 @@ impl BlockCommands for Machine {
     }
 
     fn qmp_x_blockdev_set_iothread(
-        _: &mut Runtime<Self>,
+        rt: &mut Runtime<Self>,
         node_name: String,
-        _iothread: StrOrNull,
-        _force: Option<bool>,
+        iothread: StrOrNull,
+        force: Option<bool>,
     ) -> Result<(), Error> {
-        Err(Error::new(format!(
-            "Failed to find node with node-name='{node_name}'"
-        )))
+        let m = &rt.state;
+        m.blocks
+            .node(&node_name)
+            .ok_or_else(|| no_node(&node_name))?;
+        if force != Some(true) && m.is_in_drive(&node_name) {
+            return Err(Error::new(format!(
+                "Node {node_name} is associated with a BlockBackend and could be in use (use force=true to \
+                 override this check)"
+            )));
+        }
+        match iothread {
+            StrOrNull::S(name) if !m.has_user_object(&name, "iothread") => {
+                Err(Error::new(format!("Cannot find iothread {name}")))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
 impl BlockdevCommands for Machine {
     fn qmp_blockdev_add(rt: &mut Runtime<Self>, options: BlockdevOptions) -> Result<(), Error> {
+        if let BlockdevOptionsBranch::Throttle(filter) = &options.u {
+            let group = &filter.throttle_group;
+            if !rt.state.has_user_object(group, "throttle-group") {
+                return Err(Error::new(format!(
+                    "Throttle group '{group}' does not exist"
+                )));
+            }
+        }
         rt.state.blocks.add(&options)
     }
 

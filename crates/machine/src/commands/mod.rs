@@ -8,7 +8,10 @@
 mod absent;
 mod backups;
 mod block;
+mod block_bitmaps;
+mod block_edges;
 mod block_edits;
+mod block_graph;
 mod block_info;
 mod block_jobs;
 mod block_media;
@@ -25,6 +28,7 @@ mod drives;
 mod emulator;
 mod hmp;
 mod hmp_copies;
+mod internal_snapshots;
 mod job_args;
 mod jobs;
 mod log;

@@ -128,6 +128,17 @@ impl Machine {
         std::mem::replace(&mut medium.tray_open, open) != open
     }
 
+    /// The limits between the intervals in which operations of a device are counted.
+    pub fn histograms(&self, device: ObjectId) -> &[Option<Vec<u64>>; 4] {
+        let medium = self.media.get(&device);
+        medium.map_or(&[const { None }; 4], |medium| &medium.histograms)
+    }
+
+    #[allow(missing_docs)]
+    pub fn histograms_mut(&mut self, device: ObjectId) -> &mut [Option<Vec<u64>>; 4] {
+        &mut self.media.entry(device).or_default().histograms
+    }
+
     /// Whether the tray of a device is open.
     pub fn is_tray_open(&self, device: ObjectId) -> bool {
         self.media

@@ -226,7 +226,7 @@ impl Blocks {
     }
 
     /// Closes a node that was made for another one and lost it.
-    fn close_unused(&mut self, id: NodeId) {
+    pub(super) fn close_unused(&mut self, id: NodeId) {
         let Some(node) = self.nodes.get(&id) else {
             return;
         };
@@ -441,6 +441,14 @@ impl BlockNode {
             highest_write: 0,
             blockers: Vec::new(),
         }
+    }
+}
+
+impl Drop for Blocks {
+    /// Images are closed with the machine.
+    fn drop(&mut self) {
+        let ids: Vec<_> = self.nodes.keys().copied().collect();
+        ids.into_iter().for_each(|id| self.settle(id));
     }
 }
 

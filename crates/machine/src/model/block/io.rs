@@ -185,6 +185,9 @@ impl Blocks {
         let size =
             u64::try_from(size).map_err(|_| Error::new("Parameter 'size' expects a >0 size"))?;
         self.check_op(name, BlockOp::Resize)?;
+        if size % SECTOR != 0 && self.node(name).is_some_and(|n| n.qcow2().is_some()) {
+            return Err(Error::new("The new size must be a multiple of 512"));
+        }
         let is_job = |node: &BlockNode| matches!(node.content, Content::Filter(_));
         let filter = self.parents(name).find(|(node, _)| is_job(node));
         if let Some((filter, role)) = filter {

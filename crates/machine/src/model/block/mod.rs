@@ -6,6 +6,7 @@
 //! exports and commands for tests do.
 
 mod backend;
+mod bitmaps;
 mod bytes;
 mod chain;
 mod drive;
@@ -25,13 +26,18 @@ mod sha256;
 mod snapshots;
 
 #[cfg(test)]
+mod damage_test;
+#[cfg(test)]
 mod images_test;
+#[cfg(test)]
+mod kept_test;
 #[cfg(test)]
 mod tests;
 
 use qmonitor::qapi::Error;
 
 pub use backend::{Backend, Backends, Interface, Medium};
+pub use bitmaps::NewBitmap;
 pub use bytes::{Extent, ExtentKind};
 pub(crate) use drive::set_drive;
 pub use drive::Drive;

@@ -71,7 +71,7 @@ impl Blocks {
             Content::View { offset, size } if *offset != 0 || size.is_some() => {
                 let size = size.map(|size| format!(", \"size\": {size}"));
                 format!(
-                    "{{\"driver\": \"{driver}\"{}, \"offset\": {offset}, \"file\": {file}}}",
+                    "{{\"offset\": {offset}, \"driver\": \"{driver}\"{}, \"file\": {file}}}",
                     size.unwrap_or_default()
                 )
             }

@@ -243,6 +243,12 @@ impl Blocks {
             }
             BlockdevOptionsBranch::CopyOnRead(filter) => self.open_filter(&filter.file, read_only),
             BlockdevOptionsBranch::Throttle(filter) => self.open_filter(&filter.file, read_only),
+            BlockdevOptionsBranch::Luks(luks) if luks.key_secret.is_none() => {
+                Err(Error::new("Parameter 'key-secret' is required for cipher"))
+            }
+            BlockdevOptionsBranch::Luks(_) => Err(Error::new(
+                "this machine cannot read encrypted images: driver 'luks' is not supported",
+            )),
             _ => Err(Error::new(format!("Unknown driver '{}'", driver.as_str()))),
         }
     }

@@ -223,6 +223,21 @@ impl Qcow2 {
         Ok(())
     }
 
+    /// Takes a bitmap out of the image, if it is there.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be written.
+    pub fn remove_bitmap(&mut self, file: &mut dyn Bytes, name: &str) -> io::Result<()> {
+        let Some(at) = self.stored.iter().position(|b| b.name == name) else {
+            return Ok(());
+        };
+        let mut list = self.stored.clone();
+        let gone = list.remove(at);
+        self.write_directory(file, list)?;
+        self.free_bits(file, &gone)
+    }
+
     fn store_bits(&mut self, file: &mut dyn Bytes, set: &Granules) -> io::Result<Vec<u64>> {
         let cluster = to_index(self.header.cluster_size());
         let mut bytes: Vec<u8> = set.words().iter().flat_map(|w| w.to_le_bytes()).collect();

@@ -343,6 +343,9 @@ impl Play {
         }
         self.turns(50);
         self.check();
+        self.rt.state.blocks.flush(&self.top()).unwrap();
+        let device = self.rt.state.find_device("d").unwrap();
+        assert!(self.rt.state.device_unplug(device).is_ok());
         let names: Vec<String> = self
             .rt
             .state
@@ -350,9 +353,6 @@ impl Play {
             .nodes()
             .map(|n| n.name.clone())
             .collect();
-        self.rt.state.blocks.flush(&self.top()).unwrap();
-        let device = self.rt.state.find_device("d").unwrap();
-        assert!(self.rt.state.device_unplug(device).is_ok());
         for name in names {
             let _ = Machine::qmp_blockdev_del(&mut self.rt, name);
         }

@@ -2,6 +2,7 @@
 //!
 //! Drives with names of their own come from `-drive`.
 
+use super::block_fifo::{add_later, fifo_of};
 use super::block_info::device_info;
 use super::hmp::{fail, Cx};
 use crate::model::block::{no_node, Drive, IoLimits};
@@ -14,7 +15,7 @@ use crate::Machine;
 use qmonitor::monitor::hmp::ArgKind::*;
 use qmonitor::monitor::hmp::{HmpArg, HmpArgs, HmpPair, HmpRow};
 use qmonitor::qapi::visit::{InputVisitor, QapiType};
-use qmonitor::qapi::Error;
+use qmonitor::qapi::{Error, Responder};
 use qmonitor::Runtime;
 
 /// Makes a node from the argument of `-blockdev`: JSON or `DRIVER,key=value,...`.
@@ -84,16 +85,16 @@ impl BlockCommands for Machine {
 }
 
 impl BlockdevCommands for Machine {
-    fn qmp_blockdev_add(rt: &mut Runtime<Self>, options: BlockdevOptions) -> Result<(), Error> {
-        if let BlockdevOptionsBranch::Throttle(filter) = &options.u {
-            let group = &filter.throttle_group;
-            if !rt.state.has_user_object(group, "throttle-group") {
-                return Err(Error::new(format!(
-                    "Throttle group '{group}' does not exist"
-                )));
-            }
+    fn qmp_blockdev_add(
+        rt: &mut Runtime<Self>,
+        options: BlockdevOptions,
+        responder: Responder<()>,
+    ) {
+        if fifo_of(&options).is_some() {
+            add_later(rt, options, responder);
+        } else {
+            responder.respond(add_node(rt, &options));
         }
-        rt.state.blocks.add(&options)
     }
 
     fn qmp_blockdev_del(rt: &mut Runtime<Self>, node_name: String) -> Result<(), Error> {
@@ -139,6 +140,18 @@ impl BlockdevCommands for Machine {
         };
         rt.state.set_io_limits(&qdev, limits)
     }
+}
+
+fn add_node(rt: &mut Runtime<Machine>, options: &BlockdevOptions) -> Result<(), Error> {
+    if let BlockdevOptionsBranch::Throttle(filter) = &options.u {
+        let group = &filter.throttle_group;
+        if !rt.state.has_user_object(group, "throttle-group") {
+            return Err(Error::new(format!(
+                "Throttle group '{group}' does not exist"
+            )));
+        }
+    }
+    rt.state.blocks.add(options)
 }
 
 const DEVICE: HmpArg = HmpArg::new("device", Block);

@@ -11,6 +11,7 @@ mod block;
 mod block_bitmaps;
 mod block_edges;
 mod block_edits;
+mod block_fifo;
 mod block_graph;
 mod block_info;
 mod block_jobs;

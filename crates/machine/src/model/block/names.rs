@@ -33,7 +33,7 @@ impl Blocks {
                 offset: 0,
                 size: None,
             } if node.driver == BlockdevDriver::Raw => self.plain_name(self.file_of(node)?),
-            Content::View { .. } => None,
+            Content::View { .. } | Content::Faults(_) => None,
             _ if self.is_backing_overridden(node) => None,
             _ => self.plain_name(self.file_of(node)?),
         }
@@ -80,6 +80,7 @@ impl Blocks {
                 let backing = backing.unwrap_or_else(|| "null".to_owned());
                 format!("{{\"backing\": {backing}, \"driver\": \"{driver}\", \"file\": {file}}}")
             }
+            Content::Faults(_) => format!("{{\"image\": {file}, \"driver\": \"{driver}\"}}"),
             _ => format!("{{\"driver\": \"{driver}\", \"file\": {file}}}"),
         }
     }

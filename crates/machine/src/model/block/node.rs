@@ -2,6 +2,7 @@
 
 use std::fs::File;
 
+use super::faults::Faults;
 use super::granules::Bitmap;
 use super::image::Header;
 use super::qcow2::Qcow2;
@@ -97,6 +98,8 @@ pub(super) enum Content {
     Described(Header),
     /// In clusters of the node below.
     Qcow2(Box<Qcow2>),
+    /// In the node below, unless it is to fail.
+    Faults(Box<Faults>),
     /// In a filter that a job put here.
     Filter(Filter),
     /// It is being worked on.
@@ -122,7 +125,9 @@ impl BlockNode {
     /// The node that a filter or a view has its bytes in.
     pub(super) fn shown(&self) -> Option<NodeId> {
         match self.content {
-            Content::View { .. } | Content::Filter(_) => self.file.or(self.backing),
+            Content::View { .. } | Content::Faults(_) | Content::Filter(_) => {
+                self.file.or(self.backing)
+            }
             _ => None,
         }
     }

@@ -1,5 +1,6 @@
 //! Nodes are opened: as `blockdev-add` describes them, and as `-drive` does.
 
+use super::faults::{add_rules, Faults};
 use super::graph::{not_found, Blocks};
 use super::host::open_file;
 use super::image::{header, probe};
@@ -243,6 +244,18 @@ impl Blocks {
             }
             BlockdevOptionsBranch::CopyOnRead(filter) => self.open_filter(&filter.file, read_only),
             BlockdevOptionsBranch::Throttle(filter) => self.open_filter(&filter.file, read_only),
+            BlockdevOptionsBranch::Blkdebug(debug) => {
+                let mut debug = debug.clone();
+                if let Some(config) = &debug.config {
+                    let failed = |e| Error::from_io("Could not read blkdebug config file", &e);
+                    let text = std::fs::read_to_string(config).map_err(failed)?;
+                    add_rules(&mut debug, &text)?;
+                }
+                let mut opened = self.open_filter(&debug.image, read_only)?;
+                opened.content = Content::Faults(Box::new(Faults::new(&debug)));
+                Ok(opened)
+            }
+            BlockdevOptionsBranch::Compress(filter) => self.open_filter(&filter.file, read_only),
             BlockdevOptionsBranch::Luks(luks) if luks.key_secret.is_none() => {
                 Err(Error::new("Parameter 'key-secret' is required for cipher"))
             }

@@ -229,6 +229,10 @@ impl Machine {
                 self.blocks.close(&node);
             }
         }
+        let medium = self.media.remove(&id).and_then(|medium| medium.node);
+        if let Some(node) = medium.flatten() {
+            self.blocks.close_unused_node(&node);
+        }
     }
 
     /// All devices that can have a drive, in the order of making.

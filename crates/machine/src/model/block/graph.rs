@@ -379,11 +379,18 @@ impl Blocks {
         }
     }
 
-    /// Takes back everything that a user refuses.
-    pub fn unblock_ops(&mut self, owner: &str) {
-        for node in self.nodes.values_mut() {
+    /// Takes back everything that a user refuses, and returns the nodes that it was about,
+    /// the newest first.
+    pub fn unblock_ops(&mut self, owner: &str) -> Vec<String> {
+        let mut names = Vec::new();
+        for node in self.nodes.values_mut().rev() {
+            let before = node.blockers.len();
             node.blockers.retain(|blocker| blocker.owner != owner);
+            if node.blockers.len() < before {
+                names.push(node.name.clone());
+            }
         }
+        names
     }
 
     /// Checks that no user refuses an operation.

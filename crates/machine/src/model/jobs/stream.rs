@@ -75,7 +75,7 @@ impl Machine {
         let key = match self.jobs.make(settings, Box::new(work)) {
             Ok(key) => key,
             Err(error) => {
-                self.remove_filter(&filter, &node);
+                self.remove_filter(&filter);
                 return Err(error);
             }
         };
@@ -161,8 +161,8 @@ impl Work for Stream {
     }
 
     fn clean(&mut self, m: &mut Machine, _success: bool) {
-        m.blocks.unblock_ops(&self.id);
-        m.remove_filter(&self.filter, &self.plan.node);
+        m.remove_filter(&self.filter);
+        m.release(&self.id);
         if self.was_read_only {
             // As QEMU does: an image that cannot be closed for writing stays open.
             let _ = m.blocks.set_read_only(&self.plan.node, true);

@@ -13,7 +13,7 @@ use super::jobs::Jobs;
 use super::log::LogFile;
 use super::migration::Migration;
 use super::net::Network;
-use super::numa_node::NumaNode;
+use super::numa::NumaState;
 use super::qom::{ObjectId, Objects};
 use super::qtest::{QtestChannel, QtestState};
 use super::runstate::RunStates;
@@ -31,6 +31,10 @@ pub struct Machine {
     pub class: &'static MachineClass,
     /// What would run its processors.
     pub accel: Accel,
+    /// How many modules of memory it takes, and how much memory it can have, in bytes.
+    pub memory_slots: u64,
+    #[allow(missing_docs)]
+    pub max_ram_size: u64,
     /// Its name; empty if it has none.
     pub name: String,
     /// Its identifier; zero if it has none.
@@ -50,8 +54,8 @@ pub struct Machine {
     pub net: Network,
     /// The names of adapters, by their devices.
     pub(crate) nics: HashMap<ObjectId, String>,
-    /// Nodes of memory and processors, by number.
-    pub numa: Vec<NumaNode>,
+    /// Nodes of memory and processors.
+    pub numa: NumaState,
     /// VNC servers, the newest first.
     pub(crate) vnc: Vec<VncServer>,
     /// The settings of migration.

@@ -13,6 +13,7 @@ use super::log::LogFile;
 use super::machine::Machine;
 use super::migration::Migration;
 use super::net::Network;
+use super::numa::NumaState;
 use super::qom::{Objects, PropertyInput};
 use super::qtest::QtestState;
 use super::runstate::{Actions, RunStates};
@@ -31,6 +32,11 @@ pub struct MachineOptions {
     pub accel: Accel,
     /// How its processors are arranged (`-smp`).
     pub topology: Topology,
+    /// How many modules of memory can be plugged in, and how much memory there can be then, in
+    /// bytes (`-m slots=,maxmem=`).
+    pub memory_slots: u64,
+    #[allow(missing_docs)]
+    pub max_ram_size: u64,
     /// Its name (`-name`); may be empty.
     pub name: String,
     /// Its identifier (`-uuid`).
@@ -54,6 +60,8 @@ impl Default for MachineOptions {
             class: &NONE,
             accel: Accel::default(),
             topology: Topology::default(),
+            memory_slots: 0,
+            max_ram_size: 0,
             name: String::new(),
             uuid: Uuid::default(),
             stopped: false,
@@ -74,6 +82,8 @@ impl Machine {
             profile: options.profile,
             class: options.class,
             accel: options.accel,
+            memory_slots: options.memory_slots,
+            max_ram_size: options.max_ram_size,
             name: options.name,
             uuid: options.uuid,
             user_types: None,
@@ -84,7 +94,7 @@ impl Machine {
             jobs: Jobs::default(),
             net: Network::default(),
             nics: HashMap::new(),
-            numa: Vec::new(),
+            numa: NumaState::default(),
             vnc: Vec::new(),
             migration: Migration::default(),
             topology: options.topology,

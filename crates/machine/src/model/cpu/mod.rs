@@ -100,6 +100,8 @@ pub struct CpuInfo {
     pub thread_id: i64,
     /// Where it sits.
     pub place: Place,
+    /// The node that it belongs to.
+    pub node: Option<u16>,
 }
 
 impl Machine {
@@ -268,8 +270,8 @@ impl Machine {
 
     /// The number of the place that a new processor's properties name
     /// (`x86_cpu_pre_plug`).
-    fn cpu_place(&self, id: ObjectId) -> Result<usize, Error> {
-        let topology = &self.topology;
+    fn cpu_place(&mut self, id: ObjectId) -> Result<usize, Error> {
+        let topology = self.topology;
         let levels = [
             ("socket-id", topology.sockets),
             ("die-id", topology.dies),
@@ -293,12 +295,27 @@ impl Machine {
             index = index * count as usize + number as usize;
         }
         if self.cpus.contains_key(&index) {
-            Err(Error::new(format!(
+            return Err(Error::new(format!(
                 "CPU[{index}] with APIC ID {index} exists"
-            )))
-        } else {
-            Ok(index)
+            )));
         }
+        self.cpu_check_node(id, index)?;
+        Ok(index)
+    }
+
+    /// Checks that a new processor names the node of its place, or none.
+    fn cpu_check_node(&mut self, id: ObjectId, index: usize) -> Result<(), Error> {
+        let Some(node) = self.numa.node_of_cpu(index).map(i64::from) else {
+            return Ok(());
+        };
+        match self.int_property(id, "node-id") {
+            -1 => self.store_by_name(id, "node-id", node),
+            wanted if wanted != node => {
+                return Err(Error::new(format!("invalid node-id, must be {node}")));
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     /// The processors, by number.
@@ -311,6 +328,7 @@ impl Machine {
                 path: self.canonical_path(id),
                 thread_id: thread.id(),
                 place: self.topology.place(index),
+                node: self.numa.node_of_cpu(index),
             })
         };
         self.cpus.iter().filter_map(info).collect()

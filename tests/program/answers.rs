@@ -167,3 +167,8 @@ fn play(text: &str) {
 fn nodes_of_memory_and_processors() {
     play(include_str!("answers/numa.txt"));
 }
+
+#[test]
+fn models_of_processors() {
+    play(include_str!("answers/processors.txt"));
+}

@@ -172,3 +172,8 @@ fn nodes_of_memory_and_processors() {
 fn models_of_processors() {
     play(include_str!("answers/processors.txt"));
 }
+
+#[test]
+fn network_back_ends_on_sockets() {
+    play(include_str!("answers/sockets.txt"));
+}

@@ -12,14 +12,14 @@ use super::global::Global;
 use super::jobs::Jobs;
 use super::log::LogFile;
 use super::migration::Migration;
-use super::net::Network;
+use super::net::{Network, Stream};
 use super::numa::NumaState;
 use super::qom::{ObjectId, Objects};
 use super::qtest::{QtestChannel, QtestState};
 use super::runstate::RunStates;
 use super::uuid::Uuid;
 use qmonitor::chardev::CharFrontend;
-use qmonitor::main_loop::TimerId;
+use qmonitor::main_loop::{TimerId, WatchId};
 use qmonitor::monitor::MonitorId;
 use qmonitor::Profile;
 
@@ -52,6 +52,9 @@ pub struct Machine {
     pub(crate) audiodevs: Vec<AudioBackend>,
     /// Its network back ends.
     pub net: Network,
+    /// The sockets of back ends, by their ids.
+    pub(crate) streams: HashMap<String, Stream>,
+    pub(crate) datagrams: HashMap<String, WatchId>,
     /// The names of adapters, by their devices.
     pub(crate) nics: HashMap<ObjectId, String>,
     /// Nodes of memory and processors.

@@ -93,6 +93,8 @@ impl Machine {
             audiodevs: Vec::new(),
             jobs: Jobs::default(),
             net: Network::default(),
+            streams: HashMap::new(),
+            datagrams: HashMap::new(),
             nics: HashMap::new(),
             numa: NumaState::default(),
             vnc: Vec::new(),

@@ -2,6 +2,7 @@
 
 mod add_a_backend;
 mod add_a_command;
+mod answers;
 mod book;
 #[path = "../recorded_schema/canonical.rs"]
 mod canonical;

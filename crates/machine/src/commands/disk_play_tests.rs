@@ -87,7 +87,7 @@ impl Play {
         file.set_len(SIZE as u64).unwrap();
         let options: BlockdevOptions =
             arg(&format!("driver=file,filename={path},node-name={name}"));
-        Machine::qmp_blockdev_add(&mut self.rt, options).unwrap();
+        self.rt.state.blocks.add(&options).unwrap();
     }
 
     fn new_name(&mut self, kind: &str) -> String {

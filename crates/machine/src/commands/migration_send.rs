@@ -168,7 +168,7 @@ fn send_some(rt: &Rt, source: &mut Source, pace: &Pace) {
     let out = channel.unsent();
     let mut buffer = Vec::new();
     while source.walk < size && source.ledger.budget(pace) != Some(0) && out.len() < BACKLOG {
-        let data = state.ram().and_then(|ram| ram.next_data(source.walk));
+        let data = state.next_data(source.walk);
         let data = data.map_or(size, |at| at / PAGE * PAGE);
         if data > source.walk {
             let zeros = (data - source.walk).div_ceil(PAGE);
@@ -309,7 +309,7 @@ fn send_again(rt: &Rt, source: &mut Source) -> bool {
     let mut buffer = Vec::new();
     let mut at = from;
     while out.len() < BACKLOG {
-        let data = state.ram().and_then(|ram| ram.next_data(at));
+        let data = state.next_data(at);
         let Some(start) = data.filter(|start| *start < source.walk) else {
             source.resend = None;
             return true;

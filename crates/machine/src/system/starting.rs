@@ -3,7 +3,8 @@
 
 use super::char_options::CharOptions;
 use super::cli::Opt;
-use super::option_groups::{NUMA_OPTS, VNC_OPTS};
+use super::numa_options::numa_options;
+use super::option_groups::VNC_OPTS;
 use super::report::{Failure, Location, Pending, Reporter};
 use super::settings::Settings;
 use crate::commands::{device_from_cli, qtest_from_cli};
@@ -206,16 +207,24 @@ pub(super) fn make_board_devices(
 pub(super) fn make_numa_nodes(
     rt: &mut Runtime<Machine>,
     pending: &[Pending],
+    reporter: &Reporter,
 ) -> Result<(), Failure> {
     for item in pending.iter().filter(|p| p.opt == Opt::Numa) {
-        let opts = QemuOpts::parse(&NUMA_OPTS, &item.arg, &mut Vec::new());
-        let opts = opts.map_err(|e| item.failed(e))?;
-        let cpus = opts.iter().filter(|(name, _)| *name == "cpus");
-        let cpus: Vec<&str> = cpus.map(|(_, range)| range).collect();
-        let made = rt.state.numa_set(&opts.to_qdict(), &cpus);
+        let mut warnings = Vec::new();
+        let options = numa_options(&item.arg, &mut warnings);
+        let made = options.and_then(|options| rt.state.numa_set(&options, &mut warnings));
+        item.warn(reporter, &warnings);
         made.map_err(|e| item.failed(e))?;
     }
-    Ok(rt.state.numa_complete()?)
+    if rt.preconfig() {
+        return Ok(());
+    }
+    let mut warnings = Vec::new();
+    let complete = rt.state.numa_complete(&mut warnings);
+    for e in &warnings {
+        reporter.warning(None, e);
+    }
+    Ok(complete?)
 }
 
 /// The layouts of keyboards that QEMU has files for.

@@ -506,7 +506,7 @@ impl Options {
         make_objects(rt, pending, reporter, Stage::AfterChardevs)?;
         let debug_consoles = make_debug_consoles(rt, chars, pending, reporter)?;
         make_board(rt, &settings.hardware, reporter)?;
-        starting::make_numa_nodes(rt, pending)?;
+        starting::make_numa_nodes(rt, pending, reporter)?;
         starting::make_board_devices(rt, settings, defaults.display, reporter)?;
         let missing = nic_options::make_nics(rt, settings, &nics)?;
         rt.state.add_board_usb()?;

@@ -16,6 +16,8 @@ pub struct Blocks {
     names: HashMap<String, NodeId>,
     /// The back ends with names of their own.
     pub backends: Backends,
+    /// Nodes that devices have since something was put in or took the place of another one.
+    pub(super) held: Vec<NodeId>,
     /// How many nodes without a name there were.
     unnamed: usize,
     made: u64,
@@ -231,7 +233,9 @@ impl Blocks {
             return;
         };
         let name = node.name.clone();
-        let is_used = self.parents(&name).next().is_some() || self.backends.user(&name).is_some();
+        let is_used = self.parents(&name).next().is_some()
+            || self.backends.user(&name).is_some()
+            || self.held.contains(&id);
         if node.implicit && !is_used {
             self.close_id(id);
         }

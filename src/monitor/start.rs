@@ -26,6 +26,7 @@ use crate::chardev::{print_report, qemu_chr_cleanup, Chardevs};
 use crate::main_loop::{main_loop_wait, ClockType, MainLoop, TimeSource};
 use crate::qapi::dispatch::QmpCommandList;
 use crate::qapi::policy::CompatPolicy;
+use crate::qapi::MemberOrder;
 use crate::trace::is_any_wanted;
 
 /// How long the kernel is given to find memory again.
@@ -72,6 +73,7 @@ impl<S> Runtime<S> {
             schema_reply: None,
             hmp: HmpTables::new(),
             policy: CompatPolicy::default(),
+            member_order: MemberOrder::default(),
             dispatcher: Dispatcher::new(dispatcher),
             interceptor: None,
             deferred: Deferred::new(answers),

@@ -19,7 +19,7 @@ use super::qtest::{QtestChannel, QtestState};
 use super::runstate::RunStates;
 use super::uuid::Uuid;
 use qmonitor::chardev::CharFrontend;
-use qmonitor::main_loop::{TimerId, WatchId};
+use qmonitor::main_loop::{BhId, TimerId, WatchId};
 use qmonitor::monitor::MonitorId;
 use qmonitor::Profile;
 
@@ -75,14 +75,18 @@ pub struct Machine {
     /// Numbers of the next device of the board, and of the next without an id.
     pub(super) devices_unattached: usize,
     pub(super) devices_anonymous: usize,
+    /// Commands that have said that they are deprecated; each says so once.
+    pub(crate) warned: Vec<&'static str>,
     /// Values for properties of devices to come.
     pub(crate) globals: Vec<Global>,
     /// Devices that are gone, until the event is sent.
     pub(crate) deletions: Vec<Deletion>,
     pub(crate) deletion_timer: Option<TimerId>,
     pub(super) balloon: Option<ObjectId>,
-    /// Jobs that have ended.
+    /// Long operations.
     pub jobs: Jobs,
+    /// What has the loop come back to them: in the next turn, and at a time.
+    pub(crate) job_turns: Option<(BhId, TimerId)>,
     /// Block nodes, and the limits of the disks made of them.
     pub blocks: Blocks,
     pub(super) io_limits: HashMap<ObjectId, IoLimits>,

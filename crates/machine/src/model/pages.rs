@@ -54,10 +54,26 @@ impl Pages {
         }
     }
 
+    /// The first address from `address` on that lies in a page that was written.
+    pub(super) fn first_from(&self, address: u64) -> Option<u64> {
+        let (number, _) = self.0.range(address / SIZE..).next()?;
+        Some((number * SIZE).max(address))
+    }
+
     /// Writes a range. `below` reads what is under a page that is not there yet, from the
-    /// address of its first byte.
-    pub(super) fn write(&mut self, address: u64, bytes: &[u8], below: impl Fn(u64, &mut [u8])) {
+    /// address of its first byte. If all below is zero, zeros need no page.
+    pub(super) fn write(
+        &mut self,
+        address: u64,
+        bytes: &[u8],
+        is_zero_below: bool,
+        below: impl Fn(u64, &mut [u8]),
+    ) {
         for piece in pieces(address, bytes.len()) {
+            let is_zero = is_zero_below && bytes[piece.in_range.clone()].iter().all(|b| *b == 0);
+            if is_zero && !self.0.contains_key(&piece.page) {
+                continue;
+            }
             let page = self.0.entry(piece.page).or_insert_with(|| {
                 let mut page = Box::new([0; SIZE as usize]);
                 below(piece.page * SIZE, &mut page[..]);
@@ -76,7 +92,7 @@ mod tests {
     fn what_is_written_lies_over_what_is_below() {
         let mut pages = Pages::default();
         assert!(pages.is_empty());
-        pages.write(SIZE - 2, &[1, 2, 3], |at, page| {
+        pages.write(SIZE - 2, &[1, 2, 3], false, |at, page| {
             page.fill((at / SIZE) as u8 + 7)
         });
         let mut bytes = [9; 6];
@@ -85,5 +101,7 @@ mod tests {
         let mut bytes = [9; 2];
         pages.read(2 * SIZE, &mut bytes);
         assert_eq!(bytes, [9, 9]);
+        assert_eq!(pages.first_from(5), Some(5));
+        assert_eq!(pages.first_from(2 * SIZE), None);
     }
 }

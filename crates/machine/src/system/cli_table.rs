@@ -501,11 +501,11 @@ pub static OPTIONS: &[OptRow] = &[
     row("enable-sync-profile", None, Opt::SyncProfile, "kept, as there is one thread"),
     row("perfmap", None, Opt::Perfmap, "kept, as no code is made"),
     row("jitdump", None, Opt::Jitdump, "kept, as no code is made"),
-    row("semihosting", None, Opt::Unsupported, ""),
-    row("semihosting-config", Some("..."), Opt::Unsupported, ""),
-    row("old-param", None, Opt::Unsupported, ""),
-    row("g", Some("WxH"), Opt::Unsupported, ""),
-    row("prom-env", Some("TEXT"), Opt::Unsupported, ""),
+    row("semihosting", None, Opt::Unsupported, "of other machines; refused"),
+    row("semihosting-config", Some("..."), Opt::Unsupported, "of other machines; refused"),
+    row("old-param", None, Opt::Unsupported, "of other machines; refused"),
+    row("g", Some("WxH"), Opt::Unsupported, "of other machines; refused"),
+    row("prom-env", Some("TEXT"), Opt::Unsupported, "of other machines; refused"),
     row("ignore-unknown-options", None, Opt::IgnoreUnknown, "warn of unknown options and go on; QEMU does not have this"),
 ];
 

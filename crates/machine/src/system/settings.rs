@@ -77,6 +77,8 @@ pub struct Settings {
     pub snapshot: bool,
     /// `-k`
     pub keymap: Option<String>,
+    /// `-incoming`
+    pub incoming: Option<String>,
     /// `-loadvm`
     pub loadvm: bool,
     /// `-option-rom`, in order.
@@ -250,7 +252,11 @@ impl Settings {
                     _ => QDict::new(),
                 };
                 match channel.get_str("channel-type") {
-                    Some("main" | "cpr") => return self.take_incoming("defer"),
+                    Some("main" | "cpr") => {
+                        self.machine.incoming = true;
+                        self.incoming = Some(arg.to_owned());
+                        return Ok(());
+                    }
                     Some(word) => {
                         format!("Parameter 'channel-type' does not accept value '{word}'")
                     }
@@ -262,6 +268,7 @@ impl Settings {
             return Err(Error::new(desc));
         }
         self.machine.incoming = true;
+        self.incoming = Some(arg.to_owned());
         Ok(())
     }
 

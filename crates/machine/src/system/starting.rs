@@ -397,3 +397,16 @@ pub(super) fn check_fsdev(opts: &QemuOpts, is_virtfs: bool) -> Result<(), Error>
         }
     }
 }
+
+/// Opens the channel on which the machine comes from another program.
+pub(super) fn start_incoming(
+    rt: &mut Runtime<Machine>,
+    settings: &Settings,
+) -> Result<(), Failure> {
+    let Some(arg) = &settings.incoming else {
+        return Ok(());
+    };
+    let location = Some(Location::CommandLine(format!("-incoming {arg}")));
+    let started = crate::commands::incoming_from_cli(rt, arg);
+    started.map_err(|e| Failure::at(&location, e))
+}

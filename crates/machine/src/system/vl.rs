@@ -430,6 +430,7 @@ fn start(
     if let Some(background) = parts.background.take() {
         background.finish()?;
     }
+    starting::start_incoming(rt, &options.settings)?;
     crate::commands::start_machine(rt);
     let pidfile = std::mem::take(&mut parts.pidfile);
     let made = parts.runtime.take().map(|rt| Start::Run(rt, pidfile));

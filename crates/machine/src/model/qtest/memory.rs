@@ -44,7 +44,7 @@ impl Machine {
 
     fn write_number(&mut self, args: &[&str], width: usize) -> Outcome {
         let bytes = number(args, 1)?.to_le_bytes();
-        self.physical_memory_write(number(args, 0)?, &bytes[..width]);
+        self.write_some(number(args, 0)?, &bytes[..width]);
         Ok(None)
     }
 
@@ -57,6 +57,13 @@ impl Machine {
         if !self.physical_memory_read(address, inside) {
             inside.fill(0);
         }
+    }
+
+    /// Writes memory; what is for addresses without any is lost.
+    fn write_some(&mut self, address: u64, bytes: &[u8]) {
+        let mapped = self.ram_size().saturating_sub(address);
+        let mapped = usize::try_from(mapped).map_or(bytes.len(), |n| n.min(bytes.len()));
+        self.physical_memory_write(address, &bytes[..mapped]);
     }
 
     fn read_bytes(&self, args: &[&str], show: impl Fn(&[u8]) -> String) -> Outcome {
@@ -83,7 +90,7 @@ impl Machine {
         let bytes: Vec<u8> = (0..size as usize)
             .map(|at| digit(2 * at) << 4 | digit(2 * at + 1))
             .collect();
-        self.physical_memory_write(address, &bytes);
+        self.write_some(address, &bytes);
         Ok(None)
     }
 
@@ -92,7 +99,7 @@ impl Machine {
         let (address, size) = (number(args, 0)?, number(args, 1)?);
         let mut bytes = base64::decode(word(args, 2)?).unwrap_or_default();
         bytes.truncate(usize::try_from(size).unwrap_or(usize::MAX));
-        self.physical_memory_write(address, &bytes);
+        self.write_some(address, &bytes);
         Ok(None)
     }
 
@@ -103,7 +110,7 @@ impl Machine {
         let mut at = address;
         while at < end {
             let length = (end - at).min(piece.len() as u64);
-            self.physical_memory_write(at, &piece[..length as usize]);
+            self.write_some(at, &piece[..length as usize]);
             at += length;
         }
         Ok(None)

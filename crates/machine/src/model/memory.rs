@@ -135,6 +135,20 @@ impl Machine {
         of_nodes
     }
 
+    /// The first address from `address` on where there may be something other than zero.
+    pub(crate) fn next_data(&self, address: u64) -> Option<u64> {
+        let mut base = 0;
+        for id in self.memory_objects() {
+            let ram: &Ram = self.payload(id)?;
+            let from = address.saturating_sub(base);
+            if let Some(at) = ram.next_data(from).filter(|_| from < ram.size()) {
+                return Some(base + at);
+            }
+            base += ram.size();
+        }
+        None
+    }
+
     /// How much memory the machine has, in bytes.
     pub fn ram_size(&self) -> u64 {
         let pieces = self.memory_objects().into_iter();
@@ -189,36 +203,20 @@ impl Machine {
     /// Writes to physical memory; false, and nothing is written, if some of the addresses have
     /// none (`address_space_write`).
     pub fn physical_memory_write(&mut self, address: u64, bytes: &[u8]) -> bool {
-        let end = address.checked_add(bytes.len() as u64);
-        if end.is_none_or(|end| end > self.ram_size()) {
+        let pieces = self.pieces(address, bytes.len());
+        if pieces.iter().map(|piece| piece.2).sum::<usize>() < bytes.len() {
             return false;
         }
         let mut rest = bytes;
-        for (id, at, length) in self.pieces(address, bytes.len()) {
+        for (id, at, length) in pieces {
             let (piece, after) = rest.split_at(length);
-            if let Some(ram) = self.payload_mut::<Ram>(id) {
-                ram.write(at, piece);
+            let ram = self.payload_mut::<Ram>(id);
+            if !ram.is_some_and(|ram| ram.write(at, piece)) {
+                return false;
             }
             rest = after;
         }
         true
-    }
-
-    /// The first address from `address` on where there may be something other than zero.
-    pub fn next_data(&self, address: u64) -> Option<u64> {
-        let mut base = 0;
-        for id in self.memory_objects() {
-            let ram = self.payload::<Ram>(id)?;
-            let end = base + ram.size();
-            if address < end {
-                let found = ram.next_data(address.saturating_sub(base));
-                if let Some(at) = found {
-                    return Some(base + at);
-                }
-            }
-            base = end;
-        }
-        None
     }
 
     /// How many of `size` bytes from `address` on are memory.

@@ -6,6 +6,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::num::{IntErrorKind, ParseIntError};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 
@@ -15,6 +16,7 @@ use nix::sys::socket::{
     UnixAddr, VsockAddr,
 };
 
+use super::activation::numbers_named;
 use super::filename::{local_address, socket_address_to_string};
 use super::resolve::{inet_resolve, Families};
 use crate::chardev::config::{InetSocketAddress, SocketAddress, UnixSocketAddress};
@@ -252,7 +254,8 @@ pub fn set_nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
 /// To a monitor it is a name given with `getfd`, even if it looks like a
 /// number, and is used up even if it turns out not to be a socket. Where there
 /// is no monitor it is the number of a descriptor that the parent process left
-/// open, which is taken only if it is a socket.
+/// open, which is taken only if it is a socket. QEMU does not know names there; here
+/// one stands for the next socket that systemd has passed on under it.
 pub(in crate::chardev) fn socket_get_fd<H: ChardevHost>(
     h: &mut H,
     name: &str,
@@ -266,18 +269,15 @@ pub(in crate::chardev) fn socket_get_fd<H: ChardevHost>(
             Err(not_a_socket())
         };
     }
+    let inherited = h.chardevs_mut().inherited_fds_mut();
+    let not_taken = |number: &RawFd| inherited.get(*number).is_some();
     let number = match name.parse::<RawFd>() {
         Ok(number) => number,
-        Err(e) => {
-            use std::num::IntErrorKind::{NegOverflow, PosOverflow};
-            let what = format!("Unable to parse FD number {name}");
-            return Err(match e.kind() {
-                PosOverflow | NegOverflow => Error::from_io(what, &Errno::ERANGE.into()),
-                _ => Error::new(what),
-            });
-        }
+        Err(e) => match numbers_named(name).into_iter().find(not_taken) {
+            Some(number) => number,
+            None => return Err(no_number(name, &e)),
+        },
     };
-    let inherited = h.chardevs_mut().inherited_fds_mut();
     if inherited.get(number).is_some_and(|fd| !is_socket(&fd)) {
         return Err(not_a_socket());
     }
@@ -287,6 +287,17 @@ pub(in crate::chardev) fn socket_get_fd<H: ChardevHost>(
         }
         _ => not_a_socket(),
     })
+}
+
+/// QEMU's words for a text that should be a descriptor's number.
+fn no_number(text: &str, e: &ParseIntError) -> Error {
+    let what = format!("Unable to parse FD number {text}");
+    match e.kind() {
+        IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => {
+            Error::from_io(what, &Errno::ERANGE.into())
+        }
+        _ => Error::new(what),
+    }
 }
 
 fn is_socket(fd: &impl AsFd) -> bool {

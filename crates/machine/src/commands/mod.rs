@@ -6,12 +6,15 @@
 //! returns, so clients see them before the reply, as with QEMU.
 
 mod absent;
+mod backups;
 mod block;
 mod block_edits;
 mod block_jobs;
+mod block_limits;
 mod block_media;
 mod block_pages;
 mod block_stats;
+mod chains;
 mod completion;
 mod copies;
 mod cpu;
@@ -23,6 +26,7 @@ mod drives;
 mod dump;
 mod emulator;
 mod hmp;
+mod job_args;
 mod jobs;
 mod log;
 mod machine;
@@ -35,18 +39,24 @@ mod migration_out;
 mod migration_send;
 mod migration_settings;
 mod migration_steps;
+mod mirrors;
 mod net;
 mod netdevs;
+mod new_images;
 mod newer;
 mod objects;
 mod pci;
 mod qdev;
+mod qemu_io;
 mod qom;
+mod qtest;
 mod qtree;
 mod queries;
 mod registers;
 mod run_state;
+mod snapshots;
 mod statistics;
+mod transaction;
 mod ui;
 mod unsupported;
 mod vnc;
@@ -63,6 +73,7 @@ pub use objects::{
     attach, is_made_after_chardevs, monitor_from_options, object_from_cli, object_from_text,
 };
 pub use qdev::{add_ports, board_nic, device_from_cli};
+pub(crate) use qtest::{qtest_from_cli, take_clock_in_hand};
 pub use run_state::{killed, start_machine};
 pub(crate) use vnc::vnc_new;
 
@@ -101,6 +112,7 @@ const HMP: &[(Pairs, Pairs)] = &[
     (migration_settings::COMMANDS, migration_settings::INFO),
     (net::COMMANDS, net::INFO),
     (objects::COMMANDS, &[]),
+    (newer::COMMANDS, newer::INFO),
     (qdev::COMMANDS, qdev::INFO),
     (&[], pci::INFO),
     (&[], qtree::INFO),

@@ -1,10 +1,9 @@
 //! Physical memory, as far as a monitor looks at it.
 //!
 //! The machine has at most one piece of memory, at address zero. Nothing runs here that would
-//! write to it; what comes with a migration or from a test is kept in pages of its own, so
-//! memory that was never written costs nothing.
+//! write to it; what comes with a migration or from a test ([`qtest`](super::qtest)) is kept
+//! in pages of its own, so memory that was never written costs nothing.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
@@ -12,6 +11,7 @@ use std::os::unix::fs::FileExt;
 use nix::errno::Errno;
 use nix::unistd::{lseek, Whence};
 
+use super::pages::Pages;
 use super::qom::ObjectId;
 use crate::model::Machine;
 use qmonitor::qapi::Error;
@@ -19,16 +19,13 @@ use qmonitor::qapi::Error;
 /// Bytes read at once while copying or adding up.
 const CHUNK: usize = 64 * 1024;
 
-/// The size of a page.
-const PAGE: usize = 4096;
-
 /// The contents of a piece of memory.
 pub struct Ram {
     size: u64,
     /// Where the contents are; without, all is zero.
     file: Option<(File, u64)>,
-    /// Pages that were written, by number. They hide the file.
-    written: BTreeMap<u64, Box<[u8; PAGE]>>,
+    /// What was written. It hides the file.
+    written: Pages,
 }
 
 impl Ram {
@@ -37,7 +34,7 @@ impl Ram {
         Ram {
             size,
             file: None,
-            written: BTreeMap::new(),
+            written: Pages::default(),
         }
     }
 
@@ -47,7 +44,7 @@ impl Ram {
         Ram {
             size,
             file: Some((file, offset)),
-            written: BTreeMap::new(),
+            written: Pages::default(),
         }
     }
 
@@ -62,6 +59,34 @@ impl Ram {
         if end.is_none_or(|end| end > self.size) {
             return false;
         }
+        let is_read = self.read_below(address, buffer);
+        if is_read && !self.written.is_empty() {
+            self.written.read(address, buffer);
+        }
+        is_read
+    }
+
+    /// Writes at `address`; false, and nothing is written, if not all of it is inside. The
+    /// file stays as it is, as with memory that is not shared.
+    pub fn write(&mut self, address: u64, bytes: &[u8]) -> bool {
+        let end = address.checked_add(bytes.len() as u64);
+        if end.is_none_or(|end| end > self.size) {
+            return false;
+        }
+        let mut written = std::mem::take(&mut self.written);
+        let is_zero = self.file.is_none();
+        written.write(address, bytes, is_zero, |at, page| {
+            let within = usize::try_from(self.size - at).unwrap_or(usize::MAX);
+            let end = within.min(page.len());
+            // What cannot be read is zero.
+            self.read_below(at, &mut page[..end]);
+        });
+        self.written = written;
+        true
+    }
+
+    /// Reads what was there before anything was written.
+    fn read_below(&self, address: u64, buffer: &mut [u8]) -> bool {
         buffer.fill(0);
         let mut done = 0;
         while let (Some((file, offset)), true) = (&self.file, done < buffer.len()) {
@@ -72,55 +97,12 @@ impl Ram {
                 Err(_) => return false,
             }
         }
-        self.read_written(address, buffer);
-        true
-    }
-
-    /// Puts pages that were written over what was read.
-    fn read_written(&self, address: u64, buffer: &mut [u8]) {
-        let page = PAGE as u64;
-        let end = address + buffer.len() as u64;
-        for (number, content) in self.written.range(address / page..end.div_ceil(page)) {
-            let start = number * page;
-            let (from, to) = (start.max(address), (start + page).min(end));
-            let bytes = &content[(from - start) as usize..(to - start) as usize];
-            let at = (from - address) as usize;
-            buffer[at..at + bytes.len()].copy_from_slice(bytes);
-        }
-    }
-
-    /// Writes at `address`; false, and nothing is written, if not all of it is inside.
-    pub fn write(&mut self, address: u64, mut bytes: &[u8]) -> bool {
-        let end = address.checked_add(bytes.len() as u64);
-        if end.is_none_or(|end| end > self.size) {
-            return false;
-        }
-        let (mut number, mut at) = (address / PAGE as u64, address as usize % PAGE);
-        while !bytes.is_empty() {
-            let (piece, rest) = bytes.split_at(bytes.len().min(PAGE - at));
-            let is_zero = self.file.is_none() && piece.iter().all(|byte| *byte == 0);
-            if !is_zero || self.written.contains_key(&number) {
-                if !self.written.contains_key(&number) {
-                    let mut page = Box::new([0; PAGE]);
-                    let start = number * PAGE as u64;
-                    let inside = (self.size - start).min(PAGE as u64) as usize;
-                    self.read(start, &mut page[..inside]);
-                    self.written.insert(number, page);
-                }
-                if let Some(page) = self.written.get_mut(&number) {
-                    page[at..at + piece.len()].copy_from_slice(piece);
-                }
-            }
-            (number, at, bytes) = (number + 1, 0, rest);
-        }
         true
     }
 
     /// The first address from `address` on where there may be something other than zero.
     pub fn next_data(&self, address: u64) -> Option<u64> {
-        let page = PAGE as u64;
-        let written = self.written.range(address / page..).next();
-        let written = written.map(|(number, _)| (number * page).max(address));
+        let written = self.written.first_from(address);
         let in_file = self.file.as_ref().and_then(|(file, offset)| {
             // A file that cannot tell of its holes may have something anywhere.
             let at = i64::try_from(offset + address).ok()?;

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::accel::Accel;
 use super::backends::{CONTAINER, MEMORY_REGION, SYSTEM_BUS, TEXT_CONSOLE};
 use super::block::Blocks;
 use super::board::{MachineClass, Topology, NONE};
@@ -14,6 +15,7 @@ use super::machine::Machine;
 use super::migration::Migration;
 use super::net::Network;
 use super::qom::{Objects, PropertyInput};
+use super::qtest::QtestState;
 use super::runstate::{Actions, RunStates};
 use super::uuid::Uuid;
 use qmonitor::qapi::{CompatPolicy, Error, QDict, QObject};
@@ -26,6 +28,8 @@ pub struct MachineOptions {
     pub profile: Profile,
     /// Its type (`-machine`).
     pub class: &'static MachineClass,
+    /// What would run its processors (`-accel`).
+    pub accel: Accel,
     /// How its processors are arranged (`-smp`).
     pub topology: Topology,
     /// Its name (`-name`); may be empty.
@@ -49,6 +53,7 @@ impl Default for MachineOptions {
         MachineOptions {
             profile: Profile::default(),
             class: &NONE,
+            accel: Accel::default(),
             topology: Topology::default(),
             name: String::new(),
             uuid: Uuid::default(),
@@ -69,6 +74,7 @@ impl Machine {
         let mut m = Machine {
             profile: options.profile,
             class: options.class,
+            accel: options.accel,
             name: options.name,
             uuid: options.uuid,
             user_types: None,
@@ -77,6 +83,7 @@ impl Machine {
             log: LogFile::default(),
             audiodevs: Vec::new(),
             jobs: Jobs::default(),
+            job_turns: None,
             net: Network::default(),
             nics: HashMap::new(),
             numa: Vec::new(),
@@ -86,6 +93,7 @@ impl Machine {
             topology: options.topology,
             cpus: BTreeMap::new(),
             current_cpus: HashMap::new(),
+            warned: Vec::new(),
             cpu_type: None,
             debug_threads: options.debug_threads,
             firmware_time: FIRMWARE_TIME,
@@ -100,6 +108,8 @@ impl Machine {
             snapshots: false,
             media: HashMap::new(),
             sync_profile: false,
+            qtest: QtestState::default(),
+            qtest_channel: None,
             frontends: HashMap::new(),
             monitors: HashMap::new(),
             objects,

@@ -95,6 +95,10 @@ pub struct Settings {
     pub chroot: Option<String>,
     /// `-run-with user=`: a user and a group.
     pub user: Option<(u32, u32)>,
+    /// `-qtest`
+    pub qtest: Option<String>,
+    /// `-qtest-log`
+    pub qtest_log: Option<String>,
     /// `-vga`
     pub vga: Option<String>,
     /// The reason why the display that was asked for cannot be had.
@@ -157,6 +161,8 @@ impl Settings {
             Opt::Global => self.globals.push(parse_global(arg, warnings)?),
             Opt::Action => take_actions(self.actions(), arg, warnings)?,
             Opt::WatchdogAction => self.actions().watchdog = action("watchdog", arg)?,
+            Opt::Qtest => self.qtest = Some(arg.to_owned()),
+            Opt::QtestLog => self.qtest_log = Some(arg.to_owned()),
             Opt::Vga => self.vga = Some(arg.to_owned()),
             Opt::Trace => take_trace(arg, warnings)?,
             Opt::TraceOut => match arg.strip_prefix("websocket:") {

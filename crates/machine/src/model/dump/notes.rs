@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn two_notes_for_each_processor() {
-        assert_eq!(notes(0), []);
+        assert!(notes(0).is_empty());
         assert_eq!(notes(1).len(), 0x270);
         assert_eq!(notes(3).len(), 3 * 0x270);
         assert_eq!(qemu_state().len(), 0x1b8);

@@ -41,7 +41,6 @@ use std::collections::BTreeMap;
 
 pub use input::PropertyInput;
 pub(crate) use path::device_not_found;
-#[cfg(test)]
 pub(crate) use path::NoChardevs;
 pub use path::{Chardevs, Node, Resolution};
 pub(crate) use types::{never, OBJECT};
@@ -135,7 +134,7 @@ impl Machine {
         self.object(id)?.payload.as_ref()?.downcast_ref()
     }
 
-    /// The object's payload, if that is a `T`.
+    /// The same, to change it.
     pub(crate) fn payload_mut<T: Any>(&mut self, id: ObjectId) -> Option<&mut T> {
         self.object_mut(id)?.payload.as_mut()?.downcast_mut()
     }

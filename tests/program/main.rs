@@ -12,6 +12,7 @@ mod command_line;
 #[path = "../common/mod.rs"]
 mod common;
 mod consoles;
+mod dump;
 mod embed;
 mod facts;
 mod faults;
@@ -23,6 +24,7 @@ mod hmp_conformance;
 mod hmp_session;
 mod judge;
 mod load;
+mod migration;
 mod monitor_policy;
 mod monitors;
 mod option_table;

@@ -34,9 +34,9 @@ pub(super) fn main_loop_should_exit(rt: &mut Runtime<Machine>) {
     let status = rt.state.run.main_loop_should_exit(&mut events);
     emit(rt, &events);
     if let Some(status) = status {
-        with_jobs(rt, Machine::quit_jobs);
         // One that has let the machine run elsewhere just ends.
         let _ = migration_out::cancel(rt);
+        with_jobs(rt, Machine::quit_jobs);
         rt.request_exit(status.into());
     }
 }

@@ -120,7 +120,9 @@ pub use net::listen_connect::{
 };
 pub use net::open::{fifo_reader, qemu_open, FifoReader};
 pub use object::qemu_chardev_new;
-pub use options::cli::{qemu_chr_parse_cli, qemu_chr_parse_opts, QEMU_CHARDEV_OPTS};
+pub use options::cli::{
+    qemu_chardev_opts, qemu_chr_parse_cli, qemu_chr_parse_opts, QEMU_CHARDEV_OPTS,
+};
 pub use options::compat::{invalid_char_driver, qemu_chr_parse_compat, ParsedCompat};
 pub use past_tap::{chr_event_past_tap, chr_watch_output, chr_write_past_tap};
 pub use socket::{

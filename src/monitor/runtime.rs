@@ -225,6 +225,7 @@ impl<S> Runtime<S> {
         self.schema_reply = None;
         self.greeting = Greeting::default();
         self.commands.set_profile(policy.profile);
+        self.hmp.table.set_profile(policy.profile);
     }
 
     /// Sets which QEMU all this behaves like. Do so before monitors are made: those

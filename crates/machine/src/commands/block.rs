@@ -2,7 +2,8 @@
 //!
 //! Drives with names of their own come from `-drive`.
 
-use super::hmp::{fail, Cx};
+use super::block_limits;
+use super::hmp::{disk_failure, fail, Cx};
 use crate::model::block::{BlockNode, Drive, IoLimits};
 use crate::schema::{
     BlockCommands, BlockDeviceInfo, BlockDeviceIoStatus, BlockIOThrottle, BlockInfo,
@@ -30,7 +31,10 @@ pub fn blockdev_from_cli(rt: &mut Runtime<Machine>, text: &str) -> Result<(), Er
 }
 
 impl BlockCommands for Machine {
-    fn qmp_query_block(rt: &mut Runtime<Self>) -> Result<Vec<BlockInfo>, Error> {
+    fn qmp_query_block(
+        rt: &mut Runtime<Self>,
+        _flat: Option<bool>,
+    ) -> Result<Vec<BlockInfo>, Error> {
         let info = |drive: Drive| {
             let node = drive.node.as_deref();
             let node = node.and_then(|name| rt.state.blocks.node(name));
@@ -128,6 +132,7 @@ fn device_info(m: &Machine, node: &BlockNode, drive: Option<&Drive>) -> BlockDev
         drv: node.driver_name().to_owned(),
         backing_file: m.blocks.backing_of(node).map(|node| node.filename.clone()),
         backing_file_depth: m.blocks.backing_depth(node),
+        children: block_limits::children(&m.blocks, node),
         active: true,
         encrypted: false,
         detect_zeroes: node.detect_zeroes,
@@ -177,6 +182,7 @@ fn image_info(m: &Machine, node: &BlockNode) -> ImageInfo {
         full_backing_filename: None,
         backing_filename_format: None,
         snapshots: None,
+        limits: Some(block_limits::limits(node)),
         format_specific: image_specific(node),
         backing_image: None,
     }
@@ -264,7 +270,7 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
         .args(&[DEVICE]),
         |hmp, args| match args.str("device") {
             "all" => {}
-            device => hmp.print(format!("Device '{device}' not found\n")),
+            device => disk_failure(hmp, &Error::new(format!("Device '{device}' not found"))),
         },
     ),
     (

@@ -1,6 +1,6 @@
 //! Migration and snapshots of the machine: `migration.json`.
 
-use super::hmp::{fail, nothing, Cx};
+use super::hmp::{disk_failure, fail, nothing, Cx};
 use super::migration_info::{hmp_info_migrate, migration_info};
 use super::migration_out;
 use crate::schema::{
@@ -36,13 +36,10 @@ impl MigrationCommands for Machine {
         rt: &mut Runtime<Self>,
     ) -> Result<Vec<MigrationCapabilityStatus>, Error> {
         let status = |(capability, state)| MigrationCapabilityStatus { capability, state };
-        Ok(rt
-            .state
-            .migration
-            .settings
-            .capabilities()
-            .map(status)
-            .collect())
+        let policy = rt.policy();
+        let all = rt.state.migration.settings.capabilities();
+        let known = all.filter(|(capability, _)| policy.has(capability.features()));
+        Ok(known.map(status).collect())
     }
 
     fn qmp_migrate_recover(_: &mut Runtime<Self>, _uri: String) -> Result<(), Error> {
@@ -238,7 +235,10 @@ pub(super) const INFO: &[HmpPair<Machine>] = &[
     ),
     (
         HmpRow::new("snapshots", "", "show the currently saved VM snapshots"),
-        |hmp, _| hmp.print("no block device can store vmstate for snapshot\n"),
+        |hmp, _| {
+            let text = "no block device can store vmstate for snapshot";
+            disk_failure(hmp, &Error::new(text));
+        },
     ),
     (
         HmpRow::new(

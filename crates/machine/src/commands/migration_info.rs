@@ -15,32 +15,10 @@ use qmonitor::Runtime;
 
 type Rt = Runtime<Machine>;
 
-/// What is known about a migration of which nothing is known.
-fn nothing() -> MigrationInfo {
-    MigrationInfo {
-        status: None,
-        ram: None,
-        vfio: None,
-        xbzrle_cache: None,
-        total_time: None,
-        expected_downtime: None,
-        downtime: None,
-        setup_time: None,
-        cpu_throttle_percentage: None,
-        error_desc: None,
-        blocked_reasons: None,
-        postcopy_blocktime: None,
-        postcopy_vcpu_blocktime: None,
-        socket_address: None,
-        dirty_limit_throttle_time_per_round: None,
-        dirty_limit_ring_full_time: None,
-    }
-}
-
 /// The state of the move to here, and over it that of a move away.
 pub(super) fn migration_info(rt: &mut Rt) -> MigrationInfo {
     rt.state.migration.reap();
-    let mut info = nothing();
+    let mut info = MigrationInfo::default();
     let incoming = &rt.state.migration.incoming;
     if let Some(status) = incoming.status {
         info.status = Some(status);

@@ -10,6 +10,7 @@ mod backups;
 mod block;
 mod block_edits;
 mod block_jobs;
+mod block_limits;
 mod block_media;
 mod block_pages;
 mod block_stats;
@@ -106,6 +107,7 @@ const HMP: &[(Pairs, Pairs)] = &[
     (migration_settings::COMMANDS, migration_settings::INFO),
     (net::COMMANDS, net::INFO),
     (objects::COMMANDS, &[]),
+    (newer::COMMANDS, newer::INFO),
     (qdev::COMMANDS, qdev::INFO),
     (&[], pci::INFO),
     (&[], qtree::INFO),

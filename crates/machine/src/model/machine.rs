@@ -68,6 +68,8 @@ pub struct Machine {
     /// Numbers of the next device of the board, and of the next without an id.
     pub(super) devices_unattached: usize,
     pub(super) devices_anonymous: usize,
+    /// Commands that have said that they are deprecated; each says so once.
+    pub(crate) warned: Vec<&'static str>,
     /// Values for properties of devices to come.
     pub(crate) globals: Vec<Global>,
     /// Devices that are gone, until the event is sent.

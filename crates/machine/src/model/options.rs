@@ -91,6 +91,7 @@ impl Machine {
             topology: options.topology,
             cpus: BTreeMap::new(),
             current_cpus: HashMap::new(),
+            warned: Vec::new(),
             cpu_type: None,
             debug_threads: options.debug_threads,
             firmware_time: FIRMWARE_TIME,

@@ -42,6 +42,8 @@ pub(super) fn defaults() -> QDict {
     }
     parameters.insert("x-vcpu-dirty-limit-period".to_owned(), 1000);
     parameters.insert("vcpu-dirty-limit".to_owned(), 1);
+    parameters.insert("x-rdma-chunk-size".to_owned(), 1 << 20);
+    parameters.insert("cpr-exec-command".to_owned(), Vec::new());
     parameters
 }
 

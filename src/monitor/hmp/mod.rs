@@ -49,6 +49,7 @@ mod testing;
 #[cfg(test)]
 mod testing_rows;
 mod values;
+mod wrapped;
 
 pub use args::{ArgKind, HmpArg};
 pub use completion::{

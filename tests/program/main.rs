@@ -22,6 +22,7 @@ mod hmp_conformance;
 mod hmp_session;
 mod judge;
 mod load;
+mod messages;
 mod monitor_policy;
 mod monitors;
 mod option_table;

@@ -49,7 +49,7 @@ mod tests;
 
 pub use block::blockdev_from_cli;
 pub(crate) use drives::{drive_new, format_help, guess_warning, NewDrive, QEMU_DRIVE_OPTS};
-pub(crate) use log::log_items;
+pub(crate) use log::{log_items, LogItems};
 pub use net::{netdev_from_cli, netdev_with_id};
 pub use objects::{
     attach, is_made_after_chardevs, monitor_from_options, object_from_cli, object_from_text,

@@ -2,6 +2,7 @@
 //! their argument is always a word of its own.
 
 use super::cli_table::OPTIONS;
+use super::report::Location;
 use qmonitor::qapi::Error;
 
 pub use super::cli_table::Opt;
@@ -13,13 +14,17 @@ pub use super::cli_table::Opt;
 ///
 /// `-foo: invalid option`, `-qmp: requires an argument`, each naming the word
 /// as it was given.
-pub fn parse(args: &[String], warnings: &mut Vec<Error>) -> Result<Words, Error> {
+pub fn parse(args: &[String], warnings: &mut Vec<Error>) -> Result<Vec<Word>, Error> {
     let mut parsed = Vec::new();
     let tolerant = args.iter().any(|word| is_tolerance(word));
     let mut args = args.iter().peekable();
     while let Some(word) = args.next() {
         let Some(name) = word.strip_prefix('-') else {
-            parsed.push((Opt::Disk, Some(word.clone())));
+            parsed.push(Word {
+                opt: Opt::Disk,
+                written: None,
+                arg: Some(word.clone()),
+            });
             continue;
         };
         let name = name.strip_prefix('-').unwrap_or(name);
@@ -40,13 +45,33 @@ pub fn parse(args: &[String], warnings: &mut Vec<Error>) -> Result<Words, Error>
                 None => return Err(Error::new(format!("{word}: requires an argument"))),
             },
         };
-        parsed.push((row.opt, arg));
+        parsed.push(Word {
+            opt: row.opt,
+            written: Some(word.clone()),
+            arg,
+        });
     }
     Ok(parsed)
 }
 
-/// Options and their arguments.
-pub type Words = Vec<(Opt, Option<String>)>;
+/// An option of the command line.
+pub struct Word {
+    /// Which one it is.
+    pub opt: Opt,
+    /// Its name with dashes, unless it is a disk image.
+    written: Option<String>,
+    /// Its argument.
+    pub arg: Option<String>,
+}
+
+impl Word {
+    /// The option as messages name it: as it was written.
+    pub fn location(&self) -> Location {
+        let words = self.written.iter().chain(&self.arg);
+        let words: Vec<&str> = words.map(String::as_str).collect();
+        Location::CommandLine(words.join(" "))
+    }
+}
 
 /// Whether the word is `--ignore-unknown-options`.
 fn is_tolerance(word: &str) -> bool {

@@ -9,7 +9,7 @@
 use std::process::ExitCode;
 
 use super::char_options::{report_about, CharOptions};
-use super::cli::{self, Opt};
+use super::cli::{self, Opt, Word};
 use super::consoles::{self, Open};
 use super::drive_options;
 use super::help::{print, print_and_end};
@@ -19,7 +19,7 @@ use super::making::{
     make_objects, make_runtime, Stage,
 };
 use super::nic_options;
-use super::option_groups::{option_of_group, Takes, FSDEV_OPTS, VIRTFS_OPTS, VNC_OPTS};
+use super::option_groups::{option_of_group, Takes, FSDEV_OPTS, RTC_OPTS, VIRTFS_OPTS, VNC_OPTS};
 use super::readconfig::{qemu_config_foreach, Group};
 use super::report::{Failure, Location, Pending, Reporter};
 use super::settings::Settings;
@@ -176,6 +176,11 @@ impl Options {
                 let opt = Opt::Vnc;
                 return self.take(Pending { opt, arg, ..item }, reporter);
             }
+            // What is wrong with its values names no option.
+            Opt::Rtc => {
+                let opts = QemuOpts::parse(&RTC_OPTS, &item.arg, &mut Vec::new());
+                opts.map_err(|e| item.failed(e))?;
+            }
             Opt::Usbdevice => {
                 self.settings.hardware.properties.insert("usb", "on");
             }
@@ -331,13 +336,18 @@ fn start(
 ) -> Result<Start, Failure> {
     let mut options = Options::default();
     let mut ignored = Vec::new();
-    let mut words = cli::parse(args, &mut ignored)?;
+    let words = cli::parse(args, &mut ignored)?;
     for e in &ignored {
         reporter.warning(None, e);
     }
     // First, so that the other options can be traced, and speak as they should.
-    words.sort_by_key(|(opt, _)| !matches!(opt, Opt::Trace | Opt::TraceOut | Opt::Profile));
-    for (opt, arg) in words {
+    let stamps = starting::timestamps(&words);
+    let mut words: Vec<_> = words.into_iter().zip(stamps).collect();
+    words.sort_by_key(|(word, _)| !matches!(word.opt, Opt::Trace | Opt::TraceOut | Opt::Profile));
+    for (word, has_timestamp) in words {
+        reporter.set_timestamp(has_timestamp);
+        let location = Some(word.location());
+        let Word { opt, arg, .. } = word;
         let backends = [CHARDEV_BACKENDS, &["vc"]].concat();
         let profile = options.settings.policy.profile;
         let text = arg.as_deref();
@@ -348,12 +358,6 @@ fn start(
         }
         let help = arg.as_deref().filter(|_| opt == Opt::Device);
         let help = help.and_then(device_help_wanted);
-        let name = cli::name(opt);
-        let location = Some(Location::CommandLine(match &arg {
-            Some(arg) if opt == Opt::Disk => arg.clone(),
-            Some(arg) => format!("-{name} {arg}"),
-            None => format!("-{name}"),
-        }));
         let arg = arg.unwrap_or_default();
         if opt == Opt::Drive {
             let opts = QemuOpts::parse(&QEMU_DRIVE_OPTS, &arg, &mut Vec::new());
@@ -373,6 +377,7 @@ fn start(
             return Ok(Start::Done(print(&text)));
         }
         options.take(item, reporter)?;
+        reporter.set_guest_name(options.settings.shown_name());
     }
     let Options {
         settings,
@@ -382,8 +387,10 @@ fn start(
     chars.daemonize = settings.daemonize;
     reporter.set_timestamp(settings.timestamp);
     qmonitor::trace::set_timestamps(settings.timestamp);
-    if settings.guest_name {
-        reporter.set_guest_name(Some(settings.machine.name.clone()));
+    if let Some(items) = &settings.log_items {
+        if let Some(status) = starting::take_log_items(items, &settings, reporter)? {
+            return Ok(Start::Done(status));
+        }
     }
     let mut accel_reports = Vec::new();
     let chosen = settings.hardware.choose_accel(&mut accel_reports);

@@ -24,6 +24,7 @@ mod hmp_conformance;
 mod hmp_session;
 mod judge;
 mod load;
+mod messages;
 mod migration;
 mod monitor_policy;
 mod monitors;

@@ -77,7 +77,7 @@ mod tests;
 
 pub use block::blockdev_from_cli;
 pub(crate) use drives::{drive_new, format_help, guess_warning, NewDrive, QEMU_DRIVE_OPTS};
-pub(crate) use log::log_items;
+pub(crate) use log::{log_items, LogItems};
 pub(crate) use migration_in::incoming_from_cli;
 pub use net::{netdev_from_cli, netdev_with_id};
 pub use objects::{

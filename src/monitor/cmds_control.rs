@@ -1,12 +1,7 @@
 //! Session control: negotiation, what the server is and what it can.
 
 use super::runtime::Runtime;
-use super::schema::{
-    ControlCommands, IntrospectCommands, QMPCapability, VersionInfo, VersionTriple,
-};
-use crate::member_name;
-use crate::qapi::json::MemberName;
-use crate::qapi::visit::OutputVisitor;
+use super::schema::{ControlCommands, IntrospectCommands, QMPCapability};
 use crate::qapi::{Call, Error, ErrorClass};
 
 impl<S: 'static> ControlCommands for S {
@@ -32,29 +27,15 @@ impl<S: 'static> ControlCommands for S {
         Ok(())
     }
 
-    fn qmp_query_version(rt: &mut Runtime<Self>) -> Result<VersionInfo, Error> {
-        let [major, minor, micro] = rt.profile().version_numbers();
-        Ok(VersionInfo {
-            qemu: VersionTriple {
-                major,
-                minor,
-                micro,
-            },
-            package: rt.identity.package.clone(),
-        })
+    fn qmp_query_version(rt: &mut Runtime<Self>, call: &mut Call<'_>) -> Result<(), Error> {
+        call.no_args()?;
+        call.ret_raw(rt.query_version());
+        Ok(())
     }
 
     fn qmp_query_commands(rt: &mut Runtime<Self>, call: &mut Call<'_>) -> Result<(), Error> {
         call.no_args()?;
-        call.ret_with(|v| {
-            v.start_list(MemberName::NONE);
-            for command in rt.commands.iter().rev() {
-                v.start_struct(MemberName::NONE);
-                v.type_str(member_name!("name"), command.name);
-                v.end_struct();
-            }
-            v.end_list();
-        });
+        call.ret_raw(rt.query_commands());
         Ok(())
     }
 

@@ -23,6 +23,7 @@
 //! | `qmp` | QMP monitors on their chardevs |
 //! | `greeting`, `give_up` | how a session begins, and how one ends that cannot be served |
 //! | `dispatcher`, `dispatch`, `reply` | whose turn it is (its state is in `dispatcher_state`); carries a request out; the form of replies |
+//! | `prepared` | replies that are kept |
 //! | `deferred`, `answers` | commands that answer later |
 //! | `intercept`, `for_kits` | what a test kit needs of monitors |
 //! | `output`, `outbuf` | how output leaves |
@@ -70,6 +71,7 @@ mod loop_trace;
 mod options;
 mod outbuf;
 mod output;
+mod prepared;
 mod qmp;
 mod removal;
 mod reply;

@@ -15,6 +15,7 @@ use super::greeting::Greeting;
 use super::hmp::{HmpRow, HmpTables};
 use super::intercept::Interceptor;
 use super::output::Output;
+use super::prepared::Prepared;
 use super::table::{Monitor, MonitorId, MonitorQmp, Monitors};
 use super::throttle::EventThrottles;
 use super::tls::TlsRegistry;
@@ -22,8 +23,7 @@ use super::version::Identity;
 use crate::chardev::{ChardevHost, ChardevReport, ChardevRequest, Chardevs, TlsCreds};
 use crate::main_loop::{Host, MainLoop, SharedFd};
 use crate::qapi::dispatch::QmpCommandList;
-use crate::qapi::introspect::{query_schema_of, SchemaTable};
-use crate::qapi::json::qobject_to_json;
+use crate::qapi::introspect::SchemaTable;
 use crate::qapi::policy::CompatPolicy;
 use crate::qapi::{Error, Profile};
 use crate::util::qemu_opts::QemuOptType;
@@ -81,8 +81,7 @@ pub struct Runtime<S: 'static> {
     /// What a session may call before it has negotiated.
     pub(crate) cap_negotiation_commands: QmpCommandList<Self>,
     pub(super) schemas: Vec<&'static SchemaTable>,
-    /// What `query-qmp-schema` returns, as JSON, kept once it was made.
-    pub(super) schema_reply: Option<Vec<u8>>,
+    pub(super) prepared: Prepared,
     pub(crate) hmp: HmpTables<S>,
     pub(crate) policy: CompatPolicy,
     pub(crate) dispatcher: Dispatcher,
@@ -175,21 +174,11 @@ impl<S> Runtime<S> {
 
     fn add_schema(&mut self, schema: &'static SchemaTable) {
         self.schemas.push(schema);
-        self.schema_reply = None;
+        self.forget_prepared();
     }
 
     pub(crate) fn schemas(&self) -> &[&'static SchemaTable] {
         &self.schemas
-    }
-
-    /// What `query-qmp-schema` returns, as JSON in compact form.
-    pub(crate) fn query_schema(&mut self) -> &[u8] {
-        let (schemas, policy, commands) = (&self.schemas, self.policy, &self.commands);
-        let has_command = |name: &str| commands.get(name).is_some();
-        self.schema_reply.get_or_insert_with(|| {
-            let schema = query_schema_of(schemas, policy, has_command);
-            qobject_to_json(&schema, false).into_bytes()
-        })
     }
 
     /// The commands that a session may call, before or after its negotiation.
@@ -205,7 +194,7 @@ impl<S> Runtime<S> {
     /// The commands, to look at them or to take some away. `query-qmp-schema`
     /// describes those that are left.
     pub fn commands_mut(&mut self) -> &mut QmpCommandList<Self> {
-        self.schema_reply = None;
+        self.forget_prepared();
         &mut self.commands
     }
 
@@ -216,7 +205,7 @@ impl<S> Runtime<S> {
             self.identity.banner = Identity::of(policy.profile).banner;
         }
         self.policy = policy;
-        self.schema_reply = None;
+        self.forget_prepared();
         self.greeting = Greeting::default();
         self.commands.set_profile(policy.profile);
     }
@@ -337,6 +326,7 @@ impl<S> Runtime<S> {
     /// ```
     pub fn set_identity(&mut self, identity: Identity) {
         self.identity = identity;
+        self.forget_prepared();
         self.greeting = Greeting::default();
     }
 

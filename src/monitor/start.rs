@@ -15,6 +15,7 @@ use super::hmp::{driver, HmpHandler, HmpTables};
 use super::hmp_qmp::{hmp_qmp, QMP};
 use super::loop_trace::loop_trace;
 use super::output::{flush_dirty, Output};
+use super::prepared::Prepared;
 use super::removal::monitor_cleanup;
 use super::runtime::Runtime;
 use super::schema;
@@ -69,7 +70,7 @@ impl<S> Runtime<S> {
             commands: QmpCommandList::new(),
             cap_negotiation_commands: QmpCommandList::new(),
             schemas: Vec::new(),
-            schema_reply: None,
+            prepared: Prepared::default(),
             hmp: HmpTables::new(),
             policy: CompatPolicy::default(),
             dispatcher: Dispatcher::new(dispatcher),

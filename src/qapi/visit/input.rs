@@ -33,8 +33,12 @@ pub struct InputVisitor {
     keyval: bool,
     unvisited: Unvisited,
     pub(super) policy: CompatPolicy,
-    root: Option<QObject>,
-    open: Vec<Frame>,
+    /// What is being visited.
+    current: Frame,
+    /// The containers around it, outermost first.
+    outer: Vec<Frame>,
+    /// How many containers are open.
+    depth: usize,
     /// Path of the innermost open container.
     path: String,
 }
@@ -50,7 +54,7 @@ enum Unvisited {
     Ignored,
 }
 
-/// An open container.
+/// An open container, or the outermost value.
 struct Frame {
     kind: Container,
     /// Length of the path of the enclosing container.
@@ -58,18 +62,30 @@ struct Frame {
 }
 
 enum Container {
-    /// Members; `None` once visited.
-    Struct(Vec<(Name, Option<QObject>)>),
+    /// No container: the outermost value.
+    Root(Option<QObject>),
+    /// The members that were not visited yet. Most are visited in their order, so the
+    /// next is mostly the first.
+    Struct(Vec<(Name, QObject)>),
     /// The current element, its number, and those after it.
     List(Option<QObject>, usize, std::vec::IntoIter<QObject>),
 }
 
-/// How many containers deep most arguments are.
-const USUAL_DEPTH: usize = 2;
+impl Frame {
+    /// The outermost container, or value.
+    fn outermost(kind: Container) -> Self {
+        Frame {
+            kind,
+            outer_path: 0,
+        }
+    }
+}
 
-fn members_of(dict: QDict) -> Container {
-    let members = dict.into_members().into_iter();
-    Container::Struct(members.map(|(name, value)| (name, Some(value))).collect())
+/// The place of the member of that name.
+#[inline]
+fn position(members: &[(Name, QObject)], name: &str) -> Option<usize> {
+    let is_it = |(key, _): &(Name, QObject)| key.as_bytes() == name.as_bytes();
+    members.iter().position(is_it)
 }
 
 impl InputVisitor {
@@ -79,25 +95,22 @@ impl InputVisitor {
             keyval: false,
             unvisited: Unvisited::Unexpected,
             policy,
-            root: Some(value),
-            open: Vec::new(),
+            current: Frame::outermost(Container::Root(Some(value))),
+            outer: Vec::new(),
+            depth: 0,
             path: String::new(),
         }
     }
 
     /// A visitor inside an object: its members come next, then the end of the struct.
     pub(crate) fn inside(members: QDict, keyval: bool, policy: CompatPolicy) -> Self {
-        let mut open = Vec::with_capacity(USUAL_DEPTH);
-        open.push(Frame {
-            kind: members_of(members),
-            outer_path: 0,
-        });
         InputVisitor {
             keyval,
             unvisited: Unvisited::Unexpected,
             policy,
-            root: None,
-            open,
+            current: Frame::outermost(Container::Struct(members.into_members())),
+            outer: Vec::new(),
+            depth: 1,
             path: String::new(),
         }
     }
@@ -155,41 +168,37 @@ impl InputVisitor {
     }
 
     /// The value that `name` stands for, if there is one.
-    fn slot(&mut self, name: &str) -> Option<&mut Option<QObject>> {
-        match self.open.last_mut() {
-            None => Some(&mut self.root),
-            Some(Frame {
-                kind: Container::List(current, ..),
-                ..
-            }) => Some(current),
-            Some(Frame {
-                kind: Container::Struct(members),
-                ..
-            }) => members
-                .iter_mut()
-                .find(|(key, value)| key.as_bytes() == name.as_bytes() && value.is_some())
-                .map(|(_, value)| value),
+    fn peek(&self, name: &str) -> Option<&QObject> {
+        match &self.current.kind {
+            Container::Root(value) | Container::List(value, ..) => value.as_ref(),
+            Container::Struct(members) => {
+                let at = position(members, name)?;
+                Some(&members[at].1)
+            }
         }
     }
 
+    #[inline]
     fn take(&mut self, name: &str) -> Result<QObject, Error> {
-        match self.slot(name).and_then(Option::take) {
-            Some(value) => Ok(value),
-            None => Err(self.missing(name)),
-        }
+        let value = match &mut self.current.kind {
+            Container::Root(value) | Container::List(value, ..) => value.take(),
+            Container::Struct(members) => position(members, name).map(|at| members.remove(at).1),
+        };
+        value.ok_or_else(|| self.missing(name))
     }
 
     /// The path of the member, or of the current element (`full_name`).
     fn full_name(&self, name: &str) -> String {
         let path = &self.path;
-        match self.open.last().map(|frame| &frame.kind) {
-            Some(Container::List(_, i, _)) if self.keyval => format!("{path}.{i}"),
-            Some(Container::List(_, i, _)) => format!("{path}[{i}]"),
+        match &self.current.kind {
+            Container::List(_, i, _) if self.keyval => format!("{path}.{i}"),
+            Container::List(_, i, _) => format!("{path}[{i}]"),
             _ if path.is_empty() => short_name(name).to_owned(),
             _ => format!("{path}.{name}"),
         }
     }
 
+    #[cold]
     fn missing(&self, name: &str) -> Error {
         Error::new(format!("Parameter '{}' is missing", self.full_name(name)))
     }
@@ -209,31 +218,35 @@ impl InputVisitor {
     }
 
     fn enter(&mut self, name: &str, kind: Container) -> Result<(), Error> {
-        if self.open.len() >= MAX_DEPTH {
+        if self.depth >= MAX_DEPTH {
             let name = self.full_name(name);
             return Err(Error::new(format!("Parameter '{name}' is nested too deep")));
         }
         let outer_path = self.path.len();
-        match self.open.last().map(|frame| &frame.kind) {
-            None => {}
-            Some(Container::Struct(_)) => {
+        match &self.current.kind {
+            Container::Root(_) => {}
+            Container::Struct(_) => {
                 if outer_path != 0 {
                     self.path.push('.');
                 }
                 self.path.push_str(name);
             }
-            Some(Container::List(..)) => {
+            Container::List(..) => {
                 self.path = self.full_name(name);
             }
         }
-        self.open.push(Frame { kind, outer_path });
+        let inner = Frame { kind, outer_path };
+        self.outer.push(std::mem::replace(&mut self.current, inner));
+        self.depth += 1;
         Ok(())
     }
 
-    fn leave(&mut self) -> Option<Container> {
-        let frame = self.open.pop()?;
-        self.path.truncate(frame.outer_path);
-        Some(frame.kind)
+    #[inline]
+    fn leave(&mut self) {
+        self.path.truncate(self.current.outer_path);
+        let outer = self.outer.pop();
+        self.current = outer.unwrap_or(Frame::outermost(Container::Root(None)));
+        self.depth = self.depth.saturating_sub(1);
     }
 
     /// Enters an object (`visit_start_struct`).
@@ -243,7 +256,7 @@ impl InputVisitor {
     /// Fails if the member is missing or not an object.
     pub fn start_struct(&mut self, name: &str) -> Result<(), Error> {
         match self.take(name)? {
-            QObject::Dict(dict) => self.enter(name, members_of(dict)),
+            QObject::Dict(dict) => self.enter(name, Container::Struct(dict.into_members())),
             _ => Err(self.wrong_type(name, "object")),
         }
     }
@@ -254,14 +267,8 @@ impl InputVisitor {
     ///
     /// Fails if a member was not visited: it is unexpected.
     pub fn end_struct(&mut self) -> Result<(), Error> {
-        if let Some(Frame {
-            kind: Container::Struct(members),
-            ..
-        }) = self.open.last()
-        {
-            let left = members.iter();
-            let mut left = left.filter_map(|(key, value)| Some((key, value.as_ref()?)));
-            if let Some((key, value)) = left.next().filter(|_| self.is_strict()) {
+        if let Container::Struct(left) = &self.current.kind {
+            if let Some((key, value)) = left.first().filter(|_| self.is_strict()) {
                 return Err(self.unexpected(key.as_str(), value));
             }
         }
@@ -274,6 +281,7 @@ impl InputVisitor {
     }
 
     /// The error of a member that the struct does not have.
+    #[cold]
     fn unexpected(&self, key: &str, value: &QObject) -> Error {
         let name = self.full_name(key);
         Error::new(if self.unvisited == Unvisited::Invalid {
@@ -301,17 +309,12 @@ impl InputVisitor {
 
     /// Advances to the next element; false if there is none (`visit_next_list`).
     pub fn next_list(&mut self) -> bool {
-        match self.open.last_mut() {
-            Some(Frame {
-                kind: Container::List(current, number, rest),
-                ..
-            }) => {
-                *current = rest.next();
-                *number = number.wrapping_add(1);
-                current.is_some()
-            }
-            _ => false,
-        }
+        let Container::List(current, number, rest) = &mut self.current.kind else {
+            return false;
+        };
+        *current = rest.next();
+        *number = number.wrapping_add(1);
+        current.is_some()
     }
 
     /// Leaves the array (`visit_end_list`).
@@ -326,8 +329,8 @@ impl InputVisitor {
     ///
     /// Fails if the member is missing.
     pub fn start_alternate(&mut self, name: &str) -> Result<QType, Error> {
-        match self.slot(name) {
-            Some(Some(value)) => Ok(match value {
+        match self.peek(name) {
+            Some(value) => Ok(match value {
                 QObject::Null => QType::Qnull,
                 QObject::Bool(_) => QType::Qbool,
                 QObject::Num(_) => QType::Qnum,
@@ -335,7 +338,7 @@ impl InputVisitor {
                 QObject::List(_) => QType::Qlist,
                 QObject::Dict(_) => QType::Qdict,
             }),
-            _ => Err(self.missing(name)),
+            None => Err(self.missing(name)),
         }
     }
 
@@ -346,7 +349,7 @@ impl InputVisitor {
 
     /// Whether the member is there (`visit_optional`).
     pub fn optional(&mut self, name: &str) -> bool {
-        matches!(self.slot(name), Some(Some(_)))
+        self.peek(name).is_some()
     }
 
     /// The text of a scalar in keyval.

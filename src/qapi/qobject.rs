@@ -65,6 +65,14 @@ impl QDict {
         Self::default()
     }
 
+    /// An empty dictionary with room for so many members.
+    pub(crate) fn with_capacity(members: usize) -> Self {
+        QDict {
+            entries: Vec::with_capacity(members),
+            index: None,
+        }
+    }
+
     /// Number of members.
     pub fn len(&self) -> usize {
         self.entries.len()

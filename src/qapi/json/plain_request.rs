@@ -210,18 +210,36 @@ fn member(input: &[u8], at: usize, name: &[u8]) -> Option<usize> {
 /// Whether another member follows; else the object has ended.
 #[inline(always)]
 fn next_member(input: &[u8], at: usize) -> Option<(bool, usize)> {
-    if let Some(end) = token(input, at, b'}') {
-        return Some((false, end));
+    match *input.get(at)? {
+        b',' => Some((true, at + 1)),
+        b'}' => Some((false, at + 1)),
+        _ => next_member_after_blanks(input, at),
     }
-    Some((true, token(input, at, b',')?))
+}
+
+#[inline(never)]
+fn next_member_after_blanks(input: &[u8], at: usize) -> Option<(bool, usize)> {
+    let at = skip_blanks(input, at);
+    let byte = *input.get(at)?;
+    matches!(byte, b',' | b'}').then_some((byte == b',', at + 1))
 }
 
 /// Takes a byte that must come next, and white space before it.
 #[inline(always)]
 fn token(input: &[u8], at: usize, byte: u8) -> Option<usize> {
-    if *input.get(at)? == byte {
+    let first = *input.get(at)?;
+    if first == byte {
         return Some(at + 1);
     }
+    // None or one is usual.
+    if first == b' ' && input.get(at + 1) == Some(&byte) {
+        return Some(at + 2);
+    }
+    token_after_blanks(input, at, byte)
+}
+
+#[inline(never)]
+fn token_after_blanks(input: &[u8], at: usize, byte: u8) -> Option<usize> {
     let at = skip_blanks(input, at);
     (*input.get(at)? == byte).then_some(at + 1)
 }

@@ -64,9 +64,7 @@ struct Frame {
 enum Container {
     /// No container: the outermost value.
     Root(Option<QObject>),
-    /// The members that were not visited yet. Most are visited in their order, so the
-    /// next is mostly the first.
-    Struct(Vec<(Name, QObject)>),
+    Struct(Members),
     /// The current element, its number, and those after it.
     List(Option<QObject>, usize, std::vec::IntoIter<QObject>),
 }
@@ -81,11 +79,43 @@ impl Frame {
     }
 }
 
-/// The place of the member of that name.
-#[inline]
-fn position(members: &[(Name, QObject)], name: &str) -> Option<usize> {
-    let is_it = |(key, _): &(Name, QObject)| key.as_bytes() == name.as_bytes();
-    members.iter().position(is_it)
+/// The members of an object: those that were visited, then the others in their order.
+struct Members {
+    all: Vec<(Name, QObject)>,
+    visited: usize,
+}
+
+impl Members {
+    fn of(dict: QDict) -> Self {
+        Members {
+            all: dict.into_members(),
+            visited: 0,
+        }
+    }
+
+    /// Those that were not visited.
+    fn left(&self) -> &[(Name, QObject)] {
+        self.all.get(self.visited..).unwrap_or_default()
+    }
+
+    /// The place among those of the member of that name.
+    #[inline]
+    fn position(&self, name: &str) -> Option<usize> {
+        let is_it = |(key, _): &(Name, QObject)| key.as_bytes() == name.as_bytes();
+        self.left().iter().position(is_it)
+    }
+
+    #[inline]
+    fn take(&mut self, name: &str) -> Option<QObject> {
+        let ahead = self.position(name)?;
+        // Most members are visited in their order.
+        if ahead > 0 {
+            self.all[self.visited..=self.visited + ahead].rotate_right(1);
+        }
+        let (_, value) = self.all.get_mut(self.visited)?;
+        self.visited += 1;
+        Some(std::mem::replace(value, QObject::Null))
+    }
 }
 
 impl InputVisitor {
@@ -108,7 +138,7 @@ impl InputVisitor {
             keyval,
             unvisited: Unvisited::Unexpected,
             policy,
-            current: Frame::outermost(Container::Struct(members.into_members())),
+            current: Frame::outermost(Container::Struct(Members::of(members))),
             outer: Vec::new(),
             depth: 1,
             path: String::new(),
@@ -172,19 +202,22 @@ impl InputVisitor {
         match &self.current.kind {
             Container::Root(value) | Container::List(value, ..) => value.as_ref(),
             Container::Struct(members) => {
-                let at = position(members, name)?;
-                Some(&members[at].1)
+                let at = members.position(name)?;
+                Some(&members.left()[at].1)
             }
         }
     }
 
-    #[inline]
-    fn take(&mut self, name: &str) -> Result<QObject, Error> {
-        let value = match &mut self.current.kind {
+    #[inline(always)]
+    fn try_take(&mut self, name: &str) -> Option<QObject> {
+        match &mut self.current.kind {
             Container::Root(value) | Container::List(value, ..) => value.take(),
-            Container::Struct(members) => position(members, name).map(|at| members.remove(at).1),
-        };
-        value.ok_or_else(|| self.missing(name))
+            Container::Struct(members) => members.take(name),
+        }
+    }
+
+    fn take(&mut self, name: &str) -> Result<QObject, Error> {
+        self.try_take(name).ok_or_else(|| self.missing(name))
     }
 
     /// The path of the member, or of the current element (`full_name`).
@@ -256,7 +289,7 @@ impl InputVisitor {
     /// Fails if the member is missing or not an object.
     pub fn start_struct(&mut self, name: &str) -> Result<(), Error> {
         match self.take(name)? {
-            QObject::Dict(dict) => self.enter(name, Container::Struct(dict.into_members())),
+            QObject::Dict(dict) => self.enter(name, Container::Struct(Members::of(dict))),
             _ => Err(self.wrong_type(name, "object")),
         }
     }
@@ -267,8 +300,8 @@ impl InputVisitor {
     ///
     /// Fails if a member was not visited: it is unexpected.
     pub fn end_struct(&mut self) -> Result<(), Error> {
-        if let Container::Struct(left) = &self.current.kind {
-            if let Some((key, value)) = left.first().filter(|_| self.is_strict()) {
+        if let Container::Struct(members) = &self.current.kind {
+            if let Some((key, value)) = members.left().first().filter(|_| self.is_strict()) {
                 return Err(self.unexpected(key.as_str(), value));
             }
         }
@@ -438,9 +471,10 @@ impl InputVisitor {
         if self.keyval {
             return self.text(name);
         }
-        match self.take(name)? {
-            QObject::String(value) => Ok(value),
-            _ => Err(self.wrong_type(name, "string")),
+        match self.try_take(name) {
+            Some(QObject::String(value)) => Ok(value),
+            Some(_) => Err(self.wrong_type(name, "string")),
+            None => Err(self.missing(name)),
         }
     }
 

@@ -21,9 +21,9 @@
 //! | `table` | the monitors |
 //! | `session` | a QMP session as a pure machine |
 //! | `qmp` | QMP monitors on their chardevs |
-//! | `greeting`, `give_up` | how a session begins, and how one ends that cannot be served |
+//! | `give_up` | how a session ends that cannot be served |
 //! | `dispatcher`, `dispatch`, `reply` | whose turn it is (its state is in `dispatcher_state`); carries a request out; the form of replies |
-//! | `prepared` | replies that are kept |
+//! | `prepared` | the greeting, and replies that are kept |
 //! | `deferred`, `answers` | commands that answer later |
 //! | `intercept`, `for_kits` | what a test kit needs of monitors |
 //! | `output`, `outbuf` | how output leaves |
@@ -31,7 +31,6 @@
 //! | `events`, `throttle` | events and their rate limits |
 //! | [`hmp`] | the human monitor: editor, table, session |
 //! | `fds` | descriptors that clients pass |
-//! | `hash_order` | the order of QEMU's listings |
 //! | `options`, `config` | `-qmp`, `-monitor`, `-mon` |
 //! | `clients` | sessions and monitors that come and go with their clients |
 //! | `access` | the commands that a monitor's clients may use |
@@ -60,8 +59,6 @@ mod events;
 mod fds;
 mod for_kits;
 mod give_up;
-mod greeting;
-pub mod hash_order;
 pub mod hmp;
 mod hmp_cmds;
 mod hmp_qmp;

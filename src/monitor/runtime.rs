@@ -11,7 +11,6 @@ use super::access::CommandPolicy;
 use super::deferred::Deferred;
 use super::dispatcher_state::Dispatcher;
 use super::fds::Fdsets;
-use super::greeting::Greeting;
 use super::hmp::{HmpRow, HmpTables};
 use super::intercept::Interceptor;
 use super::output::Output;
@@ -21,11 +20,12 @@ use super::throttle::EventThrottles;
 use super::tls::TlsRegistry;
 use super::version::Identity;
 use crate::chardev::{ChardevHost, ChardevReport, ChardevRequest, Chardevs, TlsCreds};
-use crate::main_loop::{Host, MainLoop, SharedFd};
+use crate::main_loop::{ClockType, Host, MainLoop, SharedFd};
 use crate::qapi::dispatch::QmpCommandList;
 use crate::qapi::introspect::SchemaTable;
+use crate::qapi::json::JsonWriter;
 use crate::qapi::policy::CompatPolicy;
-use crate::qapi::{Error, Profile};
+use crate::qapi::{Error, MemberOrder, Profile};
 use crate::util::qemu_opts::QemuOptType;
 
 /// A request to end the program. The embedder chooses the exit status.
@@ -84,14 +84,16 @@ pub struct Runtime<S: 'static> {
     pub(super) prepared: Prepared,
     pub(crate) hmp: HmpTables<S>,
     pub(crate) policy: CompatPolicy,
+    pub(super) member_order: MemberOrder,
     pub(crate) dispatcher: Dispatcher,
     /// See [`set_interceptor`](Self::set_interceptor).
     pub(crate) interceptor: Option<Rc<dyn Interceptor<Self>>>,
     pub(crate) deferred: Deferred<S>,
     pub(crate) output: Output<S>,
     pub(crate) identity: Identity,
-    pub(super) greeting: Greeting,
     pub(crate) throttles: EventThrottles,
+    /// What limits how often events are sent.
+    pub(super) event_clock: ClockType,
     pub(crate) fdsets: Fdsets,
     pub(crate) tls: TlsRegistry<S>,
     pub(crate) preconfig: bool,
@@ -206,8 +208,8 @@ impl<S> Runtime<S> {
         }
         self.policy = policy;
         self.forget_prepared();
-        self.greeting = Greeting::default();
         self.commands.set_profile(policy.profile);
+        self.hmp.table.set_profile(policy.profile);
     }
 
     /// Sets which QEMU all this behaves like. Do so before monitors are made: those
@@ -227,6 +229,26 @@ impl<S> Runtime<S> {
     /// The `-compat` policy in force.
     pub fn policy(&self) -> CompatPolicy {
         self.policy
+    }
+
+    /// Chooses the order in which members of objects that are made at run time are written.
+    /// The default is QEMU's.
+    pub fn set_member_order(&mut self, order: MemberOrder) {
+        self.member_order = order;
+        self.forget_prepared();
+    }
+
+    /// A writer for replies and events.
+    pub(super) fn json_writer(&self, pretty: bool) -> JsonWriter {
+        let mut w = JsonWriter::new(pretty);
+        w.set_member_order(self.member_order);
+        w
+    }
+
+    /// Chooses the clock that limits how often events are sent, for a test that holds that
+    /// clock. Intervals that have begun stay on theirs.
+    pub fn set_event_clock(&mut self, clock: ClockType) {
+        self.event_clock = clock;
     }
 
     /// Sets the options that `query-command-line-options` lists.
@@ -327,7 +349,6 @@ impl<S> Runtime<S> {
     pub fn set_identity(&mut self, identity: Identity) {
         self.identity = identity;
         self.forget_prepared();
-        self.greeting = Greeting::default();
     }
 
     /// Sets where chardevs report what answers no command, such as a reconnection

@@ -10,7 +10,6 @@ use super::deferred::Deferred;
 use super::dispatcher::{self, monitor_qmp_bh_dispatcher};
 use super::dispatcher_state::Dispatcher;
 use super::fds::Fdsets;
-use super::greeting::Greeting;
 use super::hmp::{driver, HmpHandler, HmpTables};
 use super::hmp_qmp::{hmp_qmp, QMP};
 use super::loop_trace::loop_trace;
@@ -24,9 +23,10 @@ use super::throttle::EventThrottles;
 use super::tls::TlsRegistry;
 use super::version::Identity;
 use crate::chardev::{print_report, qemu_chr_cleanup, Chardevs};
-use crate::main_loop::{main_loop_wait, MainLoop, TimeSource};
+use crate::main_loop::{main_loop_wait, ClockType, MainLoop, TimeSource};
 use crate::qapi::dispatch::QmpCommandList;
 use crate::qapi::policy::CompatPolicy;
+use crate::qapi::MemberOrder;
 use crate::trace::is_any_wanted;
 
 /// How long the kernel is given to find memory again.
@@ -73,6 +73,7 @@ impl<S> Runtime<S> {
             prepared: Prepared::default(),
             hmp: HmpTables::new(),
             policy: CompatPolicy::default(),
+            member_order: MemberOrder::default(),
             dispatcher: Dispatcher::new(dispatcher),
             interceptor: None,
             deferred: Deferred::new(answers),
@@ -82,8 +83,8 @@ impl<S> Runtime<S> {
                 go_on,
             },
             identity: Identity::default(),
-            greeting: Greeting::default(),
             throttles: EventThrottles::default(),
+            event_clock: ClockType::Realtime,
             fdsets: Fdsets::default(),
             tls: TlsRegistry::default(),
             preconfig: false,

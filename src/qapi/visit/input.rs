@@ -12,13 +12,13 @@
 //! error occurs.
 //!
 //! The visitor consumes its object. It takes out each member it visits, and members
-//! left at the end of a struct are unexpected. A failed visit leaves the visitor
+//! left at the end of a struct are unexpected ([`unvisited`](super::unvisited)). A failed visit leaves the visitor
 //! somewhere within the object; drop it then.
 
 use super::numbers::{parse_bool, parse_i64, parse_number, parse_size, parse_u64};
+use super::unvisited::{push_keys, Members};
 use super::{keyval_parse, EnumEntry, QType};
 use crate::qapi::json::qobject_from_json_in;
-use crate::qapi::qobject::Name;
 use crate::qapi::{CompatPolicy, Error, ErrorClass, QDict, QNum, QObject};
 
 /// How many containers deep a visit descends.
@@ -76,45 +76,6 @@ impl Frame {
             kind,
             outer_path: 0,
         }
-    }
-}
-
-/// The members of an object: those that were visited, then the others in their order.
-struct Members {
-    all: Vec<(Name, QObject)>,
-    visited: usize,
-}
-
-impl Members {
-    fn of(dict: QDict) -> Self {
-        Members {
-            all: dict.into_members(),
-            visited: 0,
-        }
-    }
-
-    /// Those that were not visited.
-    fn left(&self) -> &[(Name, QObject)] {
-        self.all.get(self.visited..).unwrap_or_default()
-    }
-
-    /// The place among those of the member of that name.
-    #[inline]
-    fn position(&self, name: &str) -> Option<usize> {
-        let is_it = |(key, _): &(Name, QObject)| key.as_bytes() == name.as_bytes();
-        self.left().iter().position(is_it)
-    }
-
-    #[inline]
-    fn take(&mut self, name: &str) -> Option<QObject> {
-        let ahead = self.position(name)?;
-        // Most members are visited in their order.
-        if ahead > 0 {
-            self.all[self.visited..=self.visited + ahead].rotate_right(1);
-        }
-        let (_, value) = self.all.get_mut(self.visited)?;
-        self.visited += 1;
-        Some(std::mem::replace(value, QObject::Null))
     }
 }
 
@@ -201,10 +162,7 @@ impl InputVisitor {
     fn peek(&self, name: &str) -> Option<&QObject> {
         match &self.current.kind {
             Container::Root(value) | Container::List(value, ..) => value.as_ref(),
-            Container::Struct(members) => {
-                let at = members.position(name)?;
-                Some(&members.left()[at].1)
-            }
+            Container::Struct(members) => members.get(name),
         }
     }
 
@@ -301,27 +259,27 @@ impl InputVisitor {
     /// Fails if a member was not visited: it is unexpected.
     pub fn end_struct(&mut self) -> Result<(), Error> {
         if let Container::Struct(members) = &self.current.kind {
-            if let Some((key, value)) = members.left().first().filter(|_| self.is_strict()) {
-                return Err(self.unexpected(key.as_str(), value));
+            if members.has_left() && self.unvisited != Unvisited::Ignored {
+                return Err(self.left_over(members));
             }
         }
         self.leave();
         Ok(())
     }
 
-    fn is_strict(&self) -> bool {
-        self.unvisited != Unvisited::Ignored
+    /// The error of members that the struct does not have.
+    #[cold]
+    fn left_over(&self, members: &Members) -> Error {
+        if self.unvisited == Unvisited::Invalid {
+            return self.invalid(&members.first_invalid().unwrap_or_default());
+        }
+        let name = self.full_name(&members.first_unexpected().unwrap_or_default());
+        Error::new(format!("Parameter '{name}' is unexpected"))
     }
 
-    /// The error of a member that the struct does not have.
-    #[cold]
-    fn unexpected(&self, key: &str, value: &QObject) -> Error {
-        let name = self.full_name(key);
-        Error::new(if self.unvisited == Unvisited::Invalid {
-            format!("Invalid parameter '{}'", first_key(name, value))
-        } else {
-            format!("Parameter '{name}' is unexpected")
-        })
+    /// The error of a key that the struct does not have.
+    fn invalid(&self, key: &str) -> Error {
+        Error::new(format!("Invalid parameter '{}'", self.full_name(key)))
     }
 
     /// Enters an array, before its first element (`visit_start_list`).
@@ -389,7 +347,11 @@ impl InputVisitor {
     fn text(&mut self, name: &str) -> Result<String, Error> {
         match self.take(name)? {
             QObject::String(text) => Ok(text),
-            value if self.unvisited == Unvisited::Invalid => Err(self.unexpected(name, &value)),
+            value if self.unvisited == Unvisited::Invalid => {
+                let mut keys = Vec::new();
+                push_keys(&mut keys, name.to_owned(), &value);
+                Err(self.invalid(keys.first().map_or(name, |key| key)))
+            }
             _ => {
                 let name = self.full_name(name);
                 Err(Error::new(format!("Parameters '{name}.*' are unexpected")))
@@ -544,22 +506,6 @@ fn short_name(name: &str) -> &str {
     match name {
         "" => "null",
         name => name,
-    }
-}
-
-/// The first key of text `key=value,...` that made this value: `a.b` of `{"a": {"b": "1"}}`.
-fn first_key(name: String, value: &QObject) -> String {
-    let inner = match value {
-        QObject::Dict(dict) => dict
-            .iter()
-            .next()
-            .map(|(key, value)| (key.to_owned(), value)),
-        QObject::List(list) => list.iter().next().map(|value| ("0".to_owned(), value)),
-        _ => None,
-    };
-    match inner {
-        Some((key, value)) => first_key(format!("{name}.{key}"), value),
-        None => name,
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Drives with names of their own come from `-drive`.
 
-use super::hmp::{fail, Cx};
+use super::block_limits;
+use super::hmp::{disk_failure, fail, Cx};
 use crate::model::block::{BlockNode, Drive, IoLimits};
 use crate::schema::{
     BlockCommands, BlockDeviceInfo, BlockDeviceIoStatus, BlockIOThrottle, BlockInfo,
@@ -30,7 +31,10 @@ pub fn blockdev_from_cli(rt: &mut Runtime<Machine>, text: &str) -> Result<(), Er
 }
 
 impl BlockCommands for Machine {
-    fn qmp_query_block(rt: &mut Runtime<Self>) -> Result<Vec<BlockInfo>, Error> {
+    fn qmp_query_block(
+        rt: &mut Runtime<Self>,
+        _flat: Option<bool>,
+    ) -> Result<Vec<BlockInfo>, Error> {
         let info = |drive: Drive| {
             let node = drive.node.as_deref();
             let node = node.and_then(|name| rt.state.blocks.node(name));
@@ -125,13 +129,10 @@ fn device_info(m: &Machine, node: &BlockNode, drive: Option<&Drive>) -> BlockDev
         file: node.filename.clone(),
         node_name: Some(node.name.clone()),
         ro: node.read_only,
-        drv: node.driver.as_str().to_owned(),
-        backing_file: node
-            .backing
-            .as_deref()
-            .and_then(|name| m.blocks.node(name))
-            .map(|node| node.filename.clone()),
+        drv: node.driver_name().to_owned(),
+        backing_file: m.blocks.backing_of(node).map(|node| node.filename.clone()),
         backing_file_depth: m.blocks.backing_depth(node),
+        children: block_limits::children(&m.blocks, node),
         active: true,
         encrypted: false,
         detect_zeroes: node.detect_zeroes,
@@ -170,21 +171,18 @@ fn image_info(m: &Machine, node: &BlockNode) -> ImageInfo {
     let signed = |size: u64| i64::try_from(size).unwrap_or(i64::MAX);
     ImageInfo {
         filename: node.filename.clone(),
-        format: node.driver.as_str().to_owned(),
+        format: node.driver_name().to_owned(),
         dirty_flag: Some(false),
         actual_size: Some(signed(m.blocks.actual_size(&node.name))),
-        virtual_size: signed(m.blocks.virtual_size(&node.name)),
-        cluster_size: node
-            .header
-            .as_ref()
-            .and_then(|h| h.cluster_size)
-            .map(signed),
+        virtual_size: signed(m.blocks.length(&node.name)),
+        cluster_size: node.qcow2().map(|q| signed(q.header.cluster_size())),
         encrypted: None,
         compressed: None,
         backing_filename: None,
         full_backing_filename: None,
         backing_filename_format: None,
         snapshots: None,
+        limits: Some(block_limits::limits(node)),
         format_specific: image_specific(node),
         backing_image: None,
     }
@@ -198,7 +196,7 @@ fn image_specific(node: &BlockNode) -> Option<ImageInfoSpecific> {
             },
         })),
         BlockdevDriver::Qcow2 => {
-            let is_v3 = node.header.as_ref().is_some_and(|h| h.is_v3);
+            let is_v3 = node.qcow2().is_some_and(|q| q.header.version == 3);
             Some(ImageInfoSpecific::Qcow2(ImageInfoSpecificQCow2Wrapper {
                 data: ImageInfoSpecificQCow2 {
                     compat: if is_v3 { "1.1" } else { "0.10" }.to_owned(),
@@ -272,7 +270,7 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
         .args(&[DEVICE]),
         |hmp, args| match args.str("device") {
             "all" => {}
-            device => hmp.print(format!("Device '{device}' not found\n")),
+            device => disk_failure(hmp, &Error::new(format!("Device '{device}' not found"))),
         },
     ),
     (

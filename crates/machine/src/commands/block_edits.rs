@@ -2,7 +2,8 @@
 //! `block-graph.json`. Commands check what they are given as QEMU does; the work itself is
 //! refused.
 
-use super::jobs::run_job;
+use super::jobs::{run_job, with_jobs};
+use super::{backups, chains, mirrors, snapshots};
 use crate::model::block::no_node;
 use crate::model::qom::device_not_found;
 use crate::schema::{
@@ -17,61 +18,39 @@ use qmonitor::Runtime;
 
 type Rt = Runtime<Machine>;
 
-/// The error about a node that a copy is made of: that it is missing, or that nothing is
-/// copied here.
-pub(super) fn not_copied(rt: &Rt, device: &str, node: &str) -> Error {
-    let found = rt.state.blocks.find(device, node).map(|_| ());
-    found.err().unwrap_or_else(no_copies)
-}
-
-fn no_copies() -> Error {
-    Error::new("this machine cannot copy its disks")
-}
-
-/// The error about two nodes, the second of which takes a copy of the first.
-fn pair_not_copied(rt: &Rt, device: &str, target: &str) -> Error {
-    let blocks = &rt.state.blocks;
-    let found = blocks
-        .find(device, device)
-        .and_then(|_| blocks.find(target, target));
-    found.err().unwrap_or_else(no_copies)
-}
-
 impl BlockCopyCommands for Machine {
     fn qmp_blockdev_snapshot(rt: &mut Rt, arg: BlockdevSnapshot) -> Result<(), Error> {
-        Err(pair_not_copied(rt, &arg.node, &arg.overlay))
+        with_jobs(rt, |m| {
+            m.jobs.drained(|_| true);
+            let snapshot = snapshots::take(m, &arg)?;
+            snapshots::keep(m, &snapshot);
+            Ok(())
+        })
     }
 
     fn qmp_change_backing_file(
         rt: &mut Rt,
         device: String,
         image_node_name: String,
-        _backing_file: String,
+        backing_file: String,
     ) -> Result<(), Error> {
-        rt.state.blocks.find(&device, &device)?;
-        rt.state.blocks.find("", &image_node_name)?;
-        Err(Error::new(
-            "not allowed to change backing file for image without backing file",
-        ))
+        chains::change_backing_file(rt, &device, &image_node_name, &backing_file)
     }
 
     fn qmp_block_commit(rt: &mut Rt, arg: BlockCommit) -> Result<(), Error> {
-        let node = rt.state.blocks.node(&arg.device);
-        node.ok_or_else(|| device_not_found(&arg.device))?;
-        Err(Error::new("cannot commit an image into itself"))
+        chains::block_commit(rt, arg)
     }
 
     fn qmp_blockdev_backup(rt: &mut Rt, arg: BlockdevBackup) -> Result<(), Error> {
-        Err(pair_not_copied(rt, &arg.device, &arg.target))
+        backups::alone(rt, |m| backups::make_blockdev_backup(m, arg, None))
     }
 
     fn qmp_blockdev_mirror(rt: &mut Rt, arg: BlockdevMirror) -> Result<(), Error> {
-        Err(pair_not_copied(rt, &arg.device, &arg.target))
+        mirrors::blockdev_mirror(rt, arg)
     }
 
-    /// Nothing is copied from one node to another.
     fn qmp_block_stream(rt: &mut Rt, arg: BlockStream) -> Result<(), Error> {
-        Err(not_copied(rt, &arg.device, &arg.device))
+        chains::block_stream(rt, arg)
     }
 
     fn qmp_blockdev_snapshot_internal_sync(
@@ -106,7 +85,7 @@ impl BlockCopyCommands for Machine {
         vmstate: String,
         devices: Vec<String>,
     ) -> Result<(), Error> {
-        run_job(rt, job_id, JobType::SnapshotSave, |rt| {
+        run_job(rt, job_id, JobType::SnapshotSave, move |rt| {
             Err(no_machine_snapshots(rt, Some(&vmstate), &devices))
         })
     }
@@ -118,7 +97,7 @@ impl BlockCopyCommands for Machine {
         vmstate: String,
         devices: Vec<String>,
     ) -> Result<(), Error> {
-        run_job(rt, job_id, JobType::SnapshotLoad, |rt| {
+        run_job(rt, job_id, JobType::SnapshotLoad, move |rt| {
             Err(no_machine_snapshots(rt, Some(&vmstate), &devices))
         })
     }
@@ -129,7 +108,7 @@ impl BlockCopyCommands for Machine {
         _tag: String,
         devices: Vec<String>,
     ) -> Result<(), Error> {
-        run_job(rt, job_id, JobType::SnapshotDelete, |rt| {
+        run_job(rt, job_id, JobType::SnapshotDelete, move |rt| {
             Err(no_machine_snapshots(rt, None, &devices))
         })
     }

@@ -111,7 +111,7 @@ fn drive_text(
         text += &limits_text(drive);
     }
     if verbose {
-        let size = m.blocks.virtual_size(&node.name);
+        let size = m.blocks.length(&node.name);
         text += &format!(
             "\nImages:\nimage: {}\nfile format: {}\nvirtual size: {} ({size} bytes)\n\
              disk size: {}\n",

@@ -38,7 +38,7 @@ impl BlockStatsCommands for Machine {
 }
 
 fn node_stats(m: &Machine, node: &BlockNode) -> BlockStats {
-    let file = node.file().and_then(|name| m.blocks.node(name));
+    let file = m.blocks.file_of(node);
     let specific = BlockStatsSpecific::File(BlockStatsSpecificFile {
         discard_nb_ok: 0,
         discard_nb_failed: 0,

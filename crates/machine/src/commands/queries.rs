@@ -47,19 +47,17 @@ impl QueriesAudioCommands for Machine {
 }
 
 impl QueriesBlockCommands for Machine {
-    fn qmp_query_block_jobs(_: &mut Rt) -> Result<Vec<BlockJobInfo>, Error> {
-        Ok(Vec::new())
+    fn qmp_query_block_jobs(rt: &mut Rt) -> Result<Vec<BlockJobInfo>, Error> {
+        Ok(super::block_jobs::infos(&rt.state))
     }
 
     fn qmp_query_block_exports(_: &mut Rt) -> Result<Vec<BlockExportInfo>, Error> {
         Ok(Vec::new())
     }
 
-    fn qmp_block_job_cancel(_: &mut Rt, device: String, _: Option<bool>) -> Result<(), Error> {
-        Err(Error::with_class(
-            ErrorClass::DeviceNotActive,
-            format!("Block job '{device}' not found"),
-        ))
+    fn qmp_block_job_cancel(rt: &mut Rt, device: String, force: Option<bool>) -> Result<(), Error> {
+        let force = force.unwrap_or(false);
+        super::jobs::on_block_job(rt, &device, |m, key| m.block_job_cancel(key, force))
     }
 
     fn qmp_eject(

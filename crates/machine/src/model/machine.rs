@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use super::accel::Accel;
 use super::block::{Blocks, IoLimits, Medium};
 use super::board::{MachineClass, Topology};
 use super::display::VncServer;
@@ -14,10 +15,11 @@ use super::migration::Migration;
 use super::net::Network;
 use super::numa_node::NumaNode;
 use super::qom::{ObjectId, Objects};
+use super::qtest::{QtestChannel, QtestState};
 use super::runstate::RunStates;
 use super::uuid::Uuid;
 use qmonitor::chardev::CharFrontend;
-use qmonitor::main_loop::TimerId;
+use qmonitor::main_loop::{BhId, TimerId};
 use qmonitor::monitor::MonitorId;
 use qmonitor::Profile;
 
@@ -27,6 +29,8 @@ pub struct Machine {
     pub profile: Profile,
     /// Its type.
     pub class: &'static MachineClass,
+    /// What would run its processors.
+    pub accel: Accel,
     /// Its name; empty if it has none.
     pub name: String,
     /// Its identifier; zero if it has none.
@@ -64,14 +68,18 @@ pub struct Machine {
     /// Numbers of the next device of the board, and of the next without an id.
     pub(super) devices_unattached: usize,
     pub(super) devices_anonymous: usize,
+    /// Commands that have said that they are deprecated; each says so once.
+    pub(crate) warned: Vec<&'static str>,
     /// Values for properties of devices to come.
     pub(crate) globals: Vec<Global>,
     /// Devices that are gone, until the event is sent.
     pub(crate) deletions: Vec<Deletion>,
     pub(crate) deletion_timer: Option<TimerId>,
     pub(super) balloon: Option<ObjectId>,
-    /// Jobs that have ended.
+    /// Long operations.
     pub jobs: Jobs,
+    /// What has the loop come back to them: in the next turn, and at a time.
+    pub(crate) job_turns: Option<(BhId, TimerId)>,
     /// Block nodes, and the limits of the disks made of them.
     pub blocks: Blocks,
     pub(super) io_limits: HashMap<ObjectId, IoLimits>,
@@ -82,6 +90,10 @@ pub struct Machine {
     /// Whether `sync-profile` is on. There is only one thread, so it never
     /// finds anything.
     pub(crate) sync_profile: bool,
+    /// What a test has done from outside.
+    pub(super) qtest: QtestState,
+    /// Where the test is.
+    pub(crate) qtest_channel: Option<QtestChannel>,
     /// The chardevs that objects use.
     pub(crate) frontends: HashMap<ObjectId, CharFrontend>,
     /// The monitors that objects stand for.

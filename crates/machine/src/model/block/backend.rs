@@ -152,6 +152,15 @@ impl Backends {
         Some(self.list.remove(at))
     }
 
+    /// Gives the back ends that have a node another one.
+    pub(super) fn replace_node(&mut self, from: &str, to: &str) {
+        for backend in &mut self.list {
+            if backend.node.as_deref() == Some(from) {
+                backend.node = Some(to.to_owned());
+            }
+        }
+    }
+
     /// The one that a node is in.
     pub fn user(&self, node: &str) -> Option<&Backend> {
         let mut list = self.list.iter();

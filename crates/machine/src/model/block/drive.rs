@@ -74,6 +74,14 @@ pub(crate) fn set_drive(set: Set<'_>) -> Result<(), Error> {
         )));
     }
     m.blocks.check_free(&name)?;
+    if m.jobs.holds(&name) {
+        let own = m.object(id).map_or("", |o| o.name());
+        return Err(Error::new(format!(
+            "Permission conflict on node '{name}': permissions 'write' are both required by an \
+             unnamed block device (uses node '{name}' as 'root' child) and unshared by block \
+             device '{own}' (uses node '{name}' as 'root' child)."
+        )));
+    }
     if let Some(other) = m.drive_user(&name) {
         let other = m.device_id(other).unwrap_or_default();
         let own = m.object(id).map_or("", |o| o.name());
@@ -93,7 +101,7 @@ impl Machine {
     ///
     /// There is no such node, or it is in use.
     pub fn blockdev_del(&mut self, name: &str) -> Result<(), Error> {
-        if self.drive_user(name).is_some() || self.blocks.backends.user(name).is_some() {
+        if self.is_in_drive(name) || self.jobs.holds(name) {
             Err(Error::new(format!("Node {name} is in use")))
         } else {
             self.blocks.remove(name)
@@ -147,6 +155,24 @@ impl Machine {
         if let Some(old) = old.filter(|old| self.blocks.is_implicit(old)) {
             self.blocks.close(&old);
         }
+    }
+
+    /// Gives every user of a node another node: nodes above it, back ends and devices.
+    ///
+    /// # Errors
+    ///
+    /// There is no such node.
+    pub fn replace_node(&mut self, from: &str, to: &str) -> Result<(), Error> {
+        let users: Vec<_> = self.drive_devices();
+        let has = |id: &ObjectId| self.backend_of(*id).is_none();
+        let users: Vec<_> = users.into_iter().filter(has).collect();
+        self.blocks.replace(from, to)?;
+        for id in users {
+            if self.node_in(id).as_deref() == Some(from) {
+                self.media.entry(id).or_default().node = Some(Some(to.to_owned()));
+            }
+        }
+        Ok(())
     }
 
     /// Makes a back end with a name of its own, which is now the newest drive.
@@ -210,9 +236,10 @@ impl Machine {
     /// The device whose drive is this node.
     fn drive_user(&self, node: &str) -> Option<ObjectId> {
         let devices = self.drive_devices();
+        // The name may also be that of a back end, which has its node.
         let has = |id: &ObjectId| {
-            let named = self.is_set(*id, "drive") && self.str_property(*id, "drive") == node;
-            named || self.node_in(*id).as_deref() == Some(node)
+            let backend = self.backend_of(*id).is_some_and(|b| b.name == node);
+            backend || self.node_in(*id).as_deref() == Some(node)
         };
         devices.into_iter().find(has)
     }

@@ -1,0 +1,126 @@
+//! Chains of nodes below one another, as jobs see them, and copies of pieces.
+
+use std::io;
+
+use super::work::Failure;
+use crate::model::block::{Blocks, Extent, ExtentKind, Filter};
+use crate::model::Machine;
+use qmonitor::qapi::Error;
+
+/// The node below filters.
+pub(crate) fn unfiltered(blocks: &Blocks, node: &str) -> String {
+    let mut name = node;
+    while let Some(node) = blocks.node(name).filter(|node| node.is_filter()) {
+        let below = blocks.file_of(node).or_else(|| blocks.backing_of(node));
+        match below {
+            Some(below) => name = &below.name,
+            None => break,
+        }
+    }
+    name.to_owned()
+}
+
+/// The node below an image, without filters.
+pub(crate) fn backing(blocks: &Blocks, node: &str) -> Option<String> {
+    let image = unfiltered(blocks, node);
+    let below = blocks.backing_of(blocks.node(&image)?)?;
+    Some(unfiltered(blocks, &below.name))
+}
+
+/// The images from a node down to a base, which is left out. `None` if the base is not
+/// below the node.
+pub(crate) fn above(blocks: &Blocks, top: &str, base: Option<&str>) -> Option<Vec<String>> {
+    let mut found = vec![unfiltered(blocks, top)];
+    loop {
+        let last = found.last()?;
+        if Some(last.as_str()) == base {
+            found.pop();
+            return Some(found);
+        }
+        match backing(blocks, last) {
+            Some(below) => found.push(below),
+            None => return base.is_none().then_some(found),
+        }
+    }
+}
+
+/// The image in a chain that has that file.
+pub(crate) fn find_file(blocks: &Blocks, top: &str, filename: &str) -> Option<String> {
+    let chain = above(blocks, top, None)?;
+    let has = |name: &String| blocks.node(name).is_some_and(|n| n.filename == filename);
+    chain.into_iter().find(has)
+}
+
+/// Where the bytes of a chain are from an offset on, down to a base, which is not asked.
+pub(super) fn status_above(
+    blocks: &mut Blocks,
+    top: &str,
+    base: Option<&str>,
+    offset: u64,
+    length: u64,
+) -> io::Result<Extent> {
+    let mut node = unfiltered(blocks, top);
+    let mut length = length;
+    loop {
+        let kind = ExtentKind::Unallocated;
+        if Some(node.as_str()) == base {
+            return Ok(Extent { length, kind });
+        }
+        let end = blocks.length(&node);
+        if offset >= end {
+            // An image that is shorter than those above has zeros behind its end.
+            let kind = ExtentKind::Zero;
+            return Ok(Extent { length, kind });
+        }
+        let extent = blocks.status(&node, offset, length.min(end - offset))?;
+        length = extent.length;
+        if extent.kind != ExtentKind::Unallocated {
+            return Ok(extent);
+        }
+        match backing(blocks, &node) {
+            Some(below) => node = below,
+            None => return Ok(Extent { length, kind }),
+        }
+    }
+}
+
+/// Copies a piece from one node to another.
+pub(super) fn copy(
+    blocks: &mut Blocks,
+    buffer: &mut Vec<u8>,
+    (from, to): (&str, &str),
+    offset: u64,
+    length: u64,
+) -> Result<(), Failure> {
+    buffer.resize(usize::try_from(length).unwrap_or(0), 0);
+    blocks.read(from, offset, buffer).map_err(Failure::read)?;
+    blocks.write(to, offset, buffer).map_err(Failure::write)
+}
+
+/// The reason for which a job refuses operations on its nodes.
+pub(super) fn in_use(kind: &str) -> String {
+    format!("block device is in use by block job: {kind}")
+}
+
+impl Machine {
+    /// Puts a filter of a job above a node.
+    pub(super) fn insert_filter(
+        &mut self,
+        name: Option<&str>,
+        driver: &'static str,
+        below: &str,
+        filter: Filter,
+    ) -> Result<String, Error> {
+        let name = self.blocks.add_filter(name, driver, below, filter)?;
+        self.replace_node(below, &name)?;
+        Ok(name)
+    }
+
+    /// Takes a filter of a job away.
+    pub(super) fn remove_filter(&mut self, filter: &str, below: &str) {
+        // Both exist as long as the job does.
+        let replaced = self.replace_node(filter, below);
+        debug_assert!(replaced.is_ok(), "{filter} is above {below}");
+        self.blocks.close(filter);
+    }
+}

@@ -5,7 +5,7 @@
 //! counts.
 
 use crate::hash_order::first_left;
-use crate::qapi::qobject::{Name, Order, Ties};
+use crate::qapi::qobject::{order, Name, Ties};
 use crate::qapi::{QDict, QObject};
 
 /// The members of an object that is visited: those that were visited, in that order, then
@@ -98,8 +98,7 @@ impl Members {
     pub(super) fn first_unexpected(&self) -> Option<String> {
         let members = self.as_they_came();
         let members: Vec<_> = members.map(|(name, state)| (name.clone(), state)).collect();
-        let order = Order::of(&members, Ties::NewestFirst);
-        let places = (0..members.len()).map(|nth| order.place(nth));
+        let places = order(&members, Ties::NewestFirst);
         let members: Vec<_> = places.map(|place| &members[place]).collect();
         let mut removed: Vec<(usize, usize)> = Vec::new();
         for (index, (_, state)) in members.iter().enumerate() {

@@ -146,7 +146,7 @@ impl Machine {
     ///
     /// There is no such property, or it does not take the value.
     pub fn set_properties(&mut self, properties: &QDict, boot: QObject) -> Result<(), Error> {
-        for (name, value) in properties.iter() {
+        for (name, value) in properties.hashed() {
             // No property takes a dictionary.
             let text = value.as_str().unwrap_or_default();
             let input = PropertyInput::text(name, text);

@@ -179,6 +179,11 @@ impl<S> Runtime<S> {
         self.forget_prepared();
     }
 
+    /// Has what is prepared made anew: the commands, the profile or the identity changes.
+    pub(super) fn forget_prepared(&mut self) {
+        self.prepared = Prepared::default();
+    }
+
     pub(crate) fn schemas(&self) -> &[&'static SchemaTable] {
         &self.schemas
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 
 use super::backend::Backends;
+use super::exports::Exports;
 use super::host;
 use super::node::{BlockNode, BlockOp, Blocker, Content, Filter, NodeId};
 use crate::schema::{BlockdevDetectZeroesOptions, BlockdevDriver};
@@ -16,6 +17,8 @@ pub struct Blocks {
     names: HashMap<String, NodeId>,
     /// The back ends with names of their own.
     pub backends: Backends,
+    /// The nodes that a server offers.
+    pub exports: Exports,
     /// How many nodes without a name there were.
     unnamed: usize,
     made: u64,
@@ -296,6 +299,7 @@ impl Blocks {
             }
         }
         self.backends.replace_node(from, to);
+        self.exports.replace_node(from, to);
         Ok(())
     }
 

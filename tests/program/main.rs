@@ -11,6 +11,7 @@ mod command_line;
 #[path = "../common/mod.rs"]
 mod common;
 mod consoles;
+mod disk_jobs;
 mod embed;
 mod facts;
 mod faults;

@@ -169,6 +169,7 @@ fn no_error() -> BlkdebugInjectErrorOptions {
         sector: None,
         once: None,
         immediately: None,
+        delay_ns: None,
     }
 }
 

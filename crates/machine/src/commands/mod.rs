@@ -68,6 +68,8 @@ mod unsupported;
 mod vnc;
 
 #[cfg(test)]
+mod disk_play_tests;
+#[cfg(test)]
 mod tests;
 
 pub use block::blockdev_from_cli;

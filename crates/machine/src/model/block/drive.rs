@@ -164,6 +164,7 @@ impl Machine {
                 old
             }
         };
+        self.hold_media();
         if let Some(old) = old.filter(|old| self.blocks.is_implicit(old)) {
             self.blocks.close(&old);
         }
@@ -184,7 +185,18 @@ impl Machine {
                 self.media.entry(id).or_default().node = Some(Some(to.to_owned()));
             }
         }
+        self.hold_media();
         Ok(())
+    }
+
+    /// Tells the nodes which of them devices have.
+    fn hold_media(&mut self) {
+        let nodes = self
+            .media
+            .values()
+            .filter_map(|medium| medium.node.as_ref());
+        let names = nodes.flatten();
+        self.blocks.held = names.filter_map(|name| self.blocks.id(name)).collect();
     }
 
     /// Makes a back end with a name of its own, which is now the newest drive.
@@ -228,6 +240,11 @@ impl Machine {
             if let Some(node) = node.filter(|node| self.blocks.is_implicit(node)) {
                 self.blocks.close(&node);
             }
+        }
+        let medium = self.media.remove(&id).and_then(|medium| medium.node);
+        self.hold_media();
+        if let Some(node) = medium.flatten() {
+            self.blocks.close_unused_node(&node);
         }
     }
 

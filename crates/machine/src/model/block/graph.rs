@@ -17,6 +17,8 @@ pub struct Blocks {
     names: HashMap<String, NodeId>,
     /// The back ends with names of their own.
     pub backends: Backends,
+    /// Nodes that devices have since something was put in or took the place of another one.
+    pub(super) held: Vec<NodeId>,
     /// The nodes that a server offers.
     pub exports: Exports,
     /// How many nodes without a name there were.
@@ -234,7 +236,9 @@ impl Blocks {
             return;
         };
         let name = node.name.clone();
-        let is_used = self.parents(&name).next().is_some() || self.backends.user(&name).is_some();
+        let is_used = self.parents(&name).next().is_some()
+            || self.backends.user(&name).is_some()
+            || self.held.contains(&id);
         if node.implicit && !is_used {
             self.close_id(id);
         }
@@ -383,11 +387,18 @@ impl Blocks {
         }
     }
 
-    /// Takes back everything that a user refuses.
-    pub fn unblock_ops(&mut self, owner: &str) {
-        for node in self.nodes.values_mut() {
+    /// Takes back everything that a user refuses, and returns the nodes that it was about,
+    /// the newest first.
+    pub fn unblock_ops(&mut self, owner: &str) -> Vec<String> {
+        let mut names = Vec::new();
+        for node in self.nodes.values_mut().rev() {
+            let before = node.blockers.len();
             node.blockers.retain(|blocker| blocker.owner != owner);
+            if node.blockers.len() < before {
+                names.push(node.name.clone());
+            }
         }
+        names
     }
 
     /// Checks that no user refuses an operation.

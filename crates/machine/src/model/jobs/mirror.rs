@@ -110,7 +110,7 @@ impl Machine {
         let key = match self.jobs.make(settings, Box::new(work)) {
             Ok(key) => key,
             Err(error) => {
-                self.remove_filter(&filter, &source);
+                self.remove_filter(&filter);
                 if let Some(own) = own {
                     self.blocks.close(&own);
                 }
@@ -342,7 +342,7 @@ impl Work for Mirror {
     }
 
     fn prepare(&mut self, m: &mut Machine) -> Result<(), Error> {
-        m.remove_filter(&self.filter, &self.plan.source);
+        m.remove_filter(&self.filter);
         self.filter.clear();
         if self.last != Some(Last::TakePlace) {
             return Ok(());
@@ -355,18 +355,16 @@ impl Work for Mirror {
     }
 
     fn clean(&mut self, m: &mut Machine, success: bool) {
-        m.blocks.unblock_ops(&self.id);
         if !self.filter.is_empty() {
-            m.remove_filter(&self.filter, &self.plan.source);
+            m.remove_filter(&self.filter);
         }
+        m.release(&self.id);
         let took_place = success && self.last == Some(Last::TakePlace);
         if self.is_commit && self.target_was_read_only && !took_place {
             // As QEMU does: an image that cannot be closed for writing stays open.
             let _ = m.blocks.set_read_only(&self.plan.target, true);
         }
-        if took_place {
-            m.drop_unused(self.place());
-        } else if self.plan.is_own_target {
+        if self.plan.is_own_target && !took_place {
             m.blocks.close(&self.plan.target);
         }
     }

@@ -267,7 +267,6 @@ impl Machine {
         if goes_at_once {
             let path = self.canonical_path(id);
             self.io_limits.remove(&id);
-            self.media.remove(&id);
             self.drop_backend(id);
             self.unparent(id);
             return Ok(Unplugged::Gone(path));

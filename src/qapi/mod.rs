@@ -23,9 +23,11 @@ pub use commands::{QmpCommand, QmpCommandFunc, QmpCommandList, QmpCommandOptions
 pub use error::{Error, ErrorClass};
 pub use events::EventInfo;
 pub use generated::generated_by;
-pub use policy::{CompatPolicy, CompatPolicyInput, CompatPolicyOutput, SpecialFeatures};
+pub use policy::{
+    CompatPolicy, CompatPolicyInput, CompatPolicyOutput, Life, SpecialFeatures, SpecialValue,
+};
 pub use profile::Profile;
-pub use qobject::{QDict, QNum, QObject};
+pub use qobject::{MemberOrder, QDict, QNum, QObject};
 pub use responder::{RawResponder, ReplyPort, Responder};
 // Generated code reaches the macros through this module, like everything else.
 pub use crate::{member_name, qapi_enum, qapi_object};

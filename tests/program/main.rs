@@ -33,6 +33,7 @@ mod processors;
 mod qapi_schema_of_qemu;
 mod qmp_session;
 mod slow_readers;
+mod socket_activation;
 mod starts;
 mod steps;
 mod storage_daemon;

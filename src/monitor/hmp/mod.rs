@@ -54,7 +54,7 @@ pub use completion::{
     find_completion, Completion, CompletionKind, CompletionScope, CompletionSource,
 };
 pub use context::{Hmp, HmpHandler, HmpPair};
-pub use dump::memory_dump;
+pub use dump::{memory_dump, DumpStyle};
 pub use format::{format_ioport, format_value, Format, FormatArg, FormatState};
 pub use history::{History, READLINE_MAX_CMDS};
 pub use line::{EditLine, READLINE_CMD_BUF_SIZE};

@@ -4,7 +4,7 @@
 //! copied by the word in one go: a call of a copying routine would cost more than
 //! the copy. The last word is written in full and its excess taken back.
 
-use super::super::qobject::{QDict, QNum, QObject};
+use super::super::qobject::{MemberOrder, Name, Order, QDict, QNum, QObject, Ties};
 use super::number;
 use super::scan;
 use super::utf8::is_noncharacter;
@@ -20,6 +20,8 @@ pub(super) struct Output {
     pub(super) limit: usize,
     /// It was dropped because of that.
     pub(super) was_too_long: bool,
+    pub(super) order: MemberOrder,
+    pub(super) ties: Ties,
 }
 
 impl Output {
@@ -28,6 +30,8 @@ impl Output {
             bytes: Vec::new(),
             limit: usize::MAX,
             was_too_long: false,
+            order: MemberOrder::Qemu,
+            ties: Ties::OldestFirst,
         }
     }
 
@@ -120,7 +124,7 @@ impl Output {
         }
     }
 
-    /// Appends a value, members in their order. Only containers recurse.
+    /// Appends a value. Only containers recurse.
     #[inline(always)]
     pub(super) fn value(&mut self, value: &QObject) {
         match value {
@@ -147,15 +151,33 @@ impl Output {
     }
 
     fn dict(&mut self, dict: &QDict) {
+        let members = dict.members();
         self.bytes.push(b'{');
-        for (i, (name, value)) in dict.members().iter().enumerate() {
+        match self.order_of(members) {
+            None => self.members(members.iter()),
+            Some(order) => {
+                self.members((0..members.len()).map(|nth| &members[order.place(nth)]));
+            }
+        }
+        self.bytes.push(b'}');
+    }
+
+    /// The order in which members are written, unless it is the one that they are in.
+    #[inline(always)]
+    pub(super) fn order_of(&self, members: &[(Name, QObject)]) -> Option<Order> {
+        let sorted = members.len() > 1 && self.order == MemberOrder::Qemu;
+        sorted.then(|| Order::of(members, self.ties))
+    }
+
+    #[inline(always)]
+    fn members<'m>(&mut self, members: impl Iterator<Item = &'m (Name, QObject)>) {
+        for (i, (name, value)) in members.enumerate() {
             if i > 0 {
                 self.bytes.extend_from_slice(b", ");
             }
             self.quoted(name.as_bytes(), || name.as_str(), *b"\": ");
             self.value(value);
         }
-        self.bytes.push(b'}');
     }
 }
 

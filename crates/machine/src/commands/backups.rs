@@ -82,6 +82,7 @@ pub(super) fn make_drive_backup(
         compress: arg.compress,
         on_source_error: arg.on_source_error,
         on_target_error: arg.on_target_error,
+        on_cbw_error: arg.on_cbw_error,
         auto_finalize: arg.auto_finalize,
         auto_dismiss: arg.auto_dismiss,
         filter_node_name: arg.filter_node_name,

@@ -4,7 +4,7 @@
 
 use super::block_fifo::{add_later, fifo_of};
 use super::block_info::device_info;
-use super::hmp::{fail, Cx};
+use super::hmp::{disk_failure, fail, Cx};
 use crate::model::block::{no_node, Drive, IoLimits};
 use crate::schema::{
     BlockCommands, BlockDeviceInfo, BlockDeviceIoStatus, BlockIOThrottle, BlockInfo,
@@ -30,7 +30,10 @@ pub fn blockdev_from_cli(rt: &mut Runtime<Machine>, text: &str) -> Result<(), Er
 }
 
 impl BlockCommands for Machine {
-    fn qmp_query_block(rt: &mut Runtime<Self>) -> Result<Vec<BlockInfo>, Error> {
+    fn qmp_query_block(
+        rt: &mut Runtime<Self>,
+        _flat: Option<bool>,
+    ) -> Result<Vec<BlockInfo>, Error> {
         let info = |drive: Drive| {
             let node = drive.node.as_deref();
             let node = node.and_then(|name| rt.state.blocks.node(name));
@@ -208,7 +211,7 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
         .args(&[DEVICE]),
         |hmp, args| match args.str("device") {
             "all" => {}
-            device => hmp.print(format!("Device '{device}' not found\n")),
+            device => disk_failure(hmp, &Error::new(format!("Device '{device}' not found"))),
         },
     ),
     (

@@ -1,5 +1,6 @@
 //! What nodes and their images are, for `query-block` and `query-named-block-nodes`.
 
+use super::block_limits;
 use crate::model::block::{Bitmap, BlockNode, Drive, Qcow2, Snapshot};
 use crate::schema::{
     BlockDeviceInfo, BlockDirtyInfo, BlockdevCacheInfo, BlockdevDriver, ImageInfo,
@@ -30,6 +31,7 @@ pub(super) fn device_info(
         drv: node.driver_name().to_owned(),
         backing_file: backing,
         backing_file_depth: if flat { 0 } else { depth(m, node) },
+        children: block_limits::children(&m.blocks, node),
         active: true,
         encrypted: false,
         detect_zeroes: node.detect_zeroes,
@@ -109,6 +111,7 @@ fn image_info(m: &Machine, node: &BlockNode, flat: bool) -> ImageInfo {
         snapshots: image
             .filter(|q| !q.snapshots.is_empty())
             .map(|q| q.snapshots.iter().map(snapshot_info).collect()),
+        limits: Some(block_limits::limits(node)),
         format_specific: image_specific(node),
         backing_image: blocks
             .next_of_chain(node)

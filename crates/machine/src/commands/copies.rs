@@ -1,11 +1,8 @@
-//! Copies of disks to files, and the start of a migration, which is refused.
+//! Copies of disks to files.
 
 use super::jobs::with_jobs;
 use super::snapshots;
-use crate::schema::{
-    BlockdevSnapshotSync, DriveBackup, DriveMirror, MigrationChannel, QueriesMigrateCommands,
-    QueriesMirrorCommands,
-};
+use crate::schema::{BlockdevSnapshotSync, DriveBackup, DriveMirror, QueriesMirrorCommands};
 use crate::Machine;
 use qmonitor::qapi::Error;
 use qmonitor::Runtime;
@@ -28,36 +25,5 @@ impl QueriesMirrorCommands for Machine {
             snapshots::keep(m, &snapshot);
             Ok(())
         })
-    }
-}
-
-/// The protocols that QEMU migrates with.
-const PROTOCOLS: &[&str] = &["exec:", "fd:", "file:", "rdma:", "tcp:", "unix:", "vsock:"];
-
-/// Whether the address of a migration names one of them.
-pub(super) fn is_known_protocol(uri: &str) -> bool {
-    PROTOCOLS.iter().any(|protocol| uri.starts_with(protocol))
-}
-
-impl QueriesMigrateCommands for Machine {
-    fn qmp_migrate(
-        _: &mut Rt,
-        uri: Option<String>,
-        channels: Option<Vec<MigrationChannel>>,
-        _detach: Option<bool>,
-        _resume: Option<bool>,
-    ) -> Result<(), Error> {
-        Err(Error::new(match (uri, channels) {
-            (Some(_), Some(_)) => {
-                "'uri' and 'channels' arguments are mutually exclusive; exactly one of the two \
-                 should be present in 'migrate' qmp command "
-                    .to_owned()
-            }
-            (None, None) => "need either 'uri' or 'channels' argument".to_owned(),
-            (Some(uri), None) if !is_known_protocol(&uri) => {
-                format!("unknown migration protocol: {uri}")
-            }
-            _ => "this machine cannot be migrated".to_owned(),
-        }))
     }
 }

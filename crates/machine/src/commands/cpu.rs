@@ -14,7 +14,7 @@ use crate::Machine;
 use qmonitor::monitor::hmp::ArgKind::*;
 use qmonitor::monitor::hmp::{CompletionKind, HmpArg, HmpArgs, HmpPair, HmpRow};
 use qmonitor::qapi::{Error, QDict, QObject};
-use qmonitor::Runtime;
+use qmonitor::{Profile, Runtime};
 
 impl CpuCommands for Machine {
     fn qmp_query_cpus_fast(rt: &mut Runtime<Self>) -> Result<Vec<CpuInfoFast>, Error> {
@@ -71,6 +71,7 @@ impl CpuCommands for Machine {
                 name,
                 props: Some(props.into()),
             },
+            deprecated_props: None,
         })
     }
 }
@@ -163,7 +164,7 @@ pub(super) const INFO: &[HmpPair<Machine>] = &[
         hmp_info_lapic,
     ),
     (
-        HmpRow::new("opcount", "", "show dynamic compiler opcode counters"),
+        HmpRow::new("opcount", "", "show dynamic compiler opcode counters").before(Profile::V11_1),
         |hmp, _| hmp.print("[TCG profiler not compiled]\n"),
     ),
     (

@@ -5,8 +5,8 @@ use super::nbd_server::{hang_up, has_clients, not_running, start, stop};
 use crate::model::block::Export;
 use crate::schema::{
     qapi_event_send_block_export_deleted, BlockDirtyBitmapOrStr, BlockExportCommands,
-    BlockExportInfo, BlockExportOptions, BlockExportOptionsBranch, BlockExportRemoveMode,
-    BlockExportType, NbdServerAdd, NbdServerStart,
+    BlockExportInfo, BlockExportIothreads, BlockExportOptions, BlockExportOptionsBranch,
+    BlockExportRemoveMode, BlockExportType, NbdServerAdd, NbdServerStart,
 };
 use crate::Machine;
 use qmonitor::chardev::{InetSocketAddress, SocketAddress, UnixSocketAddress};
@@ -128,10 +128,14 @@ impl BlockExportCommands for Machine {
                 kind.as_str()
             )));
         };
-        if let Some(name) = &arg.iothread {
-            if !rt.state.has_user_object(name, "iothread") {
-                return Err(Error::new(format!("iothread \"{name}\" not found")));
-            }
+        let threads = match arg.iothread {
+            None => Vec::new(),
+            Some(BlockExportIothreads::Single(name)) => vec![name],
+            Some(BlockExportIothreads::Multi(names)) => names,
+        };
+        let is_missing = |name: &&String| !rt.state.has_user_object(name, "iothread");
+        if let Some(name) = threads.iter().find(is_missing) {
+            return Err(Error::new(format!("iothread \"{name}\" not found")));
         }
         let bitmap = |bitmap| match bitmap {
             BlockDirtyBitmapOrStr::Local(name) => name,

@@ -1,11 +1,13 @@
-//! Steps of a migration that is not under way, and Xen: `migration-steps.json`,
+//! Starting a migration and going on with it, and Xen: `migration-steps.json`,
 //! `xen.json`.
 
 use std::fs::OpenOptions;
 
+use super::migration_channel::address_of;
+use super::{migration_in, migration_out};
 use crate::schema::{
     DirtyRateMeasureMode, EvtchnInfo, MigrationChannel, MigrationStatus, MigrationStepsCommands,
-    TimeUnit, XenCommands,
+    QueriesMigrateCommands, RunState, TimeUnit, XenCommands,
 };
 use crate::Machine;
 use qmonitor::qapi::Error;
@@ -24,18 +26,35 @@ impl MigrationStepsCommands for Machine {
         Err(Error::new("VM is not in COLO mode"))
     }
 
-    fn qmp_migrate_continue(_: &mut Rt, _: MigrationStatus) -> Result<(), Error> {
-        Err(Error::new("Migration not in expected state: none"))
+    fn qmp_migrate_continue(rt: &mut Rt, state: MigrationStatus) -> Result<(), Error> {
+        let source = rt.state.migration.source.as_ref();
+        let current = source.map_or(MigrationStatus::None, |source| source.status);
+        if current != state || current != MigrationStatus::PreSwitchover {
+            return Err(Error::new(format!(
+                "Migration not in expected state: {}",
+                current.as_str()
+            )));
+        }
+        migration_out::go_past_stop(rt);
+        Ok(())
     }
 
     fn qmp_migrate_incoming(
-        _: &mut Rt,
-        _uri: Option<String>,
-        _channels: Option<Vec<MigrationChannel>>,
-        _exit_on_error: Option<bool>,
+        rt: &mut Rt,
+        uri: Option<String>,
+        channels: Option<Vec<MigrationChannel>>,
+        exit_on_error: Option<bool>,
     ) -> Result<(), Error> {
-        let text = "'-incoming' was not specified on the command line";
-        Err(Error::new(text))
+        if rt.state.migration.incoming.status.is_some() {
+            let text = "The incoming migration has already been started";
+            return Err(Error::new(text));
+        }
+        if !migration_in::is_awaited(rt) {
+            let text = "'-incoming' was not specified on the command line";
+            return Err(Error::new(text));
+        }
+        let address = address_of(uri, channels, "migrate-incoming")?;
+        migration_in::start(rt, address, exit_on_error.unwrap_or(true))
     }
 
     /// No memory ever changes, so the rate is zero and known at once.
@@ -74,6 +93,38 @@ impl MigrationStepsCommands for Machine {
 
     fn qmp_cancel_vcpu_dirty_limit(_: &mut Rt, _: Option<i64>) -> Result<(), Error> {
         Ok(())
+    }
+}
+
+impl QueriesMigrateCommands for Machine {
+    fn qmp_migrate(
+        rt: &mut Rt,
+        uri: Option<String>,
+        channels: Option<Vec<MigrationChannel>>,
+        _detach: Option<bool>,
+        resume: Option<bool>,
+    ) -> Result<(), Error> {
+        let address = address_of(uri, channels, "migrate")?;
+        prepare(rt, resume == Some(true))?;
+        migration_out::start(rt, address)
+    }
+}
+
+/// Refuses a migration that the state of the machine forbids (`migrate_prepare`).
+fn prepare(rt: &Rt, resume: bool) -> Result<(), Error> {
+    let error = |text: &'static str| Err(Error::new(text));
+    if resume {
+        return error("Cannot resume if there is no paused migration");
+    }
+    if rt.state.migration.is_leaving() {
+        return error("There's a migration process in progress");
+    }
+    match rt.state.run.current() {
+        RunState::Inmigrate => error("Guest is waiting for an incoming migration"),
+        RunState::Postmigrate => {
+            error("Can't migrate the vm that was paused due to previous migration")
+        }
+        _ => Ok(()),
     }
 }
 

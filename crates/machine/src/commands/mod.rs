@@ -15,6 +15,7 @@ mod block_fifo;
 mod block_graph;
 mod block_info;
 mod block_jobs;
+mod block_limits;
 mod block_media;
 mod block_pages;
 mod block_stats;
@@ -37,6 +38,10 @@ mod log;
 mod machine;
 mod memory;
 mod migration;
+mod migration_channel;
+mod migration_in;
+mod migration_info;
+mod migration_out;
 mod migration_settings;
 mod migration_steps;
 mod mirrors;
@@ -50,6 +55,7 @@ mod pci;
 mod qdev;
 mod qemu_io;
 mod qom;
+mod qtest;
 mod qtree;
 mod queries;
 mod registers;
@@ -69,11 +75,13 @@ mod tests;
 pub use block::blockdev_from_cli;
 pub(crate) use drives::{drive_new, format_help, guess_warning, NewDrive, QEMU_DRIVE_OPTS};
 pub(crate) use log::log_items;
+pub(crate) use migration_in::incoming_from_cli;
 pub use net::{netdev_from_cli, netdev_with_id};
 pub use objects::{
     attach, is_made_after_chardevs, monitor_from_options, object_from_cli, object_from_text,
 };
 pub use qdev::{add_ports, board_nic, device_from_cli};
+pub(crate) use qtest::{qtest_from_cli, take_clock_in_hand};
 pub use run_state::{killed, start_machine};
 pub(crate) use vnc::vnc_new;
 
@@ -110,6 +118,7 @@ const HMP: &[(Pairs, Pairs)] = &[
     (migration_settings::COMMANDS, migration_settings::INFO),
     (net::COMMANDS, net::INFO),
     (objects::COMMANDS, &[]),
+    (newer::COMMANDS, newer::INFO),
     (qdev::COMMANDS, qdev::INFO),
     (&[], pci::INFO),
     (&[], qtree::INFO),
@@ -125,6 +134,7 @@ pub fn register(rt: &mut Runtime<Machine>) {
     rt.set_quit_handler(|rt| {
         rt.state.run.quit_request(ShutdownCause::HostQmpQuit);
         main_loop_should_exit(rt);
+        migration_out::shut_down(rt);
     });
     rt.set_monitor_removed_handler(|rt, monitor| {
         rt.state.current_cpus.remove(&monitor);

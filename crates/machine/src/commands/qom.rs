@@ -136,14 +136,15 @@ impl Chardevs for ChardevNodes<'_> {
         };
         let is_open = self.chardev(label).is_some_and(|chr| chr.is_open());
         vec![
-            ("addr", "SocketAddress", socket_address(addr)),
+            ("addr", "SocketAddress", to_qobject(&socket_address(addr))),
             ("connected", "bool", is_open.into()),
         ]
     }
 }
 
-fn socket_address(addr: &Address) -> QObject {
-    to_qobject(&match addr.clone() {
+/// An address as clients see it.
+pub(super) fn socket_address(addr: &Address) -> SocketAddress {
+    match addr.clone() {
         Address::Inet(inet) => SocketAddress::Inet(InetSocketAddress {
             host: inet.host,
             port: inet.port,
@@ -164,7 +165,7 @@ fn socket_address(addr: &Address) -> QObject {
         }),
         Address::Vsock { cid, port } => SocketAddress::Vsock(VsockSocketAddress { cid, port }),
         Address::Fd(str) => SocketAddress::Fd(FdSocketAddress { str }),
-    })
+    }
 }
 
 /// The path of an object.

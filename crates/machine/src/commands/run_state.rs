@@ -9,6 +9,7 @@ use crate::schema::{
     ShutdownAction, ShutdownCause, StatusInfo, WatchdogAction,
 };
 use crate::Machine;
+use qmonitor::main_loop::{ClockType, Host};
 use qmonitor::monitor::hmp::ArgKind::*;
 use qmonitor::monitor::hmp::{CompletionKind, HmpArg, HmpArgs, HmpPair, HmpRow};
 use qmonitor::qapi::Error;
@@ -37,7 +38,8 @@ pub(super) fn main_loop_should_exit(rt: &mut Runtime<Machine>) {
     }
 }
 
-fn emit(rt: &mut Runtime<Machine>, events: &[MachineEvent]) {
+/// Sends the events of the machine.
+pub(super) fn emit(rt: &mut Runtime<Machine>, events: &[MachineEvent]) {
     for event in events {
         match *event {
             MachineEvent::Stop => {
@@ -54,6 +56,9 @@ fn emit(rt: &mut Runtime<Machine>, events: &[MachineEvent]) {
             }
         }
     }
+    // The machine's own time stands still while it does.
+    let runs = rt.state.run.is_running();
+    rt.main_loop_mut().clock_enable(ClockType::Virtual, runs);
 }
 
 impl RunStateCommands for Machine {

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use super::accel::Accel;
 use super::block::{Blocks, IoLimits, Medium, NbdServer};
 use super::board::{MachineClass, Topology};
 use super::display::VncServer;
@@ -14,6 +15,7 @@ use super::migration::Migration;
 use super::net::Network;
 use super::numa_node::NumaNode;
 use super::qom::{ObjectId, Objects};
+use super::qtest::{QtestChannel, QtestState};
 use super::runstate::RunStates;
 use super::uuid::Uuid;
 use qmonitor::chardev::CharFrontend;
@@ -27,6 +29,8 @@ pub struct Machine {
     pub profile: Profile,
     /// Its type.
     pub class: &'static MachineClass,
+    /// What would run its processors.
+    pub accel: Accel,
     /// Its name; empty if it has none.
     pub name: String,
     /// Its identifier; zero if it has none.
@@ -64,6 +68,8 @@ pub struct Machine {
     /// Numbers of the next device of the board, and of the next without an id.
     pub(super) devices_unattached: usize,
     pub(super) devices_anonymous: usize,
+    /// Commands that have said that they are deprecated; each says so once.
+    pub(crate) warned: Vec<&'static str>,
     /// Values for properties of devices to come.
     pub(crate) globals: Vec<Global>,
     /// Devices that are gone, until the event is sent.
@@ -86,6 +92,10 @@ pub struct Machine {
     /// Whether `sync-profile` is on. There is only one thread, so it never
     /// finds anything.
     pub(crate) sync_profile: bool,
+    /// What a test has done from outside.
+    pub(super) qtest: QtestState,
+    /// Where the test is.
+    pub(crate) qtest_channel: Option<QtestChannel>,
     /// The chardevs that objects use.
     pub(crate) frontends: HashMap<ObjectId, CharFrontend>,
     /// The monitors that objects stand for.

@@ -2,6 +2,7 @@
 //!
 //! Nothing in here knows the monitor: functions return results, and lists of events.
 
+pub mod accel;
 pub mod backends;
 pub mod balloon;
 pub mod block;
@@ -19,8 +20,10 @@ pub mod net;
 pub mod numa;
 pub mod numa_node;
 mod options;
+mod pages;
 pub(crate) mod qdev;
 pub mod qom;
+pub mod qtest;
 pub mod runstate;
 mod thread;
 pub mod types;

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::accel::Accel;
 use super::backends::{CONTAINER, MEMORY_REGION, SYSTEM_BUS, TEXT_CONSOLE};
 use super::block::Blocks;
 use super::board::{MachineClass, Topology, NONE};
@@ -13,6 +14,7 @@ use super::machine::Machine;
 use super::migration::Migration;
 use super::net::Network;
 use super::qom::{Objects, PropertyInput};
+use super::qtest::QtestState;
 use super::runstate::{Actions, RunStates};
 use super::uuid::Uuid;
 use qmonitor::qapi::{CompatPolicy, Error, QDict, QObject};
@@ -25,6 +27,8 @@ pub struct MachineOptions {
     pub profile: Profile,
     /// Its type (`-machine`).
     pub class: &'static MachineClass,
+    /// What would run its processors (`-accel`).
+    pub accel: Accel,
     /// How its processors are arranged (`-smp`).
     pub topology: Topology,
     /// Its name (`-name`); may be empty.
@@ -48,6 +52,7 @@ impl Default for MachineOptions {
         MachineOptions {
             profile: Profile::default(),
             class: &NONE,
+            accel: Accel::default(),
             topology: Topology::default(),
             name: String::new(),
             uuid: Uuid::default(),
@@ -68,6 +73,7 @@ impl Machine {
         let mut m = Machine {
             profile: options.profile,
             class: options.class,
+            accel: options.accel,
             name: options.name,
             uuid: options.uuid,
             user_types: None,
@@ -85,6 +91,7 @@ impl Machine {
             topology: options.topology,
             cpus: BTreeMap::new(),
             current_cpus: HashMap::new(),
+            warned: Vec::new(),
             cpu_type: None,
             debug_threads: options.debug_threads,
             firmware_time: FIRMWARE_TIME,
@@ -100,6 +107,8 @@ impl Machine {
             snapshots: false,
             media: HashMap::new(),
             sync_profile: false,
+            qtest: QtestState::default(),
+            qtest_channel: None,
             frontends: HashMap::new(),
             monitors: HashMap::new(),
             objects,

@@ -43,6 +43,7 @@ pub(super) fn make_runtime(
     rt.set_preconfig(settings.machine.preconfig);
     rt.set_options(OPTION_GROUPS);
     crate::commands::register(&mut rt);
+    crate::commands::take_clock_in_hand(&mut rt);
     for add in &settings.add_fds {
         let option = format!("-add-fd fd={},set={}", add.fd, add.set);
         let location = Some(Location::CommandLine(option));

@@ -77,6 +77,8 @@ pub struct Settings {
     pub snapshot: bool,
     /// `-k`
     pub keymap: Option<String>,
+    /// `-incoming`
+    pub incoming: Option<String>,
     /// `-loadvm`
     pub loadvm: bool,
     /// `-option-rom`, in order.
@@ -91,6 +93,10 @@ pub struct Settings {
     pub chroot: Option<String>,
     /// `-run-with user=`: a user and a group.
     pub user: Option<(u32, u32)>,
+    /// `-qtest`
+    pub qtest: Option<String>,
+    /// `-qtest-log`
+    pub qtest_log: Option<String>,
     /// `-vga`
     pub vga: Option<String>,
     /// The reason why the display that was asked for cannot be had.
@@ -152,6 +158,8 @@ impl Settings {
             Opt::Global => self.globals.push(parse_global(arg, warnings)?),
             Opt::Action => take_actions(self.actions(), arg, warnings)?,
             Opt::WatchdogAction => self.actions().watchdog = action("watchdog", arg)?,
+            Opt::Qtest => self.qtest = Some(arg.to_owned()),
+            Opt::QtestLog => self.qtest_log = Some(arg.to_owned()),
             Opt::Vga => self.vga = Some(arg.to_owned()),
             Opt::Trace => take_trace(arg, warnings)?,
             Opt::TraceOut => match arg.strip_prefix("websocket:") {
@@ -244,7 +252,11 @@ impl Settings {
                     _ => QDict::new(),
                 };
                 match channel.get_str("channel-type") {
-                    Some("main" | "cpr") => return self.take_incoming("defer"),
+                    Some("main" | "cpr") => {
+                        self.machine.incoming = true;
+                        self.incoming = Some(arg.to_owned());
+                        return Ok(());
+                    }
                     Some(word) => {
                         format!("Parameter 'channel-type' does not accept value '{word}'")
                     }
@@ -256,6 +268,7 @@ impl Settings {
             return Err(Error::new(desc));
         }
         self.machine.incoming = true;
+        self.incoming = Some(arg.to_owned());
         Ok(())
     }
 

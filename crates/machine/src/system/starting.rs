@@ -1,11 +1,12 @@
 //! What is checked and made on the way from the options to a machine, for parts of the board
 //! that have options of their own.
 
+use super::char_options::CharOptions;
 use super::cli::Opt;
 use super::option_groups::{NUMA_OPTS, VNC_OPTS};
 use super::report::{Failure, Location, Pending, Reporter};
 use super::settings::Settings;
-use crate::commands::device_from_cli;
+use crate::commands::{device_from_cli, qtest_from_cli};
 use crate::Machine;
 use qmonitor::qapi::Error;
 use qmonitor::util::qemu_opts::QemuOpts;
@@ -243,6 +244,37 @@ pub(super) fn make_vnc_servers(
     Ok(())
 }
 
+/// Opens the channel of `-qtest`.
+pub(super) fn make_qtest(
+    rt: &mut Runtime<Machine>,
+    settings: &Settings,
+    chars: &CharOptions,
+    reporter: &Reporter,
+) -> Result<(), Failure> {
+    let Some(device) = &settings.qtest else {
+        return Ok(());
+    };
+    let item = Pending::by_default(Opt::Qtest, device);
+    let then = format!("Failed to initialize device for qtest: \"{device}\"");
+    chars.make_one(rt, reporter, "qtest", &item, device, then)?;
+    Ok(qtest_from_cli(rt, "qtest", settings.qtest_log.as_deref())?)
+}
+
+/// Refuses what is asked for and not there.
+pub(super) fn refuse_missing(settings: &Settings) -> Result<(), Error> {
+    if let Some(plugin) = &settings.plugin {
+        return Err(Error::new(format!(
+            "Could not load plugin {plugin}: {plugin}.so: cannot open shared object file: No \
+             such file or directory"
+        )));
+    }
+    if settings.loadvm {
+        let desc = "no block device can store vmstate for snapshot";
+        return Err(Error::new(desc));
+    }
+    Ok(())
+}
+
 /// Makes the USB devices of `-usbdevice`.
 pub(super) fn make_usb_devices(
     rt: &mut Runtime<Machine>,
@@ -355,4 +387,17 @@ pub(super) fn check_fsdev(opts: &QemuOpts, is_virtfs: bool) -> Result<(), Error>
             Err(Error::new(format!("invalid security_model property '{model}'")).with_hint(valid))
         }
     }
+}
+
+/// Opens the channel on which the machine comes from another program.
+pub(super) fn start_incoming(
+    rt: &mut Runtime<Machine>,
+    settings: &Settings,
+) -> Result<(), Failure> {
+    let Some(arg) = &settings.incoming else {
+        return Ok(());
+    };
+    let location = Some(Location::CommandLine(format!("-incoming {arg}")));
+    let started = crate::commands::incoming_from_cli(rt, arg);
+    started.map_err(|e| Failure::at(&location, e))
 }

@@ -173,6 +173,7 @@ fn no_error() -> BlkdebugInjectErrorOptions {
         sector: None,
         once: None,
         immediately: None,
+        delay_ns: None,
     }
 }
 

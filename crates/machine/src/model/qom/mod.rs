@@ -41,7 +41,6 @@ use std::collections::BTreeMap;
 
 pub use input::PropertyInput;
 pub(crate) use path::device_not_found;
-#[cfg(test)]
 pub(crate) use path::NoChardevs;
 pub use path::{Chardevs, Node, Resolution};
 pub(crate) use types::{never, OBJECT};
@@ -133,6 +132,11 @@ impl Machine {
     /// The object's payload, if that is a `T`.
     pub(crate) fn payload<T: Any>(&self, id: ObjectId) -> Option<&T> {
         self.object(id)?.payload.as_ref()?.downcast_ref()
+    }
+
+    /// The same, to change it.
+    pub(crate) fn payload_mut<T: Any>(&mut self, id: ObjectId) -> Option<&mut T> {
+        self.object_mut(id)?.payload.as_mut()?.downcast_mut()
     }
 
     /// Gives the object its payload, which is dropped with it.

@@ -2,7 +2,7 @@
 
 use super::path::{device_not_found, Chardevs, NoChardevs, Node, Resolution};
 use super::{Machine, ObjectId, Property, PropertyInput, Set, Setter};
-use qmonitor::monitor::hash_order::hash_order;
+use qmonitor::hash_order::hash_order;
 use qmonitor::qapi::{Error, QObject};
 
 /// A property in a list (`ObjectPropertyInfo`).

@@ -28,6 +28,7 @@ mod events;
 mod introspect;
 mod names;
 mod objects;
+mod order;
 mod out;
 // The test of the formatting needs rustfmt and the package's own schemas; build
 // scripts of other packages have neither.

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use flate2::{Decompress, FlushDecompress};
 use nix::errno::Errno;
 
 use super::super::bytes::Bytes;
@@ -38,13 +39,9 @@ impl Qcow2 {
 
 /// Unpacks a cluster. What follows it in the last sector is of other clusters.
 fn inflate(packed: &[u8], cluster: &mut [u8]) -> io::Result<()> {
-    use miniz_oxide::inflate::core::{decompress, inflate_flags, DecompressorOxide};
-    let mut state = Box::<DecompressorOxide>::default();
-    let flags = inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
-    let (_, _, written) = decompress(&mut state, packed, cluster, 0, flags);
-    if written == cluster.len() {
-        Ok(())
-    } else {
-        Err(Errno::EIO.into())
+    let mut inflater = Decompress::new(false);
+    match inflater.decompress(packed, cluster, FlushDecompress::Finish) {
+        Ok(_) if inflater.total_out() == cluster.len() as u64 => Ok(()),
+        _ => Err(Errno::EIO.into()),
     }
 }

@@ -11,8 +11,28 @@ use crate::common::{Client, Server};
 /// A chain of three images and a file to copy to.
 const IMAGES: &[&[&str]] = &[
     &["create", "-q", "-f", "qcow2", "base.qcow2", "8M"],
-    &["create", "-q", "-f", "qcow2", "-b", "base.qcow2", "-F", "qcow2", "mid.qcow2"],
-    &["create", "-q", "-f", "qcow2", "-b", "mid.qcow2", "-F", "qcow2", "top.qcow2"],
+    &[
+        "create",
+        "-q",
+        "-f",
+        "qcow2",
+        "-b",
+        "base.qcow2",
+        "-F",
+        "qcow2",
+        "mid.qcow2",
+    ],
+    &[
+        "create",
+        "-q",
+        "-f",
+        "qcow2",
+        "-b",
+        "mid.qcow2",
+        "-F",
+        "qcow2",
+        "top.qcow2",
+    ],
     &["create", "-q", "-f", "raw", "t.raw", "8M"],
 ];
 
@@ -23,12 +43,12 @@ const DATA: &[(&str, &str)] = &[
 ];
 
 /// What is played: a command of each line, `KEY=VALUE` its arguments. After each, jobs get
-/// time until the last word.
+/// time until the state or the event of the last word.
 const SCENES: &[(&str, &[&str])] = &[
     (
         "a mirror that is completed",
         &[
-            "blockdev-mirror job-id=j device=top target=t sync=full auto-dismiss=false : ready",
+            "blockdev-mirror job-id=j device=top target=t sync=full auto-dismiss=false : READY",
             "query-block-jobs",
             "job-finalize id=j",
             "job-pause id=j",
@@ -51,9 +71,9 @@ const SCENES: &[(&str, &[&str])] = &[
     (
         "a mirror that is left and one that is cancelled",
         &[
-            "blockdev-mirror job-id=j device=top target=t sync=top : ready",
+            "blockdev-mirror job-id=j device=top target=t sync=top : READY",
             "block-job-cancel device=j : null",
-            "blockdev-mirror job-id=j device=top target=t sync=none : ready",
+            "blockdev-mirror job-id=j device=top target=t sync=none : READY",
             "job-cancel id=j : null",
             "query-named-block-nodes flat=true",
         ],
@@ -61,7 +81,7 @@ const SCENES: &[(&str, &[&str])] = &[
     (
         "a stream",
         &[
-            "block-stream job-id=j device=top base-node=base auto-finalize=false : pending",
+            "block-stream job-id=j device=top base-node=base auto-finalize=false : PENDING",
             "query-block-jobs",
             "job-complete id=j",
             "job-finalize id=j : null",
@@ -78,9 +98,9 @@ const SCENES: &[(&str, &[&str])] = &[
             "block-commit job-id=j device=top top-node=mid base-node=base : null",
             "query-named-block-nodes flat=true",
             "block-commit job-id=j device=top top-node=base base-node=base",
-            "block-commit job-id=j device=top base-node=base : ready",
+            "block-commit job-id=j device=top base-node=base : READY",
             "block-job-cancel device=j : null",
-            "block-commit job-id=j device=top base-node=base : ready",
+            "block-commit job-id=j device=top base-node=base : READY",
             "job-complete id=j : null",
             "query-named-block-nodes flat=true",
         ],
@@ -137,10 +157,7 @@ impl Player {
         );
         let dir = server.path("");
         let run = |program: &str, args: &[&str]| {
-            let status = Command::new(program)
-                .args(args)
-                .current_dir(&dir)
-                .output();
+            let status = Command::new(program).args(args).current_dir(&dir).output();
             let status = status.expect("qemu-utils").status;
             assert!(status.success(), "{program} {args:?}");
         };
@@ -173,9 +190,11 @@ impl Player {
         player
     }
 
-    /// Plays a line, and returns the reply and the events until a job has a state.
+    /// Plays a line, and returns the reply and the events until the last that is waited for.
     fn play(&mut self, line: &str) -> Vec<String> {
-        let (words, until) = line.split_once(" : ").map_or((line, None), |(w, u)| (w, Some(u)));
+        let (words, until) = line
+            .split_once(" : ")
+            .map_or((line, None), |(w, u)| (w, Some(u)));
         let mut words = words.split(' ');
         let command = words.next().unwrap_or_default();
         let mut arguments = json!({});
@@ -197,7 +216,8 @@ impl Player {
             match message.get("event") {
                 Some(event) => {
                     let status = message["data"]["status"].as_str();
-                    reached |= status == until && status.is_some();
+                    let name = event.as_str().and_then(|e| e.strip_prefix("BLOCK_JOB_"));
+                    reached |= until.is_some() && (status == until || name == until);
                     events.push(format!("{event} {}", message["data"]));
                 }
                 None => {

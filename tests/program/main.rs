@@ -12,6 +12,7 @@ mod command_line;
 #[path = "../common/mod.rs"]
 mod common;
 mod consoles;
+mod disk_jobs;
 mod dump;
 mod embed;
 mod facts;

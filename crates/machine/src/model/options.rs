@@ -116,6 +116,7 @@ impl Machine {
             deletion_timer: None,
             balloon: None,
             blocks: Blocks::default(),
+            nbd: None,
             io_limits: HashMap::new(),
             snapshots: false,
             media: HashMap::new(),

@@ -2,6 +2,7 @@
 
 use super::hmp::Cx;
 use super::jobs::with_jobs;
+use super::migration_out;
 use super::qdev::finish_unplugs;
 use crate::model::runstate::{shutdown_caused_by_guest, MachineEvent};
 use crate::schema::{
@@ -34,6 +35,8 @@ pub(super) fn main_loop_should_exit(rt: &mut Runtime<Machine>) {
     let status = rt.state.run.main_loop_should_exit(&mut events);
     emit(rt, &events);
     if let Some(status) = status {
+        // One that has let the machine run elsewhere just ends.
+        let _ = migration_out::cancel(rt);
         with_jobs(rt, Machine::quit_jobs);
         rt.request_exit(status.into());
     }

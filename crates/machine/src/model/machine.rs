@@ -8,6 +8,7 @@ use super::accel::Accel;
 use super::block::{Blocks, IoLimits, Medium};
 use super::board::{MachineClass, Topology};
 use super::display::VncServer;
+use super::dump::Dump;
 use super::global::Global;
 use super::jobs::Jobs;
 use super::log::LogFile;
@@ -61,8 +62,10 @@ pub struct Machine {
     pub numa: NumaState,
     /// VNC servers, the newest first.
     pub(crate) vnc: Vec<VncServer>,
-    /// The settings of migration.
+    /// Moving the machine to another program.
     pub migration: Migration,
+    /// The last dump of memory.
+    pub dump: Dump,
     pub(super) topology: Topology,
     /// The processors, by number, and the type that all have.
     pub(super) cpus: BTreeMap<usize, ObjectId>,

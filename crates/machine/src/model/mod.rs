@@ -10,6 +10,7 @@ pub mod board;
 pub mod cpu;
 mod dimm;
 pub mod display;
+pub mod dump;
 pub mod facts;
 pub(crate) mod global;
 pub mod jobs;

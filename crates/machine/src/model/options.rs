@@ -8,6 +8,7 @@ use super::backends::{CONTAINER, MEMORY_REGION, SYSTEM_BUS, TEXT_CONSOLE};
 use super::block::Blocks;
 use super::board::{MachineClass, Topology, NONE};
 use super::cpu::FIRMWARE_TIME;
+use super::dump::Dump;
 use super::jobs::Jobs;
 use super::log::LogFile;
 use super::machine::Machine;
@@ -100,6 +101,7 @@ impl Machine {
             numa: NumaState::default(),
             vnc: Vec::new(),
             migration: Migration::default(),
+            dump: Dump::default(),
             topology: options.topology,
             cpus: BTreeMap::new(),
             current_cpus: HashMap::new(),
@@ -159,7 +161,7 @@ impl Machine {
     ///
     /// There is no such property, or it does not take the value.
     pub fn set_properties(&mut self, properties: &QDict, boot: QObject) -> Result<(), Error> {
-        for (name, value) in properties.iter() {
+        for (name, value) in properties.hashed() {
             // No property takes a dictionary.
             let text = value.as_str().unwrap_or_default();
             let input = PropertyInput::text(name, text);

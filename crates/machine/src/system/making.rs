@@ -31,6 +31,7 @@ pub(super) fn make_runtime(
         ..settings.machine.clone()
     });
     machine.globals.clone_from(&settings.globals);
+    machine.migration.dirty_rate = settings.dirty_rate;
     machine.audiodevs.clone_from(&settings.audiodevs);
     machine.set_properties(&hardware.properties, hardware.boot()?)?;
     if let Some(path) = &settings.log_file {

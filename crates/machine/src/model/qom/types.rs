@@ -83,6 +83,8 @@ pub struct Property {
     pub set: Option<Setter>,
     frozen: Frozen,
     part: Part,
+    /// Whether clients that may change nothing do not see its value.
+    pub is_secret: bool,
 }
 
 /// Whose property it is.
@@ -112,12 +114,19 @@ impl Property {
             set,
             frozen: Frozen::Never,
             part: Part::All,
+            is_secret: false,
         }
     }
 
     /// The same, there is none before that profile.
     pub const fn since(mut self, profile: Profile) -> Self {
         self.part = Part::Since(profile);
+        self
+    }
+
+    /// The same, hidden from clients that may change nothing.
+    pub const fn secret(mut self) -> Self {
+        self.is_secret = true;
         self
     }
 

@@ -37,6 +37,7 @@ mod pictures;
 mod processors;
 mod qapi_schema_of_qemu;
 mod qmp_session;
+mod qtest;
 mod slow_readers;
 mod socket_activation;
 mod starts;

@@ -11,6 +11,7 @@ mod command_line;
 #[path = "../common/mod.rs"]
 mod common;
 mod consoles;
+mod disks;
 mod embed;
 mod facts;
 mod faults;

@@ -13,6 +13,7 @@ mod command_line;
 mod common;
 mod consoles;
 mod disk_jobs;
+mod disks;
 mod dump;
 mod embed;
 mod facts;

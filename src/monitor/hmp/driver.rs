@@ -253,6 +253,8 @@ fn monitor_event<S>(rt: &mut Runtime<S>, opaque: u64, event: ChrEvent) {
     match event {
         ChrEvent::Opened => opened(rt, id),
         ChrEvent::Closed => closed(rt, id),
+        // At the end of the program, the focus passes through those that are left.
+        ChrEvent::MuxIn if rt.dispatcher.stopped => {}
         ChrEvent::MuxIn => {
             if let Some(hmp) = rt.monitors.hmp_mut(id) {
                 hmp.mux_in();

@@ -62,11 +62,14 @@ pub enum Getter {
     Json(&'static str),
     /// The result of the function.
     With(fn(&Machine, ObjectId) -> QObject),
+    /// That of another property of the object.
+    Alias(&'static str),
     /// It cannot be read.
     WriteOnly,
 }
 
 /// A property that all objects of a type have (QEMU's `ObjectProperty`).
+#[derive(Clone, Copy)]
 pub struct Property {
     /// Its name.
     pub name: &'static str,

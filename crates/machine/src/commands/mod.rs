@@ -8,7 +8,12 @@
 mod absent;
 mod backups;
 mod block;
+mod block_bitmaps;
+mod block_edges;
 mod block_edits;
+mod block_fifo;
+mod block_graph;
+mod block_info;
 mod block_jobs;
 mod block_limits;
 mod block_media;
@@ -19,11 +24,16 @@ mod completion;
 mod copies;
 mod cpu;
 mod current_cpu;
+mod datagrams;
 mod devices;
+mod dirty_rate;
 mod displays;
 mod drives;
+mod dump;
 mod emulator;
 mod hmp;
+mod hmp_copies;
+mod internal_snapshots;
 mod job_args;
 mod jobs;
 mod log;
@@ -34,6 +44,7 @@ mod migration_channel;
 mod migration_in;
 mod migration_info;
 mod migration_out;
+mod migration_send;
 mod migration_settings;
 mod migration_steps;
 mod mirrors;
@@ -53,17 +64,20 @@ mod registers;
 mod run_state;
 mod snapshots;
 mod statistics;
+mod streams;
 mod transaction;
 mod ui;
 mod unsupported;
 mod vnc;
 
 #[cfg(test)]
+mod disk_play_tests;
+#[cfg(test)]
 mod tests;
 
 pub use block::blockdev_from_cli;
 pub(crate) use drives::{drive_new, format_help, guess_warning, NewDrive, QEMU_DRIVE_OPTS};
-pub(crate) use log::log_items;
+pub(crate) use log::{log_items, LogItems};
 pub(crate) use migration_in::incoming_from_cli;
 pub use net::{netdev_from_cli, netdev_with_id};
 pub use objects::{
@@ -98,7 +112,9 @@ const HMP: &[(Pairs, Pairs)] = &[
     (block::COMMANDS, block_pages::INFO),
     (block_jobs::COMMANDS, block_jobs::INFO),
     (cpu::COMMANDS, cpu::INFO),
+    (dirty_rate::COMMANDS, dirty_rate::INFO),
     (drives::COMMANDS, &[]),
+    (dump::COMMANDS, dump::INFO),
     (emulator::COMMANDS, emulator::INFO),
     (log::COMMANDS, &[]),
     (machine::COMMANDS, machine::INFO),
@@ -123,7 +139,6 @@ pub fn register(rt: &mut Runtime<Machine>) {
     rt.set_quit_handler(|rt| {
         rt.state.run.quit_request(ShutdownCause::HostQmpQuit);
         main_loop_should_exit(rt);
-        migration_out::shut_down(rt);
     });
     rt.set_monitor_removed_handler(|rt, monitor| {
         rt.state.current_cpus.remove(&monitor);

@@ -79,10 +79,16 @@ impl Output {
         self.bytes.extend_from_slice(&end);
     }
 
+    /// Makes room for so many bytes, and for the few that end a message: those shall not
+    /// move what is long.
+    #[inline]
+    pub(super) fn reserve_for(&mut self, len: usize) {
+        self.bytes.reserve(len + SHORT);
+    }
+
     /// Appends the text between the quotes.
     fn long(&mut self, text: &str) {
-        // Nor is there another copy for the few bytes that end a message.
-        self.bytes.reserve(text.len() + SHORT);
+        self.reserve_for(text.len());
         let plain = scan::unescaped(text.as_bytes());
         self.bytes.extend_from_slice(&text.as_bytes()[..plain]);
         if plain < text.len() {

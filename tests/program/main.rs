@@ -2,6 +2,7 @@
 
 mod add_a_backend;
 mod add_a_command;
+mod answers;
 mod book;
 #[path = "../recorded_schema/canonical.rs"]
 mod canonical;
@@ -12,6 +13,7 @@ mod command_line;
 mod common;
 mod consoles;
 mod disk_jobs;
+mod dump;
 mod embed;
 mod facts;
 mod faults;
@@ -23,10 +25,13 @@ mod hmp_conformance;
 mod hmp_session;
 mod judge;
 mod load;
+mod messages;
+mod migration;
 mod monitor_policy;
 mod monitors;
 mod option_table;
 mod package;
+mod page_sessions;
 mod pages;
 mod pictures;
 mod processors;

@@ -30,6 +30,7 @@ pub(super) fn device_info(
         ro: node.read_only,
         drv: node.driver_name().to_owned(),
         backing_file: backing,
+        children: block_limits::children(&m.blocks, node),
         backing_file_depth: if flat { 0 } else { depth(m, node) },
         children: block_limits::children(&m.blocks, node),
         active: true,

@@ -55,6 +55,7 @@ pub(super) fn drive_backup(hmp: Cx, args: &HmpArgs) {
         compress: Some(args.flag("compress")),
         on_source_error: None,
         on_target_error: None,
+        on_cbw_error: None,
         auto_finalize: None,
         auto_dismiss: None,
         filter_node_name: None,

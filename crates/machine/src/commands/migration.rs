@@ -2,10 +2,12 @@
 
 use super::hmp::{disk_failure, fail, nothing, Cx};
 use super::migration_info::{hmp_info_migrate, migration_info};
-use super::migration_out;
+use super::migration_steps::in_progress;
+use super::{migration_in, migration_out};
+use crate::model::migration::Address;
 use crate::schema::{
     MigrationCapability, MigrationCapabilityStatus, MigrationCommands, MigrationInfo,
-    MigrationStepsCommands, MigrationThreadInfo, QueriesMigrateCommands,
+    MigrationStatus, MigrationStepsCommands, MigrationThreadInfo, QueriesMigrateCommands,
 };
 use crate::Machine;
 use qmonitor::monitor::hmp::ArgKind::*;
@@ -28,6 +30,9 @@ impl MigrationCommands for Machine {
         rt: &mut Runtime<Self>,
         capabilities: Vec<MigrationCapabilityStatus>,
     ) -> Result<(), Error> {
+        if rt.state.migration.is_leaving() {
+            return Err(in_progress());
+        }
         let changes = capabilities.iter().map(|c| (c.capability, c.state));
         rt.state.migration.settings.set_capabilities(changes)
     }
@@ -42,13 +47,19 @@ impl MigrationCommands for Machine {
         Ok(known.map(status).collect())
     }
 
-    fn qmp_migrate_recover(_: &mut Runtime<Self>, _uri: String) -> Result<(), Error> {
-        Err(Error::new(
-            "Migrate recover can only be run when postcopy is paused.",
-        ))
+    fn qmp_migrate_recover(rt: &mut Runtime<Self>, uri: String) -> Result<(), Error> {
+        if rt.state.migration.incoming.status != Some(MigrationStatus::PostcopyPaused) {
+            return Err(Error::new(
+                "Migrate recover can only be run when postcopy is paused.",
+            ));
+        }
+        migration_in::recover(rt, Address::parse(&uri)?)
     }
 
-    fn qmp_migrate_pause(_: &mut Runtime<Self>) -> Result<(), Error> {
+    fn qmp_migrate_pause(rt: &mut Runtime<Self>) -> Result<(), Error> {
+        if migration_out::pause(rt) || migration_in::pause(rt) {
+            return Ok(());
+        }
         Err(Error::new(
             "migrate-pause is currently only supported during postcopy-active or \
              postcopy-recover state",
@@ -95,16 +106,16 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
             HmpArg::new("detach", Flag('d')),
             HmpArg::new("resume", Flag('r')),
             URI,
-        ]),
-        |hmp, args| {
-            let uri = Some(args.str("uri").to_owned());
-            let result = Machine::qmp_migrate(hmp.rt, uri, None, None, None);
-            hmp.handle_error(result);
-        },
+        ])
+        .coroutine(),
+        hmp_migrate,
     ),
     (
         HmpRow::new("migrate_cancel", "", "cancel the current VM migration"),
-        |hmp, _| migration_out::cancel(hmp.rt),
+        |hmp, _| {
+            let result = migration_out::cancel(hmp.rt);
+            hmp.handle_error(result);
+        },
     ),
     (
         HmpRow::new(
@@ -178,10 +189,8 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
              original migration command .",
         ),
         |hmp, _| {
-            fail(
-                hmp,
-                "Enable postcopy with migrate_set_capability before the start of migration",
-            );
+            let result = Machine::qmp_migrate_start_postcopy(hmp.rt);
+            hmp.handle_error(result);
         },
     ),
     (
@@ -252,6 +261,26 @@ pub(super) const INFO: &[HmpPair<Machine>] = &[
 
 fn no_vmstate(hmp: Cx, _args: &HmpArgs) {
     fail(hmp, "no block device can store vmstate for snapshot");
+}
+
+/// Waits for the end, if there is a terminal that can wait and no `-d`.
+fn hmp_migrate(hmp: Cx, args: &HmpArgs) {
+    let uri = Some(args.str("uri").to_owned());
+    let resume = Some(args.flag("resume"));
+    let result = Machine::qmp_migrate(hmp.rt, uri, None, None, resume);
+    if hmp.handle_error(result).is_none() || args.flag("detach") {
+        return;
+    }
+    if hmp.monitor.is_none() {
+        hmp.print("terminal does not allow synchronous migration, continuing detached\n");
+        return;
+    }
+    let waiter = hmp.defer(|hmp, ended: Result<(), Error>| {
+        hmp.handle_error(ended);
+    });
+    if let Some(source) = &mut hmp.rt.state.migration.source {
+        source.waiter = Some(waiter);
+    }
 }
 
 fn hmp_migrate_set_capability(hmp: Cx, args: &HmpArgs) {

@@ -1,7 +1,7 @@
 //! Opening the channels of a migration: sockets, programs, files, descriptors.
 
 use std::fs::File;
-use std::io::{Seek, SeekFrom};
+use std::io::{self, Seek, SeekFrom};
 use std::os::fd::{OwnedFd, RawFd};
 use std::process::{Command, Stdio};
 use std::rc::Rc;
@@ -11,6 +11,7 @@ use crate::schema::{MigrationAddress, MigrationChannel, MigrationChannelType, So
 use crate::Machine;
 use nix::fcntl::OFlag;
 use nix::sys::socket::{getsockopt, sockopt};
+use nix::unistd::ftruncate;
 use qmonitor::chardev::{
     self, qemu_open, set_nonblocking, ChardevHost, InetSocketAddress, UnixSocketAddress,
 };
@@ -24,13 +25,12 @@ type Rt = Runtime<Machine>;
 pub(super) fn address_of(
     uri: Option<String>,
     channels: Option<Vec<MigrationChannel>>,
-    command: &str,
 ) -> Result<Address, Error> {
-    match (uri, channels) {
-        (Some(_), Some(_)) => Err(Error::new(format!(
-            "'uri' and 'channels' arguments are mutually exclusive; exactly one of the two \
-             should be present in '{command}' qmp command "
-        ))),
+    match (uri, channels.filter(|channels| !channels.is_empty())) {
+        (Some(uri), Some(_)) => {
+            Address::parse(&uri)?;
+            Err(Error::new("need either 'uri' or 'channels' argument"))
+        }
         (None, None) => Err(Error::new("need either 'uri' or 'channels' argument")),
         (Some(uri), None) => Address::parse(&uri),
         (None, Some(channels)) => {
@@ -40,7 +40,7 @@ pub(super) fn address_of(
                     continue;
                 }
                 if main.replace(channel.addr).is_some() {
-                    let desc = "Channel list more than expected";
+                    let desc = "Channel list has more than one main entry";
                     return Err(Error::new(desc));
                 }
             }
@@ -57,7 +57,7 @@ pub(super) fn address(addr: MigrationAddress) -> Address {
         MigrationAddress::Rdma(_) => Address::Rdma,
         MigrationAddress::File(file) => Address::File {
             path: file.filename,
-            offset: u64::try_from(file.offset).unwrap_or(0),
+            offset: file.offset as u64,
         },
         MigrationAddress::Socket(socket) => Address::Socket(match socket {
             SocketAddress::Inet(inet) => chardev::SocketAddress::Inet(InetSocketAddress {
@@ -127,7 +127,13 @@ pub(super) fn spawn(rt: &mut Rt, args: &[String], takes: bool) -> Result<Channel
     } else {
         command.stdout(Stdio::piped()).stdin(Stdio::null())
     };
-    let failed = |e| Error::from_io(format!("Unable to run '{program}'"), &e);
+    let failed = |e: io::Error| {
+        let reason = Error::from_io("", &e);
+        let reason = reason.desc().trim_start_matches(": ").to_owned();
+        Error::new(format!(
+            "Failed to execute child process “{program}” ({reason})"
+        ))
+    };
     let mut child = pipe.spawn().map_err(failed)?;
     let stdin = child.stdin.take().map(OwnedFd::from);
     let fd = stdin.or_else(|| child.stdout.take().map(OwnedFd::from));
@@ -154,7 +160,7 @@ pub(super) fn open_file(
     let placed = file.and_then(|mut file| {
         let is_plain = file.metadata()?.is_file();
         if for_writing && is_plain {
-            file.set_len(offset)?;
+            ftruncate(&file, offset as i64)?;
         }
         if is_plain || offset > 0 {
             file.seek(SeekFrom::Start(offset))?;
@@ -166,6 +172,6 @@ pub(super) fn open_file(
     } else {
         "failed to seek in migration file to offset"
     };
-    placed.map_err(|e| Error::from_io(format!("{what} {offset:#x}"), &e))?;
+    placed.map_err(|e| Error::from_io(format!("{what} {offset:x}"), &e))?;
     channel(fd, Kind::File)
 }

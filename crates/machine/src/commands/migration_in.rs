@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::migration_channel::{address, channel_on, fd_param, open_file, spawn};
 use super::run_state::emit;
-use crate::model::migration::{Address, Channel, Kind, Loading, Received, StreamError};
+use crate::model::migration::{Address, Asks, Channel, Kind, Loading, Received, StreamError};
 use crate::schema::{
     qapi_event_send_migration, MigrationCapability as Cap, MigrationChannel,
     MigrationStatus as Status, RunState,
@@ -37,9 +37,25 @@ fn set_status(rt: &mut Rt, status: Status) {
 /// # Errors
 ///
 /// It cannot be opened.
-pub(crate) fn start(rt: &mut Rt, address: Address, exit_on_error: bool) -> Result<(), Error> {
+pub(super) fn start(rt: &mut Rt, address: Address, exit_on_error: bool) -> Result<(), Error> {
     rt.state.migration.incoming.exit_on_error = exit_on_error;
     set_status(rt, Status::Setup);
+    open(rt, address)?;
+    rt.state.migration.incoming.is_started = true;
+    Ok(())
+}
+
+/// Opens another channel for a machine that runs here and has not got all of its memory.
+///
+/// # Errors
+///
+/// It cannot be opened.
+pub(super) fn recover(rt: &mut Rt, address: Address) -> Result<(), Error> {
+    stop_waiting(rt);
+    open(rt, address)
+}
+
+fn open(rt: &mut Rt, address: Address) -> Result<(), Error> {
     let channel = match address {
         Address::Exec(args) => spawn(rt, &args, false),
         Address::File { path, offset } => open_file(rt, &path, offset, false),
@@ -49,6 +65,27 @@ pub(crate) fn start(rt: &mut Rt, address: Address, exit_on_error: bool) -> Resul
     };
     read_from(rt, channel?);
     Ok(())
+}
+
+/// The command `migrate-pause`; false if the migration is not in a state for it.
+pub(super) fn pause(rt: &mut Rt) -> bool {
+    let is_postcopy = rt.state.migration.incoming.status == Some(Status::PostcopyActive);
+    if is_postcopy {
+        stop_waiting(rt);
+        set_status(rt, Status::PostcopyPaused);
+    }
+    is_postcopy
+}
+
+/// Closes the channel, or the socket that waits for one.
+fn stop_waiting(rt: &mut Rt) {
+    let incoming = &mut rt.state.migration.incoming;
+    incoming.channel = None;
+    incoming.path = None;
+    incoming.loading = Loading::default();
+    if let Some(watch) = incoming.watch.take() {
+        rt.main_loop_mut().remove_watch(watch);
+    }
 }
 
 /// Does what `-incoming` says: a URI, a channel as JSON, or to wait for `migrate-incoming`.
@@ -120,7 +157,9 @@ fn read(rt: &mut Rt) -> Flow {
     let result = match received {
         Ok(Received::Nothing) => Ok(false),
         Ok(Received::Bytes(n)) => {
-            set_status(rt, Status::Active);
+            if rt.state.migration.incoming.status == Some(Status::Setup) {
+                set_status(rt, Status::Active);
+            }
             loading.decoder.feed(&buffer[..n]);
             load(rt, &mut loading)
         }
@@ -134,7 +173,7 @@ fn read(rt: &mut Rt) -> Flow {
             incoming.loading = loading;
             return Flow::Keep;
         }
-        Ok(true) => arrive(rt, &mut loading, channel),
+        Ok(true) => arrive(rt, &loading, channel),
         Err(e) => fail(rt, &loading, channel, &e),
     }
     rt.state.migration.incoming.watch = None;
@@ -144,25 +183,45 @@ fn read(rt: &mut Rt) -> Flow {
 /// Takes the sections that have come whole; true at the end.
 fn load(rt: &mut Rt, loading: &mut Loading) -> Result<bool, StreamError> {
     while let Some(section) = loading.decoder.next()? {
-        loading.take(&mut rt.state, section)?;
+        match loading.take(&mut rt.state, section)? {
+            Asks::Nothing => {}
+            Asks::ToRun => {
+                set_status(rt, Status::PostcopyActive);
+                run(rt, loading)?;
+            }
+            Asks::ToResume => {
+                if rt.state.migration.incoming.status != Some(Status::PostcopyPaused) {
+                    let what = "the stream goes on with another one, which was not interrupted";
+                    return Err(StreamError::invalid(what));
+                }
+                set_status(rt, Status::PostcopyRecover);
+                set_status(rt, Status::PostcopyActive);
+            }
+        }
     }
-    Ok(loading.decoder.has_ended())
+    let has_ended = loading.decoder.has_ended();
+    if has_ended && rt.state.migration.incoming.status == Some(Status::Active) {
+        run(rt, loading)?;
+    }
+    Ok(has_ended)
 }
 
-/// Everything has come: the machine goes on here.
-fn arrive(rt: &mut Rt, loading: &mut Loading, channel: Channel) {
-    let (state, clock) = match loading.finish(&mut rt.state) {
-        Ok(arrived) => arrived,
-        Err(e) => return fail(rt, loading, channel, &e),
-    };
-    answer(loading, channel, 0);
+/// Gives the machine its state and lets it go on here.
+fn run(rt: &mut Rt, loading: &mut Loading) -> Result<(), StreamError> {
+    let (state, clock) = loading.finish(&mut rt.state)?;
     let behind = clock - rt.main_loop().clock_get_ns(ClockType::Virtual);
     if let Ok(ns @ 1..) = u64::try_from(behind) {
         rt.main_loop_mut().clock_step(ns);
     }
-    rt.state.migration.incoming.listens_at = None;
     let events = rt.state.run.arrived(state);
     emit(rt, &events);
+    Ok(())
+}
+
+/// Everything has come.
+fn arrive(rt: &mut Rt, loading: &Loading, channel: Channel) {
+    answer(loading, channel, 0);
+    rt.state.migration.incoming.listens_at = None;
     set_status(rt, Status::Completed);
 }
 
@@ -176,6 +235,15 @@ fn answer(loading: &Loading, mut channel: Channel, answer: u8) {
 }
 
 fn fail(rt: &mut Rt, loading: &Loading, channel: Channel, error: &StreamError) {
+    let status = rt.state.migration.incoming.status;
+    if matches!(
+        status,
+        Some(Status::PostcopyActive | Status::PostcopyRecover | Status::PostcopyPaused)
+    ) {
+        // The machine runs here, and waits for the rest of its memory.
+        rt.chardev_report(ChardevReport::Error, &error.what);
+        return set_status(rt, Status::PostcopyPaused);
+    }
     answer(loading, channel, 1);
     let incoming = &mut rt.state.migration.incoming;
     incoming.listens_at = None;

@@ -1,8 +1,8 @@
 //! How a migration goes: `query-migrate` and `info migrate`.
 
 use super::hmp::Cx;
-use super::migration_out;
 use super::qom::socket_address;
+use super::{dump, migration_out};
 use crate::model::migration::Source;
 use crate::schema::{
     MigrationCapability as Cap, MigrationInfo, MigrationRAMStats, MigrationStatus as Status,
@@ -19,6 +19,9 @@ type Rt = Runtime<Machine>;
 pub(super) fn migration_info(rt: &mut Rt) -> MigrationInfo {
     rt.state.migration.reap();
     let mut info = MigrationInfo::default();
+    if rt.state.dump.is_active() {
+        info.blocked_reasons = Some(vec![dump::BLOCKER.to_owned()]);
+    }
     let incoming = &rt.state.migration.incoming;
     if let Some(status) = incoming.status {
         info.status = Some(status);

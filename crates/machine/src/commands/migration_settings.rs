@@ -1,11 +1,10 @@
 //! Questions about migration: `queries-migration.json`, and their pages.
 
-use super::hmp::{fail, Cx};
-use super::migration_out;
+use super::hmp::Cx;
+use super::{dirty_rate, migration_out};
 use crate::schema::{
-    COLOExitReason, COLOMode, COLOStatus, DirtyLimitInfo, DirtyRateInfo, DirtyRateMeasureMode,
-    DirtyRateStatus, MigrateSetParameters, MigrationParameters, QueriesMigrationCommands,
-    ReplicationStatus, TimeUnit,
+    COLOExitReason, COLOMode, COLOStatus, DirtyLimitInfo, DirtyRateInfo, MigrateSetParameters,
+    MigrationParameters, QueriesMigrationCommands, ReplicationStatus, TimeUnit,
 };
 use crate::Machine;
 use qmonitor::monitor::hmp::ArgKind::*;
@@ -33,24 +32,14 @@ impl QueriesMigrationCommands for Machine {
     }
 
     fn qmp_migrate_cancel(rt: &mut Rt) -> Result<(), Error> {
-        migration_out::cancel(rt);
-        Ok(())
+        migration_out::cancel(rt)
     }
 
     fn qmp_query_dirty_rate(
-        _: &mut Rt,
+        rt: &mut Rt,
         calc_time_unit: Option<TimeUnit>,
     ) -> Result<DirtyRateInfo, Error> {
-        Ok(DirtyRateInfo {
-            dirty_rate: None,
-            status: DirtyRateStatus::Unstarted,
-            start_time: 0,
-            calc_time: 0,
-            calc_time_unit: calc_time_unit.unwrap_or(TimeUnit::Second),
-            sample_pages: 0,
-            mode: DirtyRateMeasureMode::PageSampling,
-            vcpu_dirty_rate: None,
-        })
+        Ok(dirty_rate::query(rt, calc_time_unit))
     }
 
     fn qmp_query_vcpu_dirty_limit(_: &mut Rt) -> Result<Vec<DirtyLimitInfo>, Error> {
@@ -72,35 +61,14 @@ impl QueriesMigrationCommands for Machine {
 }
 
 /// The sub-commands of `info`.
-pub(super) const INFO: &[HmpPair<Machine>] = &[
-    (
-        HmpRow::new("dirty_rate", "", "show dirty rate information"),
-        hmp_info_dirty_rate,
+pub(super) const INFO: &[HmpPair<Machine>] = &[(
+    HmpRow::new(
+        "migrate_parameters",
+        "",
+        "show current migration parameters",
     ),
-    (
-        HmpRow::new(
-            "migrate_parameters",
-            "",
-            "show current migration parameters",
-        ),
-        hmp_info_migrate_parameters,
-    ),
-];
-
-fn hmp_info_dirty_rate(hmp: Cx, _: &HmpArgs) {
-    let result = Machine::qmp_query_dirty_rate(hmp.rt, None);
-    if let Some(info) = hmp.handle_error(result) {
-        hmp.print(format!(
-            "Status: {}\nStart Time: {} (ms)\nSample Pages: {} (per GB)\nPeriod: {} (sec)\n\
-             Mode: {}\nDirty rate: (not ready)\n",
-            info.status.as_str(),
-            info.start_time,
-            info.sample_pages,
-            info.calc_time,
-            info.mode.as_str()
-        ));
-    }
-}
+    hmp_info_migrate_parameters,
+)];
 
 /// Lets all parts of the schema pass, since the settings are the program's own.
 const ALL: CompatPolicy = CompatPolicy {
@@ -259,30 +227,12 @@ fn number_or_word(name: &str, value: &str) -> Result<String, Error> {
 }
 
 /// The HMP commands.
-pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
-    (
-        HmpRow::new(
-            "calc_dirty_rate",
-            "[-r] [-b] second [sample_pages_per_GB]",
-            "start a round of guest dirty rate measurement (using -r to\n\t\t\t \
-             specify dirty ring as the method of calculation and\n\t\t\t \
-             -b to specify dirty bitmap as method of calculation)",
-        )
-        .args(&[
-            HmpArg::new("dirty_ring", Flag('r')),
-            HmpArg::new("dirty_bitmap", Flag('b')),
-            HmpArg::new("second", Int),
-            HmpArg::new("sample_pages_per_GB", Int).optional(),
-        ]),
-        |hmp, _| fail(hmp, "nothing writes to the memory of this machine"),
-    ),
-    (
-        HmpRow::new(
-            "migrate_set_parameter",
-            "parameter value",
-            "Set the parameter for migration",
-        )
-        .args(&[HmpArg::new("parameter", Str), HmpArg::new("value", Str)]),
-        hmp_migrate_set_parameter,
-    ),
-];
+pub(super) const COMMANDS: &[HmpPair<Machine>] = &[(
+    HmpRow::new(
+        "migrate_set_parameter",
+        "parameter value",
+        "Set the parameter for migration",
+    )
+    .args(&[HmpArg::new("parameter", Str), HmpArg::new("value", Str)]),
+    hmp_migrate_set_parameter,
+)];

@@ -24,9 +24,12 @@ mod completion;
 mod copies;
 mod cpu;
 mod current_cpu;
+mod datagrams;
 mod devices;
+mod dirty_rate;
 mod displays;
 mod drives;
+mod dump;
 mod emulator;
 mod exports;
 mod hmp;
@@ -42,6 +45,7 @@ mod migration_channel;
 mod migration_in;
 mod migration_info;
 mod migration_out;
+mod migration_send;
 mod migration_settings;
 mod migration_steps;
 mod mirrors;
@@ -62,6 +66,7 @@ mod registers;
 mod run_state;
 mod snapshots;
 mod statistics;
+mod streams;
 mod transaction;
 mod ui;
 mod unsupported;
@@ -74,7 +79,7 @@ mod tests;
 
 pub use block::blockdev_from_cli;
 pub(crate) use drives::{drive_new, format_help, guess_warning, NewDrive, QEMU_DRIVE_OPTS};
-pub(crate) use log::log_items;
+pub(crate) use log::{log_items, LogItems};
 pub(crate) use migration_in::incoming_from_cli;
 pub use net::{netdev_from_cli, netdev_with_id};
 pub use objects::{
@@ -109,7 +114,9 @@ const HMP: &[(Pairs, Pairs)] = &[
     (block::COMMANDS, block_pages::INFO),
     (block_jobs::COMMANDS, block_jobs::INFO),
     (cpu::COMMANDS, cpu::INFO),
+    (dirty_rate::COMMANDS, dirty_rate::INFO),
     (drives::COMMANDS, &[]),
+    (dump::COMMANDS, dump::INFO),
     (emulator::COMMANDS, emulator::INFO),
     (log::COMMANDS, &[]),
     (machine::COMMANDS, machine::INFO),
@@ -134,7 +141,6 @@ pub fn register(rt: &mut Runtime<Machine>) {
     rt.set_quit_handler(|rt| {
         rt.state.run.quit_request(ShutdownCause::HostQmpQuit);
         main_loop_should_exit(rt);
-        migration_out::shut_down(rt);
     });
     rt.set_monitor_removed_handler(|rt, monitor| {
         rt.state.current_cpus.remove(&monitor);

@@ -7,12 +7,11 @@ use crate::model::AudioBackend;
 use crate::schema::{
     ACPIOSTInfo, AnnounceParameters, AudioFormat, Audiodev, AudiodevBranch, AudiodevGenericOptions,
     AudiodevPerDirectionOptions, BlockExportInfo, BlockJobInfo, DisplayOptions,
-    DisplayOptionsBranch, DumpGuestMemoryCapability, DumpGuestMemoryFormat, GuidInfo,
-    HumanReadableText, HvBalloonInfo, MemoryDeviceInfo, PRManagerInfo, QCryptodevInfo,
-    QueriesAudioCommands, QueriesBlockCommands, QueriesHostCommands, QueriesMemoryCommands,
-    QueriesTextCommands, QueriesUiCommands, RxFilterInfo, RxState, SGXInfo, SetPasswordAction,
-    SetPasswordOptions, SetPasswordOptionsBranch, SevGuestInfo, SevInfo, SevInfoBranch, SevState,
-    SpiceInfo, SpiceQueryMouseMode, TPMInfo, VirtioInfo, VncInfo2,
+    DisplayOptionsBranch, GuidInfo, HumanReadableText, HvBalloonInfo, MemoryDeviceInfo,
+    PRManagerInfo, QCryptodevInfo, QueriesAudioCommands, QueriesBlockCommands, QueriesHostCommands,
+    QueriesMemoryCommands, QueriesTextCommands, QueriesUiCommands, RxFilterInfo, RxState, SGXInfo,
+    SetPasswordAction, SetPasswordOptions, SetPasswordOptionsBranch, SevGuestInfo, SevInfo,
+    SevInfoBranch, SevState, SpiceInfo, SpiceQueryMouseMode, TPMInfo, VirtioInfo, VncInfo2,
 };
 use crate::Machine;
 use qmonitor::qapi::{Error, ErrorClass};
@@ -112,15 +111,6 @@ impl QueriesHostCommands for Machine {
 impl QueriesMemoryCommands for Machine {
     fn qmp_query_memory_devices(_: &mut Rt) -> Result<Vec<MemoryDeviceInfo>, Error> {
         Ok(Vec::new())
-    }
-
-    fn qmp_query_dump_guest_memory_capability(
-        _: &mut Rt,
-    ) -> Result<DumpGuestMemoryCapability, Error> {
-        use DumpGuestMemoryFormat::{Elf, KdumpRawZlib, KdumpZlib, WinDmp};
-        Ok(DumpGuestMemoryCapability {
-            formats: vec![Elf, KdumpZlib, KdumpRawZlib, WinDmp],
-        })
     }
 
     /// There are no places for memory.

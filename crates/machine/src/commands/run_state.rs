@@ -2,6 +2,7 @@
 
 use super::hmp::Cx;
 use super::jobs::with_jobs;
+use super::migration_out;
 use crate::model::runstate::{shutdown_caused_by_guest, MachineEvent};
 use crate::schema::{
     qapi_event_send_powerdown, qapi_event_send_reset, qapi_event_send_resume,
@@ -33,6 +34,8 @@ pub(super) fn main_loop_should_exit(rt: &mut Runtime<Machine>) {
     let status = rt.state.run.main_loop_should_exit(&mut events);
     emit(rt, &events);
     if let Some(status) = status {
+        // One that has let the machine run elsewhere just ends.
+        let _ = migration_out::cancel(rt);
         with_jobs(rt, Machine::quit_jobs);
         rt.request_exit(status.into());
     }
@@ -82,6 +85,9 @@ impl RunStateCommands for Machine {
     }
 
     fn qmp_x_exit_preconfig(rt: &mut Runtime<Self>) -> Result<(), Error> {
+        if rt.state.run.is_preconfig() {
+            rt.state.numa_complete(&mut Vec::new())?;
+        }
         let events = rt.state.run.exit_preconfig()?;
         rt.set_preconfig(false);
         emit(rt, &events);

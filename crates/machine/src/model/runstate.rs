@@ -295,7 +295,11 @@ impl RunStates {
         }
         if let Some(cause) = self.reset_requested.take() {
             events.push(MachineEvent::Reset(cause));
-            if !self.is_running() {
+            // A machine on its way keeps its state.
+            if !matches!(
+                self.current,
+                RunState::Running | RunState::Inmigrate | RunState::FinishMigrate
+            ) {
                 self.runstate_set(RunState::Prelaunch);
             }
         }

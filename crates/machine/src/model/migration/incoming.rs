@@ -15,6 +15,8 @@ use crate::schema::{MigrationStatus, RunState};
 pub(crate) struct Incoming {
     /// `None` before it was asked for.
     pub(crate) status: Option<MigrationStatus>,
+    /// Whether a channel was opened, so that there is no second try.
+    pub(crate) is_started: bool,
     /// Why it failed.
     pub(crate) error: Option<String>,
     /// Whether a failure ends the program.
@@ -27,6 +29,16 @@ pub(crate) struct Incoming {
     pub(crate) watch: Option<WatchId>,
     pub(crate) channel: Option<Channel>,
     pub(crate) loading: Loading,
+}
+
+/// What a section asks for.
+pub(crate) enum Asks {
+    /// Nothing more.
+    Nothing,
+    /// That the machine runs here.
+    ToRun,
+    /// That an interrupted move goes on.
+    ToResume,
 }
 
 /// A machine that is being read. Nothing but memory changes until all of it has come.
@@ -45,7 +57,7 @@ impl Loading {
     /// # Errors
     ///
     /// It does not fit this machine.
-    pub(crate) fn take(&mut self, m: &mut Machine, section: Section) -> Result<(), StreamError> {
+    pub(crate) fn take(&mut self, m: &mut Machine, section: Section) -> Result<Asks, StreamError> {
         let Section {
             kind,
             name,
@@ -55,21 +67,20 @@ impl Loading {
             stream::CONFIGURATION => {
                 let options = dict(&name, &content)?;
                 self.return_path = options.get("return-path") == Some(&QObject::Bool(true));
-                m.check_configuration(&name, &options)
+                m.check_configuration(&name, &options)?;
             }
-            stream::MEMORY => m.check_memory(&name, &content),
-            stream::PAGES => m.load_pages(&name, &content),
+            stream::MEMORY => m.check_memory(&name, &content)?,
+            stream::PAGES => m.load_pages(&name, &content)?,
             stream::DEVICE => {
                 m.check_device(&name)?;
                 self.devices.push((name.clone(), dict(&name, &content)?));
-                Ok(())
             }
-            stream::MACHINE => {
-                self.machine = dict(&name, &content)?;
-                Ok(())
-            }
-            _ => Ok(()),
+            stream::MACHINE => self.machine = dict(&name, &content)?,
+            stream::POSTCOPY => return Ok(Asks::ToRun),
+            stream::RESUME => return Ok(Asks::ToResume),
+            _ => {}
         }
+        Ok(Asks::Nothing)
     }
 
     /// Gives the machine what has come. Returns the state that it had at the other side, and

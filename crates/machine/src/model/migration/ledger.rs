@@ -2,8 +2,9 @@
 //! so little that the machine can be stopped for it.
 //!
 //! Nothing runs in this machine, so most of its memory is zero and costs a few bytes to tell
-//! of. A guest that writes can be simulated by a rate (`-dirty-rate`): so many bytes change
-//! in a second, are counted as if they were sent, and are not sent.
+//! of. A guest that writes can be simulated by a rate (`-dirty-rate`): all memory counts as in
+//! use, and so many bytes change in a second. They are counted as if they were sent, and are
+//! not sent.
 
 /// The size of a page.
 pub const PAGE: u64 = 4096;
@@ -51,7 +52,10 @@ pub struct Ledger {
     set_up: Option<i64>,
     stopped: Option<i64>,
     ended: Option<i64>,
+    downtime: Option<i64>,
     total: u64,
+    /// Whether a simulated guest uses all of it.
+    is_in_use: bool,
     /// Pages still to look at in this pass, and simulated pages to send.
     unseen: u64,
     dirty: u64,
@@ -91,7 +95,9 @@ impl Ledger {
             set_up: None,
             stopped: None,
             ended: None,
+            downtime: None,
             total,
+            is_in_use: pace.dirty_rate > 0,
             unseen: total.div_ceil(PAGE),
             dirty: 0,
             duplicate: 0,
@@ -167,11 +173,27 @@ impl Ledger {
 
     /// Looks at up to `count` pages of zeros, as far as the limit allows. Returns how many.
     pub fn send_zeros(&mut self, count: u64, pace: &Pace) -> u64 {
-        let count = self.affordable(count.min(self.unseen), ZERO_COST, pace);
+        let cost = if self.is_in_use {
+            NORMAL_COST
+        } else {
+            ZERO_COST
+        };
+        let count = self.affordable(count.min(self.unseen), cost, pace);
         self.unseen -= count;
-        self.duplicate += count;
-        self.spend(count * ZERO_COST, count);
+        *if self.is_in_use {
+            &mut self.normal
+        } else {
+            &mut self.duplicate
+        } += count;
+        self.spend(count * cost, count);
         count
+    }
+
+    /// Counts a page of zeros among pages with content.
+    pub fn send_zero(&mut self) {
+        self.unseen = self.unseen.saturating_sub(1);
+        self.duplicate += 1;
+        self.spend(ZERO_COST, 1);
     }
 
     /// Counts a page with content that was written to the stream.
@@ -275,23 +297,23 @@ impl Ledger {
     }
 
     /// The machine stands still from now on.
-    pub fn stop(&mut self, now: i64) {
+    pub fn stop(&mut self, now: i64, pace: &Pace) {
+        self.simulate(now, pace);
+        self.last_sync = now;
         self.stopped = Some(now);
     }
 
-    /// The machine goes on where it was.
-    pub fn go_on(&mut self) {
-        self.stopped = None;
-    }
-
     /// The machine runs on the other side, and the rest follows.
-    pub fn postcopy(&mut self) {
+    pub fn postcopy(&mut self, now: i64) {
         self.is_postcopy = true;
+        self.downtime = self.stopped.map(|stopped| now - stopped);
     }
 
     /// All has been sent.
     pub fn end(&mut self, now: i64) {
         self.ended = Some(now);
+        let downtime = self.stopped.map(|stopped| now - stopped);
+        self.downtime = self.downtime.or(downtime);
         let ms = self.total_time(now) - self.setup_time().unwrap_or(0);
         if ms > 0 {
             self.mbps = self.transferred as f64 * 8.0 / ms as f64 / 1000.0;
@@ -313,10 +335,9 @@ impl Ledger {
         (self.ended.unwrap_or(now) - self.started) / MS
     }
 
-    /// Milliseconds without a running machine, when all is over.
+    /// Milliseconds without a running machine, once it runs again.
     pub fn downtime(&self) -> Option<i64> {
-        let (ended, stopped) = (self.ended?, self.stopped?);
-        Some((ended - stopped) / MS)
+        self.downtime.map(|ns| ns / MS)
     }
 
     /// Milliseconds that the machine would stand still.
@@ -351,5 +372,76 @@ impl Ledger {
             postcopy_bytes: self.postcopy_bytes,
             dirty_sync_missed_zero_copy: 0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: i64 = 1_000_000_000;
+
+    fn pace(bandwidth: u64, dirty_rate: u64) -> Pace {
+        Pace {
+            bandwidth,
+            switchover_bandwidth: 0,
+            downtime_limit: 300,
+            dirty_rate,
+        }
+    }
+
+    #[test]
+    fn a_window_takes_its_share_and_no_more() {
+        let pace = pace(90_000, 0);
+        let mut ledger = Ledger::new(0, 1 << 30, &pace);
+        assert_eq!(ledger.begin(0), 1);
+        assert_eq!(ledger.budget(&pace), Some(9000));
+        assert_eq!(ledger.send_zeros(1 << 20, &pace), 1000);
+        assert_eq!(ledger.budget(&pace), Some(0));
+        assert_eq!(ledger.turn_window(SECOND / 20, &pace), Some(SECOND / 10));
+        assert_eq!(ledger.turn_window(SECOND / 10, &pace), None);
+        assert_eq!(ledger.budget(&pace), Some(9000));
+        let ram = ledger.ram();
+        assert_eq!((ram.duplicate, ram.transferred), (1000, 9000));
+        assert_eq!((ram.pages_per_second, ram.mbps), (10_000, 0.72));
+        // 300 ms at 90 bytes a millisecond.
+        assert!(!ledger.seems_done());
+    }
+
+    #[test]
+    fn what_a_guest_writes_comes_back_in_the_next_pass() {
+        let pace = pace(0, 409_600);
+        let mut ledger = Ledger::new(0, 1 << 20, &pace);
+        ledger.begin(0);
+        assert_eq!(ledger.send_zeros(256, &pace), 256);
+        assert_eq!(ledger.remaining(), 0);
+        assert_eq!(ledger.sync(SECOND, &pace, None), 2);
+        assert_eq!(ledger.remaining(), 409_600);
+        assert_eq!(ledger.ram().dirty_pages_rate, 100);
+        ledger.send_dirty(&pace);
+        // A page and a half, and then the other half.
+        ledger.sync(SECOND + SECOND / 100 * 3 / 2, &pace, None);
+        assert_eq!(ledger.remaining(), 4096);
+        ledger.sync(SECOND + SECOND / 100 * 2, &pace, None);
+        assert_eq!(ledger.remaining(), 2 * 4096);
+        // No more than there is.
+        ledger.sync(100 * SECOND, &pace, None);
+        assert_eq!(ledger.remaining(), 1 << 20);
+    }
+
+    #[test]
+    fn what_was_written_before_the_stop_is_sent() {
+        let pace = pace(0, 4096);
+        let mut ledger = Ledger::new(0, 1 << 20, &pace);
+        ledger.begin(0);
+        ledger.send_zeros(256, &pace);
+        ledger.stop(3 * SECOND, &pace);
+        assert_eq!(ledger.remaining(), 3 * 4096);
+        ledger.sync(9 * SECOND, &pace, None);
+        assert_eq!(ledger.remaining(), 3 * 4096);
+        ledger.send_dirty(&pace);
+        ledger.end(10 * SECOND);
+        assert_eq!(ledger.downtime(), Some(7000));
+        assert_eq!(ledger.total_time(99 * SECOND), 10_000);
     }
 }

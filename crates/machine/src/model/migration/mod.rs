@@ -3,6 +3,7 @@
 
 mod address;
 mod channel;
+mod dirty_rate;
 mod incoming;
 mod ledger;
 mod parameters;
@@ -13,9 +14,12 @@ mod stream;
 
 use std::process::Child;
 
+use qmonitor::main_loop::TimerId;
+
 pub use address::Address;
 pub(crate) use channel::{Channel, Kind, Received};
-pub(crate) use incoming::{Incoming, Loading};
+pub use dirty_rate::DirtyRate;
+pub(crate) use incoming::{Asks, Incoming, Loading};
 pub use ledger::{Brake, Ledger, Pace, PAGE};
 pub use settings::Settings;
 pub(crate) use source::{Phase, Source};
@@ -28,6 +32,10 @@ pub struct Migration {
     pub settings: Settings,
     /// Bytes of memory that a simulated guest writes in a second (`-dirty-rate`).
     pub dirty_rate: u64,
+    /// How fast memory was found to change.
+    pub measured: DirtyRate,
+    /// Ends a measurement.
+    pub(crate) measuring: Option<TimerId>,
     /// The last move away, or the one under way.
     pub(crate) source: Option<Source>,
     /// The move to here.

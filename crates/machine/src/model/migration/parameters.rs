@@ -223,3 +223,104 @@ fn check_bitmaps(node: &str, node_alias: &str, bitmaps: &[QObject]) -> Result<()
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The texts of QEMU 10.0.2 just outside of each range, and its silence just inside.
+    #[test]
+    fn bounds() {
+        let ms = "an integer in the range of 0 to (2000 * 1000) ms";
+        let power = "a power of two no less than the target page size";
+        for (name, inside, outside, text) in [
+            (
+                "throttle-trigger-threshold",
+                1,
+                0,
+                "an integer in the range of 1 to 100",
+            ),
+            (
+                "throttle-trigger-threshold",
+                100,
+                101,
+                "an integer in the range of 1 to 100",
+            ),
+            (
+                "cpu-throttle-initial",
+                1,
+                0,
+                "an integer in the range of 1 to 99",
+            ),
+            (
+                "cpu-throttle-initial",
+                99,
+                100,
+                "an integer in the range of 1 to 99",
+            ),
+            (
+                "cpu-throttle-increment",
+                99,
+                100,
+                "an integer in the range of 1 to 99",
+            ),
+            ("downtime-limit", 2_000_000, 2_000_001, ms),
+            ("multifd-channels", 1, 0, "a value between 1 and 255"),
+            ("multifd-zlib-level", 9, 10, "a value between 0 and 9"),
+            ("multifd-qatzip-level", 1, 0, "a value between 1 and 9"),
+            ("multifd-zstd-level", 20, 21, "a value between 0 and 20"),
+            ("xbzrle-cache-size", 4096, 4095, power),
+            ("xbzrle-cache-size", 65536, 65537, power),
+            (
+                "max-cpu-throttle",
+                20,
+                19,
+                "an integer in the range of cpu_throttle_initial to 99",
+            ),
+            (
+                "announce-initial",
+                100_000,
+                100_001,
+                "a value between 0 and 100000",
+            ),
+            (
+                "announce-max",
+                100_000,
+                100_001,
+                "a value between 0 and 100000",
+            ),
+            ("announce-rounds", 1000, 1001, "a value between 0 and 1000"),
+            ("announce-step", 1, 0, "a value between 0 and 10000"),
+            (
+                "announce-step",
+                10_000,
+                10_001,
+                "a value between 0 and 10000",
+            ),
+        ] {
+            let mut parameters = defaults();
+            parameters.insert(name, inside);
+            check(&parameters, false).unwrap();
+            parameters.insert(name, outside);
+            let error = check(&parameters, false).unwrap_err();
+            let name = name.replace('-', "_");
+            assert_eq!(error.desc(), format!("Parameter '{name}' expects {text}"));
+        }
+        for (name, value, desc) in [
+            (
+                "x-vcpu-dirty-limit-period",
+                1001,
+                "Parameter 'x-vcpu-dirty-limit-period' expects a value between 1 and 1000",
+            ),
+            (
+                "vcpu-dirty-limit",
+                0,
+                "Parameter 'vcpu_dirty_limit' must be greater than 1 MB/s",
+            ),
+        ] {
+            let mut parameters = defaults();
+            parameters.insert(name, value);
+            assert_eq!(check(&parameters, false).unwrap_err().desc(), desc);
+        }
+    }
+}

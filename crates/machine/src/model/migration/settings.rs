@@ -77,6 +77,11 @@ impl Settings {
         parameters::number(&self.parameters, name)
     }
 
+    /// A parameter that is a word.
+    pub fn word(&self, name: &str) -> Option<&str> {
+        self.parameters.get_str(name)
+    }
+
     /// All capabilities, and whether they are on.
     pub fn capabilities(&self) -> impl Iterator<Item = (Cap, bool)> + '_ {
         Cap::ALL.iter().map(|cap| (*cap, self.on.contains(cap)))

@@ -1,14 +1,21 @@
 //! The move away from here.
 //!
 //! ```text
-//!  Connecting ─▶ Begin ─▶ Iterate ─▶ Stopped ─▶ Device ─▶ Finish ─▶ Over
-//!                            │          │ with pause-before-switchover only when
-//!                            │          ▼ `migrate-continue` comes
-//!                            ▼
-//!     each can end: `migrate_cancel`, an error of the channel
+//!  Connecting ─▶ Begin ─▶ Iterate ─▶ Stopped ─▶ Device ─────────────▶ Finish ─▶ Over
+//!                                       │          │                      ▲
+//!            only if the capability     │          │ after                │
+//!            pause-before-switchover is on         │ migrate-start-postcopy
+//!            until migrate-continue                ▼                      │
+//!                                              Postcopy ──────────────────┘
+//!                                               │    ▲
+//!                        the channel is lost    ▼    │ migrate with resume
+//!                                           Interrupted
+//!
+//!  until Device, `migrate_cancel` and an error of the channel let the machine go on here
 //! ```
 
 use qmonitor::main_loop::{TimerId, WatchId};
+use qmonitor::qapi::Responder;
 
 use super::{Channel, Ledger};
 use crate::model::migration::stream::Encoder;
@@ -27,6 +34,10 @@ pub(crate) enum Phase {
     Stopped,
     /// The rest of memory and the devices are being sent.
     Device,
+    /// The machine runs at the other side, and memory follows.
+    Postcopy,
+    /// The same, but the channel is lost, or a new one is being opened.
+    Interrupted,
     /// All was sent, and the other side must have got it.
     Finish,
     /// It was given up, and the machine goes on here.
@@ -54,6 +65,12 @@ pub(crate) struct Source {
     pub(crate) before: Option<RunState>,
     /// Whether the other side is to say that it has got everything.
     pub(crate) return_path: bool,
+    /// Whether the machine is to run at the other side before all of its memory is there.
+    pub(crate) wants_postcopy: bool,
+    /// The address up to which memory is sent again over a new channel.
+    pub(crate) resend: Option<u64>,
+    /// The line of a human monitor that waits for the end.
+    pub(crate) waiter: Option<Responder<()>>,
 }
 
 impl Source {
@@ -71,6 +88,16 @@ impl Source {
             timer,
             before: None,
             return_path: false,
+            wants_postcopy: false,
+            resend: None,
+            waiter: None,
+        }
+    }
+
+    /// The channel is there.
+    pub(crate) fn is_connected(&mut self) {
+        if self.phase == Phase::Connecting {
+            self.phase = Phase::Begin;
         }
     }
 

@@ -16,6 +16,15 @@ impl Machine {
         options
     }
 
+    /// Bytes of memory that the simulated guest writes in a second.
+    pub(crate) fn simulated_dirty_rate(&self) -> u64 {
+        if self.run.is_running() {
+            self.migration.dirty_rate
+        } else {
+            0
+        }
+    }
+
     /// Compares it with another's.
     pub(super) fn check_configuration(
         &self,

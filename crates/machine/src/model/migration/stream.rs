@@ -36,6 +36,10 @@ pub const PAGES: u8 = 3;
 pub const DEVICE: u8 = 4;
 /// The state of the machine itself.
 pub const MACHINE: u8 = 5;
+/// The machine runs at the other side from here on; the rest of its memory follows.
+pub const POSTCOPY: u8 = 6;
+/// This stream goes on where another one broke off after [`POSTCOPY`].
+pub const RESUME: u8 = 7;
 /// The end.
 pub const END: u8 = 0xff;
 
@@ -138,6 +142,16 @@ impl Encoder {
         self.section(out, MACHINE, "", &[state]);
     }
 
+    /// Lets the machine run at the other side.
+    pub fn postcopy(&mut self, out: &mut Vec<u8>) {
+        self.section(out, POSTCOPY, "", &[]);
+    }
+
+    /// Goes on with an earlier stream.
+    pub fn resume(&mut self, out: &mut Vec<u8>) {
+        self.section(out, RESUME, "", &[]);
+    }
+
     /// Ends the stream.
     pub fn end(&mut self, out: &mut Vec<u8>) {
         let count = self.sections.to_be_bytes();
@@ -191,7 +205,7 @@ impl Decoder {
         let [kind, n0, n1, c0, c1, c2, c3] = *header;
         let name_length = usize::from(u16::from_be_bytes([n0, n1]));
         let length = u32::from_be_bytes([c0, c1, c2, c3]) as usize;
-        if !(CONFIGURATION..=MACHINE).contains(&kind) && kind != END {
+        if !(CONFIGURATION..=RESUME).contains(&kind) && kind != END {
             return Err(StreamError::invalid(format!("Unknown section type {kind}")));
         }
         if length > LONGEST {

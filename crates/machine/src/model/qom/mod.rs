@@ -341,6 +341,7 @@ impl Machine {
                 );
             }
             Getter::With(read) => return Some(read(self, id)),
+            Getter::Alias(other) => return self.property(id, other),
             Getter::WriteOnly => return None,
         };
         Some(object.cells.get(property.name).cloned().unwrap_or(default))

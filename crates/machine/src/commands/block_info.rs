@@ -32,7 +32,6 @@ pub(super) fn device_info(
         backing_file: backing,
         children: block_limits::children(&m.blocks, node),
         backing_file_depth: if flat { 0 } else { depth(m, node) },
-        children: block_limits::children(&m.blocks, node),
         active: true,
         encrypted: false,
         detect_zeroes: node.detect_zeroes,

@@ -61,7 +61,6 @@ pub(super) fn drive_backup(hmp: Cx, args: &HmpArgs) {
         filter_node_name: None,
         discard_source: None,
         x_perf: None,
-        on_cbw_error: None,
         target: args.str("target").to_owned(),
         format: args.try_str("format").map(str::to_owned),
         mode: mode(args),

@@ -174,7 +174,6 @@ fn no_error() -> BlkdebugInjectErrorOptions {
         sector: None,
         once: None,
         immediately: None,
-        delay_ns: None,
     }
 }
 

@@ -3,7 +3,7 @@
 //! refused.
 
 use super::jobs::{run_job, with_jobs};
-use super::{backups, chains, mirrors, snapshots};
+use super::{backups, chains, machine_snapshots, mirrors, snapshots};
 use crate::model::block::no_node;
 use crate::model::qom::device_not_found;
 use crate::schema::{
@@ -81,35 +81,35 @@ impl BlockCopyCommands for Machine {
     fn qmp_snapshot_save(
         rt: &mut Rt,
         job_id: String,
-        _tag: String,
+        tag: String,
         vmstate: String,
         devices: Vec<String>,
     ) -> Result<(), Error> {
         run_job(rt, job_id, JobType::SnapshotSave, move |rt| {
-            Err(no_machine_snapshots(rt, Some(&vmstate), &devices))
+            machine_snapshots::save(rt, Some(&tag), false, Some(&vmstate), Some(&devices))
         })
     }
 
     fn qmp_snapshot_load(
         rt: &mut Rt,
         job_id: String,
-        _tag: String,
+        tag: String,
         vmstate: String,
         devices: Vec<String>,
     ) -> Result<(), Error> {
         run_job(rt, job_id, JobType::SnapshotLoad, move |rt| {
-            Err(no_machine_snapshots(rt, Some(&vmstate), &devices))
+            machine_snapshots::load(rt, &tag, Some(&vmstate), Some(&devices))
         })
     }
 
     fn qmp_snapshot_delete(
         rt: &mut Rt,
         job_id: String,
-        _tag: String,
+        tag: String,
         devices: Vec<String>,
     ) -> Result<(), Error> {
         run_job(rt, job_id, JobType::SnapshotDelete, move |rt| {
-            Err(no_machine_snapshots(rt, None, &devices))
+            machine_snapshots::delete(rt, &tag, Some(&devices))
         })
     }
 }
@@ -121,23 +121,6 @@ fn no_internal_snapshots(rt: &Rt, device: &str) -> Error {
             "Block format '{}' used by device '{device}' does not support internal snapshots",
             node.driver.as_str()
         )),
-    }
-}
-
-/// No format of this machine keeps snapshots.
-fn no_machine_snapshots(rt: &Rt, vmstate: Option<&str>, devices: &[String]) -> Error {
-    let missing = devices
-        .iter()
-        .find(|name| rt.state.blocks.node(name).is_none());
-    match (missing, devices.first(), vmstate) {
-        (Some(name), ..) => Error::new(format!("No block device node '{name}'")),
-        (None, Some(name), _) => Error::new(format!(
-            "Device '{name}' is writable but does not support snapshots"
-        )),
-        (None, None, Some(name)) => {
-            Error::new(format!("vmstate block device '{name}' does not exist"))
-        }
-        (None, None, None) => Error::new("No block devices given"),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::migration_out::{end, go_on, now, pace, set_status};
 use super::run_state::emit;
-use crate::model::migration::{Brake, Kind, Pace, Phase, Received, Source, PAGE};
+use crate::model::migration::{machine_state, Brake, Kind, Pace, Phase, Received, Source, PAGE};
 use crate::schema::{
     qapi_event_send_migration_pass, MigrationCapability as Cap, MigrationStatus as Status,
 };
@@ -264,9 +264,7 @@ fn write_devices(rt: &Rt, source: &mut Source, memory_follows: bool) {
     for (name, device) in rt.state.device_states() {
         source.encoder.device(out, &name, &json(device));
     }
-    let mut machine = QDict::new();
-    machine.insert("runstate", state.as_str());
-    machine.insert("clock", virtual_time);
+    let machine = machine_state(state, virtual_time);
     source.encoder.machine(out, &json(machine));
     if memory_follows {
         source.encoder.postcopy(out);

@@ -23,6 +23,7 @@ mod hmp_conformance;
 mod hmp_session;
 mod judge;
 mod load;
+mod machine_snapshots;
 mod migration;
 mod monitor_policy;
 mod monitors;

@@ -2,6 +2,7 @@
 
 use super::migration_out::{end, go_on, now, pace, set_status};
 use super::run_state::emit;
+use crate::model::memory::Ram;
 use crate::model::migration::{machine_state, Brake, Kind, Pace, Phase, Received, Source, PAGE};
 use crate::schema::{
     qapi_event_send_migration_pass, MigrationCapability as Cap, MigrationStatus as Status,
@@ -90,6 +91,7 @@ fn begin(rt: &mut Rt, source: &mut Source) -> Result<Next, String> {
     let is_socket = source.channel.as_ref().map(|c| c.kind) == Some(Kind::Socket);
     source.return_path = is_socket && (has(rt, Cap::ReturnPath) || has(rt, Cap::PostcopyRam));
     write_header(rt, source);
+    source.changes = changes(rt);
     source.phase = if is_snapshot {
         // The machine is still for a moment, and what it writes later is not sent.
         stop_machine(rt, source);
@@ -112,6 +114,11 @@ fn check_tls(rt: &Rt) -> Result<(), String> {
             Err("migration over TLS is not available in this program".to_owned())
         }
     }
+}
+
+/// How often memory was written to.
+fn changes(rt: &Rt) -> u64 {
+    rt.state.ram().map_or(0, Ram::changes)
 }
 
 /// Begins a stream.
@@ -236,6 +243,14 @@ fn finish_memory(rt: &mut Rt, source: &mut Source) -> Result<Next, String> {
     if !flush(source)? {
         return Ok(Next::Output);
     }
+    if changes(rt) != source.changes {
+        // A test has written to memory, maybe to a page that was sent before.
+        source.changes = changes(rt);
+        source.resend = Some(0);
+    }
+    if send_again(rt, source) {
+        return Ok(Next::Again);
+    }
     let follows = source.wants_postcopy && source.ledger.remaining() > 0;
     if source.ledger.remaining() > 0 && !follows {
         let pace = pace(rt, source.status);
@@ -297,7 +312,7 @@ fn postcopy(rt: &mut Rt, source: &mut Source) -> Result<Next, String> {
     Ok(Next::Again)
 }
 
-/// Sends again what may have been lost with the last channel; false if nothing is left.
+/// Sends again what may have been lost or has changed; false if nothing is left.
 fn send_again(rt: &Rt, source: &mut Source) -> bool {
     let (Some(from), Some(channel)) = (source.resend, &mut source.channel) else {
         return false;

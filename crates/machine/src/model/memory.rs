@@ -26,6 +26,8 @@ pub struct Ram {
     file: Option<(File, u64)>,
     /// What was written. It hides the file.
     written: Pages,
+    /// How often something was written.
+    changes: u64,
 }
 
 impl Ram {
@@ -35,6 +37,7 @@ impl Ram {
             size,
             file: None,
             written: Pages::default(),
+            changes: 0,
         }
     }
 
@@ -45,6 +48,7 @@ impl Ram {
             size,
             file: Some((file, offset)),
             written: Pages::default(),
+            changes: 0,
         }
     }
 
@@ -82,7 +86,13 @@ impl Ram {
             self.read_below(at, &mut page[..end]);
         });
         self.written = written;
+        self.changes += 1;
         true
+    }
+
+    /// How often something was written.
+    pub fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// Reads what was there before anything was written.

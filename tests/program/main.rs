@@ -26,6 +26,7 @@ mod hmp_conformance;
 mod hmp_session;
 mod judge;
 mod load;
+mod machine_snapshots;
 mod messages;
 mod migration;
 mod monitor_policy;

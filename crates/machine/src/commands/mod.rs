@@ -39,6 +39,7 @@ mod job_args;
 mod jobs;
 mod log;
 mod machine;
+mod machine_snapshots;
 mod memory;
 mod migration;
 mod migration_channel;
@@ -80,6 +81,7 @@ mod tests;
 pub use block::blockdev_from_cli;
 pub(crate) use drives::{drive_new, format_help, guess_warning, NewDrive, QEMU_DRIVE_OPTS};
 pub(crate) use log::{log_items, LogItems};
+pub(crate) use machine_snapshots::load as load_snapshot;
 pub(crate) use migration_in::incoming_from_cli;
 pub use net::{netdev_from_cli, netdev_with_id};
 pub use objects::{

@@ -85,7 +85,7 @@ pub struct Settings {
     /// `-incoming`
     pub incoming: Option<String>,
     /// `-loadvm`
-    pub loadvm: bool,
+    pub loadvm: Option<String>,
     /// `-option-rom`, in order.
     pub option_roms: Vec<String>,
     /// `-fw_cfg`, in order.

@@ -122,7 +122,7 @@ mod tests {
     fn one_or_two_dashes_and_second_names() {
         let line = "-S --preconfig -M none --machine none -qmp -foo";
         let parsed = parse(&words(line), &mut Vec::new()).unwrap();
-        let opts: Vec<_> = parsed.iter().map(|(o, _)| *o).collect();
+        let opts: Vec<_> = parsed.iter().map(|word| word.opt).collect();
         assert_eq!(
             opts,
             [
@@ -134,7 +134,7 @@ mod tests {
             ]
         );
         // The word after an option with an argument is the argument, even with dashes.
-        assert_eq!(parsed[4].1.as_deref(), Some("-foo"));
+        assert_eq!(parsed[4].arg.as_deref(), Some("-foo"));
     }
 
     #[test]
@@ -158,7 +158,7 @@ mod tests {
         let line = "-foo bar -S -foo -S disk --ignore-unknown-options";
         let mut warnings = Vec::new();
         let parsed = parse(&words(line), &mut warnings).unwrap();
-        let opts: Vec<_> = parsed.iter().map(|(o, _)| *o).collect();
+        let opts: Vec<_> = parsed.iter().map(|word| word.opt).collect();
         use Opt::{Disk, IgnoreUnknown, Stopped};
         assert_eq!(opts, [Stopped, Stopped, Disk, IgnoreUnknown]);
         assert_eq!(warnings.len(), 2);

@@ -46,9 +46,8 @@ pub fn qapi_event_emit<S>(rt: &mut Runtime<S>, event: &'static EventInfo, data: 
         let key = key.clone();
         move |rt: &mut Runtime<S>| interval_ends(rt, event, &key, interval)
     };
-    let timer = rt
-        .main_loop
-        .timer_new(ClockType::Realtime, "event_throttle", on_timer);
+    let clock = rt.event_clock;
+    let timer = rt.main_loop.timer_new(clock, "event_throttle", on_timer);
     rt.throttles.begin(key, timer);
     rt.main_loop.timer_mod_in(timer, interval);
 }

@@ -7,7 +7,7 @@ use super::hmp::{CompletionKind, Hmp, HmpArg, HmpArgs, HmpPair, HmpRow, HmpTable
 use super::schema::{
     CharCommands, ControlCommands, DataFormat, FdsCommands, TraceCommands, TraceEventState,
 };
-use crate::chardev::{self, ChardevAdded, QEMU_CHARDEV_OPTS};
+use crate::chardev::{self, ChardevAdded};
 use crate::qapi::Error;
 use crate::util::qemu_opts::QemuOpts;
 
@@ -181,7 +181,10 @@ fn hmp_quit<S>(hmp: &mut Hmp<'_, S>, _args: &HmpArgs) {
 /// printed plainly, and the command then fails with a text of its own.
 fn parse_chardev_args<S>(hmp: &mut Hmp<'_, S>, text: &str) -> Option<QemuOpts> {
     let mut warnings = Vec::new();
-    let opts = hmp.rt.chardevs.split_opts(text, &mut warnings);
+    let opts = hmp
+        .rt
+        .chardevs
+        .split_opts(hmp.rt.profile(), text, &mut warnings);
     for w in warnings {
         hmp.print(format!("warning: {}\n{}", w.desc(), w.hint()));
     }
@@ -196,7 +199,8 @@ fn parse_chardev_args<S>(hmp: &mut Hmp<'_, S>, text: &str) -> Option<QemuOpts> {
 }
 
 fn hmp_chardev_add<S>(hmp: &mut Hmp<'_, S>, args: &HmpArgs) {
-    if let Some(text) = QEMU_CHARDEV_OPTS.help_wanted(args.str("args")) {
+    let list = chardev::qemu_chardev_opts(hmp.rt.profile());
+    if let Some(text) = list.help_wanted(args.str("args")) {
         // The option parser prints it, so it does not go to the monitor.
         print_stdout(text.as_bytes());
         hmp.handle_error(Err::<(), _>(Error::new("Parsing chardev args failed")));

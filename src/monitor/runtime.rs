@@ -20,7 +20,7 @@ use super::throttle::EventThrottles;
 use super::tls::TlsRegistry;
 use super::version::Identity;
 use crate::chardev::{ChardevHost, ChardevReport, ChardevRequest, Chardevs, TlsCreds};
-use crate::main_loop::{Host, MainLoop, SharedFd};
+use crate::main_loop::{ClockType, Host, MainLoop, SharedFd};
 use crate::qapi::dispatch::QmpCommandList;
 use crate::qapi::introspect::{query_schema_of, SchemaTable};
 use crate::qapi::json::JsonWriter;
@@ -94,6 +94,8 @@ pub struct Runtime<S: 'static> {
     pub(crate) identity: Identity,
     pub(super) greeting: Greeting,
     pub(crate) throttles: EventThrottles,
+    /// What limits how often events are sent.
+    pub(super) event_clock: ClockType,
     pub(crate) fdsets: Fdsets,
     pub(crate) tls: TlsRegistry<S>,
     pub(crate) preconfig: bool,
@@ -223,6 +225,7 @@ impl<S> Runtime<S> {
         self.schema_reply = None;
         self.greeting = Greeting::default();
         self.commands.set_profile(policy.profile);
+        self.hmp.table.set_profile(policy.profile);
     }
 
     /// Sets which QEMU all this behaves like. Do so before monitors are made: those
@@ -256,6 +259,12 @@ impl<S> Runtime<S> {
         let mut w = JsonWriter::new(pretty);
         w.set_member_order(self.member_order);
         w
+    }
+
+    /// Chooses the clock that limits how often events are sent, for a test that holds that
+    /// clock. Intervals that have begun stay on theirs.
+    pub fn set_event_clock(&mut self, clock: ClockType) {
+        self.event_clock = clock;
     }
 
     /// Sets the options that `query-command-line-options` lists.
@@ -319,6 +328,13 @@ impl<S> Runtime<S> {
     ) -> Result<(), Error> {
         self.current_policy()
             .map_or(Ok(()), |policy| policy.check_hmp(group, row))
+    }
+
+    /// Whether the command under way came from a client that may change nothing. Such
+    /// clients should not learn passwords and the like.
+    pub fn current_monitor_is_read_only(&self) -> bool {
+        self.current_policy()
+            .is_some_and(CommandPolicy::is_read_only)
     }
 
     pub(super) fn current_policy(&self) -> Option<&CommandPolicy> {

@@ -23,7 +23,7 @@ use super::throttle::EventThrottles;
 use super::tls::TlsRegistry;
 use super::version::Identity;
 use crate::chardev::{print_report, qemu_chr_cleanup, Chardevs};
-use crate::main_loop::{main_loop_wait, MainLoop, TimeSource};
+use crate::main_loop::{main_loop_wait, ClockType, MainLoop, TimeSource};
 use crate::qapi::dispatch::QmpCommandList;
 use crate::qapi::policy::CompatPolicy;
 use crate::qapi::MemberOrder;
@@ -85,6 +85,7 @@ impl<S> Runtime<S> {
             identity: Identity::default(),
             greeting: Greeting::default(),
             throttles: EventThrottles::default(),
+            event_clock: ClockType::Realtime,
             fdsets: Fdsets::default(),
             tls: TlsRegistry::default(),
             preconfig: false,

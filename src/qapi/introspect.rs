@@ -140,7 +140,20 @@ pub fn query_schema_unmasked(tables: &[&'static SchemaTable], policy: CompatPoli
 const SINCE: &str = "since-11-1";
 const REMOVED: &str = "removed-in-11-1";
 const SHOWN_SINCE: &str = "shown-since-11-1";
-const DEPRECATED_SINCE: &str = "deprecated-since-11-1";
+const REQUIRED_SINCE: &str = "required-since-11-1";
+const STR_BEFORE: &str = "str-before-11-1";
+/// A member that comes behind all others since QEMU 11.1. Only introspection shows it.
+const LAST_SINCE: &str = "last-since-11-1";
+const VERSIONS: [&str; 6] = [
+    SINCE,
+    REMOVED,
+    SHOWN_SINCE,
+    REQUIRED_SINCE,
+    STR_BEFORE,
+    LAST_SINCE,
+];
+/// A feature with this ending is shown without it, since QEMU 11.1.
+const FEATURE_SINCE: &str = "-since-11-1";
 
 /// A type: the number of its table and its name there. Built-in types are in no
 /// table.
@@ -157,6 +170,11 @@ struct Walk {
     seen: HashSet<TypeId>,
     numbers: HashMap<TypeId, usize>,
     reply: Vec<QObject>,
+}
+
+/// Whether the feature only tells versions of QEMU apart.
+fn is_version(feature: &SchemaFeature) -> bool {
+    VERSIONS.contains(&feature.name)
 }
 
 /// The JSON type of a built-in type.
@@ -248,7 +266,7 @@ impl Walk {
 
     /// Whether the profile has what has these features.
     fn exists(&self, features: &[SchemaFeature]) -> bool {
-        let is_new = self.profile >= Profile::V11_1;
+        let is_new = self.is_new();
         !features.iter().any(|f| match f.name {
             SINCE | SHOWN_SINCE => !is_new,
             REMOVED => is_new,
@@ -258,13 +276,17 @@ impl Walk {
 
     /// The names of the features to show.
     fn shown<'f>(&self, features: &'f [SchemaFeature]) -> impl Iterator<Item = &'f str> {
-        let is_new = self.profile >= Profile::V11_1;
-        let present = features.iter().filter(|f| f.present);
-        present.filter_map(move |f| match f.name {
-            SINCE | SHOWN_SINCE | REMOVED => None,
-            DEPRECATED_SINCE => is_new.then_some("deprecated"),
-            name => Some(name),
+        let is_new = self.is_new();
+        let present = features.iter().filter(|f| f.present && !is_version(f));
+        present.filter_map(move |f| match f.name.strip_suffix(FEATURE_SINCE) {
+            Some(name) => is_new.then_some(name),
+            None => Some(f.name),
         })
+    }
+
+    /// Whether the profile is QEMU 11.1.
+    fn is_new(&self) -> bool {
+        self.profile >= Profile::V11_1
     }
 
     /// The members that all entities share.
@@ -286,9 +308,8 @@ impl Walk {
     /// The key is present if the schema declares any features, even if none is left,
     /// but for those that tell versions apart.
     fn add_features(&self, info: &mut QDict, features: &[SchemaFeature]) {
-        let is_version = |f: &SchemaFeature| [SINCE, SHOWN_SINCE, REMOVED].contains(&f.name);
         let names: Vec<QObject> = self.shown(features).map(Into::into).collect();
-        let is_later = |f: &SchemaFeature| f.name == DEPRECATED_SINCE && names.is_empty();
+        let is_later = |f: &SchemaFeature| f.name.ends_with(FEATURE_SINCE) && names.is_empty();
         if !features.iter().all(|f| is_version(f) || is_later(f)) {
             info.insert("features", QObject::List(names));
         }
@@ -306,6 +327,7 @@ impl Walk {
                 allow_oob,
             } => {
                 info = self.head(entity.name.to_owned(), "command", entity.features);
+                let arg = self.arguments(table, arg);
                 info.insert("arg-type", self.use_type(table, arg));
                 info.insert("ret-type", self.use_type(table, ret));
                 if allow_oob {
@@ -320,6 +342,18 @@ impl Walk {
         }
         if !info.is_empty() && entity.present && !self.is_hidden(entity.features) {
             self.reply.push(info.into());
+        }
+    }
+
+    /// The type of arguments, or the empty one if all of them belong to another QEMU.
+    fn arguments(&self, table: usize, arg: &'static str) -> &'static str {
+        match self.definitions.get(&(Some(table), arg)).map(|e| &e.kind) {
+            Some(SchemaKind::Object { members, .. })
+                if !members.is_empty() && !members.iter().any(|m| self.exists(m.features)) =>
+            {
+                "q_empty"
+            }
+            _ => arg,
         }
     }
 
@@ -393,13 +427,20 @@ impl Walk {
 
     fn members(&mut self, table: usize, members: &'static [SchemaMember]) -> Vec<QObject> {
         let mut list = Vec::new();
+        let has = |m: &SchemaMember, name| m.features.iter().any(|f| f.name == name);
+        let mut members: Vec<_> = members.iter().collect();
+        if self.is_new() {
+            members.sort_by_key(|member| has(member, LAST_SINCE));
+        }
         for member in members {
             if !self.exists(member.features) {
                 continue;
             }
             let mut info = self.named(member.name, member.features);
-            info.insert("type", self.use_type(table, member.typ));
-            if member.optional {
+            let is_str = !self.is_new() && has(member, STR_BEFORE);
+            let typ = if is_str { "str" } else { member.typ };
+            info.insert("type", self.use_type(table, typ));
+            if member.optional && !(self.is_new() && has(member, REQUIRED_SINCE)) {
                 info.insert("default", QObject::Null);
             }
             if member.present && !self.is_hidden(member.features) {

@@ -23,7 +23,9 @@ pub use commands::{QmpCommand, QmpCommandFunc, QmpCommandList, QmpCommandOptions
 pub use error::{Error, ErrorClass};
 pub use events::EventInfo;
 pub use generated::generated_by;
-pub use policy::{CompatPolicy, CompatPolicyInput, CompatPolicyOutput, SpecialFeatures};
+pub use policy::{
+    CompatPolicy, CompatPolicyInput, CompatPolicyOutput, Life, SpecialFeatures, SpecialValue,
+};
 pub use profile::Profile;
 pub use qobject::{MemberOrder, QDict, QNum, QObject};
 pub use responder::{RawResponder, ReplyPort, Responder};

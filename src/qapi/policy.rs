@@ -43,6 +43,20 @@ pub struct SpecialFeatures {
     pub deprecated_since: Option<Profile>,
     /// Which QEMUs have it at all.
     pub life: Life,
+    /// What is special about the value of a member.
+    pub value: SpecialValue,
+}
+
+/// How the value of a member differs between versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SpecialValue {
+    /// It does not.
+    #[default]
+    Alike,
+    /// The member is optional before this QEMU, and mandatory since.
+    RequiredSince(Profile),
+    /// The value is a string before this QEMU.
+    StrBefore(Profile),
 }
 
 impl SpecialFeatures {
@@ -72,6 +86,15 @@ impl SpecialFeatures {
         ..Self::NONE
     };
 
+    /// A member that is mandatory in QEMU 11.1.
+    pub const REQUIRED_SINCE_11_1: Self =
+        Self::NONE.valued(SpecialValue::RequiredSince(Profile::V11_1));
+    /// The same, and new there.
+    pub const REQUIRED_AND_SINCE_11_1: Self =
+        Self::SINCE_11_1.valued(SpecialValue::RequiredSince(Profile::V11_1));
+    /// A member that is a string before QEMU 11.1.
+    pub const STR_BEFORE_11_1: Self = Self::NONE.valued(SpecialValue::StrBefore(Profile::V11_1));
+
     /// The two flags, in this order.
     pub const fn new(deprecated: bool, unstable: bool) -> Self {
         SpecialFeatures {
@@ -79,7 +102,13 @@ impl SpecialFeatures {
             unstable,
             deprecated_since: None,
             life: Life::Always,
+            value: SpecialValue::Alike,
         }
+    }
+
+    const fn valued(mut self, value: SpecialValue) -> Self {
+        self.value = value;
+        self
     }
 
     const fn living(mut self, life: Life) -> Self {
@@ -185,6 +214,23 @@ impl CompatPolicy {
     #[inline]
     pub fn has(&self, features: SpecialFeatures) -> bool {
         features.life.includes(self.profile)
+    }
+
+    /// Whether a member with these features is mandatory, although it is declared as
+    /// optional.
+    pub(crate) fn requires(&self, features: SpecialFeatures) -> bool {
+        let SpecialValue::RequiredSince(first) = features.value else {
+            return false;
+        };
+        self.profile >= first
+    }
+
+    /// Whether a member with these features is a string, whatever is declared.
+    pub(crate) fn takes_str(&self, features: SpecialFeatures) -> bool {
+        let SpecialValue::StrBefore(first) = features.value else {
+            return false;
+        };
+        self.profile < first
     }
 
     /// Whether something with these features is left out of output.

@@ -86,17 +86,64 @@ impl Profile {
     }
 
     /// Whether chardevs have an option of that name, if some version has it:
-    /// `reconnect`, in seconds, or `logtimestamp`.
+    /// `reconnect`, in seconds, `logtimestamp`, or `encoding` of a console.
     pub fn has_chardev_option(self, name: &str) -> bool {
         match name {
             "reconnect" => self < Profile::V11_1,
-            "logtimestamp" => self >= Profile::V11_1,
+            "logtimestamp" | "encoding" => self >= Profile::V11_1,
             _ => true,
         }
     }
 
     /// Whether iothreads have the parameter `poll-weight`.
     pub fn has_poll_weight(self) -> bool {
+        self >= Profile::V11_1
+    }
+
+    /// The least digits of a physical address in a dump.
+    pub fn physical_address_digits(self) -> usize {
+        match self {
+            Profile::V10_0 => 16,
+            Profile::V11_1 => 8,
+        }
+    }
+
+    /// Whether dumps in octal have the 0 of a number in front of the blanks.
+    pub fn has_early_octal_zero(self) -> bool {
+        self >= Profile::V11_1
+    }
+
+    /// The kind of a region of memory that only holds others, in `info mtree`.
+    pub fn container_region(self) -> &'static str {
+        match self {
+            Profile::V10_0 => "i/o",
+            Profile::V11_1 => "container",
+        }
+    }
+
+    /// Whether texts of HMP show a zero address with its prefix, as `0x0`.
+    pub fn prefixes_zero(self) -> bool {
+        self >= Profile::V11_1
+    }
+
+    /// Whether the page of the translator speaks of its profiler.
+    pub fn has_jit_profiler(self) -> bool {
+        self < Profile::V11_1
+    }
+
+    /// Whether `info cpus` tells the model of each processor.
+    pub fn shows_cpu_models(self) -> bool {
+        self >= Profile::V11_1
+    }
+
+    /// Whether recording sound from HMP is deprecated, and says so.
+    pub fn deprecates_capture(self) -> bool {
+        self >= Profile::V11_1
+    }
+
+    /// Whether a failure of HMP's commands for disks begins with `Error: `, as that of
+    /// others does.
+    pub fn marks_disk_errors(self) -> bool {
         self >= Profile::V11_1
     }
 

@@ -1,5 +1,5 @@
-//! The running program describes its commands and events as QEMU 10.0.2 does,
-//! except for the names of types, which mean nothing.
+//! The running program describes its commands and events as QEMU does, in each
+//! profile, except for the names of types, which mean nothing.
 //!
 //! QEMU's reply to `query-qmp-schema` lives outside the repository, in
 //! `$QMONITOR_CONFORMANCE/qapi` or `../shared/conformance/qapi`. A digest of
@@ -16,24 +16,46 @@ use crate::common::places::root;
 use crate::common::recordings::conformance;
 use crate::common::Server;
 
-/// `NAME DIGEST` for all commands and events of QEMU.
-const DIGESTS: &str = include_str!("../recorded_schema/qemu-10.0.2.digests");
-
-fn recording() -> Option<Vec<Value>> {
-    let base = conformance();
-    let path = base.join("qapi/qemu-10.0.2-none-schema.json");
-    let Ok(text) = std::fs::read(&path) else {
-        eprintln!("skipped: no {}", path.display());
-        return None;
-    };
-    let reply: Value = serde_json::from_slice(&text).expect("a recording is JSON");
-    Some(reply["return"].as_array().expect("an array").clone())
+/// A QEMU to be compared with.
+struct Recorded {
+    profile: &'static str,
+    file: &'static str,
+    /// `NAME DIGEST` for all its commands and events.
+    digests: &'static str,
 }
 
-fn our_reply() -> Vec<Value> {
-    let server = Server::start(&[]);
-    let reply = server.qmp().ask("query-qmp-schema");
-    reply.as_array().expect("an array").clone()
+const RECORDED: [Recorded; 2] = [
+    Recorded {
+        profile: "10.0",
+        file: "qapi/qemu-10.0.2-none-schema.json",
+        digests: include_str!("../recorded_schema/qemu-10.0.2.digests"),
+    },
+    Recorded {
+        profile: "11.1",
+        file: "qapi/qemu-11.1-none-schema.json",
+        digests: include_str!("../recorded_schema/qemu-11.1.3.digests"),
+    },
+];
+
+impl Recorded {
+    /// Its reply to `query-qmp-schema`, alone or in the frame of a reply.
+    fn reply(&self) -> Option<Vec<Value>> {
+        let path = conformance().join(self.file);
+        let Ok(text) = std::fs::read(&path) else {
+            eprintln!("skipped: no {}", path.display());
+            return None;
+        };
+        let reply: Value = serde_json::from_slice(&text).expect("a recording is JSON");
+        let list = reply.get("return").unwrap_or(&reply);
+        Some(list.as_array().expect("an array").clone())
+    }
+
+    /// Ours.
+    fn our_reply(&self) -> Vec<Value> {
+        let server = Server::start(&["-profile", self.profile]);
+        let reply = server.qmp().ask("query-qmp-schema");
+        reply.as_array().expect("an array").clone()
+    }
 }
 
 /// Each command and event with the types it refers to, numbered in the order
@@ -58,10 +80,17 @@ fn digest(entries: &[Value]) -> String {
 
 #[test]
 fn every_command_and_event_is_that_of_qemu() {
-    let Some(recorded) = recording() else {
-        return;
-    };
-    let (ours, qemus) = (written_out(&our_reply()), written_out(&recorded));
+    for recorded in &RECORDED {
+        if let Some(reply) = recorded.reply() {
+            assert_alike(recorded, &reply);
+        }
+    }
+}
+
+#[track_caller]
+fn assert_alike(recorded: &Recorded, reply: &[Value]) {
+    let ours = written_out(&recorded.our_reply());
+    let qemus = written_out(reply);
     let mut different = Vec::new();
     let mut compared = 0;
     for (name, our) in &ours {
@@ -76,17 +105,24 @@ fn every_command_and_event_is_that_of_qemu() {
             different.push(format!("{name}:\n  ours   {our}\n  QEMU's {qemu}"));
         }
     }
-    assert!(different.is_empty(), "{}", different.join("\n"));
-    assert_eq!(compared, qemus.len(), "some are missing");
+    let profile = recorded.profile;
+    assert!(different.is_empty(), "{profile}:\n{}", different.join("\n"));
+    assert_eq!(compared, qemus.len(), "{profile}: some are missing");
 }
 
 #[test]
 fn every_command_and_event_has_the_digest_of_qemus() {
-    let digests: BTreeMap<&str, &str> = DIGESTS
+    RECORDED.iter().for_each(assert_digests);
+}
+
+#[track_caller]
+fn assert_digests(recorded: &Recorded) {
+    let digests: BTreeMap<&str, &str> = recorded
+        .digests
         .lines()
         .map(|line| line.split_once(' ').expect("a name and a digest"))
         .collect();
-    let ours = written_out(&our_reply());
+    let ours = written_out(&recorded.our_reply());
     for name in digests.keys() {
         assert!(ours.contains_key(*name), "{name} is missing");
     }
@@ -123,12 +159,13 @@ fn assert_own(name: &str) {
 
 #[test]
 fn the_digests_are_those_of_the_recording() {
-    let Some(recorded) = recording() else {
-        return;
-    };
     let line = |(name, entries): (String, Vec<Value>)| format!("{name} {}\n", digest(&entries));
-    let digests: String = written_out(&recorded).into_iter().map(line).collect();
-    assert_eq!(digests, DIGESTS);
+    for recorded in &RECORDED {
+        if let Some(reply) = recorded.reply() {
+            let digests: String = written_out(&reply).into_iter().map(line).collect();
+            assert_eq!(digests, recorded.digests, "{}", recorded.profile);
+        }
+    }
 }
 
 #[test]

@@ -4,16 +4,19 @@
 //! Here are only the checks that belong to the command line. What
 //! `chardev-add` checks as well is checked where the backend is opened.
 
+use std::sync::OnceLock;
+
 use crate::chardev::backends::{not_a_driver, ChardevBackend, ChardevConfig};
 use crate::chardev::host::ChardevHost;
 use crate::chardev::table::Chardevs;
-use crate::qapi::Error;
+use crate::qapi::{Error, Profile};
 use crate::util::qemu_opts::{QemuOptType, QemuOpts, QemuOptsList};
 
 use QemuOptType::{Bool, Number, Size, String as Str};
 
-/// The options of `-chardev` (`qemu_chardev_opts`): one list for all
-/// backends, so each takes the options of all others and ignores them.
+/// The options of `-chardev` that some QEMU has (`qemu_chardev_opts`): one list for
+/// all backends, so each takes the options of all others and ignores them. What one
+/// QEMU has is in [`qemu_chardev_opts`].
 pub static QEMU_CHARDEV_OPTS: QemuOptsList = QemuOptsList {
     name: "chardev",
     implied_opt_name: Some("backend"),
@@ -30,6 +33,7 @@ pub static QEMU_CHARDEV_OPTS: QemuOptsList = QemuOptsList {
         ("cols", Number),
         ("debug", Number),
         ("delay", Bool),
+        ("encoding", Str),
         ("fd", Str),
         ("height", Number),
         ("host", Str),
@@ -66,7 +70,24 @@ pub static QEMU_CHARDEV_OPTS: QemuOptsList = QemuOptsList {
     extensions: &[("max-clients", Number)],
 };
 
-/// Parses the value of `-chardev`: the label and what to make.
+/// The options that a QEMU has.
+pub fn qemu_chardev_opts(profile: Profile) -> &'static QemuOptsList<'static> {
+    static LISTS: [OnceLock<QemuOptsList>; Profile::ALL.len()] =
+        [const { OnceLock::new() }; Profile::ALL.len()];
+    LISTS[profile as usize].get_or_init(|| {
+        let all = QEMU_CHARDEV_OPTS.desc.iter().copied();
+        let desc: Vec<_> = all
+            .filter(|(name, _)| profile.has_chardev_option(name))
+            .collect();
+        QemuOptsList {
+            desc: desc.leak(),
+            ..QEMU_CHARDEV_OPTS
+        }
+    })
+}
+
+/// Parses the value of `-chardev`: the label and what to make. Options are those of
+/// the default profile.
 ///
 /// Deprecated short forms add to `warnings` (a text and a hint each), also if
 /// an error follows. Neither texts have a prefix; QEMU prints
@@ -88,13 +109,18 @@ pub fn qemu_chr_parse_cli(
     opts: &str,
     warnings: &mut Vec<Error>,
 ) -> Result<(String, ChardevConfig), Error> {
-    qemu_chr_parse_opts(&QemuOpts::parse(&QEMU_CHARDEV_OPTS, opts, warnings)?)
+    let list = qemu_chardev_opts(Profile::default());
+    qemu_chr_parse_opts(&QemuOpts::parse(list, opts, warnings)?)
 }
 
 /// The same from options that are parsed already.
 pub fn qemu_chr_parse_opts(opts: &QemuOpts) -> Result<(String, ChardevConfig), Error> {
     let (id, name) = id_and_backend(opts)?;
-    let backend = ChardevBackend::from_opts(name, opts)?.ok_or_else(|| not_a_driver(name))?;
+    let backend = ChardevBackend::from_opts(name, opts);
+    if backend != Ok(None) {
+        check_encoding(name, opts)?;
+    }
+    let backend = backend?.ok_or_else(|| not_a_driver(name))?;
     Ok((id.to_owned(), with_common_opts(backend, opts)))
 }
 
@@ -108,6 +134,17 @@ fn id_and_backend(opts: &QemuOpts) -> Result<(&str, &str), Error> {
     Ok((id, name))
 }
 
+/// Refuses an encoding for what is no console, before all other errors of its options.
+fn check_encoding(backend: &str, opts: &QemuOpts) -> Result<(), Error> {
+    if opts.get("encoding").is_none() || backend == "vc" {
+        return Ok(());
+    }
+    let id = opts.id().unwrap_or("(null)");
+    Err(Error::new(format!(
+        "chardev '{id}' does not support encoding option"
+    )))
+}
+
 impl<H: ChardevHost> Chardevs<H> {
     /// [`qemu_chr_parse_cli`] that knows the kinds of backends that are
     /// [registered](Self::register), and their options.
@@ -117,10 +154,11 @@ impl<H: ChardevHost> Chardevs<H> {
     /// As there.
     pub fn parse_cli(
         &self,
+        profile: Profile,
         opts: &str,
         warnings: &mut Vec<Error>,
     ) -> Result<(String, ChardevConfig), Error> {
-        self.parse_opts(&self.split_opts(opts, warnings)?)
+        self.parse_opts(&self.split_opts(profile, opts, warnings)?)
     }
 
     /// The first half of [`parse_cli`](Self::parse_cli).
@@ -128,12 +166,17 @@ impl<H: ChardevHost> Chardevs<H> {
     /// # Errors
     ///
     /// An option is unknown, or its value is not of its type.
-    pub fn split_opts(&self, opts: &str, warnings: &mut Vec<Error>) -> Result<QemuOpts, Error> {
+    pub fn split_opts(
+        &self,
+        profile: Profile,
+        opts: &str,
+        warnings: &mut Vec<Error>,
+    ) -> Result<QemuOpts, Error> {
         let own = QEMU_CHARDEV_OPTS.extensions.iter().copied();
         let extensions: Vec<_> = own.chain(self.option_extensions()).collect();
         let list = QemuOptsList {
             extensions: &extensions,
-            ..QEMU_CHARDEV_OPTS
+            ..*qemu_chardev_opts(profile)
         };
         QemuOpts::parse(&list, opts, warnings)
     }
@@ -148,6 +191,7 @@ impl<H: ChardevHost> Chardevs<H> {
         let Some(kind) = self.kind(name) else {
             return qemu_chr_parse_opts(opts);
         };
+        check_encoding(name, opts)?;
         let backend = ChardevBackend::Registered((kind.from_opts)(kind.name, opts)?);
         Ok((id.to_owned(), with_common_opts(backend, opts)))
     }

@@ -4,7 +4,7 @@ use super::*;
 use crate::chardev::schema::ChardevRingbuf;
 use crate::qapi::json::qobject_from_json;
 use crate::qapi::visit::InputVisitor;
-use crate::qapi::CompatPolicy;
+use crate::qapi::{CompatPolicy, Profile};
 use crate::util::qemu_opts::{QemuOptType, QemuOpts};
 
 /// Counts what the front end writes.
@@ -66,7 +66,8 @@ fn app() -> App {
 }
 
 fn parse(app: &App, opts: &str) -> Result<(String, ChardevConfig), Error> {
-    app.chardevs.parse_cli(opts, &mut Vec::new())
+    app.chardevs
+        .parse_cli(Profile::default(), opts, &mut Vec::new())
 }
 
 fn add(app: &mut App, opts: &str) -> Result<ChardevId, Error> {

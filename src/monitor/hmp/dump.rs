@@ -4,6 +4,15 @@ use std::io::Write as _;
 
 use super::format::{format_char, Format, FormatArg};
 
+/// How a dump is written, which differs between QEMUs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DumpStyle {
+    /// The least digits of an address.
+    pub address_digits: usize,
+    /// Whether the 0 in front of an octal number stands before the blanks.
+    pub early_octal_zero: bool,
+}
+
 /// Prints a memory dump line by line (QEMU's `memory_dump`).
 ///
 /// `read` fills its buffer from an address or returns false; the dump then
@@ -16,6 +25,7 @@ use super::format::{format_char, Format, FormatArg};
 pub fn memory_dump(
     start: u64,
     arg: FormatArg,
+    style: DumpStyle,
     read: &mut dyn FnMut(u64, &mut [u8]) -> bool,
     print: &mut dyn FnMut(&[u8]),
 ) {
@@ -31,7 +41,7 @@ pub fn memory_dump(
         let bytes = &mut buffer[..len];
         // Writing to a Vec cannot fail.
         let mut line = Vec::with_capacity(96);
-        let _ = write!(line, "{addr:016x}:");
+        let _ = write!(line, "{addr:0width$x}:", width = style.address_digits);
         if !read(addr, bytes) {
             line.extend_from_slice(b" Cannot access memory\n");
             print(&line);
@@ -39,7 +49,7 @@ pub fn memory_dump(
         }
         for item in bytes.chunks(item_size) {
             line.push(b' ');
-            line.extend_from_slice(format_item(arg.format, item).as_bytes());
+            line.extend_from_slice(format_item(arg.format, item, style).as_bytes());
         }
         line.push(b'\n');
         print(&line);
@@ -50,7 +60,7 @@ pub fn memory_dump(
 
 /// One little-endian item of 1, 2, 4 or 8 bytes. Only the largest is ever shown
 /// negative.
-fn format_item(format: Format, item: &[u8]) -> String {
+fn format_item(format: Format, item: &[u8], style: DumpStyle) -> String {
     let mut bytes = [0; 8];
     bytes[..item.len()].copy_from_slice(item);
     let value = u64::from_le_bytes(bytes);
@@ -63,6 +73,7 @@ fn format_item(format: Format, item: &[u8]) -> String {
     };
     match format {
         Format::Hex => format!("0x{value:0width$x}", width = item.len() * 2),
+        Format::Octal if style.early_octal_zero => format!("0{value:octal$o}"),
         Format::Octal if value == 0 => format!("{:>octal$}", "0"),
         Format::Octal => format!("{:>octal$}", format!("0{value:o}")),
         Format::Unsigned => format!("{value:decimal$}"),
@@ -78,8 +89,18 @@ mod tests {
     const RAM: &[u8] =
         b"\x11\"3DUfw\x88\x00\x01\x7f\x80\xff\xfe'\\Hello, world\n\r\t\x00zz\x00\x00";
 
+    /// As QEMU 10.0 writes.
+    const STYLE: DumpStyle = DumpStyle {
+        address_digits: 16,
+        early_octal_zero: false,
+    };
+
     /// Dumps RAM that lies at 0x1000.
     fn dump(count: i32, format: Format, size: usize, addr: u64) -> String {
+        dump_in(STYLE, count, format, size, addr)
+    }
+
+    fn dump_in(style: DumpStyle, count: i32, format: Format, size: usize, addr: u64) -> String {
         let mut text = Vec::new();
         let arg = FormatArg {
             count,
@@ -89,6 +110,7 @@ mod tests {
         memory_dump(
             addr,
             arg,
+            style,
             &mut |addr, buffer| {
                 let Some(start) = addr.checked_sub(0x1000) else {
                     return false;
@@ -248,6 +270,42 @@ mod tests {
     }
 
     #[test]
+    fn short_addresses_and_early_zeros() {
+        let style = DumpStyle {
+            address_digits: 8,
+            early_octal_zero: true,
+        };
+        for (count, format, size, addr, text) in [
+            (1, Format::Hex, 1, 0x1000, "00001000: 0x11\n"),
+            (
+                1,
+                Format::Hex,
+                1,
+                0xff_ffff_ffff,
+                "ffffffffff: Cannot access memory\n",
+            ),
+            (
+                4,
+                Format::Octal,
+                1,
+                0x1008,
+                "00001008: 0  0 0  1 0177 0200\n",
+            ),
+            (2, Format::Octal, 2, 0x1008, "00001008: 0   400 0100177\n"),
+            (1, Format::Octal, 4, 0x1008, "00001008: 020037600400\n"),
+            (
+                1,
+                Format::Octal,
+                8,
+                0x1008,
+                "00001008: 0 560477757760037600400\n",
+            ),
+        ] {
+            assert_eq!(dump_in(style, count, format, size, addr), text);
+        }
+    }
+
+    #[test]
     fn an_address_wraps() {
         let mut lines = Vec::new();
         let arg = FormatArg {
@@ -255,7 +313,7 @@ mod tests {
             format: Format::Hex,
             size: Some(1),
         };
-        memory_dump(u64::MAX - 7, arg, &mut |_, _| true, &mut |line| {
+        memory_dump(u64::MAX - 7, arg, STYLE, &mut |_, _| true, &mut |line| {
             lines.push(line[..16].to_vec());
         });
         assert_eq!(lines, [b"fffffffffffffff8", b"0000000000000000"]);

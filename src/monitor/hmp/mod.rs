@@ -39,6 +39,7 @@ mod line;
 mod parse;
 mod readline;
 pub(crate) mod run;
+mod seconds;
 pub(crate) mod session;
 mod size;
 mod table;
@@ -48,13 +49,14 @@ mod testing;
 #[cfg(test)]
 mod testing_rows;
 mod values;
+mod wrapped;
 
 pub use args::{ArgKind, HmpArg};
 pub use completion::{
     find_completion, Completion, CompletionKind, CompletionScope, CompletionSource,
 };
 pub use context::{Hmp, HmpHandler, HmpPair};
-pub use dump::memory_dump;
+pub use dump::{memory_dump, DumpStyle};
 pub use format::{format_ioport, format_value, Format, FormatArg, FormatState};
 pub use history::{History, READLINE_MAX_CMDS};
 pub use line::{EditLine, READLINE_CMD_BUF_SIZE};

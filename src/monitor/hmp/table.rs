@@ -10,6 +10,7 @@ use std::sync::OnceLock;
 
 use super::args::HmpArg;
 use crate::fold_hash::FoldHash;
+use crate::qapi::{Life, Profile};
 
 /// A command as declared: everything about it but the code (QEMU's `HMPCommand`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +31,10 @@ pub struct HmpRow {
     /// Whether it changes nothing, so that a read-only monitor runs it; its
     /// sub-commands then change nothing either.
     pub read_only: bool,
+    /// Which QEMUs have it.
+    pub life: Life,
+    /// Whether it belongs to other machines: it is known, but never available.
+    pub elsewhere: bool,
 }
 
 impl HmpRow {
@@ -43,7 +48,54 @@ impl HmpRow {
             preconfig: false,
             coroutine: false,
             read_only: false,
+            life: Life::Always,
+            elsewhere: false,
         }
+    }
+
+    /// The same command, which only this QEMU and later ones have.
+    ///
+    /// A command whose line differs between versions has two rows:
+    ///
+    /// ```
+    /// use qmonitor::monitor::hmp::{HmpRow, HmpTable};
+    /// use qmonitor::Profile;
+    ///
+    /// const OVEN: HmpRow = HmpRow::new("oven", "", "heat the oven");
+    /// let new = OVEN.help("heat the oven (deprecated)").since(Profile::V11_1);
+    /// let mut table = HmpTable::new();
+    /// table.extend([(OVEN.before(Profile::V11_1), ()), (new, ())]);
+    /// table.set_profile(Profile::V11_1);
+    /// assert_eq!(table.commands().len(), 1);
+    /// ```
+    pub const fn since(mut self, first: Profile) -> Self {
+        self.life = Life::Since(first);
+        self
+    }
+
+    /// The same command, which only QEMUs before this one have.
+    pub const fn before(mut self, first: Profile) -> Self {
+        self.life = Life::Before(first);
+        self
+    }
+
+    /// The same command, of other machines: `help` does not show it, and who runs it
+    /// reads that it is not available.
+    pub const fn elsewhere(mut self) -> Self {
+        self.elsewhere = true;
+        self
+    }
+
+    /// The same command with other [`params`](Self::params).
+    pub const fn params(mut self, params: &'static str) -> Self {
+        self.params = params;
+        self
+    }
+
+    /// The same command with another [`help`](Self::help).
+    pub const fn help(mut self, help: &'static str) -> Self {
+        self.help = help;
+        self
     }
 
     /// The same command with arguments.
@@ -83,7 +135,7 @@ impl HmpRow {
 
     /// Whether it can be used at all now.
     pub(super) fn is_available(&self, preconfig: bool) -> bool {
-        self.preconfig || !preconfig
+        !self.elsewhere && (self.preconfig || !preconfig)
     }
 }
 
@@ -106,6 +158,7 @@ pub struct HmpCommand<F: Copy> {
 pub struct HmpTable<F: Copy> {
     /// As they were added.
     commands: Vec<HmpCommand<F>>,
+    profile: Profile,
     /// Where each name and alias stands, once it is asked for.
     by_name: OnceLock<HashMap<&'static [u8], usize, FoldHash>>,
     /// The places in order of the full names, once it is asked for.
@@ -116,6 +169,7 @@ impl<F: Copy> Default for HmpTable<F> {
     fn default() -> Self {
         Self {
             commands: Vec::new(),
+            profile: Profile::default(),
             by_name: OnceLock::new(),
             sorted: OnceLock::new(),
         }
@@ -152,13 +206,35 @@ impl<F: Copy> HmpTable<F> {
         });
     }
 
-    fn insert(&mut self, command: HmpCommand<F>) {
+    fn insert(&mut self, mut command: HmpCommand<F>) {
+        if let Some(sub) = &mut command.sub {
+            sub.set_profile(self.profile);
+        }
         self.by_name();
-        if let Some(by_name) = self.by_name.get_mut() {
-            enter(by_name, &command, self.commands.len());
+        if command.row.life.includes(self.profile) {
+            if let Some(by_name) = self.by_name.get_mut() {
+                enter(by_name, &command, self.commands.len());
+            }
         }
         self.sorted.take();
         self.commands.push(command);
+    }
+
+    /// Has the table hold the commands of that QEMU, with all their sub-commands.
+    pub fn set_profile(&mut self, profile: Profile) {
+        self.profile = profile;
+        self.by_name.take();
+        self.sorted.take();
+        let groups = self.commands.iter_mut();
+        for sub in groups.filter_map(|command| command.sub.as_mut()) {
+            sub.set_profile(profile);
+        }
+    }
+
+    /// The commands of the profile, with their places.
+    fn known(&self) -> impl Iterator<Item = (usize, &HmpCommand<F>)> {
+        let all = self.commands.iter().enumerate();
+        all.filter(|(_, command)| command.row.life.includes(self.profile))
     }
 
     /// The commands in order.
@@ -166,7 +242,7 @@ impl<F: Copy> HmpTable<F> {
         let sorted = self.sorted.get_or_init(|| {
             // Whoever lists the commands has all names checked as well.
             self.by_name();
-            let mut places: Vec<usize> = (0..self.commands.len()).collect();
+            let mut places: Vec<usize> = self.known().map(|(place, _)| place).collect();
             places.sort_by_key(|place| self.commands[*place].row.name);
             places
         });
@@ -189,7 +265,7 @@ impl<F: Copy> HmpTable<F> {
     fn by_name(&self) -> &HashMap<&'static [u8], usize, FoldHash> {
         self.by_name.get_or_init(|| {
             let mut by_name = HashMap::default();
-            for (place, command) in self.commands.iter().enumerate() {
+            for (place, command) in self.known() {
                 enter(&mut by_name, command, place);
             }
             by_name

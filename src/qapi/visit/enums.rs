@@ -77,6 +77,11 @@ macro_rules! qapi_enum {
             pub const fn as_str(self) -> &'static str {
                 <Self as $crate::qapi::visit::QapiEnum>::LOOKUP[self as usize].name
             }
+
+            /// Whether it is deprecated or unstable, and which QEMUs have it.
+            pub const fn features(self) -> $crate::qapi::SpecialFeatures {
+                <Self as $crate::qapi::visit::QapiEnum>::LOOKUP[self as usize].features
+            }
         }
 
         impl ::std::fmt::Display for $type {

@@ -1,7 +1,7 @@
 //! Generated code reads members with these: by type, and with a check of the policy
 //! if the member is deprecated or unstable.
 
-use super::{InputVisitor, QapiObject, QapiType, VisitSize};
+use super::{InputVisitor, QType, QapiObject, QapiType, VisitSize};
 use crate::qapi::{Error, ErrorClass, SpecialFeatures};
 
 impl InputVisitor {
@@ -50,6 +50,9 @@ impl InputVisitor {
         features: SpecialFeatures,
     ) -> Result<T, Error> {
         self.check_member(name, features)?;
+        if self.policy.takes_str(features) && self.start_alternate(name)? != QType::Qstring {
+            self.type_str(name)?;
+        }
         T::visit_in(self, name)
     }
 
@@ -77,7 +80,10 @@ impl InputVisitor {
         name: &str,
         features: SpecialFeatures,
     ) -> Result<Option<T>, Error> {
-        if self.policy.has(features) && self.optional(name) {
+        if !self.policy.has(features) {
+            return Ok(None);
+        }
+        if self.optional(name) || self.policy.requires(features) {
             self.special_member(name, features).map(Some)
         } else {
             Ok(None)

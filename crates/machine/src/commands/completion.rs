@@ -27,7 +27,9 @@ pub(super) fn complete(
             Some(all.map(|a| a.as_str().to_owned()).collect())
         }
         CompletionKind::NetdevTypes => {
+            let policy = rt.policy();
             let all = NetClientDriver::ALL.iter();
+            let all = all.filter(|d| policy.has(d.features()));
             Some(all.map(|d| d.as_str().to_owned()).collect())
         }
         CompletionKind::NetdevIds | CompletionKind::NetClients => {

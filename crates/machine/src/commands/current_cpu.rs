@@ -47,6 +47,13 @@ pub(super) fn hmp_info_cpus(hmp: Cx, _args: &HmpArgs) {
     for cpu in hmp.rt.state.cpus() {
         let mark = if Some(cpu.index) == current { '*' } else { ' ' };
         let (index, thread) = (cpu.index, cpu.thread_id);
-        hmp.print(format!("{mark} CPU #{index}: thread_id={thread}\n"));
+        let class = hmp.rt.state.class_name(cpu.id);
+        let model = class.strip_suffix("-x86_64-cpu").unwrap_or(class);
+        let model = if hmp.rt.profile().shows_cpu_models() {
+            format!(" model={model}")
+        } else {
+            String::new()
+        };
+        hmp.print(format!("{mark} CPU #{index}: thread_id={thread}{model}\n"));
     }
 }

@@ -1,6 +1,6 @@
 //! `-drive`, its short forms, and HMP's `drive_add`: text to a back end and its node.
 
-use super::hmp::Cx;
+use super::hmp::{disk_failure, Cx};
 use crate::model::block::{probe, Backend, Image, Interface, IoLimits};
 use crate::schema::{BlockdevDetectZeroesOptions, BlockdevDriver};
 use crate::Machine;
@@ -431,6 +431,7 @@ fn take_image(texts: &mut Texts, is_cdrom: bool) -> Result<Image, Error> {
         direct,
         no_flush,
         detect_zeroes,
+        no_backing: false,
     })
 }
 
@@ -496,7 +497,7 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
         |hmp, args| {
             let result = hmp.rt.state.drive_del(args.str("id"));
             if let Err(e) = result {
-                hmp.print(format!("{}\n", e.desc()));
+                disk_failure(hmp, &e);
             }
         },
     ),
@@ -511,7 +512,7 @@ fn hmp_drive_add(hmp: Cx, args: &HmpArgs) {
     let added = drive_add(&mut hmp.rt.state, text);
     match added {
         Ok(text) => hmp.print(text),
-        Err(e) => hmp.print(format!("{}\n{}", e.desc(), e.hint())),
+        Err(e) => disk_failure(hmp, &e),
     }
 }
 
@@ -541,6 +542,6 @@ fn hmp_drive_add_node(hmp: Cx, text: &str) {
         Some(_) => super::blockdev_from_cli(hmp.rt, text),
     });
     if let Err(e) = made {
-        hmp.print(format!("{}\n{}", e.desc(), e.hint()));
+        disk_failure(hmp, &e);
     }
 }

@@ -5,6 +5,7 @@ use crate::model::qdev::device_list;
 use crate::Machine;
 use qmonitor::monitor::hmp::ArgKind::*;
 use qmonitor::monitor::hmp::{HmpArg, HmpArgs, HmpPair, HmpRow};
+use qmonitor::Profile;
 
 /// The HMP commands.
 pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
@@ -33,7 +34,7 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
             HmpArg::new("device", Block),
             HmpArg::new("command", Str),
         ]),
-        hmp_qemu_io,
+        super::qemu_io::qemu_io,
     ),
 ];
 
@@ -41,7 +42,7 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
 pub(super) const INFO: &[HmpPair<Machine>] = &[
     (
         HmpRow::new("jit", "", "show dynamic compiler info"),
-        |hmp, _| hmp.print(JIT_PAGE),
+        hmp_info_jit,
     ),
     (
         HmpRow::new("qdm", "", "show qdev device model list"),
@@ -62,30 +63,35 @@ pub(super) const INFO: &[HmpPair<Machine>] = &[
     ),
 ];
 
-fn hmp_qemu_io(hmp: Cx, args: &HmpArgs) {
-    let device = args.str("device");
-    let text = if args.flag("qdev") {
-        format!("Device '{device}' not found")
-    } else if hmp.rt.state.blocks.node(device).is_some() {
-        "this machine cannot run qemu-io commands".to_owned()
-    } else {
-        format!("Cannot find device='' nor node-name='{device}'")
-    };
-    fail(hmp, text);
+pub(super) fn hmp_info_jit(hmp: Cx, _args: &HmpArgs) {
+    let text = jit_page(hmp.rt.profile());
+    hmp.print(text);
 }
 
-/// Nothing was translated.
-pub(super) const JIT_PAGE: &str =
-    "Accelerator settings:\none-insn-per-tb: off\n\nTranslation buffer state:\n\
+/// Nothing was translated. Newer QEMUs leave out an average of nothing, and a profiler
+/// that nobody compiles.
+pub(super) fn jit_page(profile: Profile) -> String {
+    let (average, profiler) = if profile.has_jit_profiler() {
+        (
+            "TB hash avg chain   nan buckets. Histogram: (empty)\n",
+            "[TCG profiler not compiled]\n",
+        )
+    } else {
+        ("", "")
+    };
+    format!(
+        "Accelerator settings:\none-insn-per-tb: off\n\nTranslation buffer state:\n\
          gen code size       0/1073736704\nTB count            0\n\
          TB avg target size  0 max=0 bytes\n\
          TB avg host size    0 bytes (expansion ratio: 0.0)\n\
          cross page TB count 0 (0%)\ndirect jump count   0 (0%) (2 jumps=0 0%)\n\
          TB hash buckets     0/8192 (0.00% head buckets used)\n\
          TB hash occupancy   0.00% avg chain occ. Histogram: [0.0,0.0)%|\u{2588}|[0.0,0.0]%\n\
-         TB hash avg chain   nan buckets. Histogram: (empty)\n\nStatistics:\n\
+         {average}\nStatistics:\n\
          TB flush count      0\nTB invalidate count 0\nTLB full flushes    0\n\
-         TLB partial flushes 0\nTLB elided flushes  0\n[TCG profiler not compiled]\n";
+         TLB partial flushes 0\nTLB elided flushes  0\n{profiler}"
+    )
+}
 
 /// No provider has statistics.
 fn hmp_info_stats(hmp: Cx, args: &HmpArgs) {

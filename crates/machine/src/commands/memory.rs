@@ -6,8 +6,8 @@ use super::hmp::{nothing, Cx};
 use crate::schema::MachineCommands;
 use crate::Machine;
 use qmonitor::monitor::hmp::{
-    format_ioport, format_value, memory_dump, ArgKind, CompletionKind, Format, HmpArg, HmpArgs,
-    HmpPair, HmpRow,
+    format_ioport, format_value, memory_dump, ArgKind, CompletionKind, DumpStyle, Format, HmpArg,
+    HmpArgs, HmpPair, HmpRow,
 };
 
 /// Their HMP commands.
@@ -103,26 +103,21 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
         .args(&[
             HmpArg::new("addr", ArgKind::Int32),
             HmpArg::new("size", ArgKind::Int32),
-        ])
-        .read_only(),
+        ]),
         hmp_sum,
     ),
     (
-        HmpRow::new("x", "/fmt addr", "virtual memory dump starting at 'addr'")
-            .args(&[
-                HmpArg::new("fmt", ArgKind::Format),
-                HmpArg::new("addr", ArgKind::Int),
-            ])
-            .read_only(),
+        HmpRow::new("x", "/fmt addr", "virtual memory dump starting at 'addr'").args(&[
+            HmpArg::new("fmt", ArgKind::Format),
+            HmpArg::new("addr", ArgKind::Int),
+        ]),
         hmp_memory_dump,
     ),
     (
-        HmpRow::new("xp", "/fmt addr", "physical memory dump starting at 'addr'")
-            .args(&[
-                HmpArg::new("fmt", ArgKind::Format),
-                HmpArg::new("addr", ArgKind::Int),
-            ])
-            .read_only(),
+        HmpRow::new("xp", "/fmt addr", "physical memory dump starting at 'addr'").args(&[
+            HmpArg::new("fmt", ArgKind::Format),
+            HmpArg::new("addr", ArgKind::Int),
+        ]),
         hmp_physical_memory_dump,
     ),
 ];
@@ -192,7 +187,7 @@ fn hmp_no_cpu(hmp: Cx, _args: &HmpArgs) {
 /// After a reset no processor pages, so virtual addresses are physical ones.
 fn hmp_memory_dump(hmp: Cx, args: &HmpArgs) {
     match current_cpu(hmp) {
-        Some(_) => hmp_physical_memory_dump(hmp, args),
+        Some(_) => dump(hmp, args, 16),
         None => hmp_no_cpu(hmp, args),
     }
 }
@@ -200,7 +195,9 @@ fn hmp_memory_dump(hmp: Cx, args: &HmpArgs) {
 fn hmp_gva2gpa(hmp: Cx, args: &HmpArgs) {
     let text = match current_cpu(hmp) {
         // As C prints it with a prefix: 0 has none.
-        Some(_) if args.int("addr") == 0 => "gpa: 0\n".to_owned(),
+        Some(_) if args.int("addr") == 0 && !hmp.rt.profile().prefixes_zero() => {
+            "gpa: 0\n".to_owned()
+        }
         Some(_) => format!("gpa: {:#x}\n", args.int("addr")),
         None => "No cpu\n".to_owned(),
     };
@@ -216,15 +213,25 @@ fn hmp_info_paging(hmp: Cx, _args: &HmpArgs) {
 }
 
 fn hmp_physical_memory_dump(hmp: Cx, args: &HmpArgs) {
+    let digits = hmp.rt.profile().physical_address_digits();
+    dump(hmp, args, digits);
+}
+
+fn dump(hmp: Cx, args: &HmpArgs, address_digits: usize) {
     let format = args.format("fmt");
     if format.format == Format::Instruction {
         return hmp_no_cpu(hmp, args);
     }
     let mut text = Vec::new();
+    let style = DumpStyle {
+        address_digits,
+        early_octal_zero: hmp.rt.profile().has_early_octal_zero(),
+    };
     let machine = &hmp.rt.state;
     memory_dump(
         args.int("addr") as u64,
         format,
+        style,
         &mut |address, buffer| machine.physical_memory_read(address, buffer),
         &mut |line| text.extend_from_slice(line),
     );
@@ -331,7 +338,8 @@ fn hmp_info_mtree(hmp: Cx, args: &HmpArgs) {
         }
         None => String::new(),
     };
-    let io = region(2, 0xffff, "i/o", "io", unattached());
+    let container = hmp.rt.profile().container_region();
+    let io = region(2, 0xffff, container, "io", unattached());
     if args.flag("flatview") {
         let memory = match size {
             0 => "(none)\n  No rendered FlatView\n".to_owned(),
@@ -343,7 +351,7 @@ fn hmp_info_mtree(hmp: Cx, args: &HmpArgs) {
         ));
         return;
     }
-    let system = region(2, u64::MAX, "i/o", "system", unattached());
+    let system = region(2, u64::MAX, container, "system", unattached());
     let ram = ram(4);
     hmp.print(format!(
         "address-space: memory\n{system}{ram}\naddress-space: I/O\n{io}\n"

@@ -2,6 +2,7 @@
 
 use super::hmp::{fail, nothing, Cx};
 use super::netdevs::{self, Flat};
+use super::{datagrams, streams};
 use crate::model::net::{Client, Forward};
 use crate::schema::{NetCommands, Netdev, NetdevBranch, NetdevHubPortOptions};
 use crate::Machine;
@@ -11,7 +12,7 @@ use qmonitor::qapi::json::qobject_from_json_in;
 use qmonitor::qapi::visit::to_qobject;
 use qmonitor::qapi::{Error, QDict, QObject};
 use qmonitor::util::qemu_opts::{id_wellformed, QemuOpts, QemuOptsList};
-use qmonitor::Runtime;
+use qmonitor::{Profile, Runtime};
 
 /// The parameters of `-netdev` and HMP's `netdev_add` (`qemu_netdev_opts`).
 pub static QEMU_NETDEV_OPTS: QemuOptsList = QemuOptsList {
@@ -42,7 +43,10 @@ impl NetCommands for Machine {
     }
 
     fn qmp_netdev_del(rt: &mut Runtime<Self>, id: String) -> Result<(), Error> {
-        rt.state.net.remove_port(&id)
+        rt.state.net.remove_port(&id)?;
+        streams::close(rt, &id);
+        datagrams::close(rt, &id);
+        Ok(())
     }
 
     fn qmp_set_link(rt: &mut Runtime<Self>, name: String, up: bool) -> Result<(), Error> {
@@ -168,7 +172,8 @@ const NAME: HmpArg = HmpArg::new("name", Str);
 
 /// Their HMP commands.
 pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
-    (HmpRow::new(
+    (
+        HmpRow::new(
             "announce_self",
             "[interfaces] [id]",
             "Trigger GARP/RARP announcements",
@@ -179,18 +184,18 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
         ]),
         nothing,
     ),
-    (HmpRow::new(
-            "hostfwd_add",
-            "[netdev_id] [tcp|udp]:[hostaddr]:hostport-[guestaddr]:guestport",
-            "redirect TCP or UDP connections from host to guest (requires -net user)",
-        )
-        .args(&[
-            HmpArg::new("arg1", Str),
-            HmpArg::new("arg2", Str).optional(),
-        ]),
+    (HOSTFWD_ADD.before(Profile::V11_1), hmp_hostfwd_add),
+    (
+        HOSTFWD_ADD
+            .params(
+                "[netdev_id] [tcp|udp|unix]:[[hostaddr]:hostport|hostpath]-[guestaddr]:guestport",
+            )
+            .help("redirect TCP, UDP or UNIX connections from host to guest (requires -net user)")
+            .since(Profile::V11_1),
         hmp_hostfwd_add,
     ),
-    (HmpRow::new(
+    (
+        HmpRow::new(
             "hostfwd_remove",
             "[netdev_id] [tcp|udp]:[hostaddr]:hostport",
             "remove host-to-guest TCP or UDP redirection",
@@ -201,22 +206,24 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
         ]),
         hmp_hostfwd_remove,
     ),
-    (HmpRow::new(
-            "netdev_add",
-            "[user|tap|socket|stream|dgram|vde|bridge|hubport|netmap|vhost-user],id=str[,prop=value]\
-             [,...]",
-            "add host network device",
-        )
-        .args(&[HmpArg::new("netdev", Options("netdev")).completes(CompletionKind::NetdevTypes)])
-        .preconfig(),
+    (NETDEV_ADD.before(Profile::V11_1), hmp_netdev_add),
+    (
+        NETDEV_ADD
+            .params(
+                "[user|tap|socket|stream|dgram|vde|bridge|hubport|netmap|vhost-user|passt],id=str\
+                 [,prop=value][,...]",
+            )
+            .since(Profile::V11_1),
         hmp_netdev_add,
     ),
-    (HmpRow::new("netdev_del", "id", "remove host network device")
+    (
+        HmpRow::new("netdev_del", "id", "remove host network device")
             .args(&[HmpArg::new("id", Str).completes(CompletionKind::NetdevIds)])
             .preconfig(),
         hmp_netdev_del,
     ),
-    (HmpRow::new(
+    (
+        HmpRow::new(
             "set_link",
             "name on|off",
             "change the link status of a network adapter",
@@ -228,6 +235,25 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
         hmp_set_link,
     ),
 ];
+
+const HOSTFWD_ADD: HmpRow = HmpRow::new(
+    "hostfwd_add",
+    "[netdev_id] [tcp|udp]:[hostaddr]:hostport-[guestaddr]:guestport",
+    "redirect TCP or UDP connections from host to guest (requires -net user)",
+)
+.args(&[
+    HmpArg::new("arg1", Str),
+    HmpArg::new("arg2", Str).optional(),
+]);
+
+const NETDEV_ADD: HmpRow = HmpRow::new(
+    "netdev_add",
+    "[user|tap|socket|stream|dgram|vde|bridge|hubport|netmap|vhost-user],id=str[,prop=value]\
+     [,...]",
+    "add host network device",
+)
+.args(&[HmpArg::new("netdev", Options("netdev")).completes(CompletionKind::NetdevTypes)])
+.preconfig();
 
 /// Their sub-commands of `info`.
 pub(super) const INFO: &[HmpPair<Machine>] = &[

@@ -1,14 +1,19 @@
-//! The commands that QEMU has since version 11.1: `newer.json`.
+//! The commands that QEMU has since version 11.1: `newer.json`, and the rows of HMP.
 
+use super::emulator::hmp_info_jit;
+use super::hmp::{nothing, Cx};
 use super::qom::ChardevNodes;
+use crate::model::accel::Accel;
 use crate::schema::{
     Accelerator, AcceleratorInfo, CpuModelBaselineInfo, CpuModelCompareInfo, CpuModelInfo,
     CpuPolarizationInfo, FirmwareLog, GICCapability, HumanReadableText, NewerCommands,
     ObjectPropertiesValues, ObjectPropertyValue, S390CpuEntitlement, StatisticsCommands,
 };
 use crate::Machine;
+use qmonitor::monitor::hmp::ArgKind::*;
+use qmonitor::monitor::hmp::{HmpArg, HmpArgs, HmpPair, HmpRow};
 use qmonitor::qapi::Error;
-use qmonitor::Runtime;
+use qmonitor::{Profile, Runtime};
 
 type Rt = Runtime<Machine>;
 
@@ -18,9 +23,12 @@ fn not_here<T>(what: &str) -> Result<T, Error> {
 }
 
 impl NewerCommands for Machine {
-    fn qmp_query_accelerators(_: &mut Rt) -> Result<AcceleratorInfo, Error> {
+    fn qmp_query_accelerators(rt: &mut Rt) -> Result<AcceleratorInfo, Error> {
         Ok(AcceleratorInfo {
-            enabled: Accelerator::Tcg,
+            enabled: match rt.state.accel {
+                Accel::Tcg => Accelerator::Tcg,
+                Accel::Qtest => Accelerator::Qtest,
+            },
             present: vec![
                 Accelerator::Kvm,
                 Accelerator::Mshv,
@@ -90,6 +98,82 @@ impl NewerCommands for Machine {
     fn qmp_inject_ghes_v2_error(_: &mut Rt, _cper: String) -> Result<(), Error> {
         Err(Error::new("GHES QMP error inject is not compiled in"))
     }
+}
+
+/// The HMP commands.
+pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
+    (
+        HmpRow::new("clear", "", "clear the monitor screen")
+            .preconfig()
+            .read_only()
+            .since(Profile::V11_1),
+        |hmp, _| hmp.print("\x1b[H\x1b[2J\x1b[3J"),
+    ),
+    (
+        HmpRow::new("dump-skeys", "", "")
+            .elsewhere()
+            .since(Profile::V11_1),
+        nothing,
+    ),
+];
+
+/// The sub-commands of `info`.
+pub(super) const INFO: &[HmpPair<Machine>] = &[
+    (
+        HmpRow::new("accel", "", "show accelerator statistics").since(Profile::V11_1),
+        hmp_info_jit,
+    ),
+    (
+        HmpRow::new("accelerators", "", "show present and enabled information")
+            .since(Profile::V11_1),
+        hmp_info_accelerators,
+    ),
+    (
+        HmpRow::new("cmma", "", "")
+            .elsewhere()
+            .since(Profile::V11_1),
+        nothing,
+    ),
+    (
+        HmpRow::new(
+            "firmware-log",
+            "[max-size]",
+            "show the firmware (ovmf) debug log",
+        )
+        .args(&[HmpArg::new("max-size", Size).optional()])
+        .since(Profile::V11_1),
+        |hmp, _| {
+            let result = Machine::qmp_query_firmware_log(hmp.rt, None);
+            hmp.handle_error(result);
+        },
+    ),
+    (
+        HmpRow::new("skeys", "", "")
+            .elsewhere()
+            .since(Profile::V11_1),
+        nothing,
+    ),
+    (
+        HmpRow::new("via", "", "show guest mos6522 VIA devices").since(Profile::V11_1),
+        |hmp, _| hmp.print("MOS6522 VIA is not available in this QEMU\n"),
+    ),
+];
+
+/// All that are present; the enabled one in brackets.
+fn hmp_info_accelerators(hmp: Cx, _args: &HmpArgs) {
+    let result = Machine::qmp_query_accelerators(hmp.rt);
+    let Some(info) = hmp.handle_error(result) else {
+        return;
+    };
+    let name = |accel: &Accelerator| {
+        if *accel == info.enabled {
+            format!("[{accel}]")
+        } else {
+            accel.to_string()
+        }
+    };
+    let names: Vec<String> = info.present.iter().map(name).collect();
+    hmp.print(format!("{}\n", names.join(" ")));
 }
 
 /// The properties of an object, each with its value if it can be read.

@@ -1,6 +1,6 @@
 //! Statistics: `statistics.json`. No provider counts anything here.
 
-use super::emulator::JIT_PAGE;
+use super::emulator::jit_page;
 use super::queries::text;
 use crate::schema::{
     HumanReadableText, StatisticsCommands, StatsFilter, StatsProvider, StatsResult, StatsSchema,
@@ -55,8 +55,10 @@ impl StatisticsCommands for Machine {
         }])
     }
 
-    fn qmp_x_query_jit(_: &mut Rt) -> Result<HumanReadableText, Error> {
-        Ok(text(JIT_PAGE))
+    fn qmp_x_query_jit(rt: &mut Rt) -> Result<HumanReadableText, Error> {
+        Ok(HumanReadableText {
+            human_readable_text: jit_page(rt.profile()),
+        })
     }
 
     fn qmp_x_query_opcount(_: &mut Rt) -> Result<HumanReadableText, Error> {

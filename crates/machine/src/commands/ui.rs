@@ -7,7 +7,7 @@ use crate::Machine;
 use qmonitor::monitor::hmp::ArgKind::*;
 use qmonitor::monitor::hmp::{CompletionKind, HmpArg, HmpArgs, HmpPair, HmpRow};
 use qmonitor::qapi::{Error, ErrorClass, Responder};
-use qmonitor::Runtime;
+use qmonitor::{Profile, Runtime};
 
 impl UiCommands for Machine {
     /// The keys are lost, since no device takes them.
@@ -107,13 +107,11 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
         .args(&[PROTOCOL, HmpArg::new("time", Str), DISPLAY]),
         hmp_expire_password,
     ),
+    (MOUSE_BUTTON.before(Profile::V11_1), nothing),
     (
-        HmpRow::new(
-            "mouse_button",
-            "state",
-            "change mouse button state (1=L, 2=M, 4=R)",
-        )
-        .args(&[HmpArg::new("button_state", Int32)]),
+        MOUSE_BUTTON
+            .help("change mouse button state (1=L, 2=R, 4=M)")
+            .since(Profile::V11_1),
         nothing,
     ),
     (
@@ -136,20 +134,15 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
             fail(hmp, format!("Mouse at index '{index}' not found"));
         },
     ),
+    (SCREENDUMP.before(Profile::V11_1), hmp_screendump),
     (
-        HmpRow::new(
-            "screendump",
-            "filename [-f format] [device [head]]",
-            "save screen from head 'head' of display device 'device'in specified format 'format' \
-             as image 'filename'.Currently only 'png' and 'ppm' formats are supported.",
-        )
-        .args(&[
-            HmpArg::new("filename", File),
-            HmpArg::new("format", FlagValue('f')),
-            HmpArg::new("device", Str).optional(),
-            HmpArg::new("head", Int32).optional(),
-        ])
-        .coroutine(),
+        SCREENDUMP
+            .help(
+                "save screen from head 'head' of display device 'device' in specified format \
+                 'format' as image 'filename'. Currently only 'png' and 'ppm' formats are \
+                 supported.",
+            )
+            .since(Profile::V11_1),
         hmp_screendump,
     ),
     (
@@ -178,36 +171,72 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
         ]),
         hmp_set_password,
     ),
+    (STOPCAPTURE.before(Profile::V11_1), hmp_stopcapture),
     (
-        HmpRow::new("stopcapture", "capture index", "stop capture")
-            .args(&[HmpArg::new("n", Int32)]),
-        nothing,
+        STOPCAPTURE
+            .help("stop capture (deprecated)")
+            .since(Profile::V11_1),
+        hmp_stopcapture,
     ),
+    (WAVCAPTURE.before(Profile::V11_1), hmp_wavcapture),
     (
-        HmpRow::new(
-            "wavcapture",
-            "path audiodev [frequency [bits [channels]]]",
-            "capture audio to a wave file (default frequency=44100 bits=16 channels=2)",
-        )
-        .args(&[
-            HmpArg::new("path", File),
-            HmpArg::new("audiodev", Str),
-            HmpArg::new("freq", Int32).optional(),
-            HmpArg::new("bits", Int32).optional(),
-            HmpArg::new("nchannels", Int32).optional(),
-        ]),
-        |hmp, args| {
-            let audiodev = args.str("audiodev");
-            hmp.print(format!("audiodev '{audiodev}' not found\n"));
-        },
+        WAVCAPTURE
+            .help(
+                "capture audio to a wave file (deprecated, default frequency=44100 bits=16 \
+                 channels=2)",
+            )
+            .since(Profile::V11_1),
+        hmp_wavcapture,
     ),
 ];
 
+const MOUSE_BUTTON: HmpRow = HmpRow::new(
+    "mouse_button",
+    "state",
+    "change mouse button state (1=L, 2=M, 4=R)",
+)
+.args(&[HmpArg::new("button_state", Int32)]);
+
+const SCREENDUMP: HmpRow = HmpRow::new(
+    "screendump",
+    "filename [-f format] [device [head]]",
+    "save screen from head 'head' of display device 'device'in specified format 'format' \
+     as image 'filename'.Currently only 'png' and 'ppm' formats are supported.",
+)
+.args(&[
+    HmpArg::new("filename", File),
+    HmpArg::new("format", FlagValue('f')),
+    HmpArg::new("device", Str).optional(),
+    HmpArg::new("head", Int32).optional(),
+])
+.coroutine();
+
+const STOPCAPTURE: HmpRow =
+    HmpRow::new("stopcapture", "capture index", "stop capture").args(&[HmpArg::new("n", Int32)]);
+
+const WAVCAPTURE: HmpRow = HmpRow::new(
+    "wavcapture",
+    "path audiodev [frequency [bits [channels]]]",
+    "capture audio to a wave file (default frequency=44100 bits=16 channels=2)",
+)
+.args(&[
+    HmpArg::new("path", File),
+    HmpArg::new("audiodev", Str),
+    HmpArg::new("freq", Int32).optional(),
+    HmpArg::new("bits", Int32).optional(),
+    HmpArg::new("nchannels", Int32).optional(),
+]);
+
+const INFO_CAPTURE: HmpRow = HmpRow::new("capture", "", "show capture information");
+
 /// The sub-commands of `info`.
 pub(super) const INFO: &[HmpPair<Machine>] = &[
+    (INFO_CAPTURE.before(Profile::V11_1), hmp_info_capture),
     (
-        HmpRow::new("capture", "", "show capture information"),
-        nothing,
+        INFO_CAPTURE
+            .help("show capture information (deprecated)")
+            .since(Profile::V11_1),
+        hmp_info_capture,
     ),
     (
         HmpRow::new("mice", "", "show which guest mouse is receiving events"),
@@ -270,6 +299,30 @@ fn hmp_screendump(hmp: Cx, args: &HmpArgs) {
     let console = console(&hmp.rt.state, args.try_str("device"), args.try_int("head"));
     let result = console.and_then(|screen| draw(&screen, args.str("filename"), format));
     hmp.handle_error(result);
+}
+
+/// Says once that recording sound is deprecated, where it is.
+fn warn_of_capture(hmp: Cx, command: &'static str) {
+    if hmp.rt.profile().deprecates_capture() && !hmp.rt.state.warned.contains(&command) {
+        hmp.rt.state.warned.push(command);
+        hmp.print(format!(
+            "warning: '{command}' is deprecated since v10.2, to be removed\n"
+        ));
+    }
+}
+
+fn hmp_info_capture(hmp: Cx, _args: &HmpArgs) {
+    warn_of_capture(hmp, "info capture");
+}
+
+fn hmp_stopcapture(hmp: Cx, _args: &HmpArgs) {
+    warn_of_capture(hmp, "stopcapture");
+}
+
+fn hmp_wavcapture(hmp: Cx, args: &HmpArgs) {
+    warn_of_capture(hmp, "wavcapture");
+    let audiodev = args.str("audiodev");
+    hmp.print(format!("audiodev '{audiodev}' not found\n"));
 }
 
 fn hmp_info_mice(hmp: Cx, _args: &HmpArgs) {

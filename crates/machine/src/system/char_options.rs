@@ -12,8 +12,8 @@ use super::cli::Opt;
 use super::report::{Failure, Location, Pending, Reporter};
 use crate::Machine;
 use qmonitor::chardev::{
-    chardev_add, print_stderr, qemu_chr_check_one_client, qemu_chr_find, qemu_chr_parse_compat,
-    ChardevHost, ChardevReport, ParsedCompat, QEMU_CHARDEV_OPTS,
+    chardev_add, print_stderr, qemu_chardev_opts, qemu_chr_check_one_client, qemu_chr_find,
+    qemu_chr_parse_compat, ChardevHost, ChardevReport, ParsedCompat,
 };
 use qmonitor::monitor::{monitor_parse_compat, MonitorMode, MonitorOptions, QEMU_MON_OPTS};
 use qmonitor::qapi::Error;
@@ -63,8 +63,8 @@ impl CharOptions {
     ) -> Result<bool, Failure> {
         match item.opt {
             Opt::Chardev => {
-                let opts = QemuOpts::parse(&QEMU_CHARDEV_OPTS, &item.arg, warnings);
-                let opts = opts.and_then(|opts| self.check_profile(opts));
+                let list = qemu_chardev_opts(self.profile);
+                let opts = QemuOpts::parse(list, &item.arg, warnings);
                 opts.and_then(|opts| self.add_chardev(item, opts))
                     .map_err(|e| item.failed_reading(e))?;
             }
@@ -112,15 +112,6 @@ impl CharOptions {
         self.check_chardev_id(&opts)?;
         self.chardevs.push((item.location.clone(), opts));
         Ok(())
-    }
-
-    /// Refuses the options that chardevs have in other versions only.
-    fn check_profile(&self, opts: QemuOpts) -> Result<QemuOpts, Error> {
-        let is_unknown = |name: &&str| !self.profile.has_chardev_option(name);
-        if let Some(name) = opts.iter().map(|(name, _)| name).find(is_unknown) {
-            return Err(Error::new(format!("Invalid parameter '{name}'")));
-        }
-        Ok(opts)
     }
 
     fn check_chardev_id(&self, opts: &QemuOpts) -> Result<(), Error> {
@@ -203,7 +194,7 @@ impl CharOptions {
     ) -> Option<Result<(), Error>> {
         let mut chardevs = self.chardevs.iter_mut();
         let (_, opts) = chardevs.find(|(_, opts)| opts.id() == Some(id))?;
-        Some(opts.set(&QEMU_CHARDEV_OPTS, name, value))
+        Some(opts.set(qemu_chardev_opts(self.profile), name, value))
     }
 
     /// Makes the chardev of an option that takes the short forms; of two messages the second

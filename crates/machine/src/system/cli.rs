@@ -55,6 +55,7 @@ pub fn parse(args: &[String], warnings: &mut Vec<Error>) -> Result<Vec<Word>, Er
 }
 
 /// An option of the command line.
+#[derive(Debug)]
 pub struct Word {
     /// Which one it is.
     pub opt: Opt,

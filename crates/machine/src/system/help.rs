@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use super::cli::{self, Opt};
-use qmonitor::chardev::QEMU_CHARDEV_OPTS;
+use qmonitor::chardev::qemu_chardev_opts;
 use qmonitor::monitor::version;
 use qmonitor::util::qemu_opts::QemuOpts;
 use qmonitor::Profile;
@@ -45,11 +45,10 @@ pub(super) fn print_and_end(
         ),
         Opt::Version => version_line(EMULATOR, profile),
         Opt::Chardev => {
-            let options = arg.and_then(|arg| QEMU_CHARDEV_OPTS.help_wanted(arg));
-            let options = options.map(|text| chardev_options_of(profile, &text));
+            let options = arg.and_then(|arg| qemu_chardev_opts(profile).help_wanted(arg));
             // QEMU ends with an error after this help.
             status = options.as_ref().map_or(status, |_| ExitCode::FAILURE);
-            options.or_else(|| backend_help(arg?, backends))?
+            options.or_else(|| backend_help(profile, arg?, backends))?
         }
         Opt::Object if help => list("List of user creatable objects:", &user_types()),
         Opt::Machine if help => crate::model::board::machine_help(),
@@ -70,16 +69,9 @@ pub(super) fn print_and_end(
     })
 }
 
-/// The lines of a help for chardevs whose options the profile has.
-fn chardev_options_of(profile: Profile, text: &str) -> String {
-    let name = |line: &str| line.trim_start().split('=').next().map(str::to_owned);
-    let has = |line: &&str| name(line).is_none_or(|name| profile.has_chardev_option(&name));
-    text.split_inclusive('\n').filter(has).collect()
-}
-
 /// The text of `-chardev help`.
-fn backend_help(arg: &str, backends: &[&str]) -> Option<String> {
-    let opts = QemuOpts::parse(&QEMU_CHARDEV_OPTS, arg, &mut Vec::new()).ok()?;
+fn backend_help(profile: Profile, arg: &str, backends: &[&str]) -> Option<String> {
+    let opts = QemuOpts::parse(qemu_chardev_opts(profile), arg, &mut Vec::new()).ok()?;
     matches!(opts.get("backend"), Some("help" | "?"))
         .then(|| list("Available chardev backend types: ", backends))
 }

@@ -22,7 +22,7 @@ use qmonitor::qapi::json::qobject_from_json;
 use qmonitor::qapi::policy::{CompatPolicy, CompatPolicyInput, CompatPolicyOutput};
 use qmonitor::qapi::visit::keyval_parse;
 use qmonitor::qapi::{Error, QDict, QObject};
-use qmonitor::util::qemu_opts::QemuOpts;
+use qmonitor::util::qemu_opts::{parse_option_size, QemuOpts};
 
 /// A descriptor that `-add-fd` hands over.
 #[derive(Debug, Clone)]
@@ -80,6 +80,10 @@ pub struct Settings {
     pub snapshot: bool,
     /// `-k`
     pub keymap: Option<String>,
+    /// `-dirty-rate`
+    pub dirty_rate: u64,
+    /// `-incoming`
+    pub incoming: Option<String>,
     /// `-loadvm`
     pub loadvm: bool,
     /// `-option-rom`, in order.
@@ -94,6 +98,10 @@ pub struct Settings {
     pub chroot: Option<String>,
     /// `-run-with user=`: a user and a group.
     pub user: Option<(u32, u32)>,
+    /// `-qtest`
+    pub qtest: Option<String>,
+    /// `-qtest-log`
+    pub qtest_log: Option<String>,
     /// `-vga`
     pub vga: Option<String>,
     /// The reason why the display that was asked for cannot be had.
@@ -148,6 +156,7 @@ impl Settings {
             }
             Opt::Compat => self.take_compat(arg)?,
             Opt::Profile => self.policy.profile = arg.parse()?,
+            Opt::DirtyRate => self.dirty_rate = parse_option_size("dirty-rate", arg)?,
             Opt::Echr => match parse_echr(arg) {
                 Some(echr) => self.echr = Some(echr),
                 // QEMU goes on.
@@ -157,6 +166,8 @@ impl Settings {
             Opt::Global => self.globals.push(parse_global(arg, warnings)?),
             Opt::Action => take_actions(self.actions(), arg, warnings)?,
             Opt::WatchdogAction => self.actions().watchdog = action("watchdog", arg)?,
+            Opt::Qtest => self.qtest = Some(arg.to_owned()),
+            Opt::QtestLog => self.qtest_log = Some(arg.to_owned()),
             Opt::Vga => self.vga = Some(arg.to_owned()),
             Opt::Trace => take_trace(arg, warnings)?,
             Opt::TraceOut => match arg.strip_prefix("websocket:") {
@@ -249,7 +260,11 @@ impl Settings {
                     _ => QDict::new(),
                 };
                 match channel.get_str("channel-type") {
-                    Some("main" | "cpr") => return self.take_incoming("defer"),
+                    Some("main" | "cpr") => {
+                        self.machine.incoming = true;
+                        self.incoming = Some(arg.to_owned());
+                        return Ok(());
+                    }
                     Some(word) => {
                         format!("Parameter 'channel-type' does not accept value '{word}'")
                     }
@@ -261,6 +276,7 @@ impl Settings {
             return Err(Error::new(desc));
         }
         self.machine.incoming = true;
+        self.incoming = Some(arg.to_owned());
         Ok(())
     }
 

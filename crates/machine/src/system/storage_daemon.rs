@@ -17,7 +17,7 @@ use super::report::{Failure, Location, Pending, Reporter};
 use super::vl::{self, Start};
 use super::{host, settings};
 use crate::{Machine, MachineOptions};
-use qmonitor::chardev::{qemu_chr_find, ChardevHost, QEMU_CHARDEV_OPTS};
+use qmonitor::chardev::{qemu_chardev_opts, qemu_chr_find, ChardevHost};
 use qmonitor::monitor::{MonitorMode, MonitorOptions};
 use qmonitor::qapi::visit::{InputVisitor, QapiType};
 use qmonitor::qapi::Error;
@@ -185,12 +185,11 @@ fn start(
             Opt::Blockdev => crate::commands::blockdev_from_cli(&mut rt, &item.arg),
             Opt::Object => crate::commands::object_from_text(&mut rt, &item.arg),
             Opt::Monitor => monitor_from_cli(&mut rt, &item.arg),
-            Opt::Chardev => {
-                QemuOpts::parse(&QEMU_CHARDEV_OPTS, &item.arg, &mut warnings).and_then(|opts| {
+            Opt::Chardev => QemuOpts::parse(qemu_chardev_opts(profile), &item.arg, &mut warnings)
+                .and_then(|opts| {
                     let location = item.location.as_ref();
                     make_chardev(&mut rt, reporter, location, &opts, background.is_some())
-                })
-            }
+                }),
             _ => Ok(()),
         };
         item.warn(reporter, &warnings);

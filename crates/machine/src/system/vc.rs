@@ -1,7 +1,7 @@
 //! `vc`: a text console. There is no display, so it shows its text to nobody and no key
 //! ever comes from it.
 
-use crate::schema::VcOptions;
+use crate::schema::{VcEncoding, VcOptions};
 use qmonitor::chardev::{Backend, BackendOptions, ChardevClass, ChardevHost, ChardevId};
 use qmonitor::qapi::Error;
 use qmonitor::util::qemu_opts::{QemuOptType, QemuOpts};
@@ -14,8 +14,14 @@ impl BackendOptions for Vc {
     type Arguments = VcOptions;
     const EXTENSIONS: &'static [(&'static str, QemuOptType)] = &[];
 
-    fn from_opts(_: &QemuOpts) -> Result<Self, Error> {
-        Ok(Vc)
+    fn from_opts(opts: &QemuOpts) -> Result<Self, Error> {
+        match opts
+            .get("encoding")
+            .map(|name| (name, name.parse::<VcEncoding>()))
+        {
+            Some((name, Err(_))) => Err(Error::new(format!("invalid parameter value: {name}"))),
+            _ => Ok(Vc),
+        }
     }
 
     fn from_arguments(_: VcOptions) -> Result<Self, Error> {

@@ -209,8 +209,16 @@ pub const SINCE: &str = "since-11-1";
 /// Marks what QEMU no longer has in version 11.1.
 pub const REMOVED: &str = "removed-in-11-1";
 
-/// Marks what is deprecated in QEMU since version 11.1.
+/// Marks what is deprecated in QEMU since version 11.1. Any other feature may have the
+/// same ending: it is shown, without it, since that version.
 pub const DEPRECATED_SINCE: &str = "deprecated-since-11-1";
+
+/// Marks an optional member that QEMU demands since version 11.1.
+pub const REQUIRED_SINCE: &str = "required-since-11-1";
+
+/// Marks a member that is a string before QEMU 11.1, and of the declared alternate
+/// type since.
+pub const STR_BEFORE: &str = "str-before-11-1";
 
 /// Marks what QEMU has since version 11.1, and a program that behaves like an older
 /// one accepts but does not show, like an [`EXTENSION`].
@@ -219,7 +227,8 @@ pub const SHOWN_SINCE: &str = "shown-since-11-1";
 /// Whether the feature only tells versions of QEMU apart. Introspection does not
 /// show it.
 pub fn is_version(feature: &Feature) -> bool {
-    [SINCE, REMOVED, DEPRECATED_SINCE, SHOWN_SINCE].contains(&feature.name.as_str())
+    let name = feature.name.as_str();
+    [SINCE, REMOVED, STR_BEFORE].contains(&name) || name.ends_with("-since-11-1")
 }
 
 /// Whether these are the features of an [`EXTENSION`].

@@ -7,7 +7,7 @@ use super::cycles::{boxed_edges, Edge};
 use super::{names, Options};
 use crate::schema::model::{
     Entity, EntityId, EntityKind, Feature, IfCond, Member, Schema, Variant, Variants,
-    DEPRECATED_SINCE, REMOVED, SINCE,
+    DEPRECATED_SINCE, REMOVED, REQUIRED_SINCE, SINCE, STR_BEFORE,
 };
 
 /// The schema, and what the generator has found out about it.
@@ -60,6 +60,12 @@ impl<'s> Context<'s> {
         };
         let (deprecated, unstable) = (has("deprecated"), has("unstable"));
         match (has(SINCE), has(REMOVED), deprecated, unstable) {
+            (since, ..) if has(REQUIRED_SINCE) => Some(if since {
+                "REQUIRED_AND_SINCE_11_1"
+            } else {
+                "REQUIRED_SINCE_11_1"
+            }),
+            _ if has(STR_BEFORE) => Some("STR_BEFORE_11_1"),
             (true, _, _, true) => Some("UNSTABLE_SINCE_11_1"),
             (true, _, _, false) => Some("SINCE_11_1"),
             (_, true, true, _) => Some("DEPRECATED_REMOVED_IN_11_1"),

@@ -346,7 +346,7 @@ fn read_options(
     let backends = [CHARDEV_BACKENDS, &["vc"]].concat();
     for (word, has_timestamp) in words {
         reporter.set_timestamp(has_timestamp);
-        let location = Some(word.location());
+        let location = Some(Location::of(&word));
         let Word { opt, arg, .. } = word;
         let profile = options.settings.policy.profile;
         let text = arg.as_deref();

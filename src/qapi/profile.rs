@@ -60,6 +60,11 @@ impl Profile {
         self >= Profile::V11_1
     }
 
+    /// Whether types of objects, machines and processors are those of the later tables.
+    pub fn has_newer_types(self) -> bool {
+        self >= Profile::V11_1
+    }
+
     /// Whether the root of the object tree has a container `audiodevs`.
     pub fn has_audiodevs_container(self) -> bool {
         self >= Profile::V11_1
@@ -129,6 +134,17 @@ impl Profile {
     /// Whether the page of the translator speaks of its profiler.
     pub fn has_jit_profiler(self) -> bool {
         self < Profile::V11_1
+    }
+
+    /// Whether each guest's memory can be dumped in the format of Windows. Later ones ask
+    /// the guest.
+    pub fn offers_win_dump_to_all(self) -> bool {
+        self < Profile::V11_1
+    }
+
+    /// Whether ACPI tells of processors when it is asked for places.
+    pub fn has_cpus_in_acpi(self) -> bool {
+        self >= Profile::V11_1
     }
 
     /// Whether `info cpus` tells the model of each processor.

@@ -29,6 +29,7 @@ fn a_fresh_recording_equals_the_tables() {
     let kept = root().join("crates/machine/src/facts");
     for name in [
         "machines.txt",
+        "order.txt",
         "processors.txt",
         "properties.txt",
         "types.txt",

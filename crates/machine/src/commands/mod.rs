@@ -54,6 +54,7 @@ pub(crate) use log::log_items;
 pub use net::{netdev_from_cli, netdev_with_id};
 pub use objects::{
     attach, is_made_after_chardevs, monitor_from_options, object_from_cli, object_from_text,
+    object_help_wanted,
 };
 pub use qdev::{add_ports, board_nic, device_from_cli};
 pub use run_state::{killed, start_machine};

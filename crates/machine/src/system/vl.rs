@@ -25,7 +25,7 @@ use super::report::{Failure, Location, Pending, Reporter};
 use super::settings::Settings;
 use super::signals::{self, watch_signals};
 use super::starting;
-use crate::commands::{format_help, QEMU_DRIVE_OPTS};
+use crate::commands::{format_help, object_help_wanted, QEMU_DRIVE_OPTS};
 use crate::model::qdev::device_help_wanted;
 use crate::model::types::user_creatable_types;
 use crate::Machine;
@@ -346,8 +346,11 @@ fn start(
         }) {
             return Ok(Start::Done(status));
         }
-        let help = arg.as_deref().filter(|_| opt == Opt::Device);
-        let help = help.and_then(device_help_wanted);
+        let help = arg.as_deref().and_then(|text| match opt {
+            Opt::Device => device_help_wanted(profile, text),
+            Opt::Object => object_help_wanted(text, profile),
+            _ => None,
+        });
         let name = cli::name(opt);
         let location = Some(Location::CommandLine(match &arg {
             Some(arg) if opt == Opt::Disk => arg.clone(),

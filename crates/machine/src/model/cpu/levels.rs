@@ -1,6 +1,6 @@
 //! The highest leaves of `CPUID`, which rise with the features.
 
-use super::features::MISSING;
+use super::features::missing;
 use super::CpuOption;
 use crate::model::qom::ObjectId;
 use crate::model::Machine;
@@ -78,7 +78,7 @@ impl Machine {
     /// Raises the highest leaves to those of the features, unless the user has chosen them.
     /// Old versions of machines raise none.
     pub(super) fn raise_levels(&mut self, id: ObjectId, option: &CpuOption) {
-        let missing = MISSING.iter();
+        let missing = missing(self.profile);
         let missing = missing.filter(|f| self.bool_property(id, f.name));
         let offered = LEAVES.iter().filter(|(_, features)| {
             let mut features = features.iter();
@@ -115,10 +115,10 @@ mod tests {
     fn levels_rise_with_features_on_new_machines() {
         let level = |class: &str, cpu: &str, property: &str| {
             let mut m = Machine::new(MachineOptions {
-                class: find_class(class).unwrap(),
+                class: find_class(qmonitor::Profile::V10_0, class).unwrap(),
                 ..MachineOptions::default()
             });
-            let cpu = CpuOption::parse(cpu).unwrap();
+            let cpu = CpuOption::parse(qmonitor::Profile::V10_0, cpu).unwrap();
             m.init_board(Some(cpu), &mut Vec::new()).unwrap();
             m.int_property(m.cpus[&0], property)
         };

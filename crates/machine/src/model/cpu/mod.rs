@@ -17,6 +17,7 @@ use crate::model::thread::HostThread;
 use crate::model::Machine;
 use models::{find_model, CpuModel};
 use qmonitor::qapi::{CompatPolicy, Error, QDict, QObject};
+use qmonitor::Profile;
 
 /// Processor time that the first processor uses before it waits, as a real one does
 /// for its firmware. virsh treats a domain whose vCPU has used no CPU time as unknown.
@@ -57,13 +58,13 @@ impl CpuOption {
     ///
     /// There is no such model. Whether it has the properties is seen when the
     /// processor is made.
-    pub fn parse(arg: &str) -> Result<Self, Error> {
+    pub fn parse(profile: Profile, arg: &str) -> Result<Self, Error> {
         let mut parts = arg.split(',');
         let name = parts.next().unwrap_or_default();
         if name.is_empty() {
             return Err(Error::new("-cpu option cannot be empty"));
         }
-        let model = find_model(name)
+        let model = find_model(profile, name)
             .ok_or_else(|| Error::new(format!("unable to find CPU model '{name}'")))?;
         let mut option = CpuOption::new(model);
         for part in parts {
@@ -131,7 +132,7 @@ impl Machine {
     /// Switches off the features that the emulator does not offer, and returns those it
     /// (`x86_cpu_filter_features`).
     fn filter_features(&mut self, id: ObjectId) -> Vec<&'static features::MissingFeature> {
-        let missing = features::MISSING.iter();
+        let missing = features::missing(self.profile);
         let taken: Vec<_> = missing.filter(|f| self.bool_property(id, f.name)).collect();
         for feature in &taken {
             self.store_by_name(id, feature.name, false);
@@ -217,7 +218,7 @@ impl Machine {
         let taken = self.filter_features(id);
         let enforce = self.bool_property(id, "enforce");
         if enforce || self.bool_property(id, "check") {
-            warnings.extend(taken.iter().map(|f| Error::new(f.warning())));
+            warnings.extend(taken.iter().map(|f| Error::new(f.warning(self.profile))));
         }
         if enforce && !taken.is_empty() {
             return Err(Error::new("TCG doesn't support requested features"));
@@ -329,16 +330,18 @@ pub fn expand_model(
     changes: &QDict,
     policy: CompatPolicy,
 ) -> Result<QDict, Error> {
-    let model =
-        find_model(name).ok_or_else(|| Error::new(format!("CPU model '{name}' not found")))?;
+    let model = find_model(m.profile, name)
+        .ok_or_else(|| Error::new(format!("CPU model '{name}' not found")))?;
     let id = m.cpu_new(model);
     let result = changes.iter().try_for_each(|(name, value)| {
         let path = format!("model.props.{name}");
         let input = PropertyInput::json(&path, value.clone(), policy);
         m.property_set(id, name, &input)
     });
-    m.filter_features(id);
-    let written = features::PROPERTIES.iter().filter(|p| p.set.is_some());
+    let profile = m.profile;
+    let written = features::PROPERTIES
+        .iter()
+        .filter(|p| p.set.is_some() && p.is_in(profile));
     let expanded = written
         .filter_map(|p| Some((p.name, m.property(id, p.name)?)))
         .collect();

@@ -89,6 +89,8 @@ enum Part {
     All,
     /// Of QEMU's since this profile.
     Since(Profile),
+    /// Of QEMU's before this profile.
+    Before(Profile),
     /// None of QEMU's: it works, but listings are as QEMU's.
     Extension,
 }
@@ -118,6 +120,12 @@ impl Property {
         self
     }
 
+    /// The same, there is none from that profile on.
+    pub const fn before(mut self, profile: Profile) -> Self {
+        self.part = Part::Before(profile);
+        self
+    }
+
     /// The same, but QEMU has no such property.
     pub const fn extension(mut self) -> Self {
         self.part = Part::Extension;
@@ -129,6 +137,7 @@ impl Property {
         match self.part {
             Part::All | Part::Extension => true,
             Part::Since(first) => profile >= first,
+            Part::Before(first) => profile < first,
         }
     }
 

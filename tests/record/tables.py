@@ -72,8 +72,8 @@ class Qmp:
 
 
 def ranges(numbers):
-    """`3-5 9` for 3, 4, 5, 9."""
-    numbers = sorted(numbers)
+    """`3-5 9` for 3, 4, 5, 9, in their order."""
+    numbers = list(numbers)
     words = []
     while numbers:
         first = last = numbers.pop(0)
@@ -190,7 +190,9 @@ def record_types(qmp, known):
     for name in sorted(own):
         for line in own[name]:
             users[line].append(name)
-    properties.sort(key=lambda line: (users[line], line))
+    # Properties of one type stand in the order of its list.
+    place = {line: own[users[line][0]].index(line) for line in properties}
+    properties.sort(key=lambda line: (users[line], place[line]))
     number = {line: at for at, line in enumerate(known + properties)}
     seen = {}
     lines = []

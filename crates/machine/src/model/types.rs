@@ -193,6 +193,7 @@ pub(crate) fn device_list_properties(
         ));
     }
     let mut properties = facts.all_properties();
-    properties.retain(|p| !COMMON.contains(&p.name) && !p.name.starts_with("legacy-"));
+    let is_hidden = |name: &str| profile.has_legacy_properties() && name.starts_with("legacy-");
+    properties.retain(|p| !COMMON.contains(&p.name) && !is_hidden(p.name));
     Ok(properties.iter().map(listing).collect())
 }

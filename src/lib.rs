@@ -6,6 +6,8 @@ extern crate self as qmonitor;
 pub mod chardev;
 #[doc(hidden)]
 pub mod fold_hash;
+#[doc(hidden)]
+pub mod hash_order;
 pub mod main_loop;
 pub mod monitor;
 pub mod qapi;

@@ -119,11 +119,12 @@ pub(super) fn saturating_ns(duration: Duration) -> i64 {
 }
 
 /// The virtual clock is the realtime clock plus an offset while it runs, and a
-/// standing value while it does not.
+/// standing value while it does not. Moved by hand it always stands, and may be enabled.
 #[derive(Debug)]
 enum VirtualClock {
     Running { offset: i64 },
     Stopped { value: i64 },
+    ByHand { value: i64, enabled: bool },
 }
 
 /// The clocks of one loop. A clock may be disabled: its timers then do not
@@ -153,7 +154,7 @@ impl Clocks {
             ClockType::Host => self.source.host(),
             ClockType::Virtual => match self.virtual_clock {
                 VirtualClock::Running { offset } => self.source.realtime().saturating_add(offset),
-                VirtualClock::Stopped { value } => value,
+                VirtualClock::Stopped { value } | VirtualClock::ByHand { value, .. } => value,
             },
         }
     }
@@ -162,8 +163,24 @@ impl Clocks {
         match clock {
             ClockType::Realtime => self.realtime_enabled,
             ClockType::Host => self.host_enabled,
-            ClockType::Virtual => matches!(self.virtual_clock, VirtualClock::Running { .. }),
+            ClockType::Virtual => match self.virtual_clock {
+                VirtualClock::Running { .. } => true,
+                VirtualClock::Stopped { .. } => false,
+                VirtualClock::ByHand { enabled, .. } => enabled,
+            },
         }
+    }
+
+    /// Whether a clock is enabled and moves by itself, so that waiting brings its deadlines.
+    pub(super) fn runs(&self, clock: ClockType) -> bool {
+        let by_hand = matches!(self.virtual_clock, VirtualClock::ByHand { .. });
+        self.is_enabled(clock) && !(clock == ClockType::Virtual && by_hand)
+    }
+
+    /// From now on only [`step`](Self::step) moves the virtual clock, which begins at 0.
+    pub(super) fn take_virtual_in_hand(&mut self) {
+        let enabled = self.is_enabled(ClockType::Virtual);
+        self.virtual_clock = VirtualClock::ByHand { value: 0, enabled };
     }
 
     pub(super) fn enable(&mut self, clock: ClockType, enabled: bool) {
@@ -172,7 +189,10 @@ impl Clocks {
             ClockType::Host => self.host_enabled = enabled,
             ClockType::Virtual => {
                 let value = self.get_ns(ClockType::Virtual);
-                self.virtual_clock = if enabled {
+                let by_hand = matches!(self.virtual_clock, VirtualClock::ByHand { .. });
+                self.virtual_clock = if by_hand {
+                    VirtualClock::ByHand { value, enabled }
+                } else if enabled {
                     let offset = value.saturating_sub(self.source.realtime());
                     VirtualClock::Running { offset }
                 } else {
@@ -183,8 +203,9 @@ impl Clocks {
     }
 
     pub(super) fn step(&mut self, ns: u64) {
-        let (VirtualClock::Running { offset: value } | VirtualClock::Stopped { value }) =
-            &mut self.virtual_clock;
+        let (VirtualClock::Running { offset: value }
+        | VirtualClock::Stopped { value }
+        | VirtualClock::ByHand { value, .. }) = &mut self.virtual_clock;
         *value = value.saturating_add_unsigned(ns);
     }
 
@@ -272,6 +293,25 @@ mod tests {
         assert_eq!(clocks.get_ns(ClockType::Realtime), 0);
         clocks.step(u64::MAX);
         assert_eq!(clocks.get_ns(ClockType::Virtual), i64::MAX);
+    }
+
+    #[test]
+    fn a_virtual_clock_in_hand_moves_by_steps_alone() {
+        let mut clocks = Clocks::new(TimeSource::simulated());
+        clocks.advance(SECOND);
+        clocks.take_virtual_in_hand();
+        clocks.advance(SECOND);
+        assert_eq!(clocks.get_ns(ClockType::Virtual), 0);
+        assert!(clocks.is_enabled(ClockType::Virtual));
+        assert!(!clocks.runs(ClockType::Virtual));
+        clocks.step(7);
+        clocks.enable(ClockType::Virtual, false);
+        clocks.step(8);
+        assert!(!clocks.is_enabled(ClockType::Virtual));
+        clocks.enable(ClockType::Virtual, true);
+        clocks.advance(SECOND);
+        assert_eq!(clocks.get_ns(ClockType::Virtual), 15);
+        assert!(clocks.runs(ClockType::Realtime));
     }
 
     #[test]

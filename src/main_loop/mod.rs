@@ -112,7 +112,8 @@
 //!
 //! Clocks are read through the loop. With [`TimeSource::simulated`] time stands
 //! still while callbacks run and jumps to the next deadline when nothing is
-//! ready; see [`main_loop_wait`].
+//! ready; see [`main_loop_wait`]. The virtual clock alone can be
+//! [taken in hand](MainLoop::take_virtual_clock_in_hand): then [`virtual_clock_warp`] moves it.
 //!
 //! # In another program's loop
 //!
@@ -134,6 +135,7 @@ mod outer;
 mod signal;
 mod timer;
 mod turn;
+mod warp;
 mod watch;
 
 #[cfg(test)]
@@ -152,6 +154,7 @@ pub use fdmon::{FdmonKind, FdmonPolicy};
 pub use signal::{Signal, SignalInfo};
 pub use timer::TimerId;
 pub use turn::main_loop_wait;
+pub use warp::virtual_clock_warp;
 pub use watch::{Flow, SharedFd, Watch, WatchId};
 
 use crate::slots::{Key, Slots};

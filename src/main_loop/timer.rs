@@ -138,13 +138,19 @@ impl<H> Timers<H> {
     pub(super) fn ns_to_next(&self, clocks: &Clocks) -> Option<u64> {
         ClockType::ALL
             .into_iter()
-            .filter(|clock| clocks.is_enabled(*clock))
             .filter_map(|clock| {
-                let next = self.armed[clock as usize].first()?;
-                let left = next.arming.deadline.saturating_sub(clocks.get_ns(clock));
-                Some(u64::try_from(left).unwrap_or(0))
+                let left = self.ns_to_next_of(clock, clocks)?;
+                (left == 0 || clocks.runs(clock)).then_some(left)
             })
             .min()
+    }
+
+    /// Nanoseconds until the first timer of one clock is due; None if the clock is disabled.
+    pub(super) fn ns_to_next_of(&self, clock: ClockType, clocks: &Clocks) -> Option<u64> {
+        let next = self.armed[clock as usize].first()?;
+        let left = next.arming.deadline.saturating_sub(clocks.get_ns(clock));
+        let left = u64::try_from(left).unwrap_or(0);
+        clocks.is_enabled(clock).then_some(left)
     }
 
     /// Lists the timers that are due, clock by clock, earliest first. They stay
@@ -152,23 +158,28 @@ impl<H> Timers<H> {
     /// before them can still put them off.
     pub(super) fn list_due(&self, clocks: &Clocks, due: &mut Vec<Due>) {
         for clock in ClockType::ALL {
-            let armed = &self.armed[clock as usize];
-            let Some(first) = armed.first().filter(|_| clocks.is_enabled(clock)) else {
-                continue;
-            };
-            let now = clocks.get_ns(clock);
-            if first.arming.deadline > now {
-                continue;
-            }
-            let before = due.len();
-            armed.for_each_until(now, &mut |entry| {
-                if is_in_force(&self.in_force, entry) {
-                    let (id, arming) = (entry.id, entry.arming);
-                    due.push(Due { id, arming });
-                }
-            });
-            due[before..].sort_unstable_by_key(|due| due.arming);
+            self.list_due_of(clock, clocks, due);
         }
+    }
+
+    /// The same for one clock.
+    pub(super) fn list_due_of(&self, clock: ClockType, clocks: &Clocks, due: &mut Vec<Due>) {
+        let armed = &self.armed[clock as usize];
+        let Some(first) = armed.first().filter(|_| clocks.is_enabled(clock)) else {
+            return;
+        };
+        let now = clocks.get_ns(clock);
+        if first.arming.deadline > now {
+            return;
+        }
+        let before = due.len();
+        armed.for_each_until(now, &mut |entry| {
+            if is_in_force(&self.in_force, entry) {
+                let (id, arming) = (entry.id, entry.arming);
+                due.push(Due { id, arming });
+            }
+        });
+        due[before..].sort_unstable_by_key(|due| due.arming);
     }
 
     /// Disarms a due timer and takes its callback out to be run; nothing if it
@@ -279,9 +290,9 @@ impl<H> MainLoop<H> {
         self.clocks.enable(clock, enabled);
     }
 
-    /// Moves the virtual clock on by `ns` nanoseconds, whether it runs or not;
-    /// qtest's `clock_step`. Timers that fall due run in the next turn, if
-    /// the clock is enabled.
+    /// Moves the virtual clock on by `ns` nanoseconds, whether it runs or not. Timers that
+    /// fall due run in the next turn, if the clock is enabled;
+    /// [`virtual_clock_warp`](super::virtual_clock_warp) runs them at once.
     pub fn clock_step(&mut self, ns: u64) {
         self.clocks.step(ns);
     }

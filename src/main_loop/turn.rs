@@ -223,27 +223,32 @@ impl<'h, H: Host> Turn<'h, H> {
     fn run_timers(&mut self) -> bool {
         let mut ran = false;
         for at in 0..self.host.main_loop().lists.due.len() {
-            let main_loop = self.host.main_loop_mut();
-            let one = main_loop.lists.due[at];
-            let Some((name, callback)) = main_loop.timers.take_due(&main_loop.clocks, one) else {
-                continue;
-            };
-            main_loop.counters.timers += 1;
-            main_loop.note(LoopEvent::TimerRuns(one.id.to_opaque()), name);
-            ran = true;
-            let mut running = Running::new(self.host, one.id, callback, |main_loop, id, it| {
-                if let Some(timer) = main_loop.timers.get_mut(id) {
-                    timer.callback = Some(it);
-                }
-            });
-            if let (host, Some(callback)) = running.parts() {
-                callback(host);
-            }
-            drop(running);
-            self.host.main_loop_mut().note(LoopEvent::Returns, name);
+            let one = self.host.main_loop().lists.due[at];
+            ran |= run_timer(self.host, one);
         }
         ran
     }
+}
+
+/// Runs a timer that was found due; false if it is so no more.
+pub(super) fn run_timer<H: Host>(host: &mut H, one: Due) -> bool {
+    let main_loop = host.main_loop_mut();
+    let Some((name, callback)) = main_loop.timers.take_due(&main_loop.clocks, one) else {
+        return false;
+    };
+    main_loop.counters.timers += 1;
+    main_loop.note(LoopEvent::TimerRuns(one.id.to_opaque()), name);
+    let mut running = Running::new(host, one.id, callback, |main_loop, id, it| {
+        if let Some(timer) = main_loop.timers.get_mut(id) {
+            timer.callback = Some(it);
+        }
+    });
+    if let (host, Some(callback)) = running.parts() {
+        callback(host);
+    }
+    drop(running);
+    host.main_loop_mut().note(LoopEvent::Returns, name);
+    true
 }
 
 impl<H: Host> Drop for Turn<'_, H> {

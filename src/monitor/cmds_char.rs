@@ -4,7 +4,6 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::hash_order::hash_order;
 use super::runtime::Runtime;
 use super::schema::{
     qmp_marshal_chardev_add, qmp_marshal_chardev_change, CharCommands, ChardevBackend,
@@ -16,6 +15,7 @@ use crate::chardev::{
     self, chardev_change, chardev_remove, chardev_send_break, fifo_reader, qemu_chr_find,
     ChardevConfig, FifoReader,
 };
+use crate::hash_order::hash_order;
 use crate::main_loop::ClockType;
 use crate::qapi::dispatch::{Call, QmpCommandFunc, QmpCommandList};
 use crate::qapi::{Error, ErrorClass, RawResponder, Responder};

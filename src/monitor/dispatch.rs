@@ -79,6 +79,7 @@ pub(super) fn monitor_qmp_dispatch<S>(
     let kept = rt.dispatcher.writer.take();
     let mut w = kept.unwrap_or_else(|| Box::new(JsonWriter::new(false)));
     w.set_pretty(caller.pretty);
+    w.set_member_order(rt.member_order);
     w.set_limit(caller.max_reply_size);
     let outer = rt.dispatcher.current.replace(caller.monitor);
     let outcome = qmp_dispatch(rt, &caller, request, &mut w);

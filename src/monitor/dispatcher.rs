@@ -23,7 +23,6 @@ use super::request_trace::{
 use super::runtime::Runtime;
 use super::session::{Next, QmpSession};
 use super::table::{MonitorId, MonitorKind, MonitorQmp};
-use crate::qapi::json::JsonWriter;
 use crate::trace::events;
 use crate::trace_event;
 
@@ -261,7 +260,7 @@ pub(super) fn answer<S>(rt: &mut Runtime<S>, command: QmpUnderWay, answer: Answe
     }
     if connected && !silent {
         let config = rt.monitors.get(mon).map(|mon| mon.config.clone());
-        let mut w = JsonWriter::new(config.as_ref().is_some_and(|config| config.pretty));
+        let mut w = rt.json_writer(config.as_ref().is_some_and(|config| config.pretty));
         w.set_limit(config.map_or(0, |config| config.max_reply_size));
         let result = write_return(&mut w, answer);
         write_reply(&mut w, command.id.as_ref(), &result);

@@ -46,9 +46,8 @@ pub fn qapi_event_emit<S>(rt: &mut Runtime<S>, event: &'static EventInfo, data: 
         let key = key.clone();
         move |rt: &mut Runtime<S>| interval_ends(rt, event, &key, interval)
     };
-    let timer = rt
-        .main_loop
-        .timer_new(ClockType::Realtime, "event_throttle", on_timer);
+    let clock = rt.event_clock;
+    let timer = rt.main_loop.timer_new(clock, "event_throttle", on_timer);
     rt.throttles.begin(key, timer);
     rt.main_loop.timer_mod_in(timer, interval);
 }
@@ -83,6 +82,7 @@ pub(super) fn send_event_to<S>(
     data: &QDict,
     time_ns: i64,
 ) {
+    let order = rt.member_order;
     // Each layout is rendered at most once, for any number of sessions.
     let mut rendered: [Option<JsonWriter>; 2] = [None, None];
     let listeners: Vec<(MonitorId, bool)> = rt
@@ -99,6 +99,7 @@ pub(super) fn send_event_to<S>(
     for (id, pretty) in listeners {
         let w = rendered[usize::from(pretty)].get_or_insert_with(|| {
             let mut w = JsonWriter::new(pretty);
+            w.set_member_order(order);
             write_event(&mut w, name, data, time_ns);
             w.newline();
             w
@@ -120,12 +121,7 @@ pub(super) fn write_event(w: &mut JsonWriter, name: &str, data: &QDict, time_ns:
     w.string(name);
     if !data.is_empty() {
         w.key("data");
-        w.begin_object();
-        for (key, value) in data.iter() {
-            w.key(key);
-            w.qobject(value);
-        }
-        w.end_object();
+        w.qdict(data);
     }
     w.end_object();
 }

@@ -64,7 +64,7 @@ impl<S> Runtime<S> {
 
     /// An event as [`send_event`](Self::send_event) would send it now, with its line end.
     pub fn render_event(&self, name: &str, data: &QDict) -> Vec<u8> {
-        let mut w = JsonWriter::new(false);
+        let mut w = self.json_writer(false);
         let time_ns = self.main_loop.clock_get_ns(ClockType::Host);
         events::write_event(&mut w, name, data, time_ns);
         w.newline();
@@ -93,7 +93,7 @@ impl<S> Runtime<S> {
             Err(e) => return responder.respond(Err(e)),
         };
         let outer = self.dispatcher.current.replace(monitor);
-        let mut w = JsonWriter::new(false);
+        let mut w = self.json_writer(false);
         let mut call = Call::new(args, self.policy, &mut w);
         match found.func {
             QmpCommandFunc::Immediate(func) => {

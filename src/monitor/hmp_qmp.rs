@@ -22,7 +22,7 @@
 use super::hmp::{ArgKind, CompletionKind, Hmp, HmpArg, HmpArgs, HmpRow};
 use super::request_trace::trace_enter;
 use crate::qapi::dispatch::{qmp_find_command, Call, DispatchEnv, QmpCommandFunc};
-use crate::qapi::json::{qobject_from_json, qobject_to_json, JsonWriter};
+use crate::qapi::json::{qobject_from_json, qobject_to_json};
 use crate::qapi::{Error, QDict, QObject};
 use crate::trace::events;
 
@@ -68,7 +68,7 @@ fn execute<S>(hmp: &mut Hmp<'_, S>, name: &str, arguments: &str) -> Result<(), E
     } else {
         parse_keyval(arguments)?
     };
-    let mut out = JsonWriter::new(true);
+    let mut out = hmp.rt.json_writer(true);
     let mut call = Call::new(args, env.policy, &mut out);
     if !is_json {
         call = call.keyval();

@@ -30,7 +30,6 @@
 //! | `events`, `throttle` | events and their rate limits |
 //! | [`hmp`] | the human monitor: editor, table, session |
 //! | `fds` | descriptors that clients pass |
-//! | `hash_order` | the order of QEMU's listings |
 //! | `options`, `config` | `-qmp`, `-monitor`, `-mon` |
 //! | `clients` | sessions and monitors that come and go with their clients |
 //! | `access` | the commands that a monitor's clients may use |
@@ -60,7 +59,6 @@ mod fds;
 mod for_kits;
 mod give_up;
 mod greeting;
-pub mod hash_order;
 pub mod hmp;
 mod hmp_cmds;
 mod hmp_qmp;

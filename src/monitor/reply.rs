@@ -55,7 +55,7 @@ fn write_error(w: &mut JsonWriter, id: Option<&QObject>, error: &Error) {
 fn write_id(w: &mut JsonWriter, id: Option<&QObject>) {
     if let Some(id) = id {
         w.key("id");
-        w.qobject(id);
+        w.echo(id);
     }
 }
 

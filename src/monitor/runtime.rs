@@ -20,12 +20,12 @@ use super::throttle::EventThrottles;
 use super::tls::TlsRegistry;
 use super::version::Identity;
 use crate::chardev::{ChardevHost, ChardevReport, ChardevRequest, Chardevs, TlsCreds};
-use crate::main_loop::{Host, MainLoop, SharedFd};
+use crate::main_loop::{ClockType, Host, MainLoop, SharedFd};
 use crate::qapi::dispatch::QmpCommandList;
 use crate::qapi::introspect::{query_schema_of, SchemaTable};
-use crate::qapi::json::qobject_to_json;
+use crate::qapi::json::JsonWriter;
 use crate::qapi::policy::CompatPolicy;
-use crate::qapi::{Error, Profile};
+use crate::qapi::{Error, MemberOrder, Profile};
 use crate::util::qemu_opts::QemuOptType;
 
 /// A request to end the program. The embedder chooses the exit status.
@@ -85,6 +85,7 @@ pub struct Runtime<S: 'static> {
     pub(super) schema_reply: Option<Vec<u8>>,
     pub(crate) hmp: HmpTables<S>,
     pub(crate) policy: CompatPolicy,
+    pub(super) member_order: MemberOrder,
     pub(crate) dispatcher: Dispatcher,
     /// See [`set_interceptor`](Self::set_interceptor).
     pub(crate) interceptor: Option<Rc<dyn Interceptor<Self>>>,
@@ -93,6 +94,8 @@ pub struct Runtime<S: 'static> {
     pub(crate) identity: Identity,
     pub(super) greeting: Greeting,
     pub(crate) throttles: EventThrottles,
+    /// What limits how often events are sent.
+    pub(super) event_clock: ClockType,
     pub(crate) fdsets: Fdsets,
     pub(crate) tls: TlsRegistry<S>,
     pub(crate) preconfig: bool,
@@ -186,9 +189,12 @@ impl<S> Runtime<S> {
     pub(crate) fn query_schema(&mut self) -> &[u8] {
         let (schemas, policy, commands) = (&self.schemas, self.policy, &self.commands);
         let has_command = |name: &str| commands.get(name).is_some();
+        let order = self.member_order;
         self.schema_reply.get_or_insert_with(|| {
-            let schema = query_schema_of(schemas, policy, has_command);
-            qobject_to_json(&schema, false).into_bytes()
+            let mut w = JsonWriter::new(false);
+            w.set_member_order(order);
+            w.qobject(&query_schema_of(schemas, policy, has_command));
+            w.take()
         })
     }
 
@@ -239,6 +245,26 @@ impl<S> Runtime<S> {
     /// The `-compat` policy in force.
     pub fn policy(&self) -> CompatPolicy {
         self.policy
+    }
+
+    /// Chooses the order in which members of objects that are made at run time are written.
+    /// The default is QEMU's.
+    pub fn set_member_order(&mut self, order: MemberOrder) {
+        self.member_order = order;
+        self.schema_reply = None;
+    }
+
+    /// A writer for replies and events.
+    pub(super) fn json_writer(&self, pretty: bool) -> JsonWriter {
+        let mut w = JsonWriter::new(pretty);
+        w.set_member_order(self.member_order);
+        w
+    }
+
+    /// Chooses the clock that limits how often events are sent, for a test that holds that
+    /// clock. Intervals that have begun stay on theirs.
+    pub fn set_event_clock(&mut self, clock: ClockType) {
+        self.event_clock = clock;
     }
 
     /// Sets the options that `query-command-line-options` lists.
@@ -302,6 +328,13 @@ impl<S> Runtime<S> {
     ) -> Result<(), Error> {
         self.current_policy()
             .map_or(Ok(()), |policy| policy.check_hmp(group, row))
+    }
+
+    /// Whether the command under way came from a client that may change nothing. Such
+    /// clients should not learn passwords and the like.
+    pub fn current_monitor_is_read_only(&self) -> bool {
+        self.current_policy()
+            .is_some_and(CommandPolicy::is_read_only)
     }
 
     pub(super) fn current_policy(&self) -> Option<&CommandPolicy> {

@@ -23,9 +23,10 @@ use super::throttle::EventThrottles;
 use super::tls::TlsRegistry;
 use super::version::Identity;
 use crate::chardev::{print_report, qemu_chr_cleanup, Chardevs};
-use crate::main_loop::{main_loop_wait, MainLoop, TimeSource};
+use crate::main_loop::{main_loop_wait, ClockType, MainLoop, TimeSource};
 use crate::qapi::dispatch::QmpCommandList;
 use crate::qapi::policy::CompatPolicy;
+use crate::qapi::MemberOrder;
 use crate::trace::is_any_wanted;
 
 /// How long the kernel is given to find memory again.
@@ -72,6 +73,7 @@ impl<S> Runtime<S> {
             schema_reply: None,
             hmp: HmpTables::new(),
             policy: CompatPolicy::default(),
+            member_order: MemberOrder::default(),
             dispatcher: Dispatcher::new(dispatcher),
             interceptor: None,
             deferred: Deferred::new(answers),
@@ -83,6 +85,7 @@ impl<S> Runtime<S> {
             identity: Identity::default(),
             greeting: Greeting::default(),
             throttles: EventThrottles::default(),
+            event_clock: ClockType::Realtime,
             fdsets: Fdsets::default(),
             tls: TlsRegistry::default(),
             preconfig: false,

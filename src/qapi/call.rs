@@ -1,7 +1,7 @@
 //! One execution of a command.
 
 use super::json::{JsonWriter, MemberName};
-use super::visit::{InputVisitor, JsonOutputVisitor, QapiType};
+use super::visit::{first_argument, InputVisitor, JsonOutputVisitor, QapiType};
 use super::{CompatPolicy, Error, QDict};
 
 /// One execution of a command: its arguments, and where its return value goes.
@@ -77,10 +77,11 @@ impl<'a> Call<'a> {
     /// Fails with `Parameter 'x' is unexpected`.
     #[inline]
     pub fn no_args(&mut self) -> Result<(), Error> {
-        match self.args.iter().next() {
-            Some((name, _)) => Err(Error::new(format!("Parameter '{name}' is unexpected"))),
-            None => Ok(()),
+        if self.args.is_empty() {
+            return Ok(());
         }
+        let name = first_argument(&self.args).unwrap_or_default();
+        Err(Error::new(format!("Parameter '{name}' is unexpected")))
     }
 
     /// The policy in force.

@@ -27,7 +27,7 @@ pub use policy::{
     CompatPolicy, CompatPolicyInput, CompatPolicyOutput, Life, SpecialFeatures, SpecialValue,
 };
 pub use profile::Profile;
-pub use qobject::{QDict, QNum, QObject};
+pub use qobject::{MemberOrder, QDict, QNum, QObject};
 pub use responder::{RawResponder, ReplyPort, Responder};
 // Generated code reaches the macros through this module, like everything else.
 pub use crate::{member_name, qapi_enum, qapi_object};

@@ -7,9 +7,12 @@
 
 mod index;
 mod name;
+mod order;
 
 use index::Index;
 pub(crate) use name::Name;
+pub use order::MemberOrder;
+pub(crate) use order::{order, Places, Ties};
 
 /// A JSON value (QEMU's `QObject`).
 #[derive(Debug, Clone, PartialEq)]
@@ -47,8 +50,8 @@ impl QNum {
     }
 }
 
-/// Members by name, in the order of insertion (QEMU's `QDict`). There may be up to
-/// 2^32 of them.
+/// Members by name (QEMU's `QDict`). They are kept in the order of insertion and written in
+/// that of QEMU's hash table, see [`MemberOrder`]. There may be up to 2^32 of them.
 #[derive(Debug, Clone, Default)]
 pub struct QDict {
     entries: Vec<(Name, QObject)>,
@@ -172,6 +175,31 @@ impl QDict {
     /// The members in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &QObject)> {
         self.entries.iter().map(|(k, v)| (k.as_str(), v))
+    }
+
+    /// The members in the order in which QEMU goes through them: it keeps them in a hash
+    /// table, with the newest first where two are in the same bucket.
+    ///
+    /// ```
+    /// use qmonitor::qapi::QDict;
+    ///
+    /// let version: QDict = [("major", 10), ("minor", 0), ("micro", 2)].into_iter().collect();
+    /// let names: Vec<_> = version.hashed().map(|(name, _)| name).collect();
+    /// assert_eq!(names, ["micro", "minor", "major"]);
+    /// ```
+    pub fn hashed(&self) -> impl ExactSizeIterator<Item = (&str, &QObject)> {
+        order(&self.entries, Ties::NewestFirst).map(|place| {
+            let (name, value) = &self.entries[place];
+            (name.as_str(), value)
+        })
+    }
+
+    /// [`hashed`](Self::hashed), with the members taken out.
+    pub fn into_hashed(self) -> IntoIter {
+        let places = order(&self.entries, Ties::NewestFirst);
+        let mut entries: Vec<_> = self.entries.into_iter().map(Some).collect();
+        let sorted: Vec<_> = places.filter_map(|place| entries[place].take()).collect();
+        IntoIter(sorted.into_iter())
     }
 
     /// The members in order.

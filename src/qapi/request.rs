@@ -1,6 +1,6 @@
 //! The members of a request, checked before the command is looked up.
 
-use super::qobject::Name;
+use super::qobject::{order, Name, Ties};
 use super::{Error, QDict, QObject};
 
 /// A request with valid members.
@@ -23,11 +23,8 @@ pub fn qmp_is_oob(request: &QObject) -> bool {
     dict.is_some_and(|d| d.contains_key("exec-oob") && !d.contains_key("execute"))
 }
 
-/// Checks the members of a request (`qmp_dispatch_check_obj`).
-///
-/// Of several wrong members, an unknown one is reported first (the smallest by
-/// name), then `exec-oob`, `execute`, `arguments`. QEMU reports them in the order
-/// of its hash table.
+/// Checks the members of a request (`qmp_dispatch_check_obj`). Of several wrong members, the
+/// first in the order of QEMU's dictionary is reported.
 ///
 /// # Errors
 ///
@@ -39,66 +36,90 @@ pub fn qmp_request_check(
     let QObject::Dict(dict) = request else {
         return Err((Error::new("QMP input must be a JSON object"), None));
     };
-    let mut members = Members::default();
-    let mut unexpected: Option<Name> = None;
-    for (name, value) in dict.into_members() {
-        match name.as_bytes() {
-            b"execute" => members.execute = Some(value),
-            b"exec-oob" if oob_enabled => members.exec_oob = Some(value),
-            b"arguments" => members.arguments = Some(value),
-            b"id" => members.id = Some(value),
-            _ if unexpected
-                .as_ref()
-                .is_some_and(|least| least.as_bytes() < name.as_bytes()) => {}
-            _ => unexpected = Some(name),
+    let mut members = dict.into_members();
+    let mut known = Known::default();
+    let mut unexpected = false;
+    for (name, value) in &mut members {
+        match known.place(name.as_bytes(), oob_enabled) {
+            Some(place) => *place = Some(std::mem::replace(value, QObject::Null)),
+            None => unexpected = true,
         }
     }
-    let id = members.id.take();
-    match members.check(unexpected) {
+    let id = known.id.take();
+    match known.accepted(unexpected) {
         Ok((command, oob, args)) => Ok(QmpRequest {
             command,
             oob,
             args,
             id,
         }),
-        Err(desc) => Err((Error::new(desc), id)),
+        Err(known) => Err((Error::new(known.error(&members, oob_enabled)), id)),
     }
 }
 
+/// The members that a request may have.
 #[derive(Default)]
-struct Members {
+struct Known {
     execute: Option<QObject>,
     exec_oob: Option<QObject>,
     arguments: Option<QObject>,
     id: Option<QObject>,
 }
 
-impl Members {
-    fn check(self, unexpected: Option<Name>) -> Result<(String, bool, QDict), String> {
-        if let Some(name) = unexpected {
-            let name = name.as_str();
-            return Err(format!("QMP input member '{name}' is unexpected"));
+impl Known {
+    fn place(&mut self, name: &[u8], oob_enabled: bool) -> Option<&mut Option<QObject>> {
+        match name {
+            b"execute" => Some(&mut self.execute),
+            b"exec-oob" if oob_enabled => Some(&mut self.exec_oob),
+            b"arguments" => Some(&mut self.arguments),
+            b"id" => Some(&mut self.id),
+            _ => None,
         }
-        let string = |name, value| match value {
-            QObject::String(command) => Ok(command),
-            _ => Err(format!("QMP input member '{name}' must be a string")),
-        };
-        let (command, oob) = match (self.exec_oob, self.execute) {
-            (None, None) => (None, false),
-            (None, Some(value)) => (Some(string("execute", value)?), false),
-            (Some(value), None) => (Some(string("exec-oob", value)?), true),
-            (Some(value), Some(_)) => {
-                string("exec-oob", value)?;
-                return Err("QMP input member 'execute' clashes with 'exec-oob'".into());
-            }
-        };
+    }
+
+    /// The command, whether it runs out of band, and its arguments; else the members with
+    /// the wrong ones among them.
+    fn accepted(self, unexpected: bool) -> Result<(String, bool, QDict), Self> {
         let args = match self.arguments {
             None => QDict::new(),
             Some(QObject::Dict(args)) => args,
-            Some(_) => return Err("QMP input member 'arguments' must be an object".into()),
+            arguments => return Err(Known { arguments, ..self }),
         };
-        let command = command.ok_or("QMP input lacks member 'execute'")?;
-        Ok((command, oob, args))
+        match (self.execute, self.exec_oob) {
+            (Some(QObject::String(command)), None) if !unexpected => Ok((command, false, args)),
+            (None, Some(QObject::String(command))) if !unexpected => Ok((command, true, args)),
+            (execute, exec_oob) => Err(Known {
+                execute,
+                exec_oob,
+                ..Known::default()
+            }),
+        }
+    }
+
+    /// What is wrong. The values are here, not among the members.
+    fn error(&self, members: &[(Name, QObject)], oob_enabled: bool) -> String {
+        let is_text = |value: &Option<QObject>| matches!(value, Some(QObject::String(_)));
+        for place in order(members, Ties::NewestFirst) {
+            let name = members[place].0.as_str();
+            match name {
+                // In QEMU's order it is in front of the other.
+                "exec-oob" if oob_enabled && is_text(&self.exec_oob) => {}
+                "execute" if is_text(&self.execute) => {
+                    if self.exec_oob.is_some() {
+                        return "QMP input member 'execute' clashes with 'exec-oob'".into();
+                    }
+                }
+                "execute" => return format!("QMP input member '{name}' must be a string"),
+                "exec-oob" if oob_enabled => {
+                    return format!("QMP input member '{name}' must be a string");
+                }
+                "arguments" if self.arguments.is_none() => {}
+                "arguments" => return "QMP input member 'arguments' must be an object".into(),
+                "id" => {}
+                _ => return format!("QMP input member '{name}' is unexpected"),
+            }
+        }
+        "QMP input lacks member 'execute'".into()
     }
 }
 

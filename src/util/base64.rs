@@ -11,7 +11,7 @@ use crate::qapi::Error;
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// Encodes, with padding and without line ends.
-pub(crate) fn encode(bytes: &[u8]) -> String {
+pub fn encode(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for group in bytes.chunks(3) {
         let byte = |i: usize| u32::from(group.get(i).copied().unwrap_or(0));
@@ -30,7 +30,7 @@ pub(crate) fn encode(bytes: &[u8]) -> String {
 ///
 /// Fails with `Base64 data contains invalid characters` at anything but letters,
 /// digits, `+`, `/`, `=` and line ends.
-pub(crate) fn decode(text: &str) -> Result<Vec<u8>, Error> {
+pub fn decode(text: &str) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
     let mut group = [0u8; 4];
     let mut len = 0;

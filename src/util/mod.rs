@@ -1,5 +1,5 @@
 //! Helpers of chardevs, monitors and programs; QEMU has them in `util/`.
 
-pub(crate) mod base64;
+pub mod base64;
 pub mod qemu_opts;
 pub mod time;

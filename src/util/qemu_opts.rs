@@ -158,7 +158,11 @@ fn parse_option_number(name: &str, value: &str) -> Result<u64, Error> {
 }
 
 /// A size: `4096`, `0x1000`, `4k`, `1.5M` (`parse_option_size`).
-fn parse_option_size(name: &str, value: &str) -> Result<u64, Error> {
+///
+/// # Errors
+///
+/// It is none; the text names the parameter.
+pub fn parse_option_size(name: &str, value: &str) -> Result<u64, Error> {
     parse_size(value).map_err(|error| match error {
         SizeError::OutOfRange => Error::new(format!(
             "Value '{value}' is out of range for parameter '{name}'"

@@ -2,6 +2,7 @@
 
 mod add_a_backend;
 mod add_a_command;
+mod answers;
 mod book;
 #[path = "../recorded_schema/canonical.rs"]
 mod canonical;
@@ -11,6 +12,7 @@ mod command_line;
 #[path = "../common/mod.rs"]
 mod common;
 mod consoles;
+mod dump;
 mod embed;
 mod facts;
 mod faults;
@@ -22,16 +24,20 @@ mod hmp_conformance;
 mod hmp_session;
 mod judge;
 mod load;
+mod messages;
+mod migration;
 mod monitor_policy;
 mod monitors;
 mod option_table;
 mod package;
+mod page_sessions;
 mod pages;
 mod pictures;
 mod processors;
 mod qapi_schema_of_qemu;
 mod qmp_session;
 mod slow_readers;
+mod socket_activation;
 mod starts;
 mod steps;
 mod storage_daemon;

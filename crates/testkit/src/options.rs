@@ -72,19 +72,24 @@ A QMP server that does what the scenario says; '-' is the empty scenario.
   --hmp ADDR       listen for people
   --qga ADDR       listen for clients of a guest agent
   --control ADDR   listen for tests that control the mock
-  --profile NAME   the QEMU whose schema counts; goes before the scenario's
+  --profile 10.0|11.1
+                   the QEMU whose schema counts; goes before the scenario's
   --seed N         the seed of all that is random; goes before the scenario's
-  --time KIND      virtual: the control channel moves the time; real: it passes;
+  --time virtual|real
+                   virtual: the control channel moves the time; real: it passes;
                    goes before the scenario's
   --fault NAME     switch a fault on: one of the scenario, or a built-in one
   --once           end when the last client has left
   --report FILE    write a report in JUnit's format at the end
   --record FILE    stand between one client and the QEMU at --upstream, and write
                    a scenario of what passed
+  --upstream ADDR  the QEMU to record
   --check          check scenarios and end
   --as-qemu DIR    put a qemu-system-x86_64 into DIR that records its command
                    line and serves QMP as its options say
   --json-schema    print the JSON Schema of scenarios, for editors
+  -h, --help       print this text
+  --version        print the version
 
 It prints 'listening KIND ADDR' for each address, then 'ready'. Its exit status
 is 0 if all expectations held, 1 if not, 2 for a scenario that is wrong.

@@ -61,7 +61,7 @@ fn inet_of(addr: &SockaddrStorage) -> Option<SocketAddr> {
 }
 
 /// `tcp:HOST:PORT`, `unix:PATH`, ... without what the chardev adds.
-pub(in crate::chardev) fn socket_address_to_string(addr: &SocketAddress) -> String {
+pub fn socket_address_to_string(addr: &SocketAddress) -> String {
     match addr {
         // No brackets around an IPv6 address, as in QEMU.
         SocketAddress::Inet(inet) => format!("tcp:{}:{}", inet.host, inet.port),

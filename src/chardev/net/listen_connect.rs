@@ -6,6 +6,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::num::{IntErrorKind, ParseIntError};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 
@@ -15,6 +16,7 @@ use nix::sys::socket::{
     UnixAddr, VsockAddr,
 };
 
+use super::activation::numbers_named;
 use super::filename::{local_address, socket_address_to_string};
 use super::resolve::{inet_resolve, Families};
 use crate::chardev::config::{InetSocketAddress, SocketAddress, UnixSocketAddress};
@@ -26,7 +28,7 @@ use crate::trace_event;
 /// The file of a unix socket, removed when the listener goes, unless another one has
 /// taken its place: a chardev that is changed binds the path before the old one goes.
 #[derive(Debug)]
-pub(in crate::chardev) struct UnixPath {
+pub struct UnixPath {
     path: PathBuf,
     file: Option<(u64, u64)>,
 }
@@ -54,17 +56,23 @@ impl Drop for UnixPath {
 
 /// A listening socket.
 #[derive(Debug)]
-pub(in crate::chardev) struct Listening {
+pub struct Listening {
+    /// The socket.
     pub fd: OwnedFd,
     /// The address in full, with the port that was found.
     pub addr: SocketAddress,
+    /// The file that goes with it.
     pub path: Option<UnixPath>,
 }
 
 /// Makes a socket that listens at the address (`socket_listen`) for that many
 /// clients at the same time: so many may wait in the kernel's queue too. For
 /// QEMU's servers that is one.
-pub(in crate::chardev) fn socket_listen<H: ChardevHost>(
+///
+/// # Errors
+///
+/// The address cannot be had; the text is QEMU's.
+pub fn socket_listen<H: ChardevHost>(
     h: &mut H,
     addr: &SocketAddress,
     clients: u64,
@@ -218,8 +226,21 @@ fn fd_listen(fd: OwnedFd, queue: Backlog) -> Result<Listening, Error> {
     Ok(Listening { fd, addr, path })
 }
 
+/// Takes the next client of a listening socket.
+///
+/// # Errors
+///
+/// Those of accept(2); `WouldBlock` if none waits.
+pub fn socket_accept(listener: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    crate::sys::accept(listener)
+}
+
 /// Sets `O_NONBLOCK`.
-pub(in crate::chardev) fn set_nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
+///
+/// # Errors
+///
+/// Those of fcntl(2).
+pub fn set_nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
     use nix::fcntl::{fcntl, FcntlArg, OFlag};
     let flags = OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL)?);
     if !flags.contains(OFlag::O_NONBLOCK) {
@@ -233,7 +254,8 @@ pub(in crate::chardev) fn set_nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> 
 /// To a monitor it is a name given with `getfd`, even if it looks like a
 /// number, and is used up even if it turns out not to be a socket. Where there
 /// is no monitor it is the number of a descriptor that the parent process left
-/// open, which is taken only if it is a socket.
+/// open, which is taken only if it is a socket. QEMU does not know names there; here
+/// one stands for the next socket that systemd has passed on under it.
 pub(in crate::chardev) fn socket_get_fd<H: ChardevHost>(
     h: &mut H,
     name: &str,
@@ -247,18 +269,15 @@ pub(in crate::chardev) fn socket_get_fd<H: ChardevHost>(
             Err(not_a_socket())
         };
     }
+    let inherited = h.chardevs_mut().inherited_fds_mut();
+    let not_taken = |number: &RawFd| inherited.get(*number).is_some();
     let number = match name.parse::<RawFd>() {
         Ok(number) => number,
-        Err(e) => {
-            use std::num::IntErrorKind::{NegOverflow, PosOverflow};
-            let what = format!("Unable to parse FD number {name}");
-            return Err(match e.kind() {
-                PosOverflow | NegOverflow => Error::from_io(what, &Errno::ERANGE.into()),
-                _ => Error::new(what),
-            });
-        }
+        Err(e) => match numbers_named(name).into_iter().find(not_taken) {
+            Some(number) => number,
+            None => return Err(no_number(name, &e)),
+        },
     };
-    let inherited = h.chardevs_mut().inherited_fds_mut();
     if inherited.get(number).is_some_and(|fd| !is_socket(&fd)) {
         return Err(not_a_socket());
     }
@@ -268,6 +287,17 @@ pub(in crate::chardev) fn socket_get_fd<H: ChardevHost>(
         }
         _ => not_a_socket(),
     })
+}
+
+/// QEMU's words for a text that should be a descriptor's number.
+fn no_number(text: &str, e: &ParseIntError) -> Error {
+    let what = format!("Unable to parse FD number {text}");
+    match e.kind() {
+        IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => {
+            Error::from_io(what, &Errno::ERANGE.into())
+        }
+        _ => Error::new(what),
+    }
 }
 
 fn is_socket(fd: &impl AsFd) -> bool {
@@ -350,7 +380,8 @@ fn dgram_to(
 }
 
 /// A connection that is made or being made.
-pub(in crate::chardev) enum Connecting {
+#[derive(Debug)]
+pub enum Connecting {
     /// It is there.
     Done(OwnedFd),
     /// Wait until it is writable, then ask [`connect_result`]; if it failed,
@@ -372,7 +403,11 @@ pub(in crate::chardev) fn socket_connect<H: ChardevHost>(
 }
 
 /// Begins to connect without blocking.
-pub(in crate::chardev) fn socket_connect_async<H: ChardevHost>(
+///
+/// # Errors
+///
+/// It failed at once; the text is QEMU's.
+pub fn socket_connect_async<H: ChardevHost>(
     h: &mut H,
     addr: &SocketAddress,
 ) -> Result<Connecting, Error> {
@@ -407,7 +442,11 @@ fn socket_connect_start<H: ChardevHost>(
 }
 
 /// Tries candidates until one connects or begins to.
-pub(in crate::chardev) fn connect_next(
+///
+/// # Errors
+///
+/// None did; the text is about the last.
+pub fn connect_next(
     addr: &SocketAddress,
     candidates: Vec<SocketAddr>,
     flags: SockFlag,
@@ -442,7 +481,11 @@ fn connect_to(
 }
 
 /// How a connection that was under way has ended.
-pub(in crate::chardev) fn connect_result(addr: &SocketAddress, fd: &OwnedFd) -> Result<(), Error> {
+///
+/// # Errors
+///
+/// It failed; the text is QEMU's.
+pub fn connect_result(addr: &SocketAddress, fd: &OwnedFd) -> Result<(), Error> {
     match socket::getsockopt(fd, sockopt::SocketError) {
         Ok(0) => Ok(()),
         Ok(code) => Err(connect_error(addr, &io::Error::from_raw_os_error(code))),

@@ -1,5 +1,6 @@
 //! Sockets and files of the host: opening them, with QEMU's error texts, and naming them.
 
+mod activation;
 pub(super) mod exposure;
 pub(super) mod filename;
 pub(super) mod listen_connect;

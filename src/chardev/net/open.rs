@@ -20,11 +20,12 @@ fn fdset_id(path: &str) -> Option<Option<i64>> {
 }
 
 /// Opens a file, or takes a descriptor out of a set (`qemu_open`).
-pub(in crate::chardev) fn qemu_open<H: ChardevHost>(
-    h: &mut H,
-    path: &str,
-    flags: OFlag,
-) -> io::Result<SharedFd> {
+///
+/// # Errors
+///
+/// Those of open(2); `ENOENT` without such a set, `EACCES` without a descriptor that was
+/// opened in that way.
+pub fn qemu_open<H: ChardevHost>(h: &mut H, path: &str, flags: OFlag) -> io::Result<SharedFd> {
     match fdset_id(path) {
         Some(Some(id)) => h.open_fdset(id, flags),
         Some(None) => Err(nix::errno::Errno::EINVAL.into()),

@@ -55,6 +55,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `mod` | the life of the chardev: the pictures above |
+//! | `listen` | the side that listens |
 //! | [`connect`] | the side that connects, and connects again |
 //! | [`server`] | a server of several clients |
 //! | [`handshake`] | from a new connection to an open one |
@@ -66,13 +67,13 @@ mod connect;
 mod cut;
 mod handshake;
 mod io;
+mod listen;
 mod options;
 mod server;
 mod stream;
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
-use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::socket::{self, sockopt, Shutdown};
@@ -85,30 +86,25 @@ pub use cut::{
 use connect::Client;
 use handshake::{creds_for, protocols, report, tcp_chr_handshake};
 use io::{flush, tcp_chr_update_read_handler, tcp_chr_watch_fd, tcp_chr_write, Rights};
+use listen::{tcp_chr_accept, tcp_chr_listen, tcp_chr_unlisten};
 use server::Clients;
 use stream::Stream;
 
-use super::be::{chr_free_watches, chr_has_watch, chr_set_watch, qemu_chr_be_event};
+use super::be::{chr_free_watches, qemu_chr_be_event};
 use super::class::{ChardevClass, ChardevId, ChrEvent};
 use super::codec::telnet::TelnetDecoder;
 use super::codec::tls::TlsCreds;
 use super::config::{InetSocketAddress, SocketAddress, SocketConfig};
 use super::host::{ChardevHost, ChardevReport};
 use super::object::object_unparent;
-use super::watch::WatchSlot;
 use crate::chardev::net::exposure::is_exposed;
 use crate::chardev::net::filename::{
     connected_filename, connection_ends, disconnected_filename, socket_address_to_string, Ends,
 };
 use crate::chardev::net::listen_connect::{self, UnixPath};
-use crate::main_loop::{ClockType, Condition, Flow, SharedFd, TimerId, Watch};
+use crate::main_loop::TimerId;
 use crate::qapi::Error;
-use crate::sys::accept;
 use crate::trace_event;
-
-/// How long a server pauses when the process has no descriptor left for a new
-/// client. The listener stays readable meanwhile and would make the loop spin.
-const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// The state of a socket chardev (QEMU's `SocketChardev`).
 pub(super) struct SocketChardev {
@@ -258,95 +254,6 @@ fn tcp_chr_wait_connected<H: ChardevHost>(h: &mut H, id: ChardevId) -> Result<()
             Ok(_) | Err(Errno::EINTR) => step(h, id),
             Err(e) => return Err(Error::from_io("Failed to wait for a client", &e.into())),
         }
-    }
-}
-
-/// Watches the listener, if there is one and the chardev has room for a client.
-fn tcp_chr_listen<H: ChardevHost>(h: &mut H, id: ChardevId) {
-    let free = |s: &&mut SocketChardev| match &s.clients {
-        Some(clients) => clients.has_room(),
-        None => s.connection.is_none(),
-    };
-    if let Some(tap) = h.chardevs().tap() {
-        if !tap.may_accept(h, id) {
-            return;
-        }
-    }
-    let Some(s) = state(h, id).filter(free) else {
-        return;
-    };
-    let Some(listener) = &s.listener else {
-        return;
-    };
-    let fd: SharedFd = listener.fd.clone();
-    let watch = Watch::new("tcp_chr_accept", fd, Condition::IN, move |h: &mut H, _| {
-        tcp_chr_accept(h, id);
-        Flow::Keep
-    });
-    if !chr_has_watch(h, id, WatchSlot::Accept) {
-        chr_set_watch(h, id, WatchSlot::Accept, Some(watch));
-    }
-}
-
-/// Stops watching the listener.
-fn tcp_chr_unlisten<H: ChardevHost>(h: &mut H, id: ChardevId) {
-    chr_set_watch(h, id, WatchSlot::Accept, None);
-    let listener = state(h, id).and_then(|s| s.listener.as_mut());
-    if let Some(timer) = listener.and_then(|listener| listener.backoff.take()) {
-        h.main_loop_mut().timer_free(timer);
-    }
-}
-
-/// Accepts a client.
-fn tcp_chr_accept<H: ChardevHost>(h: &mut H, id: ChardevId) {
-    let Some(s) = state(h, id) else { return };
-    let serves_clients = s.clients.is_some();
-    let Some(listener) = s.listener.as_ref() else {
-        return;
-    };
-    let listener = listener.fd.clone();
-    match accept(listener.as_fd()) {
-        Ok(fd) => {
-            trace_event!(
-                tcp_chr_accept,
-                "fd {} accepted fd {}",
-                listener.as_raw_fd(),
-                fd.as_raw_fd()
-            );
-            let tap = h.chardevs().tap();
-            if tap.is_some_and(|tap| tap.turns_away(h, id)) {
-                // The next may be refused as well.
-                tcp_chr_unlisten(h, id);
-                tcp_chr_listen(h, id);
-            } else if serves_clients {
-                server::add(h, id, Rc::new(fd));
-            } else {
-                tcp_chr_new_client(h, id, Rc::new(fd));
-            }
-        }
-        Err(e) => match e.raw_os_error().map(Errno::from_raw) {
-            // The client went away again, or there was none.
-            Some(Errno::EAGAIN | Errno::EINTR | Errno::ECONNABORTED) => {}
-            _ => accept_backoff(h, id),
-        },
-    }
-}
-
-/// Leaves the listener alone for a moment.
-fn accept_backoff<H: ChardevHost>(h: &mut H, id: ChardevId) {
-    tcp_chr_unlisten(h, id);
-    let main_loop = h.main_loop_mut();
-    let timer = main_loop.timer_new(
-        ClockType::Realtime,
-        "tcp_chr_accept_backoff",
-        move |h: &mut H| {
-            tcp_chr_unlisten(h, id);
-            tcp_chr_listen(h, id);
-        },
-    );
-    main_loop.timer_mod_in(timer, ACCEPT_BACKOFF);
-    if let Some(listener) = state(h, id).and_then(|s| s.listener.as_mut()) {
-        listener.backoff = Some(timer);
     }
 }
 

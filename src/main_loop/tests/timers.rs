@@ -300,3 +300,46 @@ fn manual_time_moves_by_decree_alone_and_waits_for_fds() {
         assert_eq!(app.main_loop.next_deadline(), None);
     }
 }
+
+#[test]
+fn a_warp_runs_each_timer_at_its_time() {
+    let mut app = App::simulated();
+    app.main_loop.take_virtual_clock_in_hand();
+    let virtual_now = |app: &App| app.main_loop.clock_get_ns(ClockType::Virtual);
+    let second = timer(&mut app, ClockType::Virtual, "second");
+    let first = app
+        .main_loop
+        .timer_new(ClockType::Virtual, "first", move |app: &mut App| {
+            let now = virtual_now(app);
+            app.say(format!("first at {now}"));
+            app.main_loop.timer_mod(second, now + 5);
+        });
+    app.main_loop.timer_mod(first, 10);
+    assert_eq!(
+        app.main_loop.next_virtual_deadline(),
+        Some(Duration::from_nanos(10))
+    );
+    assert!(!main_loop_wait(&mut app, Some(Duration::from_millis(1))).unwrap());
+    assert!(virtual_clock_warp(&mut app, 14));
+    assert_eq!(std::mem::take(&mut app.log), ["first at 10"]);
+    assert_eq!(virtual_now(&app), 14);
+    assert!(virtual_clock_warp(&mut app, 15));
+    assert_eq!(std::mem::take(&mut app.log), ["second"]);
+    assert!(!virtual_clock_warp(&mut app, 14));
+    assert_eq!(virtual_now(&app), 15);
+}
+
+#[test]
+fn a_warp_runs_no_timer_of_a_stopped_clock() {
+    let mut app = App::simulated();
+    app.main_loop.take_virtual_clock_in_hand();
+    let timer = timer(&mut app, ClockType::Virtual, "timer");
+    app.main_loop.timer_mod(timer, 10);
+    app.main_loop.clock_enable(ClockType::Virtual, false);
+    assert_eq!(app.main_loop.next_virtual_deadline(), None);
+    assert!(virtual_clock_warp(&mut app, 20));
+    assert!(app.log.is_empty());
+    app.main_loop.clock_enable(ClockType::Virtual, true);
+    assert!(virtual_clock_warp(&mut app, 20));
+    assert_eq!(std::mem::take(&mut app.log), ["timer"]);
+}

@@ -4,7 +4,7 @@
 //! copied by the word in one go: a call of a copying routine would cost more than
 //! the copy. The last word is written in full and its excess taken back.
 
-use super::super::qobject::{QDict, QNum, QObject};
+use super::super::qobject::{MemberOrder, Name, Places, QDict, QNum, QObject, Ties};
 use super::number;
 use super::scan;
 use super::utf8::is_noncharacter;
@@ -20,6 +20,9 @@ pub(super) struct Output {
     pub(super) limit: usize,
     /// It was dropped because of that.
     pub(super) was_too_long: bool,
+    pub(super) order: MemberOrder,
+    pub(super) ties: Ties,
+    places: Places,
 }
 
 impl Output {
@@ -28,6 +31,9 @@ impl Output {
             bytes: Vec::new(),
             limit: usize::MAX,
             was_too_long: false,
+            order: MemberOrder::Qemu,
+            ties: Ties::OldestFirst,
+            places: Places::default(),
         }
     }
 
@@ -120,7 +126,7 @@ impl Output {
         }
     }
 
-    /// Appends a value, members in their order. Only containers recurse.
+    /// Appends a value. Only containers recurse.
     #[inline(always)]
     pub(super) fn value(&mut self, value: &QObject) {
         match value {
@@ -147,15 +153,40 @@ impl Output {
     }
 
     fn dict(&mut self, dict: &QDict) {
+        let members = dict.members();
+        let start = self.enter(members);
         self.bytes.push(b'{');
-        for (i, (name, value)) in dict.members().iter().enumerate() {
-            if i > 0 {
+        for nth in 0..members.len() {
+            if nth > 0 {
                 self.bytes.extend_from_slice(b", ");
             }
+            let (name, value) = &members[self.place(start, nth)];
             self.quoted(name.as_bytes(), || name.as_str(), *b"\": ");
             self.value(value);
         }
         self.bytes.push(b'}');
+        self.leave(start);
+    }
+
+    /// Enters an object: finds the order in which members are written, unless it is the one
+    /// that they are in.
+    #[inline(always)]
+    pub(super) fn enter(&mut self, members: &[(Name, QObject)]) -> Option<usize> {
+        let sorted = members.len() > 1 && self.order == MemberOrder::Qemu;
+        sorted.then(|| self.places.enter(members, self.ties))
+    }
+
+    /// The place of the `nth` member of the object.
+    #[inline(always)]
+    pub(super) fn place(&self, start: Option<usize>, nth: usize) -> usize {
+        start.map_or(nth, |start| self.places.place(start, nth, self.ties))
+    }
+
+    #[inline(always)]
+    pub(super) fn leave(&mut self, start: Option<usize>) {
+        if let Some(start) = start {
+            self.places.leave(start);
+        }
     }
 }
 

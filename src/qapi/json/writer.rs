@@ -6,7 +6,7 @@
 //! `", "` and `": "`. The pretty form has four spaces per level, and an empty
 //! container takes two lines. On the wire every line ends in CR LF.
 
-use super::super::qobject::QObject;
+use super::super::qobject::{MemberOrder, QDict, QObject, Ties};
 use super::emit::Output;
 use super::name::MemberName;
 use super::number;
@@ -78,6 +78,11 @@ impl JsonWriter {
     /// at once; [`is_over_limit`](Self::is_over_limit) tells in the end.
     pub fn set_limit(&mut self, limit: usize) {
         self.out.limit = limit;
+    }
+
+    /// Chooses the order in which members of the [`QObject`]s that follow are written.
+    pub fn set_member_order(&mut self, order: MemberOrder) {
+        self.out.order = order;
     }
 
     /// Whether the output is or was longer than the limit.
@@ -291,7 +296,8 @@ impl JsonWriter {
         self.out.bytes.extend_from_slice(b"null");
     }
 
-    /// Writes any value, members in their order.
+    /// Writes any value. Members are in QEMU's order unless
+    /// [`set_member_order`](Self::set_member_order) says otherwise.
     pub fn qobject(&mut self, value: &QObject) {
         if !self.pretty {
             self.separate();
@@ -305,19 +311,38 @@ impl JsonWriter {
                 }
                 self.end_array();
             }
-            QObject::Dict(dict) => {
-                self.begin_object();
-                for (name, value) in dict.iter() {
-                    self.key(name);
-                    self.qobject(value);
-                }
-                self.end_object();
-            }
+            QObject::Dict(dict) => self.qdict(dict),
             scalar => {
                 self.separate();
                 self.out.value(scalar);
             }
         }
+    }
+
+    /// Writes an object.
+    pub(crate) fn qdict(&mut self, dict: &QDict) {
+        let members = dict.members();
+        let start = self.out.enter(members);
+        self.begin_object();
+        for nth in 0..members.len() {
+            let (name, value) = &members[self.out.place(start, nth)];
+            self.key(name.as_str());
+            self.qobject(value);
+        }
+        self.end_object();
+        self.out.leave(start);
+    }
+
+    /// Writes a value that a client has sent, as a dictionary of QEMU gives it back: of two
+    /// members in the same bucket of the hash table, the one that came last is first.
+    #[inline]
+    pub(crate) fn echo(&mut self, value: &QObject) {
+        if !matches!(value, QObject::List(_) | QObject::Dict(_)) {
+            return self.qobject(value);
+        }
+        self.out.ties = Ties::NewestFirst;
+        self.qobject(value);
+        self.out.ties = Ties::OldestFirst;
     }
 
     /// Writes a value that another writer produced in compact form. It is copied,
@@ -373,8 +398,8 @@ fn scalar_len(first: u8, rest: &[u8]) -> usize {
     }
 }
 
-/// A value as text (`qobject_to_json`, `qobject_to_json_pretty`). Unlike on the
-/// wire, lines of the pretty form end in a bare newline.
+/// A value as text (`qobject_to_json`, `qobject_to_json_pretty`), members as they were
+/// inserted. Unlike on the wire, lines of the pretty form end in a bare newline.
 ///
 /// ```
 /// use qmonitor::qapi::json::{qobject_from_json, qobject_to_json};
@@ -388,6 +413,7 @@ fn scalar_len(first: u8, rest: &[u8]) -> usize {
 /// ```
 pub fn qobject_to_json(value: &QObject, pretty: bool) -> String {
     let mut writer = JsonWriter::with_line_end(pretty, false);
+    writer.set_member_order(MemberOrder::Kept);
     writer.qobject(value);
     // The writer emits only ASCII.
     String::from_utf8_lossy(&writer.out.bytes).into_owned()

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::order::{bucket, short_bucket};
+
 /// A name, in place if it is as short as nearly all are: an allocation for each
 /// name would dominate the cost of small objects.
 #[derive(Clone, PartialEq, Eq)]
@@ -45,6 +47,15 @@ impl Name {
         match &self.0 {
             Repr::Short(len, bytes) => bytes.get(..usize::from(*len)).unwrap_or_default(),
             Repr::Long(text) => text.as_bytes(),
+        }
+    }
+
+    /// Where it is in QEMU's hash table.
+    #[inline(always)]
+    pub(super) fn bucket(&self) -> u32 {
+        match &self.0 {
+            Repr::Short(len, bytes) => short_bucket(*len, bytes),
+            Repr::Long(text) => bucket(text.as_bytes()),
         }
     }
 

@@ -12,10 +12,11 @@
 //! error occurs.
 //!
 //! The visitor consumes its object. It takes out each member it visits, and members
-//! left at the end of a struct are unexpected. A failed visit leaves the visitor
+//! left at the end of a struct are unexpected ([`unvisited`](super::unvisited)). A failed visit leaves the visitor
 //! somewhere within the object; drop it then.
 
 use super::numbers::{parse_bool, parse_i64, parse_number, parse_size, parse_u64};
+use super::unvisited::{first_invalid, first_unexpected, push_keys, Slot};
 use super::{keyval_parse, EnumEntry, QType};
 use crate::qapi::json::qobject_from_json_in;
 use crate::qapi::qobject::Name;
@@ -33,7 +34,9 @@ pub struct InputVisitor {
     keyval: bool,
     unvisited: Unvisited,
     pub(super) policy: CompatPolicy,
-    root: Option<QObject>,
+    root: Slot,
+    /// How many values were taken.
+    visits: u32,
     open: Vec<Frame>,
     /// Path of the innermost open container.
     path: String,
@@ -58,10 +61,9 @@ struct Frame {
 }
 
 enum Container {
-    /// Members; `None` once visited.
-    Struct(Vec<(Name, Option<QObject>)>),
+    Struct(Vec<(Name, Slot)>),
     /// The current element, its number, and those after it.
-    List(Option<QObject>, usize, std::vec::IntoIter<QObject>),
+    List(Slot, usize, std::vec::IntoIter<QObject>),
 }
 
 /// How many containers deep most arguments are.
@@ -69,7 +71,11 @@ const USUAL_DEPTH: usize = 2;
 
 fn members_of(dict: QDict) -> Container {
     let members = dict.into_members().into_iter();
-    Container::Struct(members.map(|(name, value)| (name, Some(value))).collect())
+    Container::Struct(
+        members
+            .map(|(name, value)| (name, Slot::Here(value)))
+            .collect(),
+    )
 }
 
 impl InputVisitor {
@@ -79,7 +85,8 @@ impl InputVisitor {
             keyval: false,
             unvisited: Unvisited::Unexpected,
             policy,
-            root: Some(value),
+            root: Slot::Here(value),
+            visits: 0,
             open: Vec::new(),
             path: String::new(),
         }
@@ -96,7 +103,8 @@ impl InputVisitor {
             keyval,
             unvisited: Unvisited::Unexpected,
             policy,
-            root: None,
+            root: Slot::Taken(0),
+            visits: 0,
             open,
             path: String::new(),
         }
@@ -155,7 +163,7 @@ impl InputVisitor {
     }
 
     /// The value that `name` stands for, if there is one.
-    fn slot(&mut self, name: &str) -> Option<&mut Option<QObject>> {
+    fn slot(&mut self, name: &str) -> Option<&mut Slot> {
         match self.open.last_mut() {
             None => Some(&mut self.root),
             Some(Frame {
@@ -167,13 +175,15 @@ impl InputVisitor {
                 ..
             }) => members
                 .iter_mut()
-                .find(|(key, value)| key.as_bytes() == name.as_bytes() && value.is_some())
+                .find(|(key, value)| key.as_bytes() == name.as_bytes() && value.value().is_some())
                 .map(|(_, value)| value),
         }
     }
 
     fn take(&mut self, name: &str) -> Result<QObject, Error> {
-        match self.slot(name).and_then(Option::take) {
+        self.visits += 1;
+        let visit = self.visits;
+        match self.slot(name).and_then(|slot| slot.take(visit)) {
             Some(value) => Ok(value),
             None => Err(self.missing(name)),
         }
@@ -259,28 +269,28 @@ impl InputVisitor {
             ..
         }) = self.open.last()
         {
-            let left = members.iter();
-            let mut left = left.filter_map(|(key, value)| Some((key, value.as_ref()?)));
-            if let Some((key, value)) = left.next().filter(|_| self.is_strict()) {
-                return Err(self.unexpected(key.as_str(), value));
+            let error = match self.unvisited {
+                Unvisited::Ignored => None,
+                Unvisited::Unexpected => first_unexpected(members).map(|key| self.unexpected(key)),
+                Unvisited::Invalid => first_invalid(members).map(|key| self.invalid(&key)),
+            };
+            if let Some(error) = error {
+                return Err(error);
             }
         }
         self.leave();
         Ok(())
     }
 
-    fn is_strict(&self) -> bool {
-        self.unvisited != Unvisited::Ignored
+    /// The error of a member that the struct does not have.
+    fn unexpected(&self, key: &str) -> Error {
+        let name = self.full_name(key);
+        Error::new(format!("Parameter '{name}' is unexpected"))
     }
 
-    /// The error of a member that the struct does not have.
-    fn unexpected(&self, key: &str, value: &QObject) -> Error {
-        let name = self.full_name(key);
-        Error::new(if self.unvisited == Unvisited::Invalid {
-            format!("Invalid parameter '{}'", first_key(name, value))
-        } else {
-            format!("Parameter '{name}' is unexpected")
-        })
+    /// The error of a key that the struct does not have.
+    fn invalid(&self, key: &str) -> Error {
+        Error::new(format!("Invalid parameter '{}'", self.full_name(key)))
     }
 
     /// Enters an array, before its first element (`visit_start_list`).
@@ -292,7 +302,7 @@ impl InputVisitor {
         match self.take(name)? {
             QObject::List(list) => {
                 // The first `next_list` wraps this to 0.
-                let before_first = Container::List(None, usize::MAX, list.into_iter());
+                let before_first = Container::List(Slot::Taken(0), usize::MAX, list.into_iter());
                 self.enter(name, before_first)
             }
             _ => Err(self.wrong_type(name, "array")),
@@ -306,9 +316,9 @@ impl InputVisitor {
                 kind: Container::List(current, number, rest),
                 ..
             }) => {
-                *current = rest.next();
+                *current = Slot::of(rest.next());
                 *number = number.wrapping_add(1);
-                current.is_some()
+                current.value().is_some()
             }
             _ => false,
         }
@@ -326,8 +336,8 @@ impl InputVisitor {
     ///
     /// Fails if the member is missing.
     pub fn start_alternate(&mut self, name: &str) -> Result<QType, Error> {
-        match self.slot(name) {
-            Some(Some(value)) => Ok(match value {
+        match self.slot(name).and_then(|slot| slot.value()) {
+            Some(value) => Ok(match value {
                 QObject::Null => QType::Qnull,
                 QObject::Bool(_) => QType::Qbool,
                 QObject::Num(_) => QType::Qnum,
@@ -346,14 +356,18 @@ impl InputVisitor {
 
     /// Whether the member is there (`visit_optional`).
     pub fn optional(&mut self, name: &str) -> bool {
-        matches!(self.slot(name), Some(Some(_)))
+        matches!(self.slot(name), Some(Slot::Here(_)))
     }
 
     /// The text of a scalar in keyval.
     fn text(&mut self, name: &str) -> Result<String, Error> {
         match self.take(name)? {
             QObject::String(text) => Ok(text),
-            value if self.unvisited == Unvisited::Invalid => Err(self.unexpected(name, &value)),
+            value if self.unvisited == Unvisited::Invalid => {
+                let mut keys = Vec::new();
+                push_keys(&mut keys, name.to_owned(), &value);
+                Err(self.invalid(keys.first().map_or(name, |key| key)))
+            }
             _ => {
                 let name = self.full_name(name);
                 Err(Error::new(format!("Parameters '{name}.*' are unexpected")))
@@ -507,22 +521,6 @@ fn short_name(name: &str) -> &str {
     match name {
         "" => "null",
         name => name,
-    }
-}
-
-/// The first key of text `key=value,...` that made this value: `a.b` of `{"a": {"b": "1"}}`.
-fn first_key(name: String, value: &QObject) -> String {
-    let inner = match value {
-        QObject::Dict(dict) => dict
-            .iter()
-            .next()
-            .map(|(key, value)| (key.to_owned(), value)),
-        QObject::List(list) => list.iter().next().map(|value| ("0".to_owned(), value)),
-        _ => None,
-    };
-    match inner {
-        Some((key, value)) => first_key(format!("{name}.{key}"), value),
-        None => name,
     }
 }
 

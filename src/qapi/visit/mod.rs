@@ -28,6 +28,7 @@ mod members;
 mod numbers;
 mod output;
 mod types;
+mod unvisited;
 
 pub use enums::{EnumEntry, ParseEnumError, QType, QapiEnum};
 pub use input::InputVisitor;
@@ -35,6 +36,7 @@ pub use keyval::{keyval_parse, MAX_KEY_FRAGMENT};
 pub use numbers::{parse_size, SizeError};
 pub use output::{JsonOutputVisitor, OutputVisitor, QObjectOutputVisitor};
 pub use types::{QNull, QapiObject, QapiType, VisitSize};
+pub(super) use unvisited::first_argument;
 
 use super::json::MemberName;
 use super::{CompatPolicy, Error, QObject};

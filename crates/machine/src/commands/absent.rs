@@ -5,8 +5,8 @@
 
 use super::hmp::{fail, nothing, Cx};
 use crate::schema::{
-    AbsentCommands, BalloonInfo, DumpQueryResult, DumpStatus, JobInfo, MouseInfo, ReplayInfo,
-    ReplayMode, TpmModel, TpmType, VncInfo,
+    AbsentCommands, BalloonInfo, JobInfo, MouseInfo, ReplayInfo, ReplayMode, TpmModel, TpmType,
+    VncInfo,
 };
 use crate::Machine;
 use qmonitor::monitor::hmp::ArgKind::*;
@@ -26,14 +26,6 @@ impl AbsentCommands for Machine {
 
     fn qmp_query_mice(_: &mut Runtime<Self>) -> Result<Vec<MouseInfo>, Error> {
         Ok(Vec::new())
-    }
-
-    fn qmp_query_dump(_: &mut Runtime<Self>) -> Result<DumpQueryResult, Error> {
-        Ok(DumpQueryResult {
-            status: DumpStatus::None,
-            completed: 0,
-            total: 0,
-        })
     }
 
     fn qmp_query_replay(_: &mut Runtime<Self>) -> Result<ReplayInfo, Error> {
@@ -71,39 +63,6 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
         )
         .args(&[HmpArg::new("target", MiB)]),
         hmp_balloon,
-    ),
-    (
-        HmpRow::new(
-            "dump-guest-memory",
-            "[-p] [-d] [-z|-l|-s|-w] [-R] filename [begin length]",
-            "dump guest memory into file 'filename'.\n\t\t\t\
-             -p: do paging to get guest's memory mapping.\n\t\t\t\
-             -d: return immediately (do not wait for completion).\n\t\t\t\
-             -z: dump in kdump-compressed format, with zlib compression.\n\t\t\t\
-             -l: dump in kdump-compressed format, with lzo compression.\n\t\t\t\
-             -s: dump in kdump-compressed format, with snappy compression.\n\t\t\t\
-             -R: when using kdump (-z, -l, -s), use raw rather than \
-             makedumpfile-flattened\n\t\t\t    \
-             format\n\t\t\t\
-             -w: dump in Windows crashdump format (can be used instead of ELF-dump \
-             converting),\n\t\t\t    \
-             for Windows x86 and x64 guests with vmcoreinfo driver only.\n\t\t\t\
-             begin: the starting physical address.\n\t\t\t\
-             length: the memory size, in bytes.",
-        )
-        .args(&[
-            HmpArg::new("paging", Flag('p')),
-            HmpArg::new("detach", Flag('d')),
-            HmpArg::new("windmp", Flag('w')),
-            HmpArg::new("zlib", Flag('z')),
-            HmpArg::new("lzo", Flag('l')),
-            HmpArg::new("snappy", Flag('s')),
-            HmpArg::new("raw", Flag('R')),
-            HmpArg::new("filename", File),
-            HmpArg::new("begin", Int).optional(),
-            HmpArg::new("length", Int).optional(),
-        ]),
-        hmp_dump_guest_memory,
     ),
     (
         HmpRow::new(
@@ -166,10 +125,6 @@ pub(super) const INFO: &[HmpPair<Machine>] = &[
         nothing,
     ),
     (
-        HmpRow::new("dump", "", "Display the latest dump status"),
-        |hmp, _| hmp.print("Status: none\n"),
-    ),
-    (
         HmpRow::new("replay", "", "show record/replay information"),
         |hmp, _| hmp.print("Record/replay is not active\n"),
     ),
@@ -185,27 +140,6 @@ fn hmp_info_balloon(hmp: Cx, _args: &HmpArgs) {
     let result = Machine::qmp_query_balloon(hmp.rt);
     if let Some(info) = hmp.handle_error(result) {
         hmp.print(format!("balloon: actual={}\n", info.actual >> 20));
-    }
-}
-
-fn hmp_dump_guest_memory(hmp: Cx, args: &HmpArgs) {
-    let kdump = ["zlib", "lzo", "snappy", "windmp"];
-    let formats = kdump.iter().filter(|name| args.flag(name)).count();
-    if formats > 1 {
-        return fail(hmp, "only one of '-z|-l|-s|-w' can be set");
-    }
-    if args.try_int("begin").is_some() && args.try_int("length").is_none() {
-        return fail(hmp, "Parameter 'length' is missing");
-    }
-    if formats == 1 && (args.flag("paging") || args.try_int("begin").is_some()) {
-        return fail(
-            hmp,
-            "kdump-compressed format doesn't support paging or filter",
-        );
-    }
-    match hmp.rt.state.ram_size() {
-        0 => fail(hmp, "dump: no guest memory to dump"),
-        _ => fail(hmp, "this machine cannot be dumped"),
     }
 }
 

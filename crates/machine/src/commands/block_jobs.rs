@@ -1,10 +1,15 @@
-//! Jobs on disks, copies, snapshots, NBD. There are none, and each command answers as
-//! QEMU does then.
+//! Jobs on disks, copies, snapshots, NBD: the list of jobs, and the commands of HMP.
 
 use super::hmp::{fail, Cx};
+use super::hmp_copies;
+use super::jobs::on_block_job;
+use crate::model::jobs::{Job, JobKey};
+use crate::model::Machine as Model;
+use crate::schema::{BlockJobInfo, BlockJobInfoBranch, BlockJobInfoMirror, JobType};
 use crate::Machine;
 use qmonitor::monitor::hmp::ArgKind::*;
 use qmonitor::monitor::hmp::{HmpArg, HmpArgs, HmpPair, HmpRow};
+use qmonitor::qapi::Error;
 
 const DEVICE: HmpArg = HmpArg::new("device", Block);
 const NAME: HmpArg = HmpArg::new("name", Str);
@@ -20,7 +25,10 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
              instead of keep running until data is in sync)",
         )
         .args(&[HmpArg::new("force", Flag('f')), DEVICE]),
-        no_job,
+        |hmp, args| {
+            let force = args.flag("force");
+            on_job(hmp, args, |m, key| m.block_job_cancel(key, force));
+        },
     ),
     (
         HmpRow::new(
@@ -29,7 +37,7 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
             "stop an active background block operation",
         )
         .args(&[DEVICE]),
-        no_job,
+        |hmp, args| on_job(hmp, args, Model::job_complete),
     ),
     (
         HmpRow::new(
@@ -38,7 +46,7 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
             "pause an active background block operation",
         )
         .args(&[DEVICE]),
-        no_job,
+        |hmp, args| on_job(hmp, args, Model::job_pause),
     ),
     (
         HmpRow::new(
@@ -47,7 +55,7 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
             "resume a paused background block operation",
         )
         .args(&[DEVICE]),
-        no_job,
+        |hmp, args| on_job(hmp, args, Model::job_resume),
     ),
     (
         HmpRow::new(
@@ -56,7 +64,10 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
             "set maximum speed for a background block operation",
         )
         .args(&[DEVICE, HmpArg::new("speed", Size)]),
-        no_job,
+        |hmp, args| {
+            let speed = args.int("speed");
+            on_job(hmp, args, |m, key| m.job_set_speed(key, speed));
+        },
     ),
     (
         HmpRow::new(
@@ -69,7 +80,7 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
             HmpArg::new("speed", Size).optional(),
             HmpArg::new("base", Str).optional(),
         ]),
-        no_block_device,
+        hmp_copies::block_stream,
     ),
     (
         HmpRow::new(
@@ -94,7 +105,7 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
             HmpArg::new("target", Str),
             HmpArg::new("format", Str).optional(),
         ]),
-        no_block_device,
+        hmp_copies::drive_backup,
     ),
     (
         HmpRow::new(
@@ -116,7 +127,7 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
             HmpArg::new("target", Str),
             HmpArg::new("format", Str).optional(),
         ]),
-        no_block_device,
+        hmp_copies::drive_mirror,
     ),
     (
         HmpRow::new(
@@ -176,16 +187,7 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
             HmpArg::new("snapshot-file", Str).optional(),
             HmpArg::new("format", Str).optional(),
         ]),
-        |hmp, args| match args.try_str("snapshot-file") {
-            None => fail(hmp, "Parameter 'snapshot-file' is missing"),
-            Some(_) => {
-                let device = args.str("device");
-                fail(
-                    hmp,
-                    format!("Cannot find device='{device}' nor node-name=''"),
-                );
-            }
-        },
+        hmp_copies::snapshot_blkdev,
     ),
     (
         HmpRow::new(
@@ -220,11 +222,70 @@ pub(super) const INFO: &[HmpPair<Machine>] = &[(
         "",
         "show progress of ongoing block device operations",
     ),
-    |hmp, _| hmp.print("No active jobs\n"),
+    info_block_jobs,
 )];
 
-fn no_job(hmp: Cx, args: &HmpArgs) {
-    fail(hmp, format!("Block job '{}' not found", args.str("device")));
+fn on_job(hmp: Cx, args: &HmpArgs, action: impl FnOnce(&mut Model, JobKey) -> Result<(), Error>) {
+    let result = on_block_job(hmp.rt, args.str("device"), action);
+    hmp.handle_error(result);
+}
+
+/// All jobs that copy disks.
+pub(super) fn infos(m: &Machine) -> Vec<BlockJobInfo> {
+    let jobs = m.jobs.iter().filter(|job| job.is_block_job());
+    jobs.map(info).collect()
+}
+
+fn info(job: &Job) -> BlockJobInfo {
+    let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    BlockJobInfo {
+        device: job.id.clone(),
+        len: signed(job.progress.total),
+        offset: signed(job.progress.current),
+        busy: job.is_busy(),
+        paused: job.is_paused(),
+        speed: signed(job.speed()),
+        io_status: job.io_status,
+        ready: job.is_ready(),
+        status: job.status(),
+        auto_finalize: job.auto_finalize,
+        auto_dismiss: job.auto_dismiss,
+        error: job.error.clone(),
+        u: match job.kind {
+            JobType::Mirror => BlockJobInfoBranch::Mirror(BlockJobInfoMirror {
+                actively_synced: job.is_actively_synced(),
+            }),
+            JobType::Commit => BlockJobInfoBranch::Commit,
+            JobType::Stream => BlockJobInfoBranch::Stream,
+            _ => BlockJobInfoBranch::Backup,
+        },
+    }
+}
+
+fn info_block_jobs(hmp: Cx, _: &HmpArgs) {
+    let infos = infos(&hmp.rt.state);
+    if infos.is_empty() {
+        hmp.print("No active jobs\n");
+    }
+    for info in infos {
+        let kind = info.u.r#type();
+        let line = if kind == JobType::Stream {
+            format!(
+                "Streaming device {}: Completed {} of {} bytes, speed limit {} bytes/s\n",
+                info.device, info.offset, info.len, info.speed
+            )
+        } else {
+            format!(
+                "Type {}, device {}: Completed {} of {} bytes, speed limit {} bytes/s\n",
+                kind.as_str(),
+                info.device,
+                info.offset,
+                info.len,
+                info.speed
+            )
+        };
+        hmp.print(line);
+    }
 }
 
 fn no_block_device(hmp: Cx, args: &HmpArgs) {

@@ -1,16 +1,19 @@
 //! What QEMU 11.1 tells of a node beside its image: the nodes below it, and what one
 //! request to it may be.
 
-use crate::model::block::BlockNode;
+use crate::model::block::{BlockNode, Blocks};
 use crate::schema::{BlockLimitsInfo, BlockdevChild, BlockdevDriver};
 
 /// The nodes below one, the backing image first.
-pub(super) fn children(node: &BlockNode) -> Vec<BlockdevChild> {
-    let roles = [("backing", node.backing.as_deref()), ("file", node.file())];
-    let child = |(role, name): (&str, Option<&str>)| {
+pub(super) fn children(blocks: &Blocks, node: &BlockNode) -> Vec<BlockdevChild> {
+    let roles = [
+        ("backing", blocks.backing_of(node)),
+        ("file", blocks.file_of(node)),
+    ];
+    let child = |(role, node): (&str, Option<&BlockNode>)| {
         Some(BlockdevChild {
             child: role.to_owned(),
-            node_name: name?.to_owned(),
+            node_name: node?.name.clone(),
         })
     };
     roles.into_iter().filter_map(child).collect()
@@ -19,7 +22,7 @@ pub(super) fn children(node: &BlockNode) -> Vec<BlockdevChild> {
 /// What QEMU finds for files and for nodes without contents. A format with clusters
 /// gives back and zeroes whole ones.
 pub(super) fn limits(node: &BlockNode) -> BlockLimitsInfo {
-    let cluster = node.header.as_ref().and_then(|header| header.cluster_size);
+    let cluster = node.qcow2().map(|image| image.header.cluster_size());
     let cluster = cluster.and_then(|size| u32::try_from(size).ok());
     let is_null = matches!(
         node.driver,

@@ -1,12 +1,8 @@
-//! Copies of disks, and the start of a migration: refused as QEMU refuses what it does
-//! not find.
+//! Copies of disks to files.
 
-use super::block_edits::not_copied;
-use crate::schema::{
-    ActionCompletionMode, BlockBitmapsCommands, BlockCopyCommands, BlockdevSnapshotSync,
-    DriveBackup, DriveMirror, MigrationChannel, QueriesMigrateCommands, QueriesMirrorCommands,
-    TransactionAction, TransactionActionKind, TransactionCommands, TransactionProperties,
-};
+use super::jobs::with_jobs;
+use super::snapshots;
+use crate::schema::{BlockdevSnapshotSync, DriveBackup, DriveMirror, QueriesMirrorCommands};
 use crate::Machine;
 use qmonitor::qapi::Error;
 use qmonitor::Runtime;
@@ -15,99 +11,19 @@ type Rt = Runtime<Machine>;
 
 impl QueriesMirrorCommands for Machine {
     fn qmp_drive_mirror(rt: &mut Rt, arg: DriveMirror) -> Result<(), Error> {
-        let name = arg.device.as_str();
-        Err(not_copied(rt, name, name))
+        super::mirrors::drive_mirror(rt, arg)
     }
 
     fn qmp_drive_backup(rt: &mut Rt, arg: DriveBackup) -> Result<(), Error> {
-        let name = arg.device.as_str();
-        Err(not_copied(rt, name, name))
+        super::backups::alone(rt, |m| super::backups::make_drive_backup(m, arg, None))
     }
 
     fn qmp_blockdev_snapshot_sync(rt: &mut Rt, arg: BlockdevSnapshotSync) -> Result<(), Error> {
-        let device = arg.device.unwrap_or_default();
-        let node = arg.node_name.unwrap_or_default();
-        Err(not_copied(rt, &device, &node))
-    }
-}
-
-impl TransactionCommands for Machine {
-    /// The changes that can be made cannot fail later, so there is nothing to undo.
-    fn qmp_transaction(
-        rt: &mut Rt,
-        actions: Vec<TransactionAction>,
-        properties: Option<TransactionProperties>,
-    ) -> Result<(), Error> {
-        let completion = properties.and_then(|p| p.completion_mode);
-        if completion == Some(ActionCompletionMode::Grouped) {
-            check_grouped(&actions)?;
-        }
-        actions.into_iter().try_for_each(|action| act(rt, action))
-    }
-}
-
-#[allow(deprecated)] // It is still to be taken.
-/// Only actions that start jobs can be completed together.
-fn check_grouped(actions: &[TransactionAction]) -> Result<(), Error> {
-    use TransactionActionKind::{BlockdevBackup, DriveBackup};
-    let mut kinds = actions.iter().map(TransactionAction::r#type);
-    match kinds.find(|kind| !matches!(kind, BlockdevBackup | DriveBackup)) {
-        None => Ok(()),
-        Some(kind) => Err(Error::new(format!(
-            "Action '{}' does not support transaction property completion-mode = grouped",
-            kind.as_str()
-        ))),
-    }
-}
-
-fn act(rt: &mut Rt, action: TransactionAction) -> Result<(), Error> {
-    use TransactionAction as Action;
-    match action {
-        Action::Abort(_) => Err(Error::new("Transaction aborted using Abort action")),
-        Action::BlockDirtyBitmapAdd(a) => Machine::qmp_block_dirty_bitmap_add(rt, a.data),
-        Action::BlockDirtyBitmapRemove(a) => Machine::qmp_block_dirty_bitmap_remove(rt, a.data),
-        Action::BlockDirtyBitmapClear(a) => Machine::qmp_block_dirty_bitmap_clear(rt, a.data),
-        Action::BlockDirtyBitmapEnable(a) => Machine::qmp_block_dirty_bitmap_enable(rt, a.data),
-        Action::BlockDirtyBitmapDisable(a) => Machine::qmp_block_dirty_bitmap_disable(rt, a.data),
-        Action::BlockDirtyBitmapMerge(a) => Machine::qmp_block_dirty_bitmap_merge(rt, a.data),
-        Action::BlockdevBackup(a) => Machine::qmp_blockdev_backup(rt, a.data),
-        Action::BlockdevSnapshot(a) => Machine::qmp_blockdev_snapshot(rt, a.data),
-        Action::BlockdevSnapshotInternalSync(a) => {
-            Machine::qmp_blockdev_snapshot_internal_sync(rt, a.data)
-        }
-        Action::BlockdevSnapshotSync(a) => Machine::qmp_blockdev_snapshot_sync(rt, a.data),
-        #[allow(deprecated)] // It is still to be taken.
-        Action::DriveBackup(a) => Machine::qmp_drive_backup(rt, a.data),
-    }
-}
-
-/// The protocols that QEMU migrates with.
-const PROTOCOLS: &[&str] = &["exec:", "fd:", "file:", "rdma:", "tcp:", "unix:", "vsock:"];
-
-/// Whether the address of a migration names one of them.
-pub(super) fn is_known_protocol(uri: &str) -> bool {
-    PROTOCOLS.iter().any(|protocol| uri.starts_with(protocol))
-}
-
-impl QueriesMigrateCommands for Machine {
-    fn qmp_migrate(
-        _: &mut Rt,
-        uri: Option<String>,
-        channels: Option<Vec<MigrationChannel>>,
-        _detach: Option<bool>,
-        _resume: Option<bool>,
-    ) -> Result<(), Error> {
-        Err(Error::new(match (uri, channels) {
-            (Some(_), Some(_)) => {
-                "'uri' and 'channels' arguments are mutually exclusive; exactly one of the two \
-                 should be present in 'migrate' qmp command "
-                    .to_owned()
-            }
-            (None, None) => "need either 'uri' or 'channels' argument".to_owned(),
-            (Some(uri), None) if !is_known_protocol(&uri) => {
-                format!("unknown migration protocol: {uri}")
-            }
-            _ => "this machine cannot be migrated".to_owned(),
-        }))
+        with_jobs(rt, |m| {
+            m.jobs.drained(|_| true);
+            let snapshot = snapshots::take_new(m, &arg)?;
+            snapshots::keep(m, &snapshot);
+            Ok(())
+        })
     }
 }

@@ -1,8 +1,8 @@
 //! Dumps, clocks, recordings, and the inside of virtio: `devices.json`, `virtio.json`.
 
 use crate::schema::{
-    DevicesCommands, DumpGuestMemory, DumpGuestMemoryFormat, NumaOptions, VirtQueueStatus,
-    VirtVhostQueueStatus, VirtioCommands, VirtioQueueElement, VirtioStatus,
+    DevicesCommands, NumaOptions, VirtQueueStatus, VirtVhostQueueStatus, VirtioCommands,
+    VirtioQueueElement, VirtioStatus,
 };
 use crate::Machine;
 use qmonitor::qapi::Error;
@@ -18,32 +18,13 @@ impl DevicesCommands for Machine {
         }))
     }
 
-    fn qmp_set_numa_node(rt: &mut Rt, _: NumaOptions) -> Result<(), Error> {
-        Err(Error::new(if rt.state.run.is_preconfig() {
-            "NUMA is not supported by this machine-type"
-        } else {
-            "The command is permitted only before the machine has been created"
-        }))
-    }
-
-    fn qmp_dump_guest_memory(rt: &mut Rt, arg: DumpGuestMemory) -> Result<(), Error> {
-        check_dump(&arg)?;
-        if let Some(name) = arg.protocol.strip_prefix("fd:") {
-            let text = format!("File descriptor named '{name}' has not been found");
-            return Err(Error::new(text));
+    fn qmp_set_numa_node(rt: &mut Rt, arg: NumaOptions) -> Result<(), Error> {
+        if !rt.state.run.is_preconfig() {
+            return Err(Error::new(
+                "The command is permitted only before the machine has been created",
+            ));
         }
-        let Some(filename) = arg.protocol.strip_prefix("file:") else {
-            let text = "parameter 'protocol' must start with 'file:' or 'fd:'";
-            return Err(Error::new(text));
-        };
-        let dir = std::path::Path::new(filename).parent();
-        if let Some(Err(e)) = dir.map(|dir| dir.join(".").metadata()) {
-            return Err(Error::from_io(format!("Could not create '{filename}'"), &e));
-        }
-        Err(Error::new(match rt.state.ram_size() {
-            0 => "dump: no guest memory to dump",
-            _ => "this machine cannot be dumped",
-        }))
+        rt.state.numa_set(&arg, &mut Vec::new())
     }
 
     fn qmp_dumpdtb(_: &mut Rt, _filename: String) -> Result<(), Error> {
@@ -67,33 +48,6 @@ impl DevicesCommands for Machine {
     fn qmp_replay_seek(_: &mut Rt, _icount: i64) -> Result<(), Error> {
         Err(Error::new("replay must be enabled to seek"))
     }
-}
-
-/// Checks the arguments of a dump in QEMU's order.
-fn check_dump(arg: &DumpGuestMemory) -> Result<(), Error> {
-    use DumpGuestMemoryFormat as Format;
-    let range = arg.begin.is_some() || arg.length.is_some();
-    let kdump = match arg.format {
-        None | Some(Format::Elf | Format::WinDmp) => false,
-        Some(_) => true,
-    };
-    let missing = |name| Error::new(format!("Parameter '{name}' is missing"));
-    if kdump && (arg.paging || range) {
-        let text = "kdump-compressed format doesn't support paging or filter";
-        return Err(Error::new(text));
-    }
-    if arg.begin.is_some() && arg.length.is_none() {
-        return Err(missing("length"));
-    }
-    if arg.begin.is_none() && arg.length.is_some() {
-        return Err(missing("begin"));
-    }
-    let absent = match arg.format {
-        Some(Format::KdumpLzo | Format::KdumpRawLzo) => "lzo",
-        Some(Format::KdumpSnappy | Format::KdumpRawSnappy) => "snappy",
-        _ => return Ok(()),
-    };
-    Err(Error::new(format!("kdump-{absent} is not available now")))
 }
 
 impl VirtioCommands for Machine {

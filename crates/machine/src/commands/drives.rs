@@ -431,6 +431,7 @@ fn take_image(texts: &mut Texts, is_cdrom: bool) -> Result<Image, Error> {
         direct,
         no_flush,
         detect_zeroes,
+        no_backing: false,
     })
 }
 

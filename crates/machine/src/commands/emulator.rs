@@ -34,7 +34,7 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
             HmpArg::new("device", Block),
             HmpArg::new("command", Str),
         ]),
-        hmp_qemu_io,
+        super::qemu_io::qemu_io,
     ),
 ];
 
@@ -65,18 +65,6 @@ pub(super) const INFO: &[HmpPair<Machine>] = &[
         hmp_info_stats,
     ),
 ];
-
-fn hmp_qemu_io(hmp: Cx, args: &HmpArgs) {
-    let device = args.str("device");
-    let text = if args.flag("qdev") {
-        format!("Device '{device}' not found")
-    } else if hmp.rt.state.blocks.node(device).is_some() {
-        "this machine cannot run qemu-io commands".to_owned()
-    } else {
-        format!("Cannot find device='' nor node-name='{device}'")
-    };
-    fail(hmp, text);
-}
 
 pub(super) fn hmp_info_jit(hmp: Cx, _args: &HmpArgs) {
     let text = jit_page(hmp.rt.profile());

@@ -1,11 +1,13 @@
-//! Migration and snapshots of the machine: `migration.json`. There are none, so all but
-//! the capabilities answers as in QEMU when none is under way.
+//! Migration and snapshots of the machine: `migration.json`.
 
-use super::copies::is_known_protocol;
 use super::hmp::{disk_failure, fail, nothing, Cx};
+use super::migration_info::{hmp_info_migrate, migration_info};
+use super::migration_steps::in_progress;
+use super::{migration_in, migration_out};
+use crate::model::migration::Address;
 use crate::schema::{
     MigrationCapability, MigrationCapabilityStatus, MigrationCommands, MigrationInfo,
-    MigrationStatus, MigrationThreadInfo, QueriesMigrateCommands,
+    MigrationStatus, MigrationStepsCommands, MigrationThreadInfo, QueriesMigrateCommands,
 };
 use crate::Machine;
 use qmonitor::monitor::hmp::ArgKind::*;
@@ -14,8 +16,8 @@ use qmonitor::qapi::Error;
 use qmonitor::Runtime;
 
 impl MigrationCommands for Machine {
-    fn qmp_query_migrate(_: &mut Runtime<Self>) -> Result<MigrationInfo, Error> {
-        Ok(MigrationInfo::default())
+    fn qmp_query_migrate(rt: &mut Runtime<Self>) -> Result<MigrationInfo, Error> {
+        Ok(migration_info(rt))
     }
 
     fn qmp_query_migrationthreads(
@@ -28,8 +30,11 @@ impl MigrationCommands for Machine {
         rt: &mut Runtime<Self>,
         capabilities: Vec<MigrationCapabilityStatus>,
     ) -> Result<(), Error> {
+        if rt.state.migration.is_leaving() {
+            return Err(in_progress());
+        }
         let changes = capabilities.iter().map(|c| (c.capability, c.state));
-        rt.state.migration.set_capabilities(changes)
+        rt.state.migration.settings.set_capabilities(changes)
     }
 
     fn qmp_query_migrate_capabilities(
@@ -37,18 +42,24 @@ impl MigrationCommands for Machine {
     ) -> Result<Vec<MigrationCapabilityStatus>, Error> {
         let status = |(capability, state)| MigrationCapabilityStatus { capability, state };
         let policy = rt.policy();
-        let all = rt.state.migration.capabilities();
+        let all = rt.state.migration.settings.capabilities();
         let known = all.filter(|(capability, _)| policy.has(capability.features()));
         Ok(known.map(status).collect())
     }
 
-    fn qmp_migrate_recover(_: &mut Runtime<Self>, _uri: String) -> Result<(), Error> {
-        Err(Error::new(
-            "Migrate recover can only be run when postcopy is paused.",
-        ))
+    fn qmp_migrate_recover(rt: &mut Runtime<Self>, uri: String) -> Result<(), Error> {
+        if rt.state.migration.incoming.status != Some(MigrationStatus::PostcopyPaused) {
+            return Err(Error::new(
+                "Migrate recover can only be run when postcopy is paused.",
+            ));
+        }
+        migration_in::recover(rt, Address::parse(&uri)?)
     }
 
-    fn qmp_migrate_pause(_: &mut Runtime<Self>) -> Result<(), Error> {
+    fn qmp_migrate_pause(rt: &mut Runtime<Self>) -> Result<(), Error> {
+        if migration_out::pause(rt) || migration_in::pause(rt) {
+            return Ok(());
+        }
         Err(Error::new(
             "migrate-pause is currently only supported during postcopy-active or \
              postcopy-recover state",
@@ -95,16 +106,16 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
             HmpArg::new("detach", Flag('d')),
             HmpArg::new("resume", Flag('r')),
             URI,
-        ]),
-        |hmp, args| {
-            let uri = Some(args.str("uri").to_owned());
-            let result = Machine::qmp_migrate(hmp.rt, uri, None, None, None);
-            hmp.handle_error(result);
-        },
+        ])
+        .coroutine(),
+        hmp_migrate,
     ),
     (
         HmpRow::new("migrate_cancel", "", "cancel the current VM migration"),
-        nothing,
+        |hmp, _| {
+            let result = migration_out::cancel(hmp.rt);
+            hmp.handle_error(result);
+        },
     ),
     (
         HmpRow::new(
@@ -113,11 +124,15 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
             "Continue migration from the given paused state",
         )
         .args(&[HmpArg::new("state", Str)]),
-        |hmp, args| match args.str("state") {
-            state if state.parse::<MigrationStatus>().is_ok() => {
-                fail(hmp, "Migration not in expected state: none");
+        |hmp, args| match args.str("state").parse() {
+            Ok(state) => {
+                let result = Machine::qmp_migrate_continue(hmp.rt, state);
+                hmp.handle_error(result);
             }
-            state => fail(hmp, format!("invalid parameter value: {state}")),
+            Err(_) => {
+                let state = args.str("state").to_owned();
+                fail(hmp, format!("invalid parameter value: {state}"));
+            }
         },
     ),
     (
@@ -128,11 +143,9 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
         )
         .args(&[URI]),
         |hmp, args| {
-            refuse(
-                hmp,
-                args,
-                "'-incoming' was not specified on the command line",
-            );
+            let uri = Some(args.str("uri").to_owned());
+            let result = Machine::qmp_migrate_incoming(hmp.rt, uri, None, None);
+            hmp.handle_error(result);
         },
     ),
     (
@@ -176,10 +189,8 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
              original migration command .",
         ),
         |hmp, _| {
-            fail(
-                hmp,
-                "Enable postcopy with migrate_set_capability before the start of migration",
-            );
+            let result = Machine::qmp_migrate_start_postcopy(hmp.rt);
+            hmp.handle_error(result);
         },
     ),
     (
@@ -220,6 +231,10 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
 /// The sub-commands of `info`.
 pub(super) const INFO: &[HmpPair<Machine>] = &[
     (
+        HmpRow::new("migrate", "", "show migration status"),
+        hmp_info_migrate,
+    ),
+    (
         HmpRow::new(
             "migrate_capabilities",
             "",
@@ -248,13 +263,23 @@ fn no_vmstate(hmp: Cx, _args: &HmpArgs) {
     fail(hmp, "no block device can store vmstate for snapshot");
 }
 
-/// Refuses a migration; a URI of an unknown kind is the first error.
-fn refuse(hmp: Cx, args: &HmpArgs, why: &'static str) {
-    let uri = args.str("uri");
-    if is_known_protocol(uri) {
-        fail(hmp, why);
-    } else {
-        fail(hmp, format!("unknown migration protocol: {uri}"));
+/// Waits for the end, if there is a terminal that can wait and no `-d`.
+fn hmp_migrate(hmp: Cx, args: &HmpArgs) {
+    let uri = Some(args.str("uri").to_owned());
+    let resume = Some(args.flag("resume"));
+    let result = Machine::qmp_migrate(hmp.rt, uri, None, None, resume);
+    if hmp.handle_error(result).is_none() || args.flag("detach") {
+        return;
+    }
+    if hmp.monitor.is_none() {
+        hmp.print("terminal does not allow synchronous migration, continuing detached\n");
+        return;
+    }
+    let waiter = hmp.defer(|hmp, ended: Result<(), Error>| {
+        hmp.handle_error(ended);
+    });
+    if let Some(source) = &mut hmp.rt.state.migration.source {
+        source.waiter = Some(waiter);
     }
 }
 

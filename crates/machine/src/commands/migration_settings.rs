@@ -1,17 +1,18 @@
 //! Questions about migration: `queries-migration.json`, and their pages.
 
-use super::hmp::{fail, Cx};
+use super::hmp::Cx;
+use super::{dirty_rate, migration_out};
 use crate::schema::{
-    COLOExitReason, COLOMode, COLOStatus, DirtyLimitInfo, DirtyRateInfo, DirtyRateMeasureMode,
-    DirtyRateStatus, MigrateSetParameters, MigrationParameters, QueriesMigrationCommands,
-    ReplicationStatus, TimeUnit,
+    COLOExitReason, COLOMode, COLOStatus, DirtyLimitInfo, DirtyRateInfo, MigrateSetParameters,
+    MigrationParameters, QueriesMigrationCommands, ReplicationStatus, TimeUnit,
 };
 use crate::Machine;
 use qmonitor::monitor::hmp::ArgKind::*;
 use qmonitor::monitor::hmp::{HmpArg, HmpArgs, HmpPair, HmpRow};
 use qmonitor::qapi::policy::{CompatPolicy, CompatPolicyInput, CompatPolicyOutput};
 use qmonitor::qapi::visit::{parse_size, to_qobject, InputVisitor, QapiType};
-use qmonitor::qapi::{Error, QNum, QObject};
+use qmonitor::qapi::{Error, QDict, QNum, QObject};
+use qmonitor::util::qemu_opts::parse_option_size;
 use qmonitor::Profile;
 use qmonitor::Runtime;
 
@@ -19,35 +20,26 @@ type Rt = Runtime<Machine>;
 
 impl QueriesMigrationCommands for Machine {
     fn qmp_query_migrate_parameters(rt: &mut Rt) -> Result<MigrationParameters, Error> {
-        let parameters = rt.state.migration.parameters().clone();
+        let parameters = rt.state.migration.settings.parameters().clone();
         MigrationParameters::visit_in(&mut InputVisitor::new(parameters.into(), ALL), "")
     }
 
     fn qmp_migrate_set_parameters(rt: &mut Rt, arg: MigrateSetParameters) -> Result<(), Error> {
         if let QObject::Dict(changes) = to_qobject(&arg) {
-            rt.state.migration.set_parameters(changes);
+            return rt.state.migration.settings.set_parameters(changes);
         }
         Ok(())
     }
 
-    fn qmp_migrate_cancel(_: &mut Rt) -> Result<(), Error> {
-        Ok(())
+    fn qmp_migrate_cancel(rt: &mut Rt) -> Result<(), Error> {
+        migration_out::cancel(rt)
     }
 
     fn qmp_query_dirty_rate(
-        _: &mut Rt,
+        rt: &mut Rt,
         calc_time_unit: Option<TimeUnit>,
     ) -> Result<DirtyRateInfo, Error> {
-        Ok(DirtyRateInfo {
-            dirty_rate: None,
-            status: DirtyRateStatus::Unstarted,
-            start_time: 0,
-            calc_time: 0,
-            calc_time_unit: calc_time_unit.unwrap_or(TimeUnit::Second),
-            sample_pages: 0,
-            mode: DirtyRateMeasureMode::PageSampling,
-            vcpu_dirty_rate: None,
-        })
+        Ok(dirty_rate::query(rt, calc_time_unit))
     }
 
     fn qmp_query_vcpu_dirty_limit(_: &mut Rt) -> Result<Vec<DirtyLimitInfo>, Error> {
@@ -69,39 +61,14 @@ impl QueriesMigrationCommands for Machine {
 }
 
 /// The sub-commands of `info`.
-pub(super) const INFO: &[HmpPair<Machine>] = &[
-    (
-        HmpRow::new("migrate", "", "show migration status"),
-        hmp_info_migrate,
+pub(super) const INFO: &[HmpPair<Machine>] = &[(
+    HmpRow::new(
+        "migrate_parameters",
+        "",
+        "show current migration parameters",
     ),
-    (
-        HmpRow::new("dirty_rate", "", "show dirty rate information"),
-        hmp_info_dirty_rate,
-    ),
-    (
-        HmpRow::new(
-            "migrate_parameters",
-            "",
-            "show current migration parameters",
-        ),
-        hmp_info_migrate_parameters,
-    ),
-];
-
-fn hmp_info_dirty_rate(hmp: Cx, _: &HmpArgs) {
-    let result = Machine::qmp_query_dirty_rate(hmp.rt, None);
-    if let Some(info) = hmp.handle_error(result) {
-        hmp.print(format!(
-            "Status: {}\nStart Time: {} (ms)\nSample Pages: {} (per GB)\nPeriod: {} (sec)\n\
-             Mode: {}\nDirty rate: (not ready)\n",
-            info.status.as_str(),
-            info.start_time,
-            info.sample_pages,
-            info.calc_time,
-            info.mode.as_str()
-        ));
-    }
-}
+    hmp_info_migrate_parameters,
+)];
 
 /// Lets all parts of the schema pass, since the settings are the program's own.
 const ALL: CompatPolicy = CompatPolicy {
@@ -135,6 +102,7 @@ const SHOWN: &[(&str, &str)] = &[
     ("xbzrle-cache-size", " bytes"),
     ("max-postcopy-bandwidth", ""),
     ("tls-authz", ""),
+    ("block-bitmap-mapping", ""),
     ("x-vcpu-dirty-limit-period", " ms"),
     ("vcpu-dirty-limit", " MB/s"),
     ("mode", ""),
@@ -142,33 +110,66 @@ const SHOWN: &[(&str, &str)] = &[
 ];
 
 fn hmp_info_migrate_parameters(hmp: Cx, _: &HmpArgs) {
-    let parameters = hmp.rt.state.migration.parameters();
+    let parameters = hmp.rt.state.migration.settings.parameters();
     let line = |(name, unit): &(&str, &str)| {
         let value = match parameters.get(name)? {
             QObject::String(text) if name.starts_with("tls-") => format!("'{text}'"),
             QObject::String(text) => text.clone(),
             QObject::Bool(on) => if *on { "on" } else { "off" }.to_owned(),
             QObject::Num(QNum::I64(number)) => number.to_string(),
+            QObject::Num(QNum::U64(number)) => number.to_string(),
+            QObject::List(mapping) => mapping_page(mapping),
             _ => return None,
         };
-        Some(format!("{name}: {value}{unit}\n"))
+        let space = if value.starts_with('\n') { "" } else { " " };
+        Some(format!("{name}:{space}{value}{unit}\n"))
     };
     let page: String = SHOWN.iter().filter_map(line).collect();
     hmp.print(page);
 }
 
-fn hmp_info_migrate(hmp: Cx, _: &HmpArgs) {
-    hmp.print(
-        "globals:\nstore-global-state: on\nonly-migratable: off\nsend-configuration: on\n\
-         send-section-footer: on\nsend-switchover-start: on\nclear-bitmap-shift: 18\n",
-    );
+/// The other names of nodes and their bitmaps, a line each.
+fn mapping_page(mapping: &[QObject]) -> String {
+    let mut page = String::new();
+    let text = |dict: &QDict, name| dict.get_str(name).unwrap_or_default().to_owned();
+    for node in mapping.iter().filter_map(QObject::as_dict) {
+        let (name, alias) = (text(node, "node-name"), text(node, "alias"));
+        page += &format!("\n  '{name}' -> '{alias}'");
+        let bitmaps = node.get("bitmaps").and_then(QObject::as_list);
+        for bitmap in bitmaps.into_iter().flatten().filter_map(QObject::as_dict) {
+            let (name, alias) = (text(bitmap, "name"), text(bitmap, "alias"));
+            page += &format!("\n    '{name}' -> '{alias}'");
+        }
+    }
+    page
 }
 
 /// The settings whose numbers are in MiB if they have no suffix.
-const IN_MIB: &[&str] = &[
-    "max-bandwidth",
-    "avail-switchover-bandwidth",
-    "max-postcopy-bandwidth",
+const IN_MIB: &[&str] = &["max-bandwidth", "avail-switchover-bandwidth"];
+
+/// The settings that are numbers without a suffix, and their types.
+const PLAIN: &[(&str, &str, u64)] = &[
+    ("throttle-trigger-threshold", "uint8_t", 0xff),
+    ("cpu-throttle-initial", "uint8_t", 0xff),
+    ("cpu-throttle-increment", "uint8_t", 0xff),
+    ("max-cpu-throttle", "uint8_t", 0xff),
+    ("x-checkpoint-delay", "uint32_t", 0xffff_ffff),
+    ("multifd-channels", "uint8_t", 0xff),
+    ("multifd-zlib-level", "uint8_t", 0xff),
+    ("multifd-qatzip-level", "uint8_t", 0xff),
+    ("multifd-zstd-level", "uint8_t", 0xff),
+];
+
+/// The settings that are no numbers.
+const WORDS: &[&str] = &[
+    "cpu-throttle-tailslow",
+    "direct-io",
+    "tls-creds",
+    "tls-hostname",
+    "tls-authz",
+    "multifd-compression",
+    "mode",
+    "zero-page-detection",
 ];
 
 fn hmp_migrate_set_parameter(hmp: Cx, args: &HmpArgs) {
@@ -177,52 +178,61 @@ fn hmp_migrate_set_parameter(hmp: Cx, args: &HmpArgs) {
 }
 
 fn set_parameter(rt: &mut Rt, name: &str, value: &str) -> Result<(), Error> {
-    if !SHOWN.iter().any(|(n, _)| *n == name) {
+    if name == "block-bitmap-mapping" {
+        let desc = "The block-bitmap-mapping parameter can only be set through QMP";
+        return Err(Error::new(desc));
+    }
+    if !SHOWN.iter().any(|(n, _)| *n == name) && !PLAIN.iter().any(|(n, ..)| *n == name) {
         return Err(Error::new(format!("invalid parameter value: {name}")));
     }
-    let mut value = value.to_owned();
-    if IN_MIB.contains(&name) || name == "xbzrle-cache-size" {
-        let plain = value.bytes().all(|c| c.is_ascii_digit());
-        let suffix = if plain && name != "xbzrle-cache-size" {
-            "M"
-        } else {
-            ""
-        };
-        let size = parse_size(&format!("{value}{suffix}"));
-        let size = size.map_err(|_| Error::new(format!("Invalid size {value}")))?;
-        value = size.to_string();
-    }
-    let changes = [(name, value)].into_iter().collect();
+    let changes = [(name, number_or_word(name, value)?)].into_iter().collect();
     let mut v = InputVisitor::new_keyval(changes, ALL);
     let arg = MigrateSetParameters::visit_in(&mut v, "")?;
     Machine::qmp_migrate_set_parameters(rt, arg)
 }
 
+/// A value as plain digits if it is a number.
+fn number_or_word(name: &str, value: &str) -> Result<String, Error> {
+    if WORDS.contains(&name) {
+        return Ok(value.to_owned());
+    }
+    if IN_MIB.contains(&name) {
+        let size = match value.strip_prefix("0x") {
+            Some(hex) => u64::from_str_radix(hex, 16).ok().map(|n| n << 20),
+            None if value.ends_with(|c: char| c.is_ascii_digit()) => {
+                parse_size(&format!("{value}M")).ok()
+            }
+            None => parse_size(value).ok(),
+        };
+        let size = size.ok_or_else(|| Error::new(format!("Invalid size {value}")))?;
+        return Ok(size.to_string());
+    }
+    let Some((_, kind, most)) = PLAIN.iter().find(|(n, ..)| *n == name) else {
+        return parse_option_size(name, value).map(|size| size.to_string());
+    };
+    let expects = |kind| Error::new(format!("Parameter '{name}' expects {kind}"));
+    let (is_negative, digits) = match value.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, value),
+    };
+    let number = match digits.strip_prefix("0x") {
+        Some(hex) => u64::from_str_radix(hex, 16),
+        None => digits.parse(),
+    };
+    let number = number.map_err(|_| expects("uint64"))?;
+    if is_negative || number > *most {
+        return Err(expects(kind));
+    }
+    Ok(number.to_string())
+}
+
 /// The HMP commands.
-pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
-    (
-        HmpRow::new(
-            "calc_dirty_rate",
-            "[-r] [-b] second [sample_pages_per_GB]",
-            "start a round of guest dirty rate measurement (using -r to\n\t\t\t \
-             specify dirty ring as the method of calculation and\n\t\t\t \
-             -b to specify dirty bitmap as method of calculation)",
-        )
-        .args(&[
-            HmpArg::new("dirty_ring", Flag('r')),
-            HmpArg::new("dirty_bitmap", Flag('b')),
-            HmpArg::new("second", Int),
-            HmpArg::new("sample_pages_per_GB", Int).optional(),
-        ]),
-        |hmp, _| fail(hmp, "nothing writes to the memory of this machine"),
-    ),
-    (
-        HmpRow::new(
-            "migrate_set_parameter",
-            "parameter value",
-            "Set the parameter for migration",
-        )
-        .args(&[HmpArg::new("parameter", Str), HmpArg::new("value", Str)]),
-        hmp_migrate_set_parameter,
-    ),
-];
+pub(super) const COMMANDS: &[HmpPair<Machine>] = &[(
+    HmpRow::new(
+        "migrate_set_parameter",
+        "parameter value",
+        "Set the parameter for migration",
+    )
+    .args(&[HmpArg::new("parameter", Str), HmpArg::new("value", Str)]),
+    hmp_migrate_set_parameter,
+)];

@@ -6,57 +6,86 @@
 //! returns, so clients see them before the reply, as with QEMU.
 
 mod absent;
+mod backups;
 mod block;
+mod block_bitmaps;
+mod block_edges;
 mod block_edits;
+mod block_fifo;
+mod block_graph;
+mod block_info;
 mod block_jobs;
 mod block_limits;
 mod block_media;
 mod block_pages;
 mod block_stats;
+mod chains;
 mod completion;
 mod copies;
 mod cpu;
 mod current_cpu;
+mod datagrams;
 mod devices;
+mod dirty_rate;
 mod displays;
 mod drives;
+mod dump;
 mod emulator;
 mod hmp;
+mod hmp_copies;
+mod internal_snapshots;
+mod job_args;
 mod jobs;
 mod log;
 mod machine;
 mod memory;
 mod migration;
+mod migration_channel;
+mod migration_in;
+mod migration_info;
+mod migration_out;
+mod migration_send;
 mod migration_settings;
 mod migration_steps;
+mod mirrors;
 mod net;
 mod netdevs;
+mod new_images;
 mod newer;
 mod objects;
 mod pci;
 mod qdev;
+mod qemu_io;
 mod qom;
+mod qtest;
 mod qtree;
 mod queries;
 mod registers;
 mod run_state;
+mod snapshots;
 mod statistics;
+mod streams;
+mod transaction;
 mod ui;
 mod unsupported;
 mod vnc;
 
 #[cfg(test)]
+mod disk_play_tests;
+#[cfg(test)]
 mod tests;
 
 pub use block::blockdev_from_cli;
 pub(crate) use drives::{drive_new, format_help, guess_warning, NewDrive, QEMU_DRIVE_OPTS};
-pub(crate) use log::log_items;
+pub(crate) use log::{log_items, LogItems};
+pub(crate) use migration_in::incoming_from_cli;
 pub use net::{netdev_from_cli, netdev_with_id};
 pub use objects::{
     attach, is_made_after_chardevs, monitor_from_options, object_from_cli, object_from_text,
     object_help_wanted,
 };
 pub use qdev::{add_ports, board_nic, device_from_cli};
+pub(crate) use qtest::{qtest_from_cli, take_clock_in_hand};
 pub use run_state::{killed, start_machine};
 pub(crate) use vnc::vnc_new;
 
@@ -84,7 +113,9 @@ const HMP: &[(Pairs, Pairs)] = &[
     (block::COMMANDS, block_pages::INFO),
     (block_jobs::COMMANDS, block_jobs::INFO),
     (cpu::COMMANDS, cpu::INFO),
+    (dirty_rate::COMMANDS, dirty_rate::INFO),
     (drives::COMMANDS, &[]),
+    (dump::COMMANDS, dump::INFO),
     (emulator::COMMANDS, emulator::INFO),
     (log::COMMANDS, &[]),
     (machine::COMMANDS, machine::INFO),

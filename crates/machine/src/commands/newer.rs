@@ -3,6 +3,7 @@
 use super::emulator::hmp_info_jit;
 use super::hmp::{nothing, Cx};
 use super::qom::ChardevNodes;
+use crate::model::accel::Accel;
 use crate::schema::{
     Accelerator, AcceleratorInfo, CpuModelBaselineInfo, CpuModelCompareInfo, CpuModelInfo,
     CpuPolarizationInfo, FirmwareLog, GICCapability, HumanReadableText, NewerCommands,
@@ -22,9 +23,12 @@ fn not_here<T>(what: &str) -> Result<T, Error> {
 }
 
 impl NewerCommands for Machine {
-    fn qmp_query_accelerators(_: &mut Rt) -> Result<AcceleratorInfo, Error> {
+    fn qmp_query_accelerators(rt: &mut Rt) -> Result<AcceleratorInfo, Error> {
         Ok(AcceleratorInfo {
-            enabled: Accelerator::Tcg,
+            enabled: match rt.state.accel {
+                Accel::Tcg => Accelerator::Tcg,
+                Accel::Qtest => Accelerator::Qtest,
+            },
             present: vec![
                 Accelerator::Kvm,
                 Accelerator::Mshv,

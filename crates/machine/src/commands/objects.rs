@@ -2,6 +2,7 @@
 //! line all go by way of `ObjectOptions`.
 
 use super::hmp::Cx;
+use super::qtest;
 use crate::model::qom::ObjectId;
 use crate::model::types::{find_type, user_creatable_types};
 use crate::schema::{ObjectOptions, ObjectType, QomCommands};
@@ -39,6 +40,10 @@ pub fn attach(rt: &mut Runtime<Machine>, id: ObjectId) -> Result<(), Error> {
 }
 
 fn try_attach(rt: &mut Runtime<Machine>, id: ObjectId) -> Result<(), Error> {
+    if rt.state.is_qtest(id) {
+        let log = Some(rt.state.str_property(id, "log")).filter(|log| !log.is_empty());
+        return qtest::open(rt, id, log.as_deref());
+    }
     if let Some(label) = rt.state.chardev_wanted(id) {
         let frontend = lend_chardev(rt, &label)?;
         qemu_chr_fe_set_open(rt, frontend, true);
@@ -141,6 +146,8 @@ pub(super) fn object_del(rt: &mut Runtime<Machine>, name: &str) -> Result<(), Er
         return Ok(());
     }
     rt.state.object_del(name)?;
+    let channel = &mut rt.state.qtest_channel;
+    channel.take_if(|channel| id == Some(channel.object));
     if let Some(frontend) = id.and_then(|id| rt.state.frontends.remove(&id)) {
         qemu_chr_fe_deinit(rt, frontend, false);
     }
@@ -163,7 +170,10 @@ pub fn is_made_after_chardevs(rt: &Runtime<Machine>, text: &str) -> bool {
     let options = parse(rt, text);
     matches!(
         options.as_ref().map(ObjectOptions::qom_type),
-        Ok(ObjectType::MonitorHmp | ObjectType::MonitorQmp | ObjectType::RngEgd)
+        Ok(ObjectType::MonitorHmp
+            | ObjectType::MonitorQmp
+            | ObjectType::Qtest
+            | ObjectType::RngEgd)
     )
 }
 

@@ -31,7 +31,14 @@ impl QomCommands for Machine {
         path: String,
         property: String,
     ) -> Result<QObject, Error> {
-        rt.state.qom_get(&path, &property, &ChardevNodes(rt))
+        let chardevs = ChardevNodes(rt);
+        if rt.current_monitor_is_read_only() && rt.state.is_secret(&path, &property, &chardevs) {
+            let what = format!("The property '{property}' is hidden");
+            return Err(Error::new(format!(
+                "{what} because this monitor is read-only"
+            )));
+        }
+        rt.state.qom_get(&path, &property, &chardevs)
     }
 
     fn qmp_qom_set(
@@ -136,14 +143,15 @@ impl Chardevs for ChardevNodes<'_> {
         };
         let is_open = self.chardev(label).is_some_and(|chr| chr.is_open());
         vec![
-            ("addr", "SocketAddress", socket_address(addr)),
+            ("addr", "SocketAddress", to_qobject(&socket_address(addr))),
             ("connected", "bool", is_open.into()),
         ]
     }
 }
 
-fn socket_address(addr: &Address) -> QObject {
-    to_qobject(&match addr.clone() {
+/// An address as clients see it.
+pub(super) fn socket_address(addr: &Address) -> SocketAddress {
+    match addr.clone() {
         Address::Inet(inet) => SocketAddress::Inet(InetSocketAddress {
             host: inet.host,
             port: inet.port,
@@ -164,7 +172,7 @@ fn socket_address(addr: &Address) -> QObject {
         }),
         Address::Vsock { cid, port } => SocketAddress::Vsock(VsockSocketAddress { cid, port }),
         Address::Fd(str) => SocketAddress::Fd(FdSocketAddress { str }),
-    })
+    }
 }
 
 /// The path of an object.

@@ -7,12 +7,12 @@ use crate::model::AudioBackend;
 use crate::schema::{
     ACPIOSTInfo, ACPISlotType, AnnounceParameters, AudioFormat, Audiodev, AudiodevBranch,
     AudiodevGenericOptions, AudiodevPerDirectionOptions, BlockExportInfo, BlockJobInfo,
-    DisplayOptions, DisplayOptionsBranch, DumpGuestMemoryCapability, DumpGuestMemoryFormat,
-    GuidInfo, HumanReadableText, HvBalloonInfo, MemoryDeviceInfo, PRManagerInfo, QCryptodevInfo,
-    QueriesAudioCommands, QueriesBlockCommands, QueriesHostCommands, QueriesMemoryCommands,
-    QueriesTextCommands, QueriesUiCommands, RxFilterInfo, RxState, SGXInfo, SetPasswordAction,
-    SetPasswordOptions, SetPasswordOptionsBranch, SevGuestInfo, SevInfo, SevInfoBranch, SevState,
-    SpiceInfo, SpiceQueryMouseMode, TPMInfo, VirtioInfo, VncInfo2,
+    DisplayOptions, DisplayOptionsBranch, GuidInfo, HumanReadableText, HvBalloonInfo,
+    MemoryDeviceInfo, PRManagerInfo, QCryptodevInfo, QueriesAudioCommands, QueriesBlockCommands,
+    QueriesHostCommands, QueriesMemoryCommands, QueriesTextCommands, QueriesUiCommands,
+    RxFilterInfo, RxState, SGXInfo, SetPasswordAction, SetPasswordOptions,
+    SetPasswordOptionsBranch, SevGuestInfo, SevInfo, SevInfoBranch, SevState, SpiceInfo,
+    SpiceQueryMouseMode, TPMInfo, VirtioInfo, VncInfo2,
 };
 use crate::Machine;
 use qmonitor::qapi::{Error, ErrorClass};
@@ -47,19 +47,17 @@ impl QueriesAudioCommands for Machine {
 }
 
 impl QueriesBlockCommands for Machine {
-    fn qmp_query_block_jobs(_: &mut Rt) -> Result<Vec<BlockJobInfo>, Error> {
-        Ok(Vec::new())
+    fn qmp_query_block_jobs(rt: &mut Rt) -> Result<Vec<BlockJobInfo>, Error> {
+        Ok(super::block_jobs::infos(&rt.state))
     }
 
     fn qmp_query_block_exports(_: &mut Rt) -> Result<Vec<BlockExportInfo>, Error> {
         Ok(Vec::new())
     }
 
-    fn qmp_block_job_cancel(_: &mut Rt, device: String, _: Option<bool>) -> Result<(), Error> {
-        Err(Error::with_class(
-            ErrorClass::DeviceNotActive,
-            format!("Block job '{device}' not found"),
-        ))
+    fn qmp_block_job_cancel(rt: &mut Rt, device: String, force: Option<bool>) -> Result<(), Error> {
+        let force = force.unwrap_or(false);
+        super::jobs::on_block_job(rt, &device, |m, key| m.block_job_cancel(key, force))
     }
 
     fn qmp_eject(
@@ -114,17 +112,6 @@ impl QueriesHostCommands for Machine {
 impl QueriesMemoryCommands for Machine {
     fn qmp_query_memory_devices(_: &mut Rt) -> Result<Vec<MemoryDeviceInfo>, Error> {
         Ok(Vec::new())
-    }
-
-    fn qmp_query_dump_guest_memory_capability(
-        rt: &mut Rt,
-    ) -> Result<DumpGuestMemoryCapability, Error> {
-        use DumpGuestMemoryFormat::{Elf, KdumpRawZlib, KdumpZlib, WinDmp};
-        let mut formats = vec![Elf, KdumpZlib, KdumpRawZlib];
-        if rt.profile().offers_win_dump_to_all() {
-            formats.push(WinDmp);
-        }
-        Ok(DumpGuestMemoryCapability { formats })
     }
 
     /// There are no places for memory.

@@ -1,6 +1,8 @@
 //! Running, stopping, resetting: `run-state.json`.
 
 use super::hmp::Cx;
+use super::jobs::with_jobs;
+use super::migration_out;
 use crate::model::runstate::{shutdown_caused_by_guest, MachineEvent};
 use crate::schema::{
     qapi_event_send_powerdown, qapi_event_send_reset, qapi_event_send_resume,
@@ -8,6 +10,7 @@ use crate::schema::{
     ShutdownAction, ShutdownCause, StatusInfo, WatchdogAction,
 };
 use crate::Machine;
+use qmonitor::main_loop::{ClockType, Host};
 use qmonitor::monitor::hmp::ArgKind::*;
 use qmonitor::monitor::hmp::{CompletionKind, HmpArg, HmpArgs, HmpPair, HmpRow};
 use qmonitor::qapi::Error;
@@ -31,14 +34,21 @@ pub(super) fn main_loop_should_exit(rt: &mut Runtime<Machine>) {
     let status = rt.state.run.main_loop_should_exit(&mut events);
     emit(rt, &events);
     if let Some(status) = status {
+        // One that has let the machine run elsewhere just ends.
+        let _ = migration_out::cancel(rt);
+        with_jobs(rt, Machine::quit_jobs);
         rt.request_exit(status.into());
     }
 }
 
-fn emit(rt: &mut Runtime<Machine>, events: &[MachineEvent]) {
+/// Sends the events of the machine.
+pub(super) fn emit(rt: &mut Runtime<Machine>, events: &[MachineEvent]) {
     for event in events {
         match *event {
-            MachineEvent::Stop => qapi_event_send_stop(rt),
+            MachineEvent::Stop => {
+                qapi_event_send_stop(rt);
+                with_jobs(rt, |m| m.jobs.drained(|_| true));
+            }
             MachineEvent::Resume => qapi_event_send_resume(rt),
             MachineEvent::Powerdown => qapi_event_send_powerdown(rt),
             MachineEvent::Reset(cause) => {
@@ -49,6 +59,9 @@ fn emit(rt: &mut Runtime<Machine>, events: &[MachineEvent]) {
             }
         }
     }
+    // The machine's own time stands still while it does.
+    let runs = rt.state.run.is_running();
+    rt.main_loop_mut().clock_enable(ClockType::Virtual, runs);
 }
 
 impl RunStateCommands for Machine {
@@ -72,6 +85,9 @@ impl RunStateCommands for Machine {
     }
 
     fn qmp_x_exit_preconfig(rt: &mut Runtime<Self>) -> Result<(), Error> {
+        if rt.state.run.is_preconfig() {
+            rt.state.numa_complete(&mut Vec::new())?;
+        }
         let events = rt.state.run.exit_preconfig()?;
         rt.set_preconfig(false);
         emit(rt, &events);

@@ -4,20 +4,23 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use super::accel::Accel;
 use super::block::{Blocks, IoLimits, Medium};
 use super::board::{MachineClass, Topology};
 use super::display::VncServer;
+use super::dump::Dump;
 use super::global::Global;
 use super::jobs::Jobs;
 use super::log::LogFile;
 use super::migration::Migration;
-use super::net::Network;
-use super::numa_node::NumaNode;
+use super::net::{Network, Stream};
+use super::numa::NumaState;
 use super::qom::{ObjectId, Objects};
+use super::qtest::{QtestChannel, QtestState};
 use super::runstate::RunStates;
 use super::uuid::Uuid;
 use qmonitor::chardev::CharFrontend;
-use qmonitor::main_loop::TimerId;
+use qmonitor::main_loop::{BhId, TimerId, WatchId};
 use qmonitor::monitor::MonitorId;
 use qmonitor::Profile;
 
@@ -27,6 +30,12 @@ pub struct Machine {
     pub profile: Profile,
     /// Its type.
     pub class: &'static MachineClass,
+    /// What would run its processors.
+    pub accel: Accel,
+    /// How many modules of memory it takes, and how much memory it can have, in bytes.
+    pub memory_slots: u64,
+    #[allow(missing_docs)]
+    pub max_ram_size: u64,
     /// Its name; empty if it has none.
     pub name: String,
     /// Its identifier; zero if it has none.
@@ -44,14 +53,19 @@ pub struct Machine {
     pub(crate) audiodevs: Vec<AudioBackend>,
     /// Its network back ends.
     pub net: Network,
+    /// The sockets of back ends, by their ids.
+    pub(crate) streams: HashMap<String, Stream>,
+    pub(crate) datagrams: HashMap<String, WatchId>,
     /// The names of adapters, by their devices.
     pub(crate) nics: HashMap<ObjectId, String>,
-    /// Nodes of memory and processors, by number.
-    pub numa: Vec<NumaNode>,
+    /// Nodes of memory and processors.
+    pub numa: NumaState,
     /// VNC servers, the newest first.
     pub(crate) vnc: Vec<VncServer>,
-    /// The settings of migration.
+    /// Moving the machine to another program.
     pub migration: Migration,
+    /// The last dump of memory.
+    pub dump: Dump,
     pub(super) topology: Topology,
     /// The processors, by number, and the type that all have.
     pub(super) cpus: BTreeMap<usize, ObjectId>,
@@ -72,8 +86,10 @@ pub struct Machine {
     pub(crate) deletions: Vec<Deletion>,
     pub(crate) deletion_timer: Option<TimerId>,
     pub(super) balloon: Option<ObjectId>,
-    /// Jobs that have ended.
+    /// Long operations.
     pub jobs: Jobs,
+    /// What has the loop come back to them: in the next turn, and at a time.
+    pub(crate) job_turns: Option<(BhId, TimerId)>,
     /// Block nodes, and the limits of the disks made of them.
     pub blocks: Blocks,
     pub(super) io_limits: HashMap<ObjectId, IoLimits>,
@@ -84,6 +100,10 @@ pub struct Machine {
     /// Whether `sync-profile` is on. There is only one thread, so it never
     /// finds anything.
     pub(crate) sync_profile: bool,
+    /// What a test has done from outside.
+    pub(super) qtest: QtestState,
+    /// Where the test is.
+    pub(crate) qtest_channel: Option<QtestChannel>,
     /// The chardevs that objects use.
     pub(crate) frontends: HashMap<ObjectId, CharFrontend>,
     /// The monitors that objects stand for.

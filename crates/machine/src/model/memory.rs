@@ -1,12 +1,17 @@
 //! Physical memory, as far as a monitor looks at it.
 //!
-//! The machine has at most one piece of memory, at address zero. It can only be
-//! read: nothing runs here that would write.
+//! The machine has at most one piece of memory, at address zero. Nothing runs here that would
+//! write to it; what comes with a migration or from a test ([`qtest`](super::qtest)) is kept
+//! in pages of its own, so memory that was never written costs nothing.
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 
+use nix::errno::Errno;
+use nix::unistd::{lseek, Whence};
+
+use super::pages::Pages;
 use super::qom::ObjectId;
 use crate::model::Machine;
 use qmonitor::qapi::Error;
@@ -19,12 +24,18 @@ pub struct Ram {
     size: u64,
     /// Where the contents are; without, all is zero.
     file: Option<(File, u64)>,
+    /// What was written. It hides the file.
+    written: Pages,
 }
 
 impl Ram {
     /// Memory of that many bytes that was never written to.
     pub fn zero(size: u64) -> Self {
-        Ram { size, file: None }
+        Ram {
+            size,
+            file: None,
+            written: Pages::default(),
+        }
     }
 
     /// Memory that is `size` bytes of a file, from `offset` on. Beyond the end
@@ -33,6 +44,7 @@ impl Ram {
         Ram {
             size,
             file: Some((file, offset)),
+            written: Pages::default(),
         }
     }
 
@@ -47,6 +59,34 @@ impl Ram {
         if end.is_none_or(|end| end > self.size) {
             return false;
         }
+        let is_read = self.read_below(address, buffer);
+        if is_read && !self.written.is_empty() {
+            self.written.read(address, buffer);
+        }
+        is_read
+    }
+
+    /// Writes at `address`; false, and nothing is written, if not all of it is inside. The
+    /// file stays as it is, as with memory that is not shared.
+    pub fn write(&mut self, address: u64, bytes: &[u8]) -> bool {
+        let end = address.checked_add(bytes.len() as u64);
+        if end.is_none_or(|end| end > self.size) {
+            return false;
+        }
+        let mut written = std::mem::take(&mut self.written);
+        let is_zero = self.file.is_none();
+        written.write(address, bytes, is_zero, |at, page| {
+            let within = usize::try_from(self.size - at).unwrap_or(usize::MAX);
+            let end = within.min(page.len());
+            // What cannot be read is zero.
+            self.read_below(at, &mut page[..end]);
+        });
+        self.written = written;
+        true
+    }
+
+    /// Reads what was there before anything was written.
+    fn read_below(&self, address: u64, buffer: &mut [u8]) -> bool {
         buffer.fill(0);
         let mut done = 0;
         while let (Some((file, offset)), true) = (&self.file, done < buffer.len()) {
@@ -59,6 +99,25 @@ impl Ram {
         }
         true
     }
+
+    /// The first address from `address` on where there may be something other than zero.
+    pub fn next_data(&self, address: u64) -> Option<u64> {
+        let written = self.written.first_from(address);
+        let in_file = self.file.as_ref().and_then(|(file, offset)| {
+            // A file that cannot tell of its holes may have something anywhere.
+            let at = i64::try_from(offset + address).ok()?;
+            match lseek(file, at, Whence::SeekData) {
+                Ok(at) => (at as u64).checked_sub(*offset),
+                Err(Errno::ENXIO) => None,
+                Err(_) => Some(address),
+            }
+        });
+        let first = match (written, in_file) {
+            (Some(a), Some(b)) => a.min(b),
+            (a, b) => a.or(b)?,
+        };
+        (first < self.size).then_some(first)
+    }
 }
 
 impl Machine {
@@ -67,13 +126,56 @@ impl Machine {
         self.link(self.machine_object, "memory-backend")
     }
 
-    fn ram(&self) -> Option<&Ram> {
-        self.payload(self.main_memory()?)
+    /// The objects that are the machine's memory, one after the other.
+    pub(crate) fn memory_objects(&self) -> Vec<ObjectId> {
+        let of_nodes: Vec<_> = self.numa.memory().collect();
+        if of_nodes.is_empty() || self.main_memory().is_some() {
+            return self.main_memory().into_iter().collect();
+        }
+        of_nodes
+    }
+
+    /// The first address from `address` on where there may be something other than zero.
+    pub(crate) fn next_data(&self, address: u64) -> Option<u64> {
+        let mut base = 0;
+        for id in self.memory_objects() {
+            let ram: &Ram = self.payload(id)?;
+            let from = address.saturating_sub(base);
+            if let Some(at) = ram.next_data(from).filter(|_| from < ram.size()) {
+                return Some(base + at);
+            }
+            base += ram.size();
+        }
+        None
     }
 
     /// How much memory the machine has, in bytes.
     pub fn ram_size(&self) -> u64 {
-        self.ram().map_or(0, Ram::size)
+        let pieces = self.memory_objects().into_iter();
+        let sizes = pieces.filter_map(|id| self.payload::<Ram>(id).map(Ram::size));
+        sizes.sum()
+    }
+
+    /// The pieces of memory behind some addresses: the object, where in it, and how many
+    /// bytes.
+    fn pieces(&self, address: u64, length: usize) -> Vec<(ObjectId, u64, usize)> {
+        let mut pieces = Vec::new();
+        let (mut base, mut at, mut left) = (0, address, length);
+        for id in self.memory_objects() {
+            let size = self.payload::<Ram>(id).map_or(0, Ram::size);
+            if left > 0 && at - base < size {
+                let inside = size - (at - base);
+                let bytes = usize::try_from(inside).map_or(left, |n| n.min(left));
+                pieces.push((id, at - base, bytes));
+                at += bytes as u64;
+                left -= bytes;
+            }
+            base += size;
+            if at < base {
+                break;
+            }
+        }
+        pieces
     }
 
     /// The name of the object that is the machine's memory.
@@ -84,7 +186,37 @@ impl Machine {
     /// Reads physical memory; false if some of the addresses have none
     /// (`address_space_read`).
     pub fn physical_memory_read(&self, address: u64, buffer: &mut [u8]) -> bool {
-        self.ram().is_some_and(|ram| ram.read(address, buffer))
+        let mut rest = buffer;
+        for (id, at, length) in self.pieces(address, rest.len()) {
+            let (piece, after) = rest.split_at_mut(length);
+            if !self
+                .payload::<Ram>(id)
+                .is_some_and(|ram| ram.read(at, piece))
+            {
+                return false;
+            }
+            rest = after;
+        }
+        rest.is_empty() && address <= self.ram_size()
+    }
+
+    /// Writes to physical memory; false, and nothing is written, if some of the addresses have
+    /// none (`address_space_write`).
+    pub fn physical_memory_write(&mut self, address: u64, bytes: &[u8]) -> bool {
+        let pieces = self.pieces(address, bytes.len());
+        if pieces.iter().map(|piece| piece.2).sum::<usize>() < bytes.len() {
+            return false;
+        }
+        let mut rest = bytes;
+        for (id, at, length) in pieces {
+            let (piece, after) = rest.split_at(length);
+            let ram = self.payload_mut::<Ram>(id);
+            if !ram.is_some_and(|ram| ram.write(at, piece)) {
+                return false;
+            }
+            rest = after;
+        }
+        true
     }
 
     /// How many of `size` bytes from `address` on are memory.
@@ -200,6 +332,28 @@ mod tests {
         assert!(!m.physical_memory_read(LAST + 13, &mut four));
         assert!(!m.physical_memory_read(u64::MAX - 1, &mut four));
         assert!(m.physical_memory_read(LAST + 16, &mut []));
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_the_rest_stays() {
+        let (mut m, _dir) = machine_with(b"0123456789abcdef");
+        assert!(m.physical_memory_write(LAST + 2, b"xy"));
+        assert!(!m.physical_memory_write(LAST + 15, b"zz"));
+        let mut all = [0; 16];
+        assert!(m.physical_memory_read(LAST, &mut all));
+        assert_eq!(&all, b"01xy456789abcdef");
+        let mut ram = Ram::zero(3 * 4096);
+        assert_eq!(ram.next_data(0), None);
+        assert!(ram.write(0, &[0; 8192]));
+        assert_eq!(ram.next_data(0), None, "zeros cost nothing");
+        assert!(ram.write(8190, b"abc"));
+        assert_eq!(
+            (ram.next_data(0), ram.next_data(9000)),
+            (Some(4096), Some(9000))
+        );
+        let mut five = [1; 5];
+        assert!(ram.read(8189, &mut five));
+        assert_eq!(&five, b"\0abc\0");
     }
 
     #[test]

@@ -2,12 +2,15 @@
 //!
 //! Nothing in here knows the monitor: functions return results, and lists of events.
 
+pub mod accel;
 pub mod backends;
 pub mod balloon;
 pub mod block;
 pub mod board;
 pub mod cpu;
+mod dimm;
 pub mod display;
+pub mod dump;
 pub mod facts;
 pub(crate) mod global;
 pub mod jobs;
@@ -17,10 +20,11 @@ pub mod memory;
 pub mod migration;
 pub mod net;
 pub mod numa;
-pub mod numa_node;
 mod options;
+mod pages;
 pub(crate) mod qdev;
 pub mod qom;
+pub mod qtest;
 pub mod runstate;
 mod thread;
 pub mod types;

@@ -3,16 +3,20 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::accel::Accel;
 use super::backends::{CONTAINER, MEMORY_REGION, SYSTEM_BUS, TEXT_CONSOLE};
 use super::block::Blocks;
 use super::board::{MachineClass, Topology, NONE};
 use super::cpu::FIRMWARE_TIME;
+use super::dump::Dump;
 use super::jobs::Jobs;
 use super::log::LogFile;
 use super::machine::Machine;
 use super::migration::Migration;
 use super::net::Network;
+use super::numa::NumaState;
 use super::qom::{Objects, PropertyInput};
+use super::qtest::QtestState;
 use super::runstate::{Actions, RunStates};
 use super::uuid::Uuid;
 use qmonitor::qapi::{CompatPolicy, Error, QDict, QObject};
@@ -25,8 +29,15 @@ pub struct MachineOptions {
     pub profile: Profile,
     /// Its type (`-machine`).
     pub class: &'static MachineClass,
+    /// What would run its processors (`-accel`).
+    pub accel: Accel,
     /// How its processors are arranged (`-smp`).
     pub topology: Topology,
+    /// How many modules of memory can be plugged in, and how much memory there can be then, in
+    /// bytes (`-m slots=,maxmem=`).
+    pub memory_slots: u64,
+    #[allow(missing_docs)]
+    pub max_ram_size: u64,
     /// Its name (`-name`); may be empty.
     pub name: String,
     /// Its identifier (`-uuid`).
@@ -48,7 +59,10 @@ impl Default for MachineOptions {
         MachineOptions {
             profile: Profile::default(),
             class: &NONE,
+            accel: Accel::default(),
             topology: Topology::default(),
+            memory_slots: 0,
+            max_ram_size: 0,
             name: String::new(),
             uuid: Uuid::default(),
             stopped: false,
@@ -68,6 +82,9 @@ impl Machine {
         let mut m = Machine {
             profile: options.profile,
             class: options.class,
+            accel: options.accel,
+            memory_slots: options.memory_slots,
+            max_ram_size: options.max_ram_size,
             name: options.name,
             uuid: options.uuid,
             user_types: None,
@@ -76,11 +93,15 @@ impl Machine {
             log: LogFile::default(),
             audiodevs: Vec::new(),
             jobs: Jobs::default(),
+            job_turns: None,
             net: Network::default(),
+            streams: HashMap::new(),
+            datagrams: HashMap::new(),
             nics: HashMap::new(),
-            numa: Vec::new(),
+            numa: NumaState::default(),
             vnc: Vec::new(),
             migration: Migration::default(),
+            dump: Dump::default(),
             topology: options.topology,
             cpus: BTreeMap::new(),
             current_cpus: HashMap::new(),
@@ -99,6 +120,8 @@ impl Machine {
             snapshots: false,
             media: HashMap::new(),
             sync_profile: false,
+            qtest: QtestState::default(),
+            qtest_channel: None,
             frontends: HashMap::new(),
             monitors: HashMap::new(),
             objects,
@@ -137,7 +160,7 @@ impl Machine {
     ///
     /// There is no such property, or it does not take the value.
     pub fn set_properties(&mut self, properties: &QDict, boot: QObject) -> Result<(), Error> {
-        for (name, value) in properties.iter() {
+        for (name, value) in properties.hashed() {
             // No property takes a dictionary.
             let text = value.as_str().unwrap_or_default();
             let input = PropertyInput::text(name, text);

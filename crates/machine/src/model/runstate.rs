@@ -109,6 +109,47 @@ impl RunStates {
         self.runstate_set(RunState::Inmigrate);
     }
 
+    /// Stops the machine for a migration, whether it runs or not
+    /// (`migration_stop_vm`). Returns the state that it had.
+    pub fn stop_for_migration(&mut self) -> (RunState, Vec<MachineEvent>) {
+        let before = self.current;
+        let events = if self.is_running() {
+            vec![MachineEvent::Stop]
+        } else {
+            Vec::new()
+        };
+        self.runstate_set(RunState::FinishMigrate);
+        (before, events)
+    }
+
+    /// The machine has gone to another program.
+    pub fn migrated(&mut self) {
+        self.runstate_set(RunState::Postmigrate);
+    }
+
+    /// The machine has stayed here: it goes on as it was before it was stopped.
+    pub fn migration_failed(&mut self, before: RunState) -> Vec<MachineEvent> {
+        if self.current != RunState::FinishMigrate {
+            Vec::new()
+        } else if before == RunState::Running {
+            self.vm_start()
+        } else {
+            self.runstate_set(before);
+            Vec::new()
+        }
+    }
+
+    /// The machine has come from another program, where it had that state
+    /// (`process_incoming_migration_bh`).
+    pub fn arrived(&mut self, state: RunState) -> Vec<MachineEvent> {
+        match state {
+            RunState::Running if self.autostart => return self.vm_start(),
+            RunState::Running => self.runstate_set(RunState::Paused),
+            other => self.runstate_set(other),
+        }
+        Vec::new()
+    }
+
     /// The run state.
     pub fn current(&self) -> RunState {
         self.current
@@ -203,6 +244,7 @@ impl RunStates {
             RunState::Shutdown | RunState::InternalError => {
                 Err(Error::new("Resetting the Virtual Machine is required"))
             }
+            RunState::FinishMigrate => Err(Error::new("Migration is not finalized yet")),
             // It starts when its state has come.
             RunState::Inmigrate => {
                 self.autostart = true;
@@ -253,7 +295,11 @@ impl RunStates {
         }
         if let Some(cause) = self.reset_requested.take() {
             events.push(MachineEvent::Reset(cause));
-            if !self.is_running() {
+            // A machine on its way keeps its state.
+            if !matches!(
+                self.current,
+                RunState::Running | RunState::Inmigrate | RunState::FinishMigrate
+            ) {
                 self.runstate_set(RunState::Prelaunch);
             }
         }

@@ -9,7 +9,7 @@ use super::backends::{
 use super::facts::{all_type_facts, place_of_type, type_facts, PropertyFacts};
 use super::qdev::DEVICE;
 use super::qom::{device_not_found, ObjectType, Property, PropertyListing, TypeListing, OBJECT};
-use super::{board, cpu, qdev};
+use super::{board, cpu, qdev, qtest};
 use qmonitor::qapi::{Error, ErrorClass};
 use qmonitor::Profile;
 
@@ -27,6 +27,7 @@ pub fn all_types() -> impl Iterator<Item = &'static ObjectType> {
         authz::TYPES,
         rng::TYPES,
         throttle::TYPES,
+        qtest::TYPES,
         tls::TYPES,
         qdev::TYPES,
         qdev::bus::TYPES,

@@ -7,6 +7,7 @@
 //! the machine is known.
 
 use super::option_groups::MEM_OPTS;
+use crate::model::accel::Accel;
 use crate::model::board::{find_class, MachineClass, Topology, NONE};
 use crate::model::cpu::CpuOption;
 use crate::schema::{BootConfiguration, SMPConfiguration};
@@ -195,13 +196,12 @@ impl Hardware {
         Ok(())
     }
 
-    /// Chooses the first accelerator that works (`configure_accelerators`); only `tcg`
-    /// does. Failures of those before are added to `reports`.
+    /// Chooses the first accelerator that works (`configure_accelerators`). Failures of those before are added to `reports`.
     ///
     /// # Errors
     ///
     /// None works, or they were named in both ways.
-    pub fn choose_accel(&self, reports: &mut Vec<Error>) -> Result<(), Error> {
+    pub fn choose_accel(&self, reports: &mut Vec<Error>) -> Result<Accel, Error> {
         let names: Vec<(String, &str)> = match &self.machine_accel {
             Some(_) if !self.accels.is_empty() => {
                 return Err(Error::new(
@@ -212,7 +212,7 @@ impl Hardware {
                 let names = names.split(':').filter(|name| !name.is_empty());
                 names.map(|name| (String::new(), name)).collect()
             }
-            None if self.accels.is_empty() => return Ok(()),
+            None if self.accels.is_empty() => return Ok(Accel::default()),
             None => {
                 let names = self.accels.iter().map(String::as_str);
                 names
@@ -221,12 +221,13 @@ impl Hardware {
             }
         };
         for (location, name) in &names {
-            match *name {
-                "tcg" if reports.is_empty() => return Ok(()),
-                "tcg" => {
-                    reports.push(Error::new("falling back to tcg"));
-                    return Ok(());
+            if let Some(accel) = Accel::of_name(name) {
+                if !reports.is_empty() {
+                    reports.push(Error::new(format!("falling back to {name}")));
                 }
+                return Ok(accel);
+            }
+            match *name {
                 "kvm" => reports.push(Error::new(format!(
                     "{location}failed to initialize kvm: Function not implemented"
                 ))),

@@ -26,9 +26,12 @@ pub(super) fn make_runtime(
         profile: settings.policy.profile,
         class: hardware.class,
         topology: hardware.topology()?,
+        memory_slots: hardware.ram_slots.unwrap_or(0),
+        max_ram_size: hardware.max_ram_size.unwrap_or(0),
         ..settings.machine.clone()
     });
     machine.globals.clone_from(&settings.globals);
+    machine.migration.dirty_rate = settings.dirty_rate;
     machine.audiodevs.clone_from(&settings.audiodevs);
     machine.set_properties(&hardware.properties, hardware.boot()?)?;
     if let Some(path) = &settings.log_file {
@@ -43,6 +46,7 @@ pub(super) fn make_runtime(
     rt.set_preconfig(settings.machine.preconfig);
     rt.set_options(OPTION_GROUPS);
     crate::commands::register(&mut rt);
+    crate::commands::take_clock_in_hand(&mut rt);
     for add in &settings.add_fds {
         let option = format!("-add-fd fd={},set={}", add.fd, add.set);
         let location = Some(Location::CommandLine(option));

@@ -9,7 +9,7 @@
 use std::process::ExitCode;
 
 use super::char_options::{report_about, CharOptions};
-use super::cli::{self, Opt};
+use super::cli::{self, Opt, Word};
 use super::consoles::{self, Open};
 use super::drive_options;
 use super::help::{print, print_and_end};
@@ -19,7 +19,7 @@ use super::making::{
     make_objects, make_runtime, Stage,
 };
 use super::nic_options;
-use super::option_groups::{option_of_group, Takes, FSDEV_OPTS, VIRTFS_OPTS, VNC_OPTS};
+use super::option_groups::{option_of_group, Takes, FSDEV_OPTS, RTC_OPTS, VIRTFS_OPTS, VNC_OPTS};
 use super::readconfig::{qemu_config_foreach, Group};
 use super::report::{Failure, Location, Pending, Reporter};
 use super::settings::Settings;
@@ -176,6 +176,11 @@ impl Options {
                 let opt = Opt::Vnc;
                 return self.take(Pending { opt, arg, ..item }, reporter);
             }
+            // What is wrong with its values names no option.
+            Opt::Rtc => {
+                let opts = QemuOpts::parse(&RTC_OPTS, &item.arg, &mut Vec::new());
+                opts.map_err(|e| item.failed(e))?;
+            }
             Opt::Usbdevice => {
                 self.settings.hardware.properties.insert("usb", "on");
             }
@@ -322,6 +327,66 @@ fn option_of(group: &Group) -> Result<(Opt, String), Error> {
     Ok((opt, arg))
 }
 
+/// Reads the options; an exit status if one of them prints something and ends the program.
+fn read_options(
+    program: &str,
+    args: &[String],
+    reporter: &mut Reporter,
+) -> Result<Result<Options, ExitCode>, Failure> {
+    let mut options = Options::default();
+    let mut ignored = Vec::new();
+    let words = cli::parse(args, &mut ignored)?;
+    for e in &ignored {
+        reporter.warning(None, e);
+    }
+    // First, so that the other options can be traced, and speak as they should.
+    let stamps = starting::timestamps(&words);
+    let mut words: Vec<_> = words.into_iter().zip(stamps).collect();
+    words.sort_by_key(|(word, _)| !matches!(word.opt, Opt::Trace | Opt::TraceOut | Opt::Profile));
+    let backends = [CHARDEV_BACKENDS, &["vc"]].concat();
+    for (word, has_timestamp) in words {
+        reporter.set_timestamp(has_timestamp);
+        let location = Some(word.location());
+        let Word { opt, arg, .. } = word;
+        let profile = options.settings.policy.profile;
+        let text = arg.as_deref();
+        if let Some(status) = print_and_end(program, profile, opt, text, &backends, || {
+            user_creatable_types(profile)
+        }) {
+            return Ok(Err(status));
+        }
+        let item = Pending {
+            opt,
+            arg: arg.unwrap_or_default(),
+            read_at: location.clone(),
+            location,
+        };
+        let help = match opt {
+            Opt::Device => device_help_wanted(profile, &item.arg).transpose(),
+            Opt::Object => object_help_wanted(&item.arg, profile).transpose(),
+            Opt::Drive => {
+                let opts = QemuOpts::parse(&QEMU_DRIVE_OPTS, &item.arg, &mut Vec::new());
+                Ok(opts.ok().and_then(|opts| format_help(&opts)))
+            }
+            _ => Ok(None),
+        };
+        if let Some(text) = help.map_err(|e| item.failed(e))? {
+            return Ok(Err(print(&text)));
+        }
+        options.take(item, reporter)?;
+        reporter.set_guest_name(options.settings.shown_name());
+    }
+    let settings = &options.settings;
+    reporter.set_timestamp(settings.timestamp);
+    qmonitor::trace::set_timestamps(settings.timestamp);
+    if let Some(items) = &settings.log_items {
+        if let Some(status) = starting::take_log_items(items, settings, reporter)? {
+            return Ok(Err(status));
+        }
+    }
+    Ok(Ok(options))
+}
+
 fn start(
     program: &str,
     args: &[String],
@@ -329,179 +394,154 @@ fn start(
     reporter: &mut Reporter,
     parts: &mut Parts,
 ) -> Result<Start, Failure> {
-    let mut options = Options::default();
-    let mut ignored = Vec::new();
-    let mut words = cli::parse(args, &mut ignored)?;
-    for e in &ignored {
-        reporter.warning(None, e);
-    }
-    // First, so that the other options can be traced, and speak as they should.
-    words.sort_by_key(|(opt, _)| !matches!(opt, Opt::Trace | Opt::TraceOut | Opt::Profile));
-    for (opt, arg) in words {
-        let backends = [CHARDEV_BACKENDS, &["vc"]].concat();
-        let profile = options.settings.policy.profile;
-        let text = arg.as_deref();
-        if let Some(status) = print_and_end(program, profile, opt, text, &backends, || {
-            user_creatable_types(profile)
-        }) {
-            return Ok(Start::Done(status));
-        }
-        let help = arg.as_deref().and_then(|text| match opt {
-            Opt::Device => device_help_wanted(profile, text),
-            Opt::Object => object_help_wanted(text, profile),
-            _ => None,
-        });
-        let name = cli::name(opt);
-        let location = Some(Location::CommandLine(match &arg {
-            Some(arg) if opt == Opt::Disk => arg.clone(),
-            Some(arg) => format!("-{name} {arg}"),
-            None => format!("-{name}"),
-        }));
-        let arg = arg.unwrap_or_default();
-        if opt == Opt::Drive {
-            let opts = QemuOpts::parse(&QEMU_DRIVE_OPTS, &arg, &mut Vec::new());
-            if let Some(help) = opts.ok().and_then(|opts| format_help(&opts)) {
-                return Ok(Start::Done(print(&help)));
-            }
-        }
-        let read_at = location.clone();
-        let item = Pending {
-            opt,
-            arg,
-            location,
-            read_at,
-        };
-        if let Some(help) = help {
-            let text = help.map_err(|e| item.failed(e))?;
-            return Ok(Start::Done(print(&text)));
-        }
-        options.take(item, reporter)?;
-    }
-    let Options {
-        settings,
-        mut chars,
-        mut pending,
-    } = options;
-    chars.daemonize = settings.daemonize;
-    reporter.set_timestamp(settings.timestamp);
-    qmonitor::trace::set_timestamps(settings.timestamp);
-    if settings.guest_name {
-        reporter.set_guest_name(Some(settings.machine.name.clone()));
-    }
-    let mut accel_reports = Vec::new();
-    let chosen = settings.hardware.choose_accel(&mut accel_reports);
-    for e in &accel_reports {
-        reporter.error(None, e);
-    }
-    chosen?;
-    host::raise_fd_limit();
-    starting::check_boot_files(&settings)?;
-    starting::check_sound(&settings)?;
-    settings.hardware.check_memory()?;
-    let parts_open = consoles::Parts::by(&settings, &pending);
-    let display = starting::display_model(&settings, parts_open.display)?;
-    let open = Open::by(&settings, &pending, chars.monitor_decided);
-    for (opt, arg) in open.options(settings.nographic, settings.daemonize)? {
-        let item = Pending::by_default(opt, arg);
-        if !chars.take(&item, &mut Vec::new())? {
-            pending.push(item);
-        }
-    }
-    if settings.daemonize {
+    let mut options = match read_options(program, args, reporter)? {
+        Ok(options) => options,
+        Err(status) => return Ok(Start::Done(status)),
+    };
+    options.choose(reporter)?;
+    let defaults = options.add_defaults()?;
+    if options.settings.daemonize {
         parts.background = Some(host::Background::start()?);
     }
-    for server in &settings.trace_servers {
+    for server in &options.settings.trace_servers {
         server.start()?;
     }
-    parts.pidfile = host::Pidfile::create(settings.pidfile.as_deref())?;
+    parts.pidfile = host::Pidfile::create(options.settings.pidfile.as_deref())?;
     let Launch {
         inherited,
         time,
         signals,
         prepare,
     } = launch;
-    let rt = make_runtime(&settings, inherited, time, reporter)?;
+    let rt = make_runtime(&options.settings, inherited, time, reporter)?;
     let rt = &mut **parts.runtime.insert(Box::new(rt));
     prepare(rt);
-    if let Some(echr) = settings.echr {
+    if let Some(echr) = options.settings.echr {
         chardev::set_term_escape_char(rt, echr);
     }
     chardev::suspend_mux_open(rt);
-    make_objects(rt, &pending, reporter, Stage::BeforeChardevs)?;
-    chars.make_chardevs(rt, reporter)?;
-    make_netdevs(rt, &pending, reporter)?;
-    let nics = nic_options::make_nets(rt, &pending, parts_open.net)?;
-    make_blockdevs(rt, &pending)?;
-    rt.state.snapshots = settings.snapshot;
-    let drives = drive_options::make_drives(rt, &pending, reporter)?;
-    drive_options::make_default_drives(rt, parts_open.cdrom, parts_open.floppy)?;
-    let mut ports = Vec::new();
-    for (opt, kind) in [(Opt::Serial, "serial"), (Opt::Parallel, "parallel")] {
-        let items = pending.iter().filter(|p| p.opt == opt);
-        ports.push((kind, chars.make_ports(rt, reporter, kind, items)?));
-    }
-    make_objects(rt, &pending, reporter, Stage::AfterChardevs)?;
-    let debug_consoles = make_debug_consoles(rt, &chars, &pending, reporter)?;
-    make_board(rt, &settings.hardware, reporter)?;
-    starting::make_numa_nodes(rt, &pending)?;
-    starting::make_board_devices(rt, &settings, display, reporter)?;
-    let missing = nic_options::make_nics(rt, &settings, &nics)?;
-    rt.state.add_board_usb()?;
-    rt.state.attach_board_drives()?;
-    starting::check_fw_cfg(&settings, reporter)?;
-    for (kind, labels) in &ports {
-        crate::commands::add_ports(rt, kind, labels)?;
-    }
-    chars.make_monitors(rt, reporter)?;
-    report_about(rt, reporter, None);
-    starting::make_usb_devices(rt, &pending)?;
-    make_devices(rt, &pending, reporter)?;
-    for item in &debug_consoles {
-        crate::commands::device_from_cli(rt, "isa-debugcon,chardev=debugcon", &mut Vec::new())
-            .map_err(|e| item.failed(e))?;
-    }
-    if let Some((card, audiodev)) = &settings.sound_card {
-        let text = format!("{card},audiodev={audiodev}");
-        crate::commands::device_from_cli(rt, &text, &mut Vec::new())?;
-    }
-    drive_options::attach_drives(rt, &drives)?;
-    starting::make_vnc_servers(rt, &settings, &pending)?;
-    make_debuggers(rt, &chars, &pending, reporter)?;
-    if let Some(plugin) = &settings.plugin {
-        return Err(Error::new(format!(
-            "Could not load plugin {plugin}: {plugin}.so: cannot open shared object file: No \
-             such file or directory"
-        ))
-        .into());
-    }
-    if settings.loadvm {
-        let desc = "no block device can store vmstate for snapshot";
-        return Err(Error::new(desc).into());
-    }
-    for text in rt.state.net.loose_ends() {
-        reporter.warning(None, &Error::new(text));
-    }
-    nic_options::warn_of_missing(&missing, reporter);
-    for e in rt.state.unused_globals() {
-        reporter.warning(None, &e);
-    }
+    options.make_machine(rt, &defaults, reporter)?;
     chardev::resume_mux_open(rt);
-    if settings.lock_memory {
+    if options.settings.lock_memory {
         host::lock_memory()?;
     }
     if signals {
-        let told = reporter.clone();
+        // A test that ends the program knows.
+        let told = options.settings.qtest.is_none().then(|| reporter.clone());
         watch_signals(rt, move |rt, info| {
-            told.error(None, &Error::new(signals::terminating(info)));
+            if let Some(told) = &told {
+                told.error(None, &Error::new(signals::terminating(info)));
+            }
             crate::commands::killed(rt);
         })?;
     }
-    host::confine(settings.chroot.as_deref(), settings.user)?;
+    host::confine(options.settings.chroot.as_deref(), options.settings.user)?;
     if let Some(background) = parts.background.take() {
         background.finish()?;
     }
+    starting::start_incoming(rt, &options.settings)?;
     crate::commands::start_machine(rt);
     let pidfile = std::mem::take(&mut parts.pidfile);
     let made = parts.runtime.take().map(|rt| Start::Run(rt, pidfile));
     made.ok_or_else(|| Error::new("the machine is gone").into())
+}
+
+/// What a board has if no option says otherwise.
+struct Defaults {
+    parts: consoles::Parts,
+    display: Option<&'static str>,
+}
+
+impl Options {
+    /// Carries out the settings that need no machine.
+    fn choose(&mut self, reporter: &mut Reporter) -> Result<(), Failure> {
+        let settings = &mut self.settings;
+        self.chars.daemonize = settings.daemonize;
+        let mut accel_reports = Vec::new();
+        let chosen = settings.hardware.choose_accel(&mut accel_reports);
+        for e in &accel_reports {
+            reporter.error(None, e);
+        }
+        settings.machine.accel = chosen?;
+        host::raise_fd_limit();
+        starting::check_boot_files(settings)?;
+        starting::check_sound(settings)?;
+        Ok(settings.hardware.check_memory()?)
+    }
+
+    /// Adds the options that a user could have given for the parts by default.
+    fn add_defaults(&mut self) -> Result<Defaults, Failure> {
+        let settings = &self.settings;
+        let parts = consoles::Parts::by(settings, &self.pending);
+        let display = starting::display_model(settings, parts.display)?;
+        let open = Open::by(settings, &self.pending, self.chars.monitor_decided);
+        for (opt, arg) in open.options(settings.nographic, settings.daemonize)? {
+            let item = Pending::by_default(opt, arg);
+            if !self.chars.take(&item, &mut Vec::new())? {
+                self.pending.push(item);
+            }
+        }
+        Ok(Defaults { parts, display })
+    }
+
+    /// Makes all parts of the machine, and its monitors.
+    fn make_machine(
+        &self,
+        rt: &mut Runtime<Machine>,
+        defaults: &Defaults,
+        reporter: &Reporter,
+    ) -> Result<(), Failure> {
+        let (settings, pending, chars) = (&self.settings, &self.pending, &self.chars);
+        let parts = &defaults.parts;
+        make_objects(rt, pending, reporter, Stage::BeforeChardevs)?;
+        chars.make_chardevs(rt, reporter)?;
+        make_netdevs(rt, pending, reporter)?;
+        let nics = nic_options::make_nets(rt, pending, parts.net)?;
+        make_blockdevs(rt, pending)?;
+        rt.state.snapshots = settings.snapshot;
+        let drives = drive_options::make_drives(rt, pending, reporter)?;
+        drive_options::make_default_drives(rt, parts.cdrom, parts.floppy)?;
+        let mut ports = Vec::new();
+        for (opt, kind) in [(Opt::Serial, "serial"), (Opt::Parallel, "parallel")] {
+            let items = pending.iter().filter(|p| p.opt == opt);
+            ports.push((kind, chars.make_ports(rt, reporter, kind, items)?));
+        }
+        starting::make_qtest(rt, settings, chars, reporter)?;
+        make_objects(rt, pending, reporter, Stage::AfterChardevs)?;
+        let debug_consoles = make_debug_consoles(rt, chars, pending, reporter)?;
+        make_board(rt, &settings.hardware, reporter)?;
+        starting::make_numa_nodes(rt, pending, reporter)?;
+        starting::make_board_devices(rt, settings, defaults.display, reporter)?;
+        let missing = nic_options::make_nics(rt, settings, &nics)?;
+        rt.state.add_board_usb()?;
+        rt.state.attach_board_drives()?;
+        starting::check_fw_cfg(settings, reporter)?;
+        for (kind, labels) in &ports {
+            crate::commands::add_ports(rt, kind, labels)?;
+        }
+        chars.make_monitors(rt, reporter)?;
+        report_about(rt, reporter, None);
+        starting::make_usb_devices(rt, pending)?;
+        make_devices(rt, pending, reporter)?;
+        for item in &debug_consoles {
+            crate::commands::device_from_cli(rt, "isa-debugcon,chardev=debugcon", &mut Vec::new())
+                .map_err(|e| item.failed(e))?;
+        }
+        if let Some((card, audiodev)) = &settings.sound_card {
+            let text = format!("{card},audiodev={audiodev}");
+            crate::commands::device_from_cli(rt, &text, &mut Vec::new())?;
+        }
+        drive_options::attach_drives(rt, &drives)?;
+        starting::make_vnc_servers(rt, settings, pending)?;
+        make_debuggers(rt, chars, pending, reporter)?;
+        starting::refuse_missing(settings)?;
+        for text in rt.state.net.loose_ends() {
+            reporter.warning(None, &Error::new(text));
+        }
+        nic_options::warn_of_missing(&missing, reporter);
+        for e in rt.state.unused_globals() {
+            reporter.warning(None, &e);
+        }
+        Ok(())
+    }
 }

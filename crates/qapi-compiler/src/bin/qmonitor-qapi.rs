@@ -22,16 +22,16 @@ usage: qmonitor-qapi check      FILE [-I NAME=DIR]...
 
 Reads the QAPI schema FILE and the files it includes.
 
-  check       print nothing if the schema is valid, else the first error
-  introspect  print what query-qmp-schema returns, as JSON
-  doc         print a reference manual in Markdown
-  rust        print Rust types and marshalling code
-  dump        print all that is known about the schema
+  check        print nothing if the schema is valid, else the first error
+  introspect   print what query-qmp-schema returns, as JSON
+  doc          print a reference manual in Markdown
+  rust         print Rust types and marshalling code
+  dump         print all that is known about the schema
 
-  -I NAME=DIR an include of NAME/FILE means FILE in the directory DIR
-  -D NAME     conditions: NAME is defined, others are not
-  --unmask    do not replace type names by numbers
-  -h, --help  print this text
+  -I NAME=DIR  an include of NAME/FILE means FILE in the directory DIR
+  -D NAME      conditions: NAME is defined, others are not
+  --unmask     do not replace type names by numbers
+  -h, --help   print this text
 ";
 
 const INVALID: u8 = 1;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::model::qom::{never, Getter, ObjectId, ObjectType, Property, Set, OBJECT};
 use crate::model::thread::HostThread;
 use crate::model::Machine;
-use qmonitor::monitor::hash_order::hash_order;
+use qmonitor::hash_order::hash_order;
 use qmonitor::qapi::{Error, QObject};
 use qmonitor::Profile;
 

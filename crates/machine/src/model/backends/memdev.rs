@@ -1,7 +1,7 @@
 //! The list of memory backends (`query-memdev`).
 
 use crate::model::Machine;
-use qmonitor::monitor::hash_order::hash_order;
+use qmonitor::hash_order::hash_order;
 use qmonitor::qapi::{QNum, QObject};
 
 /// A memory backend in the list (`Memdev`).

@@ -101,6 +101,8 @@ pub struct Medium {
     pub node: Option<Option<String>>,
     /// Whether its tray is open.
     pub tray_open: bool,
+    /// Limits between the intervals that reads, writes, appends and flushes are counted in.
+    pub histograms: [Option<Vec<u64>>; 4],
 }
 
 /// All back ends, the oldest first.
@@ -150,6 +152,15 @@ impl Backends {
     pub fn remove(&mut self, name: &str) -> Option<Backend> {
         let at = self.list.iter().position(|b| b.name == name)?;
         Some(self.list.remove(at))
+    }
+
+    /// Gives the back ends that have a node another one.
+    pub(super) fn replace_node(&mut self, from: &str, to: &str) {
+        for backend in &mut self.list {
+            if backend.node.as_deref() == Some(from) {
+                backend.node = Some(to.to_owned());
+            }
+        }
     }
 
     /// The one that a node is in.

@@ -1,6 +1,7 @@
 //! Drives: the devices that have a block node.
 
 use super::backend::Backend;
+use super::node::BlockOp;
 use super::IoLimits;
 use crate::model::qdev::DeviceClass;
 use crate::model::qom::{ObjectId, Set};
@@ -74,6 +75,14 @@ pub(crate) fn set_drive(set: Set<'_>) -> Result<(), Error> {
         )));
     }
     m.blocks.check_free(&name)?;
+    if m.jobs.holds(&name) {
+        let own = m.object(id).map_or("", |o| o.name());
+        return Err(Error::new(format!(
+            "Permission conflict on node '{name}': permissions 'write' are both required by an \
+             unnamed block device (uses node '{name}' as 'root' child) and unshared by block \
+             device '{own}' (uses node '{name}' as 'root' child)."
+        )));
+    }
     if let Some(other) = m.drive_user(&name) {
         let other = m.device_id(other).unwrap_or_default();
         let own = m.object(id).map_or("", |o| o.name());
@@ -93,7 +102,7 @@ impl Machine {
     ///
     /// There is no such node, or it is in use.
     pub fn blockdev_del(&mut self, name: &str) -> Result<(), Error> {
-        if self.drive_user(name).is_some() || self.blocks.backends.user(name).is_some() {
+        if self.is_in_drive(name) || self.jobs.holds(name) {
             Err(Error::new(format!("Node {name} is in use")))
         } else {
             self.blocks.remove(name)
@@ -117,6 +126,17 @@ impl Machine {
     pub fn set_tray(&mut self, device: ObjectId, open: bool) -> bool {
         let medium = self.media.entry(device).or_default();
         std::mem::replace(&mut medium.tray_open, open) != open
+    }
+
+    /// The limits between the intervals in which operations of a device are counted.
+    pub fn histograms(&self, device: ObjectId) -> &[Option<Vec<u64>>; 4] {
+        let medium = self.media.get(&device);
+        medium.map_or(&[const { None }; 4], |medium| &medium.histograms)
+    }
+
+    #[allow(missing_docs)]
+    pub fn histograms_mut(&mut self, device: ObjectId) -> &mut [Option<Vec<u64>>; 4] {
+        &mut self.media.entry(device).or_default().histograms
     }
 
     /// Whether the tray of a device is open.
@@ -144,9 +164,39 @@ impl Machine {
                 old
             }
         };
+        self.hold_media();
         if let Some(old) = old.filter(|old| self.blocks.is_implicit(old)) {
             self.blocks.close(&old);
         }
+    }
+
+    /// Gives every user of a node another node: nodes above it, back ends and devices.
+    ///
+    /// # Errors
+    ///
+    /// There is no such node.
+    pub fn replace_node(&mut self, from: &str, to: &str) -> Result<(), Error> {
+        let users: Vec<_> = self.drive_devices();
+        let has = |id: &ObjectId| self.backend_of(*id).is_none();
+        let users: Vec<_> = users.into_iter().filter(has).collect();
+        self.blocks.replace(from, to)?;
+        for id in users {
+            if self.node_in(id).as_deref() == Some(from) {
+                self.media.entry(id).or_default().node = Some(Some(to.to_owned()));
+            }
+        }
+        self.hold_media();
+        Ok(())
+    }
+
+    /// Tells the nodes which of them devices have.
+    fn hold_media(&mut self) {
+        let nodes = self
+            .media
+            .values()
+            .filter_map(|medium| medium.node.as_ref());
+        let names = nodes.flatten();
+        self.blocks.held = names.filter_map(|name| self.blocks.id(name)).collect();
     }
 
     /// Makes a back end with a name of its own, which is now the newest drive.
@@ -168,6 +218,10 @@ impl Machine {
         if self.blocks.node(name).is_some() {
             return self.blockdev_del(name);
         }
+        let backend = self.blocks.backends.get(name);
+        if let Some(node) = backend.and_then(|b| b.node.as_ref()) {
+            self.check_drive(name, node, BlockOp::Eject)?;
+        }
         let backend = self.blocks.backends.remove(name);
         let backend = backend.ok_or_else(|| Error::new(format!("Device '{name}' not found")))?;
         if let Some(id) = self.drive_user(name) {
@@ -186,6 +240,11 @@ impl Machine {
             if let Some(node) = node.filter(|node| self.blocks.is_implicit(node)) {
                 self.blocks.close(&node);
             }
+        }
+        let medium = self.media.remove(&id).and_then(|medium| medium.node);
+        self.hold_media();
+        if let Some(node) = medium.flatten() {
+            self.blocks.close_unused_node(&node);
         }
     }
 
@@ -210,9 +269,10 @@ impl Machine {
     /// The device whose drive is this node.
     fn drive_user(&self, node: &str) -> Option<ObjectId> {
         let devices = self.drive_devices();
+        // The name may also be that of a back end, which has its node.
         let has = |id: &ObjectId| {
-            let named = self.is_set(*id, "drive") && self.str_property(*id, "drive") == node;
-            named || self.node_in(*id).as_deref() == Some(node)
+            let backend = self.backend_of(*id).is_some_and(|b| b.name == node);
+            backend || self.node_in(*id).as_deref() == Some(node)
         };
         devices.into_iter().find(has)
     }

@@ -14,12 +14,6 @@ const HEADER: usize = 1024;
 pub struct Header {
     /// Its size in bytes.
     pub virtual_size: u64,
-    /// The size of a cluster of `qcow2`.
-    pub cluster_size: Option<u64>,
-    /// The image below.
-    pub backing: Option<String>,
-    /// Version 3 of `qcow2`.
-    pub is_v3: bool,
 }
 
 /// Formats by the bytes at an offset.
@@ -86,33 +80,8 @@ pub fn probe(file: &File) -> BlockdevDriver {
 pub fn header(format: BlockdevDriver, file: &File) -> Result<Header, Error> {
     let bytes = read_start(file);
     let has = |at: usize, magic: &[u8]| bytes.get(at..at + magic.len()) == Some(magic);
-    let plain = |virtual_size| Header {
-        virtual_size,
-        cluster_size: None,
-        backing: None,
-        is_v3: false,
-    };
+    let plain = |virtual_size| Header { virtual_size };
     match format {
-        BlockdevDriver::Qcow2 => {
-            if !has(0, b"QFI\xfb") {
-                return Err(Error::new("Image is not in qcow2 format"));
-            }
-            let version = be32(&bytes, 4);
-            if !(2..=3).contains(&version) {
-                return Err(Error::new(format!("Unsupported qcow2 version {version}")));
-            }
-            let bits = be32(&bytes, 20);
-            if !(9..=21).contains(&bits) {
-                return Err(Error::new(format!("Unsupported cluster size: 2^{bits}")));
-            }
-            let (at, length) = (be64(&bytes, 8), be32(&bytes, 16).min(1023));
-            Ok(Header {
-                virtual_size: be64(&bytes, 24),
-                cluster_size: Some(1 << bits),
-                backing: (at != 0).then(|| text_at(file, at, length as usize)),
-                is_v3: version == 3,
-            })
-        }
         BlockdevDriver::Qed => {
             if !has(0, b"QED\0") {
                 return Err(Error::new("Image not in QED format"));
@@ -143,13 +112,6 @@ pub fn header(format: BlockdevDriver, file: &File) -> Result<Header, Error> {
     }
 }
 
-fn text_at(file: &File, at: u64, length: usize) -> String {
-    let mut bytes = vec![0; length];
-    let read = file.read_at(&mut bytes, at).unwrap_or(0);
-    bytes.truncate(read);
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,22 +125,18 @@ mod tests {
 
     #[test]
     fn headers_tell_format_and_size() {
-        let mut qcow2 = vec![0; 112];
-        qcow2[..8].copy_from_slice(b"QFI\xfb\0\0\0\x03");
-        qcow2[8..16].copy_from_slice(&104_u64.to_be_bytes());
-        qcow2[16..20].copy_from_slice(&4_u32.to_be_bytes());
-        qcow2[20..24].copy_from_slice(&16_u32.to_be_bytes());
-        qcow2[24..32].copy_from_slice(&(10_u64 << 20).to_be_bytes());
-        qcow2[104..108].copy_from_slice(b"base");
-        let file = image(&qcow2);
+        let file = image(b"QFI\xfb\0\0\0\x03");
         assert_eq!(probe(&file), BlockdevDriver::Qcow2);
-        let read = header(BlockdevDriver::Qcow2, &file).unwrap();
+        let mut qed = vec![0; 64];
+        qed[..4].copy_from_slice(b"QED\0");
+        qed[48..56].copy_from_slice(&(10_u64 << 20).to_le_bytes());
+        let file = image(&qed);
+        assert_eq!(probe(&file), BlockdevDriver::Qed);
+        let read = header(BlockdevDriver::Qed, &file).unwrap();
         assert_eq!(read.virtual_size, 10 << 20);
-        assert_eq!(read.cluster_size, Some(65536));
-        assert_eq!(read.backing.as_deref(), Some("base"));
         let raw = image(b"x");
         assert_eq!(probe(&raw), BlockdevDriver::Raw);
-        let e = header(BlockdevDriver::Qcow2, &raw).unwrap_err();
-        assert_eq!(e.desc(), "Image is not in qcow2 format");
+        let e = header(BlockdevDriver::Qed, &raw).unwrap_err();
+        assert_eq!(e.desc(), "Image not in QED format");
     }
 }

@@ -71,8 +71,8 @@ fn nodes_are_files_or_show_other_nodes() {
         .node("raw,file.driver=file,file.filename={b},node-name=s,read-only=on")
         .unwrap();
     let blocks = &disks.m.blocks;
-    assert_eq!(blocks.virtual_size("r"), 1 << 20);
-    assert_eq!(blocks.virtual_size("s"), 1024, "whole sectors");
+    assert_eq!(blocks.length("r"), 1 << 20);
+    assert_eq!(blocks.length("s"), 1024, "whole sectors");
     let names: Vec<_> = blocks.nodes().map(|n| n.name.as_str()).collect();
     assert_eq!(names, ["s", "#block001", "r", "f"]);
     assert!(blocks.node("#block001").unwrap().read_only);
@@ -169,7 +169,7 @@ fn disks_are_resized_with_their_files() {
         .unwrap();
     let blocks = &mut disks.m.blocks;
     blocks.resize("f", 2 << 20).unwrap();
-    assert_eq!(blocks.virtual_size("f"), 2 << 20);
+    assert_eq!(blocks.length("f"), 2 << 20);
     for (name, size, desc) in [
         ("x", 1, "Cannot find device='' nor node-name='x'"),
         ("f", -1, "Parameter 'size' expects a >0 size"),
@@ -218,4 +218,71 @@ fn drives_have_names_and_limits() {
     }
     disks.m.set_io_limits("v", IoLimits::default()).unwrap();
     assert!(disks.m.drives()[0].limits.is_unlimited());
+}
+
+#[test]
+fn bytes_go_through_views_to_the_file() {
+    let mut disks = Disks::new();
+    disks.node("file,filename={a},node-name=f").unwrap();
+    disks
+        .node("raw,file=f,node-name=r,offset=512,size=1024")
+        .unwrap();
+    disks.node("copy-on-read,file=r,node-name=c").unwrap();
+    disks.node("null-co,size=1024,node-name=n").unwrap();
+    let blocks = &mut disks.m.blocks;
+    assert_eq!(blocks.length("c"), 1024);
+    blocks.write("c", 256, &[7; 512]).unwrap();
+    let mut bytes = [0; 8];
+    blocks.read("f", 512 + 256 - 4, &mut bytes).unwrap();
+    assert_eq!(bytes, [0, 0, 0, 0, 7, 7, 7, 7]);
+    blocks.write_zeroes("r", 0, 1024).unwrap();
+    blocks.read("c", 256, &mut bytes).unwrap();
+    assert_eq!(bytes, [0; 8]);
+    assert_eq!(blocks.status("n", 0, 512).unwrap().kind, ExtentKind::Data);
+    let e = blocks.write("c", 1000, &[0; 100]).unwrap_err();
+    assert_eq!(e.raw_os_error(), Some(nix::libc::EIO));
+}
+
+#[test]
+fn filters_of_jobs_copy_what_is_written() {
+    let mut disks = Disks::new();
+    disks.node("file,filename={a},node-name=f").unwrap();
+    for name in ["old", "new"] {
+        let path = disks.dir.path().join(name);
+        File::create(&path).unwrap().set_len(1 << 20).unwrap();
+        let text = format!("file,filename={},node-name={name}", path.display());
+        disks.node(&text).unwrap();
+    }
+    disks.device("scsi-hd,drive=f,id=d").unwrap();
+    let blocks = &mut disks.m.blocks;
+    blocks.write("f", 0, &[1; 512]).unwrap();
+    let mut todo = Granules::new(65536, 1 << 20);
+    todo.fill();
+    let copy_before = Bitmap {
+        name: None,
+        owner: Some("job0".to_owned()),
+        set: todo,
+        enabled: true,
+        persistent: false,
+        busy: true,
+        inconsistent: false,
+    };
+    let filter = Filter {
+        copy_before: blocks.id("old").map(|id| (id, copy_before)),
+        copy_after: blocks.id("new"),
+    };
+    let top = blocks.add_filter(None, "mirror_top", "f", filter).unwrap();
+    disks.m.replace_node("f", &top).unwrap();
+    assert_eq!(disks.m.drives()[0].node.as_deref(), Some(top.as_str()));
+    let blocks = &mut disks.m.blocks;
+    blocks.write(&top, 0, &[2; 512]).unwrap();
+    let mut byte = [0; 1];
+    for (name, value) in [("f", 2), ("old", 1), ("new", 2)] {
+        blocks.read(name, 0, &mut byte).unwrap();
+        assert_eq!(byte[0], value, "{name}");
+    }
+    disks.m.replace_node(&top, "f").unwrap();
+    disks.m.blocks.close(&top);
+    assert_eq!(disks.m.drives()[0].node.as_deref(), Some("f"));
+    assert_eq!(disks.m.blocks.nodes().count(), 3);
 }

@@ -5,11 +5,13 @@
 //! `max`, which has every feature the emulator offers, and `host`, which is the host's own
 //! processor and needs KVM.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 use super::features::{supported, X86_CPU};
+use super::words;
 use crate::model::facts::merged;
-use crate::model::qom::ObjectType;
+use crate::model::qdev::more;
+use crate::model::qom::{ObjectType, Property};
 use qmonitor::Profile;
 
 /// The names of all features, and then a line for each model.
@@ -82,7 +84,10 @@ impl CpuModel {
             base: next(),
             changes: next(),
             missing: next(),
-            object: ObjectType::new(format!("{name}-x86_64-cpu").leak(), &X86_CPU),
+            object: ObjectType {
+                more: Some(further_properties),
+                ..ObjectType::new(format!("{name}-x86_64-cpu").leak(), &X86_CPU)
+            },
         }
     }
 
@@ -126,6 +131,18 @@ impl CpuModel {
     pub fn unavailable(&self) -> impl Iterator<Item = &'static str> {
         self.missing.split_ascii_whitespace()
     }
+}
+
+/// The properties that are not declared, of a model's objects.
+fn further_properties(class: &'static ObjectType) -> &'static [Property] {
+    static MADE: Mutex<Vec<(&str, &[Property])>> = Mutex::new(Vec::new());
+    let mut made = MADE.lock().unwrap_or_else(|e| e.into_inner());
+    if let Some((_, properties)) = made.iter().find(|(name, _)| *name == class.name) {
+        return properties;
+    }
+    let properties = words::further(class, more(class));
+    made.push((class.name, properties));
+    properties
 }
 
 /// All models.
@@ -190,7 +207,13 @@ pub fn help(profile: Profile) -> String {
 /// Whether a name is one of a feature.
 #[cfg(test)]
 fn is_feature(name: &str) -> bool {
-    super::features::PROPERTIES.iter().any(|p| p.name == name)
+    let has_bit = |profile| {
+        words::table(profile)
+            .features
+            .iter()
+            .any(|f| f.name == name)
+    };
+    super::features::SUPPORTED.contains(&name) || Profile::ALL.into_iter().any(has_bit)
 }
 
 #[cfg(test)]

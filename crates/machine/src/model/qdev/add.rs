@@ -39,7 +39,9 @@ impl DeviceOptions {
         let mut id = None;
         let mut bus = None;
         let mut properties = Vec::new();
-        for (name, value) in options {
+        // QEMU sets the properties in the order of its dictionary, and the first that is wrong
+        // is reported.
+        for (name, value) in options.into_hashed() {
             let place = match name.as_str() {
                 "driver" => &mut driver,
                 "id" => &mut id,
@@ -89,6 +91,9 @@ impl Machine {
             return Err(expects("non-abstract"));
         }
         if let Some(model) = model_of_type(self.profile, driver) {
+            if hotplugged {
+                self.check_not_migrating("device_add")?;
+            }
             return self.cpu_plug(model, options, policy);
         }
         let device = class.class().or_else(|| device_class_of(class.name));
@@ -102,6 +107,7 @@ impl Machine {
             _ => Some(self.choose_bus(device, driver, options.bus.as_deref())?),
         };
         if hotplugged {
+            self.check_not_migrating("device_add")?;
             bus.map_or(Ok(()), |bus| self.check_hotplug(bus))?;
             if !device.hotpluggable {
                 return Err(not_hotpluggable(driver));
@@ -113,6 +119,15 @@ impl Machine {
             self.unparent(id);
         }
         result.map(|()| id)
+    }
+
+    /// Refuses a command that changes which devices there are.
+    fn check_not_migrating(&self, command: &str) -> Result<(), Error> {
+        if self.migration.is_leaving() {
+            let desc = format!("{command} not allowed while migrating");
+            return Err(Error::new(desc));
+        }
+        Ok(())
     }
 
     /// The type of devices of that name.
@@ -264,10 +279,10 @@ impl Machine {
         if let Some(bus) = self.link(id, "parent_bus") {
             self.check_hotplug(bus)?;
         }
+        self.check_not_migrating("device_del")?;
         if goes_at_once {
             let path = self.canonical_path(id);
             self.io_limits.remove(&id);
-            self.media.remove(&id);
             self.drop_backend(id);
             self.unparent(id);
             return Ok(Unplugged::Gone(path));

@@ -41,7 +41,6 @@ use std::collections::BTreeMap;
 
 pub use input::PropertyInput;
 pub(crate) use path::device_not_found;
-#[cfg(test)]
 pub(crate) use path::NoChardevs;
 pub use path::{Chardevs, Node, Resolution};
 pub(crate) use types::{never, OBJECT};
@@ -135,6 +134,11 @@ impl Machine {
         self.object(id)?.payload.as_ref()?.downcast_ref()
     }
 
+    /// The same, to change it.
+    pub(crate) fn payload_mut<T: Any>(&mut self, id: ObjectId) -> Option<&mut T> {
+        self.object_mut(id)?.payload.as_mut()?.downcast_mut()
+    }
+
     /// Gives the object its payload, which is dropped with it.
     pub(crate) fn set_payload(&mut self, id: ObjectId, payload: impl Any) {
         if let Some(object) = self.object_mut(id) {
@@ -223,6 +227,12 @@ impl Machine {
         for child in object.children.into_values() {
             self.unparent(child);
         }
+    }
+
+    /// Whether a user has made an object of that name and type.
+    pub(crate) fn has_user_object(&self, name: &str, class: &str) -> bool {
+        let found = self.child(self.objects_container, name);
+        found.is_some_and(|id| self.class_name(id) == class)
     }
 
     /// The child of that name.
@@ -331,6 +341,7 @@ impl Machine {
                 );
             }
             Getter::With(read) => return Some(read(self, id)),
+            Getter::Alias(other) => return self.property(id, other),
             Getter::WriteOnly => return None,
         };
         Some(object.cells.get(property.name).cloned().unwrap_or(default))

@@ -2,7 +2,7 @@
 
 use super::path::{device_not_found, Chardevs, NoChardevs, Node, Resolution};
 use super::{Machine, ObjectId, Property, PropertyInput, Set, Setter};
-use qmonitor::monitor::hash_order::hash_order;
+use qmonitor::hash_order::hash_order;
 use qmonitor::qapi::{Error, QObject};
 
 /// A property in a list (`ObjectPropertyInfo`).
@@ -122,6 +122,17 @@ impl Machine {
                 Err(self.property_error(node, property, chardevs, problem))
             }
         }
+    }
+
+    /// Whether the property holds a password or a key.
+    pub fn is_secret(&self, path: &str, property: &str, chardevs: &dyn Chardevs) -> bool {
+        let Ok(Node::Object(id)) = self.resolve_one(path, chardevs) else {
+            return false;
+        };
+        let property = self
+            .object(id)
+            .and_then(|object| object.class.property(property));
+        property.is_some_and(|property| property.is_secret)
     }
 
     /// Finds the object whose property is to be set (`qom-set`).

@@ -4,6 +4,7 @@ use super::context::Context;
 use super::docs;
 use super::names;
 use super::objects::{local, named_members, write};
+use super::order;
 use super::out::Out;
 use super::types::attribute;
 use crate::schema::model::{Entity, EntityId, EntityKind, EventDef};
@@ -68,8 +69,8 @@ fn emit_event(cx: &Context, out: &mut Out, entity: &Entity, def: &EventDef) {
             if def.boxed {
                 out.line("v.branch(arg);");
             }
-            for (member, ident) in &members {
-                write(cx, out, member, &format!("&{}", local(ident)));
+            for (member, ident) in order::written(members, |(member, _)| &member.name) {
+                write(cx, out, member, &format!("&{}", local(&ident)));
             }
             out.end("});");
         }

@@ -28,6 +28,7 @@ mod events;
 mod introspect;
 mod names;
 mod objects;
+mod order;
 mod out;
 // The test of the formatting needs rustfmt and the package's own schemas; build
 // scripts of other packages have neither.
@@ -120,6 +121,7 @@ pub fn generate(schema: &Schema, options: &Options) -> String {
             "deprecated",
             "unexpected_cfgs",
             "unused_imports",
+            "unused_variables",
             "clippy::doc_lazy_continuation",
             "clippy::doc_overindented_list_items",
             "clippy::enum_variant_names",

@@ -4,6 +4,7 @@ use super::cond::Outcome;
 use super::context::{Branch, Context};
 use super::docs;
 use super::names;
+use super::order;
 use super::out::{Field, Out};
 use super::types::attribute;
 use crate::schema::model::{EntityId, EntityKind, Member, Variants};
@@ -269,46 +270,132 @@ impl<'c, 's> Object<'c, 's> {
     }
 
     fn emit_out(&self, out: &mut Out) {
-        let cx = self.cx;
         if self.members.is_empty() {
             return out
                 .line("fn visit_members_out<V: qapi::visit::OutputVisitor>(&self, _v: &mut V) {}");
         }
         out.line("#[inline]");
         out.begin("fn visit_members_out<V: qapi::visit::OutputVisitor>(&self, v: &mut V) {");
-        for (member, ident) in &self.members {
+        self.emit_writes(out, &Place::outermost(), Vec::new());
+        out.end("}");
+    }
+
+    /// The statements that write these members, which stand around the object's own, and
+    /// the object's, all of them in one order.
+    fn emit_writes(&self, out: &mut Out, place: &Place, around: Vec<Written<'s>>) {
+        let at = &place.object;
+        let mut written = around;
+        written.extend(self.members.iter().map(|(member, ident)| {
             let is_tag = self.union.as_ref().is_some_and(|u| u.tag == member.name);
-            let value = if is_tag {
-                format!("&self.{ident}()")
-            } else {
-                format!("&self.{ident}")
-            };
-            attribute(out, cx.cfg(&member.ifcond));
-            write(cx, out, member, &value);
+            let call = if is_tag { "()" } else { "" };
+            (*member, format!("&{at}.{ident}{call}"))
+        }));
+        let union = self.union.as_ref();
+        let with_members = |b: &Branch| b.with != Outcome::Fails;
+        match union.filter(|union| union.branches.iter().any(with_members)) {
+            None => emit_in_order(self.cx, out, written),
+            Some(union) => self.emit_branch_writes(out, place, union, &written),
         }
-        if let Some(union) = &self.union {
-            let with_members = |b: &Branch| b.with != Outcome::Fails;
-            if union.branches.iter().any(with_members) {
-                let (value, prefix) = if self.fields.is_empty() {
-                    ("self", "Self")
+    }
+
+    /// The statements that write a union's members and those of its branch.
+    fn emit_branch_writes(
+        &self,
+        out: &mut Out,
+        place: &Place,
+        union: &Union,
+        members: &[Written<'s>],
+    ) {
+        let cx = self.cx;
+        let (value, prefix) = if self.fields.is_empty() {
+            (place.value.clone(), place.prefix(&self.rust))
+        } else {
+            (format!("&{}.u", place.object), union.rust.as_str())
+        };
+        out.begin(&format!("match {value} {{"));
+        for branch in &union.branches {
+            let case = branch.case;
+            for (when, pattern) in patterns(prefix, branch, &place.binding()) {
+                let has_members = pattern.ends_with(')');
+                if !has_members && members.is_empty() {
+                    attribute(out, when.attribute());
+                    out.line(&format!("{pattern} => {{}}"));
+                    continue;
+                }
+                attribute(out, when.attribute());
+                out.begin(&format!("{pattern} => {{"));
+                if has_members {
+                    let boxed =
+                        cx.contained_type(self.id, &case.name, case.typ) != cx.rust_type(case.typ);
+                    let inner = Object::new(cx, case.typ);
+                    inner.emit_writes(out, &place.inside(boxed), members.to_vec());
                 } else {
-                    ("&self.u", union.rust.as_str())
-                };
-                out.begin(&format!("match {value} {{"));
-                for branch in &union.branches {
-                    for (when, pattern) in patterns(prefix, branch, "branch") {
-                        attribute(out, when.attribute());
-                        if pattern.ends_with(')') {
-                            out.arm(&pattern, "v.branch(branch)");
-                        } else {
-                            out.line(&format!("{pattern} => {{}}"));
-                        }
-                    }
+                    emit_in_order(cx, out, members.to_vec());
                 }
                 out.end("}");
             }
         }
         out.end("}");
+    }
+}
+
+/// A member, and the expression for its value.
+type Written<'s> = (&'s Member, String);
+
+fn emit_in_order(cx: &Context, out: &mut Out, members: Vec<Written>) {
+    for (member, value) in order::written(members, |(member, _)| &member.name) {
+        attribute(out, cx.cfg(&member.ifcond));
+        write(cx, out, member, &value);
+    }
+}
+
+/// Where generated code finds an object: `self`, or a branch in an arm of a match.
+struct Place {
+    /// Its members are behind this and a dot.
+    object: String,
+    /// A match looks at this.
+    value: String,
+    depth: usize,
+}
+
+impl Place {
+    fn outermost() -> Self {
+        Place {
+            object: "self".into(),
+            value: "self".into(),
+            depth: 0,
+        }
+    }
+
+    /// The name of a branch of the union there.
+    fn binding(&self) -> String {
+        match self.depth {
+            0 => "branch".into(),
+            depth => format!("branch{}", depth + 1),
+        }
+    }
+
+    /// The branch of the union there.
+    fn inside(&self, boxed: bool) -> Self {
+        let binding = self.binding();
+        Place {
+            value: if boxed {
+                format!("&**{binding}")
+            } else {
+                binding.clone()
+            },
+            object: binding,
+            depth: self.depth + 1,
+        }
+    }
+
+    /// The path of an enum of that name there.
+    fn prefix<'n>(&self, rust: &'n str) -> &'n str {
+        if self.depth == 0 {
+            "Self"
+        } else {
+            rust
+        }
     }
 }
 

@@ -1,64 +1,16 @@
-//! Moving the machine to another host: only the settings that clients make before.
+//! What clients set before the machine is moved: capabilities and parameters.
 
+use super::parameters;
 use crate::schema::MigrationCapability as Cap;
 use qmonitor::qapi::{Error, QDict, QObject};
 
 /// The settings of migration.
 #[derive(Debug, Clone)]
-pub struct Migration {
+pub struct Settings {
     /// The capabilities that are on.
     on: Vec<Cap>,
     /// The settings by name.
     parameters: QDict,
-}
-
-impl Default for Migration {
-    /// With QEMU's settings.
-    fn default() -> Self {
-        let numbers: [(&str, i64); 18] = [
-            ("announce-initial", 50),
-            ("announce-max", 550),
-            ("announce-rounds", 5),
-            ("announce-step", 100),
-            ("throttle-trigger-threshold", 50),
-            ("cpu-throttle-initial", 20),
-            ("cpu-throttle-increment", 10),
-            ("max-cpu-throttle", 99),
-            ("max-bandwidth", 128 << 20),
-            ("avail-switchover-bandwidth", 0),
-            ("downtime-limit", 300),
-            ("x-checkpoint-delay", 20_000),
-            ("multifd-channels", 2),
-            ("xbzrle-cache-size", 64 << 20),
-            ("max-postcopy-bandwidth", 0),
-            ("multifd-zlib-level", 1),
-            ("multifd-qatzip-level", 1),
-            ("multifd-zstd-level", 1),
-        ];
-        let words = [
-            ("tls-creds", ""),
-            ("tls-hostname", ""),
-            ("tls-authz", ""),
-            ("multifd-compression", "none"),
-            ("mode", "normal"),
-            ("zero-page-detection", "multifd"),
-        ];
-        let mut parameters: QDict = numbers.into_iter().collect();
-        for (name, word) in words {
-            parameters.insert(name.to_owned(), word.to_owned());
-        }
-        for name in ["cpu-throttle-tailslow", "direct-io"] {
-            parameters.insert(name.to_owned(), false);
-        }
-        parameters.insert("x-vcpu-dirty-limit-period".to_owned(), 1000);
-        parameters.insert("vcpu-dirty-limit".to_owned(), 1);
-        parameters.insert("x-rdma-chunk-size".to_owned(), 1 << 20);
-        parameters.insert("cpr-exec-command".to_owned(), Vec::new());
-        Migration {
-            on: Vec::new(),
-            parameters,
-        }
-    }
 }
 
 /// The capabilities that exclude a background snapshot; the first of them is named in
@@ -80,21 +32,54 @@ const NOT_IN_BACKGROUND: &[Cap] = &[
     Cap::ZeroCopySend,
 ];
 
-impl Migration {
+impl Default for Settings {
+    /// With QEMU's settings.
+    fn default() -> Self {
+        Settings {
+            on: Vec::new(),
+            parameters: parameters::defaults(),
+        }
+    }
+}
+
+impl Settings {
     /// The settings by name, with values of the schema's types.
     pub fn parameters(&self) -> &QDict {
         &self.parameters
     }
 
-    /// Changes settings; no value at all is the empty text.
-    pub fn set_parameters(&mut self, changes: QDict) {
+    /// Changes settings, all or none; no value at all is the empty text.
+    ///
+    /// # Errors
+    ///
+    /// A value is out of range (`migrate_params_check`).
+    pub fn set_parameters(&mut self, changes: QDict) -> Result<(), Error> {
+        let mut parameters = self.parameters.clone();
         for (name, value) in changes {
             let value = match value {
                 QObject::Null => "".into(),
                 value => value,
             };
-            self.parameters.insert(name, value);
+            parameters.insert(name, value);
         }
+        parameters::check(&parameters, self.has(Cap::ZeroCopySend))?;
+        self.parameters = parameters;
+        Ok(())
+    }
+
+    /// Whether a capability is on.
+    pub fn has(&self, cap: Cap) -> bool {
+        self.on.contains(&cap)
+    }
+
+    /// A parameter that is a number; 0 for another.
+    pub fn number(&self, name: &str) -> u64 {
+        parameters::number(&self.parameters, name)
+    }
+
+    /// A parameter that is a word.
+    pub fn word(&self, name: &str) -> Option<&str> {
+        self.parameters.get_str(name)
     }
 
     /// All capabilities, and whether they are on.
@@ -119,13 +104,15 @@ impl Migration {
                 on.push(cap);
             }
         }
-        check(&on)?;
+        let is_plain = parameters::is_uncompressed_without_tls(&self.parameters);
+        check(&on, is_plain)?;
         self.on = on;
         Ok(())
     }
 }
 
-fn check(on: &[Cap]) -> Result<(), Error> {
+/// `is_plain`: neither TLS nor compression is set.
+fn check(on: &[Cap], is_plain: bool) -> Result<(), Error> {
     let has = |cap| on.contains(&cap);
     let pairs = [
         (
@@ -180,7 +167,7 @@ fn check(on: &[Cap]) -> Result<(), Error> {
     let needs = [
         (
             Cap::ZeroCopySend,
-            has(Cap::Multifd) && !has(Cap::Xbzrle),
+            has(Cap::Multifd) && !has(Cap::Xbzrle) && is_plain,
             "Zero copy only available for non-compressed non-TLS multifd migration",
         ),
         (
@@ -217,7 +204,7 @@ mod tests {
 
     #[test]
     fn capabilities_are_switched_on_and_off() {
-        let mut m = Migration::default();
+        let mut m = Settings::default();
         assert!(m.capabilities().all(|(_, on)| !on));
         m.set_capabilities([(Cap::Events, true), (Cap::Xbzrle, true)])
             .unwrap();
@@ -262,12 +249,12 @@ mod tests {
                 "Mapped-ram migration is incompatible with postcopy",
             ),
         ] {
-            let mut m = Migration::default();
+            let mut m = Settings::default();
             let changes = caps.iter().map(|cap| (*cap, true));
             assert_eq!(m.set_capabilities(changes).unwrap_err().desc(), desc);
             assert!(m.on.is_empty());
         }
-        let mut m = Migration::default();
+        let mut m = Settings::default();
         m.set_capabilities([(Cap::Multifd, true), (Cap::ZeroCopySend, true)])
             .unwrap();
     }

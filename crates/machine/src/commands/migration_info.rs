@@ -1,0 +1,150 @@
+//! How a migration goes: `query-migrate` and `info migrate`.
+
+use super::hmp::Cx;
+use super::qom::socket_address;
+use super::{dump, migration_out};
+use crate::model::migration::Source;
+use crate::schema::{
+    MigrationCapability as Cap, MigrationInfo, MigrationRAMStats, MigrationStatus as Status,
+    XBZRLECacheStats,
+};
+use crate::Machine;
+use qmonitor::chardev::socket_address_to_string;
+use qmonitor::monitor::hmp::HmpArgs;
+use qmonitor::Runtime;
+
+type Rt = Runtime<Machine>;
+
+/// The state of the move to here, and over it that of a move away.
+pub(super) fn migration_info(rt: &mut Rt) -> MigrationInfo {
+    rt.state.migration.reap();
+    let mut info = MigrationInfo::default();
+    if rt.state.dump.is_active() {
+        info.blocked_reasons = Some(vec![dump::BLOCKER.to_owned()]);
+    }
+    let incoming = &rt.state.migration.incoming;
+    if let Some(status) = incoming.status {
+        info.status = Some(status);
+        info.error_desc.clone_from(&incoming.error);
+        info.socket_address = incoming
+            .listens_at
+            .as_ref()
+            .map(|a| vec![socket_address(a)]);
+    }
+    if let Some(source) = &rt.state.migration.source {
+        fill(rt, source, &mut info);
+    }
+    info
+}
+
+fn fill(rt: &Rt, source: &Source, info: &mut MigrationInfo) {
+    info.status = Some(source.status);
+    info.error_desc.clone_from(&source.error);
+    if matches!(
+        source.status,
+        Status::None | Status::Setup | Status::Cancelled | Status::Failed
+    ) {
+        return;
+    }
+    let (ledger, settings) = (&source.ledger, &rt.state.migration.settings);
+    info.setup_time = ledger.setup_time();
+    info.total_time = Some(ledger.total_time(migration_out::now(rt)));
+    info.downtime = ledger.downtime();
+    if info.downtime.is_none() {
+        info.expected_downtime = Some(ledger.expected_downtime());
+    }
+    info.ram = Some(ledger.ram());
+    if settings.has(Cap::Xbzrle) {
+        info.xbzrle_cache = Some(XBZRLECacheStats {
+            cache_size: settings.number("xbzrle-cache-size"),
+            bytes: 0,
+            pages: 0,
+            cache_miss: 0,
+            cache_miss_rate: 0.0,
+            encoding_rate: 0.0,
+            overflow: 0,
+        });
+    }
+    if ledger.throttle() > 0 {
+        info.cpu_throttle_percentage = i64::try_from(ledger.throttle()).ok();
+    }
+}
+
+pub(super) fn hmp_info_migrate(hmp: Cx, _: &HmpArgs) {
+    let info = migration_info(hmp.rt);
+    let mut page = "globals:\nstore-global-state: on\nonly-migratable: off\n\
+         send-configuration: on\nsend-section-footer: on\nsend-switchover-start: on\n\
+         clear-bitmap-shift: 18\n"
+        .to_owned();
+    if let Some(status) = info.status {
+        page += &format!("Migration status: {}", status.as_str());
+        if let (Status::Failed, Some(error)) = (status, &info.error_desc) {
+            page += &format!(" ({error})");
+        }
+        let ms = info.total_time.unwrap_or(0);
+        page += &format!("\ntotal time: {ms} ms\n");
+        let lines = [
+            ("expected downtime", info.expected_downtime),
+            ("downtime", info.downtime),
+            ("setup", info.setup_time),
+        ];
+        for (name, ms) in lines {
+            if let Some(ms) = ms {
+                page += &format!("{name}: {ms} ms\n");
+            }
+        }
+    }
+    if let Some(ram) = &info.ram {
+        page += &ram_page(ram, info.status == Some(Status::Active));
+    }
+    if let Some(xbzrle) = &info.xbzrle_cache {
+        page += &format!(
+            "cache size: {} bytes\nxbzrle transferred: 0 kbytes\nxbzrle pages: 0 pages\n\
+             xbzrle cache miss: 0 pages\nxbzrle cache miss rate: 0.00\nxbzrle encoding rate: \
+             0.00\nxbzrle overflow: 0\n",
+            xbzrle.cache_size
+        );
+    }
+    if let Some(percent) = info.cpu_throttle_percentage {
+        page += &format!("cpu throttle percentage: {percent}\n");
+    }
+    if let Some(addr) = &hmp.rt.state.migration.incoming.listens_at {
+        let words = socket_address_to_string(addr);
+        page += &format!("socket address: [\n\t{words}\n]\n");
+    }
+    hmp.print(page);
+}
+
+fn ram_page(ram: &MigrationRAMStats, is_active: bool) -> String {
+    let kib = |bytes: i64| bytes >> 10;
+    let mut page = format!(
+        "transferred ram: {} kbytes\nthroughput: {:.2} mbps\nremaining ram: {} kbytes\n\
+         total ram: {} kbytes\nduplicate: {} pages\nnormal: {} pages\nnormal bytes: {} kbytes\n\
+         dirty sync count: {}\npage size: {} kbytes\nmultifd bytes: {} kbytes\n\
+         pages-per-second: {}\n",
+        kib(ram.transferred),
+        ram.mbps,
+        kib(ram.remaining),
+        kib(ram.total),
+        ram.duplicate,
+        ram.normal,
+        kib(ram.normal_bytes),
+        ram.dirty_sync_count,
+        kib(ram.page_size),
+        ram.multifd_bytes >> 10,
+        ram.pages_per_second
+    );
+    if ram.dirty_pages_rate > 0 {
+        page += &format!("dirty pages rate: {} pages\n", ram.dirty_pages_rate);
+    }
+    for (name, bytes) in [
+        ("precopy", ram.precopy_bytes),
+        ("downtime", ram.downtime_bytes),
+        ("postcopy", ram.postcopy_bytes),
+    ] {
+        if bytes > 0 && !(is_active && name == "downtime") {
+            page += &format!("{name} ram: {} kbytes\n", bytes >> 10);
+        }
+    }
+    page
+}

@@ -1,0 +1,474 @@
+//! All nodes, and how they use each other.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+
+use super::backend::Backends;
+use super::host;
+use super::node::{BlockNode, BlockOp, Blocker, Content, Filter, NodeId};
+use crate::schema::{BlockdevDetectZeroesOptions, BlockdevDriver};
+use qmonitor::qapi::Error;
+
+/// All nodes, in order of making.
+#[derive(Debug, Default)]
+pub struct Blocks {
+    pub(super) nodes: BTreeMap<NodeId, BlockNode>,
+    names: HashMap<String, NodeId>,
+    /// The back ends with names of their own.
+    pub backends: Backends,
+    /// Nodes that devices have since something was put in or took the place of another one.
+    pub(super) held: Vec<NodeId>,
+    /// How many nodes without a name there were.
+    unnamed: usize,
+    made: u64,
+    /// How many images are being opened below one another.
+    pub(super) depth: usize,
+    /// What happened since it was last taken.
+    pub(super) events: Vec<BlockEvent>,
+}
+
+/// What clients are told of, though no command of theirs was it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BlockEvent {
+    /// A write went beyond the threshold of a node.
+    WriteThreshold {
+        #[allow(missing_docs)]
+        node: String,
+        #[allow(missing_docs)]
+        threshold: u64,
+        /// How many bytes it went beyond.
+        exceeded: u64,
+    },
+}
+
+impl Blocks {
+    /// The node of that name.
+    pub fn node(&self, name: &str) -> Option<&BlockNode> {
+        self.nodes.get(self.names.get(name)?)
+    }
+
+    #[allow(missing_docs)]
+    pub fn node_mut(&mut self, name: &str) -> Option<&mut BlockNode> {
+        self.nodes.get_mut(self.names.get(name)?)
+    }
+
+    /// What a filter calls a node.
+    pub fn id(&self, name: &str) -> Option<NodeId> {
+        self.names.get(name).copied()
+    }
+
+    /// The name of a node that a filter knows.
+    pub fn name_of(&self, id: NodeId) -> &str {
+        self.nodes.get(&id).map_or("", |node| &node.name)
+    }
+
+    /// All nodes, the newest first, as they are listed.
+    pub fn nodes(&self) -> impl DoubleEndedIterator<Item = &BlockNode> {
+        self.nodes.values().rev()
+    }
+
+    /// The node that another one shows, or that its format is in.
+    pub fn file_of(&self, node: &BlockNode) -> Option<&BlockNode> {
+        self.nodes.get(&node.file?)
+    }
+
+    /// The node below another one, which has what is not in that.
+    pub fn backing_of(&self, node: &BlockNode) -> Option<&BlockNode> {
+        self.nodes.get(&node.backing?)
+    }
+
+    /// The node that one of the names of a command means. No node is found by the name of a
+    /// device.
+    ///
+    /// # Errors
+    ///
+    /// There is none.
+    pub fn find(&self, device: &str, name: &str) -> Result<&BlockNode, Error> {
+        self.node(name).ok_or_else(|| not_found(device, name))
+    }
+
+    /// What happened since this was last asked.
+    pub fn take_events(&mut self) -> Vec<BlockEvent> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// A name for a node that has none.
+    pub(super) fn new_name(&mut self) -> String {
+        self.unnamed += 1;
+        format!("#block{:03}", self.unnamed)
+    }
+
+    pub(super) fn insert(&mut self, node: BlockNode) -> NodeId {
+        self.made += 1;
+        let id = NodeId(self.made);
+        self.names.insert(node.name.clone(), id);
+        self.nodes.insert(id, node);
+        id
+    }
+
+    /// The mark that [`drop_since`](Self::drop_since) takes.
+    pub(super) fn mark(&self) -> u64 {
+        self.made
+    }
+
+    /// Drops the nodes that were made since a mark.
+    pub(super) fn drop_since(&mut self, mark: u64) {
+        let names = &mut self.names;
+        self.nodes.retain(|id, node| {
+            if id.0 > mark {
+                names.remove(&node.name);
+            }
+            id.0 <= mark
+        });
+    }
+
+    /// Whether a node was made for a drive or another node, and goes with it.
+    pub fn is_implicit(&self, name: &str) -> bool {
+        self.node(name).is_some_and(|node| node.implicit)
+    }
+
+    /// The nodes that use a node, and as what.
+    pub fn parents<'a>(
+        &'a self,
+        name: &str,
+    ) -> impl Iterator<Item = (&'a BlockNode, &'static str)> + 'a {
+        let id = self.id(name);
+        self.nodes.values().filter_map(move |node| {
+            if id.is_some() && node.file == id {
+                Some((node, "file"))
+            } else if id.is_some() && node.backing == id {
+                Some((node, "backing"))
+            } else {
+                None
+            }
+        })
+    }
+
+    /// Checks that no other node writes this one, since a node has only one writer.
+    pub(super) fn check_free(&self, name: &str) -> Result<(), Error> {
+        match self.parents(name).next() {
+            Some((parent, _)) => Err(Error::new(format!(
+                "Permission conflict on node '{name}': permissions 'write' are both required \
+                 by node '{}' (uses node '{name}' as 'file' child) and unshared by another user.",
+                parent.name
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// Closes a node (`blockdev-del`), which no device uses.
+    ///
+    /// # Errors
+    ///
+    /// There is no such node, or another node or a job uses it.
+    pub(super) fn remove(&mut self, name: &str) -> Result<(), Error> {
+        self.node(name).ok_or_else(|| no_node(name))?;
+        self.check_op(name, BlockOp::Delete)?;
+        let used = self
+            .parents(name)
+            .next()
+            .map(|(node, role)| (&node.name, role));
+        match used {
+            Some((parent, "backing")) => {
+                return Err(Error::new(format!(
+                    "Node '{name}' is busy: node is used as backing hd of '{parent}'"
+                )))
+            }
+            Some(_) => return Err(Error::new(format!("Block device {name} is in use"))),
+            None => {}
+        }
+        if self.is_implicit(name) {
+            return Err(Error::new(format!(
+                "Node {name} is not owned by the monitor"
+            )));
+        }
+        self.close(name);
+        Ok(())
+    }
+
+    /// Closes a node that nothing uses, and those made for it.
+    pub fn close(&mut self, name: &str) {
+        if let Some(id) = self.id(name) {
+            self.close_id(id);
+        }
+    }
+
+    pub(super) fn close_id(&mut self, id: NodeId) {
+        if self
+            .nodes
+            .get(&id)
+            .is_some_and(|node| !node.blockers.is_empty())
+        {
+            // A job works with it, and drops it at its end.
+            return;
+        }
+        self.settle(id);
+        let Some(node) = self.nodes.remove(&id) else {
+            return;
+        };
+        self.names.remove(&node.name);
+        for child in [node.file, node.backing].into_iter().flatten() {
+            self.close_unused(child);
+        }
+    }
+
+    /// Takes a filter of a job away, but not the node below it.
+    pub(crate) fn close_filter(&mut self, name: &str) {
+        if let Some(id) = self.id(name) {
+            self.nodes.remove(&id);
+            self.names.remove(name);
+        }
+    }
+
+    /// Closes a node that was made for a user and lost it.
+    pub(crate) fn close_unused_node(&mut self, name: &str) {
+        if let Some(id) = self.id(name) {
+            self.close_unused(id);
+        }
+    }
+
+    /// Closes a node that was made for another one and lost it.
+    pub(super) fn close_unused(&mut self, id: NodeId) {
+        let Some(node) = self.nodes.get(&id) else {
+            return;
+        };
+        let name = node.name.clone();
+        let is_used = self.parents(&name).next().is_some()
+            || self.backends.user(&name).is_some()
+            || self.held.contains(&id);
+        if node.implicit && !is_used {
+            self.close_id(id);
+        }
+    }
+
+    /// The file at the bottom of a node.
+    fn host_file(&self, id: NodeId) -> Option<&File> {
+        let node = self.nodes.get(&id)?;
+        match (&node.content, node.file) {
+            (Content::Host(file), _) => Some(file),
+            (_, Some(file)) => self.host_file(file),
+            _ => self.host_file(node.shown()?),
+        }
+    }
+
+    pub(super) fn file_under(&self, name: &str) -> Option<&File> {
+        self.host_file(self.id(name)?)
+    }
+
+    /// Whether a file of the host is at the bottom.
+    pub fn has_file(&self, node: &BlockNode) -> bool {
+        self.file_under(&node.name).is_some()
+    }
+
+    /// The space it takes on the host, in bytes.
+    pub fn actual_size(&self, name: &str) -> u64 {
+        self.file_under(name).map_or(0, host::space)
+    }
+
+    /// Puts a node below another one, or takes the one there away. The image is not changed.
+    pub fn set_backing(&mut self, node: &str, backing: Option<&str>) {
+        let backing = backing.and_then(|name| self.id(name));
+        let Some(node) = self.node_mut(node) else {
+            return;
+        };
+        let old = std::mem::replace(&mut node.backing, backing);
+        if let Some(old) = old.filter(|_| old != backing) {
+            self.close_unused(old);
+        }
+    }
+
+    /// Gives all nodes and back ends that use one node another one, except that other one
+    /// itself. What devices have is changed by
+    /// [`Machine::replace_node`](crate::Machine::replace_node).
+    ///
+    /// # Errors
+    ///
+    /// There is no such node, or it would be below itself.
+    pub(crate) fn replace(&mut self, from: &str, to: &str) -> Result<(), Error> {
+        let from_id = self.id(from).ok_or_else(|| no_node(from))?;
+        let to_id = self.id(to).ok_or_else(|| no_node(to))?;
+        let below = self.below(to_id);
+        for (id, node) in &mut self.nodes {
+            // The new node and what is below it keep what they have.
+            if below.contains(id) {
+                continue;
+            }
+            for child in [&mut node.file, &mut node.backing] {
+                if *child == Some(from_id) {
+                    *child = Some(to_id);
+                }
+            }
+        }
+        self.backends.replace_node(from, to);
+        Ok(())
+    }
+
+    /// A node and all below it.
+    fn below(&self, top: NodeId) -> Vec<NodeId> {
+        let mut found = vec![top];
+        let mut next = 0;
+        while next < found.len() {
+            if let Some(node) = self.nodes.get(&found[next]) {
+                let children = [node.file, node.backing].into_iter().flatten();
+                let new: Vec<_> = children.filter(|id| !found.contains(id)).collect();
+                found.extend(new);
+            }
+            next += 1;
+        }
+        found
+    }
+
+    /// Whether a node is another one or below it.
+    pub fn is_below(&self, node: &str, top: &str) -> bool {
+        match (self.id(node), self.id(top)) {
+            (Some(node), Some(top)) => self.below(top).contains(&node),
+            _ => false,
+        }
+    }
+
+    /// Makes a filter of a job above a node, which nothing uses yet. Without a name it gets
+    /// one.
+    ///
+    /// # Errors
+    ///
+    /// The name is bad or in use, or there is no such node.
+    pub fn add_filter(
+        &mut self,
+        name: Option<&str>,
+        driver: &'static str,
+        below: &str,
+        filter: Filter,
+    ) -> Result<String, Error> {
+        if let Some(name) = name {
+            self.check_name(name)?;
+        }
+        let child = self.id(below).ok_or_else(|| no_node(below))?;
+        let name = name.map_or_else(|| self.new_name(), str::to_owned);
+        let node = &self.nodes[&child];
+        let known = driver.parse::<BlockdevDriver>().ok();
+        let as_file = known.is_some();
+        let node = BlockNode {
+            job_driver: known.is_none().then_some(driver),
+            file: as_file.then_some(child),
+            backing: (!as_file).then_some(child),
+            implicit: true,
+            read_only: node.read_only,
+            ..BlockNode::new(
+                &name,
+                known.unwrap_or(BlockdevDriver::Raw),
+                &node.filename,
+                Content::Filter(filter),
+            )
+        };
+        self.insert(node);
+        Ok(name)
+    }
+
+    /// What a filter of a job does.
+    pub fn filter_mut(&mut self, name: &str) -> Option<&mut Filter> {
+        match &mut self.node_mut(name)?.content {
+            Content::Filter(filter) => Some(filter),
+            _ => None,
+        }
+    }
+
+    /// Has a user refuse all operations on a node but some.
+    pub fn block_ops(&mut self, node: &str, owner: &str, reason: &str, except: &[BlockOp]) {
+        if let Some(node) = self.node_mut(node) {
+            node.blockers.push(Blocker {
+                owner: owner.to_owned(),
+                reason: reason.to_owned(),
+                except: except.to_vec(),
+            });
+        }
+    }
+
+    /// Takes back everything that a user refuses, and returns the nodes that it was about,
+    /// the newest first.
+    pub fn unblock_ops(&mut self, owner: &str) -> Vec<String> {
+        let mut names = Vec::new();
+        for node in self.nodes.values_mut().rev() {
+            let before = node.blockers.len();
+            node.blockers.retain(|blocker| blocker.owner != owner);
+            if node.blockers.len() < before {
+                names.push(node.name.clone());
+            }
+        }
+        names
+    }
+
+    /// Checks that no user refuses an operation.
+    ///
+    /// # Errors
+    ///
+    /// One does; the error has its words.
+    pub fn check_op(&self, name: &str, op: BlockOp) -> Result<(), Error> {
+        self.refused_op(name, op).map_or(Ok(()), |reason| {
+            Err(Error::new(format!("Node '{name}' is busy: {reason}")))
+        })
+    }
+
+    /// Why an operation on a node is refused, if it is: a job uses the node, or an image has
+    /// its data there.
+    pub(crate) fn refused_op(&self, name: &str, op: BlockOp) -> Option<String> {
+        use BlockOp::{BackupSource, BackupTarget, CommitTarget, Stream};
+        let blockers = self.node(name).map_or(&[][..], |node| &node.blockers);
+        if let Some(blocker) = blockers.iter().find(|b| !b.except.contains(&op)) {
+            return Some(blocker.reason.clone());
+        }
+        if matches!(op, BackupSource | BackupTarget | CommitTarget | Stream) {
+            return None;
+        }
+        let mut parents = self.parents(name);
+        let (image, _) = parents.find(|(node, role)| *role == "backing" && !node.is_filter())?;
+        Some(format!("node is used as backing hd of '{}'", image.name))
+    }
+}
+
+impl BlockNode {
+    /// A node without children, whose settings are the defaults.
+    pub(super) fn new(
+        name: &str,
+        driver: BlockdevDriver,
+        filename: &str,
+        content: Content,
+    ) -> Self {
+        BlockNode {
+            name: name.to_owned(),
+            driver,
+            job_driver: None,
+            filename: filename.to_owned(),
+            read_only: false,
+            direct: false,
+            no_flush: false,
+            detect_zeroes: BlockdevDetectZeroesOptions::Off,
+            content,
+            file: None,
+            backing: None,
+            auto_backing: None,
+            implicit: false,
+            bitmaps: Vec::new(),
+            write_threshold: 0,
+            highest_write: 0,
+            blockers: Vec::new(),
+        }
+    }
+}
+
+impl Drop for Blocks {
+    /// Images are closed with the machine.
+    fn drop(&mut self) {
+        let ids: Vec<_> = self.nodes.keys().copied().collect();
+        ids.into_iter().for_each(|id| self.settle(id));
+    }
+}
+
+pub(crate) fn no_node(name: &str) -> Error {
+    Error::new(format!("Failed to find node with node-name='{name}'"))
+}
+
+pub(super) fn not_found(device: &str, node: &str) -> Error {
+    Error::new(format!(
+        "Cannot find device='{device}' nor node-name='{node}'"
+    ))
+}

@@ -1,0 +1,162 @@
+//! Chains of nodes below one another, as jobs see them, and copies of pieces.
+
+use std::io;
+
+use super::work::Failure;
+use crate::model::block::{BlockOp, Blocks, Extent, ExtentKind, Filter};
+use crate::model::Machine;
+use qmonitor::qapi::Error;
+
+/// The node below filters.
+pub(crate) fn unfiltered(blocks: &Blocks, node: &str) -> String {
+    let mut name = node;
+    while let Some(node) = blocks.node(name).filter(|node| node.is_filter()) {
+        let below = blocks.file_of(node).or_else(|| blocks.backing_of(node));
+        match below {
+            Some(below) => name = &below.name,
+            None => break,
+        }
+    }
+    name.to_owned()
+}
+
+/// The node below an image, without filters.
+pub(crate) fn backing(blocks: &Blocks, node: &str) -> Option<String> {
+    let image = unfiltered(blocks, node);
+    let below = blocks.backing_of(blocks.node(&image)?)?;
+    Some(unfiltered(blocks, &below.name))
+}
+
+/// The images from a node down to a base, which is left out. `None` if the base is not
+/// below the node.
+pub(crate) fn above(blocks: &Blocks, top: &str, base: Option<&str>) -> Option<Vec<String>> {
+    let mut found = vec![unfiltered(blocks, top)];
+    loop {
+        let last = found.last()?;
+        if Some(last.as_str()) == base {
+            found.pop();
+            return Some(found);
+        }
+        match backing(blocks, last) {
+            Some(below) => found.push(below),
+            None => return base.is_none().then_some(found),
+        }
+    }
+}
+
+/// The image in a chain that has that file.
+pub(crate) fn find_file(blocks: &Blocks, top: &str, filename: &str) -> Option<String> {
+    let chain = above(blocks, top, None)?;
+    let has = |name: &String| blocks.node(name).is_some_and(|n| n.filename == filename);
+    chain.into_iter().find(has)
+}
+
+/// Where the bytes of a chain are from an offset on, down to a base, which is not asked.
+pub(super) fn status_above(
+    blocks: &mut Blocks,
+    top: &str,
+    base: Option<&str>,
+    offset: u64,
+    length: u64,
+) -> io::Result<Extent> {
+    let mut node = unfiltered(blocks, top);
+    let mut length = length;
+    loop {
+        let kind = ExtentKind::Unallocated;
+        if Some(node.as_str()) == base {
+            return Ok(Extent { length, kind });
+        }
+        let end = blocks.length(&node);
+        if offset >= end {
+            // An image that is shorter than those above has zeros behind its end.
+            let kind = ExtentKind::Zero;
+            return Ok(Extent { length, kind });
+        }
+        let extent = blocks.status(&node, offset, length.min(end - offset))?;
+        length = extent.length;
+        if extent.kind != ExtentKind::Unallocated {
+            return Ok(extent);
+        }
+        match backing(blocks, &node) {
+            Some(below) => node = below,
+            None => return Ok(Extent { length, kind }),
+        }
+    }
+}
+
+/// Copies a piece from one node to another.
+pub(super) fn copy(
+    blocks: &mut Blocks,
+    buffer: &mut Vec<u8>,
+    (from, to): (&str, &str),
+    offset: u64,
+    length: u64,
+) -> Result<(), Failure> {
+    buffer.resize(usize::try_from(length).unwrap_or(0), 0);
+    blocks.read(from, offset, buffer).map_err(Failure::read)?;
+    blocks.write(to, offset, buffer).map_err(Failure::write)
+}
+
+/// The reason for which a job refuses operations on its nodes.
+pub(super) fn in_use(kind: &str) -> String {
+    format!("block device is in use by block job: {kind}")
+}
+
+impl Machine {
+    /// Puts a filter of a job above a node.
+    pub(super) fn insert_filter(
+        &mut self,
+        name: Option<&str>,
+        driver: &'static str,
+        below: &str,
+        filter: Filter,
+    ) -> Result<String, Error> {
+        let name = self.blocks.add_filter(name, driver, below, filter)?;
+        self.replace_node(below, &name)?;
+        Ok(name)
+    }
+
+    /// Takes a filter of a job away. What is below it may be another node than at the start:
+    /// a snapshot goes in between.
+    pub(super) fn remove_filter(&mut self, filter: &str) {
+        let node = self.blocks.node(filter);
+        let below = node.and_then(|node| {
+            let below = self.blocks.file_of(node);
+            below.or_else(|| self.blocks.backing_of(node))
+        });
+        let Some(below) = below.map(|node| node.name.clone()) else {
+            return;
+        };
+        let replaced = self.replace_node(filter, &below);
+        debug_assert!(replaced.is_ok(), "both nodes exist");
+        self.blocks.close_filter(filter);
+        self.drop_unused(&below);
+    }
+
+    /// Gives the nodes of a job free, and closes those that nothing else uses.
+    pub(super) fn release(&mut self, job: &str) {
+        for node in self.blocks.unblock_ops(job) {
+            self.drop_unused(&node);
+        }
+    }
+
+    /// Closes a node that was made for a drive, if that drive has lost it.
+    fn drop_unused(&mut self, node: &str) {
+        if !self.is_in_drive(node) {
+            self.blocks.close_unused_node(node);
+        }
+    }
+
+    /// Checks that no job refuses an operation on the node in a drive.
+    ///
+    /// # Errors
+    ///
+    /// One does; the error has its words.
+    pub(crate) fn check_drive(&self, drive: &str, node: &str, op: BlockOp) -> Result<(), Error> {
+        let image = unfiltered(&self.blocks, node);
+        self.blocks.refused_op(&image, op).map_or(Ok(()), |reason| {
+            let name = if drive.is_empty() { &image } else { drive };
+            Err(Error::new(format!("Node '{name}' is busy: {reason}")))
+        })
+    }
+}

@@ -1,0 +1,139 @@
+//! What a job does, in pieces.
+
+use std::fmt;
+use std::io;
+
+use super::Progress;
+use crate::model::block::Blocks;
+use crate::model::Machine;
+use crate::schema::{BlockJobChangeOptions, BlockdevOnError, IoOperationType};
+use qmonitor::qapi::Error;
+
+/// What a piece of work is done with.
+pub(crate) struct Cx<'a> {
+    pub(crate) blocks: &'a mut Blocks,
+    pub(crate) progress: &'a mut Progress,
+    /// Room for the bytes on their way, which all jobs share.
+    pub(crate) buffer: &'a mut Vec<u8>,
+}
+
+/// An operation of a job on a disk that failed.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) error: io::Error,
+    pub(crate) operation: IoOperationType,
+}
+
+impl Failure {
+    pub(crate) fn read(error: io::Error) -> Self {
+        let operation = IoOperationType::Read;
+        Failure { error, operation }
+    }
+
+    pub(crate) fn write(error: io::Error) -> Self {
+        let operation = IoOperationType::Write;
+        Failure { error, operation }
+    }
+}
+
+/// What came of a piece of work.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// So many bytes were copied; the limit counts them.
+    Copied(u64),
+    /// Bytes were copied that belong to a burst: the limit counts them, but the job waits
+    /// only at the end of the burst.
+    Burst(u64),
+    /// There was nothing to copy here.
+    Skipped,
+    /// There is nothing to do until something changes.
+    Idle,
+    /// The job is ready for its last step from now on.
+    Ready,
+    /// The work is over.
+    Done,
+    /// An operation failed. The same piece will be tried again.
+    Failed(Failure),
+    /// The work cannot be done at all.
+    Refused(Error),
+}
+
+/// The work of a job.
+pub(crate) trait Work: fmt::Debug {
+    /// Does a piece, which takes no longer than a part of a millisecond.
+    fn step(&mut self, cx: Cx<'_>) -> Step;
+
+    /// What to do about an error.
+    fn policy(&self, _operation: IoOperationType) -> BlockdevOnError {
+        BlockdevOnError::Report
+    }
+
+    /// Takes note of an error that is ignored. The piece is tried again.
+    fn ignore(&mut self, _error: &str) {}
+
+    /// Whether the job becomes ready and is completed by a command.
+    fn has_last_step(&self) -> bool {
+        false
+    }
+
+    /// Has it do the last step.
+    ///
+    /// # Errors
+    ///
+    /// That is not possible now.
+    fn complete(&mut self, _m: &mut Machine) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Ends a job that is ready without its last step, but with its copy. False if the job
+    /// has to be cancelled.
+    fn leave(&mut self) -> bool {
+        false
+    }
+
+    /// Keeps the result.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be kept.
+    fn prepare(&mut self, _m: &mut Machine) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Takes away what was made for the job.
+    fn clean(&mut self, _m: &mut Machine, _success: bool) {}
+
+    /// Changes the way it works.
+    ///
+    /// # Errors
+    ///
+    /// That cannot be changed.
+    fn change(&mut self, _m: &mut Machine, _options: &BlockJobChangeOptions) -> Result<(), Error> {
+        Err(Error::new("Job type does not support change"))
+    }
+
+    /// Whether a write to a disk may give it something to do.
+    fn waits_for_writes(&self) -> bool {
+        false
+    }
+
+    /// Whether a node is its target, which nothing else may use.
+    fn holds(&self, _node: &str) -> bool {
+        false
+    }
+
+    /// Whether its copy is never behind.
+    fn is_actively_synced(&self) -> bool {
+        false
+    }
+}
+
+/// The work of a job that is done by others, who tell of its end.
+#[derive(Debug)]
+pub(crate) struct Elsewhere;
+
+impl Work for Elsewhere {
+    fn step(&mut self, _: Cx<'_>) -> Step {
+        Step::Idle
+    }
+}

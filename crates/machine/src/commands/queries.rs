@@ -51,8 +51,8 @@ impl QueriesBlockCommands for Machine {
         Ok(super::block_jobs::infos(&rt.state))
     }
 
-    fn qmp_query_block_exports(_: &mut Rt) -> Result<Vec<BlockExportInfo>, Error> {
-        Ok(Vec::new())
+    fn qmp_query_block_exports(rt: &mut Rt) -> Result<Vec<BlockExportInfo>, Error> {
+        Ok(super::exports::infos(&rt.state))
     }
 
     fn qmp_block_job_cancel(rt: &mut Rt, device: String, force: Option<bool>) -> Result<(), Error> {

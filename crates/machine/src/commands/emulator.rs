@@ -46,7 +46,10 @@ pub(super) const INFO: &[HmpPair<Machine>] = &[
     ),
     (
         HmpRow::new("qdm", "", "show qdev device model list"),
-        |hmp, _| hmp.print(device_list(true)),
+        |hmp, _| {
+            let list = device_list(hmp.rt.profile(), true);
+            hmp.print(list);
+        },
     ),
     (
         HmpRow::new(

@@ -12,6 +12,7 @@ mod command_line;
 #[path = "../common/mod.rs"]
 mod common;
 mod consoles;
+mod disk_jobs;
 mod disks;
 mod dump;
 mod embed;
@@ -37,6 +38,7 @@ mod pictures;
 mod processors;
 mod qapi_schema_of_qemu;
 mod qmp_session;
+mod qtest;
 mod slow_readers;
 mod socket_activation;
 mod starts;

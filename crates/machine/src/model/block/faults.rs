@@ -170,10 +170,10 @@ fn no_error() -> BlkdebugInjectErrorOptions {
         state: None,
         iotype: None,
         errno: None,
+        delay_ns: None,
         sector: None,
         once: None,
         immediately: None,
-        delay_ns: None,
     }
 }
 

@@ -66,16 +66,14 @@ impl Output {
         text: impl FnOnce() -> &'t str,
         end: [u8; N],
     ) {
-        let done = match bytes.len() {
-            8..=16 => pair::<8, 24, N>(&mut self.bytes, bytes, end),
-            17..=32 => pair::<16, 40, N>(&mut self.bytes, bytes, end),
-            _ => false,
+        let is_plain = match bytes.len() {
+            8..=16 if pair::<8, 24, N>(&mut self.bytes, bytes, end) => return,
+            17..=32 if pair::<16, 40, N>(&mut self.bytes, bytes, end) => return,
+            8..=32 => false,
+            len => len <= SHORT,
         };
-        if done {
-            return;
-        }
         self.bytes.push(b'"');
-        if bytes.len() > SHORT || !short(&mut self.bytes, bytes) {
+        if !is_plain || !short(&mut self.bytes, bytes) {
             self.long(text());
         }
         self.bytes.extend_from_slice(&end);

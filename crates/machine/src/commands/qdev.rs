@@ -211,14 +211,31 @@ impl QdevCommands for Machine {
         let Unplugged::Gone(path) = rt.state.device_unplug(device)? else {
             return Ok(());
         };
-        if let Some(nic) = rt.state.nics.remove(&device) {
-            rt.state.net.remove_nic(&nic);
-        }
-        if let Some(frontend) = rt.state.frontends.remove(&device) {
-            qemu_chr_fe_deinit(rt, frontend, false);
-        }
+        release(rt, device);
         announce(rt, Deletion { name, path });
         Ok(())
+    }
+}
+
+/// Gives back what a device used that is gone.
+fn release(rt: &mut Runtime<Machine>, device: ObjectId) {
+    if let Some(nic) = rt.state.nics.remove(&device) {
+        rt.state.net.remove_nic(&nic);
+    }
+    if let Some(frontend) = rt.state.frontends.remove(&device) {
+        qemu_chr_fe_deinit(rt, frontend, false);
+    }
+}
+
+/// Takes the devices away that were to go, as a reset of the board does.
+pub(super) fn finish_unplugs(rt: &mut Runtime<Machine>) {
+    for (device, name, paths) in rt.state.finish_unplugs() {
+        release(rt, device);
+        let last = paths.len() - 1;
+        for (at, path) in paths.into_iter().enumerate() {
+            let name = name.clone().filter(|_| at == last);
+            qapi_event_send_device_deleted(rt, name, path);
+        }
     }
 }
 

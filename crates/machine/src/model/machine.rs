@@ -85,6 +85,8 @@ pub struct Machine {
     /// Devices that are gone, until the event is sent.
     pub(crate) deletions: Vec<Deletion>,
     pub(crate) deletion_timer: Option<TimerId>,
+    /// Devices that the system in the machine was asked to let go.
+    pub(super) unplug_requests: Vec<ObjectId>,
     pub(super) balloon: Option<ObjectId>,
     /// Long operations.
     pub jobs: Jobs,

@@ -114,6 +114,7 @@ impl Machine {
             globals: Vec::new(),
             deletions: Vec::new(),
             deletion_timer: None,
+            unplug_requests: Vec::new(),
             balloon: None,
             blocks: Blocks::default(),
             nbd: None,

@@ -286,8 +286,7 @@ impl ObjectType {
     /// The same without those that are made when one is asked for.
     pub fn declared_property(&'static self, name: &str) -> Option<&'static Property> {
         self.ancestry()
-            .flat_map(|t| t.properties)
-            .find(|p| p.name == name)
+            .find_map(|t| t.properties.iter().find(|p| p.name == name))
     }
 }
 

@@ -1,14 +1,20 @@
 //! The network block device protocol (its public description is `doc/proto.md` of the project
 //! NBD): what a server says to one client. Sockets are elsewhere.
 
+mod client;
+mod connect;
 mod negotiation;
 mod server;
+mod stream;
 mod transmission;
 mod wire;
 
 use super::graph::Blocks;
 
-pub use server::{NbdClient, NbdServer, NbdStream};
+pub use client::Remote;
+pub use connect::connect;
+pub use server::{NbdClient, NbdServer};
+pub use stream::NbdStream;
 
 /// More unsent bytes than this, and nothing is taken from the client.
 const MOST_OUTPUT: usize = 4 << 20;

@@ -17,7 +17,7 @@ mod json_corpus;
 
 use json_corpus::{corpus, long_string, many_members};
 use qmonitor::qapi::json::{JsonMessageParser, JsonWriter};
-use qmonitor::qapi::QObject;
+use qmonitor::qapi::{MemberOrder, QObject};
 use serde_json::Value;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -94,6 +94,8 @@ fn write(name: &str, text: &[u8], test: bool) {
     let value = parse(&mut JsonMessageParser::default(), text, text.len());
     let serde_value: Value = serde_json::from_slice(text).expect("corpus is JSON");
     let mut writer = JsonWriter::new(false);
+    // As serde_json: members in the order that they are in.
+    writer.set_member_order(MemberOrder::Kept);
     let mut ours = || {
         writer.clear();
         writer.qobject(black_box(&value));

@@ -50,6 +50,25 @@ pub(crate) fn accept(listener: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
+/// The columns of the terminal on standard output, if it tells.
+pub(crate) fn terminal_columns() -> Option<usize> {
+    let mut size = nix::libc::winsize {
+        ws_row: 0,
+        ws_col: 0,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    // SAFETY: the call fills in a winsize, and there is one.
+    let done = unsafe {
+        nix::libc::ioctl(
+            nix::libc::STDOUT_FILENO,
+            nix::libc::TIOCGWINSZ,
+            &raw mut size,
+        )
+    };
+    (done == 0 && size.ws_col > 0).then_some(size.ws_col.into())
+}
+
 /// How long the path in the address of a unix socket may be.
 pub(crate) const UNIX_PATH_MAX: usize = 108;
 

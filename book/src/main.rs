@@ -2,6 +2,7 @@
 //! with the book's parts at the side, and a search that needs no server. A link that
 //! leads nowhere is an error.
 //!
+//!     book/mermaid            # once: what draws the diagrams; needs npm
 //!     cargo run -p qmonitor-book
 
 mod links;

@@ -36,3 +36,6 @@ document.addEventListener("keydown", (event) => {
     field.focus();
   }
 });
+
+// In a narrow window the pages stand in front of the page: they are shown when asked for.
+document.getElementById("contents").open = !matchMedia("(max-width: 50rem)").matches;

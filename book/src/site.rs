@@ -10,6 +10,13 @@ use crate::page::{is_section, parse, resolve, Page, Pages, INDEX};
 
 const FRAME: &str = include_str!("frame.html");
 
+/// What draws the diagrams of a page.
+const DRAWING: &str = "<script src=\"mermaid.min.js\" defer></script>\n\
+                       <script src=\"pictures.js\" defer></script>\n";
+
+/// The library that does so, if `book/mermaid` has got it.
+const LIBRARY: [&str; 2] = ["mermaid.min.js", "LICENSE"];
+
 /// Writes all pages, what they show, and the index of the search.
 pub fn write(root: &Path, out: &Path, pages: &Pages) -> io::Result<()> {
     if out.exists() {
@@ -21,13 +28,25 @@ pub fn write(root: &Path, out: &Path, pages: &Pages) -> io::Result<()> {
     for (path, page) in pages {
         let mut body = String::new();
         html::push_html(&mut body, with_names(path, page, pages).into_iter());
+        let scripts = if body.contains("language-mermaid") {
+            DRAWING
+        } else {
+            ""
+        };
         let text = FRAME
             .replace("{title}", &escaped(&page.title))
+            .replace("{scripts}", scripts)
             .replace("{contents}", &contents)
             .replace("{body}", &body);
         fs::write(out.join(file_name(path)), text)?;
         sections(path, page, &mut index);
         copy_pictures(root, out, path, page)?;
+    }
+    fs::write(out.join("pictures.js"), include_str!("pictures.js"))?;
+    let [library, licence] = LIBRARY.map(|name| root.join("target/mermaid").join(name));
+    if library.exists() {
+        fs::copy(library, out.join("mermaid.min.js"))?;
+        fs::copy(licence, out.join("mermaid.LICENSE"))?;
     }
     fs::write(out.join("search.js"), include_str!("search.js"))?;
     fs::write(out.join("style.css"), include_str!("style.css"))?;

@@ -9,6 +9,8 @@
 //! * a QMP command is read-only if it is called `query-*` or `x-query-*`, or if
 //!   it was declared so when it was registered ([`READ_ONLY`],
 //!   [`Runtime::add_read_only_commands`](super::Runtime::add_read_only_commands));
+//! * a command that is read-only may still hide something from such a monitor
+//!   ([`Runtime::current_monitor_is_read_only`](super::Runtime::current_monitor_is_read_only));
 //! * an HMP command is read-only if its row says so
 //!   ([`HmpRow::read_only`]), and so are the sub-commands of one that is.
 //!
@@ -67,6 +69,11 @@ impl CommandPolicy {
     #[inline]
     pub(super) fn restricts(&self) -> bool {
         self.read_only || self.allow.is_some() || self.within.is_some()
+    }
+
+    /// Whether its clients may change nothing, by its own rules or those of its maker.
+    pub(super) fn is_read_only(&self) -> bool {
+        self.read_only || self.within.as_deref().is_some_and(Self::is_read_only)
     }
 
     /// Refuses a QMP command unless it is allowed and, on a read-only monitor,

@@ -11,7 +11,8 @@ pub(crate) struct Dispatcher {
     pub(super) bh: BhId,
     /// Sessions with waiting requests, each once.
     pub(super) ready: VecDeque<MonitorId>,
-    pub(super) stopped: bool,
+    /// The program is about to end.
+    pub(in crate::monitor) stopped: bool,
     /// An in-band command is under way.
     pub(super) busy: bool,
     /// Kept empty, for its memory; `None` while a reply is being written.

@@ -330,6 +330,13 @@ impl<S> Runtime<S> {
             .map_or(Ok(()), |policy| policy.check_hmp(group, row))
     }
 
+    /// Whether the command under way came from a client that may change nothing. Such
+    /// clients should not learn passwords and the like.
+    pub fn current_monitor_is_read_only(&self) -> bool {
+        self.current_policy()
+            .is_some_and(CommandPolicy::is_read_only)
+    }
+
     pub(super) fn current_policy(&self) -> Option<&CommandPolicy> {
         Some(&self.current_monitor()?.config.policy)
     }

@@ -15,7 +15,7 @@ use std::io::{self, Read, Write};
 
 use super::json::{JsonMessageParser, JsonWriter};
 use super::visit::{InputVisitor, QObjectOutputVisitor, QapiType};
-use super::{events, CompatPolicy, Error, ErrorClass, QDict, QObject};
+use super::{events, CompatPolicy, Error, ErrorClass, MemberOrder, QDict, QObject};
 
 /// Why a command has no result.
 #[derive(Debug)]
@@ -258,6 +258,7 @@ impl<T: Read + Write> QmpClient<T> {
         self.next_id += 1;
         let id = QObject::from(self.next_id);
         let mut w = JsonWriter::new(false);
+        w.set_member_order(MemberOrder::Kept);
         w.begin_object();
         w.key("execute");
         w.string(command);

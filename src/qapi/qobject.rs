@@ -12,7 +12,7 @@ mod order;
 use index::Index;
 pub(crate) use name::Name;
 pub use order::MemberOrder;
-pub(crate) use order::{Order, Ties};
+pub(crate) use order::{order, Places, Ties};
 
 /// A JSON value (QEMU's `QObject`).
 #[derive(Debug, Clone, PartialEq)]
@@ -188,11 +188,18 @@ impl QDict {
     /// assert_eq!(names, ["micro", "minor", "major"]);
     /// ```
     pub fn hashed(&self) -> impl ExactSizeIterator<Item = (&str, &QObject)> {
-        let order = Order::of(&self.entries, Ties::NewestFirst);
-        (0..self.len()).map(move |nth| {
-            let (name, value) = &self.entries[order.place(nth)];
+        order(&self.entries, Ties::NewestFirst).map(|place| {
+            let (name, value) = &self.entries[place];
             (name.as_str(), value)
         })
+    }
+
+    /// [`hashed`](Self::hashed), with the members taken out.
+    pub fn into_hashed(self) -> IntoIter {
+        let places = order(&self.entries, Ties::NewestFirst);
+        let mut entries: Vec<_> = self.entries.into_iter().map(Some).collect();
+        let sorted: Vec<_> = places.filter_map(|place| entries[place].take()).collect();
+        IntoIter(sorted.into_iter())
     }
 
     /// The members in order.

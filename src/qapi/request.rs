@@ -1,6 +1,6 @@
 //! The members of a request, checked before the command is looked up.
 
-use super::qobject::{Name, Order, Ties};
+use super::qobject::{order, Name, Ties};
 use super::{Error, QDict, QObject};
 
 /// A request with valid members.
@@ -99,9 +99,8 @@ impl Known {
     /// What is wrong. The values are here, not among the members.
     fn error(&self, members: &[(Name, QObject)], oob_enabled: bool) -> String {
         let is_text = |value: &Option<QObject>| matches!(value, Some(QObject::String(_)));
-        let order = Order::of(members, Ties::NewestFirst);
-        for nth in 0..members.len() {
-            let name = members[order.place(nth)].0.as_str();
+        for place in order(members, Ties::NewestFirst) {
+            let name = members[place].0.as_str();
             match name {
                 // In QEMU's order it is in front of the other.
                 "exec-oob" if oob_enabled && is_text(&self.exec_oob) => {}

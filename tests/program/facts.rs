@@ -28,6 +28,7 @@ fn a_fresh_recording_equals_the_tables() {
     assert!(status.expect("python3 runs").success());
     let kept = root().join("crates/machine/src/facts");
     for name in [
+        "features.txt",
         "machines.txt",
         "processors.txt",
         "properties.txt",

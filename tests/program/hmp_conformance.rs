@@ -383,6 +383,7 @@ fn shape(arg: &HmpArg) -> (String, String, String, bool) {
         ArgKind::Int32 | ArgKind::DotIndex => ("int32", None),
         ArgKind::MiB => ("mib", None),
         ArgKind::Size => ("size", None),
+        ArgKind::Seconds => ("seconds", None),
         ArgKind::OnOff => ("onoff", None),
         ArgKind::Flag(letter) => ("flag", Some(letter)),
         ArgKind::FlagValue(letter) => ("flag-value", Some(letter)),

@@ -2,6 +2,7 @@
 
 mod add_a_backend;
 mod add_a_command;
+mod answers;
 mod book;
 #[path = "../recorded_schema/canonical.rs"]
 mod canonical;
@@ -24,11 +25,13 @@ mod hmp_session;
 mod judge;
 mod load;
 mod machine_snapshots;
+mod messages;
 mod migration;
 mod monitor_policy;
 mod monitors;
 mod option_table;
 mod package;
+mod page_sessions;
 mod pages;
 mod pictures;
 mod processors;

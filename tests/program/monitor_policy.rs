@@ -55,6 +55,10 @@ fn monitors_can_be_restricted() {
         ("qmp stop", format!("Error: {}\r\n", read_only("stop"))),
         ("qmp query-name", String::new()),
         ("print 1", "0x1\r\n".to_owned()),
+        // What is in the guest's memory is not for those who only watch.
+        ("x/4xb 0", format!("Error: {}\r\n", read_only("x"))),
+        ("xp/4xb 0", format!("Error: {}\r\n", read_only("xp"))),
+        ("sum 0 1", format!("Error: {}\r\n", read_only("sum"))),
     ] {
         let line_given = json!({"command-line": line});
         assert_eq!(
@@ -85,6 +89,31 @@ fn monitors_can_be_restricted() {
     person.until("VM status: paused\r\n(qemu) ");
     let mut owner = server.qmp();
     assert_eq!(owner.ask("cont"), json!({}));
+}
+
+#[test]
+fn secrets_are_hidden_from_those_who_only_watch() {
+    let server = Server::start(&[
+        "-object",
+        "secret,id=s,data=hidden,format=raw",
+        "-chardev",
+        "socket,id=c,path={dir}/ro,server=on,wait=off",
+        "-mon",
+        "c,mode=control,read-only=on",
+    ]);
+    let data = |path| json!({"path": path, "property": "data"});
+    let mut watcher = server.qmp_at("ro");
+    let hidden = "The property 'data' is hidden because this monitor is read-only";
+    for path in ["/objects/s", "s"] {
+        assert_eq!(watcher.refused("qom-get", data(path)), hidden);
+    }
+    let line = json!({"command-line": "qom-get /objects/s data"});
+    let shown = watcher.ask_with("human-monitor-command", line);
+    assert_eq!(shown, json!(format!("Error: {hidden}\r\n")));
+    let format = json!({"path": "/objects/s", "property": "format"});
+    assert_eq!(watcher.ask_with("qom-get", format), json!("raw"));
+    let mut owner = server.qmp();
+    assert_eq!(owner.ask_with("qom-get", data("s")), json!("hidden"));
 }
 
 #[test]

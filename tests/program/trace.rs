@@ -109,7 +109,7 @@ fn the_way_from_socket_to_function_and_back_is_in_order() {
         "do_qmp_dispatch query-status: cmd->fn",
         "qmp_enter qmp_query_status",
         "qmp_dispatch_done query-status: succeeded",
-        "monitor_qmp_respond compat_monitor0 #2 {\"return\": {\"running\": true",
+        "monitor_qmp_respond compat_monitor0 #2 {\"return\": {\"status\": \"running\"",
         "chr_write compat_monitor0 is given ",
         "tcp_chr_write fd <3> took ",
     ];

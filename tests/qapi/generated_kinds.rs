@@ -142,10 +142,14 @@ fn call(name: &str, args: &str) -> Result<String, String> {
     call_with(CompatPolicy::default(), name, args)
 }
 
-/// The command returns its arguments as they were written.
+/// The command returns its arguments as they were written, which is in QEMU's order: the
+/// compiler and the writer of run-time objects agree about that.
 #[track_caller]
 fn assert_echoed(name: &str, args: &str) {
     assert_eq!(call(name, args).as_deref(), Ok(args));
+    let mut out = JsonWriter::new(false);
+    out.qobject(&json(args));
+    assert_eq!(String::from_utf8_lossy(out.as_bytes()), args);
 }
 
 #[track_caller]
@@ -153,7 +157,7 @@ fn assert_refused(name: &str, args: &str, desc: &str) {
     assert_eq!(call(name, args).unwrap_err(), desc);
 }
 
-const EVERYTHING: &str = r#"{"type": "t", "UUID": "u", "v": -1, "rt": -128, "i16": -32768, "i32": -2147483648, "i64": -9223372036854775808, "u8": 255, "u16": 65535, "u32": 4294967295, "u64": 18446744073709551615, "sz": 18446744073709551615, "n": 0.5, "b": true, "nil": null, "any": [{}, null], "level": "x86_64", "qtype": "qdict", "list": ["self", "4k"], "szs": [1, 2], "empty": {}}"#;
+const EVERYTHING: &str = r#"{"list": ["self", "4k"], "sz": 18446744073709551615, "n": 0.5, "u8": 255, "any": [{}, null], "szs": [1, 2], "i32": -2147483648, "i64": -9223372036854775808, "u16": 65535, "level": "x86_64", "nil": null, "empty": {}, "UUID": "u", "b": true, "rt": -128, "type": "t", "qtype": "qdict", "u32": 4294967295, "v": -1, "u64": 18446744073709551615, "i16": -32768}"#;
 
 #[test]
 fn every_type_comes_back_as_it_was_sent() {
@@ -249,7 +253,7 @@ fn unions_are_flat() {
     assert_echoed("flat", r#"{"level": "2_5"}"#);
     assert_echoed(
         "flat",
-        r#"{"level": "x86_64", "type": "qnum", "name": "root", "left": {"name": "l"}, "others": []}"#,
+        r#"{"name": "root", "left": {"name": "l"}, "level": "x86_64", "others": [], "type": "qnum"}"#,
     );
     assert_echoed("inner", r#"{"type": "qlist"}"#);
     assert_refused(
@@ -400,10 +404,10 @@ fn policy_rejects_arguments_and_values() {
 
 #[test]
 fn policy_hides_members() {
-    let args = r#"{"gone": 1, "soon": 2, "must": "m", "kept": 3}"#;
+    let args = r#"{"kept": 3, "gone": 1, "must": "m", "soon": 2}"#;
     assert_echoed("old", args);
     let hidden = call_with(HIDING, "old", args).unwrap();
-    assert_eq!(hidden, r#"{"soon": 2, "kept": 3}"#);
+    assert_eq!(hidden, r#"{"kept": 3, "soon": 2}"#);
 }
 
 #[test]

@@ -113,7 +113,7 @@ fn several_instances_live_in_one_process() {
     assert_eq!(first[1], json!({"return": {}, "id": "a"}));
     assert_eq!(
         guests[1].messages(),
-        [json!({"return": {"target": 200, "heating": true}, "id": "b"})],
+        [json!({"return": {"heating": true, "target": 200}, "id": "b"})],
         "neither the other's state nor the other's event"
     );
 

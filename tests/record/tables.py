@@ -50,7 +50,9 @@ class Qmp:
 
     def ask(self, command, **arguments):
         """The reply, or None if there is an error or QEMU died."""
-        arguments = {name.replace("_", "-"): value for name, value in arguments.items()}
+        return self.send(command, {n.replace("_", "-"): value for n, value in arguments.items()})
+
+    def send(self, command, arguments):
         try:
             self.file.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
             self.file.flush()
@@ -256,6 +258,67 @@ def record_processors(qmp):
     return lines
 
 
+def record_features(names):
+    """The words that have features, then each feature with its word, its bit and whether
+    the emulator lacks it; of several names of a bit the first is the one that warnings use."""
+    flags = subprocess.run([QEMU, "-cpu", "help"], capture_output=True, text=True).stdout
+    main_names = set(flags.split("Recognized CPUID flags:\n")[1].split())
+    words, bits = plug_features("base", names, main_names)
+    # Some features can be had only together with others, which `max` has.
+    lacking = {name for name, (_, _, filtered) in bits.items() if filtered}
+    _, lacking = plug_features("max", sorted(lacking), set())
+    found = sorted((number, bit, name not in main_names, name)
+                   for name, (number, bit, _) in bits.items())
+    lines = ["\t".join(str(part) for part in word) for word in words]
+    return [*lines, "", *("\t".join([name, str(number), str(bit), "m" if name in lacking else ""])
+                         for number, bit, _, name in found)]
+
+
+def plug_features(model, names, listed):
+    """The words, and by name the word and bit that a feature sets, and whether it is filtered
+    out. On `max` only what is filtered out is seen. QEMU may die of a feature; if it is
+    listed, it can be there from the start."""
+    words = []
+    bits = {}
+    places = 250
+    for first in range(0, len(names), places):
+        qmp = Qmp("-machine", "q35", "-cpu", model, "-smp", "1,sockets=255,maxcpus=255")
+        for socket, name in enumerate(names[first:first + places], 1):
+            place = {"socket-id": socket, "core-id": 0, "thread-id": 0, "id": f"c{socket}"}
+            options = {"driver": f"{model}-x86_64-cpu", **place, name: True}
+            # The name is asked for as it is, with underscores.
+            if qmp.send("device_add", options) is not None:
+                words = read_features(qmp, f"/machine/peripheral/c{socket}", name, bits) or words
+                continue
+            if "error" in qmp.reply or name not in listed:
+                continue
+            alone = Qmp("-machine", "q35", "-cpu", f"{model},{name}=on")
+            read_features(alone, "/machine/unattached/device[0]", name, bits)
+            alone.process.kill()
+            alone.process.wait()
+        qmp.process.kill()
+        qmp.process.wait()
+    return words, {name: found[0] for name, found in bits.items() if len(found) == 1}
+
+
+def read_features(qmp, path, name, bits):
+    """Notes which bits a processor has."""
+    words = []
+    for kind in ["filtered-features", "feature-words"]:
+        listed = qmp.ask("qom-get", path=path, property=kind) or []
+        words = [[word["cpuid-input-eax"], word.get("cpuid-input-ecx", ""),
+                  word["cpuid-register"]] for word in listed]
+        for number, word in enumerate(listed):
+            mask = word["features"]
+            # A processor of the model `max` has many.
+            if mask and mask & (mask - 1) == 0:
+                bits.setdefault(name, []).append(
+                    (number, mask.bit_length() - 1, kind == "filtered-features"))
+        if kind == "filtered-features" and name in bits:
+            break
+    return words
+
+
 def write(directory, name, lines):
     with open(os.path.join(directory, name), "w", encoding="utf-8") as file:
         file.write("\n".join(lines) + "\n")
@@ -269,6 +332,9 @@ def main():
     write(directory, "types.txt", types)
     write(directory, "machines.txt", record_machines(qmp))
     write(directory, "processors.txt", record_processors(qmp))
+    features = [p["name"] for p in qmp.ask("qom-list-properties", typename="base-x86_64-cpu")
+                if p["type"] == "bool"]
+    write(directory, "features.txt", record_features(sorted(features)))
     qmp.process.kill()
     qmp.process.wait()
 

@@ -19,32 +19,33 @@ pub fn run(options: &Options) -> Result<ExitCode, String> {
             let _ = writeln!(io::stdout().lock(), "{}", event_line(event, json));
         }
     });
-    let mut lines = lines(options)?;
+    let lines = lines(options)?;
     let (mut session, _) = Session::open(options, sink)?;
+    let status = carry_out(lines, options, &mut session)?;
+    session.end(status)
+}
+
+fn carry_out(lines: Lines, options: &Options, session: &mut Session) -> Result<ExitCode, String> {
     let mut status = ExitCode::SUCCESS;
-    let mut number = 0;
-    loop {
-        let Some(line) = lines.next() else {
-            return Ok(status);
-        };
-        number += 1;
+    for (line, number) in lines.zip(1..) {
         let line = line.map_err(|e| format!("line {number}: {e}"))?;
         match session.run(&line, WIDTH)? {
             Outcome::Shown(text) => print(&text)?,
             Outcome::Failed(text) => {
                 status = ExitCode::FAILURE;
-                if json && text.starts_with('{') {
+                if options.json && text.starts_with('{') {
                     print(&text)?;
                 } else {
                     eprintln!("line {number}: {line}\n  {text}");
                 }
                 if !options.keep_going {
-                    return Ok(status);
+                    break;
                 }
             }
-            Outcome::Exit => return Ok(status),
+            Outcome::Exit => break,
         }
     }
+    Ok(status)
 }
 
 type Lines = Box<dyn Iterator<Item = io::Result<String>>>;

@@ -3,10 +3,15 @@
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
+use std::process::ExitStatus;
 use std::sync::mpsc::{channel, Receiver};
 
-use qmonitor::qapi::json::JsonMessageParser;
+use qmonitor::qapi::json::{qobject_to_json, JsonMessageParser};
 use qmonitor::qapi::{QDict, QObject};
+
+use crate::log::Log;
+use crate::options::{Options, Target};
+use crate::program::Program;
 
 /// What the reading thread calls for each event, and once at the end of the
 /// connection.
@@ -24,6 +29,9 @@ pub struct Connection {
     writer: Box<dyn Write>,
     replies: Receiver<QDict>,
     next_id: i64,
+    log: Log,
+    /// What has been started for this session.
+    program: Option<Program>,
 }
 
 fn open(address: &str) -> io::Result<(Box<dyn Write>, Box<dyn Read + Send>)> {
@@ -36,18 +44,32 @@ fn open(address: &str) -> io::Result<(Box<dyn Write>, Box<dyn Read + Send>)> {
         Ok((Box::new(stream.try_clone()?), Box::new(stream)))
     } else {
         let path = address.strip_prefix("unix:").unwrap_or(address);
-        let stream = UnixStream::connect(path)?;
-        Ok((Box::new(stream.try_clone()?), Box::new(stream)))
+        both(UnixStream::connect(path)?)
     }
+}
+
+fn both(stream: UnixStream) -> io::Result<(Box<dyn Write>, Box<dyn Read + Send>)> {
+    Ok((Box::new(stream.try_clone()?), Box::new(stream)))
 }
 
 impl Connection {
     /// Connects; the greeting is the first reply.
-    pub fn open(address: &str, mut sink: Sink) -> Result<Connection, String> {
-        let (writer, mut reader) = open(address).map_err(|e| format!("{address}: {e}"))?;
+    pub fn open(options: &Options, mut sink: Sink) -> Result<Connection, String> {
+        let log = Log::open(options.log.as_deref())?;
+        let mut program = None;
+        let (writer, mut reader) = match &options.server {
+            Target::Address(address) => open(address).map_err(|e| format!("{address}: {e}"))?,
+            Target::Program(words) => {
+                let (started, stream) = Program::start(words)?;
+                program = Some(started);
+                both(stream).map_err(|e| e.to_string())?
+            }
+        };
+        let received = log.clone();
         let (sender, replies) = channel();
         std::thread::spawn(move || {
             let end = read_all(&mut *reader, |message| {
+                received.add("<-", || qobject_to_json(&message.clone().into(), false));
                 if message.contains_key("event") {
                     sink(News::Event(&message));
                     true
@@ -61,7 +83,21 @@ impl Connection {
             writer,
             replies,
             next_id: 0,
+            log,
+            program,
         })
+    }
+
+    /// Ends the program that was started for the session, if any. Returns how it ended.
+    pub fn end(mut self) -> Result<Option<ExitStatus>, String> {
+        let Some(program) = self.program.take() else {
+            return Ok(None);
+        };
+        let mut quit = QDict::new();
+        quit.insert("execute", "quit");
+        // It may have ended already.
+        let _ = self.call(quit);
+        program.wait().map(Some)
     }
 
     /// The next message that is no event.
@@ -77,11 +113,9 @@ impl Connection {
             request.insert("id", self.next_id);
         }
         let id = request.get("id").cloned();
-        let line = format!(
-            "{}\n",
-            qmonitor::qapi::json::qobject_to_json(&request.into(), false)
-        );
-        let sent = self.writer.write_all(line.as_bytes());
+        let text = qobject_to_json(&request.into(), false);
+        self.log.add("->", || text.clone());
+        let sent = self.writer.write_all(format!("{text}\n").as_bytes());
         sent.map_err(|e| format!("the server does not listen any more: {e}"))?;
         loop {
             let reply = self.reply()?;

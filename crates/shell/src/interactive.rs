@@ -1,8 +1,10 @@
 //! Lines that somebody types.
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustyline::completion::Completer;
@@ -15,6 +17,7 @@ use rustyline::{CompletionType, Config, Context, Editor, Helper};
 
 use crate::complete;
 use crate::connection::News;
+use crate::hmp::Commands;
 use crate::options::Options;
 use crate::schema::Schema;
 use crate::screen::Screen;
@@ -26,8 +29,10 @@ const HINTS_FROM: usize = 60;
 /// What the line editor asks.
 struct Typing {
     schema: Rc<Schema>,
-    /// In the human monitor, names of its commands.
-    hmp_commands: Option<Vec<String>>,
+    /// In the human monitor, its commands.
+    hmp_commands: Option<Rc<Commands>>,
+    /// It can tell the names of what there is now.
+    session: Rc<RefCell<Session>>,
     hints: bool,
     screen: Arc<Mutex<Screen>>,
 }
@@ -42,19 +47,22 @@ impl Completer for Typing {
         _: &Context<'_>,
     ) -> rustyline::Result<(usize, Vec<String>)> {
         let line = &line[..pos];
-        let Some(names) = &self.hmp_commands else {
-            let (begin, found) = complete::candidates(line, &self.schema);
-            return Ok((begin, finished(found)));
+        let (begin, found) = match &self.hmp_commands {
+            None => complete::candidates(line, &self.schema),
+            Some(commands) => {
+                // Nothing else uses the session while a line is typed.
+                let mut ask = |source| self.session.borrow_mut().names(source);
+                commands.candidates(line, &self.schema, &mut ask)
+            }
         };
-        let fitting = names.iter().filter(|name| name.starts_with(line));
-        Ok((0, finished(fitting.cloned().collect())))
+        Ok((begin, finished(found)))
     }
 }
 
 /// A blank behind the only candidate, unless it wants to go on.
 fn finished(mut found: Vec<String>) -> Vec<String> {
     if let [only] = &mut found[..] {
-        if !only.ends_with(['=', '.']) {
+        if !only.ends_with(['=', '.', '/']) {
             only.push(' ');
         }
     }
@@ -117,8 +125,11 @@ pub fn run(options: &Options) -> Result<ExitCode, String> {
     let screen = Arc::new(Mutex::new(Screen::default()));
     let json = options.json;
     let shared = screen.clone();
+    let ending = Arc::new(AtomicBool::new(false));
+    let is_ending = ending.clone();
     let sink = Box::new(move |news: News<'_>| {
         let line = match &news {
+            _ if is_ending.load(Ordering::Relaxed) => return,
             News::End(why) => format!("* {why}; ^D ends"),
             News::Event(event) => event_line(event, json),
         };
@@ -130,9 +141,12 @@ pub fn run(options: &Options) -> Result<ExitCode, String> {
     let columns = prompt
         .dimensions()
         .map_or(80, |(columns, _)| columns as usize);
+    let (schema, hmp_commands) = (session.schema.clone(), session.hmp_commands.clone());
+    let session = Rc::new(RefCell::new(session));
     prompt.set_helper(Some(Typing {
-        schema: session.schema.clone(),
-        hmp_commands: options.hmp.then(|| session.hmp_commands.clone()),
+        schema,
+        hmp_commands: options.hmp.then_some(hmp_commands),
+        session: session.clone(),
         hints: columns >= HINTS_FROM,
         screen: screen.clone(),
     }));
@@ -140,17 +154,22 @@ pub fn run(options: &Options) -> Result<ExitCode, String> {
     if let Some(file) = &history {
         let _ = prompt.load_history(file);
     }
-    let outcome = serve(&mut prompt, &mut session, options, &screen);
+    let outcome = serve(&mut prompt, &session, options, &screen);
     if let Some(file) = history {
         let _ = file.parent().map(std::fs::create_dir_all);
         let _ = prompt.save_history(&file);
     }
-    outcome
+    drop(prompt);
+    ending.store(true, Ordering::Relaxed);
+    match Rc::into_inner(session) {
+        Some(session) => session.into_inner().end(outcome?),
+        None => outcome,
+    }
 }
 
 fn serve(
     prompt: &mut Prompt,
-    session: &mut Session,
+    session: &RefCell<Session>,
     options: &Options,
     screen: &Mutex<Screen>,
 ) -> Result<ExitCode, String> {
@@ -169,7 +188,8 @@ fn serve(
             Err(ReadlineError::Eof) => return Ok(ExitCode::SUCCESS),
             Err(e) => return Err(e.to_string()),
         };
-        match session.run(&line, columns)? {
+        let outcome = session.borrow_mut().run(&line, columns)?;
+        match outcome {
             Outcome::Shown(text) => print!("{text}"),
             Outcome::Failed(text) => println!("{}", text.trim_end()),
             Outcome::Exit => return Ok(ExitCode::SUCCESS),

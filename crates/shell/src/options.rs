@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 const HELP: &str = "\
 usage: qmonitor-shell [OPTIONS] ADDRESS [COMMAND...]
+       qmonitor-shell [OPTIONS] --wrap PROGRAM [ARGUMENT...]
 
 Commands of a QMP server, typed at a prompt or read from a script. ADDRESS is the
 path of a unix socket, or HOST:PORT. Each COMMAND is one line; without any, lines
@@ -13,8 +14,11 @@ are read from the terminal or from standard input.
   -f, --file FILE    read lines from FILE
   -j, --json         print each message of the server as it came, one a line
   -k, --keep-going   go on after an error; the status is still 1
+  -l, --log FILE     add each message to FILE, behind -> if sent, <- if received
   -v, --verbose      show what is sent
   -n, --no-negotiation  the session is past its negotiation, or never had one
+  -w, --wrap         start PROGRAM, a QEMU, with a monitor for this session, and
+                     end it with the session
   -h, --help         this text
       --version      the version
 
@@ -23,12 +27,27 @@ that begins with `!` is sent out of band. `help` lists the commands, `help COMMA
 the arguments of one. Lines that begin with # are comments.
 ";
 
+/// Where the server is.
+#[derive(Debug, PartialEq)]
+pub enum Target {
+    Address(String),
+    /// A program to start, with its arguments.
+    Program(Vec<String>),
+}
+
+impl Default for Target {
+    fn default() -> Self {
+        Target::Address(String::new())
+    }
+}
+
 /// What to do and how.
 #[derive(Debug, Default, PartialEq)]
 pub struct Options {
-    pub address: String,
+    pub server: Target,
     pub commands: Vec<String>,
     pub script: Option<PathBuf>,
+    pub log: Option<PathBuf>,
     pub hmp: bool,
     pub json: bool,
     pub keep_going: bool,
@@ -61,6 +80,19 @@ impl Options {
                     let file = args.next().ok_or_else(|| format!("{arg} needs a file"))?;
                     options.script = Some(file.into());
                 }
+                "-l" | "--log" => {
+                    let file = args.next().ok_or_else(|| format!("{arg} needs a file"))?;
+                    options.log = Some(file.into());
+                }
+                // All that follows is the program's.
+                "-w" | "--wrap" => {
+                    let program: Vec<String> = args.collect();
+                    if program.is_empty() {
+                        return Err(format!("{arg} needs a program"));
+                    }
+                    options.server = Target::Program(program);
+                    return Ok(Wanted::Session(options));
+                }
                 "-H" | "--hmp" => options.hmp = true,
                 "-j" | "--json" => options.json = true,
                 "-k" | "--keep-going" => options.keep_going = true,
@@ -74,7 +106,8 @@ impl Options {
             }
         }
         let mut words = words.into_iter();
-        options.address = words.next().ok_or("no address; see --help")?;
+        let address = words.next().ok_or("no address; see --help")?;
+        options.server = Target::Address(address);
         options.commands = words.collect();
         if options.script.is_some() && !options.commands.is_empty() {
             return Err("commands come from a file or from the command line, not both".into());
@@ -94,7 +127,7 @@ mod tests {
     #[test]
     fn options_stand_before_the_address_and_commands_behind() {
         let options = Options {
-            address: "/tmp/q".into(),
+            server: Target::Address("/tmp/q".into()),
             commands: vec!["stop".into(), "cont".into()],
             json: true,
             ..Options::default()
@@ -103,11 +136,25 @@ mod tests {
     }
 
     #[test]
+    fn behind_wrap_all_is_the_program_s() {
+        let program = ["qemu", "-H", "-S"].map(str::to_owned);
+        let options = Options {
+            server: Target::Program(program.into()),
+            hmp: true,
+            log: Some("log".into()),
+            ..Options::default()
+        };
+        let parsed = parse("-H -l log --wrap qemu -H -S");
+        assert_eq!(parsed, Ok(Wanted::Session(options)));
+    }
+
+    #[test]
     fn what_is_missing_or_unknown_is_said() {
         for (line, problem) in [
             ("", "no address; see --help"),
             ("-x /tmp/q", "unknown option -x; see --help"),
             ("-f", "-f needs a file"),
+            ("-H --wrap", "--wrap needs a program"),
             (
                 "-f a /tmp/q stop",
                 "commands come from a file or from the command line, not both",

@@ -1,5 +1,6 @@
 //! A session: lines in, outcomes out.
 
+use std::process::ExitCode;
 use std::rc::Rc;
 
 use qmonitor::qapi::json::qobject_to_json;
@@ -7,6 +8,7 @@ use qmonitor::qapi::{QDict, QObject};
 
 use crate::connection::{Connection, Sink};
 use crate::help::help;
+use crate::hmp::Commands;
 use crate::line;
 use crate::options::Options;
 use crate::schema::Schema;
@@ -27,9 +29,9 @@ pub struct Session {
     connection: Connection,
     pub schema: Rc<Schema>,
     schema_asked: bool,
-    /// Whether lines are for the human monitor, and names of its commands.
+    /// Whether lines are for the human monitor, and what it knows of them.
     hmp: bool,
-    pub hmp_commands: Vec<String>,
+    pub hmp_commands: Rc<Commands>,
     /// The processor that `cpu N` has chosen, for the human monitor.
     cpu: Option<i64>,
     json: bool,
@@ -39,13 +41,13 @@ pub struct Session {
 impl Session {
     /// Connects and negotiates. Returns a line about the server, too.
     pub fn open(options: &Options, sink: Sink) -> Result<(Session, String), String> {
-        let connection = Connection::open(&options.address, sink)?;
+        let connection = Connection::open(options, sink)?;
         let mut session = Session {
             connection,
             schema: Rc::default(),
             schema_asked: false,
             hmp: options.hmp,
-            hmp_commands: Vec::new(),
+            hmp_commands: Rc::default(),
             cpu: None,
             json: options.json,
             verbose: options.verbose,
@@ -94,7 +96,7 @@ impl Session {
                     text += &part;
                 }
             }
-            self.hmp_commands = hmp_names(&text);
+            self.hmp_commands = Rc::new(Commands::new(&text));
         }
         Ok(())
     }
@@ -103,6 +105,32 @@ impl Session {
         let mut request = QDict::new();
         request.insert("execute", command);
         self.connection.call(request)
+    }
+
+    /// What a command returns; nothing if it fails.
+    pub fn ask(&mut self, command: &str, arguments: &[(&str, QObject)]) -> Option<QObject> {
+        let mut request = QDict::new();
+        request.insert("execute", command);
+        let mut dict = QDict::new();
+        for (name, value) in arguments {
+            dict.insert(*name, value.clone());
+        }
+        request.insert("arguments", dict);
+        self.connection.call(request).ok()?.remove("return")
+    }
+
+    /// Ends the session, and the program that was started for it. Returns its status if
+    /// all went well until here.
+    pub fn end(self, status: ExitCode) -> Result<ExitCode, String> {
+        let ended = self.connection.end()?;
+        let failure = ended.filter(|ended| !ended.success());
+        Ok(match failure.map(|ended| ended.code()) {
+            Some(code) if status == ExitCode::SUCCESS => {
+                let code = code.and_then(|code| u8::try_from(code).ok());
+                code.map_or(ExitCode::FAILURE, ExitCode::from)
+            }
+            _ => status,
+        })
     }
 
     /// Carries out a line. An error ends the session.
@@ -228,38 +256,5 @@ fn about(greeting: &QDict) -> String {
     match package {
         "" => format!("QMP {}", numbers.join(".")),
         _ => format!("QMP {}, {package}", numbers.join(".")),
-    }
-}
-
-/// What can be typed, from the help of the human monitor: `name|alias arguments --
-/// text`, and `info name -- text`.
-fn hmp_names(help: &str) -> Vec<String> {
-    let mut names = Vec::new();
-    for line in help.lines().filter(|line| line.contains(" -- ")) {
-        let mut words = line.split_whitespace();
-        let first = words.next().unwrap_or_default();
-        if first == "info" {
-            names.extend(words.next().map(|name| format!("info {name}")));
-            continue;
-        }
-        for name in first.split(['|', '[']).filter(|name| !name.is_empty()) {
-            names.push(name.to_owned());
-            names.push(format!("help {name}"));
-        }
-    }
-    names.sort();
-    names.dedup();
-    names
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn commands_of_the_human_monitor_come_from_its_help() {
-        let help = "quit|q  -- quit the emulator\ninfo name  -- show the name\nno help\n";
-        let names = hmp_names(help);
-        assert_eq!(names, ["help q", "help quit", "info name", "q", "quit"]);
     }
 }

@@ -124,6 +124,27 @@ fn help_comes_from_the_server() {
 }
 
 #[test]
+fn the_session_of_the_page_goes_as_it_says() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let session = page.split("```console\n").nth(1).unwrap();
+    let session = session.split("```").next().unwrap();
+    let server = Server::start();
+    let mut played = 0;
+    for step in session.split("(QMP) ").skip(1) {
+        let (line, shown) = step.split_once('\n').unwrap();
+        // The event is of a machine, which this server has not.
+        if line != "stop" {
+            let output = server.shell(&[], &[line], "");
+            assert_eq!(text(&output.stdout), shown, "{line}");
+            played += 1;
+        }
+    }
+    assert_eq!(played, 2);
+    server.end();
+}
+
+#[test]
 fn where_there_is_no_server_the_reason_is_told() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("q");
@@ -134,6 +155,64 @@ fn where_there_is_no_server_the_reason_is_told() {
     assert_eq!(output.status.code(), Some(1));
 }
 
+#[test]
+fn a_program_is_started_and_ended_with_the_session() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    for (name, options) in [
+        (
+            "qemu",
+            "-chardev socket,id=qmonitor-shell,fd=0 -mon chardev=qmonitor-shell,mode=control",
+        ),
+        (
+            "storage-daemon",
+            "--chardev socket,id=qmonitor-shell,fd=0 --monitor qmonitor-shell",
+        ),
+    ] {
+        let program = dir.path().join(name);
+        let fake = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fake-qemu");
+        std::os::unix::fs::symlink(fake, &program).unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_qmonitor-shell"))
+            .arg("--log")
+            .arg(&log)
+            .arg("--wrap")
+            .arg(&program)
+            .args(["-S", "-H"])
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(b"stop\n").unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(3), "it ends with quit");
+        let args = std::fs::read_to_string(program.with_extension("args")).unwrap();
+        assert_eq!(args, format!("{options} -S -H\n"));
+    }
+    // It keeps both sessions.
+    let log = std::fs::read_to_string(&log).unwrap();
+    assert!(log.starts_with("<- {\"QMP\""), "{log}");
+    let sent = log
+        .lines()
+        .filter(|line| line.starts_with("-> ") && line.contains("\"stop\""));
+    assert_eq!(sent.count(), 2, "{log}");
+}
+
+#[test]
+fn a_program_that_does_not_start_or_speak_is_reported() {
+    for (program, reason) in [
+        (
+            "/nonexistent",
+            "/nonexistent: No such file or directory (os error 2)",
+        ),
+        ("/bin/true", "the server has closed the connection"),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_qmonitor-shell"))
+            .args(["--wrap", program])
+            .output()
+            .unwrap();
+        assert_eq!(text(&output.stderr), format!("qmonitor-shell: {reason}\n"));
+        assert_eq!(output.status.code(), Some(1));
+    }
+}
+
 /// A person at a terminal of so many columns.
 struct Person {
     terminal: File,
@@ -142,7 +221,7 @@ struct Person {
 }
 
 impl Person {
-    fn at(server: &Server, columns: u16) -> Person {
+    fn at(server: &Server, columns: u16, options: &[&str]) -> Person {
         let size = Winsize {
             ws_row: 24,
             ws_col: columns,
@@ -150,7 +229,7 @@ impl Person {
             ws_ypixel: 0,
         };
         let pty = openpty(Some(&size), None).unwrap();
-        let child = shell(&server.socket(), &[], &[])
+        let child = shell(&server.socket(), options, &[])
             .env("TERM", "xterm")
             .env("XDG_STATE_HOME", server.dir.path())
             .stdin(pty.slave.try_clone().unwrap())
@@ -189,7 +268,7 @@ impl Person {
 fn somebody_at_a_terminal_completes_and_finds_the_line_again() {
     for columns in [100, 20] {
         let server = Server::start();
-        let mut person = Person::at(&server, columns);
+        let mut person = Person::at(&server, columns, &[]);
         person.sees("(QMP) ");
         person.types("query-vers\t\r");
         person.sees("\"major\"");
@@ -206,4 +285,25 @@ fn somebody_at_a_terminal_completes_and_finds_the_line_again() {
         assert!(history.contains("query-version"), "{history}");
         server.end();
     }
+}
+
+#[test]
+fn arguments_of_the_human_monitor_are_completed() {
+    let server = Server::start();
+    let output = server.shell(
+        &[],
+        &["chardev-add id=ring7 backend.type=ringbuf backend.data.size=64"],
+        "",
+    );
+    assert!(output.status.success());
+    let mut person = Person::at(&server, 80, &["-H"]);
+    person.sees("(qemu) ");
+    person.types("ringbuf_wr\tri\thello\r");
+    person.sees("(qemu) ");
+    person.types("ringbuf_read ri\t9\r");
+    person.sees("\nhello");
+    person.sees("(qemu) ");
+    person.types("\x04");
+    assert!(person.child.wait().unwrap().success());
+    server.end();
 }

@@ -28,6 +28,7 @@ use super::cursor::{is_blank, Cursor, StringError};
 use super::expr::expression;
 use super::format::FormatArg;
 use super::parse::{HmpEnv, LineError};
+use super::seconds::seconds;
 use super::size::size_mib;
 use super::values::{HmpArgs, HmpValue};
 
@@ -51,6 +52,9 @@ pub enum ArgKind {
     /// A number with an optional fraction and unit, MiB without one (`o`);
     /// the value is in bytes.
     Size,
+    /// A time, with an optional fraction and one of the units `ms`, `us` and `ns`
+    /// (`T`); the value is in seconds.
+    Seconds,
     /// `on` or `off` (`b`).
     OnOff,
     /// A switch such as `-n`; always optional.
@@ -207,6 +211,10 @@ impl ArgParser<'_, '_> {
             ArgKind::Size => size_mib(self.cursor)
                 .map(HmpValue::Int)
                 .ok_or_else(|| LineError::line("invalid size")),
+            ArgKind::Seconds => match seconds(self.cursor) {
+                Ok(value) => Ok(HmpValue::Number(value)),
+                Err(reason) => Err(self.fail(reason)),
+            },
             ArgKind::OnOff => match self.cursor.take_while(|byte| !is_blank(byte)) {
                 b"on" => Ok(HmpValue::Bool(true)),
                 b"off" => Ok(HmpValue::Bool(false)),

@@ -14,6 +14,7 @@ use crate::monitor::output::{accept_input, discard_output, label, mark_dirty, mo
 use crate::monitor::runtime::Runtime;
 use crate::monitor::schema::MonitorReadline;
 use crate::monitor::table::{MonitorId, MonitorKind, NewMonitor};
+use crate::sys::terminal_columns;
 use crate::trace_event;
 
 /// How much is read from the chardev at a time.
@@ -66,9 +67,24 @@ fn monitor_read<S>(rt: &mut Runtime<S>, opaque: u64, bytes: &[u8]) {
     let n = bytes.len();
     trace_event!(monitor_read, [monitor: label(rt, id), bytes: n],
         "{} got {n} bytes", label(rt, id));
+    look_at_terminal(rt, id);
     if let Some(hmp) = rt.monitors.hmp_mut(id) {
         hmp.feed(bytes);
         go_on(rt, id);
+    }
+}
+
+/// Tells the editor how wide the terminal is, which its owner may have changed.
+fn look_at_terminal<S>(rt: &mut Runtime<S>, id: MonitorId) {
+    let rl = rt.monitors.hmp_mut(id).and_then(MonitorHmp::readline_mut);
+    if !rl.is_some_and(|rl| rl.is_full()) {
+        return;
+    }
+    let fe = rt.monitors.get(id).map(|mon| mon.fe);
+    let on_terminal = fe.is_some_and(|fe| qemu_chr_fe_is_terminal(rt, fe));
+    let columns = on_terminal.then(terminal_columns).flatten();
+    if let Some(rl) = rt.monitors.hmp_mut(id).and_then(MonitorHmp::readline_mut) {
+        rl.set_columns(columns);
     }
 }
 
@@ -237,6 +253,8 @@ fn monitor_event<S>(rt: &mut Runtime<S>, opaque: u64, event: ChrEvent) {
     match event {
         ChrEvent::Opened => opened(rt, id),
         ChrEvent::Closed => closed(rt, id),
+        // At the end of the program, the focus passes through those that are left.
+        ChrEvent::MuxIn if rt.dispatcher.stopped => {}
         ChrEvent::MuxIn => {
             if let Some(hmp) = rt.monitors.hmp_mut(id) {
                 hmp.mux_in();

@@ -39,6 +39,7 @@ mod line;
 mod parse;
 mod readline;
 pub(crate) mod run;
+mod seconds;
 pub(crate) mod session;
 mod size;
 mod table;
@@ -48,6 +49,7 @@ mod testing;
 #[cfg(test)]
 mod testing_rows;
 mod values;
+mod wrapped;
 
 pub use args::{ArgKind, HmpArg};
 pub use completion::{

@@ -481,6 +481,7 @@ fn fits(arg: &HmpArg, value: Option<&HmpValue>) -> bool {
         (Format, Some(HmpValue::Format(_))) => true,
         (Options(_), Some(HmpValue::Options(_))) => true,
         (OnOff | Flag(_), Some(HmpValue::Bool(_))) => true,
+        (Seconds, Some(HmpValue::Number(_))) => true,
         (Int | Int32 | MiB | Size | DotIndex, Some(HmpValue::Int(_))) => true,
         (Str | File | Block | RestOfLine | FlagValue(_), Some(HmpValue::Str(..))) => true,
         _ => false,

@@ -17,7 +17,8 @@
 //! cursor then stands elsewhere, `ESC [ C` or `ESC [ D` per column brings it
 //! there. There are no repeat counts and no knowledge of the terminal's width, so a
 //! wrapped line looks broken; both are QEMU's, and clients that match on the
-//! echo see the same bytes.
+//! echo see the same bytes. In full mode, on a terminal whose width is known, a line
+//! that is longer is drawn by `wrapped.rs`.
 //!
 //! # Full mode
 //!
@@ -26,6 +27,7 @@
 use super::full::Full;
 use super::keys::{Key, KeyDecoder};
 use super::line::EditLine;
+use super::wrapped::{draw, go};
 use super::History;
 
 /// Candidates considered for one completion; QEMU's `READLINE_MAX_COMPLETIONS`.
@@ -75,6 +77,8 @@ pub struct Readline {
     keys: KeyDecoder,
     history: History,
     full: Option<Full>,
+    /// The terminal's width, if it is known.
+    width: Option<usize>,
 }
 
 impl Readline {
@@ -88,6 +92,7 @@ impl Readline {
             keys: KeyDecoder::new(),
             history: History::new(),
             full: None,
+            width: None,
         }
     }
 
@@ -107,6 +112,12 @@ impl Readline {
     pub fn set_full(&mut self, on: bool) {
         self.full = on.then(Full::new);
         self.restart();
+    }
+
+    /// Says how wide the terminal is. In full mode a longer line is drawn in rows.
+    pub fn set_columns(&mut self, width: Option<usize>) {
+        // What cannot hold the prompt is no terminal.
+        self.width = width.filter(|width| *width > self.prompt.len());
     }
 
     /// Whether they are on.
@@ -221,9 +232,27 @@ impl Readline {
     fn enter(&mut self, out: &mut Vec<u8>) -> ReadlineEvent {
         let line = self.line.take();
         self.history.add(&line);
-        out.extend_from_slice(b"\r\n");
+        self.leave(out);
         self.drawn = Drawn::default();
         ReadlineEvent::Line(line)
+    }
+
+    /// Goes to the row below the line.
+    fn leave(&mut self, out: &mut Vec<u8>) {
+        if let Some(width) = self.wraps(0) {
+            let begin = self.prompt.len();
+            let end = begin + self.columns(&self.drawn.text);
+            go(begin + self.drawn.column, end, width, out);
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// The terminal's width, if a line of so many columns, or what is drawn, does not
+    /// fit behind the prompt.
+    fn wraps(&self, columns: usize) -> Option<usize> {
+        let longest = columns.max(self.columns(&self.drawn.text));
+        let wraps = |width: &usize| self.is_full() && self.prompt.len() + longest >= *width;
+        self.width.filter(wraps)
     }
 
     /// Completes `word`, the last part of the text before the cursor, with
@@ -267,8 +296,8 @@ impl Readline {
                 // Sorted, so what first and last share is shared by all.
                 let common = first.iter().zip(last).take_while(|(a, b)| a == b).count();
                 self.insert_bytes(&first[word.len()..common]);
-                out.extend_from_slice(b"\r\n");
-                list_columns(&found, out);
+                self.leave(out);
+                list_columns(&found, self.width.unwrap_or(LISTING_COLUMNS), out);
                 self.show_prompt(out);
             }
         }
@@ -311,6 +340,21 @@ impl Readline {
             None => (self.line.text(), self.line.cursor()),
         };
         let column = self.columns(&text[..cursor]);
+        if let Some(width) = self.wraps(self.columns(text)) {
+            let begin = self.prompt.len();
+            let (text, end) = (text.to_vec(), begin + self.columns(text));
+            let mut at = begin + self.drawn.column;
+            if text != self.drawn.text {
+                go(at, begin, width, out);
+                draw(&text, end, width, out);
+                at = end;
+            }
+            if at != begin + column {
+                go(at, begin + column, width, out);
+            }
+            self.drawn = Drawn { text, column };
+            return;
+        }
         if text != self.drawn.text {
             repeat(b"\x1b[D", self.drawn.column, out);
             let columns = self.columns(text);
@@ -338,10 +382,10 @@ fn repeat(what: &[u8], count: usize, out: &mut Vec<u8>) {
 
 /// Lists names in columns two wider than the longest, every row ended, the
 /// last of a row padded like the others.
-fn list_columns(names: &[Vec<u8>], out: &mut Vec<u8>) {
+fn list_columns(names: &[Vec<u8>], columns: usize, out: &mut Vec<u8>) {
     let longest = names.iter().map(Vec::len).max().unwrap_or(0);
-    let width = (longest + 2).clamp(10, LISTING_COLUMNS);
-    for row in names.chunks(LISTING_COLUMNS / width) {
+    let width = (longest + 2).max(10).min(columns);
+    for row in names.chunks(columns / width) {
         for name in row {
             // A file name may hold a newline; like all output it becomes CR LF.
             for &byte in name {

@@ -11,6 +11,8 @@ pub enum HmpValue {
     Str(String, Option<Vec<u8>>),
     /// An integer, or a size in bytes.
     Int(i64),
+    /// A time in seconds.
+    Number(f64),
     /// `on` or `off`, or a flag that was given.
     Bool(bool),
     /// A `/fmt`.
@@ -103,6 +105,19 @@ impl HmpArgs {
     pub fn try_int(&self, name: &str) -> Option<i64> {
         match self.get(name) {
             Some(HmpValue::Int(value)) => Some(*value),
+            _ => None,
+        }
+    }
+
+    /// A time in seconds.
+    pub fn number(&self, name: &str) -> f64 {
+        expect_given(name, self.try_number(name), 0.0)
+    }
+
+    /// An optional time in seconds.
+    pub fn try_number(&self, name: &str) -> Option<f64> {
+        match self.get(name) {
+            Some(HmpValue::Number(value)) => Some(*value),
             _ => None,
         }
     }

@@ -4,7 +4,7 @@
 //! copied by the word in one go: a call of a copying routine would cost more than
 //! the copy. The last word is written in full and its excess taken back.
 
-use super::super::qobject::{MemberOrder, Name, Order, QDict, QNum, QObject, Ties};
+use super::super::qobject::{MemberOrder, Name, Places, QDict, QNum, QObject, Ties};
 use super::number;
 use super::scan;
 use super::utf8::is_noncharacter;
@@ -22,6 +22,7 @@ pub(super) struct Output {
     pub(super) was_too_long: bool,
     pub(super) order: MemberOrder,
     pub(super) ties: Ties,
+    places: Places,
 }
 
 impl Output {
@@ -32,6 +33,7 @@ impl Output {
             was_too_long: false,
             order: MemberOrder::Qemu,
             ties: Ties::OldestFirst,
+            places: Places::default(),
         }
     }
 
@@ -152,31 +154,38 @@ impl Output {
 
     fn dict(&mut self, dict: &QDict) {
         let members = dict.members();
+        let start = self.enter(members);
         self.bytes.push(b'{');
-        match self.order_of(members) {
-            None => self.members(members.iter()),
-            Some(order) => {
-                self.members((0..members.len()).map(|nth| &members[order.place(nth)]));
-            }
-        }
-        self.bytes.push(b'}');
-    }
-
-    /// The order in which members are written, unless it is the one that they are in.
-    #[inline(always)]
-    pub(super) fn order_of(&self, members: &[(Name, QObject)]) -> Option<Order> {
-        let sorted = members.len() > 1 && self.order == MemberOrder::Qemu;
-        sorted.then(|| Order::of(members, self.ties))
-    }
-
-    #[inline(always)]
-    fn members<'m>(&mut self, members: impl Iterator<Item = &'m (Name, QObject)>) {
-        for (i, (name, value)) in members.enumerate() {
-            if i > 0 {
+        for nth in 0..members.len() {
+            if nth > 0 {
                 self.bytes.extend_from_slice(b", ");
             }
+            let (name, value) = &members[self.place(start, nth)];
             self.quoted(name.as_bytes(), || name.as_str(), *b"\": ");
             self.value(value);
+        }
+        self.bytes.push(b'}');
+        self.leave(start);
+    }
+
+    /// Enters an object: finds the order in which members are written, unless it is the one
+    /// that they are in.
+    #[inline(always)]
+    pub(super) fn enter(&mut self, members: &[(Name, QObject)]) -> Option<usize> {
+        let sorted = members.len() > 1 && self.order == MemberOrder::Qemu;
+        sorted.then(|| self.places.enter(members, self.ties))
+    }
+
+    /// The place of the `nth` member of the object.
+    #[inline(always)]
+    pub(super) fn place(&self, start: Option<usize>, nth: usize) -> usize {
+        start.map_or(nth, |start| self.places.place(start, nth, self.ties))
+    }
+
+    #[inline(always)]
+    pub(super) fn leave(&mut self, start: Option<usize>) {
+        if let Some(start) = start {
+            self.places.leave(start);
         }
     }
 }

@@ -322,14 +322,15 @@ impl JsonWriter {
     /// Writes an object.
     pub(crate) fn qdict(&mut self, dict: &QDict) {
         let members = dict.members();
-        let order = self.out.order_of(members);
+        let start = self.out.enter(members);
         self.begin_object();
         for nth in 0..members.len() {
-            let (name, value) = &members[order.as_ref().map_or(nth, |order| order.place(nth))];
+            let (name, value) = &members[self.out.place(start, nth)];
             self.key(name.as_str());
             self.qobject(value);
         }
         self.end_object();
+        self.out.leave(start);
     }
 
     /// Writes a value that a client has sent, as a dictionary of QEMU gives it back: of two
@@ -397,8 +398,8 @@ fn scalar_len(first: u8, rest: &[u8]) -> usize {
     }
 }
 
-/// A value as text (`qobject_to_json`, `qobject_to_json_pretty`). Unlike on the
-/// wire, lines of the pretty form end in a bare newline.
+/// A value as text (`qobject_to_json`, `qobject_to_json_pretty`), members as they were
+/// inserted. Unlike on the wire, lines of the pretty form end in a bare newline.
 ///
 /// ```
 /// use qmonitor::qapi::json::{qobject_from_json, qobject_to_json};
@@ -412,6 +413,7 @@ fn scalar_len(first: u8, rest: &[u8]) -> usize {
 /// ```
 pub fn qobject_to_json(value: &QObject, pretty: bool) -> String {
     let mut writer = JsonWriter::with_line_end(pretty, false);
+    writer.set_member_order(MemberOrder::Kept);
     writer.qobject(value);
     // The writer emits only ASCII.
     String::from_utf8_lossy(&writer.out.bytes).into_owned()

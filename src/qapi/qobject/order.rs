@@ -56,56 +56,64 @@ fn finish(len: usize, sum: u32) -> u32 {
     sum.wrapping_mul(1_103_515_243).wrapping_add(12345) % BUCKETS
 }
 
-/// Up to this many members are sorted without an allocation.
+/// Up to this many members are sorted by insertion: there are two or three in most objects,
+/// and they are often in order.
 const FEW: usize = 16;
 
-/// Places of members in order. An entry is the bucket and, in the lower half, the place;
-/// the latter is flipped so that equal buckets are sorted backwards if they have to be.
-pub(crate) enum Order {
-    Few([u32; FEW], u32),
-    Many(Vec<u64>, u64),
+/// Places of members in order, for one object inside another: those of the outer one wait.
+/// So a writer that recurses has them neither on its stack nor in an allocation for each.
+#[derive(Debug, Default)]
+pub(crate) struct Places {
+    /// For each member its bucket and, in the lower half, its place. The latter is flipped if
+    /// equal buckets are sorted backwards.
+    entries: Vec<u64>,
 }
 
-impl Order {
+const FLIP: u64 = 0xffff_ffff;
+
+impl Places {
+    /// Enters an object. Returns what [`place`](Self::place) and [`leave`](Self::leave) want.
     #[inline]
-    pub(crate) fn of<T>(members: &[(Name, T)], ties: Ties) -> Self {
-        let backwards = ties == Ties::NewestFirst;
-        if members.len() <= FEW {
-            let flip = if backwards { 0xffff } else { 0 };
-            return Order::Few(few(members, flip), flip);
+    pub(crate) fn enter<T>(&mut self, members: &[(Name, T)], ties: Ties) -> usize {
+        let start = self.entries.len();
+        let flip = if ties == Ties::NewestFirst { FLIP } else { 0 };
+        for (i, (name, _)) in (0u64..).zip(members) {
+            let entry = u64::from(name.bucket()) << 32 | (i ^ flip);
+            let mut at = self.entries.len();
+            self.entries.push(entry);
+            while members.len() <= FEW && at > start && self.entries[at - 1] > entry {
+                self.entries.swap(at - 1, at);
+                at -= 1;
+            }
         }
-        let flip = if backwards { 0xffff_ffff } else { 0 };
-        let buckets = members.iter().map(|(name, _)| u64::from(name.bucket()));
-        let entries = (0u64..).zip(buckets);
-        let mut entries: Vec<u64> = entries.map(|(i, b)| b << 32 | (i ^ flip)).collect();
-        entries.sort_unstable();
-        Order::Many(entries, flip)
+        if members.len() > FEW {
+            self.entries[start..].sort_unstable();
+        }
+        start
     }
 
-    /// The place of the member that is the `nth`.
-    #[inline(always)]
-    pub(crate) fn place(&self, nth: usize) -> usize {
-        match self {
-            Order::Few(entries, flip) => ((entries[nth] & 0xffff) ^ flip) as usize,
-            Order::Many(entries, flip) => ((entries[nth] & 0xffff_ffff) ^ flip) as usize,
-        }
+    /// The place of the member that is the `nth` of the object.
+    #[inline]
+    pub(crate) fn place(&self, start: usize, nth: usize, ties: Ties) -> usize {
+        let flip = if ties == Ties::NewestFirst { FLIP } else { 0 };
+        ((self.entries[start + nth] & FLIP) ^ flip) as usize
+    }
+
+    /// Leaves the innermost object.
+    #[inline]
+    pub(crate) fn leave(&mut self, start: usize) {
+        self.entries.truncate(start);
     }
 }
 
-/// Sorts by insertion: there are two or three members, and they are often in order.
-#[inline(always)]
-fn few<T>(members: &[(Name, T)], flip: u32) -> [u32; FEW] {
-    let mut entries = [0; FEW];
-    for (i, (name, _)) in members.iter().enumerate().take(FEW) {
-        let entry = name.bucket() << 16 | (i as u32 ^ flip);
-        let mut at = i;
-        while at > 0 && entries[at - 1] > entry {
-            entries[at] = entries[at - 1];
-            at -= 1;
-        }
-        entries[at] = entry;
-    }
-    entries
+/// The places of members in order.
+pub(crate) fn order<T>(
+    members: &[(Name, T)],
+    ties: Ties,
+) -> impl ExactSizeIterator<Item = usize> + use<T> {
+    let mut places = Places::default();
+    let start = places.enter(members, ties);
+    (0..members.len()).map(move |nth| places.place(start, nth, ties))
 }
 
 #[cfg(test)]
@@ -161,10 +169,7 @@ mod tests {
             .map(|n| (n, 1))
             .into_iter()
             .collect();
-        let places = |ties| {
-            let order = Order::of(dict.members(), ties);
-            [0, 1, 2].map(|nth| order.place(nth))
-        };
+        let places = |ties| order(dict.members(), ties).collect::<Vec<_>>();
         assert_eq!(places(Ties::NewestFirst), [2, 1, 0]);
         assert_eq!(places(Ties::OldestFirst), [1, 2, 0]);
     }

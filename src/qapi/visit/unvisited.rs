@@ -5,7 +5,7 @@
 //! counts.
 
 use crate::hash_order::first_left;
-use crate::qapi::qobject::{Name, Order, Ties};
+use crate::qapi::qobject::{order, Name, Ties};
 use crate::qapi::{QDict, QObject};
 
 /// The place of a value that a visit takes away.
@@ -42,8 +42,7 @@ impl Slot {
 /// The unexpected member that an error names, if there is one.
 pub(super) fn first_unexpected(members: &[(Name, Slot)]) -> Option<&str> {
     members.iter().find(|(_, slot)| slot.value().is_some())?;
-    let order = Order::of(members, Ties::NewestFirst);
-    let places = (0..members.len()).map(|nth| order.place(nth));
+    let places = order(members, Ties::NewestFirst);
     let members: Vec<_> = places.map(|place| &members[place]).collect();
     let mut removed: Vec<(u32, usize)> = Vec::new();
     for (index, (_, slot)) in members.iter().enumerate() {

@@ -1,7 +1,7 @@
 //! Backups of disks. They are made first and begin to work together, since those of a
 //! transaction show the same moment.
 
-use super::job_args::{check_op, device_node, settings};
+use super::job_args::{device_node, settings};
 use super::jobs::with_jobs;
 use super::new_images::{open_target, NewTarget};
 use crate::model::block::BlockOp;
@@ -47,7 +47,7 @@ pub(super) fn make_drive_backup(
 ) -> Result<JobKey, Error> {
     let source = device_node(m, &arg.device)?;
     drain_users(m, &source);
-    check_op(m, &source, BlockOp::BackupSource)?;
+    m.blocks.check_op(&source, BlockOp::BackupSource)?;
     let below = backing(&m.blocks, &source);
     let sync = match arg.sync {
         MirrorSyncMode::Top if below.is_none() => MirrorSyncMode::Full,
@@ -116,8 +116,8 @@ fn make(
     if source == target {
         return Err(Error::new("Source and target cannot be the same"));
     }
-    check_op(m, &source, BlockOp::BackupSource)?;
-    check_op(m, &target, BlockOp::BackupTarget)?;
+    m.blocks.check_op(&source, BlockOp::BackupSource)?;
+    m.blocks.check_op(&target, BlockOp::BackupTarget)?;
     if arg.compress == Some(true) && !can_compress(m, &target) {
         return Err(Error::new("Compression is not supported for this drive "));
     }

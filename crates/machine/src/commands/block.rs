@@ -2,21 +2,20 @@
 //!
 //! Drives with names of their own come from `-drive`.
 
-use super::block_limits;
+use super::block_fifo::{add_later, fifo_of};
+use super::block_info::device_info;
 use super::hmp::{disk_failure, fail, Cx};
-use crate::model::block::{BlockNode, Drive, IoLimits};
+use crate::model::block::{no_node, Drive, IoLimits};
 use crate::schema::{
     BlockCommands, BlockDeviceInfo, BlockDeviceIoStatus, BlockIOThrottle, BlockInfo,
-    BlockMediaCommands, BlockdevCacheInfo, BlockdevCommands, BlockdevDriver, BlockdevOptions,
-    ImageInfo, ImageInfoSpecific, ImageInfoSpecificFile, ImageInfoSpecificFileWrapper,
-    ImageInfoSpecificQCow2, ImageInfoSpecificQCow2Wrapper, MediumChange, Qcow2CompressionType,
+    BlockMediaCommands, BlockdevCommands, BlockdevOptions, BlockdevOptionsBranch, MediumChange,
     StrOrNull,
 };
 use crate::Machine;
 use qmonitor::monitor::hmp::ArgKind::*;
 use qmonitor::monitor::hmp::{HmpArg, HmpArgs, HmpPair, HmpRow};
 use qmonitor::qapi::visit::{InputVisitor, QapiType};
-use qmonitor::qapi::Error;
+use qmonitor::qapi::{Error, Responder};
 use qmonitor::Runtime;
 
 /// Makes a node from the argument of `-blockdev`: JSON or `DRIVER,key=value,...`.
@@ -38,12 +37,13 @@ impl BlockCommands for Machine {
         let info = |drive: Drive| {
             let node = drive.node.as_deref();
             let node = node.and_then(|name| rt.state.blocks.node(name));
+            let node = node.map(|node| rt.state.blocks.skip_hidden(node));
             BlockInfo {
                 device: drive.device.clone(),
                 r#type: "unknown".to_owned(),
                 removable: drive.removable,
                 locked: false,
-                inserted: node.map(|node| device_info(&rt.state, node, Some(&drive))),
+                inserted: node.map(|node| device_info(&rt.state, node, Some(&drive), false)),
                 tray_open: drive.has_tray.then_some(drive.tray_open),
                 io_status: drive.has_io_status.then_some(BlockDeviceIoStatus::Ok),
                 qdev: drive.qdev.clone(),
@@ -54,27 +54,50 @@ impl BlockCommands for Machine {
 
     fn qmp_query_named_block_nodes(
         rt: &mut Runtime<Self>,
-        _flat: Option<bool>,
+        flat: Option<bool>,
     ) -> Result<Vec<BlockDeviceInfo>, Error> {
         let m = &rt.state;
-        Ok(m.blocks.nodes().map(|n| device_info(m, n, None)).collect())
+        let flat = flat.unwrap_or(false);
+        let nodes = m.blocks.nodes();
+        Ok(nodes.map(|node| device_info(m, node, None, flat)).collect())
     }
 
     fn qmp_x_blockdev_set_iothread(
-        _: &mut Runtime<Self>,
+        rt: &mut Runtime<Self>,
         node_name: String,
-        _iothread: StrOrNull,
-        _force: Option<bool>,
+        iothread: StrOrNull,
+        force: Option<bool>,
     ) -> Result<(), Error> {
-        Err(Error::new(format!(
-            "Failed to find node with node-name='{node_name}'"
-        )))
+        let m = &rt.state;
+        m.blocks
+            .node(&node_name)
+            .ok_or_else(|| no_node(&node_name))?;
+        if force != Some(true) && m.is_in_drive(&node_name) {
+            return Err(Error::new(format!(
+                "Node {node_name} is associated with a BlockBackend and could be in use (use force=true to \
+                 override this check)"
+            )));
+        }
+        match iothread {
+            StrOrNull::S(name) if !m.has_user_object(&name, "iothread") => {
+                Err(Error::new(format!("Cannot find iothread {name}")))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
 impl BlockdevCommands for Machine {
-    fn qmp_blockdev_add(rt: &mut Runtime<Self>, options: BlockdevOptions) -> Result<(), Error> {
-        rt.state.blocks.add(&options)
+    fn qmp_blockdev_add(
+        rt: &mut Runtime<Self>,
+        options: BlockdevOptions,
+        responder: Responder<()>,
+    ) {
+        if fifo_of(&options).is_some() {
+            add_later(rt, options, responder);
+        } else {
+            responder.respond(add_node(rt, &options));
+        }
     }
 
     fn qmp_blockdev_del(rt: &mut Runtime<Self>, node_name: String) -> Result<(), Error> {
@@ -122,98 +145,16 @@ impl BlockdevCommands for Machine {
     }
 }
 
-fn device_info(m: &Machine, node: &BlockNode, drive: Option<&Drive>) -> BlockDeviceInfo {
-    let limits = drive.map(|d| d.limits).unwrap_or_default();
-    let group = drive.filter(|_| !limits.is_unlimited());
-    BlockDeviceInfo {
-        file: node.filename.clone(),
-        node_name: Some(node.name.clone()),
-        ro: node.read_only,
-        drv: node.driver_name().to_owned(),
-        backing_file: m.blocks.backing_of(node).map(|node| node.filename.clone()),
-        backing_file_depth: m.blocks.backing_depth(node),
-        children: block_limits::children(&m.blocks, node),
-        active: true,
-        encrypted: false,
-        detect_zeroes: node.detect_zeroes,
-        bps: limits.bps[0],
-        bps_rd: limits.bps[1],
-        bps_wr: limits.bps[2],
-        iops: limits.iops[0],
-        iops_rd: limits.iops[1],
-        iops_wr: limits.iops[2],
-        image: image_info(m, node),
-        bps_max: None,
-        bps_rd_max: None,
-        bps_wr_max: None,
-        iops_max: None,
-        iops_rd_max: None,
-        iops_wr_max: None,
-        bps_max_length: None,
-        bps_rd_max_length: None,
-        bps_wr_max_length: None,
-        iops_max_length: None,
-        iops_rd_max_length: None,
-        iops_wr_max_length: None,
-        iops_size: None,
-        group: group.map(|d| d.group.clone().or(d.qdev.clone()).unwrap_or_default()),
-        cache: BlockdevCacheInfo {
-            writeback: true,
-            direct: node.direct,
-            no_flush: node.no_flush,
-        },
-        write_threshold: 0,
-        dirty_bitmaps: None,
-    }
-}
-
-fn image_info(m: &Machine, node: &BlockNode) -> ImageInfo {
-    let signed = |size: u64| i64::try_from(size).unwrap_or(i64::MAX);
-    ImageInfo {
-        filename: node.filename.clone(),
-        format: node.driver_name().to_owned(),
-        dirty_flag: Some(false),
-        actual_size: Some(signed(m.blocks.actual_size(&node.name))),
-        virtual_size: signed(m.blocks.length(&node.name)),
-        cluster_size: node.qcow2().map(|q| signed(q.header.cluster_size())),
-        encrypted: None,
-        compressed: None,
-        backing_filename: None,
-        full_backing_filename: None,
-        backing_filename_format: None,
-        snapshots: None,
-        limits: Some(block_limits::limits(node)),
-        format_specific: image_specific(node),
-        backing_image: None,
-    }
-}
-
-fn image_specific(node: &BlockNode) -> Option<ImageInfoSpecific> {
-    match node.driver {
-        BlockdevDriver::File => Some(ImageInfoSpecific::File(ImageInfoSpecificFileWrapper {
-            data: ImageInfoSpecificFile {
-                extent_size_hint: None,
-            },
-        })),
-        BlockdevDriver::Qcow2 => {
-            let is_v3 = node.qcow2().is_some_and(|q| q.header.version == 3);
-            Some(ImageInfoSpecific::Qcow2(ImageInfoSpecificQCow2Wrapper {
-                data: ImageInfoSpecificQCow2 {
-                    compat: if is_v3 { "1.1" } else { "0.10" }.to_owned(),
-                    data_file: None,
-                    data_file_raw: None,
-                    extended_l2: is_v3.then_some(false),
-                    lazy_refcounts: is_v3.then_some(false),
-                    corrupt: is_v3.then_some(false),
-                    refcount_bits: 16,
-                    encrypt: None,
-                    bitmaps: None,
-                    compression_type: Qcow2CompressionType::Zlib,
-                },
-            }))
+fn add_node(rt: &mut Runtime<Machine>, options: &BlockdevOptions) -> Result<(), Error> {
+    if let BlockdevOptionsBranch::Throttle(filter) = &options.u {
+        let group = &filter.throttle_group;
+        if !rt.state.has_user_object(group, "throttle-group") {
+            return Err(Error::new(format!(
+                "Throttle group '{group}' does not exist"
+            )));
         }
-        _ => None,
     }
+    rt.state.blocks.add(options)
 }
 
 const DEVICE: HmpArg = HmpArg::new("device", Block);

@@ -1,6 +1,7 @@
 //! Jobs on disks, copies, snapshots, NBD: the list of jobs, and the commands of HMP.
 
 use super::hmp::{fail, Cx};
+use super::hmp_copies;
 use super::jobs::on_block_job;
 use crate::model::jobs::{Job, JobKey};
 use crate::model::Machine as Model;
@@ -79,7 +80,7 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
             HmpArg::new("speed", Size).optional(),
             HmpArg::new("base", Str).optional(),
         ]),
-        no_block_device,
+        hmp_copies::block_stream,
     ),
     (
         HmpRow::new(
@@ -104,7 +105,7 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
             HmpArg::new("target", Str),
             HmpArg::new("format", Str).optional(),
         ]),
-        no_block_device,
+        hmp_copies::drive_backup,
     ),
     (
         HmpRow::new(
@@ -126,7 +127,7 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
             HmpArg::new("target", Str),
             HmpArg::new("format", Str).optional(),
         ]),
-        no_block_device,
+        hmp_copies::drive_mirror,
     ),
     (
         HmpRow::new(
@@ -186,16 +187,7 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
             HmpArg::new("snapshot-file", Str).optional(),
             HmpArg::new("format", Str).optional(),
         ]),
-        |hmp, args| match args.try_str("snapshot-file") {
-            None => fail(hmp, "Parameter 'snapshot-file' is missing"),
-            Some(_) => {
-                let device = args.str("device");
-                fail(
-                    hmp,
-                    format!("Cannot find device='{device}' nor node-name=''"),
-                );
-            }
-        },
+        hmp_copies::snapshot_blkdev,
     ),
     (
         HmpRow::new(

@@ -1,6 +1,6 @@
 //! Media and exports of disks: `block-media.json`, `block-export.json`.
 
-use crate::model::block::{Drive, Image};
+use crate::model::block::{BlockOp, Drive, Image};
 use crate::model::qom::device_not_found;
 use crate::schema::{
     qapi_event_send_device_tray_moved, BlockExportCommands, BlockExportOptions,
@@ -71,6 +71,9 @@ fn remove(rt: &mut Rt, drive: &Drive, name: &str) -> Result<(), Error> {
 /// There is no such drive, or nothing can be taken out.
 pub(super) fn eject(rt: &mut Rt, device: Option<String>, id: Option<String>) -> Result<(), Error> {
     let (drive, name) = drive(rt, device, id)?;
+    if let Some(node) = &drive.node {
+        rt.state.check_drive(&drive.device, node, BlockOp::Eject)?;
+    }
     move_tray(rt, &drive, true);
     remove(rt, &drive, &name)
 }

@@ -1,6 +1,7 @@
 //! `info block` and `info blockstats`: what `query-block`, `query-named-block-nodes` and
 //! `query-blockstats` tell, for people.
 
+use super::block_info::depth;
 use super::hmp::Cx;
 use crate::model::block::{BlockNode, Drive};
 use crate::schema::BlockStatsCommands;
@@ -78,8 +79,8 @@ fn drive_text(
             } else {
                 format!("{device} ({})", node.name)
             },
-            node.filename,
-            node.driver.as_str(),
+            m.blocks.filename(node),
+            node.driver_name(),
             if node.read_only { ", read-only" } else { "" }
         ),
         None => {
@@ -107,6 +108,12 @@ fn drive_text(
         ""
     };
     text += &format!("    Cache mode:       writeback{direct}{no_flush}\n");
+    let backing = m.blocks.backing_of(node).filter(|_| !node.is_filter());
+    if let Some(backing) = backing {
+        let name = m.blocks.filename(m.blocks.skip_hidden(backing));
+        let depth = depth(m, node);
+        text += &format!("    Backing file:     {name} (chain depth: {depth})\n");
+    }
     if let Some(drive) = drive.filter(|d| !d.limits.is_unlimited()) {
         text += &limits_text(drive);
     }
@@ -115,8 +122,8 @@ fn drive_text(
         text += &format!(
             "\nImages:\nimage: {}\nfile format: {}\nvirtual size: {} ({size} bytes)\n\
              disk size: {}\n",
-            node.filename,
-            node.driver.as_str(),
+            m.blocks.filename(node),
+            node.driver_name(),
             size_to_str(size),
             size_to_str(m.blocks.actual_size(&node.name)),
         );

@@ -2,8 +2,8 @@
 
 use crate::model::block::{BlockNode, Drive};
 use crate::schema::{
-    BlockDeviceStats, BlockStats, BlockStatsCommands, BlockStatsSpecific, BlockStatsSpecificFile,
-    BlockdevDriver,
+    BlockDeviceStats, BlockLatencyHistogramInfo, BlockStats, BlockStatsCommands,
+    BlockStatsSpecific, BlockStatsSpecificFile, BlockdevDriver,
 };
 use crate::Machine;
 use qmonitor::qapi::Error;
@@ -17,18 +17,27 @@ impl BlockStatsCommands for Machine {
         let m = &rt.state;
         if query_nodes == Some(true) {
             // The oldest first, unlike in other lists.
-            let mut nodes: Vec<_> = m.blocks.nodes().map(|n| node_stats(m, n)).collect();
+            let mut nodes: Vec<_> = m.blocks.nodes().map(|n| node_stats(m, n, false)).collect();
             nodes.reverse();
             return Ok(nodes);
         }
         let stats = |drive: Drive| {
             let node = drive.node.as_deref().and_then(|name| m.blocks.node(name));
+            let node = node.map(|node| m.blocks.skip_hidden(node));
+            let mut stats = counters(true);
+            if let Some(object) = drive.object {
+                let [read, write, zap, flush] = m.histograms(object);
+                stats.rd_latency_histogram = read.as_deref().map(histogram);
+                stats.wr_latency_histogram = write.as_deref().map(histogram);
+                stats.zone_append_latency_histogram = zap.as_deref().map(histogram);
+                stats.flush_latency_histogram = flush.as_deref().map(histogram);
+            }
             BlockStats {
                 device: Some(drive.device),
                 qdev: drive.qdev,
-                stats: counters(true),
+                stats,
                 ..match node {
-                    Some(node) => node_stats(m, node),
+                    Some(node) => node_stats(m, node, true),
                     None => no_stats(),
                 }
             }
@@ -37,7 +46,11 @@ impl BlockStatsCommands for Machine {
     }
 }
 
-fn node_stats(m: &Machine, node: &BlockNode) -> BlockStats {
+fn node_stats(m: &Machine, node: &BlockNode, of_drive: bool) -> BlockStats {
+    let backing = m
+        .blocks
+        .backing_of(node)
+        .filter(|_| of_drive && !node.is_filter());
     let file = m.blocks.file_of(node);
     let specific = BlockStatsSpecific::File(BlockStatsSpecificFile {
         discard_nb_ok: 0,
@@ -46,10 +59,24 @@ fn node_stats(m: &Machine, node: &BlockNode) -> BlockStats {
     });
     BlockStats {
         node_name: Some(node.name.clone()),
+        stats: BlockDeviceStats {
+            wr_highest_offset: i64::try_from(node.highest_write).unwrap_or(i64::MAX),
+            ..counters(false)
+        },
         driver_specific: (node.driver == BlockdevDriver::File).then_some(specific),
         // Old clients take it for the node above; it is the one below.
-        parent: file.map(|file| Box::new(node_stats(m, file))),
+        parent: file.map(|file| Box::new(node_stats(m, file, of_drive))),
+        backing: backing.map(|below| Box::new(node_stats(m, below, of_drive))),
         ..no_stats()
+    }
+}
+
+/// No operation of a guest is ever counted.
+fn histogram(boundaries: &[u64]) -> BlockLatencyHistogramInfo {
+    let signed = |limit: &u64| i64::try_from(*limit).unwrap_or(i64::MAX);
+    BlockLatencyHistogramInfo {
+        boundaries: boundaries.iter().map(signed).collect(),
+        bins: vec![0; boundaries.len() + 1],
     }
 }
 

@@ -1,6 +1,6 @@
 //! Streams, commits, and other names for the images below.
 
-use super::job_args::{check_op, device_node, named_node, root_node, settings};
+use super::job_args::{device_node, named_node, root_node, settings};
 use super::jobs::with_jobs;
 use crate::model::block::BlockOp;
 use crate::model::jobs::{
@@ -32,7 +32,8 @@ pub(super) fn block_stream(rt: &mut Rt, arg: BlockStream) -> Result<(), Error> {
     }
     let node = device_node(m, &arg.device)?;
     let base = stream_base(m, &node, &arg)?;
-    if base.is_none() && arg.backing_file.is_some() {
+    let is_based = arg.base.is_some() || arg.base_node.is_some();
+    if !is_based && arg.backing_file.is_some() {
         return Err(Error::new(
             "backing file specified, but streaming the entire chain",
         ));
@@ -112,7 +113,7 @@ pub(super) fn block_commit(rt: &mut Rt, arg: BlockCommit) -> Result<(), Error> {
         return Err(device_not_found(&arg.device));
     }
     let device = root_node(m, &arg.device)?;
-    check_op(m, &device, BlockOp::CommitSource)?;
+    m.blocks.check_op(&device, BlockOp::CommitSource)?;
     let exclusive = |one: &str, other: &str| {
         Error::new(format!("'{one}' and '{other}' are mutually exclusive"))
     };
@@ -213,7 +214,7 @@ pub(super) fn change_backing_file(
             "not allowing backing file change on an image without a backing file",
         ));
     };
-    check_op(m, &device, BlockOp::Change)?;
+    m.blocks.check_op(&device, BlockOp::Change)?;
     let chain = above(&m.blocks, &device, None).unwrap_or_default();
     if !chain.contains(&image) {
         return Err(Error::new(format!(
@@ -226,7 +227,8 @@ pub(super) fn change_backing_file(
     if read_only {
         blocks.set_read_only(&image, false)?;
     }
-    let changed = blocks.change_backing_file(&image, Some(name), format);
+    let name = Some(name).filter(|name| !name.is_empty());
+    let changed = blocks.change_backing_file(&image, name, format.filter(|_| name.is_some()));
     if read_only {
         blocks.set_read_only(&image, true)?;
     }

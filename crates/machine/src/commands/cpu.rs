@@ -24,7 +24,7 @@ impl CpuCommands for Machine {
             cpu_index: cpu.index as i64,
             qom_path: cpu.path,
             thread_id: cpu.thread_id,
-            props: Some(instance_properties(&cpu.place)),
+            props: Some(instance_properties(&cpu.place, cpu.node)),
             u: CpuInfoFastBranch::X86_64,
         };
         Ok(machine.cpus().into_iter().map(info).collect())
@@ -34,7 +34,7 @@ impl CpuCommands for Machine {
         let info = |slot: crate::model::board::CpuSlot| HotpluggableCPU {
             r#type: slot.typename.to_owned(),
             vcpus_count: 1,
-            props: instance_properties(&slot.place),
+            props: instance_properties(&slot.place, slot.node),
             qom_path: slot.path,
         };
         Ok(rt.state.cpu_slots()?.into_iter().map(info).collect())
@@ -76,10 +76,10 @@ impl CpuCommands for Machine {
     }
 }
 
-fn instance_properties(place: &Place) -> CpuInstanceProperties {
+fn instance_properties(place: &Place, node: Option<u16>) -> CpuInstanceProperties {
     let id = |number: u32| Some(i64::from(number));
     CpuInstanceProperties {
-        node_id: None,
+        node_id: node.map(i64::from),
         drawer_id: None,
         book_id: None,
         socket_id: id(place.socket),
@@ -205,6 +205,9 @@ fn hmp_info_hotpluggable_cpus(hmp: Cx, _args: &HmpArgs) {
             hmp.print(format!("  qom_path: \"{path}\"\n"));
         }
         hmp.print("  CPUInstance Properties:\n");
+        if let Some(node) = slot.node {
+            hmp.print(format!("    node-id: \"{node}\"\n"));
+        }
         for (name, number) in slot.place.ids() {
             hmp.print(format!("    {name}: \"{number}\"\n"));
         }

@@ -18,12 +18,13 @@ impl DevicesCommands for Machine {
         }))
     }
 
-    fn qmp_set_numa_node(rt: &mut Rt, _: NumaOptions) -> Result<(), Error> {
-        Err(Error::new(if rt.state.run.is_preconfig() {
-            "NUMA is not supported by this machine-type"
-        } else {
-            "The command is permitted only before the machine has been created"
-        }))
+    fn qmp_set_numa_node(rt: &mut Rt, arg: NumaOptions) -> Result<(), Error> {
+        if !rt.state.run.is_preconfig() {
+            return Err(Error::new(
+                "The command is permitted only before the machine has been created",
+            ));
+        }
+        rt.state.numa_set(&arg, &mut Vec::new())
     }
 
     fn qmp_dumpdtb(_: &mut Rt, _filename: String) -> Result<(), Error> {

@@ -27,7 +27,9 @@ pub(super) fn device_node(m: &Machine, name: &str) -> Result<String, Error> {
 /// There is none, or something is above it.
 pub(super) fn root_node(m: &Machine, name: &str) -> Result<String, Error> {
     let node = device_node(m, name)?;
-    if m.blocks.parents(&node).next().is_some() {
+    let is_filter = m.blocks.node(&node).is_some_and(|node| node.is_filter());
+    let is_job = is_filter && m.blocks.refused_op(&node, BlockOp::Change).is_some();
+    if is_job || m.blocks.parents(&node).next().is_some() {
         return Err(Error::new("Need a root block node"));
     }
     Ok(node)
@@ -40,28 +42,6 @@ pub(super) fn root_node(m: &Machine, name: &str) -> Result<String, Error> {
 /// There is none.
 pub(super) fn named_node(m: &Machine, name: &str) -> Result<String, Error> {
     m.blocks.find("", name).map(|node| node.name.clone())
-}
-
-/// Checks that neither a job nor an image above a node refuses an operation.
-///
-/// # Errors
-///
-/// One does.
-pub(super) fn check_op(m: &Machine, node: &str, op: BlockOp) -> Result<(), Error> {
-    use BlockOp::{BackupSource, BackupTarget, CommitTarget, Stream};
-    m.blocks.check_op(node, op)?;
-    if matches!(op, BackupSource | BackupTarget | CommitTarget | Stream) {
-        return Ok(());
-    }
-    let mut parents = m.blocks.parents(node);
-    let is_filter = |name: &str| m.blocks.node(name).is_some_and(|node| node.is_filter());
-    match parents.find(|(parent, role)| *role == "backing" && !is_filter(&parent.name)) {
-        Some((parent, _)) => Err(Error::new(format!(
-            "Node '{node}' is busy: node is used as backing hd of '{}'",
-            parent.name
-        ))),
-        None => Ok(()),
-    }
 }
 
 /// How a job is to run, with the defaults: its name is that of the drive.

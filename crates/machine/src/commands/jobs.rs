@@ -1,5 +1,6 @@
 //! Jobs: `jobs.json`, their turns and events, and images to make.
 
+use super::block_graph::send_events;
 use crate::model::jobs::{Elsewhere, Job, JobEvent, JobKey, Report, Settings};
 use crate::model::Machine as Model;
 use crate::schema::{
@@ -25,6 +26,7 @@ pub(super) fn with_jobs<R>(rt: &mut Rt, action: impl FnOnce(&mut Model) -> R) ->
 
 /// Tells clients what happened to jobs, and has the loop come back to those that work.
 pub(crate) fn pump(rt: &mut Rt) {
+    send_events(rt);
     for event in rt.state.jobs.take_events() {
         send(rt, event);
     }

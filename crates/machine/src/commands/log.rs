@@ -4,6 +4,7 @@ use super::hmp::Cx;
 use crate::Machine;
 use qmonitor::monitor::hmp::ArgKind::*;
 use qmonitor::monitor::hmp::{CompletionKind, HmpArg, HmpArgs, HmpPair, HmpRow};
+use qmonitor::qapi::Error;
 
 /// The items that QEMU logs. This machine has only the trace events, but accepts all
 /// names, so that scripts work.
@@ -97,21 +98,55 @@ pub(super) fn complete_items(word: &[u8]) -> Vec<String> {
         .collect()
 }
 
-fn hmp_log(hmp: Cx, args: &HmpArgs) {
-    let items = args.str("items");
-    let known = |item: &str| LOG_ITEMS.iter().any(|(name, _)| *name == item);
-    if items != "none" {
-        for item in items.split(',') {
+/// Items to log, as `log` and `-d` take them.
+pub(crate) struct LogItems<'t> {
+    /// Patterns of trace events.
+    traces: Vec<&'t str>,
+    /// Each thread has a file of its own.
+    pub(crate) per_thread: bool,
+}
+
+impl<'t> LogItems<'t> {
+    /// Reads a list; `None` if an item does not exist.
+    pub(crate) fn read(text: &'t str) -> Option<Self> {
+        let mut items = LogItems {
+            traces: Vec::new(),
+            per_thread: false,
+        };
+        if text == "none" {
+            return Some(items);
+        }
+        let known = |item: &str| LOG_ITEMS.iter().any(|(name, _)| *name == item);
+        for item in text.split(',') {
             match item.strip_prefix("trace:") {
-                Some(pattern) => {
-                    qmonitor::trace::set_enabled(pattern, true);
+                Some(pattern) if !pattern.is_empty() => items.traces.push(pattern),
+                None if known(item) || item == "all" => {
+                    items.per_thread |= matches!(item, "tid" | "all");
                 }
-                None if known(item) || item == "all" => {}
-                None => return hmp.print(log_items("log")),
+                _ => return None,
             }
         }
+        Some(items)
     }
-    let result = hmp.rt.state.log.reopen();
+
+    /// Switches the trace events on. Returns a warning for each that does not exist.
+    pub(crate) fn switch_on(&self) -> Vec<Error> {
+        let traces = self.traces.iter();
+        let results = traces.map(|pattern| qmonitor::trace::enable_events(pattern));
+        results.filter_map(Result::err).collect()
+    }
+}
+
+fn hmp_log(hmp: Cx, args: &HmpArgs) {
+    let Some(items) = LogItems::read(args.str("items")) else {
+        return hmp.print(log_items("log"));
+    };
+    for warning in items.switch_on() {
+        hmp.print(format!("warning: {}\n", warning.desc()));
+    }
+    let log = &mut hmp.rt.state.log;
+    let result = log.check_threads(items.per_thread);
+    let result = result.and_then(|()| log.reopen());
     say(hmp, result);
 }
 

@@ -103,26 +103,21 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
         .args(&[
             HmpArg::new("addr", ArgKind::Int32),
             HmpArg::new("size", ArgKind::Int32),
-        ])
-        .read_only(),
+        ]),
         hmp_sum,
     ),
     (
-        HmpRow::new("x", "/fmt addr", "virtual memory dump starting at 'addr'")
-            .args(&[
-                HmpArg::new("fmt", ArgKind::Format),
-                HmpArg::new("addr", ArgKind::Int),
-            ])
-            .read_only(),
+        HmpRow::new("x", "/fmt addr", "virtual memory dump starting at 'addr'").args(&[
+            HmpArg::new("fmt", ArgKind::Format),
+            HmpArg::new("addr", ArgKind::Int),
+        ]),
         hmp_memory_dump,
     ),
     (
-        HmpRow::new("xp", "/fmt addr", "physical memory dump starting at 'addr'")
-            .args(&[
-                HmpArg::new("fmt", ArgKind::Format),
-                HmpArg::new("addr", ArgKind::Int),
-            ])
-            .read_only(),
+        HmpRow::new("xp", "/fmt addr", "physical memory dump starting at 'addr'").args(&[
+            HmpArg::new("fmt", ArgKind::Format),
+            HmpArg::new("addr", ArgKind::Int),
+        ]),
         hmp_physical_memory_dump,
     ),
 ];

@@ -2,7 +2,6 @@
 
 use super::migration_out::{end, go_on, now, pace, set_status};
 use super::run_state::emit;
-use crate::model::memory::Ram;
 use crate::model::migration::{machine_state, Brake, Kind, Pace, Phase, Received, Source, PAGE};
 use crate::schema::{
     qapi_event_send_migration_pass, MigrationCapability as Cap, MigrationStatus as Status,
@@ -118,7 +117,7 @@ fn check_tls(rt: &Rt) -> Result<(), String> {
 
 /// How often memory was written to.
 fn changes(rt: &Rt) -> u64 {
-    rt.state.ram().map_or(0, Ram::changes)
+    rt.state.memory_changes()
 }
 
 /// Begins a stream.
@@ -131,7 +130,7 @@ fn write_header(rt: &Rt, source: &mut Source) {
     let encoder = &mut source.encoder;
     encoder.begin(out);
     encoder.configuration(out, rt.state.class.name, &configuration);
-    if let Some(name) = rt.state.ram_name() {
+    if let Some(name) = rt.state.memory_name() {
         encoder.memory(out, name, rt.state.ram_size());
     }
     source.ledger.send_bytes(out.len() as u64);
@@ -171,11 +170,11 @@ fn send_some(rt: &Rt, source: &mut Source, pace: &Pace) {
         return;
     };
     let (state, size) = (&rt.state, rt.state.ram_size());
-    let name = state.ram_name().unwrap_or_default();
+    let name = state.memory_name().unwrap_or_default();
     let out = channel.unsent();
     let mut buffer = Vec::new();
     while source.walk < size && source.ledger.budget(pace) != Some(0) && out.len() < BACKLOG {
-        let data = state.ram().and_then(|ram| ram.next_data(source.walk));
+        let data = state.next_data(source.walk);
         let data = data.map_or(size, |at| at / PAGE * PAGE);
         if data > source.walk {
             let zeros = (data - source.walk).div_ceil(PAGE);
@@ -318,11 +317,11 @@ fn send_again(rt: &Rt, source: &mut Source) -> bool {
         return false;
     };
     let (state, out) = (&rt.state, channel.unsent());
-    let name = state.ram_name().unwrap_or_default();
+    let name = state.memory_name().unwrap_or_default();
     let mut buffer = Vec::new();
     let mut at = from;
     while out.len() < BACKLOG {
-        let data = state.ram().and_then(|ram| ram.next_data(at));
+        let data = state.next_data(at);
         let Some(start) = data.filter(|start| *start < source.walk) else {
             source.resend = None;
             return true;

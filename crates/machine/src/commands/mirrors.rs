@@ -1,6 +1,6 @@
 //! Mirrors of disks.
 
-use super::job_args::{check_op, device_node, root_node, settings};
+use super::job_args::{device_node, root_node, settings};
 use super::jobs::with_jobs;
 use super::new_images::{open_target, NewTarget};
 use crate::model::block::BlockOp;
@@ -78,8 +78,8 @@ fn plan(
     extents: Extents,
 ) -> Result<MirrorPlan, Error> {
     let granularity = granularity(common.granularity)?;
-    check_op(m, &source, BlockOp::MirrorSource)?;
-    check_op(m, &target, BlockOp::MirrorTarget)?;
+    m.blocks.check_op(&source, BlockOp::MirrorSource)?;
+    m.blocks.check_op(&target, BlockOp::MirrorTarget)?;
     if matches!(
         common.sync,
         MirrorSyncMode::Incremental | MirrorSyncMode::Bitmap
@@ -136,7 +136,7 @@ fn check_replaced(m: &Machine, source: &str, target: &str, name: &str) -> Result
         let text = format!("Failed to find node with node-name='{name}'");
         return Err(Error::new(text));
     }
-    check_op(m, name, BlockOp::Replace)?;
+    m.blocks.check_op(name, BlockOp::Replace)?;
     if unfiltered(&m.blocks, source) == unfiltered(&m.blocks, name) && name != target {
         return Ok(());
     }
@@ -154,7 +154,7 @@ pub(super) fn drive_mirror(rt: &mut Rt, arg: DriveMirror) -> Result<(), Error> {
             "a node-name must be provided when replacing a named node of the graph",
         ));
     }
-    check_op(m, &source, BlockOp::MirrorSource)?;
+    m.blocks.check_op(&source, BlockOp::MirrorSource)?;
     let settings = settings(
         m,
         JobType::Mirror,

@@ -8,7 +8,12 @@
 mod absent;
 mod backups;
 mod block;
+mod block_bitmaps;
+mod block_edges;
 mod block_edits;
+mod block_fifo;
+mod block_graph;
+mod block_info;
 mod block_jobs;
 mod block_limits;
 mod block_media;
@@ -19,6 +24,7 @@ mod completion;
 mod copies;
 mod cpu;
 mod current_cpu;
+mod datagrams;
 mod devices;
 mod dirty_rate;
 mod displays;
@@ -26,6 +32,8 @@ mod drives;
 mod dump;
 mod emulator;
 mod hmp;
+mod hmp_copies;
+mod internal_snapshots;
 mod job_args;
 mod jobs;
 mod log;
@@ -57,17 +65,20 @@ mod registers;
 mod run_state;
 mod snapshots;
 mod statistics;
+mod streams;
 mod transaction;
 mod ui;
 mod unsupported;
 mod vnc;
 
 #[cfg(test)]
+mod disk_play_tests;
+#[cfg(test)]
 mod tests;
 
 pub use block::blockdev_from_cli;
 pub(crate) use drives::{drive_new, format_help, guess_warning, NewDrive, QEMU_DRIVE_OPTS};
-pub(crate) use log::log_items;
+pub(crate) use log::{log_items, LogItems};
 pub(crate) use machine_snapshots::load as load_snapshot;
 pub(crate) use migration_in::incoming_from_cli;
 pub use net::{netdev_from_cli, netdev_with_id};

@@ -2,6 +2,7 @@
 
 use super::hmp::{fail, nothing, Cx};
 use super::netdevs::{self, Flat};
+use super::{datagrams, streams};
 use crate::model::net::{Client, Forward};
 use crate::schema::{NetCommands, Netdev, NetdevBranch, NetdevHubPortOptions};
 use crate::Machine;
@@ -42,7 +43,10 @@ impl NetCommands for Machine {
     }
 
     fn qmp_netdev_del(rt: &mut Runtime<Self>, id: String) -> Result<(), Error> {
-        rt.state.net.remove_port(&id)
+        rt.state.net.remove_port(&id)?;
+        streams::close(rt, &id);
+        datagrams::close(rt, &id);
+        Ok(())
     }
 
     fn qmp_set_link(rt: &mut Runtime<Self>, name: String, up: bool) -> Result<(), Error> {

@@ -1,6 +1,9 @@
 //! The kinds of network back ends: their options, and what becomes of them.
 
-use crate::model::net::{Client, Forward};
+use std::time::Duration;
+
+use super::{datagrams, streams};
+use crate::model::net::{Client, Forward, Target};
 use crate::schema::NetClientDriver;
 use crate::Machine;
 use qmonitor::qapi::{Error, QDict, QObject};
@@ -162,7 +165,7 @@ impl Flat {
         dict
     }
 
-    fn has(&self, prefix: &str) -> bool {
+    pub(super) fn has(&self, prefix: &str) -> bool {
         self.0.iter().any(|(name, _)| name.starts_with(prefix))
     }
 }
@@ -196,16 +199,45 @@ pub(super) fn add(rt: &mut Runtime<Machine>, options: &Flat) -> Result<(), Error
         kind: (*kind).to_owned(),
         ..Client::default()
     };
-    client.info = match *kind {
-        "user" => user(&mut client, options)?,
+    let opening = match *kind {
+        "socket" => socket(rt, &client.id, options)?,
+        "stream" => stream(options)?,
+        "dgram" => Opening::Done(datagrams::dgram(rt, &client.id, options)?),
+        kind => Opening::Done(fixed(rt, kind, &mut client, options)?),
+    };
+    let id = client.id.clone();
+    match opening {
+        Opening::Done(info) => {
+            client.info = info;
+            rt.state.net.add_client(client)
+        }
+        Opening::Stream {
+            target,
+            is_server,
+            reconnect,
+            is_plain,
+        } => {
+            rt.state.net.add_client(client)?;
+            streams::open(rt, &id, target, is_server, reconnect, is_plain);
+            Ok(())
+        }
+    }
+}
+
+/// What `info network` says of a back end that opens nothing.
+fn fixed(
+    rt: &Runtime<Machine>,
+    kind: &str,
+    client: &mut Client,
+    options: &Flat,
+) -> Result<String, Error> {
+    Ok(match kind {
+        "user" => user(client, options)?,
         "tap" => tap(&client.id, options)?,
         "bridge" => {
             let desc = "bridge helper failed";
             return Err(Error::new(desc));
         }
-        "socket" => socket(options)?,
-        "stream" => stream(options),
-        "dgram" => dgram(options)?,
         "l2tpv3" => "l2tpv3: connected".to_owned(),
         "vhost-user" => vhost_user(rt, options)?,
         "vhost-vdpa" => {
@@ -219,8 +251,7 @@ pub(super) fn add(rt: &mut Runtime<Machine>, options: &Flat) -> Result<(), Error
                 "network backend '{kind}' is not compiled into this binary"
             )));
         }
-    };
-    rt.state.net.add_client(client)
+    })
 }
 
 /// Checks that the kind has all these options.
@@ -333,7 +364,8 @@ fn tap(id: &str, options: &Flat) -> Result<String, Error> {
     ))
 }
 
-fn socket(options: &Flat) -> Result<String, Error> {
+/// A stream on a socket, or datagrams, as it was before there were two kinds.
+fn socket(rt: &mut Runtime<Machine>, id: &str, options: &Flat) -> Result<Opening, Error> {
     let ways = ["fd", "listen", "connect", "mcast", "udp"];
     let given: Vec<&str> = ways
         .into_iter()
@@ -344,58 +376,82 @@ fn socket(options: &Flat) -> Result<String, Error> {
             "exactly one of listen=, connect=, mcast= or udp= is required",
         ));
     };
-    if way == "udp" && options.get("localaddr").is_none() {
-        return Err(Error::new("localaddr= is mandatory with udp="));
-    }
     let text = options.get(way).unwrap_or_default();
-    Ok(match way {
-        "mcast" => format!("socket: mcast={text}"),
-        "udp" => format!("socket: udp={text}"),
-        "fd" => format!("socket: fd={text}"),
-        _ => String::new(),
-    })
-}
-
-fn stream(options: &Flat) -> String {
-    match options.get("server") {
-        Some("on" | "yes" | "y" | "true") => "listening".to_owned(),
-        _ => "connecting".to_owned(),
-    }
-}
-
-fn dgram(options: &Flat) -> Result<String, Error> {
-    if !options.has("local.") {
-        let remote = options.get("remote.type");
-        let is_multicast = remote == Some("inet")
-            && options.get("remote.host").is_some_and(|host| {
-                host.parse::<std::net::Ipv4Addr>()
-                    .is_ok_and(|a| a.is_multicast())
-            });
-        if !is_multicast {
-            return Err(Error::new("dgram requires local= parameter"));
+    match way {
+        "mcast" => datagrams::mcast(rt, id, text).map(Opening::Done),
+        "udp" => {
+            let local = options.get("localaddr");
+            let local = local.ok_or_else(|| Error::new("localaddr= is mandatory with udp="))?;
+            datagrams::udp(rt, id, text, local).map(Opening::Done)
+        }
+        "fd" => Err(Error::new("can't get socket option SO_TYPE")),
+        _ => {
+            let (host, port) = host_and_port(text)?;
+            let target = Target::Inet {
+                host,
+                port,
+                versions: (true, false),
+            };
+            if streams::resolve(&target).is_err() {
+                let host = text.split(':').next().unwrap_or_default();
+                return Err(Error::new(format!("can't resolve host address '{host}'")));
+            }
+            Ok(Opening::Stream {
+                target,
+                is_server: way == "listen",
+                reconnect: None,
+                is_plain: true,
+            })
         }
     }
-    let kind = options.get("local.type").or(options.get("remote.type"));
-    if kind != Some("fd") && !options.has("remote.") {
+}
+
+/// `HOST:PORT`
+pub(super) fn host_and_port(text: &str) -> Result<(String, String), Error> {
+    let split = text.split_once(':').ok_or_else(|| {
+        Error::new(format!(
+            "host address '{text}' doesn't contain ':' separating host from port"
+        ))
+    })?;
+    Ok((split.0.to_owned(), split.1.to_owned()))
+}
+
+fn stream(options: &Flat) -> Result<Opening, Error> {
+    let target = Target::of(options, "addr")?;
+    let is_server = matches!(options.get("server"), Some("on" | "yes" | "y" | "true"));
+    let number = |name, scale: u64| -> Option<u64> {
+        options.get(name)?.parse::<u64>().ok()?.checked_mul(scale)
+    };
+    let (seconds, millis) = (number("reconnect", 1000), number("reconnect-ms", 1));
+    if seconds.is_some() && millis.is_some() {
         return Err(Error::new(
-            "type=inet or type=unix requires remote parameter",
+            "'reconnect' and 'reconnect-ms' are mutually exclusive",
         ));
     }
-    let get = |name| options.get(name).unwrap_or_default();
-    Ok(match kind {
-        Some("unix") => format!("udp={}:{}", get("local.path"), get("remote.path")),
-        Some("fd") => format!("fd={}", get("local.str")),
-        _ if !options.has("local.") => {
-            format!("mcast={}:{}", get("remote.host"), get("remote.port"))
-        }
-        _ => format!(
-            "udp={}:{}/{}:{}",
-            get("local.host"),
-            get("local.port"),
-            get("remote.host"),
-            get("remote.port")
-        ),
+    let reconnect = seconds.or(millis).filter(|ms| *ms > 0);
+    if is_server && seconds.or(millis).is_some() {
+        return Err(Error::new(
+            "'reconnect' and 'reconnect-ms' options are incompatible with socket in server mode",
+        ));
+    }
+    Ok(Opening::Stream {
+        target,
+        is_server,
+        reconnect: reconnect.map(Duration::from_millis),
+        is_plain: false,
     })
+}
+
+/// What is still to be opened when a back end has been made.
+enum Opening {
+    /// Nothing; this is what `info network` says.
+    Done(String),
+    Stream {
+        target: Target,
+        is_server: bool,
+        reconnect: Option<Duration>,
+        is_plain: bool,
+    },
 }
 
 fn vhost_user(rt: &Runtime<Machine>, options: &Flat) -> Result<String, Error> {

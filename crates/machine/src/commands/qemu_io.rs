@@ -9,6 +9,7 @@ use super::jobs::with_jobs;
 use crate::model::qom::device_not_found;
 use crate::Machine;
 use qmonitor::monitor::hmp::HmpArgs;
+use qmonitor::qapi::error::strerror;
 use qmonitor::qapi::Error;
 
 /// How much is read or written at once.
@@ -48,6 +49,10 @@ pub(super) fn qemu_io(hmp: Cx, args: &HmpArgs) {
             return;
         }
     };
+    if let Some(error) = conflict(m, &node) {
+        hmp.handle_error(Err::<(), _>(error));
+        return;
+    }
     let text = run(&mut hmp.rt.state, &node, args.str("command"));
     // Nobody may be there to read it.
     let _ = io::stdout().write_all(text.as_bytes());
@@ -57,6 +62,19 @@ pub(super) fn qemu_io(hmp: Cx, args: &HmpArgs) {
         }
         m.jobs.disk_written();
     });
+}
+
+/// The error about a node below the filter of a job whose disk is in use by a device.
+fn conflict(m: &Machine, node: &str) -> Option<Error> {
+    let mut parents = m.blocks.parents(node);
+    let in_use = |name: &str| m.is_in_drive(name) && m.blocks.node(name).is_some();
+    let (filter, role) = parents.find(|(parent, _)| parent.is_filter() && in_use(&parent.name))?;
+    Some(Error::new(format!(
+        "Permission conflict on node '{node}': permissions 'write' are both required by an \
+         unnamed block device (uses node '{node}' as 'root' child) and unshared by node '{}' \
+         (uses node '{node}' as '{role}' child).",
+        filter.name
+    )))
 }
 
 /// Carries out a command and returns what it says.
@@ -76,21 +94,16 @@ fn run(m: &mut Machine, node: &str, command: &str) -> String {
             match transfer(m, node, name, &operation) {
                 Ok(text) if operation.quiet => text.unwrap_or_default(),
                 Ok(text) => text.unwrap_or_default() + &summary(name, &operation),
-                Err(e) => format!("{name} failed: {}\n", errno_text(&e)),
+                Err(e) => format!("{name} failed: {}\n", strerror(&e)),
             }
         }
         "flush" => match m.blocks.flush(node) {
             Ok(()) => String::new(),
-            Err(e) => format!("flush failed: {}\n", errno_text(&e)),
+            Err(e) => format!("flush failed: {}\n", strerror(&e)),
         },
         "length" => format!("{}\n", human(m.blocks.length(node))),
         _ => format!("command \"{name}\" not found\n"),
     }
-}
-
-fn errno_text(error: &io::Error) -> String {
-    let errno = error.raw_os_error().map(nix::errno::Errno::from_raw);
-    errno.map_or_else(|| error.to_string(), |errno| errno.desc().to_owned())
 }
 
 fn parse(words: &[&str]) -> Result<Operation, String> {

@@ -31,7 +31,14 @@ impl QomCommands for Machine {
         path: String,
         property: String,
     ) -> Result<QObject, Error> {
-        rt.state.qom_get(&path, &property, &ChardevNodes(rt))
+        let chardevs = ChardevNodes(rt);
+        if rt.current_monitor_is_read_only() && rt.state.is_secret(&path, &property, &chardevs) {
+            let what = format!("The property '{property}' is hidden");
+            return Err(Error::new(format!(
+                "{what} because this monitor is read-only"
+            )));
+        }
+        rt.state.qom_get(&path, &property, &chardevs)
     }
 
     fn qmp_qom_set(

@@ -85,6 +85,9 @@ impl RunStateCommands for Machine {
     }
 
     fn qmp_x_exit_preconfig(rt: &mut Runtime<Self>) -> Result<(), Error> {
+        if rt.state.run.is_preconfig() {
+            rt.state.numa_complete(&mut Vec::new())?;
+        }
         let events = rt.state.run.exit_preconfig()?;
         rt.set_preconfig(false);
         emit(rt, &events);

@@ -1,6 +1,6 @@
 //! External snapshots: a new image goes above a node, which keeps what it has.
 
-use super::job_args::{check_op, device_node};
+use super::job_args::device_node;
 use super::new_images::{new_overlay, NewOverlay};
 use crate::model::block::BlockOp;
 use crate::schema::{BlockdevDriver, BlockdevSnapshot, BlockdevSnapshotSync, NewImageMode};
@@ -23,7 +23,7 @@ pub(super) struct Snapshot {
 /// A node is missing or in use, or one that cannot be above another.
 pub(super) fn take(m: &mut Machine, arg: &BlockdevSnapshot) -> Result<Snapshot, Error> {
     let node = device_node(m, &arg.node)?;
-    check_op(m, &node, BlockOp::ExternalSnapshot)?;
+    m.blocks.check_op(&node, BlockOp::ExternalSnapshot)?;
     let overlay = device_node(m, &arg.overlay)?;
     put_above(m, node, overlay, false)
 }
@@ -78,7 +78,7 @@ pub(super) fn take_new(m: &mut Machine, arg: &BlockdevSnapshotSync) -> Result<Sn
     if overlay.is_some_and(|name| m.blocks.node(name).is_some()) {
         return Err(Error::new("New overlay node-name already in use"));
     }
-    check_op(m, &node, BlockOp::ExternalSnapshot)?;
+    m.blocks.check_op(&node, BlockOp::ExternalSnapshot)?;
     let overlay = new_overlay(
         m,
         &NewOverlay {

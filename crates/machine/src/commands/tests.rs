@@ -66,11 +66,11 @@ fn the_address_of_a_socket_is_that_of_the_socket() {
     };
     assert_eq!(
         get(&mut rt, "/chardevs/s"),
-        r#"{"type": "inet", "host": "127.0.0.1", "ipv4": true}"#
+        r#"{"ipv4": true, "host": "127.0.0.1", "type": "inet"}"#
     );
     assert_eq!(
         get(&mut rt, "/chardevs/c"),
-        r#"{"type": "inet", "host": "localhost", "ipv6": false}"#
+        r#"{"ipv6": false, "host": "localhost", "type": "inet"}"#
     );
 }
 

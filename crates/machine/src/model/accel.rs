@@ -1,10 +1,9 @@
 //! What would run the processors.
 
-/// An accelerator. Neither runs anything here; they differ in the clock and in what
-/// processors can have.
+/// An accelerator. Neither runs anything here; they differ in the clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Accel {
-    /// QEMU's translator, which lacks some features of processors.
+    /// QEMU's translator.
     #[default]
     Tcg,
     /// A test that moves the virtual clock from outside.

@@ -13,14 +13,14 @@ use super::global::Global;
 use super::jobs::Jobs;
 use super::log::LogFile;
 use super::migration::Migration;
-use super::net::Network;
-use super::numa_node::NumaNode;
+use super::net::{Network, Stream};
+use super::numa::NumaState;
 use super::qom::{ObjectId, Objects};
 use super::qtest::{QtestChannel, QtestState};
 use super::runstate::RunStates;
 use super::uuid::Uuid;
 use qmonitor::chardev::CharFrontend;
-use qmonitor::main_loop::{BhId, TimerId};
+use qmonitor::main_loop::{BhId, TimerId, WatchId};
 use qmonitor::monitor::MonitorId;
 use qmonitor::Profile;
 
@@ -32,6 +32,10 @@ pub struct Machine {
     pub class: &'static MachineClass,
     /// What would run its processors.
     pub accel: Accel,
+    /// How many modules of memory it takes, and how much memory it can have, in bytes.
+    pub memory_slots: u64,
+    #[allow(missing_docs)]
+    pub max_ram_size: u64,
     /// Its name; empty if it has none.
     pub name: String,
     /// Its identifier; zero if it has none.
@@ -49,10 +53,13 @@ pub struct Machine {
     pub(crate) audiodevs: Vec<AudioBackend>,
     /// Its network back ends.
     pub net: Network,
+    /// The sockets of back ends, by their ids.
+    pub(crate) streams: HashMap<String, Stream>,
+    pub(crate) datagrams: HashMap<String, WatchId>,
     /// The names of adapters, by their devices.
     pub(crate) nics: HashMap<ObjectId, String>,
-    /// Nodes of memory and processors, by number.
-    pub numa: Vec<NumaNode>,
+    /// Nodes of memory and processors.
+    pub numa: NumaState,
     /// VNC servers, the newest first.
     pub(crate) vnc: Vec<VncServer>,
     /// Moving the machine to another program.

@@ -136,22 +136,63 @@ impl Machine {
         self.link(self.machine_object, "memory-backend")
     }
 
-    pub(crate) fn ram(&self) -> Option<&Ram> {
-        self.payload(self.main_memory()?)
+    /// The objects that are the machine's memory, one after the other.
+    pub(crate) fn memory_objects(&self) -> Vec<ObjectId> {
+        let of_nodes: Vec<_> = self.numa.memory().collect();
+        if of_nodes.is_empty() || self.main_memory().is_some() {
+            return self.main_memory().into_iter().collect();
+        }
+        of_nodes
     }
 
-    /// Writes to physical memory; false if some of the addresses have none
-    /// (`address_space_write`).
-    pub fn physical_memory_write(&mut self, address: u64, bytes: &[u8]) -> bool {
-        let ram = self
-            .main_memory()
-            .and_then(|id| self.payload_mut::<Ram>(id));
-        ram.is_some_and(|ram| ram.write(address, bytes))
+    /// The first address from `address` on where there may be something other than zero.
+    pub(crate) fn next_data(&self, address: u64) -> Option<u64> {
+        let mut base = 0;
+        for id in self.memory_objects() {
+            let ram: &Ram = self.payload(id)?;
+            let from = address.saturating_sub(base);
+            if let Some(at) = ram.next_data(from).filter(|_| from < ram.size()) {
+                return Some(base + at);
+            }
+            base += ram.size();
+        }
+        None
+    }
+
+    /// How often something was written to the memory.
+    pub(crate) fn memory_changes(&self) -> u64 {
+        let pieces = self.memory_objects().into_iter();
+        let changes = pieces.filter_map(|id| self.payload::<Ram>(id).map(Ram::changes));
+        changes.sum()
     }
 
     /// How much memory the machine has, in bytes.
     pub fn ram_size(&self) -> u64 {
-        self.ram().map_or(0, Ram::size)
+        let pieces = self.memory_objects().into_iter();
+        let sizes = pieces.filter_map(|id| self.payload::<Ram>(id).map(Ram::size));
+        sizes.sum()
+    }
+
+    /// The pieces of memory behind some addresses: the object, where in it, and how many
+    /// bytes.
+    fn pieces(&self, address: u64, length: usize) -> Vec<(ObjectId, u64, usize)> {
+        let mut pieces = Vec::new();
+        let (mut base, mut at, mut left) = (0, address, length);
+        for id in self.memory_objects() {
+            let size = self.payload::<Ram>(id).map_or(0, Ram::size);
+            if left > 0 && at - base < size {
+                let inside = size - (at - base);
+                let bytes = usize::try_from(inside).map_or(left, |n| n.min(left));
+                pieces.push((id, at - base, bytes));
+                at += bytes as u64;
+                left -= bytes;
+            }
+            base += size;
+            if at < base {
+                break;
+            }
+        }
+        pieces
     }
 
     /// The name of the object that is the machine's memory.
@@ -162,7 +203,37 @@ impl Machine {
     /// Reads physical memory; false if some of the addresses have none
     /// (`address_space_read`).
     pub fn physical_memory_read(&self, address: u64, buffer: &mut [u8]) -> bool {
-        self.ram().is_some_and(|ram| ram.read(address, buffer))
+        let mut rest = buffer;
+        for (id, at, length) in self.pieces(address, rest.len()) {
+            let (piece, after) = rest.split_at_mut(length);
+            if !self
+                .payload::<Ram>(id)
+                .is_some_and(|ram| ram.read(at, piece))
+            {
+                return false;
+            }
+            rest = after;
+        }
+        rest.is_empty() && address <= self.ram_size()
+    }
+
+    /// Writes to physical memory; false, and nothing is written, if some of the addresses have
+    /// none (`address_space_write`).
+    pub fn physical_memory_write(&mut self, address: u64, bytes: &[u8]) -> bool {
+        let pieces = self.pieces(address, bytes.len());
+        if pieces.iter().map(|piece| piece.2).sum::<usize>() < bytes.len() {
+            return false;
+        }
+        let mut rest = bytes;
+        for (id, at, length) in pieces {
+            let (piece, after) = rest.split_at(length);
+            let ram = self.payload_mut::<Ram>(id);
+            if !ram.is_some_and(|ram| ram.write(at, piece)) {
+                return false;
+            }
+            rest = after;
+        }
+        true
     }
 
     /// How many of `size` bytes from `address` on are memory.

@@ -14,6 +14,7 @@ use super::log::LogFile;
 use super::machine::Machine;
 use super::migration::Migration;
 use super::net::Network;
+use super::numa::NumaState;
 use super::qom::{Objects, PropertyInput};
 use super::qtest::QtestState;
 use super::runstate::{Actions, RunStates};
@@ -32,6 +33,11 @@ pub struct MachineOptions {
     pub accel: Accel,
     /// How its processors are arranged (`-smp`).
     pub topology: Topology,
+    /// How many modules of memory can be plugged in, and how much memory there can be then, in
+    /// bytes (`-m slots=,maxmem=`).
+    pub memory_slots: u64,
+    #[allow(missing_docs)]
+    pub max_ram_size: u64,
     /// Its name (`-name`); may be empty.
     pub name: String,
     /// Its identifier (`-uuid`).
@@ -55,6 +61,8 @@ impl Default for MachineOptions {
             class: &NONE,
             accel: Accel::default(),
             topology: Topology::default(),
+            memory_slots: 0,
+            max_ram_size: 0,
             name: String::new(),
             uuid: Uuid::default(),
             stopped: false,
@@ -75,6 +83,8 @@ impl Machine {
             profile: options.profile,
             class: options.class,
             accel: options.accel,
+            memory_slots: options.memory_slots,
+            max_ram_size: options.max_ram_size,
             name: options.name,
             uuid: options.uuid,
             user_types: None,
@@ -85,8 +95,10 @@ impl Machine {
             jobs: Jobs::default(),
             job_turns: None,
             net: Network::default(),
+            streams: HashMap::new(),
+            datagrams: HashMap::new(),
             nics: HashMap::new(),
-            numa: Vec::new(),
+            numa: NumaState::default(),
             vnc: Vec::new(),
             migration: Migration::default(),
             dump: Dump::default(),
@@ -148,7 +160,7 @@ impl Machine {
     ///
     /// There is no such property, or it does not take the value.
     pub fn set_properties(&mut self, properties: &QDict, boot: QObject) -> Result<(), Error> {
-        for (name, value) in properties.iter() {
+        for (name, value) in properties.hashed() {
             // No property takes a dictionary.
             let text = value.as_str().unwrap_or_default();
             let input = PropertyInput::text(name, text);

@@ -2,6 +2,7 @@
 //! their argument is always a word of its own.
 
 use super::cli_table::OPTIONS;
+use super::report::Location;
 use qmonitor::qapi::Error;
 
 pub use super::cli_table::Opt;
@@ -13,13 +14,17 @@ pub use super::cli_table::Opt;
 ///
 /// `-foo: invalid option`, `-qmp: requires an argument`, each naming the word
 /// as it was given.
-pub fn parse(args: &[String], warnings: &mut Vec<Error>) -> Result<Words, Error> {
+pub fn parse(args: &[String], warnings: &mut Vec<Error>) -> Result<Vec<Word>, Error> {
     let mut parsed = Vec::new();
     let tolerant = args.iter().any(|word| is_tolerance(word));
     let mut args = args.iter().peekable();
     while let Some(word) = args.next() {
         let Some(name) = word.strip_prefix('-') else {
-            parsed.push((Opt::Disk, Some(word.clone())));
+            parsed.push(Word {
+                opt: Opt::Disk,
+                written: None,
+                arg: Some(word.clone()),
+            });
             continue;
         };
         let name = name.strip_prefix('-').unwrap_or(name);
@@ -40,13 +45,34 @@ pub fn parse(args: &[String], warnings: &mut Vec<Error>) -> Result<Words, Error>
                 None => return Err(Error::new(format!("{word}: requires an argument"))),
             },
         };
-        parsed.push((row.opt, arg));
+        parsed.push(Word {
+            opt: row.opt,
+            written: Some(word.clone()),
+            arg,
+        });
     }
     Ok(parsed)
 }
 
-/// Options and their arguments.
-pub type Words = Vec<(Opt, Option<String>)>;
+/// An option of the command line.
+#[derive(Debug)]
+pub struct Word {
+    /// Which one it is.
+    pub opt: Opt,
+    /// Its name with dashes, unless it is a disk image.
+    written: Option<String>,
+    /// Its argument.
+    pub arg: Option<String>,
+}
+
+impl Word {
+    /// The option as messages name it: as it was written.
+    pub fn location(&self) -> Location {
+        let words = self.written.iter().chain(&self.arg);
+        let words: Vec<&str> = words.map(String::as_str).collect();
+        Location::CommandLine(words.join(" "))
+    }
+}
 
 /// Whether the word is `--ignore-unknown-options`.
 fn is_tolerance(word: &str) -> bool {
@@ -97,7 +123,7 @@ mod tests {
     fn one_or_two_dashes_and_second_names() {
         let line = "-S --preconfig -M none --machine none -qmp -foo";
         let parsed = parse(&words(line), &mut Vec::new()).unwrap();
-        let opts: Vec<_> = parsed.iter().map(|(o, _)| *o).collect();
+        let opts: Vec<_> = parsed.iter().map(|word| word.opt).collect();
         assert_eq!(
             opts,
             [
@@ -109,7 +135,7 @@ mod tests {
             ]
         );
         // The word after an option with an argument is the argument, even with dashes.
-        assert_eq!(parsed[4].1.as_deref(), Some("-foo"));
+        assert_eq!(parsed[4].arg.as_deref(), Some("-foo"));
     }
 
     #[test]
@@ -133,7 +159,7 @@ mod tests {
         let line = "-foo bar -S -foo -S disk --ignore-unknown-options";
         let mut warnings = Vec::new();
         let parsed = parse(&words(line), &mut warnings).unwrap();
-        let opts: Vec<_> = parsed.iter().map(|(o, _)| *o).collect();
+        let opts: Vec<_> = parsed.iter().map(|word| word.opt).collect();
         use Opt::{Disk, IgnoreUnknown, Stopped};
         assert_eq!(opts, [Stopped, Stopped, Disk, IgnoreUnknown]);
         assert_eq!(warnings.len(), 2);

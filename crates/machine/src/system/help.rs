@@ -1,6 +1,6 @@
 //! The options that only print something: `-help`, `-version`, `-machine help`.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use super::cli::{self, Opt};
@@ -12,7 +12,8 @@ use qmonitor::Profile;
 const EMULATOR: &str = "QEMU emulator";
 
 /// Prints what was asked for, and returns the exit status: a failure if it cannot be
-/// written, so that scripts notice. QEMU ends with success.
+/// written, so that scripts notice. QEMU ends with success. A reader that has seen enough
+/// is no failure.
 pub(super) fn print(text: &str) -> ExitCode {
     let mut stdout = std::io::stdout();
     let written = stdout
@@ -20,6 +21,7 @@ pub(super) fn print(text: &str) -> ExitCode {
         .and_then(|()| stdout.flush());
     match written {
         Ok(()) => ExitCode::SUCCESS,
+        Err(e) if e.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
 }

@@ -26,6 +26,8 @@ pub(super) fn make_runtime(
         profile: settings.policy.profile,
         class: hardware.class,
         topology: hardware.topology()?,
+        memory_slots: hardware.ram_slots.unwrap_or(0),
+        max_ram_size: hardware.max_ram_size.unwrap_or(0),
         ..settings.machine.clone()
     });
     machine.globals.clone_from(&settings.globals);

@@ -12,6 +12,7 @@ mod host;
 mod kept;
 mod making;
 mod nic_options;
+mod numa_options;
 mod option_groups;
 #[rustfmt::skip]
 mod option_table;

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use super::actions::{action, parse_global, take_actions};
 use super::cli::Opt;
 use super::hardware::Hardware;
+use super::help::print;
 use super::option_groups::{
     ADD_FD_OPTS, MSG_OPTS, NAME_OPTS, OVERCOMMIT_OPTS, RTC_OPTS, SANDBOX_OPTS, TRACE_OPTS,
 };
@@ -55,6 +56,8 @@ pub struct Settings {
     pub pidfile: Option<String>,
     /// `-D`
     pub log_file: Option<String>,
+    /// `-d`
+    pub log_items: Option<String>,
     /// Where the trace can be followed.
     pub trace_servers: Vec<TraceServer>,
     /// `-msg timestamp=on`
@@ -145,6 +148,7 @@ impl Settings {
             Opt::Daemonize => self.daemonize = true,
             Opt::Pidfile => self.pidfile = Some(arg.to_owned()),
             Opt::LogFile => self.log_file = Some(arg.to_owned()),
+            Opt::LogItems => self.log_items = Some(arg.to_owned()),
             Opt::Msg => {
                 let opts = QemuOpts::parse(&MSG_OPTS, arg, warnings)?;
                 self.timestamp = opts.get_bool("timestamp").unwrap_or(false);
@@ -155,7 +159,8 @@ impl Settings {
             Opt::DirtyRate => self.dirty_rate = parse_option_size("dirty-rate", arg)?,
             Opt::Echr => match parse_echr(arg) {
                 Some(echr) => self.echr = Some(echr),
-                None => return Err(Error::new("Bad argument to echr")),
+                // QEMU goes on.
+                None => drop(print("Bad argument to echr\n")),
             },
             Opt::AddFd => self.take_add_fd(arg, warnings)?,
             Opt::Global => self.globals.push(parse_global(arg, warnings)?),
@@ -275,6 +280,12 @@ impl Settings {
         Ok(())
     }
 
+    /// The guest's name if messages have it in front.
+    pub fn shown_name(&self) -> Option<String> {
+        let name = &self.machine.name;
+        (self.guest_name && !name.is_empty()).then(|| name.clone())
+    }
+
     fn actions(&mut self) -> &mut Actions {
         &mut self.machine.actions
     }
@@ -390,15 +401,28 @@ fn check_sandbox(arg: &str, warnings: &mut Vec<Error>) -> Result<(), Error> {
 
 const NO_SANDBOX: &str = "sandboxing request ignored: no system call is filtered";
 
-/// A decimal, octal or hexadecimal number of a character.
+/// The decimal, octal or hexadecimal number of a character at the start of a text, as
+/// `strtol` reads it. Larger numbers lose their upper bits.
 fn parse_echr(text: &str) -> Option<u8> {
-    let number = match (text.strip_prefix("0x"), text.strip_prefix('0')) {
-        (Some(hex), _) => u64::from_str_radix(hex, 16),
-        (None, Some(octal)) if !octal.is_empty() => u64::from_str_radix(octal, 8),
-        _ => text.parse(),
+    let text = text.trim_start();
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let hex = unsigned.strip_prefix("0x");
+    let hex = hex.filter(|hex| hex.starts_with(|c: char| c.is_ascii_hexdigit()));
+    let (radix, digits) = match hex {
+        Some(hex) => (16, hex),
+        None if unsigned.starts_with('0') => (8, unsigned),
+        None => (10, unsigned),
     };
-    // Larger numbers lose their upper bits, as in QEMU.
-    number.ok().map(|n| n as u8)
+    let digits = digits.chars().map_while(|c| c.to_digit(radix));
+    let number = digits.fold(None, |number: Option<i64>, digit| {
+        let number = number.unwrap_or(0).saturating_mul(radix.into());
+        Some(number.saturating_add(digit.into()))
+    })?;
+    Some(if text.starts_with('-') {
+        -number
+    } else {
+        number
+    } as u8)
 }
 
 /// Switches trace events on; a name that does not exist is only a warning.
@@ -506,7 +530,6 @@ mod tests {
                 "Parameter 'type' does not accept value 'foo'",
             ),
             (Opt::Msg, "foo=on", "Invalid parameter 'foo'"),
-            (Opt::Echr, "x", "Bad argument to echr"),
         ] {
             assert_eq!(take(opt, arg).unwrap_err().desc(), desc, "{arg}");
         }
@@ -533,7 +556,13 @@ mod tests {
             ("0x14", Some(20)),
             ("024", Some(20)),
             ("300", Some(44)),
+            ("0", Some(0)),
+            (" 5x", Some(5)),
+            ("-1", Some(255)),
+            ("0x", Some(0)),
+            ("99999999999999999999", Some(255)),
             ("", None),
+            ("abc", None),
         ] {
             assert_eq!(parse_echr(text), value, "{text}");
         }

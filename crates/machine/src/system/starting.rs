@@ -2,11 +2,14 @@
 //! that have options of their own.
 
 use super::char_options::CharOptions;
-use super::cli::Opt;
-use super::option_groups::{NUMA_OPTS, VNC_OPTS};
+use super::cli::{Opt, Word};
+use super::help::print;
+use super::numa_options::numa_options;
+use super::option_groups::{MSG_OPTS, VNC_OPTS};
 use super::report::{Failure, Location, Pending, Reporter};
 use super::settings::Settings;
-use crate::commands::{device_from_cli, qtest_from_cli};
+use crate::commands::{device_from_cli, log_items, qtest_from_cli, LogItems};
+use crate::model::log::LogFile;
 use crate::Machine;
 use qmonitor::qapi::Error;
 use qmonitor::util::qemu_opts::QemuOpts;
@@ -14,6 +17,46 @@ use qmonitor::Runtime;
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::process::ExitCode;
+
+/// For each word of the command line whether messages about it have the time in front: an
+/// earlier `-msg` decides.
+pub(super) fn timestamps(words: &[Word]) -> Vec<bool> {
+    let mut on = false;
+    let has_timestamp = |word: &Word| {
+        let before = on;
+        if let (Opt::Msg, Some(arg)) = (word.opt, &word.arg) {
+            let opts = QemuOpts::parse(&MSG_OPTS, arg, &mut Vec::new());
+            let timestamp = opts.ok().and_then(|opts| opts.get_bool("timestamp"));
+            on = timestamp.unwrap_or(false);
+        }
+        before
+    };
+    words.iter().map(has_timestamp).collect()
+}
+
+/// Switches on what `-d` names. Returns the exit status if that lists the items instead,
+/// since one of them does not exist.
+///
+/// # Errors
+///
+/// As for [`LogFile::check`].
+pub(super) fn take_log_items(
+    items: &str,
+    settings: &Settings,
+    reporter: &Reporter,
+) -> Result<Option<ExitCode>, Failure> {
+    let Some(items) = LogItems::read(items) else {
+        print(&log_items("-d"));
+        return Ok(Some(ExitCode::FAILURE));
+    };
+    for warning in items.switch_on() {
+        reporter.warning(None, &warning);
+    }
+    let file = settings.log_file.as_deref();
+    LogFile::check(file, items.per_thread).map_err(Error::new)?;
+    Ok(None)
+}
 
 /// Checks what the board would boot (`-kernel`, `-initrd`, `-bios`, `-option-rom`).
 ///
@@ -206,16 +249,24 @@ pub(super) fn make_board_devices(
 pub(super) fn make_numa_nodes(
     rt: &mut Runtime<Machine>,
     pending: &[Pending],
+    reporter: &Reporter,
 ) -> Result<(), Failure> {
     for item in pending.iter().filter(|p| p.opt == Opt::Numa) {
-        let opts = QemuOpts::parse(&NUMA_OPTS, &item.arg, &mut Vec::new());
-        let opts = opts.map_err(|e| item.failed(e))?;
-        let cpus = opts.iter().filter(|(name, _)| *name == "cpus");
-        let cpus: Vec<&str> = cpus.map(|(_, range)| range).collect();
-        let made = rt.state.numa_set(&opts.to_qdict(), &cpus);
+        let mut warnings = Vec::new();
+        let options = numa_options(&item.arg, &mut warnings);
+        let made = options.and_then(|options| rt.state.numa_set(&options, &mut warnings));
+        item.warn(reporter, &warnings);
         made.map_err(|e| item.failed(e))?;
     }
-    Ok(rt.state.numa_complete()?)
+    if rt.preconfig() {
+        return Ok(());
+    }
+    let mut warnings = Vec::new();
+    let complete = rt.state.numa_complete(&mut warnings);
+    for e in &warnings {
+        reporter.warning(None, e);
+    }
+    Ok(complete?)
 }
 
 /// The layouts of keyboards that QEMU has files for.

@@ -9,7 +9,7 @@
 use std::process::ExitCode;
 
 use super::char_options::{report_about, CharOptions};
-use super::cli::{self, Opt};
+use super::cli::{self, Opt, Word};
 use super::consoles::{self, Open};
 use super::drive_options;
 use super::help::{print, print_and_end};
@@ -19,7 +19,7 @@ use super::making::{
     make_objects, make_runtime, Stage,
 };
 use super::nic_options;
-use super::option_groups::{option_of_group, Takes, FSDEV_OPTS, VIRTFS_OPTS, VNC_OPTS};
+use super::option_groups::{option_of_group, Takes, FSDEV_OPTS, RTC_OPTS, VIRTFS_OPTS, VNC_OPTS};
 use super::readconfig::{qemu_config_foreach, Group};
 use super::report::{Failure, Location, Pending, Reporter};
 use super::settings::Settings;
@@ -176,6 +176,11 @@ impl Options {
                 let opt = Opt::Vnc;
                 return self.take(Pending { opt, arg, ..item }, reporter);
             }
+            // What is wrong with its values names no option.
+            Opt::Rtc => {
+                let opts = QemuOpts::parse(&RTC_OPTS, &item.arg, &mut Vec::new());
+                opts.map_err(|e| item.failed(e))?;
+            }
             Opt::Usbdevice => {
                 self.settings.hardware.properties.insert("usb", "on");
             }
@@ -326,18 +331,23 @@ fn option_of(group: &Group) -> Result<(Opt, String), Error> {
 fn read_options(
     program: &str,
     args: &[String],
-    reporter: &Reporter,
+    reporter: &mut Reporter,
 ) -> Result<Result<Options, ExitCode>, Failure> {
     let mut options = Options::default();
     let mut ignored = Vec::new();
-    let mut words = cli::parse(args, &mut ignored)?;
+    let words = cli::parse(args, &mut ignored)?;
     for e in &ignored {
         reporter.warning(None, e);
     }
     // First, so that the other options can be traced, and speak as they should.
-    words.sort_by_key(|(opt, _)| !matches!(opt, Opt::Trace | Opt::TraceOut | Opt::Profile));
+    let stamps = starting::timestamps(&words);
+    let mut words: Vec<_> = words.into_iter().zip(stamps).collect();
+    words.sort_by_key(|(word, _)| !matches!(word.opt, Opt::Trace | Opt::TraceOut | Opt::Profile));
     let backends = [CHARDEV_BACKENDS, &["vc"]].concat();
-    for (opt, arg) in words {
+    for (word, has_timestamp) in words {
+        reporter.set_timestamp(has_timestamp);
+        let location = Some(word.location());
+        let Word { opt, arg, .. } = word;
         let profile = options.settings.policy.profile;
         let text = arg.as_deref();
         if let Some(status) = print_and_end(program, profile, opt, text, &backends, || {
@@ -345,7 +355,12 @@ fn read_options(
         }) {
             return Ok(Err(status));
         }
-        let item = item_of(opt, arg);
+        let item = Pending {
+            opt,
+            arg: arg.unwrap_or_default(),
+            read_at: location.clone(),
+            location,
+        };
         let help = match opt {
             Opt::Device => device_help_wanted(&item.arg).transpose(),
             Opt::Drive => {
@@ -358,24 +373,17 @@ fn read_options(
             return Ok(Err(print(&text)));
         }
         options.take(item, reporter)?;
+        reporter.set_guest_name(options.settings.shown_name());
+    }
+    let settings = &options.settings;
+    reporter.set_timestamp(settings.timestamp);
+    qmonitor::trace::set_timestamps(settings.timestamp);
+    if let Some(items) = &settings.log_items {
+        if let Some(status) = starting::take_log_items(items, settings, reporter)? {
+            return Ok(Err(status));
+        }
     }
     Ok(Ok(options))
-}
-
-/// An option of the command line, and where it stands.
-fn item_of(opt: Opt, arg: Option<String>) -> Pending {
-    let name = cli::name(opt);
-    let location = Some(Location::CommandLine(match &arg {
-        Some(arg) if opt == Opt::Disk => arg.clone(),
-        Some(arg) => format!("-{name} {arg}"),
-        None => format!("-{name}"),
-    }));
-    Pending {
-        opt,
-        arg: arg.unwrap_or_default(),
-        read_at: location.clone(),
-        location,
-    }
 }
 
 fn start(
@@ -448,11 +456,6 @@ impl Options {
     fn choose(&mut self, reporter: &mut Reporter) -> Result<(), Failure> {
         let settings = &mut self.settings;
         self.chars.daemonize = settings.daemonize;
-        reporter.set_timestamp(settings.timestamp);
-        qmonitor::trace::set_timestamps(settings.timestamp);
-        if settings.guest_name {
-            reporter.set_guest_name(Some(settings.machine.name.clone()));
-        }
         let mut accel_reports = Vec::new();
         let chosen = settings.hardware.choose_accel(&mut accel_reports);
         for e in &accel_reports {
@@ -506,7 +509,7 @@ impl Options {
         make_objects(rt, pending, reporter, Stage::AfterChardevs)?;
         let debug_consoles = make_debug_consoles(rt, chars, pending, reporter)?;
         make_board(rt, &settings.hardware, reporter)?;
-        starting::make_numa_nodes(rt, pending)?;
+        starting::make_numa_nodes(rt, pending, reporter)?;
         starting::make_board_devices(rt, settings, defaults.display, reporter)?;
         let missing = nic_options::make_nics(rt, settings, &nics)?;
         rt.state.add_board_usb()?;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::qapi::dispatch::qmp_request_check;
-use crate::qapi::QDict;
+use crate::qapi::{MemberOrder, QDict};
 use proptest::prelude::*;
 
 /// Pieces of messages and of what goes wrong in them.
@@ -301,6 +301,7 @@ proptest! {
         let mut direct = JsonWriter::new(pretty);
         let mut raw = JsonWriter::new(pretty);
         for writer in [&mut direct, &mut raw] {
+            writer.set_member_order(MemberOrder::Kept);
             writer.begin_object();
             writer.key("return");
         }

@@ -44,6 +44,24 @@ pub(crate) static GENERIC_PC_MACHINE: ObjectType = ObjectType::new_abstract(
             "whether there is a keyboard controller",
         ),
         flag("fd-bootchk", Getter::Bool(true), ""),
+        flag(
+            "hmat",
+            Getter::Bool(false),
+            "whether nodes tell how fast they are",
+        ),
+        flag(
+            "nvdimm",
+            Getter::Bool(false),
+            "whether modules that keep their contents can be plugged in",
+        ),
+        flag("cxl", Getter::Bool(false), "whether there is CXL memory"),
+        Property::new(
+            "nvdimm-persistence",
+            "string",
+            Getter::Str(""),
+            Some(set_str),
+        ),
+        Property::new("pcspk-audiodev", "str", Getter::Str(""), Some(set_str)),
         Property::new(
             "smbios-entry-point-type",
             "str",

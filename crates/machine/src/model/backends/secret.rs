@@ -35,7 +35,7 @@ static SECRET: ObjectType = ObjectType {
         &SECRET_COMMON,
         &[
             Property::new("file", "string", Getter::Str(""), Some(set_str)),
-            Property::new("data", "string", Getter::Str(""), Some(set_str)),
+            Property::new("data", "string", Getter::Str(""), Some(set_str)).secret(),
         ],
     )
 };

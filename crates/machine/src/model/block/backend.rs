@@ -101,6 +101,8 @@ pub struct Medium {
     pub node: Option<Option<String>>,
     /// Whether its tray is open.
     pub tray_open: bool,
+    /// Limits between the intervals that reads, writes, appends and flushes are counted in.
+    pub histograms: [Option<Vec<u64>>; 4],
 }
 
 /// All back ends, the oldest first.

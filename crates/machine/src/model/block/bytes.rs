@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::schema::BlkdebugEvent;
+
 /// Where the bytes of a piece of a node are (`bdrv_block_status`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExtentKind {
@@ -57,6 +59,8 @@ pub trait Bytes {
     ///
     /// As [`read`](Self::read).
     fn flush(&mut self) -> io::Result<()>;
+    /// Tells of a step, at which an error may have been asked for.
+    fn happens(&mut self, event: BlkdebugEvent);
 }
 
 /// The error about a disk that is too short for an operation.

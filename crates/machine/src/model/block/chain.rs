@@ -13,28 +13,46 @@ const MAX_DEPTH: usize = 256;
 
 impl Blocks {
     /// Opens the image below one, if the image names one.
-    pub(super) fn open_named_backing(&mut self, id: NodeId) -> Result<Option<NodeId>, Error> {
+    pub(super) fn open_named_backing(&mut self, id: NodeId) -> Result<(), Error> {
         let node = &self.nodes[&id];
         let Some(header) = node.qcow2().map(|image| &image.header) else {
-            return Ok(None);
+            return Ok(());
         };
         let Some(filename) = full_name(&node.filename, header.backing.as_deref()) else {
-            return Ok(None);
+            return Ok(());
         };
         let format = header.backing_format.clone();
         self.depth += 1;
         let opened = self.open_named(filename, format.as_deref());
         self.depth -= 1;
-        opened.map(Some)
+        let backing = opened?;
+        let name = self.filename(&self.nodes[&backing]);
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.backing = Some(backing);
+            node.auto_backing = Some(name);
+        }
+        Ok(())
+    }
+
+    /// Remembers which image an image names, though another one or none is below.
+    pub(super) fn note_named_backing(&mut self, id: NodeId) {
+        if let Some(node) = self.nodes.get_mut(&id) {
+            let named = node.qcow2().and_then(|image| image.header.backing.clone());
+            node.auto_backing = named;
+        }
     }
 
     fn open_named(&mut self, filename: String, format: Option<&str>) -> Result<NodeId, Error> {
-        let failed = |e: &Error| Error::new(format!("Could not open backing file: {}", e.desc()));
         if self.depth > MAX_DEPTH {
-            return Err(failed(&Error::new(format!(
+            return Err(Error::new(format!(
                 "Backing file '{filename}' creates an infinite loop."
-            ))));
+            )));
         }
+        let failed = |e: &Error| match e.desc() {
+            // It was said by the image that closes the circle.
+            text if text.ends_with(" creates an infinite loop.") => Error::new(text.to_owned()),
+            text => Error::new(format!("Could not open backing file: {text}")),
+        };
         let unknown = |_| Error::new(format!("Unknown driver '{}'", format.unwrap_or_default()));
         let format = format.map(str::parse::<BlockdevDriver>).transpose();
         let image = Image {

@@ -1,6 +1,7 @@
 //! Drives: the devices that have a block node.
 
 use super::backend::Backend;
+use super::node::BlockOp;
 use super::IoLimits;
 use crate::model::qdev::DeviceClass;
 use crate::model::qom::{ObjectId, Set};
@@ -127,6 +128,17 @@ impl Machine {
         std::mem::replace(&mut medium.tray_open, open) != open
     }
 
+    /// The limits between the intervals in which operations of a device are counted.
+    pub fn histograms(&self, device: ObjectId) -> &[Option<Vec<u64>>; 4] {
+        let medium = self.media.get(&device);
+        medium.map_or(&[const { None }; 4], |medium| &medium.histograms)
+    }
+
+    #[allow(missing_docs)]
+    pub fn histograms_mut(&mut self, device: ObjectId) -> &mut [Option<Vec<u64>>; 4] {
+        &mut self.media.entry(device).or_default().histograms
+    }
+
     /// Whether the tray of a device is open.
     pub fn is_tray_open(&self, device: ObjectId) -> bool {
         self.media
@@ -152,6 +164,7 @@ impl Machine {
                 old
             }
         };
+        self.hold_media();
         if let Some(old) = old.filter(|old| self.blocks.is_implicit(old)) {
             self.blocks.close(&old);
         }
@@ -172,7 +185,18 @@ impl Machine {
                 self.media.entry(id).or_default().node = Some(Some(to.to_owned()));
             }
         }
+        self.hold_media();
         Ok(())
+    }
+
+    /// Tells the nodes which of them devices have.
+    fn hold_media(&mut self) {
+        let nodes = self
+            .media
+            .values()
+            .filter_map(|medium| medium.node.as_ref());
+        let names = nodes.flatten();
+        self.blocks.held = names.filter_map(|name| self.blocks.id(name)).collect();
     }
 
     /// Makes a back end with a name of its own, which is now the newest drive.
@@ -194,6 +218,10 @@ impl Machine {
         if self.blocks.node(name).is_some() {
             return self.blockdev_del(name);
         }
+        let backend = self.blocks.backends.get(name);
+        if let Some(node) = backend.and_then(|b| b.node.as_ref()) {
+            self.check_drive(name, node, BlockOp::Eject)?;
+        }
         let backend = self.blocks.backends.remove(name);
         let backend = backend.ok_or_else(|| Error::new(format!("Device '{name}' not found")))?;
         if let Some(id) = self.drive_user(name) {
@@ -212,6 +240,11 @@ impl Machine {
             if let Some(node) = node.filter(|node| self.blocks.is_implicit(node)) {
                 self.blocks.close(&node);
             }
+        }
+        let medium = self.media.remove(&id).and_then(|medium| medium.node);
+        self.hold_media();
+        if let Some(node) = medium.flatten() {
+            self.blocks.close_unused_node(&node);
         }
     }
 

@@ -16,6 +16,8 @@ pub struct Blocks {
     names: HashMap<String, NodeId>,
     /// The back ends with names of their own.
     pub backends: Backends,
+    /// Nodes that devices have since something was put in or took the place of another one.
+    pub(super) held: Vec<NodeId>,
     /// How many nodes without a name there were.
     unnamed: usize,
     made: u64,
@@ -83,17 +85,6 @@ impl Blocks {
     /// There is none.
     pub fn find(&self, device: &str, name: &str) -> Result<&BlockNode, Error> {
         self.node(name).ok_or_else(|| not_found(device, name))
-    }
-
-    /// How many nodes are below one another.
-    pub fn backing_depth(&self, node: &BlockNode) -> i64 {
-        let mut below = self.backing_of(node);
-        let mut depth = 0;
-        while let Some(node) = below {
-            depth += 1;
-            below = self.backing_of(node);
-        }
-        depth
     }
 
     /// What happened since this was last asked.
@@ -173,8 +164,18 @@ impl Blocks {
     pub(super) fn remove(&mut self, name: &str) -> Result<(), Error> {
         self.node(name).ok_or_else(|| no_node(name))?;
         self.check_op(name, BlockOp::Delete)?;
-        if self.parents(name).next().is_some() {
-            return Err(Error::new(format!("Block device {name} is in use")));
+        let used = self
+            .parents(name)
+            .next()
+            .map(|(node, role)| (&node.name, role));
+        match used {
+            Some((parent, "backing")) => {
+                return Err(Error::new(format!(
+                    "Node '{name}' is busy: node is used as backing hd of '{parent}'"
+                )))
+            }
+            Some(_) => return Err(Error::new(format!("Block device {name} is in use"))),
+            None => {}
         }
         if self.is_implicit(name) {
             return Err(Error::new(format!(
@@ -193,6 +194,14 @@ impl Blocks {
     }
 
     pub(super) fn close_id(&mut self, id: NodeId) {
+        if self
+            .nodes
+            .get(&id)
+            .is_some_and(|node| !node.blockers.is_empty())
+        {
+            // A job works with it, and drops it at its end.
+            return;
+        }
         self.settle(id);
         let Some(node) = self.nodes.remove(&id) else {
             return;
@@ -200,6 +209,14 @@ impl Blocks {
         self.names.remove(&node.name);
         for child in [node.file, node.backing].into_iter().flatten() {
             self.close_unused(child);
+        }
+    }
+
+    /// Takes a filter of a job away, but not the node below it.
+    pub(crate) fn close_filter(&mut self, name: &str) {
+        if let Some(id) = self.id(name) {
+            self.nodes.remove(&id);
+            self.names.remove(name);
         }
     }
 
@@ -211,12 +228,14 @@ impl Blocks {
     }
 
     /// Closes a node that was made for another one and lost it.
-    fn close_unused(&mut self, id: NodeId) {
+    pub(super) fn close_unused(&mut self, id: NodeId) {
         let Some(node) = self.nodes.get(&id) else {
             return;
         };
         let name = node.name.clone();
-        let is_used = self.parents(&name).next().is_some() || self.backends.user(&name).is_some();
+        let is_used = self.parents(&name).next().is_some()
+            || self.backends.user(&name).is_some()
+            || self.held.contains(&id);
         if node.implicit && !is_used {
             self.close_id(id);
         }
@@ -234,6 +253,11 @@ impl Blocks {
 
     pub(super) fn file_under(&self, name: &str) -> Option<&File> {
         self.host_file(self.id(name)?)
+    }
+
+    /// Whether a file of the host is at the bottom.
+    pub fn has_file(&self, node: &BlockNode) -> bool {
+        self.file_under(&node.name).is_some()
     }
 
     /// The space it takes on the host, in bytes.
@@ -359,11 +383,18 @@ impl Blocks {
         }
     }
 
-    /// Takes back everything that a user refuses.
-    pub fn unblock_ops(&mut self, owner: &str) {
-        for node in self.nodes.values_mut() {
+    /// Takes back everything that a user refuses, and returns the nodes that it was about,
+    /// the newest first.
+    pub fn unblock_ops(&mut self, owner: &str) -> Vec<String> {
+        let mut names = Vec::new();
+        for node in self.nodes.values_mut().rev() {
+            let before = node.blockers.len();
             node.blockers.retain(|blocker| blocker.owner != owner);
+            if node.blockers.len() < before {
+                names.push(node.name.clone());
+            }
         }
+        names
     }
 
     /// Checks that no user refuses an operation.
@@ -372,12 +403,25 @@ impl Blocks {
     ///
     /// One does; the error has its words.
     pub fn check_op(&self, name: &str, op: BlockOp) -> Result<(), Error> {
-        let blockers = self.node(name).map_or(&[][..], |node| &node.blockers);
-        let refused = blockers.iter().find(|b| !b.except.contains(&op));
-        refused.map_or(Ok(()), |blocker| {
-            let reason = &blocker.reason;
+        self.refused_op(name, op).map_or(Ok(()), |reason| {
             Err(Error::new(format!("Node '{name}' is busy: {reason}")))
         })
+    }
+
+    /// Why an operation on a node is refused, if it is: a job uses the node, or an image has
+    /// its data there.
+    pub(crate) fn refused_op(&self, name: &str, op: BlockOp) -> Option<String> {
+        use BlockOp::{BackupSource, BackupTarget, CommitTarget, Stream};
+        let blockers = self.node(name).map_or(&[][..], |node| &node.blockers);
+        if let Some(blocker) = blockers.iter().find(|b| !b.except.contains(&op)) {
+            return Some(blocker.reason.clone());
+        }
+        if matches!(op, BackupSource | BackupTarget | CommitTarget | Stream) {
+            return None;
+        }
+        let mut parents = self.parents(name);
+        let (image, _) = parents.find(|(node, role)| *role == "backing" && !node.is_filter())?;
+        Some(format!("node is used as backing hd of '{}'", image.name))
     }
 }
 
@@ -401,12 +445,21 @@ impl BlockNode {
             content,
             file: None,
             backing: None,
+            auto_backing: None,
             implicit: false,
             bitmaps: Vec::new(),
             write_threshold: 0,
             highest_write: 0,
             blockers: Vec::new(),
         }
+    }
+}
+
+impl Drop for Blocks {
+    /// Images are closed with the machine.
+    fn drop(&mut self) {
+        let ids: Vec<_> = self.nodes.keys().copied().collect();
+        ids.into_iter().for_each(|id| self.settle(id));
     }
 }
 

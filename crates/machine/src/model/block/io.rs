@@ -11,7 +11,7 @@ use super::bytes::{beyond_end, unsupported, Bytes, Extent, ExtentKind};
 use super::graph::{no_node, not_found, BlockEvent, Blocks};
 use super::host;
 use super::node::{BlockNode, BlockOp, Content, NodeId};
-use crate::schema::BlockdevDetectZeroesOptions;
+use crate::schema::{BlkdebugEvent, BlkdebugIOType, BlockdevDetectZeroesOptions};
 
 /// Disks have whole sectors.
 const SECTOR: u64 = 512;
@@ -63,6 +63,10 @@ impl Bytes for NodeBytes<'_> {
     fn flush(&mut self) -> io::Result<()> {
         self.blocks.flush_at(self.id)
     }
+
+    fn happens(&mut self, event: BlkdebugEvent) {
+        self.blocks.happens(self.id, event);
+    }
 }
 
 impl Blocks {
@@ -86,7 +90,9 @@ impl Blocks {
                 let below = node.shown().map_or(0, |below| self.length_of(below));
                 below.saturating_sub(*offset)
             }
-            Content::Filter(_) => node.shown().map_or(0, |below| self.length_of(below)),
+            Content::Filter(_) | Content::Faults(_) => {
+                node.shown().map_or(0, |below| self.length_of(below))
+            }
             Content::Qcow2(image) => image.header.size,
             Content::Taken => 0,
         };
@@ -185,6 +191,19 @@ impl Blocks {
         let size =
             u64::try_from(size).map_err(|_| Error::new("Parameter 'size' expects a >0 size"))?;
         self.check_op(name, BlockOp::Resize)?;
+        if size % SECTOR != 0 && self.node(name).is_some_and(|n| n.qcow2().is_some()) {
+            return Err(Error::new("The new size must be a multiple of 512"));
+        }
+        let is_job = |node: &BlockNode| matches!(node.content, Content::Filter(_));
+        let filter = self.parents(name).find(|(node, _)| is_job(node));
+        if let Some((filter, role)) = filter {
+            return Err(Error::new(format!(
+                "Permission conflict on node '{name}': permissions 'resize' are both required \
+                 by an unnamed block device (uses node '{name}' as 'root' child) and unshared by \
+                 node '{}' (uses node '{name}' as '{role}' child).",
+                filter.name
+            )));
+        }
         self.truncate(name, size)
     }
 
@@ -210,6 +229,7 @@ impl Blocks {
     }
 
     pub(super) fn read_at(&mut self, id: NodeId, offset: u64, into: &mut [u8]) -> io::Result<()> {
+        self.check_fault(id, BlkdebugIOType::Read, offset, into.len() as u64)?;
         let node = self.at(id)?;
         let shown = node.shown();
         match (&node.content, shown) {
@@ -220,9 +240,12 @@ impl Blocks {
             }
             (Content::View { offset: start, .. }, Some(below)) => {
                 let offset = offset + start;
+                self.happens(below, BlkdebugEvent::ReadAio);
                 self.read_at(below, offset, into)
             }
-            (Content::Filter(_), Some(below)) => self.read_at(below, offset, into),
+            (Content::Filter(_) | Content::Faults(_), Some(below)) => {
+                self.read_at(below, offset, into)
+            }
             (Content::Qcow2(_), _) => self.read_image(id, offset, into),
             _ => Err(unsupported()),
         }
@@ -233,6 +256,17 @@ impl Blocks {
         if change.length() == 0 {
             return Ok(());
         }
+        let kind = match change {
+            Change::Write(_) => BlkdebugIOType::Write,
+            Change::Zero(_) => BlkdebugIOType::WriteZeroes,
+            Change::Discard(_) => BlkdebugIOType::Discard,
+        };
+        match change {
+            Change::Write(_) => self.happens(id, BlkdebugEvent::Pwritev),
+            Change::Zero(_) => self.happens(id, BlkdebugEvent::PwritevZero),
+            Change::Discard(_) => {}
+        }
+        self.check_fault(id, kind, offset, change.length())?;
         self.note_write(id, offset, change)?;
         let node = self.at(id)?;
         let detects = node.detect_zeroes != BlockdevDetectZeroesOptions::Off;
@@ -248,8 +282,12 @@ impl Blocks {
             (Content::Null { .. }, _) => Ok(()),
             (Content::View { offset: start, .. }, Some(below)) => {
                 let offset = offset + *start;
+                if kind == BlkdebugIOType::Write {
+                    self.happens(below, BlkdebugEvent::WriteAio);
+                }
                 self.change(below, offset, change)
             }
+            (Content::Faults(_), Some(below)) => self.change(below, offset, change),
             (Content::Filter(_), Some(below)) => self.change_filtered(id, below, offset, change),
             (Content::Qcow2(_), _) => self.change_image(id, offset, change),
             _ => Err(unsupported()),
@@ -332,6 +370,7 @@ impl Blocks {
     }
 
     fn flush_at(&mut self, id: NodeId) -> io::Result<()> {
+        self.check_fault(id, BlkdebugIOType::Flush, 0, u64::MAX)?;
         let node = self.at(id)?;
         if node.no_flush {
             return Ok(());
@@ -345,12 +384,13 @@ impl Blocks {
     }
 
     pub(super) fn status_at(&mut self, id: NodeId, offset: u64, length: u64) -> io::Result<Extent> {
+        self.check_fault(id, BlkdebugIOType::BlockStatus, offset, length)?;
         let node = self.at(id)?;
         let shown = node.shown();
         let all = |kind| Extent { length, kind };
         Ok(match (&node.content, shown) {
             (Content::Host(file), _) => host::status(file, offset, length),
-            (Content::Null { read_zeroes, .. }, _) => all(if *read_zeroes {
+            (Content::Null { read_zeroes, .. }, _) => all(if *read_zeroes == Some(true) {
                 ExtentKind::Zero
             } else {
                 ExtentKind::Data
@@ -359,7 +399,9 @@ impl Blocks {
                 let offset = offset + start;
                 self.status_at(below, offset, length)?
             }
-            (Content::Filter(_), Some(below)) => self.status_at(below, offset, length)?,
+            (Content::Filter(_) | Content::Faults(_), Some(below)) => {
+                self.status_at(below, offset, length)?
+            }
             (Content::Qcow2(_), _) => self.image_status(id, offset, length)?,
             _ => all(ExtentKind::Data),
         })
@@ -374,7 +416,9 @@ impl Blocks {
                 let length = *offset + length;
                 self.set_length(below, length)?;
             }
-            (Content::Filter(_), Some(below)) => self.set_length(below, length)?,
+            (Content::Filter(_) | Content::Faults(_), Some(below)) => {
+                self.set_length(below, length)?
+            }
             (Content::Qcow2(_), _) => self.with_image(id, |q, file| q.set_size(file, length))?,
             _ => return Err(unsupported()),
         }

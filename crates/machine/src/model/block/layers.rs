@@ -10,6 +10,7 @@ use super::graph::Blocks;
 use super::io::{Change, NodeBytes};
 use super::node::{Content, NodeId};
 use super::qcow2::{Place, Qcow2};
+use crate::schema::BlkdebugEvent;
 
 impl Blocks {
     /// Works on an image and the file that it is in.
@@ -51,6 +52,7 @@ impl Blocks {
             match place {
                 Place::Data(host) => {
                     let file = self.at(id)?.file.ok_or(Errno::ENOENT)?;
+                    self.happens(file, BlkdebugEvent::ReadAio);
                     self.read_at(file, host, part)?;
                 }
                 Place::Zero => part.fill(0),
@@ -99,6 +101,7 @@ impl Blocks {
             let at = offset + done as u64;
             let left = (from.len() - done) as u64;
             let own = self.with_image(id, |q, file| q.own_place(file, at, left))?;
+            self.happens(file, BlkdebugEvent::WriteAio);
             let run = match own {
                 Some((host, run)) => {
                     let end = done + usize::try_from(run).unwrap_or(0);

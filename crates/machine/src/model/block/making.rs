@@ -2,6 +2,7 @@
 
 use std::fs::File;
 
+use super::chain::full_name;
 use super::graph::{no_node, Blocks};
 use super::host::open_file;
 use super::io::NodeBytes;
@@ -162,7 +163,12 @@ impl Blocks {
             return Err(failed(&nix::errno::Errno::ENOTSUP.into()));
         }
         let changed = self.with_image(id, |q, file| q.set_backing_file(file, backing, format));
-        changed.map_err(|e| failed(&e))
+        changed.map_err(|e| failed(&e))?;
+        let full = full_name(&self.nodes[&id].filename, backing);
+        self.nodes
+            .entry(id)
+            .and_modify(|node| node.auto_backing = full);
+        Ok(())
     }
 }
 

@@ -6,9 +6,11 @@
 //! exports and commands for tests do.
 
 mod backend;
+mod bitmaps;
 mod bytes;
 mod chain;
 mod drive;
+mod faults;
 mod granules;
 mod graph;
 mod host;
@@ -16,23 +18,31 @@ mod image;
 mod io;
 mod layers;
 mod making;
+mod names;
 mod node;
 mod open;
 mod qcow2;
 mod reopen;
+mod sha256;
 mod snapshots;
 
 #[cfg(test)]
+mod damage_test;
+#[cfg(test)]
 mod images_test;
+#[cfg(test)]
+mod kept_test;
 #[cfg(test)]
 mod tests;
 
 use qmonitor::qapi::Error;
 
 pub use backend::{Backend, Backends, Interface, Medium};
+pub use bitmaps::NewBitmap;
 pub use bytes::{Extent, ExtentKind};
 pub(crate) use drive::set_drive;
 pub use drive::Drive;
+pub use faults::add_rules;
 pub use granules::{Bitmap, Granules};
 pub(crate) use graph::no_node;
 pub use graph::{BlockEvent, Blocks};
@@ -40,7 +50,8 @@ pub use image::{probe, Header};
 pub use making::NewFile;
 pub use node::{BlockNode, BlockOp, Filter, NodeId};
 pub use open::Image;
-pub use qcow2::{NewImage, Qcow2, Snapshot};
+pub use qcow2::{NewImage, Qcow2, Snapshot, StoredBitmap};
+pub use sha256::sha256;
 
 /// How fast a drive may be; zero is without limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 
+use super::faults::Faults;
 use super::granules::Bitmap;
 use super::image::Header;
 use super::qcow2::Qcow2;
@@ -36,6 +37,8 @@ pub struct BlockNode {
     pub(super) file: Option<NodeId>,
     /// The node below, which has what is not in this one.
     pub(super) backing: Option<NodeId>,
+    /// The name of the image below that the image itself leads to.
+    pub(super) auto_backing: Option<String>,
     /// Whether it was made for another node, and goes with it.
     pub(super) implicit: bool,
     /// Its dirty bitmaps, the newest first; those without a name are a job's.
@@ -83,13 +86,20 @@ pub(super) enum Content {
     /// In a file of the host.
     Host(File),
     /// Nowhere; there is a size only.
-    Null { size: u64, read_zeroes: bool },
+    Null {
+        size: u64,
+        /// What was said of it.
+        given_size: Option<u64>,
+        read_zeroes: Option<bool>,
+    },
     /// In the node below, from an offset on, all of it or so many bytes.
     View { offset: u64, size: Option<u64> },
     /// In a format of which only the header is known.
     Described(Header),
     /// In clusters of the node below.
     Qcow2(Box<Qcow2>),
+    /// In the node below, unless it is to fail.
+    Faults(Box<Faults>),
     /// In a filter that a job put here.
     Filter(Filter),
     /// It is being worked on.
@@ -115,7 +125,9 @@ impl BlockNode {
     /// The node that a filter or a view has its bytes in.
     pub(super) fn shown(&self) -> Option<NodeId> {
         match self.content {
-            Content::View { .. } | Content::Filter(_) => self.file.or(self.backing),
+            Content::View { .. } | Content::Faults(_) | Content::Filter(_) => {
+                self.file.or(self.backing)
+            }
             _ => None,
         }
     }

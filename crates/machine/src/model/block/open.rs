@@ -1,5 +1,6 @@
 //! Nodes are opened: as `blockdev-add` describes them, and as `-drive` does.
 
+use super::faults::{add_rules, Faults};
 use super::graph::{not_found, Blocks};
 use super::host::open_file;
 use super::image::{header, probe};
@@ -113,10 +114,11 @@ impl Blocks {
                 ..node(&upper, format, content)
             });
             self.load_bitmaps(top)?;
-            let backing = self.open_named_backing(top)?;
-            self.nodes
-                .entry(top)
-                .and_modify(|node| node.backing = backing);
+            if image.no_backing {
+                self.note_named_backing(top);
+            } else {
+                self.open_named_backing(top)?;
+            }
         }
         if let (Some(top), Some(detect)) = (self.nodes.get_mut(&top), image.detect_zeroes) {
             top.detect_zeroes = detect;
@@ -188,12 +190,14 @@ impl Blocks {
             _ => None,
         };
         self.load_bitmaps(id)?;
-        let backing = match backing {
-            None => self.open_named_backing(id)?,
-            backing => self.open_backing(backing)?,
-        };
-        if let Some(node) = self.nodes.get_mut(&id) {
-            node.backing = backing;
+        if backing.is_none() {
+            self.open_named_backing(id)?;
+        } else {
+            let backing = self.open_backing(backing)?;
+            self.note_named_backing(id);
+            self.nodes
+                .entry(id)
+                .and_modify(|node| node.backing = backing);
         }
         Ok(id)
     }
@@ -219,7 +223,8 @@ impl Blocks {
                     filename: format!("{}://", driver.as_str()),
                     content: Content::Null {
                         size: null_size(null.size)?,
-                        read_zeroes: null.read_zeroes.unwrap_or(false),
+                        given_size: null.size.map(|_| null_size(null.size)).transpose()?,
+                        read_zeroes: null.read_zeroes,
                     },
                     file: None,
                 })
@@ -239,6 +244,24 @@ impl Blocks {
             }
             BlockdevOptionsBranch::CopyOnRead(filter) => self.open_filter(&filter.file, read_only),
             BlockdevOptionsBranch::Throttle(filter) => self.open_filter(&filter.file, read_only),
+            BlockdevOptionsBranch::Blkdebug(debug) => {
+                let mut debug = debug.clone();
+                if let Some(config) = &debug.config {
+                    let failed = |e| Error::from_io("Could not read blkdebug config file", &e);
+                    let text = std::fs::read_to_string(config).map_err(failed)?;
+                    add_rules(&mut debug, &text)?;
+                }
+                let mut opened = self.open_filter(&debug.image, read_only)?;
+                opened.content = Content::Faults(Box::new(Faults::new(&debug)));
+                Ok(opened)
+            }
+            BlockdevOptionsBranch::Compress(filter) => self.open_filter(&filter.file, read_only),
+            BlockdevOptionsBranch::Luks(luks) if luks.key_secret.is_none() => {
+                Err(Error::new("Parameter 'key-secret' is required for cipher"))
+            }
+            BlockdevOptionsBranch::Luks(_) => Err(Error::new(
+                "this machine cannot read encrypted images: driver 'luks' is not supported",
+            )),
             _ => Err(Error::new(format!("Unknown driver '{}'", driver.as_str()))),
         }
     }
@@ -340,7 +363,8 @@ fn open_bottom(image: &Image) -> Result<(BlockdevDriver, String, Content, bool),
             null.ok_or_else(|| Error::new("Must specify either driver or file"))?;
         let content = Content::Null {
             size,
-            read_zeroes: false,
+            given_size: None,
+            read_zeroes: None,
         };
         let filename = format!("{}://", driver.as_str());
         return Ok((driver, filename, content, image.read_only.unwrap_or(false)));

@@ -1,11 +1,170 @@
-//! Nodes that become writable, or stop being so, while they are open.
+//! Nodes that get other options while they are open: `blockdev-reopen`, and jobs that make a
+//! node writable, or let it stop being so.
 
-use super::graph::{no_node, Blocks};
+use super::graph::{no_node, not_found, Blocks};
 use super::host::open_file;
-use super::node::{Content, NodeId};
+use super::node::{BlockNode, Content, NodeId};
+use crate::schema::{
+    BlockdevCacheOptions, BlockdevDetectZeroesOptions, BlockdevDiscardOptions, BlockdevOptions,
+    BlockdevOptionsBranch, BlockdevRef, BlockdevRefOrNull,
+};
 use qmonitor::qapi::Error;
 
+/// What a node has and its new options may change.
+struct Kept {
+    id: NodeId,
+    read_only: bool,
+    direct: bool,
+    no_flush: bool,
+    detect_zeroes: BlockdevDetectZeroesOptions,
+    file: Option<NodeId>,
+    backing: Option<NodeId>,
+}
+
 impl Blocks {
+    /// Gives nodes other options (`blockdev-reopen`), all of them or none.
+    ///
+    /// # Errors
+    ///
+    /// There is no such node, or an option cannot be changed.
+    pub fn reopen_all(&mut self, options: &[BlockdevOptions]) -> Result<(), Error> {
+        let mut kept: Vec<Kept> = Vec::new();
+        for options in options {
+            let changed = self.reopen_node(options, &mut kept);
+            if changed.is_err() {
+                for old in kept.into_iter().rev() {
+                    self.put_back(&old);
+                }
+                return changed;
+            }
+        }
+        Ok(())
+    }
+
+    fn reopen_node(
+        &mut self,
+        options: &BlockdevOptions,
+        kept: &mut Vec<Kept>,
+    ) -> Result<(), Error> {
+        let name = options.node_name.as_deref();
+        let name = name.ok_or_else(|| Error::new("node-name not specified"))?;
+        let id = self.id(name).ok_or_else(|| no_node(name))?;
+        let node = &self.nodes[&id];
+        let detect = options.detect_zeroes;
+        let detect_zeroes = detect.unwrap_or(BlockdevDetectZeroesOptions::Off);
+        if detect_zeroes == BlockdevDetectZeroesOptions::Unmap
+            && options.discard != Some(BlockdevDiscardOptions::Unmap)
+        {
+            return Err(Error::new(
+                "setting detect-zeroes to unmap is not allowed without setting discard operation \
+                 to unmap",
+            ));
+        }
+        let (file, backing) = (node.file, node.backing);
+        kept.push(Kept {
+            id,
+            read_only: node.read_only,
+            direct: node.direct,
+            no_flush: node.no_flush,
+            detect_zeroes: node.detect_zeroes,
+            file,
+            backing,
+        });
+        let new_backing = self.new_backing(node, options)?;
+        if node.driver != options.driver() {
+            return Err(Error::new("Cannot change the option 'driver'"));
+        }
+        let new_file = self.new_file(node, options)?;
+        let cache = options.cache.as_ref();
+        let cached =
+            |get: fn(&BlockdevCacheOptions) -> Option<bool>| cache.and_then(get).unwrap_or(false);
+        let (direct, no_flush) = (cached(|c| c.direct), cached(|c| c.no_flush));
+        self.reopen(id, options.read_only.unwrap_or(false))?;
+        self.nodes.entry(id).and_modify(|node| {
+            node.direct = direct;
+            node.no_flush = no_flush;
+            node.detect_zeroes = detect_zeroes;
+            node.file = new_file;
+            node.backing = new_backing;
+        });
+        if let Some(old) = backing.filter(|_| backing != new_backing) {
+            self.close_unused(old);
+        }
+        Ok(())
+    }
+
+    fn put_back(&mut self, old: &Kept) {
+        // It was open like this a moment ago.
+        let _ = self.reopen(old.id, old.read_only);
+        self.nodes.entry(old.id).and_modify(|node| {
+            node.direct = old.direct;
+            node.no_flush = old.no_flush;
+            node.detect_zeroes = old.detect_zeroes;
+            node.file = old.file;
+            node.backing = old.backing;
+        });
+    }
+
+    fn new_backing(
+        &self,
+        node: &BlockNode,
+        options: &BlockdevOptions,
+    ) -> Result<Option<NodeId>, Error> {
+        let wanted = match &options.u {
+            BlockdevOptionsBranch::Qcow2(image) => image.backing.as_ref(),
+            BlockdevOptionsBranch::Qed(image) | BlockdevOptionsBranch::Vmdk(image) => {
+                image.backing.as_ref()
+            }
+            _ => None,
+        };
+        let name = &node.name;
+        match wanted {
+            None if node.backing.is_some() => {
+                Err(Error::new(format!("backing is missing for '{name}'")))
+            }
+            None | Some(BlockdevRefOrNull::Null(_)) => Ok(None),
+            Some(BlockdevRefOrNull::Reference(other)) => {
+                let found = self.id(other).ok_or_else(|| not_found("", other))?;
+                if self.is_below(name, other) {
+                    return Err(Error::new(format!(
+                        "Making '{other}' a backing child of '{name}' would create a cycle"
+                    )));
+                }
+                Ok(Some(found))
+            }
+            Some(BlockdevRefOrNull::Definition(_)) => {
+                Err(Error::new("Cannot change the option 'backing'"))
+            }
+        }
+    }
+
+    fn new_file(
+        &self,
+        node: &BlockNode,
+        options: &BlockdevOptions,
+    ) -> Result<Option<NodeId>, Error> {
+        let file = match &options.u {
+            BlockdevOptionsBranch::HostDevice(file) | BlockdevOptionsBranch::File(file) => {
+                if file.filename == node.filename {
+                    return Ok(None);
+                }
+                return Err(Error::new("Cannot change the option 'filename'"));
+            }
+            BlockdevOptionsBranch::Raw(raw) => &raw.file,
+            BlockdevOptionsBranch::Qcow2(image) => &image.file,
+            BlockdevOptionsBranch::CopyOnRead(filter) => &filter.file,
+            BlockdevOptionsBranch::Throttle(filter) => &filter.file,
+            _ => return Ok(node.file),
+        };
+        match file {
+            BlockdevRef::Reference(name) => {
+                let found = self.id(name).ok_or_else(|| not_found("", name))?;
+                Ok(Some(found))
+            }
+            BlockdevRef::Definition(_) => Err(Error::new("Cannot change the option 'file'")),
+        }
+    }
+
     /// Makes a node one that can be written, or not, and the nodes that were made for it.
     ///
     /// # Errors

@@ -13,6 +13,8 @@ pub struct CpuSlot {
     pub typename: &'static str,
     /// Where it is.
     pub place: Place,
+    /// The node that it belongs to.
+    pub node: Option<u16>,
     /// Path of the processor that is there.
     pub path: Option<String>,
 }
@@ -62,13 +64,17 @@ impl Machine {
     pub fn cpu_slots(&self) -> Result<Vec<CpuSlot>, Error> {
         let typename = self
             .cpu_type
-            .filter(|_| self.class.family != Family::Empty)
+            .filter(|_| self.class.has_hotpluggable_cpus())
             .ok_or_else(|| Error::new("machine does not support hot-plugging CPUs"))?;
         let slots = (0..self.topology.max_cpus as usize).rev();
+        // In QEMU the processors are not there until the machine is.
+        let configured = !self.run.is_preconfig();
+        let placed = |index| self.cpus.get(&index).filter(|_| configured);
         let slot = |index| CpuSlot {
             typename,
             place: self.topology.place(index),
-            path: self.cpus.get(&index).map(|id| self.canonical_path(*id)),
+            node: self.numa.node_of_cpu(index),
+            path: placed(index).map(|id| self.canonical_path(*id)),
         };
         Ok(slots.map(slot).collect())
     }

@@ -80,6 +80,21 @@ impl MachineClass {
         self.flags.contains('n')
     }
 
+    /// Whether it gets a node for memory that is plugged in.
+    pub(crate) fn has_node_for_modules(&self) -> bool {
+        matches!(self.family, Family::I440fx | Family::Q35) && !self.is_older_than((2, 11))
+    }
+
+    /// Whether its version is older than that; one without a version is not.
+    fn is_older_than(&self, version: (u32, u32)) -> bool {
+        let text = self.name.rsplit('-').next().unwrap_or_default();
+        let mut numbers = text.split('.').map_while(|n| n.parse().ok());
+        match (numbers.next(), numbers.next()) {
+            (Some(major), Some(minor)) => (major, minor) < version,
+            _ => false,
+        }
+    }
+
     /// Whether it is going away.
     pub fn is_deprecated(&self) -> bool {
         self.flags.contains('o')

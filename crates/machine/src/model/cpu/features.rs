@@ -1,32 +1,13 @@
-//! Features of processors: those there are, and those the emulator offers.
+//! Properties of processors: identity, place, and features.
 //!
-//! A feature is a bit in the results of the instruction `CPUID`, and a boolean
-//! property of every processor. Models have features that an emulator cannot offer
-//! without help from the host; these are switched off, and warnings name them with
-//! the place of their bits.
+//! A feature is a bit in the results of the instruction `CPUID` ([`words`](super::words)), and
+//! a boolean property of every processor. Models have features that an emulator cannot
+//! offer without help from the host; these are switched off, with a warning.
 
-use crate::model::qdev::{abstract_device, property, DEVICE};
-use crate::model::qom::{Getter, ObjectType, Property};
-
-/// A feature that the emulator does not offer.
-pub struct MissingFeature {
-    /// Its name.
-    pub name: &'static str,
-    /// The register that has its bit, as in `CPUID.01H:ECX`.
-    pub(super) register: &'static str,
-    /// The number of its bit.
-    bit: u8,
-}
-
-impl MissingFeature {
-    /// The warning when it is asked for.
-    pub fn warning(&self) -> String {
-        format!(
-            "TCG doesn't support requested feature: {}.{} [bit {}]",
-            self.register, self.name, self.bit
-        )
-    }
-}
+use super::words::{feature_words, filtered_features};
+use crate::model::qdev::{abstract_device, after_realize, property, DEVICE};
+use crate::model::qom::{Getter, ObjectType, Property, Set};
+use qmonitor::qapi::Error;
 
 static CPU: ObjectType = ObjectType::new_abstract("cpu", &DEVICE, &[]);
 
@@ -39,28 +20,54 @@ const fn feature(name: &'static str) -> Property {
     property(name, "bool", Getter::Bool(false))
 }
 
+/// A number of the maker's, with a limit.
+const fn number(name: &'static str) -> Property {
+    Property::new(name, "int", Getter::Int(0), Some(set_number)).frozen(after_realize)
+}
+
+fn set_number(set: Set<'_>) -> Result<(), Error> {
+    let value = set.input.uint64()?;
+    let name = set.property.name;
+    let most = match name {
+        "family" => 0xff + 0xf,
+        "model" => 0xff,
+        _ => 0xf,
+    };
+    if value > most {
+        return Err(Error::new(format!(
+            "parameter '{name}' can be at most {most}"
+        )));
+    }
+    set.store(value as i64)
+}
+
+/// The maker's name, which is in three registers.
+fn set_vendor(set: Set<'_>) -> Result<(), Error> {
+    let vendor = set.input.string()?;
+    if vendor.len() != 12 {
+        return Err(Error::new(
+            "value of property 'vendor' must consist of exactly 12 characters",
+        ));
+    }
+    set.store(vendor)
+}
+
 macro_rules! features {
     (
         supported: $($supported:literal),*
-        missing: $($register:literal: $($name:literal $bit:literal),*;)*
+        missing: $($missing:literal),*
     ) => {
         /// The features that an emulated processor can have.
         pub static SUPPORTED: &[&str] = &[$($supported),*];
 
-        /// Those that it cannot have, in the order of the registers.
-        pub static MISSING: &[MissingFeature] = &[$($(MissingFeature {
-            name: $name,
-            register: $register,
-            bit: $bit,
-        }),*),*];
-
         /// The properties of processors: identity, place, the handling of missing
         /// features, and one for each feature.
         pub(super) static PROPERTIES: &[Property] = &[
-            property("vendor", "string", Getter::Str("")),
-            property("family", "int", Getter::Int(0)),
-            property("model", "int", Getter::Int(0)),
-            property("stepping", "int", Getter::Int(0)),
+            Property::new("vendor", "string", Getter::Str(""), Some(set_vendor))
+                .frozen(after_realize),
+            number("family"),
+            number("model"),
+            number("stepping"),
             property("level", "uint32", Getter::Int(0)),
             property("xlevel", "uint32", Getter::Int(0)),
             property("xlevel2", "uint32", Getter::Int(0)),
@@ -77,8 +84,20 @@ macro_rules! features {
             property("check", "bool", Getter::Bool(true)),
             property("enforce", "bool", Getter::Bool(false)),
             Property::new("unavailable-features", "strList", Getter::EmptyList, None),
+            Property::new(
+                "feature-words",
+                "X86CPUFeatureWordInfo",
+                Getter::With(feature_words),
+                None,
+            ),
+            Property::new(
+                "filtered-features",
+                "X86CPUFeatureWordInfo",
+                Getter::With(filtered_features),
+                None,
+            ),
             $(feature($supported),)*
-            $($(feature($name),)*)*
+            $(feature($missing),)*
         ];
     };
 }
@@ -98,65 +117,26 @@ features! {
         "svm", "svme-addr-chk", "syscall", "tsc", "umip", "vaes", "vgif", "wbnoinvd",
         "x2apic", "xgetbv1", "xsave", "xsaveerptr", "xsaveopt"
     missing:
-        "CPUID.01H:ECX":
-            "vmx" 5, "pcid" 17, "tsc-deadline" 24;
-        "CPUID.07H:EBX":
-            "tsc-adjust" 1, "hle" 4, "invpcid" 10, "rtm" 11, "avx512f" 16, "avx512dq" 17,
-            "avx512ifma" 21, "avx512pf" 26, "avx512er" 27, "avx512cd" 28, "avx512bw" 30,
-            "avx512vl" 31;
-        "CPUID.07H:ECX":
-            "avx512vbmi" 1, "avx512vbmi2" 6, "gfni" 8, "vpclmulqdq" 10, "avx512vnni" 11,
-            "avx512bitalg" 12, "avx512-vpopcntdq" 14, "bus-lock-detect" 24, "cldemote" 25,
-            "movdiri" 27, "movdir64b" 28;
-        "CPUID.07H:EDX":
-            "avx512-4vnniw" 2, "avx512-4fmaps" 3, "serialize" 14, "tsx-ldtrk" 16, "amx-bf16"
-            22, "avx512-fp16" 23, "amx-tile" 24, "amx-int8" 25, "spec-ctrl" 26, "stibp" 27,
-            "arch-capabilities" 29, "core-capability" 30, "ssbd" 31;
-        "CPUID.07H:EAX":
-            "sha512" 0, "sm3" 1, "sm4" 2, "avx-vnni" 4, "avx512-bf16" 5, "amx-fp16" 21,
-            "avx-ifma" 23, "lam" 26;
-        "CPUID.80000001H:EDX":
-            "fxsr-opt" 25;
-        "CPUID.80000001H:ECX":
-            "misalignsse" 7, "osvw" 9, "xop" 11, "fma4" 16, "tbm" 21, "topoext" 22,
-            "perfctr-core" 23;
-        "CPUID.80000007H:EDX":
-            "invtsc" 8;
-        "CPUID.80000008H:EBX":
-            "clzero" 0, "ibpb" 12, "ibrs" 14, "amd-stibp" 15, "stibp-always-on" 17,
-            "amd-ssbd" 24, "amd-psfd" 28;
-        "CPUID.80000021H:EAX":
-            "no-nested-data-bp" 0, "lfence-always-serializing" 2, "null-sel-clr-base" 6,
-            "auto-ibrs" 8;
-        "CPUID.8000000AH:EDX":
-            "nrip-save" 3, "vnmi" 25;
-        "CPUID.0DH:EAX":
-            "xsavec" 1, "xsaves" 3, "xfd" 4;
-        "CPUID.07H:EDX":
-            "avx-vnni-int8" 4, "avx-ne-convert" 5, "avx-vnni-int16" 10, "prefetchiti" 14, "avx10" 19,
-            "intel-psfd" 0, "ipred-ctrl" 1, "rrsba-ctrl" 2, "ddpd-u" 3, "bhi-ctrl" 4,
-            "mcdt-no" 5;
-        "CPUID.24H:EBX":
-            "avx10-128" 16, "avx10-256" 17, "avx10-512" 18;
-        "CPUID.C0000001H:EDX":
-            "xstore" 2, "xstore-en" 3, "xcrypt" 6, "xcrypt-en" 7, "ace2" 8, "phe" 10,
-            "phe-en" 11, "pmm" 12, "pmm-en" 13;
-        "MSR(CFH)":
-            "split-lock-detect" 5;
+        "vmx", "pcid", "tsc-deadline", "tsc-adjust", "hle", "invpcid", "rtm", "avx512f",
+        "avx512dq", "avx512ifma", "avx512pf", "avx512er", "avx512cd", "avx512bw", "avx512vl",
+        "avx512vbmi", "avx512vbmi2", "gfni", "vpclmulqdq", "avx512vnni", "avx512bitalg",
+        "avx512-vpopcntdq", "bus-lock-detect", "cldemote", "movdiri", "movdir64b",
+        "avx512-4vnniw", "avx512-4fmaps", "serialize", "tsx-ldtrk", "amx-bf16", "avx512-fp16",
+        "amx-tile", "amx-int8", "spec-ctrl", "stibp", "arch-capabilities", "core-capability",
+        "ssbd", "sha512", "sm3", "sm4", "avx-vnni", "avx512-bf16", "amx-fp16", "avx-ifma", "lam",
+        "fxsr-opt", "misalignsse", "osvw", "xop", "fma4", "tbm", "topoext", "perfctr-core",
+        "invtsc", "clzero", "ibpb", "ibrs", "amd-stibp", "stibp-always-on", "amd-ssbd",
+        "amd-psfd", "no-nested-data-bp", "lfence-always-serializing", "null-sel-clr-base",
+        "auto-ibrs", "nrip-save", "vnmi", "xsavec", "xsaves", "xfd", "avx-vnni-int8",
+        "avx-ne-convert", "avx-vnni-int16", "prefetchiti", "avx10", "intel-psfd", "ipred-ctrl",
+        "rrsba-ctrl", "ddpd-u", "bhi-ctrl", "mcdt-no", "avx10-128", "avx10-256", "avx10-512",
+        "xstore", "xstore-en", "xcrypt", "xcrypt-en", "ace2", "phe", "phe-en", "pmm", "pmm-en",
+        "split-lock-detect"
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_warning_tells_where_the_bit_is() {
-        let rtm = MISSING.iter().find(|f| f.name == "rtm").unwrap();
-        assert_eq!(
-            rtm.warning(),
-            "TCG doesn't support requested feature: CPUID.07H:EBX.rtm [bit 11]"
-        );
-    }
 
     #[test]
     fn no_feature_is_there_twice() {

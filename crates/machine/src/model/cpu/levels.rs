@@ -1,65 +1,9 @@
 //! The highest leaves of `CPUID`, which rise with the features.
 
-use super::features::MISSING;
+use super::words::table;
 use super::CpuOption;
 use crate::model::qom::ObjectId;
 use crate::model::Machine;
-
-/// Leaves, and the features in them that the emulator offers.
-const LEAVES: &[(i64, &[&str])] = &[
-    (0x6, &["arat"]),
-    (
-        0x7,
-        &[
-            "adx",
-            "avx2",
-            "bmi1",
-            "bmi2",
-            "clflushopt",
-            "clwb",
-            "cmpccxadd",
-            "erms",
-            "fsgsbase",
-            "fsrc",
-            "fsrm",
-            "fsrs",
-            "fzrm",
-            "la57",
-            "mpx",
-            "pks",
-            "pku",
-            "rdpid",
-            "rdseed",
-            "sha-ni",
-            "smap",
-            "smep",
-            "umip",
-            "vaes",
-        ],
-    ),
-    (0xd, &["xgetbv1", "xsaveopt"]),
-    (
-        0x8000_0001,
-        &[
-            "3dnow",
-            "3dnowext",
-            "3dnowprefetch",
-            "abm",
-            "cmp-legacy",
-            "cr8legacy",
-            "lahf-lm",
-            "lm",
-            "mmxext",
-            "nx",
-            "pdpe1gb",
-            "rdtscp",
-            "sse4a",
-            "syscall",
-        ],
-    ),
-    (0x8000_0008, &["wbnoinvd", "xsaveerptr"]),
-    (0x8000_000a, &["svm"]),
-];
 
 /// Ranges of leaves: the property with the highest one, and the least it may be.
 const RANGES: &[(i64, &str, &str)] = &[
@@ -68,40 +12,45 @@ const RANGES: &[(i64, &str, &str)] = &[
     (0xc000_0000, "xlevel2", "min-xlevel2"),
 ];
 
-/// The leaf of a feature that the emulator does not offer: `7` of `CPUID.07H:EBX`.
-fn leaf(register: &str) -> Option<i64> {
-    let (digits, _) = register.strip_prefix("CPUID.")?.split_once("H:")?;
-    i64::from_str_radix(digits, 16).ok()
-}
+/// Features that bring a leaf other than the one with their bit.
+const FURTHER: &[(&str, i64)] = &[("svm", 0x8000_000a), ("intel-pt", 0x14), ("sgx", 0x12)];
 
 impl Machine {
-    /// Raises the highest leaves to those of the features, unless the user has chosen them.
-    /// Old versions of machines raise none.
+    /// Raises the highest leaves to those of the features; one that the user has chosen, or the version of
+    /// the machine, stays.
+    /// Old versions of machines know only of one leaf.
     pub(super) fn raise_levels(&mut self, id: ObjectId, option: &CpuOption) {
-        let missing = MISSING.iter();
-        let missing = missing.filter(|f| self.bool_property(id, f.name));
-        let offered = LEAVES.iter().filter(|(_, features)| {
-            let mut features = features.iter();
-            features.any(|name| self.bool_property(id, name))
-        });
-        let leaves: Vec<i64> = missing
-            .filter_map(|f| leaf(f.register))
-            .chain(offered.map(|(leaf, _)| *leaf))
-            .filter(|_| self.class.raises_cpu_levels())
-            .collect();
+        let leaves = self.leaves(id);
         for (first, level, least) in RANGES {
-            if option.settings.iter().any(|(name, _)| name == level) {
-                continue;
-            }
             let range = *first..first + 0x4000_0000;
             let highest = leaves.iter().filter(|leaf| range.contains(leaf)).max();
+            let before = self.int_property(id, least);
+            let raised = before.max(highest.copied().unwrap_or(0));
+            if raised != before {
+                self.store_by_name(id, least, raised);
+            }
+            let is_chosen = option.settings.iter().any(|(name, _)| name == level)
+                || self.version_sets(&option.model.object, level);
             let now = self.int_property(id, level);
-            let least = self.int_property(id, least);
-            let value = now.max(least).max(highest.copied().unwrap_or(0));
-            if value != now {
-                self.store_by_name(id, level, value);
+            if !is_chosen && now < raised {
+                self.store_by_name(id, level, raised);
             }
         }
+    }
+
+    /// The leaves that a processor's features need.
+    fn leaves(&self, id: ObjectId) -> Vec<i64> {
+        let in_full = self.class.raises_cpu_levels();
+        let features = table().features.iter();
+        let features = features.filter(|f| self.bool_property(id, f.name));
+        let words = features.map(|feature| &table().words[feature.word]);
+        let words = words.filter(|w| in_full || (w.eax, w.ecx, w.register) == (7, Some(0), "EBX"));
+        let further = FURTHER.iter().filter(|_| in_full);
+        let further = further.filter(|(name, _)| self.bool_property(id, name));
+        words
+            .map(|word| word.eax)
+            .chain(further.map(|(_, leaf)| *leaf))
+            .collect()
     }
 }
 

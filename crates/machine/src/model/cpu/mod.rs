@@ -7,21 +7,27 @@
 pub mod features;
 mod levels;
 pub mod models;
+mod words;
 
 use std::time::Duration;
 
 use crate::model::board::Place;
 use crate::model::qdev::DeviceOptions;
-use crate::model::qom::{ObjectId, PropertyInput};
+use crate::model::qom::{ObjectId, ObjectType, PropertyInput};
 use crate::model::thread::HostThread;
 use crate::model::Machine;
 use models::{find_model, CpuModel};
+use qmonitor::qapi::json::qobject_from_json;
 use qmonitor::qapi::{CompatPolicy, Error, QDict, QObject};
 
 /// Processor time that the first processor uses before it waits, as a real one does
 /// for its firmware. virsh treats a domain whose vCPU has used no CPU time as unknown.
 /// The kernel counts in hundredths of a second, rounded down.
 pub(super) const FIRMWARE_TIME: Duration = Duration::from_millis(20);
+
+/// The model that has all that the emulator offers, and the numbers that the emulator gives it.
+const MAX_TYPE: &str = "max-x86_64-cpu";
+const MAX_IDENTITY: &[(&str, i64)] = &[("family", 6), ("model", 6), ("stepping", 3)];
 
 /// The option `-cpu`: a model, and changes to it.
 #[derive(Clone)]
@@ -32,6 +38,8 @@ pub struct CpuOption {
     settings: Vec<(String, String)>,
     /// `+name` and `-name`, which come last.
     switches: Vec<(String, bool)>,
+    /// What is said about both forms of one name.
+    warnings: Vec<Error>,
 }
 
 impl std::fmt::Debug for CpuOption {
@@ -48,6 +56,7 @@ impl CpuOption {
             model,
             settings: Vec::new(),
             switches: Vec::new(),
+            warnings: Vec::new(),
         }
     }
 
@@ -66,20 +75,57 @@ impl CpuOption {
         let model = find_model(name)
             .ok_or_else(|| Error::new(format!("unable to find CPU model '{name}'")))?;
         let mut option = CpuOption::new(model);
-        for part in parts {
+        for part in parts.filter(|part| !part.is_empty()) {
             if let Some(feature) = part.strip_prefix('+') {
                 option.switches.push((property_name(feature), true));
             } else if let Some(feature) = part.strip_prefix('-') {
                 option.switches.push((property_name(feature), false));
             } else {
                 let (name, value) = part.split_once('=').unwrap_or((part, "on"));
-                option
-                    .settings
-                    .push((property_name(name), value.to_owned()));
+                option.set(property_name(name), value)?;
             }
+        }
+        // All that is added comes before all that is taken away.
+        option.switches.sort_by_key(|(_, on)| !on);
+        if !option.warnings.is_empty() {
+            option.warnings.push(Error::new(AMBIGUOUS));
         }
         Ok(option)
     }
+
+    fn set(&mut self, name: String, value: &str) -> Result<(), Error> {
+        for (_, on) in self.switches.iter().filter(|(other, _)| *other == name) {
+            let sign = if *on { '+' } else { '-' };
+            self.warnings.push(Error::new(format!(
+                "Ambiguous CPU model string. Don't mix both \"{sign}{name}\" and \"{name}={value}\""
+            )));
+        }
+        if name == "tsc-freq" {
+            let hertz = metric(value);
+            let hertz = hertz.ok_or_else(|| Error::new(format!("bad numerical value {value}")))?;
+            let setting = ("tsc-frequency".to_owned(), hertz.to_string());
+            self.settings.push(setting);
+        } else {
+            self.settings.push((name, value.to_owned()));
+        }
+        Ok(())
+    }
+}
+
+const AMBIGUOUS: &str =
+    "Compatibility of ambiguous CPU model strings won't be kept on future QEMU versions";
+
+/// A number with a unit that stands for thousands, millions and so on.
+fn metric(text: &str) -> Option<u64> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let scale = match &text[digits.len()..] {
+        "" => 1,
+        "k" | "K" => 1_000,
+        "M" | "m" => 1_000_000,
+        "G" | "g" => 1_000_000_000,
+        _ => return None,
+    };
+    digits.parse::<u64>().ok()?.checked_mul(scale)
 }
 
 /// Features may be written with underscores (`feat2prop`).
@@ -100,6 +146,8 @@ pub struct CpuInfo {
     pub thread_id: i64,
     /// Where it sits.
     pub place: Place,
+    /// The node that it belongs to.
+    pub node: Option<u16>,
 }
 
 impl Machine {
@@ -107,16 +155,19 @@ impl Machine {
     fn cpu_new(&mut self, model: &'static CpuModel) -> ObjectId {
         let id = self.object_new(&model.object);
         let identity = &model.identity;
+        // What `max` has rises from nothing.
+        let is_max = model.object.name == MAX_TYPE;
+        let leaf = |leaf: i64| QObject::from(if is_max { 0 } else { leaf });
         let values: [(&str, QObject); 9] = [
             ("vendor", identity.vendor.into()),
             ("family", identity.family.into()),
             ("model", identity.model.into()),
             ("stepping", identity.stepping.into()),
-            ("level", identity.level.into()),
-            ("xlevel", identity.xlevel.into()),
+            ("level", leaf(identity.level)),
+            ("xlevel", leaf(identity.xlevel)),
             ("model-id", identity.model_id.into()),
-            ("min-level", identity.level.into()),
-            ("min-xlevel", identity.xlevel.into()),
+            ("min-level", leaf(identity.level)),
+            ("min-xlevel", leaf(identity.xlevel)),
         ];
         for (name, value) in values {
             self.store_by_name(id, name, value);
@@ -125,14 +176,35 @@ impl Machine {
         for name in model.features().into_iter().chain(hypervisor) {
             self.store_by_name(id, name, true);
         }
+        self.apply_version(id, &model.object);
         id
+    }
+
+    /// Whether the version of the machine changes a property.
+    fn version_sets(&self, class: &'static ObjectType, property: &str) -> bool {
+        let changes = self.class.compat_properties();
+        let mut changes = changes.iter().filter(|c| c.property == property);
+        changes.any(|c| class.is_a(c.qom_type))
+    }
+
+    /// Sets what the version of the machine changes.
+    fn apply_version(&mut self, id: ObjectId, class: &'static ObjectType) {
+        for change in self.class.compat_properties() {
+            if !class.is_a(change.qom_type) {
+                continue;
+            }
+            if let Ok(QObject::String(value)) = qobject_from_json(change.value.as_bytes()) {
+                let input = PropertyInput::text(change.property, &value);
+                // A property that only KVM has is none here.
+                let _ = self.property_set(id, change.property, &input);
+            }
+        }
     }
 
     /// Switches off the features that the emulator does not offer, and returns those it
     /// (`x86_cpu_filter_features`).
-    fn filter_features(&mut self, id: ObjectId) -> Vec<&'static features::MissingFeature> {
-        let missing = features::MISSING.iter();
-        let taken: Vec<_> = missing.filter(|f| self.bool_property(id, f.name)).collect();
+    fn filter_features(&mut self, id: ObjectId) -> Vec<&'static words::Feature> {
+        let taken = words::lacking(self, id);
         for feature in &taken {
             self.store_by_name(id, feature.name, false);
         }
@@ -176,6 +248,9 @@ impl Machine {
             let e = format!("CPU model '{name}' requires KVM or HVF");
             return Err(Error::new(e));
         }
+        if index == 0 {
+            warnings.extend(option.warnings.iter().cloned());
+        }
         let id = self.cpu_new(option.model);
         let result = self.cpu_realize(id, option, index, warnings);
         if result.is_err() {
@@ -195,6 +270,13 @@ impl Machine {
         self.raise_levels(id, option);
         let place = self.topology.place(index);
         for (name, number) in place.ids() {
+            let wanted = self.int_property(id, name);
+            if wanted != -1 && wanted != i64::from(number) {
+                return Err(Error::new(format!(
+                    "property {name}: {wanted} doesn't match set apic-id: 0x{index:x} ({name}: \
+                     {number})"
+                )));
+            }
             self.store_by_name(id, name, i64::from(number));
         }
         let busy = match index {
@@ -206,6 +288,34 @@ impl Machine {
         Ok(())
     }
 
+    /// Sets what follows from the features or from the emulator.
+    fn complete_identity(&mut self, id: ObjectId) -> Result<(), Error> {
+        let is_max = self.class_name(id) == MAX_TYPE;
+        for (name, value) in MAX_IDENTITY.iter().filter(|_| is_max) {
+            if self.int_property(id, name) == 0 {
+                self.store_by_name(id, name, *value);
+            }
+        }
+        let bits = self.int_property(id, "phys-bits");
+        let long = self.bool_property(id, "lm");
+        if bits == 0 {
+            let wide = self.bool_property(id, "pse36") || self.bool_property(id, "pae");
+            let bits = if long {
+                40
+            } else if wide {
+                36
+            } else {
+                32
+            };
+            self.store_by_name(id, "phys-bits", bits);
+        } else if long && !(32..=52).contains(&bits) {
+            return Err(Error::new(format!(
+                "phys-bits should be between 32 and 52  (but is {bits})"
+            )));
+        }
+        Ok(())
+    }
+
     /// Switches off the features that cannot be had, and starts the thread.
     fn cpu_start(
         &mut self,
@@ -214,6 +324,7 @@ impl Machine {
         busy: Duration,
         warnings: &mut Vec<Error>,
     ) -> Result<(), Error> {
+        self.complete_identity(id)?;
         let taken = self.filter_features(id);
         let enforce = self.bool_property(id, "enforce");
         if enforce || self.bool_property(id, "check") {
@@ -268,8 +379,8 @@ impl Machine {
 
     /// The number of the place that a new processor's properties name
     /// (`x86_cpu_pre_plug`).
-    fn cpu_place(&self, id: ObjectId) -> Result<usize, Error> {
-        let topology = &self.topology;
+    fn cpu_place(&mut self, id: ObjectId) -> Result<usize, Error> {
+        let topology = self.topology;
         let levels = [
             ("socket-id", topology.sockets),
             ("die-id", topology.dies),
@@ -293,12 +404,27 @@ impl Machine {
             index = index * count as usize + number as usize;
         }
         if self.cpus.contains_key(&index) {
-            Err(Error::new(format!(
+            return Err(Error::new(format!(
                 "CPU[{index}] with APIC ID {index} exists"
-            )))
-        } else {
-            Ok(index)
+            )));
         }
+        self.cpu_check_node(id, index)?;
+        Ok(index)
+    }
+
+    /// Checks that a new processor names the node of its place, or none.
+    fn cpu_check_node(&mut self, id: ObjectId, index: usize) -> Result<(), Error> {
+        let Some(node) = self.numa.node_of_cpu(index).map(i64::from) else {
+            return Ok(());
+        };
+        match self.int_property(id, "node-id") {
+            -1 => self.store_by_name(id, "node-id", node),
+            wanted if wanted != node => {
+                return Err(Error::new(format!("invalid node-id, must be {node}")));
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     /// The processors, by number.
@@ -311,6 +437,7 @@ impl Machine {
                 path: self.canonical_path(id),
                 thread_id: thread.id(),
                 place: self.topology.place(index),
+                node: self.numa.node_of_cpu(index),
             })
         };
         self.cpus.iter().filter_map(info).collect()

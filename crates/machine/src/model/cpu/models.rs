@@ -5,10 +5,12 @@
 //! `max`, which has every feature the emulator offers, and `host`, which is the host's own
 //! processor and needs KVM.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 use super::features::{SUPPORTED, X86_CPU};
-use crate::model::qom::ObjectType;
+use super::words;
+use crate::model::qdev::more;
+use crate::model::qom::{ObjectType, Property};
 
 /// The names of all features, and then a line for each model.
 static TABLE: &str = include_str!("../../facts/processors.txt");
@@ -75,7 +77,10 @@ impl CpuModel {
             base: next(),
             changes: next(),
             missing: next(),
-            object: ObjectType::new(format!("{name}-x86_64-cpu").leak(), &X86_CPU),
+            object: ObjectType {
+                more: Some(further_properties),
+                ..ObjectType::new(format!("{name}-x86_64-cpu").leak(), &X86_CPU)
+            },
         }
     }
 
@@ -121,6 +126,18 @@ impl CpuModel {
     }
 }
 
+/// The properties that are not declared, of a model's objects.
+fn further_properties(class: &'static ObjectType) -> &'static [Property] {
+    static MADE: Mutex<Vec<(&str, &[Property])>> = Mutex::new(Vec::new());
+    let mut made = MADE.lock().unwrap_or_else(|e| e.into_inner());
+    if let Some((_, properties)) = made.iter().find(|(name, _)| *name == class.name) {
+        return properties;
+    }
+    let properties = words::further(class, more(class));
+    made.push((class.name, properties));
+    properties
+}
+
 /// All models.
 pub fn all_models() -> &'static [CpuModel] {
     static MODELS: OnceLock<Vec<CpuModel>> = OnceLock::new();
@@ -162,7 +179,7 @@ pub fn help() -> String {
 /// Whether a name is one of a feature.
 #[cfg(test)]
 fn is_feature(name: &str) -> bool {
-    SUPPORTED.contains(&name) || super::features::MISSING.iter().any(|f| f.name == name)
+    SUPPORTED.contains(&name) || words::missing().any(|f| f.name == name)
 }
 
 #[cfg(test)]

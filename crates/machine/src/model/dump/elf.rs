@@ -55,7 +55,7 @@ impl Elf {
             out.append(NAMES)?;
             return Ok(None);
         }
-        let data = m.ram().and_then(|ram| ram.next_data(at));
+        let data = m.next_data(at);
         let data = data.unwrap_or(self.end).min(self.end);
         let written = if data > at {
             let count = (data - at).min(out.most_zeros());

@@ -77,7 +77,7 @@ impl Kdump {
             }
             return Ok(None);
         }
-        let data = m.ram().and_then(|ram| ram.next_data(at * PAGE));
+        let data = m.next_data(at * PAGE);
         let data = data.map_or(self.pages, |address| (address / PAGE).min(self.pages));
         let count = if data > at {
             let count = (data - at).min(ZERO_PAGES);

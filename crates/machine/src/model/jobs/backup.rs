@@ -96,7 +96,7 @@ impl Machine {
         let key = match self.jobs.make(settings, Box::new(work)) {
             Ok(key) => key,
             Err(error) => {
-                self.remove_filter(&filter, &source);
+                self.remove_filter(&filter);
                 return Err(error);
             }
         };
@@ -104,7 +104,9 @@ impl Machine {
             self.freeze_bitmap(&id, &source, &name, length);
         }
         let reason = in_use("backup");
-        self.blocks.block_ops(&target, &id, &reason, &[]);
+        for node in [target, filter] {
+            self.blocks.block_ops(&node, &id, &reason, &[]);
+        }
         Ok(key)
     }
 
@@ -180,7 +182,8 @@ impl Backup {
         let Some((offset, length)) = next else {
             return Ok(Step::Done);
         };
-        let (source, target) = (&self.plan.source, &self.plan.target);
+        // The filter shows what the disk has now, whatever was put below it meanwhile.
+        let (source, target) = (&self.filter, &self.plan.target);
         let status = chain::status_above(cx.blocks, source, None, offset, length);
         let extent = status.map_err(Failure::read)?;
         if extent.kind != ExtentKind::Data && extent.length == length {
@@ -196,7 +199,7 @@ impl Backup {
     }
 
     fn work(&mut self, cx: &mut Cx<'_>) -> Result<Step, Failure> {
-        let end = cx.blocks.length(&self.plan.source);
+        let end = cx.blocks.length(&self.filter);
         if self.plan.sync == MirrorSyncMode::Top && !self.scan(cx.blocks, end)? {
             return Ok(Step::Skipped);
         }
@@ -257,9 +260,9 @@ impl Work for Backup {
 
     fn clean(&mut self, m: &mut Machine, success: bool) {
         let left = self.todo(&mut m.blocks).map(|todo| todo.clone());
-        m.remove_filter(&self.filter, &self.plan.source);
+        m.remove_filter(&self.filter);
         self.settle_bitmap(m, success, left);
-        m.blocks.unblock_ops(&self.id);
+        m.release(&self.id);
         if self.plan.is_own_target {
             m.blocks.close(&self.plan.target);
         }

@@ -63,7 +63,7 @@ impl Machine {
         let key = match made {
             Ok(key) => key,
             Err(error) => {
-                self.remove_filter(&filter, &top);
+                self.remove_filter(&filter);
                 return Err(error);
             }
         };
@@ -73,7 +73,8 @@ impl Machine {
                 return Err(error);
             }
         }
-        let images = chain::above(&self.blocks, device, None).unwrap_or_default();
+        let mut images = chain::above(&self.blocks, device, None).unwrap_or_default();
+        images.insert(0, filter);
         for image in images {
             let is_base = image == base;
             self.blocks.block_ops(&image, &id, &in_use("commit"), &[]);
@@ -141,7 +142,7 @@ impl Work for Commit {
         m.blocks
             .flush(base)
             .map_err(|e| Error::from_io("Could not flush the base", &e))?;
-        m.remove_filter(&self.filter, top);
+        m.remove_filter(&self.filter);
         self.filter.clear();
         let parents = m.blocks.parents(top);
         let parents: Vec<String> = parents.map(|(node, _)| node.name.clone()).collect();
@@ -163,9 +164,9 @@ impl Work for Commit {
 
     fn clean(&mut self, m: &mut Machine, _success: bool) {
         if !self.filter.is_empty() {
-            m.remove_filter(&self.filter, &self.plan.top);
+            m.remove_filter(&self.filter);
         }
-        m.blocks.unblock_ops(&self.id);
+        m.release(&self.id);
         if self.was_read_only {
             // As QEMU does: an image that cannot be closed for writing stays open.
             let _ = m.blocks.set_read_only(&self.plan.base, true);

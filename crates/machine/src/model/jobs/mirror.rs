@@ -110,7 +110,7 @@ impl Machine {
         let key = match self.jobs.make(settings, Box::new(work)) {
             Ok(key) => key,
             Err(error) => {
-                self.remove_filter(&filter, &source);
+                self.remove_filter(&filter);
                 if let Some(own) = own {
                     self.blocks.close(&own);
                 }
@@ -129,7 +129,7 @@ impl Machine {
             }
         }
         let length = self.blocks.length(&source);
-        if let Some(node) = self.blocks.node_mut(&source) {
+        if let Some(node) = self.blocks.node_mut(&filter) {
             node.bitmaps.insert(
                 0,
                 Bitmap {
@@ -144,7 +144,7 @@ impl Machine {
             );
         }
         let reason = in_use(if is_commit { "commit" } else { "mirror" });
-        let mut nodes = vec![source.clone(), target.clone()];
+        let mut nodes = vec![source.clone(), target.clone(), filter.clone()];
         if is_commit {
             nodes.extend(chain::above(&self.blocks, &source, Some(&target)).unwrap_or_default());
             nodes.dedup();
@@ -160,7 +160,7 @@ impl Machine {
 impl Mirror {
     /// What is still to be copied.
     fn dirty<'a>(&self, blocks: &'a mut Blocks) -> Option<&'a mut Bitmap> {
-        let node = blocks.node_mut(&self.plan.source)?;
+        let node = blocks.node_mut(&self.filter)?;
         let own = |bitmap: &&mut Bitmap| bitmap.owner.as_deref() == Some(&*self.id);
         node.bitmaps.iter_mut().find(own)
     }
@@ -287,8 +287,13 @@ impl Mirror {
     fn set_copy_mode(&mut self, blocks: &mut Blocks, mode: MirrorCopyMode) {
         self.plan.copy_mode = mode;
         let target = blocks.id(&self.plan.target);
+        let copies = mode == MirrorCopyMode::WriteBlocking;
         if let Some(filter) = blocks.filter_mut(&self.filter) {
-            filter.copy_after = target.filter(|_| mode == MirrorCopyMode::WriteBlocking);
+            filter.copy_after = target.filter(|_| copies);
+        }
+        // What is copied at once need not be found later.
+        if let Some(bitmap) = self.dirty(blocks) {
+            bitmap.enabled = !copies;
         }
     }
 
@@ -337,7 +342,7 @@ impl Work for Mirror {
     }
 
     fn prepare(&mut self, m: &mut Machine) -> Result<(), Error> {
-        m.remove_filter(&self.filter, &self.plan.source);
+        m.remove_filter(&self.filter);
         self.filter.clear();
         if self.last != Some(Last::TakePlace) {
             return Ok(());
@@ -351,21 +356,15 @@ impl Work for Mirror {
 
     fn clean(&mut self, m: &mut Machine, success: bool) {
         if !self.filter.is_empty() {
-            m.remove_filter(&self.filter, &self.plan.source);
+            m.remove_filter(&self.filter);
         }
-        if let Some(node) = m.blocks.node_mut(&self.plan.source) {
-            let id = self.id.as_str();
-            node.bitmaps.retain(|b| b.owner.as_deref() != Some(id));
-        }
-        m.blocks.unblock_ops(&self.id);
+        m.release(&self.id);
         let took_place = success && self.last == Some(Last::TakePlace);
         if self.is_commit && self.target_was_read_only && !took_place {
             // As QEMU does: an image that cannot be closed for writing stays open.
             let _ = m.blocks.set_read_only(&self.plan.target, true);
         }
-        if took_place {
-            m.blocks.close_unused_node(self.place());
-        } else if self.plan.is_own_target {
+        if self.plan.is_own_target && !took_place {
             m.blocks.close(&self.plan.target);
         }
     }

@@ -1,6 +1,7 @@
 //! Turns of jobs.
 
 use nix::errno::Errno;
+use qmonitor::qapi::error::strerror;
 
 use super::work::Failure;
 use super::{Activity, Cx, JobEvent, JobKey, Step};
@@ -115,7 +116,7 @@ impl Machine {
         };
         let event = JobEvent::Error(job.id.clone(), failure.operation, action);
         self.jobs.events.push(event);
-        let text = errno.map_or_else(|| failure.error.to_string(), |e| e.desc().into());
+        let text = strerror(&failure.error);
         match action {
             BlockErrorAction::Report => self.job_ended(key, Err(text)),
             BlockErrorAction::Ignore => {

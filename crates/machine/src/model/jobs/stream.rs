@@ -70,15 +70,16 @@ impl Machine {
             was_read_only,
             plan,
         };
-        let is_alone = work.below.is_none();
+        // Nothing is to be copied.
+        let is_alone = images.len() == 1;
         let key = match self.jobs.make(settings, Box::new(work)) {
             Ok(key) => key,
             Err(error) => {
-                self.remove_filter(&filter, &node);
+                self.remove_filter(&filter);
                 return Err(error);
             }
         };
-        for image in &images {
+        for image in images.iter().chain(&[filter]) {
             self.blocks.block_ops(image, &id, &in_use("stream"), &[]);
         }
         self.jobs.start(key);
@@ -126,9 +127,6 @@ impl Stream {
 
 impl Work for Stream {
     fn step(&mut self, mut cx: Cx<'_>) -> Step {
-        if self.below.is_none() {
-            return Step::Done;
-        }
         let end = cx.blocks.length(&self.plan.node);
         cx.progress.total = end;
         let step = if self.offset < end {
@@ -163,8 +161,8 @@ impl Work for Stream {
     }
 
     fn clean(&mut self, m: &mut Machine, _success: bool) {
-        m.remove_filter(&self.filter, &self.plan.node);
-        m.blocks.unblock_ops(&self.id);
+        m.remove_filter(&self.filter);
+        m.release(&self.id);
         if self.was_read_only {
             // As QEMU does: an image that cannot be closed for writing stays open.
             let _ = m.blocks.set_read_only(&self.plan.node, true);

@@ -187,9 +187,14 @@ fn a_mirror_gets_ready_and_takes_the_place_of_its_source() {
 #[test]
 fn a_mirror_follows_writes() {
     let mut w = World::new();
-    w.mirror(settings(JobType::Mirror, "j")).unwrap();
+    let plan = MirrorPlan {
+        filter_name: Some("F".to_owned()),
+        ..mirror_plan()
+    };
+    w.m.start_mirror(settings(JobType::Mirror, "j"), plan)
+        .unwrap();
     w.run();
-    w.m.blocks.write("a", 5 << 20, &[7; 4096]).unwrap();
+    w.m.blocks.write("F", 5 << 20, &[7; 4096]).unwrap();
     w.m.jobs.disk_written();
     w.run();
     assert_eq!(w.bytes("a"), w.bytes("b"));

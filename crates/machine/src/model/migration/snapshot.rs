@@ -15,10 +15,10 @@ pub(crate) fn save_machine(m: &Machine, state: RunState, clock: i64) -> Vec<u8> 
     let json = |dict: QDict| qobject_to_json(&dict.into(), false).into_bytes();
     encoder.begin(&mut out);
     encoder.configuration(&mut out, m.class.name, &json(m.configuration(false)));
-    if let Some(name) = m.ram_name() {
+    if let Some(name) = m.memory_name() {
         encoder.memory(&mut out, name, m.ram_size());
         let (mut at, mut buffer) = (0, Vec::new());
-        while let Some(data) = m.ram().and_then(|ram| ram.next_data(at)) {
+        while let Some(data) = m.next_data(at) {
             let start = data / PAGE * PAGE;
             at = m.pages_at(start, &mut buffer);
             for (offset, page) in (start..)
@@ -72,7 +72,7 @@ pub(crate) fn load_machine(m: &mut Machine, bytes: &[u8]) -> Result<(), StreamEr
 /// Memory that the stream does not have is zero.
 fn clear_memory(m: &mut Machine) {
     let mut at = 0;
-    while let Some(data) = m.ram().and_then(|ram| ram.next_data(at)) {
+    while let Some(data) = m.next_data(at) {
         let start = data / PAGE * PAGE;
         let end = (start + PAGE).min(m.ram_size());
         m.physical_memory_write(start, &vec![0; (end - start) as usize]);

@@ -3,8 +3,10 @@
 //! software sees of it is here.
 
 mod client;
+mod stream;
 
 pub use client::{Client, Forward};
+pub(crate) use stream::{Connection, Frames, Listener, Socket, Stream, Target};
 
 use qmonitor::qapi::{Error, ErrorClass};
 
@@ -225,6 +227,13 @@ impl Network {
     #[allow(missing_docs)]
     pub fn client_mut(&mut self, id: &str) -> Option<&mut Client> {
         self.clients.iter_mut().find(|client| client.id == id)
+    }
+
+    /// Changes what `info network` says of a back end.
+    pub(crate) fn set_info(&mut self, id: &str, info: &str) {
+        if let Some(client) = self.client_mut(id) {
+            client.info = info.to_owned();
+        }
     }
 
     /// The number of the hub that a back end is on, over a port of its own.

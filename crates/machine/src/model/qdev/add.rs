@@ -39,7 +39,9 @@ impl DeviceOptions {
         let mut id = None;
         let mut bus = None;
         let mut properties = Vec::new();
-        for (name, value) in options {
+        // QEMU sets the properties in the order of its dictionary, and the first that is wrong
+        // is reported.
+        for (name, value) in options.into_hashed() {
             let place = match name.as_str() {
                 "driver" => &mut driver,
                 "id" => &mut id,
@@ -281,7 +283,6 @@ impl Machine {
         if goes_at_once {
             let path = self.canonical_path(id);
             self.io_limits.remove(&id);
-            self.media.remove(&id);
             self.drop_backend(id);
             self.unparent(id);
             return Ok(Unplugged::Gone(path));

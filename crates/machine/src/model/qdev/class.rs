@@ -128,7 +128,7 @@ fn set_mac(set: Set<'_>) -> Result<(), Error> {
     set.store(text)
 }
 
-pub(super) fn after_realize(m: &Machine, id: ObjectId, property: &Property) -> Error {
+pub(crate) fn after_realize(m: &Machine, id: ObjectId, property: &Property) -> Error {
     let (name, class) = (property.name, m.class_name(id));
     let device = match m.device_id(id) {
         Some(id) => format!("device '{id}'"),

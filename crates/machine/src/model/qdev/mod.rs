@@ -47,15 +47,15 @@ use crate::model::qom::ObjectId;
 use crate::model::Machine;
 
 pub(crate) use add::{DeviceOptions, Unplugged};
-use class::{after_realize, set_typed, Realize};
-pub(crate) use class::{property, DeviceClass, DEVICE, TYPES};
+pub(crate) use class::{after_realize, property, DeviceClass, DEVICE, TYPES};
+use class::{set_typed, Realize};
 pub(crate) use declare::abstract_device;
 use declare::device;
 pub(crate) use help::{device_help_wanted, device_list};
 pub(crate) use pci::{address_text, PCI_DEVICE};
 pub(crate) use pci_facts::{class_name, pci_facts, PciFacts, RegionKind, SUBSYSTEM_VENDOR};
 pub(crate) use ports::default_port;
-pub(crate) use recorded::object_type;
+pub(crate) use recorded::{more, object_type};
 pub(crate) use usb::product;
 
 impl Machine {

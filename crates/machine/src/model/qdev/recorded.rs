@@ -14,7 +14,7 @@ use crate::model::facts::{type_facts, PropertyFacts, TypeFacts};
 use crate::model::qom::{set_link, Getter, ObjectType, Property, Setter};
 
 /// The properties that a declared type leaves out, in the order of the table.
-pub(super) fn more(class: &'static ObjectType) -> &'static [Property] {
+pub(crate) fn more(class: &'static ObjectType) -> &'static [Property] {
     static MORE: LazyLock<Mutex<HashMap<&str, &[Property]>>> = LazyLock::new(Mutex::default);
     let mut more = MORE.lock().unwrap_or_else(|e| e.into_inner());
     more.entry(class.name).or_insert_with(|| {

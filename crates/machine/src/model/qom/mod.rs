@@ -229,6 +229,12 @@ impl Machine {
         }
     }
 
+    /// Whether a user has made an object of that name and type.
+    pub(crate) fn has_user_object(&self, name: &str, class: &str) -> bool {
+        let found = self.child(self.objects_container, name);
+        found.is_some_and(|id| self.class_name(id) == class)
+    }
+
     /// The child of that name.
     pub fn child(&self, parent: ObjectId, name: &str) -> Option<ObjectId> {
         self.objects.names.child(parent, name)
@@ -335,6 +341,7 @@ impl Machine {
                 );
             }
             Getter::With(read) => return Some(read(self, id)),
+            Getter::Alias(other) => return self.property(id, other),
             Getter::WriteOnly => return None,
         };
         Some(object.cells.get(property.name).cloned().unwrap_or(default))

@@ -62,11 +62,14 @@ pub enum Getter {
     Json(&'static str),
     /// The result of the function.
     With(fn(&Machine, ObjectId) -> QObject),
+    /// That of another property of the object.
+    Alias(&'static str),
     /// It cannot be read.
     WriteOnly,
 }
 
 /// A property that all objects of a type have (QEMU's `ObjectProperty`).
+#[derive(Clone, Copy)]
 pub struct Property {
     /// Its name.
     pub name: &'static str,
@@ -80,6 +83,8 @@ pub struct Property {
     pub set: Option<Setter>,
     frozen: Frozen,
     part: Part,
+    /// Whether clients that may change nothing do not see its value.
+    pub is_secret: bool,
 }
 
 /// Whose property it is.
@@ -109,12 +114,19 @@ impl Property {
             set,
             frozen: Frozen::Never,
             part: Part::All,
+            is_secret: false,
         }
     }
 
     /// The same, there is none before that profile.
     pub const fn since(mut self, profile: Profile) -> Self {
         self.part = Part::Since(profile);
+        self
+    }
+
+    /// The same, hidden from clients that may change nothing.
+    pub const fn secret(mut self) -> Self {
+        self.is_secret = true;
         self
     }
 

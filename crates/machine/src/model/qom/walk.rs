@@ -124,6 +124,17 @@ impl Machine {
         }
     }
 
+    /// Whether the property holds a password or a key.
+    pub fn is_secret(&self, path: &str, property: &str, chardevs: &dyn Chardevs) -> bool {
+        let Ok(Node::Object(id)) = self.resolve_one(path, chardevs) else {
+            return false;
+        };
+        let property = self
+            .object(id)
+            .and_then(|object| object.class.property(property));
+        property.is_some_and(|property| property.is_secret)
+    }
+
     /// Finds the object whose property is to be set (`qom-set`).
     ///
     /// # Errors

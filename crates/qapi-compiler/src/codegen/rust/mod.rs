@@ -121,6 +121,7 @@ pub fn generate(schema: &Schema, options: &Options) -> String {
             "deprecated",
             "unexpected_cfgs",
             "unused_imports",
+            "unused_variables",
             "clippy::doc_lazy_continuation",
             "clippy::doc_overindented_list_items",
             "clippy::enum_variant_names",

@@ -177,7 +177,17 @@ impl Qcow2 {
             return Ok(());
         }
         self.stored.iter_mut().for_each(|b| b.flags |= IN_USE);
-        self.write_directory(file, self.stored.clone())
+        let mut bytes = Vec::new();
+        self.stored
+            .iter()
+            .for_each(|bitmap| bitmap.write(&mut bytes));
+        match self.header.bitmaps {
+            // Other programs may keep more with a bitmap than is known here.
+            Some(directory) if directory.size == bytes.len() as u64 => {
+                file.write(directory.offset, &bytes)
+            }
+            _ => self.write_directory(file, self.stored.clone()),
+        }
     }
 
     /// Writes bitmaps in place of those in the image.
@@ -211,6 +221,21 @@ impl Qcow2 {
             self.free_bits(file, &bitmap)?;
         }
         Ok(())
+    }
+
+    /// Takes a bitmap out of the image, if it is there.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be written.
+    pub fn remove_bitmap(&mut self, file: &mut dyn Bytes, name: &str) -> io::Result<()> {
+        let Some(at) = self.stored.iter().position(|b| b.name == name) else {
+            return Ok(());
+        };
+        let mut list = self.stored.clone();
+        let gone = list.remove(at);
+        self.write_directory(file, list)?;
+        self.free_bits(file, &gone)
     }
 
     fn store_bits(&mut self, file: &mut dyn Bytes, set: &Granules) -> io::Result<Vec<u64>> {

@@ -7,6 +7,7 @@ use nix::errno::Errno;
 use super::super::bytes::Bytes;
 use super::fields::{table, table_bytes, to_index};
 use super::Qcow2;
+use crate::schema::BlkdebugEvent;
 
 /// The cluster or table has one user, so it may be written where it is.
 pub(super) const COPIED: u64 = 1 << 63;
@@ -67,6 +68,7 @@ impl Qcow2 {
                 self.l2.clear();
             }
             let mut bytes = vec![0; to_index(self.header.cluster_size())];
+            file.happens(BlkdebugEvent::L2Load);
             file.read(offset, &mut bytes)?;
             self.l2.insert(offset, table(&bytes));
         }
@@ -133,6 +135,7 @@ impl Qcow2 {
         let new = self.write_new(file, &table_bytes(&table))?;
         self.l2.insert(new, table);
         let at = self.header.l1_offset + index as u64 * 8;
+        file.happens(BlkdebugEvent::L1Update);
         file.write(at, &(new | COPIED).to_be_bytes())?;
         self.l1[index] = new | COPIED;
         if old != 0 {
@@ -265,6 +268,7 @@ impl Qcow2 {
         let places = index..index + new.len();
         let old = table[places.clone()].to_vec();
         table[places].copy_from_slice(new);
+        file.happens(BlkdebugEvent::L2Update);
         let written = file.write(offset + index as u64 * 8, &table_bytes(new));
         if written.is_err() {
             // What is in the file counts.

@@ -10,6 +10,7 @@ use nix::errno::Errno;
 
 use super::super::bytes::Bytes;
 use super::fields::{table, table_bytes, to_index};
+use crate::schema::BlkdebugEvent;
 
 /// How many blocks of counts are kept in memory.
 const KEPT_BLOCKS: usize = 256;
@@ -85,6 +86,7 @@ impl Refcounts {
                 self.blocks.clear();
             }
             let mut bytes = vec![0; to_index(self.cluster_size())];
+            file.happens(BlkdebugEvent::RefblockLoad);
             file.read(entry, &mut bytes)?;
             self.blocks.insert(index, bytes);
         }
@@ -143,6 +145,7 @@ impl Refcounts {
         }
         let from = (first << order) / 8;
         let end = ((first + clusters) << order).div_ceil(8);
+        file.happens(BlkdebugEvent::RefblockUpdatePart);
         file.write(offset + from, &block[to_index(from)..to_index(end)])
     }
 
@@ -208,6 +211,7 @@ impl Refcounts {
 
     /// Takes free clusters in a row, and returns the offset of the first.
     pub(super) fn allocate(&mut self, file: &mut dyn Bytes, clusters: u64) -> io::Result<u64> {
+        file.happens(BlkdebugEvent::ClusterAlloc);
         loop {
             let first = self.find_free(file, clusters)?;
             let Some(missing) = self.missing_block(file, first, clusters)? else {

@@ -426,7 +426,7 @@ impl Blocks {
                 self.set_length(below, length)?;
             }
             (Content::Filter(_) | Content::Faults(_), Some(below)) => {
-                self.set_length(below, length)?
+                self.set_length(below, length)?;
             }
             (Content::Qcow2(_), _) => self.with_image(id, |q, file| q.set_size(file, length))?,
             _ => return Err(unsupported()),

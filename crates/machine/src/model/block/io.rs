@@ -445,7 +445,7 @@ fn change_file(file: &std::fs::File, offset: u64, change: Change<'_>) -> io::Res
         Change::Write(from) => file.write_all_at(from, offset),
         Change::Zero(length) => host::zero(file, offset, length),
         Change::Discard(length) => {
-            // Not every host can, and nobody is promised it.
+            // Not every host can, and no client is promised it.
             host::punch(file, offset, length).or(Ok(()))
         }
     }

@@ -1,9 +1,9 @@
 //! Tables whose keys never come back.
 //!
-//! A slab reuses its indexes, which is what makes it fast and what makes a bare
-//! index dangerous: a callback may hold the index of something that was removed
-//! and whose place is taken. So a key also says how often its place was used
-//! before, and a key whose entry was removed finds nothing, for ever.
+//! A table that reuses its places is fast, but a bare index into it is dangerous: a
+//! callback may hold the index of something that was removed and whose place is taken. So
+//! a key also says how often its place was used before, and a key whose entry was removed
+//! finds nothing, for ever.
 //!
 //! ```text
 //!   63   62 61           30 29            0
@@ -18,8 +18,6 @@
 //! at the price of some bytes for each 2^32 uses of one place.
 
 use std::fmt;
-
-use slab::Slab;
 
 /// How many bits of a key's number are free for others: the highest ones.
 pub const SPARE_BITS: u32 = 2;
@@ -66,10 +64,11 @@ impl fmt::Debug for Key {
     }
 }
 
+/// A place, with its last entry.
 struct Slot<T> {
     generation: u32,
     number: u64,
-    /// None if the place is given up.
+    /// None if it was removed.
     value: Option<T>,
 }
 
@@ -85,22 +84,22 @@ impl<T> Slot<T> {
 
 /// A table of `T` by [`Key`].
 pub struct Slots<T> {
-    slab: Slab<Slot<T>>,
-    /// By place: the generation of its last entry.
-    generations: Vec<u32>,
+    slots: Vec<Slot<T>>,
+    /// The places without an entry, but for those that are given up.
+    vacant: Vec<u32>,
     /// How many entries there have been.
     inserted: u64,
-    given_up: usize,
+    len: usize,
 }
 
 impl<T> Slots<T> {
     /// An empty table.
     pub fn new() -> Self {
         Self {
-            slab: Slab::new(),
-            generations: Vec::new(),
+            slots: Vec::new(),
+            vacant: Vec::new(),
             inserted: 0,
-            given_up: 0,
+            len: 0,
         }
     }
 
@@ -110,22 +109,28 @@ impl<T> Slots<T> {
     ///
     /// Panics at 2^30 entries.
     pub fn insert(&mut self, value: T) -> Key {
-        let vacant = self.slab.vacant_entry();
-        let index = vacant.key();
-        let place = u32::try_from(index).unwrap_or(u32::MAX);
-        assert!(place < PLACES, "too many entries");
-        if index == self.generations.len() {
-            self.generations.push(0);
-        }
-        self.generations[index] += 1;
-        let generation = self.generations[index];
+        let place = self.vacant.pop().unwrap_or_else(|| self.new_place());
+        let slot = &mut self.slots[place as usize];
         self.inserted += 1;
-        vacant.insert(Slot {
-            generation,
-            number: self.inserted,
-            value: Some(value),
+        self.len += 1;
+        slot.generation += 1;
+        slot.number = self.inserted;
+        slot.value = Some(value);
+        Key {
+            place,
+            generation: slot.generation,
+        }
+    }
+
+    fn new_place(&mut self) -> u32 {
+        let place = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
+        assert!(place < PLACES, "too many entries");
+        self.slots.push(Slot {
+            generation: 0,
+            number: 0,
+            value: None,
         });
-        Key { place, generation }
+        place
     }
 
     /// How many entries there have been.
@@ -136,7 +141,7 @@ impl<T> Slots<T> {
     /// The entry of this key.
     #[inline]
     pub fn get(&self, key: Key) -> Option<&T> {
-        match self.slab.get(key.place as usize) {
+        match self.slots.get(key.place as usize) {
             Some(slot) if slot.generation == key.generation => slot.value.as_ref(),
             _ => None,
         }
@@ -145,7 +150,7 @@ impl<T> Slots<T> {
     /// The entry of this key, to change it.
     #[inline]
     pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
-        match self.slab.get_mut(key.place as usize) {
+        match self.slots.get_mut(key.place as usize) {
             Some(slot) if slot.generation == key.generation => slot.value.as_mut(),
             _ => None,
         }
@@ -155,7 +160,7 @@ impl<T> Slots<T> {
     /// two entries has the lower number.
     #[inline]
     pub fn get_numbered(&self, key: Key) -> Option<(u64, &T)> {
-        match self.slab.get(key.place as usize) {
+        match self.slots.get(key.place as usize) {
             Some(Slot {
                 generation,
                 number,
@@ -167,37 +172,35 @@ impl<T> Slots<T> {
 
     /// Takes the entry of this key out.
     pub fn remove(&mut self, key: Key) -> Option<T> {
-        let index = key.place as usize;
-        let slot = self.slab.get_mut(index)?;
+        let slot = self.slots.get_mut(key.place as usize)?;
         if slot.generation != key.generation {
             return None;
         }
         let value = slot.value.take()?;
-        if key.generation == LAST_GENERATION {
-            self.given_up += 1;
-        } else {
-            self.slab.remove(index);
+        self.len -= 1;
+        if key.generation < LAST_GENERATION {
+            self.vacant.push(key.place);
         }
         Some(value)
     }
 
     /// All entries, in the order of their places.
     pub fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
-        let slots = self.slab.iter();
-        slots.filter_map(|(index, slot)| slot.entry(index))
+        let slots = self.slots.iter().enumerate();
+        slots.filter_map(|(place, slot)| slot.entry(place))
     }
 
     /// All entries, in the order in which they were inserted.
     pub fn iter_in_order(&self) -> impl Iterator<Item = (Key, &T)> {
-        let mut slots: Vec<_> = self.slab.iter().collect();
+        let mut slots: Vec<_> = self.slots.iter().enumerate().collect();
         slots.sort_unstable_by_key(|(_, slot)| slot.number);
         let slots = slots.into_iter();
-        slots.filter_map(|(index, slot)| slot.entry(index))
+        slots.filter_map(|(place, slot)| slot.entry(place))
     }
 
     /// How many entries there are.
     pub fn len(&self) -> usize {
-        self.slab.len() - self.given_up
+        self.len
     }
 
     /// Whether there are none.
@@ -209,7 +212,7 @@ impl<T> Slots<T> {
     /// generation is its last.
     #[cfg(test)]
     pub(crate) fn wear_out(&mut self, key: Key) {
-        self.generations[key.place as usize] = LAST_GENERATION - 1;
+        self.slots[key.place as usize].generation = LAST_GENERATION - 1;
     }
 }
 
@@ -243,7 +246,7 @@ mod tests {
         assert_eq!(slots.remove(old), Some("old"));
         assert_finds_nothing(&mut slots, old);
         let new = slots.insert("new");
-        assert_eq!(new.place, old.place, "the slab reuses the place");
+        assert_eq!(new.place, old.place, "the place is used again");
         assert_finds_nothing(&mut slots, old);
         assert_eq!(slots.get(new), Some(&"new"));
         assert_eq!(slots.len(), 1);

@@ -2,11 +2,11 @@
 
 use super::runtime::Runtime;
 use super::schema::{
-    ControlCommands, IntrospectCommands, QMPCapability, VersionInfo, VersionTriple,
+    CommandInfo, ControlCommands, IntrospectCommands, QMPCapability, VersionInfo, VersionTriple,
 };
-use crate::member_name;
+use crate::qapi::introspect::query_schema_of;
 use crate::qapi::json::MemberName;
-use crate::qapi::visit::OutputVisitor;
+use crate::qapi::visit::{JsonOutputVisitor, QapiType};
 use crate::qapi::{Call, Error, ErrorClass};
 
 impl<S: 'static> ControlCommands for S {
@@ -32,29 +32,15 @@ impl<S: 'static> ControlCommands for S {
         Ok(())
     }
 
-    fn qmp_query_version(rt: &mut Runtime<Self>) -> Result<VersionInfo, Error> {
-        let [major, minor, micro] = rt.profile().version_numbers();
-        Ok(VersionInfo {
-            qemu: VersionTriple {
-                major,
-                minor,
-                micro,
-            },
-            package: rt.identity.package.clone(),
-        })
+    fn qmp_query_version(rt: &mut Runtime<Self>, call: &mut Call<'_>) -> Result<(), Error> {
+        call.no_args()?;
+        call.ret_raw(rt.query_version());
+        Ok(())
     }
 
     fn qmp_query_commands(rt: &mut Runtime<Self>, call: &mut Call<'_>) -> Result<(), Error> {
         call.no_args()?;
-        call.ret_with(|v| {
-            v.start_list(MemberName::NONE);
-            for command in rt.commands.iter().rev() {
-                v.start_struct(MemberName::NONE);
-                v.type_str(member_name!("name"), command.name);
-                v.end_struct();
-            }
-            v.end_list();
-        });
+        call.ret_raw(rt.query_commands());
         Ok(())
     }
 
@@ -69,5 +55,62 @@ impl<S: 'static> IntrospectCommands for S {
         call.no_args()?;
         call.ret_raw(rt.query_schema());
         Ok(())
+    }
+}
+
+/// What is kept is made here.
+impl<S: 'static> Runtime<S> {
+    fn to_json<T: QapiType>(&self, value: &T) -> Vec<u8> {
+        let mut w = self.json_writer(false);
+        value.visit_out(
+            &mut JsonOutputVisitor::new(&mut w, self.policy),
+            MemberName::NONE,
+        );
+        w.take()
+    }
+
+    /// What `query-qmp-schema` returns.
+    pub(crate) fn query_schema(&mut self) -> &[u8] {
+        if self.prepared.schema.is_none() {
+            let has_command = |name: &str| self.commands.get(name).is_some();
+            let mut w = self.json_writer(false);
+            w.qobject(&query_schema_of(&self.schemas, self.policy, has_command));
+            self.prepared.schema = Some(w.take());
+        }
+        self.prepared.schema.as_deref().unwrap_or_default()
+    }
+
+    /// What `query-commands` returns.
+    pub(crate) fn query_commands(&mut self) -> &[u8] {
+        if self.prepared.commands.is_none() {
+            let info = |name: &str| CommandInfo {
+                name: name.to_owned(),
+            };
+            let commands = self.commands.iter().rev();
+            let list: Vec<_> = commands.map(|command| info(command.name)).collect();
+            self.prepared.commands = Some(self.to_json(&list));
+        }
+        self.prepared.commands.as_deref().unwrap_or_default()
+    }
+
+    /// What `query-version` returns, and the greeting tells.
+    pub(crate) fn query_version(&mut self) -> &[u8] {
+        if self.prepared.version.is_none() {
+            self.prepared.version = Some(self.to_json(&self.version_info()));
+        }
+        self.prepared.version.as_deref().unwrap_or_default()
+    }
+
+    /// The version, as `query-version` and `info version` tell it.
+    pub(crate) fn version_info(&self) -> VersionInfo {
+        let [major, minor, micro] = self.profile().version_numbers();
+        VersionInfo {
+            qemu: VersionTriple {
+                major,
+                minor,
+                micro,
+            },
+            package: self.identity.package.clone(),
+        }
     }
 }

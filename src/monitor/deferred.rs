@@ -5,7 +5,6 @@
 //! client ([`answers`](super::answers)). An answer that stands here when the
 //! command's function returns is taken at once.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, ThreadId};
 
@@ -14,6 +13,7 @@ use super::session::Serial;
 use super::table::MonitorId;
 use crate::main_loop::BhHandle;
 use crate::qapi::{Error, QObject, RawResponder, ReplyPort};
+use crate::slots::{Key, Slots};
 
 pub(crate) type Answer = Result<QObject, Error>;
 
@@ -73,8 +73,8 @@ impl ReplyPort for Port {
 
 /// All commands under way.
 pub(crate) struct Deferred<S: 'static> {
-    commands: BTreeMap<u64, UnderWay<S>>,
-    last_token: u64,
+    /// A token is the number of a key.
+    commands: Slots<UnderWay<S>>,
     port: Arc<Port>,
 }
 
@@ -82,8 +82,7 @@ impl<S> Deferred<S> {
     /// None; `bh` takes answers to where they belong.
     pub(super) fn new(bh: BhHandle) -> Self {
         Deferred {
-            commands: BTreeMap::new(),
-            last_token: 0,
+            commands: Slots::new(),
             port: Arc::new(Port {
                 answers: Mutex::default(),
                 bh,
@@ -93,10 +92,8 @@ impl<S> Deferred<S> {
 
     /// Enters a command. Returns its token, and the duty to answer it.
     pub(super) fn begin(&mut self, command: UnderWay<S>) -> (u64, RawResponder) {
-        self.last_token += 1;
-        self.commands.insert(self.last_token, command);
-        let responder = RawResponder::new(self.port.clone(), self.last_token);
-        (self.last_token, responder)
+        let token = self.commands.insert(command).to_opaque();
+        (token, RawResponder::new(self.port.clone(), token))
     }
 
     /// The function of this command runs next, on this thread, and then
@@ -108,12 +105,12 @@ impl<S> Deferred<S> {
 
     /// Takes a command out, to answer it.
     pub(super) fn finish(&mut self, token: u64) -> Option<UnderWay<S>> {
-        self.commands.remove(&token)
+        self.commands.remove(Key::from_opaque(token))
     }
 
     /// The line of the human monitor with this token.
     pub(super) fn hmp_mut(&mut self, token: u64) -> Option<&mut HmpUnderWay<S>> {
-        match self.commands.get_mut(&token)? {
+        match self.commands.get_mut(Key::from_opaque(token))? {
             UnderWay::Hmp(line) => Some(line),
             UnderWay::Qmp(_) => None,
         }
@@ -140,7 +137,7 @@ impl<S> Deferred<S> {
 
     /// Whether a QMP command of this connection is under way.
     pub(super) fn has_qmp(&self, monitor: MonitorId, connection: u64) -> bool {
-        self.commands.values().any(|command| match command {
+        self.commands.iter().any(|(_, command)| match command {
             UnderWay::Qmp(qmp) => qmp.monitor == monitor && qmp.connection == connection,
             UnderWay::Hmp(_) => false,
         })

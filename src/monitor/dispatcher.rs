@@ -12,6 +12,7 @@
 //! After each call that may change its state the dispatcher asks what comes next.
 
 use std::os::fd::OwnedFd;
+use std::sync::atomic::Ordering;
 
 use super::deferred::{Answer, QmpUnderWay};
 use super::dispatch::{monitor_qmp_dispatch, Caller};
@@ -23,7 +24,7 @@ use super::request_trace::{
 use super::runtime::Runtime;
 use super::session::{Next, QmpSession};
 use super::table::{MonitorId, MonitorKind, MonitorQmp};
-use crate::trace::events;
+use crate::trace::{events, is_any_wanted};
 use crate::trace_event;
 
 /// Requests served in one run before fds and timers get their turn.
@@ -199,7 +200,8 @@ fn handle_qmp_command<S>(
     message: Next,
     is_first: bool,
 ) -> Option<Pulled> {
-    let is_traced = MESSAGE_TRACED.iter().any(|event| event.is_wanted());
+    let is_traced = is_any_wanted().load(Ordering::Relaxed)
+        && MESSAGE_TRACED.iter().any(|event| event.is_wanted());
     match message {
         Next::Nothing => None,
         Next::OutOfBand(request) => {

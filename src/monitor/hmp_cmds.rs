@@ -6,6 +6,7 @@ use super::hmp::ArgKind::*;
 use super::hmp::{CompletionKind, Hmp, HmpArg, HmpArgs, HmpPair, HmpRow, HmpTable, HmpTables};
 use super::schema::{
     CharCommands, ControlCommands, DataFormat, FdsCommands, TraceCommands, TraceEventState,
+    VersionInfo,
 };
 use crate::chardev::{self, ChardevAdded};
 use crate::qapi::Error;
@@ -347,12 +348,9 @@ fn hmp_info_history<S>(hmp: &mut Hmp<'_, S>, _args: &HmpArgs) {
 }
 
 fn hmp_info_version<S>(hmp: &mut Hmp<'_, S>, _args: &HmpArgs) {
-    let result = S::qmp_query_version(hmp.rt);
-    if let Some(info) = hmp.handle_error(result) {
-        let q = info.qemu;
-        hmp.print(format!(
-            "{}.{}.{}{}\n",
-            q.major, q.minor, q.micro, info.package
-        ));
-    }
+    let VersionInfo { qemu, package } = hmp.rt.version_info();
+    hmp.print(format!(
+        "{}.{}.{}{package}\n",
+        qemu.major, qemu.minor, qemu.micro
+    ));
 }

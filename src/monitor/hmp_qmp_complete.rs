@@ -65,7 +65,7 @@ struct Schema<'a>(&'a [&'static SchemaTable]);
 
 impl Schema<'_> {
     fn find(&self, name: &[u8]) -> Option<&'static SchemaEntity> {
-        let mut all = self.0.iter().flat_map(|table| table.entities);
+        let mut all = self.0.iter().flat_map(|table| table.entities());
         all.find(|entity| entity.present && entity.name.as_bytes() == name)
     }
 

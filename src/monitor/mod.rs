@@ -21,8 +21,9 @@
 //! | `table` | the monitors |
 //! | `session` | a QMP session as a pure machine |
 //! | `qmp` | QMP monitors on their chardevs |
-//! | `greeting`, `give_up` | how a session begins, and how one ends that cannot be served |
+//! | `give_up` | how a session ends that cannot be served |
 //! | `dispatcher`, `dispatch`, `reply` | whose turn it is (its state is in `dispatcher_state`); carries a request out; the form of replies |
+//! | `prepared` | the greeting, and replies that are kept |
 //! | `deferred`, `answers` | commands that answer later |
 //! | `intercept`, `for_kits` | what a test kit needs of monitors |
 //! | `output`, `outbuf` | how output leaves |
@@ -58,7 +59,6 @@ mod events;
 mod fds;
 mod for_kits;
 mod give_up;
-mod greeting;
 pub mod hmp;
 mod hmp_cmds;
 mod hmp_qmp;
@@ -68,6 +68,7 @@ mod loop_trace;
 mod options;
 mod outbuf;
 mod output;
+mod prepared;
 mod qmp;
 mod removal;
 mod reply;

@@ -5,6 +5,7 @@
 const IDLE_CAPACITY: usize = 4096;
 
 /// Empties a buffer, and gives its memory back if it had grown.
+#[inline]
 pub(crate) fn clear_buffer(buffer: &mut Vec<u8>) {
     if buffer.capacity() > IDLE_CAPACITY {
         *buffer = Vec::new();
@@ -23,6 +24,7 @@ pub struct OutBuf {
 
 impl OutBuf {
     /// Bytes not yet written.
+    #[inline]
     pub fn unsent(&self) -> &[u8] {
         &self.data[self.sent..]
     }
@@ -52,6 +54,7 @@ impl OutBuf {
     }
 
     /// Notes that `n` bytes were written.
+    #[inline]
     pub fn advance(&mut self, n: usize) {
         self.sent += n;
         debug_assert!(self.sent <= self.data.len());
@@ -68,6 +71,7 @@ impl OutBuf {
 
     /// Puts bytes that were taken out with [`std::mem::take`] back in front of
     /// what has come since.
+    #[inline]
     pub fn put_back(&mut self, mut earlier: OutBuf) {
         if !self.unsent().is_empty() {
             earlier.push(self.unsent());

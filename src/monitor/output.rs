@@ -41,11 +41,11 @@ const GONE: &str = "(gone)";
 
 /// Sends the greeting to the client of a QMP monitor.
 pub(crate) fn send_greeting<S>(rt: &mut Runtime<S>, id: MonitorId) {
+    rt.query_version();
     let Some(mon) = rt.monitors.get_mut(id) else {
         return;
     };
-    let (pretty, profile) = (mon.config.pretty, rt.policy.profile);
-    let line = rt.greeting.line(pretty, profile, &rt.identity.package);
+    let line = rt.prepared.greeting(mon.config.pretty);
     mon.out.push(line);
     if events::monitor_qmp_respond.is_wanted() {
         trace_response(chardev_label(&rt.chardevs, mon), None, line);

@@ -11,10 +11,10 @@ use super::access::CommandPolicy;
 use super::deferred::Deferred;
 use super::dispatcher_state::Dispatcher;
 use super::fds::Fdsets;
-use super::greeting::Greeting;
 use super::hmp::{HmpRow, HmpTables};
 use super::intercept::Interceptor;
 use super::output::Output;
+use super::prepared::Prepared;
 use super::table::{Monitor, MonitorId, MonitorQmp, Monitors};
 use super::throttle::EventThrottles;
 use super::tls::TlsRegistry;
@@ -22,7 +22,7 @@ use super::version::Identity;
 use crate::chardev::{ChardevHost, ChardevReport, ChardevRequest, Chardevs, TlsCreds};
 use crate::main_loop::{ClockType, Host, MainLoop, SharedFd};
 use crate::qapi::dispatch::QmpCommandList;
-use crate::qapi::introspect::{query_schema_of, SchemaTable};
+use crate::qapi::introspect::SchemaTable;
 use crate::qapi::json::JsonWriter;
 use crate::qapi::policy::CompatPolicy;
 use crate::qapi::{Error, MemberOrder, Profile};
@@ -81,8 +81,7 @@ pub struct Runtime<S: 'static> {
     /// What a session may call before it has negotiated.
     pub(crate) cap_negotiation_commands: QmpCommandList<Self>,
     pub(super) schemas: Vec<&'static SchemaTable>,
-    /// What `query-qmp-schema` returns, as JSON, kept once it was made.
-    pub(super) schema_reply: Option<Vec<u8>>,
+    pub(super) prepared: Prepared,
     pub(crate) hmp: HmpTables<S>,
     pub(crate) policy: CompatPolicy,
     pub(super) member_order: MemberOrder,
@@ -92,7 +91,6 @@ pub struct Runtime<S: 'static> {
     pub(crate) deferred: Deferred<S>,
     pub(crate) output: Output<S>,
     pub(crate) identity: Identity,
-    pub(super) greeting: Greeting,
     pub(crate) throttles: EventThrottles,
     /// What limits how often events are sent.
     pub(super) event_clock: ClockType,
@@ -178,24 +176,16 @@ impl<S> Runtime<S> {
 
     fn add_schema(&mut self, schema: &'static SchemaTable) {
         self.schemas.push(schema);
-        self.schema_reply = None;
+        self.forget_prepared();
+    }
+
+    /// Has what is prepared made anew: the commands, the profile or the identity changes.
+    pub(super) fn forget_prepared(&mut self) {
+        self.prepared = Prepared::default();
     }
 
     pub(crate) fn schemas(&self) -> &[&'static SchemaTable] {
         &self.schemas
-    }
-
-    /// What `query-qmp-schema` returns, as JSON in compact form.
-    pub(crate) fn query_schema(&mut self) -> &[u8] {
-        let (schemas, policy, commands) = (&self.schemas, self.policy, &self.commands);
-        let has_command = |name: &str| commands.get(name).is_some();
-        let order = self.member_order;
-        self.schema_reply.get_or_insert_with(|| {
-            let mut w = JsonWriter::new(false);
-            w.set_member_order(order);
-            w.qobject(&query_schema_of(schemas, policy, has_command));
-            w.take()
-        })
     }
 
     /// The commands that a session may call, before or after its negotiation.
@@ -211,7 +201,7 @@ impl<S> Runtime<S> {
     /// The commands, to look at them or to take some away. `query-qmp-schema`
     /// describes those that are left.
     pub fn commands_mut(&mut self) -> &mut QmpCommandList<Self> {
-        self.schema_reply = None;
+        self.forget_prepared();
         &mut self.commands
     }
 
@@ -222,8 +212,7 @@ impl<S> Runtime<S> {
             self.identity.banner = Identity::of(policy.profile).banner;
         }
         self.policy = policy;
-        self.schema_reply = None;
-        self.greeting = Greeting::default();
+        self.forget_prepared();
         self.commands.set_profile(policy.profile);
         self.hmp.table.set_profile(policy.profile);
     }
@@ -251,7 +240,7 @@ impl<S> Runtime<S> {
     /// The default is QEMU's.
     pub fn set_member_order(&mut self, order: MemberOrder) {
         self.member_order = order;
-        self.schema_reply = None;
+        self.forget_prepared();
     }
 
     /// A writer for replies and events.
@@ -371,7 +360,7 @@ impl<S> Runtime<S> {
     /// ```
     pub fn set_identity(&mut self, identity: Identity) {
         self.identity = identity;
-        self.greeting = Greeting::default();
+        self.forget_prepared();
     }
 
     /// Sets where chardevs report what answers no command, such as a reconnection

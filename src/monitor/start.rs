@@ -10,11 +10,11 @@ use super::deferred::Deferred;
 use super::dispatcher::{self, monitor_qmp_bh_dispatcher};
 use super::dispatcher_state::Dispatcher;
 use super::fds::Fdsets;
-use super::greeting::Greeting;
 use super::hmp::{driver, HmpHandler, HmpTables};
 use super::hmp_qmp::{hmp_qmp, QMP};
 use super::loop_trace::loop_trace;
 use super::output::{flush_dirty, Output};
+use super::prepared::Prepared;
 use super::removal::monitor_cleanup;
 use super::runtime::Runtime;
 use super::schema;
@@ -70,7 +70,7 @@ impl<S> Runtime<S> {
             commands: QmpCommandList::new(),
             cap_negotiation_commands: QmpCommandList::new(),
             schemas: Vec::new(),
-            schema_reply: None,
+            prepared: Prepared::default(),
             hmp: HmpTables::new(),
             policy: CompatPolicy::default(),
             member_order: MemberOrder::default(),
@@ -83,7 +83,6 @@ impl<S> Runtime<S> {
                 go_on,
             },
             identity: Identity::default(),
-            greeting: Greeting::default(),
             throttles: EventThrottles::default(),
             event_clock: ClockType::Realtime,
             fdsets: Fdsets::default(),

@@ -75,6 +75,7 @@ pub struct MonitorQmp {
 impl Monitor {
     /// Whether a mux has given the focus to another front end, so that output
     /// is kept.
+    #[inline]
     pub(super) fn holds_output(&self) -> bool {
         matches!(&self.kind, MonitorKind::Hmp(hmp) if hmp.holds_output())
     }
@@ -86,6 +87,7 @@ impl Monitor {
 
     /// Whether so much output waits that no input is read and no request carried out.
     /// A client that does not read is not read.
+    #[inline]
     pub(crate) fn over_budget(&self) -> bool {
         self.out.unsent().len() > OUTPUT_BUDGET
     }

@@ -1,6 +1,5 @@
 //! The version that the monitor reports.
 
-use crate::qapi::json::JsonWriter;
 use crate::qapi::Profile;
 
 /// This crate and its version. QEMU reports the distribution's package here.
@@ -37,22 +36,4 @@ impl Default for Identity {
     fn default() -> Self {
         Identity::of(Profile::default())
     }
-}
-
-/// Writes a `VersionInfo`.
-pub(crate) fn write_version_info(w: &mut JsonWriter, profile: Profile, package: &str) {
-    let [major, minor, micro] = profile.version_numbers();
-    w.begin_object();
-    w.key("qemu");
-    w.begin_object();
-    w.key("micro");
-    w.i64(micro);
-    w.key("minor");
-    w.i64(minor);
-    w.key("major");
-    w.i64(major);
-    w.end_object();
-    w.key("package");
-    w.string(package);
-    w.end_object();
 }

@@ -146,46 +146,62 @@ impl<C> QmpCommandList<C> {
     /// Panics if the name is registered already: two schemas declare it. No client
     /// can cause this.
     pub fn register(&mut self, command: QmpCommand<C>) {
-        let name = command.name;
-        assert!(
-            self.position(name.as_bytes()).is_none(),
-            "command '{name}' is registered twice"
-        );
-        self.commands.push(command);
-        if self.commands.len() * 2 > self.by_name.len() {
-            self.index_all();
-        } else {
-            self.index(self.commands.len() - 1);
+        if self.is_full() {
+            self.reserve(1);
         }
+        self.commands.push(command);
+        self.index(self.commands.len() - 1);
     }
 
-    fn index_all(&mut self) {
-        let slots = (self.commands.len() * 4).next_power_of_two();
+    /// Makes room for so many more commands: a program starts sooner if it need not grow.
+    pub fn reserve(&mut self, more: usize) {
+        self.commands.reserve(more);
+        self.index_all(more);
+    }
+
+    /// Whether one more command would fill over half of the places.
+    fn is_full(&self) -> bool {
+        (self.commands.len() + 1) * 2 > self.by_name.len()
+    }
+
+    /// Enters all commands anew, with room for so many more.
+    fn index_all(&mut self, more: usize) {
+        let slots = ((self.commands.len() + more) * 4).next_power_of_two();
         self.by_name = vec![0; slots];
         for position in 0..self.commands.len() {
             self.index(position);
         }
     }
 
-    /// Enters a command whose name is not there.
+    /// Enters a command, whose name must not be there.
     fn index(&mut self, position: usize) {
-        let mask = self.by_name.len() - 1;
-        let mut at = hash(self.commands[position].name.as_bytes()) & mask;
-        while self.by_name[at] != 0 {
-            at = (at + 1) & mask;
+        let name = self.commands[position].name;
+        match self.place(name.as_bytes()) {
+            Some((at, 0)) => self.by_name[at] = position as u32 + 1,
+            _ => panic!("command '{name}' is registered twice"),
         }
-        self.by_name[at] = position as u32 + 1;
     }
 
     /// The position of the command of that name.
     #[inline]
     fn position(&self, name: &[u8]) -> Option<usize> {
+        let (_, entry) = self.place(name)?;
+        Some(entry.checked_sub(1)? as usize)
+    }
+
+    /// The place of that name in the table, and what is there: zero if there is no such
+    /// command. Only an empty table has no place.
+    #[inline]
+    fn place(&self, name: &[u8]) -> Option<(usize, u32)> {
         let mask = self.by_name.len().wrapping_sub(1);
         let mut at = hash(name) & mask;
         loop {
-            let position = (*self.by_name.get(at)?).checked_sub(1)? as usize;
-            if self.commands.get(position)?.name.as_bytes() == name {
-                return Some(position);
+            let entry = *self.by_name.get(at)?;
+            let Some(position) = entry.checked_sub(1) else {
+                return Some((at, 0));
+            };
+            if self.commands.get(position as usize)?.name.as_bytes() == name {
+                return Some((at, entry));
             }
             at = (at + 1) & mask;
         }
@@ -209,7 +225,7 @@ impl<C> QmpCommandList<C> {
     /// ```
     pub fn retain(&mut self, keep: impl FnMut(&QmpCommand<C>) -> bool) {
         self.commands.retain(keep);
-        self.index_all();
+        self.index_all(0);
     }
 
     /// The command of that name (`qmp_find_command`).

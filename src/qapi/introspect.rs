@@ -11,108 +11,15 @@
 //! that only an absent entity mentions is still listed. QEMU does the same, so the
 //! replies for its schema are equal.
 
+mod table;
+
 use std::collections::{HashMap, HashSet};
 
+pub use table::{
+    SchemaEntity, SchemaFeature, SchemaKind, SchemaMember, SchemaTable, SchemaValue, SchemaVariant,
+};
+
 use super::{CompatPolicy, CompatPolicyOutput, Profile, QDict, QObject};
-
-/// The contribution of one schema.
-#[derive(Debug)]
-pub struct SchemaTable {
-    /// Commands, events and types in the order of the schema.
-    pub entities: &'static [SchemaEntity],
-}
-
-/// A command, an event or a type.
-#[derive(Debug)]
-pub struct SchemaEntity {
-    /// Its name in the schema.
-    pub name: &'static str,
-    /// Whether its condition holds.
-    pub present: bool,
-    /// Its features.
-    pub features: &'static [SchemaFeature],
-    /// What it is.
-    pub kind: SchemaKind,
-}
-
-/// The kinds of entities. Types are referred to by name, `int` for all
-/// integers, `[NAME]` for arrays, `q_empty` for the empty object.
-#[derive(Debug)]
-pub enum SchemaKind {
-    /// An enumeration.
-    Enum(&'static [SchemaValue]),
-    /// A struct or a union.
-    Object {
-        /// All members, those of base types first.
-        members: &'static [SchemaMember],
-        /// A union's discriminator.
-        tag: Option<&'static str>,
-        /// A union's branches.
-        variants: &'static [SchemaVariant],
-    },
-    /// An alternate.
-    Alternate(&'static [SchemaVariant]),
-    /// A command.
-    Command {
-        /// Type of the arguments.
-        arg: &'static str,
-        /// Type of what it returns.
-        ret: &'static str,
-        /// Whether it can be executed out of band.
-        allow_oob: bool,
-    },
-    /// An event.
-    Event {
-        /// Type of the data.
-        arg: &'static str,
-    },
-}
-
-/// A feature.
-#[derive(Debug)]
-pub struct SchemaFeature {
-    /// Its name.
-    pub name: &'static str,
-    /// Whether its condition holds.
-    pub present: bool,
-}
-
-/// A value of an enumeration.
-#[derive(Debug)]
-pub struct SchemaValue {
-    /// Its name.
-    pub name: &'static str,
-    /// Whether its condition holds.
-    pub present: bool,
-    /// Its features.
-    pub features: &'static [SchemaFeature],
-}
-
-/// A member of an object.
-#[derive(Debug)]
-pub struct SchemaMember {
-    /// Its name.
-    pub name: &'static str,
-    /// Its type.
-    pub typ: &'static str,
-    /// Whether it may be absent.
-    pub optional: bool,
-    /// Whether its condition holds.
-    pub present: bool,
-    /// Its features.
-    pub features: &'static [SchemaFeature],
-}
-
-/// A branch of a union or an alternate.
-#[derive(Debug)]
-pub struct SchemaVariant {
-    /// The discriminator's value.
-    pub case: &'static str,
-    /// Its type.
-    pub typ: &'static str,
-    /// Whether its condition holds.
-    pub present: bool,
-}
 
 /// The reply of `query-qmp-schema`: an array of `SchemaInfo`. Under
 /// `deprecated-output=hide` it leaves out what is deprecated.
@@ -199,7 +106,7 @@ impl Walk {
     fn new(tables: &[&'static SchemaTable], policy: CompatPolicy, mask: bool) -> Self {
         let mut definitions = HashMap::new();
         for (t, table) in tables.iter().enumerate() {
-            for entity in table.entities {
+            for entity in table.entities() {
                 if !matches!(
                     entity.kind,
                     SchemaKind::Command { .. } | SchemaKind::Event { .. }
@@ -223,7 +130,7 @@ impl Walk {
 
     fn run(mut self, has_command: impl Fn(&str) -> bool) -> QObject {
         for t in 0..self.tables.len() {
-            for entity in self.tables[t].entities {
+            for entity in self.tables[t].entities() {
                 let is_command = matches!(entity.kind, SchemaKind::Command { .. });
                 if !is_command || has_command(entity.name) {
                     self.add_entry_point(t, entity);
@@ -316,7 +223,7 @@ impl Walk {
     }
 
     fn add_entry_point(&mut self, table: usize, entity: &'static SchemaEntity) {
-        if !self.exists(entity.features) {
+        if !self.exists(&entity.features) {
             return;
         }
         let mut info = QDict::new();
@@ -326,7 +233,7 @@ impl Walk {
                 ret,
                 allow_oob,
             } => {
-                info = self.head(entity.name.to_owned(), "command", entity.features);
+                info = self.head(entity.name.to_owned(), "command", &entity.features);
                 let arg = self.arguments(table, arg);
                 info.insert("arg-type", self.use_type(table, arg));
                 info.insert("ret-type", self.use_type(table, ret));
@@ -335,12 +242,12 @@ impl Walk {
                 }
             }
             SchemaKind::Event { arg } => {
-                info = self.head(entity.name.to_owned(), "event", entity.features);
+                info = self.head(entity.name.to_owned(), "event", &entity.features);
                 info.insert("arg-type", self.use_type(table, arg));
             }
             _ => {}
         }
-        if !info.is_empty() && entity.present && !self.is_hidden(entity.features) {
+        if !info.is_empty() && entity.present && !self.is_hidden(&entity.features) {
             self.reply.push(info.into());
         }
     }
@@ -349,7 +256,7 @@ impl Walk {
     fn arguments(&self, table: usize, arg: &'static str) -> &'static str {
         match self.definitions.get(&(Some(table), arg)).map(|e| &e.kind) {
             Some(SchemaKind::Object { members, .. })
-                if !members.is_empty() && !members.iter().any(|m| self.exists(m.features)) =>
+                if !members.is_empty() && !members.iter().any(|m| self.exists(&m.features)) =>
             {
                 "q_empty"
             }
@@ -383,14 +290,14 @@ impl Walk {
     }
 
     fn definition(&mut self, table: usize, name: String, entity: &'static SchemaEntity) -> QDict {
-        match entity.kind {
+        match &entity.kind {
             SchemaKind::Enum(values) => {
-                let mut info = self.head(name, "enum", entity.features);
+                let mut info = self.head(name, "enum", &entity.features);
                 let present = || {
                     let values = values.iter().filter(|value| value.present);
-                    values.filter(|value| self.exists(value.features))
+                    values.filter(|value| self.exists(&value.features))
                 };
-                let members = present().map(|value| self.named(value.name, value.features).into());
+                let members = present().map(|value| self.named(value.name, &value.features).into());
                 info.insert("members", QObject::List(members.collect()));
                 // `values` is itself deprecated: `members` replaces it.
                 if !self.hide_deprecated {
@@ -404,10 +311,10 @@ impl Walk {
                 tag,
                 variants,
             } => {
-                let mut info = self.head(name, "object", entity.features);
+                let mut info = self.head(name, "object", &entity.features);
                 let members = self.members(table, members);
                 info.insert("members", QObject::List(members));
-                if let Some(tag) = tag {
+                if let Some(tag) = *tag {
                     info.insert("tag", tag);
                     let variants = self.cases(table, entity, tag, variants);
                     let variants = self.variants(table, variants, true);
@@ -416,7 +323,7 @@ impl Walk {
                 info
             }
             SchemaKind::Alternate(variants) => {
-                let mut info = self.head(name, "alternate", entity.features);
+                let mut info = self.head(name, "alternate", &entity.features);
                 let variants = self.variants(table, variants.iter().collect(), false);
                 info.insert("members", QObject::List(variants));
                 info
@@ -433,17 +340,17 @@ impl Walk {
             members.sort_by_key(|member| has(member, LAST_SINCE));
         }
         for member in members {
-            if !self.exists(member.features) {
+            if !self.exists(&member.features) {
                 continue;
             }
-            let mut info = self.named(member.name, member.features);
+            let mut info = self.named(member.name, &member.features);
             let is_str = !self.is_new() && has(member, STR_BEFORE);
             let typ = if is_str { "str" } else { member.typ };
             info.insert("type", self.use_type(table, typ));
             if member.optional && !(self.is_new() && has(member, REQUIRED_SINCE)) {
                 info.insert("default", QObject::Null);
             }
-            if member.present && !self.is_hidden(member.features) {
+            if member.present && !self.is_hidden(&member.features) {
                 list.push(info.into());
             }
         }
@@ -458,18 +365,18 @@ impl Walk {
         tag: &str,
         variants: &'static [SchemaVariant],
     ) -> Vec<&'static SchemaVariant> {
-        let SchemaKind::Object { members, .. } = entity.kind else {
+        let SchemaKind::Object { members, .. } = &entity.kind else {
             return Vec::new();
         };
         let member = members.iter().find(|member| member.name == tag);
         let tag_type = member.and_then(|m| self.definitions.get(&(Some(table), m.typ)));
         let values = match tag_type.map(|entity| &entity.kind) {
-            Some(SchemaKind::Enum(values)) => *values,
+            Some(SchemaKind::Enum(values)) => values.as_slice(),
             _ => &[],
         };
         let is_known = |case: &&SchemaVariant| {
             let value = values.iter().find(|value| value.name == case.case);
-            value.is_none_or(|value| self.exists(value.features))
+            value.is_none_or(|value| self.exists(&value.features))
         };
         variants.iter().filter(is_known).collect()
     }

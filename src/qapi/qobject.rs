@@ -68,6 +68,14 @@ impl QDict {
         Self::default()
     }
 
+    /// An empty dictionary with room for so many members.
+    pub(crate) fn with_capacity(members: usize) -> Self {
+        QDict {
+            entries: Vec::with_capacity(members),
+            index: None,
+        }
+    }
+
     /// Number of members.
     pub fn len(&self) -> usize {
         self.entries.len()
@@ -136,8 +144,20 @@ impl QDict {
     }
 
     /// Adds a member unless the name is taken; returns whether it did.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn try_insert(&mut self, key: Name, value: QObject) -> bool {
+        if self.index.is_some() {
+            return self.try_insert_indexed(key, value);
+        }
+        if self.entries.iter().any(|(known, _)| *known == key) {
+            return false;
+        }
+        self.push_new(key, value, None);
+        true
+    }
+
+    #[inline(never)]
+    fn try_insert_indexed(&mut self, key: Name, value: QObject) -> bool {
         match self.locate(&key) {
             Ok(_) => false,
             Err(hash) => {

@@ -4,8 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use super::json::MemberName;
-use super::visit::{QObjectOutputVisitor, QapiType};
+use super::visit::QapiType;
 use super::{CompatPolicy, Error, QObject};
 
 /// Accepts the replies to deferred commands; the monitor implements it. Replies may
@@ -100,11 +99,8 @@ impl<T: QapiType> Responder<T> {
     /// Delivers the reply.
     pub fn respond(self, reply: Result<T, Error>) {
         let policy = self.policy;
-        self.raw.respond(reply.map(|value| {
-            let mut v = QObjectOutputVisitor::new(policy);
-            value.visit_out(&mut v, MemberName::NONE);
-            v.into_value()
-        }));
+        self.raw
+            .respond(reply.map(|value| value.into_qobject(policy)));
     }
 }
 

@@ -12,6 +12,8 @@ mod command_line;
 #[path = "../common/mod.rs"]
 mod common;
 mod consoles;
+mod disk_jobs;
+mod disks;
 mod dump;
 mod embed;
 mod facts;
@@ -24,6 +26,7 @@ mod hmp_conformance;
 mod hmp_session;
 mod judge;
 mod load;
+mod machine_snapshots;
 mod messages;
 mod migration;
 mod monitor_policy;

@@ -139,14 +139,13 @@ pub(crate) struct HmpUnderWay<S: 'static> {
 /// Appends text whose newlines go out as CR LF.
 pub(super) fn push_with_cr_lf(out: &mut Vec<u8>, text: &[u8]) {
     out.reserve(text.len() + 1);
-    for line in text.split_inclusive(|byte| *byte == b'\n') {
-        if let Some(line) = line.strip_suffix(b"\n") {
-            out.extend_from_slice(line);
-            out.extend_from_slice(b"\r\n");
-        } else {
-            out.extend_from_slice(line);
-        }
+    let mut rest = text;
+    while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+        out.extend_from_slice(&rest[..end]);
+        out.extend_from_slice(b"\r\n");
+        rest = &rest[end + 1..];
     }
+    out.extend_from_slice(rest);
 }
 
 /// The outcome of a line.

@@ -66,25 +66,29 @@ impl Output {
         text: impl FnOnce() -> &'t str,
         end: [u8; N],
     ) {
-        let done = match bytes.len() {
-            8..=16 => pair::<8, 24, N>(&mut self.bytes, bytes, end),
-            17..=32 => pair::<16, 40, N>(&mut self.bytes, bytes, end),
-            _ => false,
+        let is_plain = match bytes.len() {
+            8..=16 if pair::<8, 24, N>(&mut self.bytes, bytes, end) => return,
+            17..=32 if pair::<16, 40, N>(&mut self.bytes, bytes, end) => return,
+            8..=32 => false,
+            len => len <= SHORT,
         };
-        if done {
-            return;
-        }
         self.bytes.push(b'"');
-        if bytes.len() > SHORT || !short(&mut self.bytes, bytes) {
+        if !is_plain || !short(&mut self.bytes, bytes) {
             self.long(text());
         }
         self.bytes.extend_from_slice(&end);
     }
 
+    /// Makes room for so many bytes, and for the few that end a message: those shall not
+    /// move what is long.
+    #[inline]
+    pub(super) fn reserve_for(&mut self, len: usize) {
+        self.bytes.reserve(len + SHORT);
+    }
+
     /// Appends the text between the quotes.
     fn long(&mut self, text: &str) {
-        // Nor is there another copy for the few bytes that end a message.
-        self.bytes.reserve(text.len() + SHORT);
+        self.reserve_for(text.len());
         let plain = scan::unescaped(text.as_bytes());
         self.bytes.extend_from_slice(&text.as_bytes()[..plain]);
         if plain < text.len() {

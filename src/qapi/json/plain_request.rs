@@ -32,6 +32,9 @@ pub struct PlainRequest<'a> {
 /// A request with arguments has two levels of nesting.
 const LEVELS: usize = 2;
 
+/// Few commands are given more arguments.
+const USUAL_ARGUMENTS: usize = 4;
+
 impl JsonMessageParser {
     /// The request at the start of `input`, if it is whole and plain and no other
     /// message is under way. The parser's state does not change: the caller goes on
@@ -116,11 +119,11 @@ fn flat_object<'a>(
     input: &'a [u8],
     at: usize,
 ) -> Option<(QDict, usize)> {
-    let mut dict = QDict::new();
     let mut at = token(input, at, b'{')?;
     if let Some(end) = token(input, at, b'}') {
-        return Some((dict, end));
+        return Some((QDict::new(), end));
     }
+    let mut dict = QDict::with_capacity(USUAL_ARGUMENTS);
     loop {
         let (name, end) = name(checked, input, at)?;
         let value = token(input, end, b':')?;
@@ -145,7 +148,23 @@ fn name<'a>(checked: &mut Checked<'a>, input: &'a [u8], at: usize) -> Option<(Na
     Some((Name::new(&text), end))
 }
 
+#[inline(always)]
 fn scalar<'a>(checked: &mut Checked<'a>, input: &'a [u8], at: usize) -> Option<(QObject, usize)> {
+    if let Some((text, end)) = plain_string(input, at) {
+        // A check of its own costs less than one of all that follows: its copy is
+        // aligned.
+        let text = String::from_utf8(text.to_vec()).ok()?;
+        return Some((QObject::String(text), end));
+    }
+    unusual_scalar(checked, input, at)
+}
+
+#[inline(never)]
+fn unusual_scalar<'a>(
+    checked: &mut Checked<'a>,
+    input: &'a [u8],
+    at: usize,
+) -> Option<(QObject, usize)> {
     let at = skip_blanks(input, at);
     if *input.get(at)? == b'"' {
         let (text, end) = string(checked, input, at)?;
@@ -191,18 +210,36 @@ fn member(input: &[u8], at: usize, name: &[u8]) -> Option<usize> {
 /// Whether another member follows; else the object has ended.
 #[inline(always)]
 fn next_member(input: &[u8], at: usize) -> Option<(bool, usize)> {
-    if let Some(end) = token(input, at, b'}') {
-        return Some((false, end));
+    match *input.get(at)? {
+        b',' => Some((true, at + 1)),
+        b'}' => Some((false, at + 1)),
+        _ => next_member_after_blanks(input, at),
     }
-    Some((true, token(input, at, b',')?))
+}
+
+#[inline(never)]
+fn next_member_after_blanks(input: &[u8], at: usize) -> Option<(bool, usize)> {
+    let at = skip_blanks(input, at);
+    let byte = *input.get(at)?;
+    matches!(byte, b',' | b'}').then_some((byte == b',', at + 1))
 }
 
 /// Takes a byte that must come next, and white space before it.
 #[inline(always)]
 fn token(input: &[u8], at: usize, byte: u8) -> Option<usize> {
-    if *input.get(at)? == byte {
+    let first = *input.get(at)?;
+    if first == byte {
         return Some(at + 1);
     }
+    // None or one is usual.
+    if first == b' ' && input.get(at + 1) == Some(&byte) {
+        return Some(at + 2);
+    }
+    token_after_blanks(input, at, byte)
+}
+
+#[inline(never)]
+fn token_after_blanks(input: &[u8], at: usize, byte: u8) -> Option<usize> {
     let at = skip_blanks(input, at);
     (*input.get(at)? == byte).then_some(at + 1)
 }

@@ -14,6 +14,9 @@ const ONES: u64 = 0x0101_0101_0101_0101;
 const TOPS: u64 = 0x8080_8080_8080_8080;
 const BLOCK: usize = 32;
 
+/// Behind so many bytes, blocks pay.
+const LONG_NAME: usize = 2 * BLOCK;
+
 fn splat(byte: u8) -> u64 {
     ONES * u64::from(byte)
 }
@@ -39,7 +42,7 @@ pub(super) fn plain(bytes: &[u8], quote: u8) -> usize {
 #[inline(always)]
 pub(super) fn plain_name(bytes: &[u8]) -> usize {
     let mut at = 0;
-    while let Some(word) = bytes[at..].first_chunk() {
+    while let (true, Some(word)) = (at < LONG_NAME, bytes[at..].first_chunk()) {
         let word = u64::from_le_bytes(*word);
         let special = equal(word, b'"') | equal(word, b'\\') | word.wrapping_sub(splat(0x20));
         match (special | word) & TOPS {

@@ -183,6 +183,7 @@ impl JsonMessageParser {
     /// one is, and returns their number: none of them completes anything. It is for
     /// callers that would have to keep the input until they call
     /// [`parse`](Self::parse).
+    #[inline]
     pub fn take_plain(&mut self, input: &[u8]) -> usize {
         let used = self.lexer.take_plain(input);
         if self.dialect.has_places() {

@@ -350,6 +350,7 @@ impl JsonWriter {
     pub fn raw(&mut self, value: &[u8]) {
         if !self.pretty {
             self.separate();
+            self.out.reserve_for(value.len());
             self.out.bytes.extend_from_slice(value);
             return;
         }

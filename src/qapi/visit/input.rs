@@ -16,10 +16,9 @@
 //! somewhere within the object; drop it then.
 
 use super::numbers::{parse_bool, parse_i64, parse_number, parse_size, parse_u64};
-use super::unvisited::{first_invalid, first_unexpected, push_keys, Slot};
+use super::unvisited::{push_keys, Members};
 use super::{keyval_parse, EnumEntry, QType};
 use crate::qapi::json::qobject_from_json_in;
-use crate::qapi::qobject::Name;
 use crate::qapi::{CompatPolicy, Error, ErrorClass, QDict, QNum, QObject};
 
 /// How many containers deep a visit descends.
@@ -34,10 +33,12 @@ pub struct InputVisitor {
     keyval: bool,
     unvisited: Unvisited,
     pub(super) policy: CompatPolicy,
-    root: Slot,
-    /// How many values were taken.
-    visits: u32,
-    open: Vec<Frame>,
+    /// What is being visited.
+    current: Frame,
+    /// The containers around it, outermost first.
+    outer: Vec<Frame>,
+    /// How many containers are open.
+    depth: usize,
     /// Path of the innermost open container.
     path: String,
 }
@@ -53,7 +54,7 @@ enum Unvisited {
     Ignored,
 }
 
-/// An open container.
+/// An open container, or the outermost value.
 struct Frame {
     kind: Container,
     /// Length of the path of the enclosing container.
@@ -61,21 +62,21 @@ struct Frame {
 }
 
 enum Container {
-    Struct(Vec<(Name, Slot)>),
+    /// No container: the outermost value.
+    Root(Option<QObject>),
+    Struct(Members),
     /// The current element, its number, and those after it.
-    List(Slot, usize, std::vec::IntoIter<QObject>),
+    List(Option<QObject>, usize, std::vec::IntoIter<QObject>),
 }
 
-/// How many containers deep most arguments are.
-const USUAL_DEPTH: usize = 2;
-
-fn members_of(dict: QDict) -> Container {
-    let members = dict.into_members().into_iter();
-    Container::Struct(
-        members
-            .map(|(name, value)| (name, Slot::Here(value)))
-            .collect(),
-    )
+impl Frame {
+    /// The outermost container, or value.
+    fn outermost(kind: Container) -> Self {
+        Frame {
+            kind,
+            outer_path: 0,
+        }
+    }
 }
 
 impl InputVisitor {
@@ -85,27 +86,22 @@ impl InputVisitor {
             keyval: false,
             unvisited: Unvisited::Unexpected,
             policy,
-            root: Slot::Here(value),
-            visits: 0,
-            open: Vec::new(),
+            current: Frame::outermost(Container::Root(Some(value))),
+            outer: Vec::new(),
+            depth: 0,
             path: String::new(),
         }
     }
 
     /// A visitor inside an object: its members come next, then the end of the struct.
     pub(crate) fn inside(members: QDict, keyval: bool, policy: CompatPolicy) -> Self {
-        let mut open = Vec::with_capacity(USUAL_DEPTH);
-        open.push(Frame {
-            kind: members_of(members),
-            outer_path: 0,
-        });
         InputVisitor {
             keyval,
             unvisited: Unvisited::Unexpected,
             policy,
-            root: Slot::Taken(0),
-            visits: 0,
-            open,
+            current: Frame::outermost(Container::Struct(Members::of(members))),
+            outer: Vec::new(),
+            depth: 1,
             path: String::new(),
         }
     }
@@ -163,43 +159,37 @@ impl InputVisitor {
     }
 
     /// The value that `name` stands for, if there is one.
-    fn slot(&mut self, name: &str) -> Option<&mut Slot> {
-        match self.open.last_mut() {
-            None => Some(&mut self.root),
-            Some(Frame {
-                kind: Container::List(current, ..),
-                ..
-            }) => Some(current),
-            Some(Frame {
-                kind: Container::Struct(members),
-                ..
-            }) => members
-                .iter_mut()
-                .find(|(key, value)| key.as_bytes() == name.as_bytes() && value.value().is_some())
-                .map(|(_, value)| value),
+    fn peek(&self, name: &str) -> Option<&QObject> {
+        match &self.current.kind {
+            Container::Root(value) | Container::List(value, ..) => value.as_ref(),
+            Container::Struct(members) => members.get(name),
+        }
+    }
+
+    #[inline(always)]
+    fn try_take(&mut self, name: &str) -> Option<QObject> {
+        match &mut self.current.kind {
+            Container::Root(value) | Container::List(value, ..) => value.take(),
+            Container::Struct(members) => members.take(name),
         }
     }
 
     fn take(&mut self, name: &str) -> Result<QObject, Error> {
-        self.visits += 1;
-        let visit = self.visits;
-        match self.slot(name).and_then(|slot| slot.take(visit)) {
-            Some(value) => Ok(value),
-            None => Err(self.missing(name)),
-        }
+        self.try_take(name).ok_or_else(|| self.missing(name))
     }
 
     /// The path of the member, or of the current element (`full_name`).
     fn full_name(&self, name: &str) -> String {
         let path = &self.path;
-        match self.open.last().map(|frame| &frame.kind) {
-            Some(Container::List(_, i, _)) if self.keyval => format!("{path}.{i}"),
-            Some(Container::List(_, i, _)) => format!("{path}[{i}]"),
+        match &self.current.kind {
+            Container::List(_, i, _) if self.keyval => format!("{path}.{i}"),
+            Container::List(_, i, _) => format!("{path}[{i}]"),
             _ if path.is_empty() => short_name(name).to_owned(),
             _ => format!("{path}.{name}"),
         }
     }
 
+    #[cold]
     fn missing(&self, name: &str) -> Error {
         Error::new(format!("Parameter '{}' is missing", self.full_name(name)))
     }
@@ -219,31 +209,35 @@ impl InputVisitor {
     }
 
     fn enter(&mut self, name: &str, kind: Container) -> Result<(), Error> {
-        if self.open.len() >= MAX_DEPTH {
+        if self.depth >= MAX_DEPTH {
             let name = self.full_name(name);
             return Err(Error::new(format!("Parameter '{name}' is nested too deep")));
         }
         let outer_path = self.path.len();
-        match self.open.last().map(|frame| &frame.kind) {
-            None => {}
-            Some(Container::Struct(_)) => {
+        match &self.current.kind {
+            Container::Root(_) => {}
+            Container::Struct(_) => {
                 if outer_path != 0 {
                     self.path.push('.');
                 }
                 self.path.push_str(name);
             }
-            Some(Container::List(..)) => {
+            Container::List(..) => {
                 self.path = self.full_name(name);
             }
         }
-        self.open.push(Frame { kind, outer_path });
+        let inner = Frame { kind, outer_path };
+        self.outer.push(std::mem::replace(&mut self.current, inner));
+        self.depth += 1;
         Ok(())
     }
 
-    fn leave(&mut self) -> Option<Container> {
-        let frame = self.open.pop()?;
-        self.path.truncate(frame.outer_path);
-        Some(frame.kind)
+    #[inline]
+    fn leave(&mut self) {
+        self.path.truncate(self.current.outer_path);
+        let outer = self.outer.pop();
+        self.current = outer.unwrap_or(Frame::outermost(Container::Root(None)));
+        self.depth = self.depth.saturating_sub(1);
     }
 
     /// Enters an object (`visit_start_struct`).
@@ -253,7 +247,7 @@ impl InputVisitor {
     /// Fails if the member is missing or not an object.
     pub fn start_struct(&mut self, name: &str) -> Result<(), Error> {
         match self.take(name)? {
-            QObject::Dict(dict) => self.enter(name, members_of(dict)),
+            QObject::Dict(dict) => self.enter(name, Container::Struct(Members::of(dict))),
             _ => Err(self.wrong_type(name, "object")),
         }
     }
@@ -264,27 +258,22 @@ impl InputVisitor {
     ///
     /// Fails if a member was not visited: it is unexpected.
     pub fn end_struct(&mut self) -> Result<(), Error> {
-        if let Some(Frame {
-            kind: Container::Struct(members),
-            ..
-        }) = self.open.last()
-        {
-            let error = match self.unvisited {
-                Unvisited::Ignored => None,
-                Unvisited::Unexpected => first_unexpected(members).map(|key| self.unexpected(key)),
-                Unvisited::Invalid => first_invalid(members).map(|key| self.invalid(&key)),
-            };
-            if let Some(error) = error {
-                return Err(error);
+        if let Container::Struct(members) = &self.current.kind {
+            if members.has_left() && self.unvisited != Unvisited::Ignored {
+                return Err(self.left_over(members));
             }
         }
         self.leave();
         Ok(())
     }
 
-    /// The error of a member that the struct does not have.
-    fn unexpected(&self, key: &str) -> Error {
-        let name = self.full_name(key);
+    /// The error of members that the struct does not have.
+    #[cold]
+    fn left_over(&self, members: &Members) -> Error {
+        if self.unvisited == Unvisited::Invalid {
+            return self.invalid(&members.first_invalid().unwrap_or_default());
+        }
+        let name = self.full_name(&members.first_unexpected().unwrap_or_default());
         Error::new(format!("Parameter '{name}' is unexpected"))
     }
 
@@ -302,7 +291,7 @@ impl InputVisitor {
         match self.take(name)? {
             QObject::List(list) => {
                 // The first `next_list` wraps this to 0.
-                let before_first = Container::List(Slot::Taken(0), usize::MAX, list.into_iter());
+                let before_first = Container::List(None, usize::MAX, list.into_iter());
                 self.enter(name, before_first)
             }
             _ => Err(self.wrong_type(name, "array")),
@@ -311,17 +300,12 @@ impl InputVisitor {
 
     /// Advances to the next element; false if there is none (`visit_next_list`).
     pub fn next_list(&mut self) -> bool {
-        match self.open.last_mut() {
-            Some(Frame {
-                kind: Container::List(current, number, rest),
-                ..
-            }) => {
-                *current = Slot::of(rest.next());
-                *number = number.wrapping_add(1);
-                current.value().is_some()
-            }
-            _ => false,
-        }
+        let Container::List(current, number, rest) = &mut self.current.kind else {
+            return false;
+        };
+        *current = rest.next();
+        *number = number.wrapping_add(1);
+        current.is_some()
     }
 
     /// Leaves the array (`visit_end_list`).
@@ -336,7 +320,7 @@ impl InputVisitor {
     ///
     /// Fails if the member is missing.
     pub fn start_alternate(&mut self, name: &str) -> Result<QType, Error> {
-        match self.slot(name).and_then(|slot| slot.value()) {
+        match self.peek(name) {
             Some(value) => Ok(match value {
                 QObject::Null => QType::Qnull,
                 QObject::Bool(_) => QType::Qbool,
@@ -345,7 +329,7 @@ impl InputVisitor {
                 QObject::List(_) => QType::Qlist,
                 QObject::Dict(_) => QType::Qdict,
             }),
-            _ => Err(self.missing(name)),
+            None => Err(self.missing(name)),
         }
     }
 
@@ -356,7 +340,7 @@ impl InputVisitor {
 
     /// Whether the member is there (`visit_optional`).
     pub fn optional(&mut self, name: &str) -> bool {
-        matches!(self.slot(name), Some(Slot::Here(_)))
+        self.peek(name).is_some()
     }
 
     /// The text of a scalar in keyval.
@@ -449,9 +433,10 @@ impl InputVisitor {
         if self.keyval {
             return self.text(name);
         }
-        match self.take(name)? {
-            QObject::String(value) => Ok(value),
-            _ => Err(self.wrong_type(name, "string")),
+        match self.try_take(name) {
+            Some(QObject::String(value)) => Ok(value),
+            Some(_) => Err(self.wrong_type(name, "string")),
+            None => Err(self.missing(name)),
         }
     }
 

@@ -1,8 +1,8 @@
 //! [`QapiType`], and the built-in types.
 
-use super::{InputVisitor, OutputVisitor};
+use super::{InputVisitor, OutputVisitor, QObjectOutputVisitor};
 use crate::qapi::json::MemberName;
-use crate::qapi::{Error, QObject};
+use crate::qapi::{CompatPolicy, Error, QObject};
 
 /// A type of a schema.
 pub trait QapiType: Sized {
@@ -17,6 +17,13 @@ pub trait QapiType: Sized {
 
     /// Writes the value as member `name` (`visit_type_X` on output).
     fn visit_out<V: OutputVisitor>(&self, v: &mut V, name: MemberName);
+
+    /// The value as a [`QObject`], without what the policy hides.
+    fn into_qobject(self, policy: CompatPolicy) -> QObject {
+        let mut v = QObjectOutputVisitor::new(policy);
+        self.visit_out(&mut v, MemberName::NONE);
+        v.into_value()
+    }
 }
 
 /// An object type. Its members can also be visited without the braces around them,
@@ -80,6 +87,10 @@ macro_rules! builtin {
             fn visit_out<V: OutputVisitor>(&self, v: &mut V, name: MemberName) {
                 let $value = self;
                 v.$out(name, $convert);
+            }
+
+            fn into_qobject(self, _: CompatPolicy) -> QObject {
+                self.into()
             }
         }
     )*};

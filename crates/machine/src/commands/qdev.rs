@@ -196,10 +196,10 @@ impl QdevCommands for Machine {
     }
 
     fn qmp_device_list_properties(
-        _: &mut Runtime<Self>,
+        rt: &mut Runtime<Self>,
         typename: String,
     ) -> Result<Vec<ObjectPropertyInfo>, Error> {
-        let list = device_list_properties(&typename)?;
+        let list = device_list_properties(rt.profile(), &typename)?;
         Ok(list.into_iter().map(property_info).collect())
     }
 
@@ -413,7 +413,7 @@ fn hmp_device_add(hmp: Cx, args: &HmpArgs) {
     let driver = options.get_str("driver").unwrap_or_default();
     let wanted = ["help", "?"];
     if wanted.contains(&driver) || wanted.iter().any(|name| options.get(name).is_some()) {
-        let help = device_help_wanted(&format!("{driver},help"));
+        let help = device_help_wanted(hmp.rt.profile(), &format!("{driver},help"));
         match help.unwrap_or_else(|| Ok(String::new())) {
             Ok(text) => hmp.print(text),
             Err(e) => hmp.print(format!("{}\n", e.desc())),

@@ -7,8 +7,8 @@ use super::qdev::finish_unplugs;
 use crate::model::runstate::{shutdown_caused_by_guest, MachineEvent};
 use crate::schema::{
     qapi_event_send_powerdown, qapi_event_send_reset, qapi_event_send_resume,
-    qapi_event_send_shutdown, qapi_event_send_stop, PanicAction, RebootAction, RunStateCommands,
-    ShutdownAction, ShutdownCause, StatusInfo, WatchdogAction,
+    qapi_event_send_shutdown, qapi_event_send_stop, PanicAction, RebootAction, RunState,
+    RunStateCommands, ShutdownAction, ShutdownCause, StatusInfo, WatchdogAction,
 };
 use crate::Machine;
 use qmonitor::main_loop::{ClockType, Host};
@@ -237,10 +237,10 @@ fn hmp_info_status(hmp: Cx, _args: &HmpArgs) {
     let result = Machine::qmp_query_status(hmp.rt);
     if let Some(info) = hmp.handle_error(result) {
         let state = if info.running { "running" } else { "paused" };
-        let status = info.status.as_str();
-        match status {
-            "running" | "paused" => hmp.print(format!("VM status: {state}\n")),
-            other => hmp.print(format!("VM status: {state} ({other})\n")),
+        match (state, info.status) {
+            ("running", RunState::Running | RunState::Paused) => hmp.print("VM status: running\n"),
+            (_, RunState::Running | RunState::Paused) => hmp.print("VM status: paused\n"),
+            (_, other) => hmp.print(format!("VM status: {state} ({})\n", other.as_str())),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use super::accel::Accel;
-use super::block::{Blocks, IoLimits, Medium};
+use super::block::{Blocks, IoLimits, Medium, NbdServer};
 use super::board::{MachineClass, Topology};
 use super::display::VncServer;
 use super::dump::Dump;
@@ -94,6 +94,8 @@ pub struct Machine {
     pub(crate) job_turns: Option<(BhId, TimerId)>,
     /// Block nodes, and the limits of the disks made of them.
     pub blocks: Blocks,
+    /// The server of disks, if it runs.
+    pub nbd: Option<NbdServer>,
     pub(super) io_limits: HashMap<ObjectId, IoLimits>,
     /// Whether writes to images are dropped (`-snapshot`).
     pub(crate) snapshots: bool,

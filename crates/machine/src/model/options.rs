@@ -117,6 +117,7 @@ impl Machine {
             unplug_requests: Vec::new(),
             balloon: None,
             blocks: Blocks::default(),
+            nbd: None,
             io_limits: HashMap::new(),
             snapshots: false,
             media: HashMap::new(),

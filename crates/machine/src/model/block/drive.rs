@@ -102,7 +102,7 @@ impl Machine {
     ///
     /// There is no such node, or it is in use.
     pub fn blockdev_del(&mut self, name: &str) -> Result<(), Error> {
-        if self.is_in_drive(name) || self.jobs.holds(name) {
+        if self.is_in_drive(name) || self.jobs.holds(name) || self.blocks.exports.uses(name) {
             Err(Error::new(format!("Node {name} is in use")))
         } else {
             self.blocks.remove(name)

@@ -83,14 +83,14 @@ impl Machine {
         policy: CompatPolicy,
     ) -> Result<ObjectId, Error> {
         let driver = options.driver.as_str();
-        let class = find_device_type(driver)
+        let class = find_device_type(self.profile, driver)
             .filter(|class| class.is_a(DEVICE.name))
             .ok_or_else(|| Error::new(format!("'{driver}' is not a valid device model name")))?;
         let expects = |what| Error::new(format!("Parameter 'driver' expects a {what} device type"));
         if class.is_abstract {
             return Err(expects("non-abstract"));
         }
-        if let Some(model) = model_of_type(driver) {
+        if let Some(model) = model_of_type(self.profile, driver) {
             if hotplugged {
                 self.check_not_migrating("device_add")?;
             }
@@ -132,7 +132,7 @@ impl Machine {
 
     /// The type of devices of that name.
     pub(super) fn device_type(&self, name: &str) -> Option<&'static ObjectType> {
-        find_device_type(name).filter(|class| class.is_a(DEVICE.name))
+        find_device_type(self.profile, name).filter(|class| class.is_a(DEVICE.name))
     }
 
     /// The reason why a device that sits on no bus is not plugged while the machine runs.

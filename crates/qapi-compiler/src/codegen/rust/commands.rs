@@ -290,9 +290,7 @@ pub(super) fn emit_registration(cx: &Context, out: &mut Out) {
     let before = format!("pub fn qmp_init_marshal<S: {umbrella}>(");
     out.signature(&before, &[&list], ") {");
     out.indent();
-    if all.is_empty() {
-        out.line("let _ = cmds;");
-    }
+    out.line(&format!("cmds.reserve({});", all.len()));
     for command in &all {
         emit_register(cx, out, command);
     }

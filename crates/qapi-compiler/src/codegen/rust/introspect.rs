@@ -1,132 +1,159 @@
-//! The data of `query-qmp-schema`, for `qapi::introspect` at run time.
+//! The data of `query-qmp-schema`, for `qapi::introspect` at run time: text, whose form
+//! `SchemaTable` describes.
 //!
-//! The table keeps everything conditional, with the condition as a boolean, because
-//! masked names are numbered before conditions are applied. Each entity and each
-//! member takes one line. rustfmt would spread this over many thousand lines, so
-//! the table is marked to be left alone.
+//! The table keeps everything conditional, with its condition, because masked names are
+//! numbered before conditions are applied.
 
 use super::context::Context;
 use super::docs;
 use super::out::Out;
 use crate::schema::model::{is_extension, Entity, EntityId, EntityKind, Feature, ModuleItem};
+use crate::schema::model::{IfCond, Variant};
 
 /// Emits `QAPI_SCHEMA`.
 pub(super) fn emit(cx: &Context, out: &mut Out) {
+    let mut table = Table {
+        cx,
+        text: String::new(),
+        conditions: Vec::new(),
+    };
+    for module in &cx.schema.modules {
+        for item in &module.items {
+            if let ModuleItem::Entity(id) = item {
+                // The empty object is built in, so it is in no table.
+                if !cx.is_empty(*id) {
+                    table.entity(cx.schema.entity(*id), *id);
+                }
+            }
+        }
+    }
     out.blank();
     docs::emit_plain(
         out,
         "The data of `query-qmp-schema` for these commands and events.",
     );
     out.line("#[rustfmt::skip]");
-    out.begin("pub static QAPI_SCHEMA: qapi::introspect::SchemaTable = {");
-    out.line("use qapi::introspect::*;");
-    out.begin("SchemaTable { entities: &[");
-    for module in &cx.schema.modules {
-        for item in &module.items {
-            if let ModuleItem::Entity(id) = item {
-                // The empty object is built in, so it is in no table.
-                if cx.is_empty(*id) {
-                    continue;
-                }
-                emit_entity(cx, out, cx.schema.entity(*id), *id);
-            }
-        }
-    }
-    out.end("] }");
-    out.end("};");
+    out.line("pub static QAPI_SCHEMA: qapi::introspect::SchemaTable =");
+    out.begin("qapi::introspect::SchemaTable::new(\"\\");
+    out.verbatim(&table.text);
+    out.verbatim("\",\n");
+    out.line(&format!("&[{}],", table.conditions.join(", ")));
+    out.end(");");
 }
 
-fn emit_entity(cx: &Context, out: &mut Out, entity: &Entity, id: EntityId) {
-    let before = format!(
-        "SchemaEntity {{ name: {:?}, present: {}, features: {}, kind: SchemaKind::",
-        entity.name,
-        cx.outcome(&entity.ifcond).expression(),
-        features(cx, &entity.features),
-    );
-    match &entity.kind {
-        EntityKind::Builtin | EntityKind::Array(_) => {}
-        EntityKind::Command(def) => out.line(&format!(
-            "{before}Command {{ arg: {:?}, ret: {:?}, allow_oob: {} }} }},",
-            reference(cx, def.args),
-            reference(cx, def.ret),
-            def.allow_oob
-        )),
-        EntityKind::Event(def) => out.line(&format!(
-            "{before}Event {{ arg: {:?} }} }},",
-            reference(cx, def.data)
-        )),
-        EntityKind::Enum(e) => {
-            out.begin(&format!("{before}Enum(&["));
-            for value in e.values.iter().filter(|v| !is_extension(&v.features)) {
-                out.line(&format!(
-                    "SchemaValue {{ name: {:?}, present: {}, features: {} }},",
-                    value.name,
-                    cx.outcome(&value.ifcond).expression(),
-                    features(cx, &value.features),
-                ));
+/// The table under way.
+struct Table<'a> {
+    cx: &'a Context<'a>,
+    text: String,
+    /// The expressions that lines refer to by number.
+    conditions: Vec<String>,
+}
+
+impl Table<'_> {
+    /// Adds a line: these words, then the marks.
+    fn line(&mut self, words: &[&str], features: &[Feature], condition: Option<&IfCond>) {
+        let mut line = words.join(" ");
+        for feature in features {
+            line.push_str(" +");
+            line.push_str(&feature.name);
+            line.push_str(&self.mark(&feature.ifcond));
+        }
+        if let Some(mark) = condition
+            .map(|c| self.mark(c))
+            .filter(|mark| !mark.is_empty())
+        {
+            line.push(' ');
+            line.push_str(&mark);
+        }
+        self.text.push_str(&line);
+        self.text.push('\n');
+    }
+
+    /// Refers to a condition, unless it always holds.
+    fn mark(&mut self, condition: &IfCond) -> String {
+        let expression = self.cx.outcome(condition).expression();
+        if expression == "true" {
+            return String::new();
+        }
+        let known = self.conditions.iter().position(|c| *c == expression);
+        let number = known.unwrap_or_else(|| {
+            self.conditions.push(expression);
+            self.conditions.len() - 1
+        });
+        format!("?{number}")
+    }
+
+    /// Adds the line of an entity.
+    fn head(&mut self, words: &[&str], entity: &Entity) {
+        self.line(words, &entity.features, Some(&entity.ifcond));
+    }
+
+    fn entity(&mut self, entity: &Entity, id: EntityId) {
+        let (cx, name) = (self.cx, entity.name.as_str());
+        match &entity.kind {
+            EntityKind::Builtin | EntityKind::Array(_) => {}
+            EntityKind::Command(def) => {
+                let (arg, ret) = (reference(cx, def.args), reference(cx, def.ret));
+                let words = ["command", name, &arg, &ret, "oob"];
+                let words = if def.allow_oob {
+                    &words[..]
+                } else {
+                    &words[..4]
+                };
+                self.head(words, entity);
             }
-            out.end("]) },");
-        }
-        EntityKind::Alternate(variants) => {
-            out.begin(&format!("{before}Alternate(&["));
-            variants.iter().for_each(|v| emit_variant(cx, out, v));
-            out.end("]) },");
-        }
-        EntityKind::Object(object) => {
-            out.begin(&format!("{before}Object {{ members: &["));
-            emit_members(cx, out, id);
-            match &object.variants {
-                None => out.end("], tag: None, variants: &[] } },"),
-                Some(variants) => {
-                    out.end(&format!("], tag: Some({:?}), variants: &[", variants.tag));
-                    out.indent();
+            EntityKind::Event(def) => {
+                self.head(&["event", name, &reference(cx, def.data)], entity);
+            }
+            EntityKind::Enum(e) => {
+                self.head(&["enum", name], entity);
+                for value in e.values.iter().filter(|v| !is_extension(&v.features)) {
+                    let words = ["value", value.name.as_str()];
+                    self.line(&words, &value.features, Some(&value.ifcond));
+                }
+            }
+            EntityKind::Alternate(variants) => {
+                self.head(&["alternate", name], entity);
+                variants.iter().for_each(|v| self.variant(v));
+            }
+            EntityKind::Object(object) => {
+                self.head(&["object", name], entity);
+                self.members(id);
+                if let Some(variants) = &object.variants {
+                    self.line(&["tag", variants.tag.as_str()], &[], None);
                     let cases = cx.schema.shown_cases(variants);
-                    cases.for_each(|v| emit_variant(cx, out, v));
-                    out.end("] } },");
+                    cases.for_each(|v| self.variant(v));
                 }
             }
         }
     }
-}
 
-/// Members, those of base types first, even if their conditions fail.
-fn emit_members(cx: &Context, out: &mut Out, id: EntityId) {
-    let EntityKind::Object(object) = &cx.schema.entity(id).kind else {
-        return;
-    };
-    if let Some(base) = object.base {
-        emit_members(cx, out, base);
+    /// Members, those of base types first, even if their conditions fail.
+    fn members(&mut self, id: EntityId) {
+        let cx = self.cx;
+        let EntityKind::Object(object) = &cx.schema.entity(id).kind else {
+            return;
+        };
+        if let Some(base) = object.base {
+            self.members(base);
+        }
+        for member in object.members.iter().filter(|m| !is_extension(&m.features)) {
+            let typ = reference(cx, Some(member.typ));
+            let words = ["member", member.name.as_str(), &typ, "*"];
+            let words = if member.optional {
+                &words[..]
+            } else {
+                &words[..3]
+            };
+            self.line(words, &member.features, Some(&member.ifcond));
+        }
     }
-    for member in object.members.iter().filter(|m| !is_extension(&m.features)) {
-        out.line(&format!(
-            "SchemaMember {{ name: {:?}, typ: {:?}, optional: {}, present: {}, features: {} }},",
-            member.name,
-            reference(cx, Some(member.typ)),
-            member.optional,
-            cx.outcome(&member.ifcond).expression(),
-            features(cx, &member.features),
-        ));
+
+    fn variant(&mut self, variant: &Variant) {
+        let typ = reference(self.cx, Some(variant.typ));
+        let words = ["case", variant.name.as_str(), &typ];
+        self.line(&words, &[], Some(&variant.ifcond));
     }
-}
-
-fn emit_variant(cx: &Context, out: &mut Out, variant: &crate::schema::model::Variant) {
-    out.line(&format!(
-        "SchemaVariant {{ case: {:?}, typ: {:?}, present: {} }},",
-        variant.name,
-        reference(cx, Some(variant.typ)),
-        cx.outcome(&variant.ifcond).expression(),
-    ));
-}
-
-fn features(cx: &Context, features: &[Feature]) -> String {
-    let features: Vec<String> = features
-        .iter()
-        .map(|f| {
-            let present = cx.outcome(&f.ifcond).expression();
-            format!("SchemaFeature {{ name: {:?}, present: {present} }}", f.name)
-        })
-        .collect();
-    format!("&[{}]", features.join(", "))
 }
 
 /// The table's reference to a type: all integers are `int`, an array is its

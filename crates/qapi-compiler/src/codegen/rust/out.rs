@@ -53,6 +53,11 @@ impl Out {
         self.level += 1;
     }
 
+    /// Text that stands as it is, such as the inside of a literal.
+    pub(super) fn verbatim(&mut self, text: &str) {
+        self.text.push_str(text);
+    }
+
     fn fits(&self, line: &str) -> bool {
         self.level * INDENT + line.chars().count() <= MAX_WIDTH
     }

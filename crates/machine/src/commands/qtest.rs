@@ -161,9 +161,12 @@ fn wait_for_room(rt: &mut Rt) {
     let Some(channel) = &rt.state.qtest_channel else {
         return;
     };
-    let more = |rt: &mut Rt, _: Condition| match flush(rt) {
-        true => Flow::Remove,
-        false => Flow::Keep,
+    let more = |rt: &mut Rt, _: Condition| {
+        if flush(rt) {
+            Flow::Remove
+        } else {
+            Flow::Keep
+        }
     };
     let frontend = channel.frontend;
     qemu_chr_fe_add_watch(rt, frontend, Condition::OUT, more);

@@ -93,7 +93,7 @@ mod tests {
         let mut pages = Pages::default();
         assert!(pages.is_empty());
         pages.write(SIZE - 2, &[1, 2, 3], false, |at, page| {
-            page.fill((at / SIZE) as u8 + 7)
+            page.fill((at / SIZE) as u8 + 7);
         });
         let mut bytes = [9; 6];
         pages.read(SIZE - 3, &mut bytes);

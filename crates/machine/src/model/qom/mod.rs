@@ -27,6 +27,7 @@
 //! a *partial path*, which matches the last parts of an object's path and must
 //! match only one ([`Machine::resolve_path`]).
 
+mod id;
 mod index;
 mod input;
 mod path;
@@ -39,6 +40,7 @@ pub(crate) mod tests;
 use std::any::Any;
 use std::collections::BTreeMap;
 
+pub use id::ObjectId;
 pub use input::PropertyInput;
 pub(crate) use path::device_not_found;
 pub(crate) use path::NoChardevs;
@@ -55,11 +57,7 @@ use index::NameIndex;
 use crate::model::Machine;
 use qmonitor::qapi::json::qobject_from_json;
 use qmonitor::qapi::QObject;
-use qmonitor::slots::{Key, Slots};
-
-/// Names an object; never used twice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct ObjectId(Key);
+use qmonitor::slots::Slots;
 
 /// An object (QEMU's `Object`).
 pub struct Object {

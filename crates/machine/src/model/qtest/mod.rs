@@ -8,14 +8,14 @@ mod channel;
 mod memory;
 mod pci_config;
 mod ports;
-
-use std::collections::HashMap;
+mod state;
 
 use super::qom::{set_str, OBJECT};
 use super::qom::{Getter, NoChardevs, Node, ObjectId, ObjectType, Property, Resolution};
 use super::Machine;
 pub use channel::{Log, QtestChannel};
-use pci_config::PciConfig;
+use state::Intercepted;
+pub use state::QtestState;
 
 pub(crate) static TYPES: &[&ObjectType] = &[&QTEST];
 
@@ -28,22 +28,6 @@ pub(crate) static QTEST: ObjectType = ObjectType::new_user_creatable(
         Property::new("log", "string", Getter::Str(""), Some(set_str)),
     ],
 );
-
-/// The state of the protocol.
-#[derive(Debug, Default)]
-pub struct QtestState {
-    /// The device whose interrupts are told to the test.
-    intercepted: Option<Intercepted>,
-    /// The levels of inputs that the test has set.
-    levels: HashMap<(ObjectId, String, u64), bool>,
-    pci: PciConfig,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Intercepted {
-    device: ObjectId,
-    inputs: bool,
-}
 
 /// The answers to a request: lines about interrupts, and the reply.
 #[derive(Debug, Default, PartialEq, Eq)]

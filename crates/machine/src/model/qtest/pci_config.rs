@@ -1,18 +1,9 @@
 //! The configuration registers of functions on PCI, as far as firmware looks for devices:
 //! who made them, what they are, and where their regions are.
 
-use std::collections::HashMap;
-
 use crate::model::qdev::{pci_facts, PciFacts, RegionKind, SUBSYSTEM_VENDOR};
 use crate::model::qom::ObjectId;
 use crate::model::Machine;
-
-/// The function and register that were chosen, and what was written to registers.
-#[derive(Debug, Default)]
-pub(crate) struct PciConfig {
-    address: u32,
-    written: HashMap<(ObjectId, u32), u32>,
-}
 
 /// The registers of four bytes each that are known.
 const ID: u32 = 0x00;
@@ -21,26 +12,6 @@ const CLASS: u32 = 0x08;
 const FIRST_REGION: u32 = 0x10;
 const SUBSYSTEM: u32 = 0x2c;
 const INTERRUPT: u32 = 0x3c;
-
-impl PciConfig {
-    /// The address register.
-    pub(super) fn address(&self) -> u32 {
-        self.address
-    }
-
-    pub(super) fn set_address(&mut self, address: u32) {
-        self.address = address;
-    }
-
-    /// Whether a register is chosen at all.
-    fn is_enabled(&self) -> bool {
-        self.address & 1 << 31 != 0
-    }
-
-    fn register(&self) -> u32 {
-        self.address & 0xfc
-    }
-}
 
 /// Bits of a register that can be written.
 fn writable(facts: &PciFacts, register: u32) -> u32 {

@@ -64,8 +64,7 @@ pub fn first_left<'n>(
 ) -> Option<usize> {
     let mut table = Table::of(names);
     removed.for_each(|index| table.remove(index));
-    let first = table.items().next();
-    first
+    table.first()
 }
 
 struct Table {
@@ -106,6 +105,10 @@ impl Table {
             Slot::Item(index) => Some(*index),
             _ => None,
         })
+    }
+
+    fn first(&self) -> Option<usize> {
+        self.items().next()
     }
 
     fn start(&self, item: usize) -> usize {

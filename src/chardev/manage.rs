@@ -7,7 +7,7 @@ use super::class::{BackendChange, CharFrontend, ChardevId, ChrEvent};
 use super::fe::{attach_quietly, qemu_chr_fe_init};
 use super::host::{label, ChardevHost};
 use super::log::Log;
-use super::object::{check_label, object_unparent, qemu_chardev_insert};
+use super::object::{check_label, object_unparent, opens_at_once, qemu_chardev_insert};
 use super::table::Chardev;
 use crate::qapi::Error;
 
@@ -76,11 +76,12 @@ fn chardev_add_one<H: ChardevHost>(
         }
         None => None,
     };
+    let opens_at_once = opens_at_once(h, &class);
     let id = qemu_chardev_insert(h, label, class, Box::new(()), log)?;
     match config.backend.open(h, id) {
         Ok(pty) => {
             let suspended = class.opening_can_be_suspended && h.chardevs().mux_open_suspended;
-            if class.opens_at_once && !suspended {
+            if opens_at_once && !suspended {
                 qemu_chr_be_event(h, id, ChrEvent::Opened);
             }
             let device = id;

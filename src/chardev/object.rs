@@ -23,11 +23,20 @@ pub fn qemu_chardev_new<H: ChardevHost>(
     class: ChardevClass<H>,
     state: Box<dyn Any>,
 ) -> Result<ChardevId, Error> {
+    let opens_at_once = opens_at_once(h, &class);
     let id = qemu_chardev_insert(h, label, class, state, None)?;
-    if class.opens_at_once {
+    if opens_at_once {
         qemu_chr_be_event(h, id, ChrEvent::Opened);
     }
     Ok(id)
+}
+
+/// Whether chardevs of the class are open as soon as they are made. QEMUs differ about
+/// some kinds.
+pub(super) fn opens_at_once<H: ChardevHost>(h: &H, class: &ChardevClass<H>) -> bool {
+    h.profile()
+        .opens_chardev(class.kind)
+        .unwrap_or(class.opens_at_once)
 }
 
 pub(super) fn check_label<H: ChardevHost>(h: &H, label: &str) -> Result<(), Error> {

@@ -15,7 +15,7 @@ use crate::qapi::dispatch::{
     qmp_find_command, qmp_find_known_command, qmp_request_check, Call, DispatchEnv, QmpCommand,
     QmpCommandFunc, QmpRequest,
 };
-use crate::qapi::json::JsonWriter;
+use crate::qapi::json::{qobject_from_json, JsonWriter};
 use crate::qapi::{Error, QDict, QObject};
 use crate::trace::events;
 use crate::trace_event;
@@ -211,6 +211,9 @@ fn do_qmp_dispatch<S>(
                 w.begin_object();
                 w.end_object();
             }
+            if let Some(pretty) = rt.dispatcher.relaid.take() {
+                lay_out_anew(w, empty, pretty);
+            }
             Outcome::Reply(id, result)
         }
         QmpCommandFunc::Deferred(func) => {
@@ -234,6 +237,18 @@ fn do_qmp_dispatch<S>(
             answered_already(rt, token, w)
         }
     }
+}
+
+/// Writes the value of a reply again, which begins at `start`, in another layout.
+#[cold]
+fn lay_out_anew(w: &mut JsonWriter, start: usize, pretty: bool) {
+    let Ok(value) = qobject_from_json(&w.as_bytes()[start..]) else {
+        return;
+    };
+    w.clear();
+    w.set_pretty(pretty);
+    begin_return(w);
+    w.qobject(&value);
 }
 
 /// The outcome of a deferred command whose function has returned.

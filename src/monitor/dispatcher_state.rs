@@ -19,6 +19,8 @@ pub(crate) struct Dispatcher {
     pub(super) writer: Option<Box<JsonWriter>>,
     /// The monitor that the command under way came from.
     pub(super) current: Option<MonitorId>,
+    /// How that monitor lays out its replies from now on, if its command has changed that.
+    pub(super) relaid: Option<bool>,
 }
 
 impl Dispatcher {
@@ -31,6 +33,7 @@ impl Dispatcher {
             busy: false,
             writer: None,
             current: None,
+            relaid: None,
         }
     }
 

@@ -147,7 +147,11 @@ impl<S> Runtime<S> {
             config.policy = config.policy.within(maker);
         }
         let config = Rc::new(config);
-        let shared = self.chardevs.get(chr).filter(|chr| chr.combines_chardevs());
+        let refuses = !self.profile().deletes_on_shared_chardevs();
+        let shared = self
+            .chardevs
+            .get(chr)
+            .filter(|chr| refuses && chr.combines_chardevs());
         if let (MonitorCloseAction::Delete, Some(chr)) = (config.close_action, shared) {
             // Others use it too.
             let kind = chr.kind();
@@ -169,11 +173,14 @@ impl<S> Runtime<S> {
         })
     }
 
-    /// Changes whether a QMP monitor lays its replies out for people. Sessions that
-    /// exist on a chardev of several clients keep theirs.
+    /// Changes whether a QMP monitor lays its replies out for people, that of the command
+    /// under way included. Sessions that exist on a chardev of several clients keep theirs.
     pub fn set_monitor_pretty(&mut self, id: MonitorId, pretty: bool) {
         if let Some(monitor) = self.monitors.get_mut(id) {
             Rc::make_mut(&mut monitor.config).pretty = pretty;
+        }
+        if self.dispatcher.current == Some(id) {
+            self.dispatcher.relaid = Some(pretty);
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::output::{discard_output, monitor_flush};
 use super::runtime::Runtime;
 use super::table::MonitorId;
-use crate::chardev::{qemu_chr_fe_deinit, CharFrontend};
+use crate::chardev::{chardev_remove, qemu_chr_fe_deinit, CharFrontend};
 use crate::main_loop::{main_loop_wait, ClockType};
 
 /// Takes a monitor down and leaves its chardev to others (`monitor_data_destroy`).
@@ -27,7 +27,14 @@ pub(crate) fn monitor_remove_with<S>(rt: &mut Runtime<S>, id: MonitorId, chardev
     discard_output(rt, id);
     if let Some(mon) = rt.monitors.remove(id) {
         remove_clients(rt, id, mon.fe);
-        qemu_chr_fe_deinit(rt, mon.fe, chardev);
+        let shared = rt.chardevs.get(mon.fe.chardev());
+        let shared = shared.filter(|chr| chardev && chr.combines_chardevs());
+        let shared = shared.map(|chr| chr.label().to_owned());
+        qemu_chr_fe_deinit(rt, mon.fe, chardev && shared.is_none());
+        if let Some(label) = shared {
+            // It stays if others use it.
+            let _ = chardev_remove(rt, &label);
+        }
         rt.monitor_removed(id);
     }
 }

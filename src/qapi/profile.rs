@@ -60,6 +60,23 @@ impl Profile {
         self >= Profile::V11_1
     }
 
+    /// Whether types of objects, machines and processors are those of the later tables.
+    pub fn has_newer_types(self) -> bool {
+        self >= Profile::V11_1
+    }
+
+    /// Whether a monitor that goes with its client may be on a chardev that others use
+    /// too; the chardev then stays for them.
+    pub fn deletes_on_shared_chardevs(self) -> bool {
+        self >= Profile::V11_1
+    }
+
+    /// Whether devices have properties for old scripts, which begin with `legacy-` and are
+    /// not listed.
+    pub fn has_legacy_properties(self) -> bool {
+        self < Profile::V11_1
+    }
+
     /// Whether the root of the object tree has a container `audiodevs`.
     pub fn has_audiodevs_container(self) -> bool {
         self >= Profile::V11_1
@@ -83,6 +100,15 @@ impl Profile {
     /// place of `reconnect`, of which older QEMUs refuse that.
     pub fn checks_reconnect_ms(self) -> bool {
         self >= Profile::V11_1
+    }
+
+    /// Whether a chardev of that kind is open as soon as it is made, if QEMUs differ.
+    pub fn opens_chardev(self, kind: &str) -> Option<bool> {
+        match kind {
+            "udp" => Some(self >= Profile::V11_1),
+            "testdev" => Some(self < Profile::V11_1),
+            _ => None,
+        }
     }
 
     /// Whether chardevs have an option of that name, if some version has it:
@@ -129,6 +155,17 @@ impl Profile {
     /// Whether the page of the translator speaks of its profiler.
     pub fn has_jit_profiler(self) -> bool {
         self < Profile::V11_1
+    }
+
+    /// Whether each guest's memory can be dumped in the format of Windows. Later ones ask
+    /// the guest.
+    pub fn offers_win_dump_to_all(self) -> bool {
+        self < Profile::V11_1
+    }
+
+    /// Whether ACPI tells of processors when it is asked for places.
+    pub fn has_cpus_in_acpi(self) -> bool {
+        self >= Profile::V11_1
     }
 
     /// Whether `info cpus` tells the model of each processor.

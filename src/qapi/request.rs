@@ -46,15 +46,25 @@ pub fn qmp_request_check(
         }
     }
     let id = known.id.take();
-    match known.accepted(unexpected) {
-        Ok((command, oob, args)) => Ok(QmpRequest {
-            command,
-            oob,
-            args,
-            id,
-        }),
-        Err(known) => Err((Error::new(known.error(&members, oob_enabled)), id)),
+    if unexpected || !known.is_fine() {
+        return Err((Error::new(known.error(&members, oob_enabled)), id));
     }
+    let oob = known.exec_oob.is_some();
+    // They are text and an object, as was just found.
+    let command = match known.execute.or(known.exec_oob) {
+        Some(QObject::String(command)) => command,
+        _ => String::new(),
+    };
+    let args = match known.arguments {
+        Some(QObject::Dict(args)) => args,
+        _ => QDict::new(),
+    };
+    Ok(QmpRequest {
+        command,
+        oob,
+        args,
+        id,
+    })
 }
 
 /// The members that a request may have.
@@ -77,23 +87,13 @@ impl Known {
         }
     }
 
-    /// The command, whether it runs out of band, and its arguments; else the members with
-    /// the wrong ones among them.
-    fn accepted(self, unexpected: bool) -> Result<(String, bool, QDict), Self> {
-        let args = match self.arguments {
-            None => QDict::new(),
-            Some(QObject::Dict(args)) => args,
-            arguments => return Err(Known { arguments, ..self }),
-        };
-        match (self.execute, self.exec_oob) {
-            (Some(QObject::String(command)), None) if !unexpected => Ok((command, false, args)),
-            (None, Some(QObject::String(command))) if !unexpected => Ok((command, true, args)),
-            (execute, exec_oob) => Err(Known {
-                execute,
-                exec_oob,
-                ..Known::default()
-            }),
-        }
+    /// Whether there is one command and nothing has the wrong type.
+    fn is_fine(&self) -> bool {
+        let one_command = matches!(
+            (&self.execute, &self.exec_oob),
+            (Some(QObject::String(_)), None) | (None, Some(QObject::String(_)))
+        );
+        one_command && matches!(self.arguments, None | Some(QObject::Dict(_)))
     }
 
     /// What is wrong. The values are here, not among the members.
@@ -113,7 +113,7 @@ impl Known {
                 "exec-oob" if oob_enabled => {
                     return format!("QMP input member '{name}' must be a string");
                 }
-                "arguments" if self.arguments.is_none() => {}
+                "arguments" if matches!(self.arguments, Some(QObject::Dict(_))) => {}
                 "arguments" => return "QMP input member 'arguments' must be an object".into(),
                 "id" => {}
                 _ => return format!("QMP input member '{name}' is unexpected"),

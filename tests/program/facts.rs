@@ -30,6 +30,7 @@ fn a_fresh_recording_equals_the_tables() {
     for name in [
         "features.txt",
         "machines.txt",
+        "order.txt",
         "processors.txt",
         "properties.txt",
         "types.txt",

@@ -258,6 +258,29 @@ fn memory_arrives() {
     assert!(std::fs::read(out).unwrap() == content);
 }
 
+/// What a test writes into memory while the machine moves arrives.
+#[test]
+fn memory_that_is_written_meanwhile_arrives() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("f");
+    let uri = format!("file:{}", path.display());
+    let mut source = Vm::new("-machine none -m 1M");
+    source.capabilities(&["pause-before-switchover"]);
+    source.migrate(&uri);
+    assert!(source.rt().state.physical_memory_write(0x1234, b"late"));
+    let state = json!({"state": "pre-switchover"});
+    let seen = source.execute("migrate-continue", &state);
+    assert_eq!(seen.last().unwrap(), "completed");
+    let mut destination = Vm::new("-machine none -m 1M -incoming defer");
+    assert_eq!(destination.incoming(&uri).last().unwrap(), "completed");
+    let mut four = [0; 4];
+    assert!(destination
+        .rt()
+        .state
+        .physical_memory_read(0x1234, &mut four));
+    assert_eq!(&four, b"late");
+}
+
 /// Bytes in a second are kept in the machine's time, and the figures move with it.
 #[test]
 fn the_limit_is_kept() {

@@ -565,6 +565,48 @@ fn a_client_of_a_mux_may_leave_input_unread_in_any_monitor() {
 }
 
 #[test]
+fn the_reply_to_a_change_of_layout_has_the_new_one() {
+    let server = Server::start(&["-profile", "11.1"]);
+    let mut qmp = server.qmp();
+    let set = |value: &str| {
+        format!(
+            "{{\"execute\": \"qom-set\", \"arguments\": {{\"path\": \
+             \"/objects/compat_monitor0\", \"property\": \"pretty\", \"value\": {value}}}}}\n"
+        )
+    };
+    qmp.send(&set("true"));
+    let text = qmp.until("\r\n}\r\n");
+    assert_eq!(
+        text.replace("\r\n", "\n"),
+        "{\n    \"return\": {\n    }\n}\n"
+    );
+    qmp.send(&set("false"));
+    assert_eq!(qmp.until("\r\n"), "{\"return\": {}}\r\n");
+}
+
+/// A monitor that goes with its client leaves a mux to its other users.
+#[test]
+fn close_action_delete_on_a_mux() {
+    let server = Server::start(&["-profile", "11.1"]);
+    let mut owner = server.qmp();
+    let mux = json!({"id": "x", "backend": {"type": "mux", "data": {"chardev": "c"}}});
+    add_listener(&mut owner, "c", &server.path("c"), json!({}));
+    owner.ask_with("chardev-add", mux);
+    let monitor = |id, action| json!({"qom-type": "monitor-qmp", "id": id, "chardev": "x", "close-action": action});
+    owner.ask_with("object-add", monitor("m", "delete"));
+    owner.ask_with("object-add", monitor("n", "none"));
+    Client::connect(&server.path("c")).expect_greeting();
+    until(&mut owner, |owner| {
+        let left = objects(owner);
+        left.iter().all(|object| object["name"] != "m")
+    });
+    assert_eq!(
+        owner.refused("chardev-remove", json!({"id": "x"})),
+        "Chardev 'x' is busy"
+    );
+}
+
+#[test]
 fn a_key_of_a_mux_does_not_overtake_what_a_client_sent_before() {
     let (x, y) = (long_line("x"), long_line("y"));
     let stop = format!("{x}stop\n\x01c");

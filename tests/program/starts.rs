@@ -30,18 +30,31 @@ fn provide(dir: &Path) {
     let mut kernel = vec![0; SETUP];
     kernel[MAGIC..MAGIC + 4].copy_from_slice(b"HdrS");
     write("bzImage", &kernel);
-    // The first clusters of an image of version 2: header, table, counts.
-    let mut qcow2 = vec![0; 256 << 10];
-    qcow2[..8].copy_from_slice(b"QFI\xfb\0\0\0\x02");
-    qcow2[20..24].copy_from_slice(&16u32.to_be_bytes());
-    qcow2[24..32].copy_from_slice(&(1u64 << 20).to_be_bytes());
-    write("disk.qcow2", &qcow2);
+    write("disk.qcow2", &qcow2());
     let conf = "[device \"qemu_pcie0\"]\ndriver = \"pcie-root-port\"\nbus = \"pcie.0\"\n\
                 addr = \"1.0\"\nchassis = \"0\"\nmultifunction = \"on\"\n\n\
                 [device \"qemu_balloon\"]\ndriver = \"virtio-balloon-pci\"\n\
                 bus = \"qemu_pcie0\"\naddr = \"00.0\"\n\n\
                 [object \"qemu_rng\"]\nqom-type = \"rng-random\"\nfilename = \"/dev/urandom\"\n";
     write("incus.conf", conf.as_bytes());
+}
+
+/// An image of version 2 with four clusters: header, table of counts, counts, L1 table.
+fn qcow2() -> Vec<u8> {
+    const CLUSTER: usize = 64 << 10;
+    let mut image = vec![0; 4 * CLUSTER];
+    let mut put = |at: usize, bytes: &[u8]| image[at..at + bytes.len()].copy_from_slice(bytes);
+    let place = |cluster: usize| ((cluster * CLUSTER) as u64).to_be_bytes();
+    put(0, b"QFI\xfb\0\0\0\x02");
+    put(20, &16u32.to_be_bytes());
+    put(24, &(1u64 << 20).to_be_bytes());
+    put(36, &1u32.to_be_bytes());
+    put(40, &place(3));
+    put(48, &place(1));
+    put(56, &1u32.to_be_bytes());
+    put(CLUSTER, &place(2));
+    put(2 * CLUSTER, &[0, 1, 0, 1, 0, 1, 0, 1]);
+    image
 }
 
 /// Starts a command line in a folder with the files; returns its state, and a second one.

@@ -1,13 +1,17 @@
 #!/usr/bin/env python3
 """Records what QEMU tells of its types, machines and processors.
 
-    tests/record/tables.py DIRECTORY
+    tests/record/tables.py DIRECTORY [OLDER]
 
 writes the tables that the machine reads; they live in crates/machine/src/facts, where
 README.md describes them. The tables there were recorded from QEMU 10.0.2 with the Debian
 packages qemu-system-x86, qemu-system-common (which has the modules) and qemu-system-data,
 1:10.0.2+ds-2+deb13u1~bpo12+1 of bookworm-backports. Packages with further modules
 (qemu-system-gui, qemu-system-modules-spice, qemu-system-modules-opengl) add types.
+
+With OLDER, the directory of another version's tables, only what differs from them is
+written. Those in crates/machine/src/facts/11.1 are from 11.1.3 (Debian, 1:11.1.3+ds-1),
+with QEMU in the environment naming its program.
 """
 
 import json
@@ -70,8 +74,8 @@ class Qmp:
 
 
 def ranges(numbers):
-    """`3-5 9` for 3, 4, 5, 9."""
-    numbers = sorted(numbers)
+    """`3-5 9` for 3, 4, 5, 9, in their order."""
+    numbers = list(numbers)
     words = []
     while numbers:
         first = last = numbers.pop(0)
@@ -122,7 +126,46 @@ def record_fixed(devices):
     return fixed
 
 
-def record_types(qmp):
+def steps_of(names):
+    """How often each name was moved on when it was put into QEMU's table of types.
+
+    QEMU lists types in the order of a hash table of 1024 places, from the last to the first.
+    A name that finds its place taken tries 1, 3, 6, 10 ... places further on. The least
+    numbers that explain the order of the names are returned.
+    """
+    ways = [[0] * 1025]
+    chosen = []
+    for name in names:
+        value = 5381
+        for byte in name.encode():
+            value = (value * 33 + byte) & 0xFFFFFFFF
+        first = (value * 11 & 0xFFFFFFFF) % 1021
+        cost, choice = [float("inf")] * 1025, {}
+        for steps in range(45):
+            place = first + steps * (steps + 1) // 2 & 1023
+            if ways[-1][place + 1] + steps < cost[place]:
+                cost[place], choice[place] = ways[-1][place + 1] + steps, steps
+        chosen.append((choice, list(cost)))
+        for place in range(1023, -1, -1):
+            cost[place] = min(cost[place], cost[place + 1])
+        ways.append(cost)
+    least = 0
+    steps = {}
+    for name, (choice, cost) in reversed(list(zip(names, chosen))):
+        place = min((c, p) for p, c in enumerate(cost) if p >= least)[1]
+        steps[name] = choice[place]
+        least = place + 1
+    return steps
+
+
+def order_lines(names):
+    """A line for each number of steps above none, with the names that took so many."""
+    steps = steps_of(names)
+    numbers = sorted({steps[name] for name in names} - {0})
+    return [" ".join([str(n), *sorted(t for t in names if steps[t] == n)]) for n in numbers]
+
+
+def record_types(qmp, known):
     types = {t["name"]: t for t in qmp.ask("qom-list-types", abstract=True)}
     listings = {name: qmp.ask("qom-list-properties", typename=name) for name in types}
     children = {}
@@ -143,14 +186,16 @@ def record_types(qmp):
         # A few types have lost what they should inherit.
         alone[name] = any(line not in lines for line in inherited) and lines != []
         own[name] = [line for line in lines if alone[name] or line not in inherited]
-    properties = sorted({line for lines in own.values() for line in lines})
+    properties = sorted({line for lines in own.values() for line in lines} - set(known))
     # Properties that the same types have get numbers in a row.
-    users = {line: [] for line in properties}
+    users = {line: [] for line in known + properties}
     for name in sorted(own):
         for line in own[name]:
             users[line].append(name)
-    properties.sort(key=lambda line: (users[line], line))
-    number = {line: at for at, line in enumerate(properties)}
+    # Properties of one type stand in the order of its list.
+    place = {line: own[users[line][0]].index(line) for line in properties}
+    properties.sort(key=lambda line: (users[line], place[line]))
+    number = {line: at for at, line in enumerate(known + properties)}
     seen = {}
     lines = []
     for name in sorted(types):
@@ -169,7 +214,7 @@ def record_types(qmp):
             name, fact.get("parent", ""), flags, " ".join(sorted(implemented[name] - up)),
             device.get("bus", ""), device.get("alias", ""), device.get("desc", ""),
             "|".join(device.get("titles", [])), numbers]))
-    return properties, lines
+    return properties, lines, order_lines(list(types))
 
 
 def lines_of(listing):
@@ -324,14 +369,32 @@ def write(directory, name, lines):
         file.write("\n".join(lines) + "\n")
 
 
+def read(directory, name):
+    if directory is None:
+        return []
+    with open(os.path.join(directory, name), encoding="utf-8") as file:
+        return file.read().splitlines()
+
+
+def difference(lines, older):
+    """The lines that are new or changed, behind `-NAME` for those that are gone."""
+    names = {line.split("\t")[0] for line in lines}
+    gone = [line.split("\t")[0] for line in older]
+    kept = set(older)
+    return ["-" + name for name in gone if name not in names] + [l for l in lines if l not in kept]
+
+
 def main():
-    directory = sys.argv[1]
+    directory, older = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else None
     qmp = Qmp("-machine", "none")
-    properties, types = record_types(qmp)
+    properties, types, order = record_types(qmp, read(older, "properties.txt"))
+    write(directory, "order.txt", order)
     write(directory, "properties.txt", properties)
-    write(directory, "types.txt", types)
+    write(directory, "types.txt", difference(types, read(older, "types.txt")))
     write(directory, "machines.txt", record_machines(qmp))
-    write(directory, "processors.txt", record_processors(qmp))
+    features, *models = record_processors(qmp)
+    models = difference(models, read(older, "processors.txt")[1:])
+    write(directory, "processors.txt", [features, *models])
     features = [p["name"] for p in qmp.ask("qom-list-properties", typename="base-x86_64-cpu")
                 if p["type"] == "bool"]
     write(directory, "features.txt", record_features(sorted(features)))

@@ -11,7 +11,8 @@
 //!      └─────────────────┴────────────────────┘
 //! ```
 //!
-//! *Every* other command takes one byte with it, even without an argument, and the
+//! *Every* other command takes one byte with it, even without an argument (in 3270 mode
+//! all but two), and the
 //! text of a subnegotiation comes through as input. QEMU does so, and clients have
 //! got used to it.
 
@@ -26,6 +27,8 @@ pub const TN3270_OPENING: &[u8] =
 const IAC: u8 = 0xff;
 const IAC_BREAK: u8 = 0xf3;
 const IAC_EOR: u8 = 0xef;
+const IAC_NOP: u8 = 0xf1;
+const IAC_IP: u8 = 0xf4;
 const IAC_SB: u8 = 0xfa;
 const IAC_SE: u8 = 0xf0;
 
@@ -53,8 +56,10 @@ pub struct TelnetDecoder {
 }
 
 impl TelnetDecoder {
-    /// With `tn3270` the commands that frame a record are kept, for the terminal's own
-    /// protocol.
+    /// With `tn3270` the commands that frame a record come through as 0xff twice. QEMU
+    /// means to keep them, but it writes 0xff over the byte that it is about to copy if it
+    /// reads byte by byte, as it does for a monitor. "No operation" and "interrupt" have no
+    /// argument there.
     pub fn new(tn3270: bool) -> Self {
         TelnetDecoder {
             state: State::Text,
@@ -91,9 +96,10 @@ impl TelnetDecoder {
                     State::Text
                 }
                 (State::Command, IAC_EOR | IAC_SB | IAC_SE) if self.tn3270 => {
-                    out.extend([IAC, byte]);
+                    out.extend([IAC, IAC]);
                     State::Text
                 }
+                (State::Command, IAC_NOP | IAC_IP) if self.tn3270 => State::Text,
                 (State::Command, _) => State::Argument,
                 (State::Argument, _) => State::Text,
             };
@@ -129,8 +135,9 @@ mod tests {
             // No operation has no argument, but eats a byte all the same.
             (false, b"\xff\xf1ab", b"b", 0),
             (false, b"\xff\xfa\x18\x00xt\xff\xf0b", b"\x00xt", 0),
-            (true, b"\xff\xefa", b"\xff\xefa", 0),
-            (true, b"\xff\xfa\x18\xff\xf0", b"\xff\xfa\x18\xff\xf0", 0),
+            (true, b"\xff\xefa", b"\xff\xffa", 0),
+            (true, b"\xff\xfa\x18\xff\xf0", b"\xff\xff\x18\xff\xff", 0),
+            (true, b"x\xff\xf1y\xff\xf4z", b"xyz", 0),
             (true, b"\xff\xfd\x18a", b"a", 0),
         ] {
             assert_eq!(

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::model::block::{BlockNode, Drive};
+use crate::model::block::{BlockNode, Drive, Export};
 use crate::schema::{
     BlockPermission, BlockdevDriver, XDbgBlockGraph, XDbgBlockGraphEdge, XDbgBlockGraphNode,
     XDbgBlockGraphNodeType,
@@ -29,6 +29,8 @@ const SHARED: Permissions = [false, true, false, true];
 /// What a device does, and lets others do.
 const DEVICE: Permissions = [false, false, true, true];
 const DEVICE_SHARES: Permissions = [true, true, false, true];
+
+const EXPORT_SHARES: Permissions = [false, true, true, true];
 
 #[derive(Debug, Clone, Copy)]
 struct Use {
@@ -56,6 +58,11 @@ pub(super) fn graph(m: &Machine) -> XDbgBlockGraph {
     drives.sort_by_key(|drive| drive.device.is_empty());
     for drive in &drives {
         graph.add_drive(drive);
+    }
+    for export in m.blocks.exports.iter() {
+        let kind = XDbgBlockGraphNodeType::BlockBackend;
+        let id = graph.add(&format!("/export/{}", export.id), "", kind);
+        graph.add_edge(id, "root", &export.node, use_of_export(export));
     }
     for node in m.blocks.nodes().rev() {
         graph.add_node(node);
@@ -86,6 +93,13 @@ fn use_of_drive(drive: &Drive, read_only: bool) -> Use {
             does: READ,
             shares: ALL,
         },
+    }
+}
+
+fn use_of_export(export: &Export) -> Use {
+    Use {
+        does: if export.writable { DEVICE } else { READ },
+        shares: EXPORT_SHARES,
     }
 }
 
@@ -167,6 +181,10 @@ impl Graph<'_> {
                 join(use_of_drive(&drive, node.read_only));
             }
         }
+        let exports = self.m.blocks.exports.iter();
+        exports
+            .filter(|export| export.node == node.name)
+            .for_each(|export| join(use_of_export(export)));
         for (parent, role) in self.m.blocks.parents(&node.name) {
             join(use_below(parent, self.uses_of(parent), role));
         }

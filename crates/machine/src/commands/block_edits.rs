@@ -1,7 +1,7 @@
 //! Copies of nodes and snapshots: `block-copy.json`.
 
 use super::jobs::{run_job, with_jobs};
-use super::{backups, chains, internal_snapshots, mirrors, snapshots};
+use super::{backups, chains, internal_snapshots, machine_snapshots, mirrors, snapshots};
 use crate::schema::{
     BlockCommit, BlockCopyCommands, BlockStream, BlockdevBackup, BlockdevMirror, BlockdevSnapshot,
     BlockdevSnapshotInternal, JobType, SnapshotInfo,
@@ -66,52 +66,35 @@ impl BlockCopyCommands for Machine {
     fn qmp_snapshot_save(
         rt: &mut Rt,
         job_id: String,
-        _tag: String,
+        tag: String,
         vmstate: String,
         devices: Vec<String>,
     ) -> Result<(), Error> {
         run_job(rt, job_id, JobType::SnapshotSave, move |rt| {
-            Err(no_machine_snapshots(rt, Some(&vmstate), &devices))
+            machine_snapshots::save(rt, Some(&tag), false, Some(&vmstate), Some(&devices))
         })
     }
 
     fn qmp_snapshot_load(
         rt: &mut Rt,
         job_id: String,
-        _tag: String,
+        tag: String,
         vmstate: String,
         devices: Vec<String>,
     ) -> Result<(), Error> {
         run_job(rt, job_id, JobType::SnapshotLoad, move |rt| {
-            Err(no_machine_snapshots(rt, Some(&vmstate), &devices))
+            machine_snapshots::load(rt, &tag, Some(&vmstate), Some(&devices))
         })
     }
 
     fn qmp_snapshot_delete(
         rt: &mut Rt,
         job_id: String,
-        _tag: String,
+        tag: String,
         devices: Vec<String>,
     ) -> Result<(), Error> {
         run_job(rt, job_id, JobType::SnapshotDelete, move |rt| {
-            Err(no_machine_snapshots(rt, None, &devices))
+            machine_snapshots::delete(rt, &tag, Some(&devices))
         })
-    }
-}
-
-/// No format of this machine keeps snapshots.
-fn no_machine_snapshots(rt: &Rt, vmstate: Option<&str>, devices: &[String]) -> Error {
-    let missing = devices
-        .iter()
-        .find(|name| rt.state.blocks.node(name).is_none());
-    match (missing, devices.first(), vmstate) {
-        (Some(name), ..) => Error::new(format!("No block device node '{name}'")),
-        (None, Some(name), _) => Error::new(format!(
-            "Device '{name}' is writable but does not support snapshots"
-        )),
-        (None, None, Some(name)) => {
-            Error::new(format!("vmstate block device '{name}' does not exist"))
-        }
-        (None, None, None) => Error::new("No block devices given"),
     }
 }

@@ -1,5 +1,6 @@
 //! Jobs on disks, copies, snapshots, NBD: the list of jobs, and the commands of HMP.
 
+use super::exports;
 use super::hmp::{fail, Cx};
 use super::hmp_copies;
 use super::jobs::on_block_job;
@@ -140,13 +141,7 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
             HmpArg::new("device", Block),
             NAME.optional(),
         ]),
-        |hmp, args| {
-            let device = args.str("device");
-            fail(
-                hmp,
-                format!("Cannot find device='{device}' nor node-name='{device}'"),
-            );
-        },
+        exports::hmp_add,
     ),
     (
         HmpRow::new(
@@ -155,10 +150,7 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
             "remove an export previously exposed via NBD",
         )
         .args(&[HmpArg::new("force", Flag('f')), NAME]),
-        |hmp, args| {
-            let name = args.str("name");
-            fail(hmp, format!("Export '{name}' is not found"));
-        },
+        exports::hmp_remove,
     ),
     (
         HmpRow::new(
@@ -166,7 +158,7 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
             "nbd_server_stop",
             "stop serving block devices using the NBD protocol",
         ),
-        |hmp, _| fail(hmp, "NBD server not running"),
+        exports::hmp_stop,
     ),
     (
         HmpRow::new(

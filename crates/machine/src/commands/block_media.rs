@@ -1,11 +1,9 @@
-//! Media and exports of disks: `block-media.json`, `block-export.json`.
+//! Media of drives: `block-media.json`.
 
 use crate::model::block::{BlockOp, Drive, Image};
 use crate::model::qom::device_not_found;
 use crate::schema::{
-    qapi_event_send_device_tray_moved, BlockExportCommands, BlockExportOptions,
-    BlockExportRemoveMode, BlockMediaCommands, BlockdevChangeReadOnlyMode, MediumChange,
-    NbdServerAdd, NbdServerStart,
+    qapi_event_send_device_tray_moved, BlockMediaCommands, BlockdevChangeReadOnlyMode, MediumChange,
 };
 use crate::Machine;
 use qmonitor::qapi::Error;
@@ -160,48 +158,4 @@ impl BlockMediaCommands for Machine {
         move_tray(rt, &drive, false);
         Ok(())
     }
-}
-
-impl BlockExportCommands for Machine {
-    fn qmp_nbd_server_start(_: &mut Rt, _: NbdServerStart) -> Result<(), Error> {
-        Err(Error::new("this machine cannot serve its disks"))
-    }
-
-    fn qmp_nbd_server_add(rt: &mut Rt, arg: NbdServerAdd) -> Result<(), Error> {
-        rt.state.blocks.find(&arg.device, &arg.device)?;
-        Err(not_running())
-    }
-
-    fn qmp_nbd_server_remove(
-        _: &mut Rt,
-        name: String,
-        _mode: Option<BlockExportRemoveMode>,
-    ) -> Result<(), Error> {
-        Err(no_export(&name))
-    }
-
-    fn qmp_nbd_server_stop(_: &mut Rt) -> Result<(), Error> {
-        Err(not_running())
-    }
-
-    fn qmp_block_export_add(rt: &mut Rt, arg: BlockExportOptions) -> Result<(), Error> {
-        rt.state.blocks.find("", &arg.node_name)?;
-        Err(not_running())
-    }
-
-    fn qmp_block_export_del(
-        _: &mut Rt,
-        id: String,
-        _mode: Option<BlockExportRemoveMode>,
-    ) -> Result<(), Error> {
-        Err(no_export(&id))
-    }
-}
-
-fn not_running() -> Error {
-    Error::new("NBD server not running")
-}
-
-fn no_export(name: &str) -> Error {
-    Error::new(format!("Export '{name}' is not found"))
 }

@@ -143,7 +143,7 @@ fn limits_text(drive: &Drive) -> String {
 }
 
 /// A size with a unit and three digits (`size_to_str`).
-fn size_to_str(size: u64) -> String {
+pub(super) fn size_to_str(size: u64) -> String {
     const UNITS: [&str; 7] = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
     let (mut value, mut unit) = (size as f64, 0);
     while value >= 1000.0 && unit + 1 < UNITS.len() {

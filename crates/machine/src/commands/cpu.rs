@@ -5,7 +5,7 @@ use super::hmp::{nothing, Cx};
 use super::registers::{hmp_info_lapic, hmp_info_registers};
 use crate::model::board::Place;
 use crate::model::cpu::expand_model;
-use crate::model::cpu::models::{all_models, CpuModel};
+use crate::model::cpu::models::{in_order, CpuModel};
 use crate::schema::{
     CpuCommands, CpuDefinitionInfo, CpuInfoFast, CpuInfoFastBranch, CpuInstanceProperties,
     CpuModelExpansionInfo, CpuModelExpansionType, CpuModelInfo, HotpluggableCPU,
@@ -40,8 +40,8 @@ impl CpuCommands for Machine {
         Ok(rt.state.cpu_slots()?.into_iter().map(info).collect())
     }
 
-    fn qmp_query_cpu_definitions(_: &mut Runtime<Self>) -> Result<Vec<CpuDefinitionInfo>, Error> {
-        Ok(all_models().iter().map(definition).collect())
+    fn qmp_query_cpu_definitions(rt: &mut Runtime<Self>) -> Result<Vec<CpuDefinitionInfo>, Error> {
+        Ok(in_order(rt.profile()).rev().map(definition).collect())
     }
 
     /// A static expansion is the empty model `base` with all features of the model as

@@ -55,7 +55,7 @@ fn arg<T: QapiType>(text: &str) -> T {
 impl Play {
     fn new(seed: u64) -> Self {
         let machine = Machine::new(MachineOptions {
-            class: find_class("pc").unwrap(),
+            class: find_class(qmonitor::Profile::V10_0, "pc").unwrap(),
             ..MachineOptions::default()
         });
         let mut rt = Runtime::with_time(machine, TimeSource::simulated()).unwrap();

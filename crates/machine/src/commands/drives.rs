@@ -167,7 +167,7 @@ pub(crate) fn drive_new(
     let name = opts
         .id()
         .map_or_else(|| automatic_name(&place, is_cdrom), str::to_owned);
-    if m.blocks.backends.get(&name).is_some() {
+    if m.has_drive_name(&name) {
         return Err(Error::new(format!("Duplicate ID '{name}' for drive")));
     }
     let addr = match place.interface {

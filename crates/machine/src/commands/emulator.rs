@@ -1,6 +1,6 @@
 //! Pages about the emulator, which translates nothing here.
 
-use super::hmp::{fail, nothing, Cx};
+use super::hmp::{nothing, Cx};
 use crate::model::qdev::device_list;
 use crate::Machine;
 use qmonitor::monitor::hmp::ArgKind::*;
@@ -20,7 +20,7 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
             HmpArg::new("writable", Flag('w')),
             HmpArg::new("uri", Str),
         ]),
-        |hmp, _| fail(hmp, "this machine cannot serve its disks"),
+        super::exports::hmp_start,
     ),
     (
         HmpRow::new(
@@ -46,7 +46,10 @@ pub(super) const INFO: &[HmpPair<Machine>] = &[
     ),
     (
         HmpRow::new("qdm", "", "show qdev device model list"),
-        |hmp, _| hmp.print(device_list(true)),
+        |hmp, _| {
+            let list = device_list(hmp.rt.profile(), true);
+            hmp.print(list);
+        },
     ),
     (
         HmpRow::new(

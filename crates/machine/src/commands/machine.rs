@@ -3,6 +3,7 @@
 use super::current_cpu::cpu_exists;
 use super::hmp::{fail, nothing, Cx};
 use crate::model::board::{self, all_classes, MachineClass};
+use crate::model::facts::place_of_type;
 use crate::schema::{
     CompatProperty, CurrentMachineParams, HostMemPolicy, HumanReadableText, IOThreadInfo, KvmInfo,
     MachineCommands, MachineInfo, Memdev, MemoryInfo, NameInfo, SysEmuTarget, TargetInfo, UuidInfo,
@@ -102,7 +103,7 @@ impl MachineCommands for Machine {
     }
 
     fn qmp_query_machines(
-        _: &mut Runtime<Self>,
+        rt: &mut Runtime<Self>,
         compat_props: Option<bool>,
     ) -> Result<Vec<MachineInfo>, Error> {
         let wanted = compat_props == Some(true);
@@ -121,7 +122,10 @@ impl MachineCommands for Machine {
             acpi: class.has_acpi(),
             compat_props: wanted.then(|| compat(class)),
         };
-        Ok(all_classes().map(info).collect())
+        let profile = rt.profile();
+        let mut classes: Vec<_> = all_classes(profile).collect();
+        classes.sort_by_cached_key(|class| place_of_type(profile, class.object.name));
+        Ok(classes.into_iter().map(info).collect())
     }
 
     fn qmp_query_current_machine(rt: &mut Runtime<Self>) -> Result<CurrentMachineParams, Error> {

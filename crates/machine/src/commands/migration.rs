@@ -1,6 +1,7 @@
 //! Migration and snapshots of the machine: `migration.json`.
 
-use super::hmp::{disk_failure, fail, nothing, Cx};
+use super::hmp::{fail, Cx};
+use super::machine_snapshots::{hmp_delvm, hmp_info_snapshots, hmp_loadvm, hmp_savevm};
 use super::migration_info::{hmp_info_migrate, migration_info};
 use super::migration_steps::in_progress;
 use super::{migration_in, migration_out};
@@ -89,11 +90,11 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
     ),
     (
         HmpRow::new("delvm", "tag", "delete a VM snapshot from its tag").args(&[NAME]),
-        nothing,
+        hmp_delvm,
     ),
     (
         HmpRow::new("loadvm", "tag", "restore a VM snapshot from its tag").args(&[NAME]),
-        no_vmstate,
+        hmp_loadvm,
     ),
     (
         HmpRow::new(
@@ -200,7 +201,7 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
             "save a VM snapshot. If no tag is provided, a new snapshot is created",
         )
         .args(&[NAME.optional()]),
-        no_vmstate,
+        hmp_savevm,
     ),
     (
         HmpRow::new(
@@ -244,10 +245,7 @@ pub(super) const INFO: &[HmpPair<Machine>] = &[
     ),
     (
         HmpRow::new("snapshots", "", "show the currently saved VM snapshots"),
-        |hmp, _| {
-            let text = "no block device can store vmstate for snapshot";
-            disk_failure(hmp, &Error::new(text));
-        },
+        hmp_info_snapshots,
     ),
     (
         HmpRow::new(
@@ -258,10 +256,6 @@ pub(super) const INFO: &[HmpPair<Machine>] = &[
         |hmp, _| hmp.print("Dirty page limit not enabled!\n"),
     ),
 ];
-
-fn no_vmstate(hmp: Cx, _args: &HmpArgs) {
-    fail(hmp, "no block device can store vmstate for snapshot");
-}
 
 /// Waits for the end, if there is a terminal that can wait and no `-d`.
 fn hmp_migrate(hmp: Cx, args: &HmpArgs) {

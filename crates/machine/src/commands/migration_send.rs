@@ -2,7 +2,7 @@
 
 use super::migration_out::{end, go_on, now, pace, set_status};
 use super::run_state::emit;
-use crate::model::migration::{Brake, Kind, Pace, Phase, Received, Source, PAGE};
+use crate::model::migration::{machine_state, Brake, Kind, Pace, Phase, Received, Source, PAGE};
 use crate::schema::{
     qapi_event_send_migration_pass, MigrationCapability as Cap, MigrationStatus as Status,
 };
@@ -90,6 +90,7 @@ fn begin(rt: &mut Rt, source: &mut Source) -> Result<Next, String> {
     let is_socket = source.channel.as_ref().map(|c| c.kind) == Some(Kind::Socket);
     source.return_path = is_socket && (has(rt, Cap::ReturnPath) || has(rt, Cap::PostcopyRam));
     write_header(rt, source);
+    source.changes = changes(rt);
     source.phase = if is_snapshot {
         // The machine is still for a moment, and what it writes later is not sent.
         stop_machine(rt, source);
@@ -114,6 +115,11 @@ fn check_tls(rt: &Rt) -> Result<(), String> {
     }
 }
 
+/// How often memory was written to.
+fn changes(rt: &Rt) -> u64 {
+    rt.state.memory_changes()
+}
+
 /// Begins a stream.
 fn write_header(rt: &Rt, source: &mut Source) {
     let Some(channel) = &mut source.channel else {
@@ -124,7 +130,7 @@ fn write_header(rt: &Rt, source: &mut Source) {
     let encoder = &mut source.encoder;
     encoder.begin(out);
     encoder.configuration(out, rt.state.class.name, &configuration);
-    if let Some(name) = rt.state.ram_name() {
+    if let Some(name) = rt.state.memory_name() {
         encoder.memory(out, name, rt.state.ram_size());
     }
     source.ledger.send_bytes(out.len() as u64);
@@ -164,7 +170,7 @@ fn send_some(rt: &Rt, source: &mut Source, pace: &Pace) {
         return;
     };
     let (state, size) = (&rt.state, rt.state.ram_size());
-    let name = state.ram_name().unwrap_or_default();
+    let name = state.memory_name().unwrap_or_default();
     let out = channel.unsent();
     let mut buffer = Vec::new();
     while source.walk < size && source.ledger.budget(pace) != Some(0) && out.len() < BACKLOG {
@@ -236,6 +242,14 @@ fn finish_memory(rt: &mut Rt, source: &mut Source) -> Result<Next, String> {
     if !flush(source)? {
         return Ok(Next::Output);
     }
+    if changes(rt) != source.changes {
+        // A test has written to memory, maybe to a page that was sent before.
+        source.changes = changes(rt);
+        source.resend = Some(0);
+    }
+    if send_again(rt, source) {
+        return Ok(Next::Again);
+    }
     let follows = source.wants_postcopy && source.ledger.remaining() > 0;
     if source.ledger.remaining() > 0 && !follows {
         let pace = pace(rt, source.status);
@@ -264,9 +278,7 @@ fn write_devices(rt: &Rt, source: &mut Source, memory_follows: bool) {
     for (name, device) in rt.state.device_states() {
         source.encoder.device(out, &name, &json(device));
     }
-    let mut machine = QDict::new();
-    machine.insert("runstate", state.as_str());
-    machine.insert("clock", virtual_time);
+    let machine = machine_state(state, virtual_time);
     source.encoder.machine(out, &json(machine));
     if memory_follows {
         source.encoder.postcopy(out);
@@ -299,13 +311,13 @@ fn postcopy(rt: &mut Rt, source: &mut Source) -> Result<Next, String> {
     Ok(Next::Again)
 }
 
-/// Sends again what may have been lost with the last channel; false if nothing is left.
+/// Sends again what may have been lost or has changed; false if nothing is left.
 fn send_again(rt: &Rt, source: &mut Source) -> bool {
     let (Some(from), Some(channel)) = (source.resend, &mut source.channel) else {
         return false;
     };
     let (state, out) = (&rt.state, channel.unsent());
-    let name = state.ram_name().unwrap_or_default();
+    let name = state.memory_name().unwrap_or_default();
     let mut buffer = Vec::new();
     let mut at = from;
     while out.len() < BACKLOG {

@@ -31,6 +31,7 @@ mod displays;
 mod drives;
 mod dump;
 mod emulator;
+mod exports;
 mod hmp;
 mod hmp_copies;
 mod internal_snapshots;
@@ -38,6 +39,7 @@ mod job_args;
 mod jobs;
 mod log;
 mod machine;
+mod machine_snapshots;
 mod memory;
 mod migration;
 mod migration_channel;
@@ -48,6 +50,7 @@ mod migration_send;
 mod migration_settings;
 mod migration_steps;
 mod mirrors;
+mod nbd_server;
 mod net;
 mod netdevs;
 mod new_images;
@@ -78,10 +81,12 @@ mod tests;
 pub use block::blockdev_from_cli;
 pub(crate) use drives::{drive_new, format_help, guess_warning, NewDrive, QEMU_DRIVE_OPTS};
 pub(crate) use log::{log_items, LogItems};
+pub(crate) use machine_snapshots::load as load_snapshot;
 pub(crate) use migration_in::incoming_from_cli;
 pub use net::{netdev_from_cli, netdev_with_id};
 pub use objects::{
     attach, is_made_after_chardevs, monitor_from_options, object_from_cli, object_from_text,
+    object_help_wanted,
 };
 pub use qdev::{add_ports, board_nic, device_from_cli};
 pub(crate) use qtest::{qtest_from_cli, take_clock_in_hand};

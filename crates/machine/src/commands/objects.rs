@@ -244,6 +244,27 @@ fn hmp_object_del(hmp: Cx, args: &HmpArgs) {
     hmp.handle_error(result);
 }
 
+/// The help that `-object` asks for, if it does. Of a type that users cannot make there is
+/// none.
+pub fn object_help_wanted(options: &str, profile: Profile) -> Option<Result<String, Error>> {
+    let text = object_help(options, profile)?;
+    let name = type_named(options);
+    let is_known = matches!(name, "help" | "?") || user_creatable_types(profile).contains(&name);
+    Some(if is_known {
+        Ok(text)
+    } else {
+        Err(Error::new(format!(
+            "Parameter 'qom-type' does not accept value '{name}'"
+        )))
+    })
+}
+
+/// The type that the first option names.
+fn type_named(options: &str) -> &str {
+    let first = options.split(',').next().unwrap_or_default();
+    first.strip_prefix("qom-type=").unwrap_or(first)
+}
+
 /// The text of `object_add` with `help` among the options: the types, or the properties
 /// of a type (`user_creatable_print_help`).
 fn object_help(options: &str, profile: Profile) -> Option<String> {
@@ -251,8 +272,7 @@ fn object_help(options: &str, profile: Profile) -> Option<String> {
     if options.starts_with('{') || !items.any(|item| matches!(item, "help" | "?")) {
         return None;
     }
-    let first = options.split(',').next().unwrap_or_default();
-    let name = first.strip_prefix("qom-type=").unwrap_or(first);
+    let name = type_named(options);
     let types = user_creatable_types(profile);
     let Some(class) = find_type(name).filter(|_| types.contains(&name)) else {
         let lines = types.iter().map(|name| format!("  {name}\n"));

@@ -196,10 +196,10 @@ impl QdevCommands for Machine {
     }
 
     fn qmp_device_list_properties(
-        _: &mut Runtime<Self>,
+        rt: &mut Runtime<Self>,
         typename: String,
     ) -> Result<Vec<ObjectPropertyInfo>, Error> {
-        let list = device_list_properties(&typename)?;
+        let list = device_list_properties(rt.profile(), &typename)?;
         Ok(list.into_iter().map(property_info).collect())
     }
 
@@ -211,14 +211,31 @@ impl QdevCommands for Machine {
         let Unplugged::Gone(path) = rt.state.device_unplug(device)? else {
             return Ok(());
         };
-        if let Some(nic) = rt.state.nics.remove(&device) {
-            rt.state.net.remove_nic(&nic);
-        }
-        if let Some(frontend) = rt.state.frontends.remove(&device) {
-            qemu_chr_fe_deinit(rt, frontend, false);
-        }
+        release(rt, device);
         announce(rt, Deletion { name, path });
         Ok(())
+    }
+}
+
+/// Gives back what a device used that is gone.
+fn release(rt: &mut Runtime<Machine>, device: ObjectId) {
+    if let Some(nic) = rt.state.nics.remove(&device) {
+        rt.state.net.remove_nic(&nic);
+    }
+    if let Some(frontend) = rt.state.frontends.remove(&device) {
+        qemu_chr_fe_deinit(rt, frontend, false);
+    }
+}
+
+/// Takes the devices away that were to go, as a reset of the board does.
+pub(super) fn finish_unplugs(rt: &mut Runtime<Machine>) {
+    for (device, name, paths) in rt.state.finish_unplugs() {
+        release(rt, device);
+        let last = paths.len() - 1;
+        for (at, path) in paths.into_iter().enumerate() {
+            let name = name.clone().filter(|_| at == last);
+            qapi_event_send_device_deleted(rt, name, path);
+        }
     }
 }
 
@@ -396,7 +413,7 @@ fn hmp_device_add(hmp: Cx, args: &HmpArgs) {
     let driver = options.get_str("driver").unwrap_or_default();
     let wanted = ["help", "?"];
     if wanted.contains(&driver) || wanted.iter().any(|name| options.get(name).is_some()) {
-        let help = device_help_wanted(&format!("{driver},help"));
+        let help = device_help_wanted(hmp.rt.profile(), &format!("{driver},help"));
         match help.unwrap_or_else(|| Ok(String::new())) {
             Ok(text) => hmp.print(text),
             Err(e) => hmp.print(format!("{}\n", e.desc())),

@@ -5,13 +5,14 @@ use crate::model::net::Client;
 use crate::model::qdev::{product, DeviceClass};
 use crate::model::AudioBackend;
 use crate::schema::{
-    ACPIOSTInfo, AnnounceParameters, AudioFormat, Audiodev, AudiodevBranch, AudiodevGenericOptions,
-    AudiodevPerDirectionOptions, BlockExportInfo, BlockJobInfo, DisplayOptions,
-    DisplayOptionsBranch, GuidInfo, HumanReadableText, HvBalloonInfo, MemoryDeviceInfo,
-    PRManagerInfo, QCryptodevInfo, QueriesAudioCommands, QueriesBlockCommands, QueriesHostCommands,
-    QueriesMemoryCommands, QueriesTextCommands, QueriesUiCommands, RxFilterInfo, RxState, SGXInfo,
-    SetPasswordAction, SetPasswordOptions, SetPasswordOptionsBranch, SevGuestInfo, SevInfo,
-    SevInfoBranch, SevState, SpiceInfo, SpiceQueryMouseMode, TPMInfo, VirtioInfo, VncInfo2,
+    ACPIOSTInfo, ACPISlotType, AnnounceParameters, AudioFormat, Audiodev, AudiodevBranch,
+    AudiodevGenericOptions, AudiodevPerDirectionOptions, BlockExportInfo, BlockJobInfo,
+    DisplayOptions, DisplayOptionsBranch, GuidInfo, HumanReadableText, HvBalloonInfo,
+    MemoryDeviceInfo, PRManagerInfo, QCryptodevInfo, QueriesAudioCommands, QueriesBlockCommands,
+    QueriesHostCommands, QueriesMemoryCommands, QueriesTextCommands, QueriesUiCommands,
+    RxFilterInfo, RxState, SGXInfo, SetPasswordAction, SetPasswordOptions,
+    SetPasswordOptionsBranch, SevGuestInfo, SevInfo, SevInfoBranch, SevState, SpiceInfo,
+    SpiceQueryMouseMode, TPMInfo, VirtioInfo, VncInfo2,
 };
 use crate::Machine;
 use qmonitor::qapi::{Error, ErrorClass};
@@ -50,8 +51,8 @@ impl QueriesBlockCommands for Machine {
         Ok(super::block_jobs::infos(&rt.state))
     }
 
-    fn qmp_query_block_exports(_: &mut Rt) -> Result<Vec<BlockExportInfo>, Error> {
-        Ok(Vec::new())
+    fn qmp_query_block_exports(rt: &mut Rt) -> Result<Vec<BlockExportInfo>, Error> {
+        Ok(super::exports::infos(&rt.state))
     }
 
     fn qmp_block_job_cancel(rt: &mut Rt, device: String, force: Option<bool>) -> Result<(), Error> {
@@ -115,8 +116,8 @@ impl QueriesMemoryCommands for Machine {
 
     /// There are no places for memory.
     fn qmp_query_acpi_ospm_status(rt: &mut Rt) -> Result<Vec<ACPIOSTInfo>, Error> {
-        if rt.state.class.is_pc() {
-            return Ok(Vec::new());
+        if rt.state.class.has_acpi() {
+            return Ok(processor_places(&rt.state));
         }
         let desc = "command is not supported, missing ACPI device";
         Err(Error::new(desc))
@@ -230,6 +231,22 @@ impl QueriesUiCommands for Machine {
             SetPasswordOptionsBranch::Vnc(_) => Error::new("Could not set password"),
         })
     }
+}
+
+/// The places for processors as ACPI shows them, where it is one that tells of them.
+fn processor_places(m: &Machine) -> Vec<ACPIOSTInfo> {
+    if !m.profile.has_cpus_in_acpi() || !m.class.has_hotpluggable_cpus() {
+        return Vec::new();
+    }
+    let places = m.cpu_slots().map_or(0, |slots| slots.len());
+    let place = |slot: usize| ACPIOSTInfo {
+        device: None,
+        slot: slot.to_string(),
+        slot_type: ACPISlotType::CPU,
+        source: 0,
+        status: 0,
+    };
+    (0..places).map(place).collect()
 }
 
 /// What an adapter takes in before a driver has said anything.

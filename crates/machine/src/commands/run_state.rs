@@ -3,6 +3,7 @@
 use super::hmp::Cx;
 use super::jobs::with_jobs;
 use super::migration_out;
+use super::qdev::finish_unplugs;
 use crate::model::runstate::{shutdown_caused_by_guest, MachineEvent};
 use crate::schema::{
     qapi_event_send_powerdown, qapi_event_send_reset, qapi_event_send_resume,
@@ -53,6 +54,7 @@ pub(super) fn emit(rt: &mut Runtime<Machine>, events: &[MachineEvent]) {
             MachineEvent::Powerdown => qapi_event_send_powerdown(rt),
             MachineEvent::Reset(cause) => {
                 qapi_event_send_reset(rt, shutdown_caused_by_guest(cause), cause);
+                finish_unplugs(rt);
             }
             MachineEvent::Shutdown(cause) => {
                 qapi_event_send_shutdown(rt, shutdown_caused_by_guest(cause), cause);

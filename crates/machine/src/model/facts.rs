@@ -1,20 +1,102 @@
 //! Facts about all types of QEMU: tables that `tests/record/tables.py` records.
 //!
-//! They are read when the first question is asked. Types that do something in this machine
+//! There is one set for each profile: QEMU 10.0's, and the differences of 11.1. They are
+//! read when the first question is asked. Types that do something in this machine
 //! are declared in code; what is known of the others, and what the declared ones leave out,
 //! comes from here.
 
+use std::collections::{BTreeMap, HashMap};
 use std::sync::OnceLock;
 
 use qmonitor::qapi::json::qobject_from_json;
 use qmonitor::qapi::QObject;
+use qmonitor::Profile;
 
-static TYPES: &str = include_str!("../facts/types.txt");
-static PROPERTIES: &str = include_str!("../facts/properties.txt");
+/// The tables of a QEMU. Those of 11.1 have only what differs from 10.0.
+struct Texts {
+    types: &'static str,
+    properties: &'static str,
+    order: &'static str,
+}
+
+static OLD: Texts = Texts {
+    types: include_str!("../facts/types.txt"),
+    properties: include_str!("../facts/properties.txt"),
+    order: include_str!("../facts/order.txt"),
+};
+
+static NEW: Texts = Texts {
+    types: include_str!("../facts/11.1/types.txt"),
+    properties: include_str!("../facts/11.1/properties.txt"),
+    order: include_str!("../facts/11.1/order.txt"),
+};
+
+/// What is known of a QEMU's types.
+struct Tables {
+    types: Vec<TypeFacts>,
+    properties: Vec<&'static str>,
+    /// How often the name of a type was moved on in QEMU's table of types.
+    steps: HashMap<&'static str, u32>,
+}
+
+impl Tables {
+    fn of(profile: Profile) -> &'static Tables {
+        static ALL: [OnceLock<Tables>; Profile::ALL.len()] =
+            [const { OnceLock::new() }; Profile::ALL.len()];
+        ALL[profile as usize].get_or_init(|| {
+            let texts = if profile.has_newer_types() {
+                &NEW
+            } else {
+                &OLD
+            };
+            let types = if profile.has_newer_types() {
+                merged(OLD.types.lines(), NEW.types)
+            } else {
+                OLD.types.lines().collect()
+            };
+            let newer = NEW.properties.lines().filter(|_| profile.has_newer_types());
+            Tables {
+                types: types
+                    .iter()
+                    .map(|line| TypeFacts::read(profile, line))
+                    .collect(),
+                properties: OLD.properties.lines().chain(newer).collect(),
+                steps: texts.order.lines().flat_map(steps).collect(),
+            }
+        })
+    }
+}
+
+/// A number of steps, and the names that took so many.
+fn steps(line: &'static str) -> impl Iterator<Item = (&'static str, u32)> {
+    let mut words = line.split(' ');
+    let number = words.next().and_then(|n| n.parse().ok()).unwrap_or(0);
+    words.map(move |name| (name, number))
+}
+
+/// The lines of a table, whose first fields are sorted, with the changes of a later one.
+pub(crate) fn merged(
+    older: impl Iterator<Item = &'static str>,
+    newer: &'static str,
+) -> Vec<&'static str> {
+    fn name(line: &'static str) -> &'static str {
+        line.split('\t').next().unwrap_or(line)
+    }
+    let mut all: BTreeMap<_, _> = older.map(|line| (name(line), line)).collect();
+    for line in newer.lines() {
+        match line.strip_prefix('-') {
+            Some(gone) => all.remove(gone),
+            None => all.insert(name(line), line),
+        };
+    }
+    all.into_values().collect()
+}
 
 /// What is known of a type.
 #[derive(Debug)]
 pub struct TypeFacts {
+    /// Whose it is.
+    profile: Profile,
     /// Its name.
     pub name: &'static str,
     /// The type it is derived from.
@@ -46,10 +128,11 @@ pub struct PropertyFacts {
 }
 
 impl TypeFacts {
-    fn read(line: &'static str) -> Self {
+    fn read(profile: Profile, line: &'static str) -> Self {
         let mut fields = line.split('\t');
         let mut next = || fields.next().unwrap_or_default();
         TypeFacts {
+            profile,
             name: next(),
             parent: Some(next()).filter(|parent| !parent.is_empty()),
             flags: next(),
@@ -89,7 +172,7 @@ impl TypeFacts {
 
     /// The type itself, its parent, and so on.
     pub fn ancestry(&self) -> impl Iterator<Item = &TypeFacts> {
-        std::iter::successors(Some(self), |t| type_facts(t.parent?))
+        std::iter::successors(Some(self), |t| type_facts(self.profile, t.parent?))
     }
 
     /// Whether it is the named type, derived from it, or has it as an interface.
@@ -111,14 +194,14 @@ impl TypeFacts {
     /// The properties that the parent has not.
     pub fn own_properties(&self) -> impl Iterator<Item = PropertyFacts> {
         let words = match self.properties.strip_prefix('=') {
-            Some(other) => type_facts(other).map_or("", |t| t.properties),
+            Some(other) => type_facts(self.profile, other).map_or("", |t| t.properties),
             None => self.properties,
         };
         words
             .split(' ')
             .filter(|w| !w.is_empty())
             .flat_map(numbers)
-            .filter_map(property)
+            .filter_map(|number| property(self.profile, number))
     }
 
     /// All properties, those of the first ancestor first.
@@ -145,10 +228,8 @@ fn numbers(word: &str) -> std::ops::RangeInclusive<usize> {
     number(first)..=number(last)
 }
 
-fn property(number: usize) -> Option<PropertyFacts> {
-    static LINES: OnceLock<Vec<&'static str>> = OnceLock::new();
-    let lines = LINES.get_or_init(|| PROPERTIES.lines().collect());
-    let mut fields = lines.get(number)?.split('\t');
+fn property(profile: Profile, number: usize) -> Option<PropertyFacts> {
+    let mut fields = Tables::of(profile).properties.get(number)?.split('\t');
     let mut next = || fields.next().unwrap_or_default();
     Some(PropertyFacts {
         name: next(),
@@ -159,14 +240,22 @@ fn property(number: usize) -> Option<PropertyFacts> {
 }
 
 /// All types, by name.
-pub fn all_type_facts() -> &'static [TypeFacts] {
-    static ALL: OnceLock<Vec<TypeFacts>> = OnceLock::new();
-    ALL.get_or_init(|| TYPES.lines().map(TypeFacts::read).collect())
+pub fn all_type_facts(profile: Profile) -> &'static [TypeFacts] {
+    &Tables::of(profile).types
+}
+
+/// The place of a type in QEMU's table of types, a hash table; `qom-list-types` begins
+/// with the last place.
+pub fn place_of_type(profile: Profile, name: &str) -> u32 {
+    let add = |hash: u32, byte: u8| hash.wrapping_mul(33).wrapping_add(byte.into());
+    let hash = name.bytes().fold(5381, add);
+    let steps = Tables::of(profile).steps.get(name).copied().unwrap_or(0);
+    (hash.wrapping_mul(11) % 1021 + steps * (steps + 1) / 2) & 1023
 }
 
 /// What is known of the type of that name.
-pub fn type_facts(name: &str) -> Option<&'static TypeFacts> {
-    let all = all_type_facts();
+pub fn type_facts(profile: Profile, name: &str) -> Option<&'static TypeFacts> {
+    let all = all_type_facts(profile);
     let at = all.binary_search_by(|t| t.name.cmp(name)).ok()?;
     all.get(at)
 }
@@ -177,7 +266,7 @@ mod tests {
 
     #[test]
     fn types_know_their_ancestors_interfaces_and_properties() {
-        let disk = type_facts("virtio-blk-pci").unwrap();
+        let disk = type_facts(Profile::V10_0, "virtio-blk-pci").unwrap();
         assert!(disk.is_a("pci-device") && disk.is_a("conventional-pci-device"));
         assert!(!disk.is_abstract() && disk.is_pluggable());
         let all = disk.all_properties();
@@ -187,7 +276,16 @@ mod tests {
         };
         assert_eq!(default("num-queues"), ("uint16", "65535"));
         assert_eq!(default("romsize"), ("uint32", "4294967295"));
-        assert!(type_facts("nmi").unwrap().is_interface());
-        assert!(type_facts("nosuch").is_none());
+        assert!(type_facts(Profile::V10_0, "nmi").unwrap().is_interface());
+        assert!(type_facts(Profile::V10_0, "nosuch").is_none());
+    }
+
+    #[test]
+    fn later_tables_change_earlier_ones() {
+        let all = merged("a\t1\nb\t1\nd\t1\n".lines(), "-b\nc\t2\nd\t2\n");
+        assert_eq!(all, ["a\t1", "c\t2", "d\t2"]);
+        let has = |profile, name| type_facts(profile, name).is_some();
+        assert!(!has(Profile::V10_0, "sp-mem") && has(Profile::V11_1, "sp-mem"));
+        assert!(has(Profile::V10_0, "imx.usbphy") && !has(Profile::V11_1, "imx.usbphy"));
     }
 }

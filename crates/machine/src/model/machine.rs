@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use super::accel::Accel;
-use super::block::{Blocks, IoLimits, Medium};
+use super::block::{Blocks, IoLimits, Medium, NbdServer};
 use super::board::{MachineClass, Topology};
 use super::display::VncServer;
 use super::dump::Dump;
@@ -85,6 +85,8 @@ pub struct Machine {
     /// Devices that are gone, until the event is sent.
     pub(crate) deletions: Vec<Deletion>,
     pub(crate) deletion_timer: Option<TimerId>,
+    /// Devices that the system in the machine was asked to let go.
+    pub(super) unplug_requests: Vec<ObjectId>,
     pub(super) balloon: Option<ObjectId>,
     /// Long operations.
     pub jobs: Jobs,
@@ -92,6 +94,8 @@ pub struct Machine {
     pub(crate) job_turns: Option<(BhId, TimerId)>,
     /// Block nodes, and the limits of the disks made of them.
     pub blocks: Blocks,
+    /// The server of disks, if it runs.
+    pub nbd: Option<NbdServer>,
     pub(super) io_limits: HashMap<ObjectId, IoLimits>,
     /// Whether writes to images are dropped (`-snapshot`).
     pub(crate) snapshots: bool,

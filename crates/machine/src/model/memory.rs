@@ -26,6 +26,8 @@ pub struct Ram {
     file: Option<(File, u64)>,
     /// What was written. It hides the file.
     written: Pages,
+    /// How often something was written.
+    changes: u64,
 }
 
 impl Ram {
@@ -35,6 +37,7 @@ impl Ram {
             size,
             file: None,
             written: Pages::default(),
+            changes: 0,
         }
     }
 
@@ -45,6 +48,7 @@ impl Ram {
             size,
             file: Some((file, offset)),
             written: Pages::default(),
+            changes: 0,
         }
     }
 
@@ -82,7 +86,13 @@ impl Ram {
             self.read_below(at, &mut page[..end]);
         });
         self.written = written;
+        self.changes += 1;
         true
+    }
+
+    /// How often something was written.
+    pub fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// Reads what was there before anything was written.
@@ -147,6 +157,19 @@ impl Machine {
             base += ram.size();
         }
         None
+    }
+
+    /// The name that all memory has in a stream: that of its first object.
+    pub(crate) fn memory_name(&self) -> Option<&str> {
+        let first = *self.memory_objects().first()?;
+        self.object(first).map(|object| object.name())
+    }
+
+    /// How often memory was written to.
+    pub(crate) fn memory_changes(&self) -> u64 {
+        let pieces = self.memory_objects().into_iter();
+        let changes = pieces.filter_map(|id| self.payload::<Ram>(id).map(Ram::changes));
+        changes.sum()
     }
 
     /// How much memory the machine has, in bytes.

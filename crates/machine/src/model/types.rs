@@ -1,11 +1,12 @@
 //! All types of objects, by name (where QEMU's `type_init` registers each).
 
+use std::cmp::Reverse;
 use std::sync::Mutex;
 
 use super::backends::{
     authz, host, iothread, memory_backend, monitor, pc, rng, secret, system, throttle, tls,
 };
-use super::facts::{all_type_facts, type_facts, PropertyFacts};
+use super::facts::{all_type_facts, place_of_type, type_facts, PropertyFacts};
 use super::qdev::DEVICE;
 use super::qom::{device_not_found, ObjectType, Property, PropertyListing, TypeListing, OBJECT};
 use super::{board, cpu, qdev, qtest};
@@ -36,9 +37,9 @@ pub fn all_types() -> impl Iterator<Item = &'static ObjectType> {
         qdev::board::TYPES,
     ];
     // Their tables are read only if the type is none of the others.
-    let machines = std::iter::once_with(board::all_classes).flatten();
+    let machines = Profile::ALL.into_iter().flat_map(board::all_classes);
     let machines = machines.map(|class| &class.object);
-    let processors = std::iter::once_with(cpu::models::all_models).flatten();
+    let processors = Profile::ALL.into_iter().flat_map(cpu::models::all_models);
     let processors = processors.map(|model| &model.object);
     let others = groups.into_iter().flatten().copied();
     std::iter::once(&OBJECT)
@@ -53,6 +54,13 @@ pub fn find_type(name: &str) -> Option<&'static ObjectType> {
     declared.or_else(|| recorded_type(name))
 }
 
+/// The type of that name, if that QEMU has it.
+pub fn find_type_in(profile: Profile, name: &str) -> Option<&'static ObjectType> {
+    let is_known = |profile| type_facts(profile, name).is_some();
+    let is_other = !is_known(profile) && Profile::ALL.into_iter().any(is_known);
+    find_type(name).filter(|_| !is_other)
+}
+
 /// A type of devices that only the table knows. It is made when it is first asked for.
 fn recorded_type(name: &str) -> Option<&'static ObjectType> {
     static MADE: Mutex<Vec<&ObjectType>> = Mutex::new(Vec::new());
@@ -60,7 +68,10 @@ fn recorded_type(name: &str) -> Option<&'static ObjectType> {
     if let Some(class) = made().iter().find(|t| t.name == name) {
         return Some(class);
     }
-    let facts = type_facts(name).filter(|facts| facts.is_a(DEVICE.name))?;
+    let facts = Profile::ALL
+        .into_iter()
+        .find_map(|profile| type_facts(profile, name));
+    let facts = facts.filter(|facts| facts.is_a(DEVICE.name))?;
     let parent = find_type(facts.parent?)?;
     let class = Box::leak(Box::new(qdev::object_type(facts, parent)));
     made().push(class);
@@ -86,14 +97,14 @@ pub fn qom_list_types(
     with_abstract: bool,
     profile: Profile,
 ) -> Vec<TypeListing> {
-    let recorded = all_type_facts().iter();
+    let recorded = all_type_facts(profile).iter();
     let recorded = recorded.filter(|t| implements.is_none_or(|wanted| t.is_a(wanted)));
     let recorded = recorded.map(|t| TypeListing {
         name: t.name,
         is_abstract: t.is_abstract(),
         parent: t.parent,
     });
-    let own = all_types().filter(|t| type_facts(t.name).is_none() && is_listed(t, profile));
+    let own = all_types().filter(|t| is_own(t));
     let wanted = implements.unwrap_or("object");
     let own = own.filter(|t| t.is_a(wanted) || wanted == "user-creatable" && t.user_creatable);
     let own = own.map(|t| TypeListing {
@@ -102,15 +113,15 @@ pub fn qom_list_types(
         parent: t.parent.map(|p| p.name),
     });
     let listed = |t: &TypeListing| with_abstract || !t.is_abstract;
-    recorded.chain(own).filter(listed).collect()
+    let mut list: Vec<_> = recorded.chain(own).filter(listed).collect();
+    list.sort_by_cached_key(|t| Reverse(place_of_type(profile, t.name)));
+    list
 }
 
-/// The properties that a type has in a profile and that the recorded QEMU did not have.
-fn newer_properties(typename: &str, profile: Profile) -> Vec<PropertyListing> {
-    let class = find_type(typename);
-    let properties = class.map_or(Vec::new(), |class| class.listed_properties(profile));
-    let newer = properties.into_iter().filter(|p| !p.is_in(Profile::V10_0));
-    newer.map(own_listing).collect()
+/// Whether no QEMU has the type.
+fn is_own(class: &ObjectType) -> bool {
+    let mut profiles = Profile::ALL.into_iter();
+    !profiles.any(|profile| type_facts(profile, class.name).is_some())
 }
 
 /// Lists the properties that objects of a type have (`qom-list-properties`).
@@ -122,16 +133,14 @@ pub fn qom_list_properties(
     typename: &str,
     profile: Profile,
 ) -> Result<Vec<PropertyListing>, Error> {
-    if let Some(facts) = type_facts(typename) {
+    if let Some(facts) = type_facts(profile, typename) {
         if facts.is_interface() {
             return Err(Error::new("Parameter 'typename' expects a QOM type"));
         }
         let properties = facts.all_properties();
-        let mut list: Vec<_> = properties.iter().map(listing).collect();
-        list.extend(newer_properties(typename, profile));
-        return Ok(list);
+        return Ok(properties.iter().map(listing).collect());
     }
-    let class = find_type(typename).ok_or_else(|| {
+    let class = find_type_in(profile, typename).ok_or_else(|| {
         Error::with_class(
             ErrorClass::DeviceNotFound,
             format!("Class '{typename}' not found"),
@@ -174,14 +183,18 @@ const COMMON: &[&str] = &[
 /// # Errors
 ///
 /// There is no such type, or it is no type of devices.
-pub(crate) fn device_list_properties(typename: &str) -> Result<Vec<PropertyListing>, Error> {
-    let facts = type_facts(typename).ok_or_else(|| device_not_found(typename))?;
+pub(crate) fn device_list_properties(
+    profile: Profile,
+    typename: &str,
+) -> Result<Vec<PropertyListing>, Error> {
+    let facts = type_facts(profile, typename).ok_or_else(|| device_not_found(typename))?;
     if facts.is_abstract() || !facts.is_a(DEVICE.name) {
         return Err(Error::new(
             "Parameter 'typename' expects a non-abstract device type",
         ));
     }
     let mut properties = facts.all_properties();
-    properties.retain(|p| !COMMON.contains(&p.name) && !p.name.starts_with("legacy-"));
+    let is_hidden = |name: &str| profile.has_legacy_properties() && name.starts_with("legacy-");
+    properties.retain(|p| !COMMON.contains(&p.name) && !is_hidden(p.name));
     Ok(properties.iter().map(listing).collect())
 }

@@ -2,7 +2,6 @@
 //! their argument is always a word of its own.
 
 use super::cli_table::OPTIONS;
-use super::report::Location;
 use qmonitor::qapi::Error;
 
 pub use super::cli_table::Opt;
@@ -60,18 +59,9 @@ pub struct Word {
     /// Which one it is.
     pub opt: Opt,
     /// Its name with dashes, unless it is a disk image.
-    written: Option<String>,
+    pub written: Option<String>,
     /// Its argument.
     pub arg: Option<String>,
-}
-
-impl Word {
-    /// The option as messages name it: as it was written.
-    pub fn location(&self) -> Location {
-        let words = self.written.iter().chain(&self.arg);
-        let words: Vec<&str> = words.map(String::as_str).collect();
-        Location::CommandLine(words.join(" "))
-    }
 }
 
 /// Whether the word is `--ignore-unknown-options`.

@@ -551,7 +551,6 @@ pub(super) const KEPT: &[Opt] = &[
 #[cfg(test)]
 pub(super) const REFUSED: &[Opt] = &[
     Opt::EnableKvm,
-    Opt::Loadvm,
     Opt::Plugin,
     Opt::Spice,
     Opt::Unsupported,

@@ -14,6 +14,7 @@ use crate::schema::{BootConfiguration, SMPConfiguration};
 use qmonitor::qapi::visit::{keyval_parse, to_qobject, InputVisitor, QapiType};
 use qmonitor::qapi::{CompatPolicy, Error, QDict, QObject};
 use qmonitor::util::qemu_opts::{QemuOpts, QemuOptsList};
+use qmonitor::Profile;
 
 /// The parameters of `-accel`: any, since each accelerator has its own.
 static ACCEL_OPTS: QemuOptsList = QemuOptsList {
@@ -76,11 +77,11 @@ impl Hardware {
     /// # Errors
     ///
     /// It cannot be read, or there is no such type.
-    pub fn take_machine(&mut self, arg: &str) -> Result<(), Error> {
+    pub fn take_machine(&mut self, profile: Profile, arg: &str) -> Result<(), Error> {
         for (name, value) in keyval_parse(arg, Some("type"))? {
             match (name.as_str(), value) {
                 ("type", QObject::String(name)) => {
-                    self.class = find_class(&name).ok_or_else(|| {
+                    self.class = find_class(profile, &name).ok_or_else(|| {
                         Error::new(format!("unsupported machine type: \"{name}\""))
                             .with_hint("Use -machine help to list supported machines\n")
                     })?;
@@ -307,7 +308,8 @@ mod tests {
 
     fn machine(args: &[&str]) -> Result<Hardware, Error> {
         let mut hardware = Hardware::default();
-        args.iter().try_for_each(|arg| hardware.take_machine(arg))?;
+        args.iter()
+            .try_for_each(|arg| hardware.take_machine(Profile::V10_0, arg))?;
         Ok(hardware)
     }
 

@@ -57,7 +57,7 @@ pub(super) fn take(
             return Err(Error::new("Option not supported for this target"));
         }
         Opt::MemPath => settings.hardware.mem_path = Some(arg.to_owned()),
-        Opt::Loadvm => settings.loadvm = true,
+        Opt::Loadvm => settings.loadvm = Some(arg.to_owned()),
         Opt::OptionRom => settings.option_roms.push(arg.to_owned()),
         Opt::Incoming => settings.take_incoming(arg)?,
         Opt::MemPrealloc

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::cli::Opt;
+use super::cli::{Opt, Word};
 use qmonitor::chardev::print_stderr;
 use qmonitor::qapi::Error;
 use qmonitor::util::time::iso8601;
@@ -21,6 +21,15 @@ pub enum Location {
         /// The line, the first being 1.
         line: usize,
     },
+}
+
+impl Location {
+    /// The option as it was written.
+    pub(super) fn of(word: &Word) -> Self {
+        let words = word.written.iter().chain(&word.arg);
+        let words: Vec<&str> = words.map(String::as_str).collect();
+        Location::CommandLine(words.join(" "))
+    }
 }
 
 /// How messages look.

@@ -85,7 +85,7 @@ pub struct Settings {
     /// `-incoming`
     pub incoming: Option<String>,
     /// `-loadvm`
-    pub loadvm: bool,
+    pub loadvm: Option<String>,
     /// `-option-rom`, in order.
     pub option_roms: Vec<String>,
     /// `-fw_cfg`, in order.
@@ -116,9 +116,9 @@ impl Settings {
     /// The argument is wrong. Deprecated forms only add to `warnings`.
     pub fn take(&mut self, opt: Opt, arg: &str, warnings: &mut Vec<Error>) -> Result<bool, Error> {
         match opt {
-            Opt::Machine => self.hardware.take_machine(arg)?,
+            Opt::Machine => self.hardware.take_machine(self.policy.profile, arg)?,
             Opt::Accel => self.hardware.take_accel(arg, warnings)?,
-            Opt::Cpu => self.hardware.cpu = Some(CpuOption::parse(arg)?),
+            Opt::Cpu => self.hardware.cpu = Some(CpuOption::parse(self.policy.profile, arg)?),
             Opt::Smp => self.hardware.take_smp(arg)?,
             Opt::M => self.hardware.take_memory(arg, warnings)?,
             Opt::Boot => self.hardware.take_boot(arg)?,

@@ -319,10 +319,6 @@ pub(super) fn refuse_missing(settings: &Settings) -> Result<(), Error> {
              such file or directory"
         )));
     }
-    if settings.loadvm {
-        let desc = "no block device can store vmstate for snapshot";
-        return Err(Error::new(desc));
-    }
     Ok(())
 }
 
@@ -440,11 +436,14 @@ pub(super) fn check_fsdev(opts: &QemuOpts, is_virtfs: bool) -> Result<(), Error>
     }
 }
 
-/// Opens the channel on which the machine comes from another program.
+/// Loads a snapshot of the machine, or opens the channel on which it comes from another program.
 pub(super) fn start_incoming(
     rt: &mut Runtime<Machine>,
     settings: &Settings,
 ) -> Result<(), Failure> {
+    if let Some(tag) = &settings.loadvm {
+        crate::commands::load_snapshot(rt, tag, None, None)?;
+    }
     let Some(arg) = &settings.incoming else {
         return Ok(());
     };

@@ -25,7 +25,7 @@ use super::report::{Failure, Location, Pending, Reporter};
 use super::settings::Settings;
 use super::signals::{self, watch_signals};
 use super::starting;
-use crate::commands::{format_help, QEMU_DRIVE_OPTS};
+use crate::commands::{format_help, object_help_wanted, QEMU_DRIVE_OPTS};
 use crate::model::qdev::device_help_wanted;
 use crate::model::types::user_creatable_types;
 use crate::Machine;
@@ -346,7 +346,7 @@ fn read_options(
     let backends = [CHARDEV_BACKENDS, &["vc"]].concat();
     for (word, has_timestamp) in words {
         reporter.set_timestamp(has_timestamp);
-        let location = Some(word.location());
+        let location = Some(Location::of(&word));
         let Word { opt, arg, .. } = word;
         let profile = options.settings.policy.profile;
         let text = arg.as_deref();
@@ -362,7 +362,8 @@ fn read_options(
             location,
         };
         let help = match opt {
-            Opt::Device => device_help_wanted(&item.arg).transpose(),
+            Opt::Device => device_help_wanted(profile, &item.arg).transpose(),
+            Opt::Object => object_help_wanted(&item.arg, profile).transpose(),
             Opt::Drive => {
                 let opts = QemuOpts::parse(&QEMU_DRIVE_OPTS, &item.arg, &mut Vec::new());
                 Ok(opts.ok().and_then(|opts| format_help(&opts)))

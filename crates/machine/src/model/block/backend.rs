@@ -97,6 +97,8 @@ pub struct Backend {
 /// What clients have done to the drive of a device.
 #[derive(Debug, Clone, Default)]
 pub struct Medium {
+    /// The name of the back end that a user took away: it is in use until the device goes.
+    pub(crate) lost: Option<String>,
     /// The node in it since then, if that was changed.
     pub node: Option<Option<String>>,
     /// Whether its tray is open.

@@ -102,7 +102,7 @@ impl Machine {
     ///
     /// There is no such node, or it is in use.
     pub fn blockdev_del(&mut self, name: &str) -> Result<(), Error> {
-        if self.is_in_drive(name) || self.jobs.holds(name) {
+        if self.is_in_drive(name) || self.jobs.holds(name) || self.blocks.exports.uses(name) {
             Err(Error::new(format!("Node {name} is in use")))
         } else {
             self.blocks.remove(name)
@@ -225,12 +225,21 @@ impl Machine {
         let backend = self.blocks.backends.remove(name);
         let backend = backend.ok_or_else(|| Error::new(format!("Device '{name}' not found")))?;
         if let Some(id) = self.drive_user(name) {
-            self.media.entry(id).or_default().node = Some(None);
+            let medium = self.media.entry(id).or_default();
+            medium.node = Some(None);
+            medium.lost = Some(name.to_owned());
         }
         if let Some(node) = backend.node {
             self.blocks.close(&node);
         }
         Ok(())
+    }
+
+    /// Whether a back end's name is in use, if only by a device that has lost it.
+    pub(crate) fn has_drive_name(&self, name: &str) -> bool {
+        let mut media = self.media.iter();
+        self.blocks.backends.get(name).is_some()
+            || media.any(|(id, m)| m.lost.as_deref() == Some(name) && self.object(*id).is_some())
     }
 
     /// Drops the back end of a device that goes.
@@ -267,6 +276,11 @@ impl Machine {
     }
 
     /// The device whose drive is this node.
+    /// Whether a user took the back end of a device away.
+    fn has_lost(&self, id: ObjectId) -> bool {
+        self.media.get(&id).is_some_and(|m| m.lost.is_some())
+    }
+
     fn drive_user(&self, node: &str) -> Option<ObjectId> {
         let devices = self.drive_devices();
         // The name may also be that of a back end, which has its node.
@@ -321,7 +335,7 @@ impl Machine {
                 node: self.node_in(id),
                 removable: self.is_removable(id),
                 has_tray: self.has_tray(id),
-                has_io_status: self.class_name(id) != "floppy",
+                has_io_status: self.class_name(id) != "floppy" && !self.has_lost(id),
                 tray_open: self.media.get(&id).is_some_and(|m| m.tray_open),
                 limits: limits.or(backend.map(|b| b.limits)).unwrap_or_default(),
                 group: backend.and_then(|b| b.group.clone()),

@@ -21,6 +21,8 @@ pub struct Faults {
     changes: Vec<BlkdebugSetStateOptions>,
     /// Numbers of the errors that the last event brought.
     active: Vec<usize>,
+    /// Numbers of the errors that came and are not to come again.
+    spent: Vec<usize>,
 }
 
 impl Faults {
@@ -30,6 +32,7 @@ impl Faults {
             errors: options.inject_error.clone().unwrap_or_default(),
             changes: options.set_state.clone().unwrap_or_default(),
             active: Vec::new(),
+            spent: Vec::new(),
         };
         faults.happens(BlkdebugEvent::None);
         faults
@@ -43,6 +46,7 @@ impl Faults {
         let new: Vec<usize> = errors
             .filter(|(_, rule)| rule.event == event && in_state(rule.state))
             .map(|(at, _)| at)
+            .filter(|at| !self.spent.contains(at))
             .collect();
         if !new.is_empty() {
             self.active = new;
@@ -75,7 +79,7 @@ impl Faults {
         let rule = &self.errors[self.active[place]];
         let errno = rule.errno.unwrap_or(i64::from(nix::libc::EIO));
         if rule.once.unwrap_or(false) {
-            self.active.remove(place);
+            self.spent.push(self.active.remove(place));
         }
         i32::try_from(errno).ok().filter(|errno| *errno != 0)
     }
@@ -248,7 +252,8 @@ mod tests {
         assert_eq!(rules.error(Write, 0, 512), None);
         rules.happens(BlkdebugEvent::WriteAio);
         assert_eq!(rules.error(Write, 0, 512), Some(28));
-        assert_eq!(rules.error(Write, 0, 512), None);
+        rules.happens(BlkdebugEvent::WriteAio);
+        assert_eq!(rules.error(Write, 0, 512), None, "never again");
         rules.happens(BlkdebugEvent::ReadAio);
         assert_eq!(rules.error(Read, 0, 512), None);
         rules.happens(BlkdebugEvent::ReadAio);

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 
 use super::backend::Backends;
+use super::exports::Exports;
 use super::host;
 use super::node::{BlockNode, BlockOp, Blocker, Content, Filter, NodeId};
 use crate::schema::{BlockdevDetectZeroesOptions, BlockdevDriver};
@@ -18,6 +19,8 @@ pub struct Blocks {
     pub backends: Backends,
     /// Nodes that devices have since something was put in or took the place of another one.
     pub(super) held: Vec<NodeId>,
+    /// The nodes that a server offers.
+    pub exports: Exports,
     /// How many nodes without a name there were.
     unnamed: usize,
     made: u64,
@@ -300,6 +303,7 @@ impl Blocks {
             }
         }
         self.backends.replace_node(from, to);
+        self.exports.replace_node(from, to);
         Ok(())
     }
 

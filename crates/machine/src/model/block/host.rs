@@ -5,7 +5,7 @@ use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 
 use nix::errno::Errno;
-use nix::fcntl::{fallocate, FallocateFlags};
+use nix::fcntl::{fallocate, fcntl, FallocateFlags, FcntlArg, OFlag};
 use nix::unistd::{lseek, Whence};
 
 use super::bytes::{Extent, ExtentKind};
@@ -28,6 +28,13 @@ pub fn open_file(filename: &str, read_only: bool, direct: bool) -> Result<File, 
         .custom_flags(flags)
         .open(filename)
         .map_err(|e| failed(&e))?;
+    if direct {
+        // The host was asked whether it can do without its cache. Pieces of all sizes are read
+        // and written here, which only the cache allows.
+        let buffered = OFlag::from_bits_truncate(fcntl(&file, FcntlArg::F_GETFL).unwrap_or(0));
+        let buffered = buffered.difference(OFlag::O_DIRECT);
+        fcntl(&file, FcntlArg::F_SETFL(buffered)).map_err(|e| failed(&e.into()))?;
+    }
     if file.metadata().map_err(|e| failed(&e))?.is_dir() {
         Err(failed(&Errno::EISDIR.into()))
     } else {
@@ -119,6 +126,17 @@ pub fn status(file: &File, offset: u64, length: u64) -> Extent {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_past_the_cache_are_read_in_pieces_of_all_sizes() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(4096).unwrap();
+        // A host may refuse it.
+        let opened = open_file(&file.path().display().to_string(), false, true);
+        if let Ok(opened) = opened {
+            read(&opened, 3, &mut [0; 5]).unwrap();
+        }
+    }
 
     #[test]
     fn holes_are_zeros_and_data_is_data() {

@@ -81,6 +81,7 @@ impl Blocks {
         };
         let length = match &node.content {
             Content::Host(file) => host::length(file),
+            Content::Remote(remote) => remote.size(),
             Content::Null { size, .. } => *size,
             Content::Described(header) => header.virtual_size,
             Content::View {
@@ -232,14 +233,15 @@ impl Blocks {
         self.check_fault(id, BlkdebugIOType::Read, offset, into.len() as u64)?;
         let node = self.at(id)?;
         let shown = node.shown();
-        match (&node.content, shown) {
+        match (&mut node.content, shown) {
             (Content::Host(file), _) => host::read(file, offset, into),
+            (Content::Remote(remote), _) => remote.read(offset, into),
             (Content::Null { .. }, _) => {
                 into.fill(0);
                 Ok(())
             }
             (Content::View { offset: start, .. }, Some(below)) => {
-                let offset = offset + start;
+                let offset = offset + *start;
                 self.happens(below, BlkdebugEvent::ReadAio);
                 self.read_at(below, offset, into)
             }
@@ -279,6 +281,11 @@ impl Blocks {
         let shown = node.shown();
         match (&mut node.content, shown) {
             (Content::Host(file), _) => change_file(file, offset, change),
+            (Content::Remote(remote), _) => match change {
+                Change::Write(from) => remote.write(offset, from),
+                Change::Zero(length) => remote.clear(offset, length, true),
+                Change::Discard(length) => remote.clear(offset, length, false),
+            },
             (Content::Null { .. }, _) => Ok(()),
             (Content::View { offset: start, .. }, Some(below)) => {
                 let offset = offset + *start;
@@ -376,8 +383,9 @@ impl Blocks {
             return Ok(());
         }
         let below = node.shown().or(node.file);
-        match (&node.content, below) {
+        match (&mut node.content, below) {
             (Content::Host(file), _) => file.sync_data(),
+            (Content::Remote(remote), _) => remote.flush(),
             (_, Some(below)) => self.flush_at(below),
             _ => Ok(()),
         }
@@ -388,15 +396,16 @@ impl Blocks {
         let node = self.at(id)?;
         let shown = node.shown();
         let all = |kind| Extent { length, kind };
-        Ok(match (&node.content, shown) {
+        Ok(match (&mut node.content, shown) {
             (Content::Host(file), _) => host::status(file, offset, length),
+            (Content::Remote(remote), _) => remote.status(offset, length)?,
             (Content::Null { read_zeroes, .. }, _) => all(if *read_zeroes == Some(true) {
                 ExtentKind::Zero
             } else {
                 ExtentKind::Data
             }),
             (Content::View { offset: start, .. }, Some(below)) => {
-                let offset = offset + start;
+                let offset = offset + *start;
                 self.status_at(below, offset, length)?
             }
             (Content::Filter(_) | Content::Faults(_), Some(below)) => {

@@ -125,11 +125,11 @@ impl Blocks {
     }
 
     fn create_qcow2(&mut self, options: &BlockdevCreateOptionsQcow2) -> Result<(), Error> {
-        let new = new_image(options)?;
         let mark = self.mark();
         let id = self.open_child(&options.file, false)?;
         let is_part = matches!(options.file, BlockdevRef::Definition(_));
-        let made = self.format_node(id, &new);
+        let new = new_image(options);
+        let made = new.and_then(|new| self.format_node(id, &new));
         if is_part {
             self.drop_since(mark);
         }

@@ -17,7 +17,7 @@ impl Blocks {
     /// The file name that would open the same.
     fn plain_name(&self, node: &BlockNode) -> Option<String> {
         match &node.content {
-            Content::Host(_) => Some(node.filename.clone()),
+            Content::Host(_) | Content::Remote(_) => Some(node.filename.clone()),
             Content::Null {
                 given_size: None,
                 read_zeroes: None,

@@ -5,6 +5,7 @@ use std::fs::File;
 use super::faults::Faults;
 use super::granules::Bitmap;
 use super::image::Header;
+use super::nbd::Remote;
 use super::qcow2::Qcow2;
 use crate::schema::{BlockdevDetectZeroesOptions, BlockdevDriver};
 
@@ -85,6 +86,8 @@ pub enum BlockOp {
 pub(super) enum Content {
     /// In a file of the host.
     Host(File),
+    /// At another server.
+    Remote(Box<Remote>),
     /// Nowhere; there is a size only.
     Null {
         size: u64,

@@ -5,6 +5,7 @@ use super::graph::{not_found, Blocks};
 use super::host::open_file;
 use super::image::{header, probe};
 use super::io::NodeBytes;
+use super::nbd::connect;
 use super::node::{BlockNode, Content, NodeId};
 use super::qcow2::Qcow2;
 use crate::schema::{
@@ -254,6 +255,19 @@ impl Blocks {
                 let mut opened = self.open_filter(&debug.image, read_only)?;
                 opened.content = Content::Faults(Box::new(Faults::new(&debug)));
                 Ok(opened)
+            }
+            BlockdevOptionsBranch::Nbd(nbd) => {
+                let (remote, filename) = connect(nbd)?;
+                if remote.is_read_only() && !read_only {
+                    return Err(Error::new(
+                        "request on write denied without write permission",
+                    ));
+                }
+                Ok(Opened {
+                    filename,
+                    content: Content::Remote(Box::new(remote)),
+                    file: None,
+                })
             }
             BlockdevOptionsBranch::Compress(filter) => self.open_filter(&filter.file, read_only),
             BlockdevOptionsBranch::Luks(luks) if luks.key_secret.is_none() => {

@@ -25,7 +25,7 @@ impl Disks {
             file.set_len(size).unwrap();
         }
         let mut m = Machine::new(MachineOptions {
-            class: find_class("pc").unwrap(),
+            class: find_class(qmonitor::Profile::V10_0, "pc").unwrap(),
             ..MachineOptions::default()
         });
         m.init_board(None, &mut Vec::new()).unwrap();

@@ -30,7 +30,8 @@ impl Machine {
         cpu: Option<CpuOption>,
         warnings: &mut Vec<Error>,
     ) -> Result<(), Error> {
-        let default = self.class.default_cpu_model().and_then(find_model);
+        let find = |name| find_model(self.profile, name);
+        let default = self.class.default_cpu_model().and_then(find);
         let Some(cpu) = cpu.or(default.map(CpuOption::new)) else {
             return Ok(());
         };

@@ -1,6 +1,7 @@
 //! What a machine type is.
 
 use crate::model::qom::ObjectType;
+use qmonitor::Profile;
 
 /// How the parts of a board are wired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub enum Family {
 
 /// A machine type (QEMU's `MachineClass`), as it is in the table.
 pub struct MachineClass {
+    /// Which QEMU's it is.
+    pub(super) profile: Profile,
     /// Its name.
     pub name: &'static str,
     /// Another name; may be empty.

@@ -13,16 +13,24 @@ use std::sync::OnceLock;
 
 use crate::model::backends::{GENERIC_PC_MACHINE, MACHINE};
 use crate::model::qom::ObjectType;
+use qmonitor::Profile;
 
 pub use build::CpuSlot;
 pub use class::{CompatProperty, Family, MachineClass};
 pub use smp::{Place, Topology};
 
 /// A line for each machine type, and below it what its version changes.
-static TABLE: &str = include_str!("../../facts/machines.txt");
+fn table(profile: Profile) -> &'static str {
+    if profile.has_newer_types() {
+        include_str!("../../facts/11.1/machines.txt")
+    } else {
+        include_str!("../../facts/machines.txt")
+    }
+}
 
 /// The empty machine. It is declared here so that the table need not be read for it.
 pub static NONE: MachineClass = MachineClass {
+    profile: Profile::V10_0,
     name: "none",
     alias: "",
     description: "empty machine",
@@ -37,7 +45,7 @@ pub static NONE: MachineClass = MachineClass {
 };
 
 /// Reads a line of the table, and the lines below it.
-fn read(block: &'static str) -> MachineClass {
+fn read(profile: Profile, block: &'static str) -> MachineClass {
     let (line, changes) = block.split_once('\n').unwrap_or((block, ""));
     let mut fields = line.split('\t');
     let mut next = || fields.next().unwrap_or_default();
@@ -54,6 +62,7 @@ fn read(block: &'static str) -> MachineClass {
         _ => &GENERIC_PC_MACHINE,
     };
     MachineClass {
+        profile,
         name,
         alias: next(),
         cpu_max: next().parse().unwrap_or_default(),
@@ -69,8 +78,8 @@ fn read(block: &'static str) -> MachineClass {
 }
 
 /// The table in blocks: a line that begins without a tab begins a block.
-fn blocks() -> impl Iterator<Item = &'static str> {
-    let mut rest = TABLE;
+fn blocks(table: &'static str) -> impl Iterator<Item = &'static str> {
+    let mut rest = table;
     std::iter::from_fn(move || {
         let ends = |at: &usize| !rest[at + 1..].starts_with('\t');
         let end = rest.match_indices('\n').map(|(at, _)| at).find(ends)?;
@@ -81,25 +90,30 @@ fn blocks() -> impl Iterator<Item = &'static str> {
 }
 
 /// All machine types but the empty one, in the order of their list.
-fn recorded() -> &'static [MachineClass] {
-    static CLASSES: OnceLock<Vec<MachineClass>> = OnceLock::new();
-    CLASSES.get_or_init(|| blocks().map(read).filter(|c| c.name != NONE.name).collect())
+fn recorded(profile: Profile) -> &'static [MachineClass] {
+    static CLASSES: [OnceLock<Vec<MachineClass>>; Profile::ALL.len()] =
+        [const { OnceLock::new() }; Profile::ALL.len()];
+    CLASSES[profile as usize].get_or_init(|| {
+        let all = blocks(table(profile)).map(|block| read(profile, block));
+        all.filter(|c| c.name != NONE.name).collect()
+    })
 }
 
 /// All machine types.
-pub fn all_classes() -> impl Iterator<Item = &'static MachineClass> {
-    let (others, last) = recorded().split_at(recorded().len().saturating_sub(1));
+pub fn all_classes(profile: Profile) -> impl Iterator<Item = &'static MachineClass> {
+    let recorded = recorded(profile);
+    let (others, last) = recorded.split_at(recorded.len().saturating_sub(1));
     // The empty machine is the last but one.
     others.iter().chain([&NONE]).chain(last)
 }
 
 /// The machine type of that name or alias.
-pub fn find_class(name: &str) -> Option<&'static MachineClass> {
+pub fn find_class(profile: Profile, name: &str) -> Option<&'static MachineClass> {
     if name == NONE.name {
         return Some(&NONE);
     }
     let is_named = |c: &&MachineClass| c.name == name || c.alias == name && !name.is_empty();
-    recorded().iter().find(is_named)
+    recorded(profile).iter().find(is_named)
 }
 
 impl MachineClass {
@@ -115,7 +129,7 @@ impl MachineClass {
         let newer = words
             .next()
             .filter(|name| !name.is_empty())
-            .and_then(find_class);
+            .and_then(|name| find_class(self.profile, name));
         let newer = newer.map_or_else(Vec::new, MachineClass::compat_properties);
         let mut number = || words.next().and_then(|n| n.parse().ok()).unwrap_or(0);
         let (head, tail): (usize, usize) = (number(), number());
@@ -136,9 +150,9 @@ fn compat_property(line: &'static str) -> Option<CompatProperty> {
 }
 
 /// The text of `-machine help`.
-pub fn machine_help() -> String {
+pub fn machine_help(profile: Profile) -> String {
     let mut text = String::from("Supported machines are:\n");
-    for class in all_classes() {
+    for class in all_classes(profile) {
         let (name, alias, description) = (class.name, class.alias, class.description);
         if !alias.is_empty() {
             text += &format!("{alias:<20} {description} (alias of {name})\n");
@@ -165,10 +179,12 @@ mod tests {
             ("q35", "pc-q35-10.0"),
             ("pc-q35-4.0.1", "pc-q35-4.0.1"),
         ] {
-            assert_eq!(find_class(name).unwrap().name, class);
+            assert_eq!(find_class(Profile::V10_0, name).unwrap().name, class);
         }
-        assert!(find_class("pc-i440fx").is_none());
-        let mut names: Vec<_> = all_classes().map(|c| c.name).collect();
+        let newer = find_class(Profile::V11_1, "pc").unwrap();
+        assert_eq!(newer.name, "pc-i440fx-11.1");
+        assert!(find_class(Profile::V10_0, "pc-i440fx").is_none());
+        let mut names: Vec<_> = all_classes(Profile::V10_0).map(|c| c.name).collect();
         names.sort_unstable();
         let count = names.len();
         names.dedup();
@@ -178,7 +194,7 @@ mod tests {
     #[test]
     fn versions_differ_in_what_qemu_says_of_them() {
         let facts = |name| {
-            let c = find_class(name).unwrap();
+            let c = find_class(Profile::V10_0, name).unwrap();
             (c.cpu_max, c.numa_mem_supported(), c.is_deprecated())
         };
         assert_eq!(facts("pc-i440fx-5.0"), (255, true, true));
@@ -189,7 +205,7 @@ mod tests {
 
     #[test]
     fn help_names_aliases_and_the_default() {
-        let help = machine_help();
+        let help = machine_help(Profile::V10_0);
         for line in [
             "none                 empty machine (default)\n",
             "pc                   Standard PC (i440FX + PIIX, 1996) (alias of pc-i440fx-10.0)\n",

@@ -261,7 +261,7 @@ mod tests {
 
     #[test]
     fn missing_numbers_are_completed() {
-        let pc = find_class("pc").unwrap();
+        let pc = find_class(qmonitor::Profile::V10_0, "pc").unwrap();
         for (text, cpus, levels) in [
             ("1", (1, 1), [1, 1, 1, 1, 1]),
             ("4", (4, 4), [1, 1, 1, 4, 1]),
@@ -285,7 +285,7 @@ mod tests {
 
     #[test]
     fn contradictions_are_told_in_qemus_words() {
-        let pc = find_class("pc").unwrap();
+        let pc = find_class(qmonitor::Profile::V10_0, "pc").unwrap();
         for (class, text, desc) in [
             (
                 pc,
@@ -338,7 +338,7 @@ mod tests {
 
     #[test]
     fn threads_count_fastest_and_middle_levels_are_told_if_there_are_several() {
-        let pc = find_class("pc").unwrap();
+        let pc = find_class(qmonitor::Profile::V10_0, "pc").unwrap();
         let ids = |text, index| -> Vec<_> {
             smp(pc, text)
                 .unwrap()

@@ -8,6 +8,7 @@ use super::words::{feature_words, filtered_features};
 use crate::model::qdev::{abstract_device, after_realize, property, DEVICE};
 use crate::model::qom::{Getter, ObjectType, Property, Set};
 use qmonitor::qapi::Error;
+use qmonitor::Profile;
 
 static CPU: ObjectType = ObjectType::new_abstract("cpu", &DEVICE, &[]);
 
@@ -15,6 +16,39 @@ static CPU: ObjectType = ObjectType::new_abstract("cpu", &DEVICE, &[]);
 pub(crate) static X86_CPU: ObjectType = abstract_device("x86_64-cpu", &CPU, PROPERTIES);
 
 pub(crate) static TYPES: &[&ObjectType] = &[&CPU, &X86_CPU];
+
+/// Those that the emulator offers since QEMU 11.1.
+const NEWLY_SUPPORTED: &[&str] = &["no-nested-data-bp", "null-sel-clr-base"];
+
+/// Those that say what a processor does not suffer from. The best processor has none, as it
+/// lacks the register that tells so.
+const IMMUNITIES: &[&str] = &[
+    "bhi-no",
+    "fb-clear",
+    "fbsdp-no",
+    "gds-no",
+    "ibrs-all",
+    "mds-no",
+    "pbrsb-no",
+    "pschange-mc-no",
+    "psdp-no",
+    "rdctl-no",
+    "rfds-no",
+    "sbdr-ssdp-no",
+    "skip-l1dfl-vmentry",
+    "ssb-no",
+    "taa-no",
+];
+
+/// All that the emulator's best processor has.
+pub fn supported(profile: Profile) -> Vec<&'static str> {
+    let shown = |name: &&str| !IMMUNITIES.contains(name);
+    let mut all: Vec<_> = SUPPORTED.iter().copied().filter(shown).collect();
+    if profile.has_newer_types() {
+        all.extend(NEWLY_SUPPORTED);
+    }
+    all
+}
 
 const fn feature(name: &'static str) -> Property {
     property(name, "bool", Getter::Bool(false))
@@ -58,7 +92,7 @@ macro_rules! features {
         missing: $($missing:literal),*
     ) => {
         /// The features that an emulated processor can have.
-        pub static SUPPORTED: &[&str] = &[$($supported),*];
+        pub(super) static SUPPORTED: &[&str] = &[$($supported),*];
 
         /// The properties of processors: identity, place, the handling of missing
         /// features, and one for each feature.
@@ -105,11 +139,11 @@ macro_rules! features {
 features! {
     supported:
         "3dnow", "3dnowext", "3dnowprefetch", "abm", "acpi", "adx", "aes", "apic", "arat",
-        "bhi-no", "fbsdp-no", "gds-no", "ibrs-all", "mds-no", "pbrsb-no", "pschange-mc-no",
+        "bhi-no", "fb-clear", "fbsdp-no", "gds-no", "ibrs-all", "mds-no", "pbrsb-no", "pschange-mc-no",
         "psdp-no", "rdctl-no", "rfds-no", "sbdr-ssdp-no", "skip-l1dfl-vmentry", "ssb-no", "taa-no",
         "avx", "avx2", "bmi1", "bmi2", "clflush", "clflushopt", "clwb", "cmov",
         "cmp-legacy", "cmpccxadd", "cr8legacy", "cx16", "cx8", "de", "erms", "f16c", "fma",
-        "fpu", "fsgsbase", "fsrc", "fsrm", "fsrs", "fxsr", "fzrm", "hypervisor", "la57",
+        "fb-clear", "fpu", "fsgsbase", "fsrc", "fsrm", "fsrs", "fxsr", "fzrm", "hypervisor", "la57",
         "lahf-lm", "lm", "mca", "mce", "mmx", "mmxext", "monitor", "movbe", "mpx", "msr",
         "mtrr", "npt", "nx", "pae", "pat", "pclmulqdq", "pdpe1gb", "pge", "pks", "pku",
         "pni", "popcnt", "pse", "pse36", "rdpid", "rdrand", "rdseed", "rdtscp", "sep",
@@ -125,7 +159,7 @@ features! {
         "amx-tile", "amx-int8", "spec-ctrl", "stibp", "arch-capabilities", "core-capability",
         "ssbd", "sha512", "sm3", "sm4", "avx-vnni", "avx512-bf16", "amx-fp16", "avx-ifma", "lam",
         "fxsr-opt", "misalignsse", "osvw", "xop", "fma4", "tbm", "topoext", "perfctr-core",
-        "invtsc", "clzero", "ibpb", "ibrs", "amd-stibp", "stibp-always-on", "amd-ssbd",
+        "invtsc", "its-no", "clzero", "ibpb", "ibrs", "amd-stibp", "stibp-always-on", "amd-ssbd",
         "amd-psfd", "no-nested-data-bp", "lfence-always-serializing", "null-sel-clr-base",
         "auto-ibrs", "nrip-save", "vnmi", "xsavec", "xsaves", "xfd", "avx-vnni-int8",
         "avx-ne-convert", "avx-vnni-int16", "prefetchiti", "avx10", "intel-psfd", "ipred-ctrl",

@@ -41,9 +41,9 @@ impl Machine {
     /// The leaves that a processor's features need.
     fn leaves(&self, id: ObjectId) -> Vec<i64> {
         let in_full = self.class.raises_cpu_levels();
-        let features = table().features.iter();
+        let features = table(self.profile).features.iter();
         let features = features.filter(|f| self.bool_property(id, f.name));
-        let words = features.map(|feature| &table().words[feature.word]);
+        let words = features.map(|feature| &table(self.profile).words[feature.word]);
         let words = words.filter(|w| in_full || (w.eax, w.ecx, w.register) == (7, Some(0), "EBX"));
         let further = FURTHER.iter().filter(|_| in_full);
         let further = further.filter(|(name, _)| self.bool_property(id, name));
@@ -64,10 +64,10 @@ mod tests {
     fn levels_rise_with_features_on_new_machines() {
         let level = |class: &str, cpu: &str, property: &str| {
             let mut m = Machine::new(MachineOptions {
-                class: find_class(class).unwrap(),
+                class: find_class(qmonitor::Profile::V10_0, class).unwrap(),
                 ..MachineOptions::default()
             });
-            let cpu = CpuOption::parse(cpu).unwrap();
+            let cpu = CpuOption::parse(qmonitor::Profile::V10_0, cpu).unwrap();
             m.init_board(Some(cpu), &mut Vec::new()).unwrap();
             m.int_property(m.cpus[&0], property)
         };

@@ -19,6 +19,7 @@ use crate::model::Machine;
 use models::{find_model, CpuModel};
 use qmonitor::qapi::json::qobject_from_json;
 use qmonitor::qapi::{CompatPolicy, Error, QDict, QObject};
+use qmonitor::Profile;
 
 /// Processor time that the first processor uses before it waits, as a real one does
 /// for its firmware. virsh treats a domain whose vCPU has used no CPU time as unknown.
@@ -66,13 +67,13 @@ impl CpuOption {
     ///
     /// There is no such model. Whether it has the properties is seen when the
     /// processor is made.
-    pub fn parse(arg: &str) -> Result<Self, Error> {
+    pub fn parse(profile: Profile, arg: &str) -> Result<Self, Error> {
         let mut parts = arg.split(',');
         let name = parts.next().unwrap_or_default();
         if name.is_empty() {
             return Err(Error::new("-cpu option cannot be empty"));
         }
-        let model = find_model(name)
+        let model = find_model(profile, name)
             .ok_or_else(|| Error::new(format!("unable to find CPU model '{name}'")))?;
         let mut option = CpuOption::new(model);
         for part in parts.filter(|part| !part.is_empty()) {
@@ -328,7 +329,7 @@ impl Machine {
         let taken = self.filter_features(id);
         let enforce = self.bool_property(id, "enforce");
         if enforce || self.bool_property(id, "check") {
-            warnings.extend(taken.iter().map(|f| Error::new(f.warning())));
+            warnings.extend(taken.iter().map(|f| Error::new(f.warning(self.profile))));
         }
         if enforce && !taken.is_empty() {
             return Err(Error::new("TCG doesn't support requested features"));
@@ -456,16 +457,18 @@ pub fn expand_model(
     changes: &QDict,
     policy: CompatPolicy,
 ) -> Result<QDict, Error> {
-    let model =
-        find_model(name).ok_or_else(|| Error::new(format!("CPU model '{name}' not found")))?;
+    let model = find_model(m.profile, name)
+        .ok_or_else(|| Error::new(format!("CPU model '{name}' not found")))?;
     let id = m.cpu_new(model);
     let result = changes.iter().try_for_each(|(name, value)| {
         let path = format!("model.props.{name}");
         let input = PropertyInput::json(&path, value.clone(), policy);
         m.property_set(id, name, &input)
     });
-    m.filter_features(id);
-    let written = features::PROPERTIES.iter().filter(|p| p.set.is_some());
+    let profile = m.profile;
+    let written = features::PROPERTIES
+        .iter()
+        .filter(|p| p.set.is_some() && p.is_in(profile));
     let expanded = written
         .filter_map(|p| Some((p.name, m.property(id, p.name)?)))
         .collect();

@@ -7,13 +7,17 @@
 
 use std::sync::{Mutex, OnceLock};
 
-use super::features::{SUPPORTED, X86_CPU};
+use super::features::{supported, X86_CPU};
 use super::words;
+use crate::model::facts::merged;
 use crate::model::qdev::more;
 use crate::model::qom::{ObjectType, Property};
+use qmonitor::Profile;
 
 /// The names of all features, and then a line for each model.
-static TABLE: &str = include_str!("../../facts/processors.txt");
+static OLD: &str = include_str!("../../facts/processors.txt");
+/// The same of QEMU 11.1, where only the lines that differ follow.
+static NEW: &str = include_str!("../../facts/11.1/processors.txt");
 
 /// The other results of `CPUID`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +40,8 @@ pub struct Identity {
 
 /// A model of processors (QEMU's `X86CPUModel`).
 pub struct CpuModel {
+    /// Which QEMU's it is.
+    profile: Profile,
     /// Its name.
     pub name: &'static str,
     /// The model it is an alias of.
@@ -55,12 +61,13 @@ pub struct CpuModel {
 }
 
 impl CpuModel {
-    fn read(line: &'static str) -> Self {
+    fn read(profile: Profile, line: &'static str) -> Self {
         let mut fields = line.split('\t');
         let mut next = || fields.next().unwrap_or_default();
         let number = |digits: &str| digits.parse().unwrap_or_default();
         let name = next();
         CpuModel {
+            profile,
             name,
             alias_of: Some(next()).filter(|alias| !alias.is_empty()),
             about: next(),
@@ -107,9 +114,9 @@ impl CpuModel {
     /// All its features, also those that the emulator does not offer.
     pub fn features(&self) -> Vec<&'static str> {
         if !self.is_static() && !self.migration_safe() {
-            return SUPPORTED.to_vec();
+            return supported(self.profile);
         }
-        let base = find_model(self.base);
+        let base = find_model(self.profile, self.base);
         let mut features = base.map_or_else(Vec::new, CpuModel::features);
         for change in self.changes.split_ascii_whitespace() {
             match change.split_at(1) {
@@ -139,33 +146,54 @@ fn further_properties(class: &'static ObjectType) -> &'static [Property] {
 }
 
 /// All models.
-pub fn all_models() -> &'static [CpuModel] {
-    static MODELS: OnceLock<Vec<CpuModel>> = OnceLock::new();
-    MODELS.get_or_init(|| TABLE.lines().skip(1).map(CpuModel::read).collect())
+pub fn all_models(profile: Profile) -> &'static [CpuModel] {
+    static MODELS: [OnceLock<Vec<CpuModel>>; Profile::ALL.len()] =
+        [const { OnceLock::new() }; Profile::ALL.len()];
+    MODELS[profile as usize].get_or_init(|| {
+        let old = OLD.lines().skip(1);
+        let lines = if profile.has_newer_types() {
+            merged(old, NEW.split_once('\n').map_or("", |(_, models)| models))
+        } else {
+            old.collect()
+        };
+        let read = |line: &&'static str| CpuModel::read(profile, line);
+        lines.iter().map(read).collect()
+    })
+}
+
+/// The names of all features, in one line.
+fn feature_names(profile: Profile) -> &'static str {
+    let table = if profile.has_newer_types() { NEW } else { OLD };
+    table.lines().next().unwrap_or_default()
 }
 
 /// The model of that name (`x86_cpu_class_by_name`).
-pub fn find_model(name: &str) -> Option<&'static CpuModel> {
-    all_models().iter().find(|m| m.name == name)
+pub fn find_model(profile: Profile, name: &str) -> Option<&'static CpuModel> {
+    all_models(profile).iter().find(|m| m.name == name)
 }
 
 /// The model whose objects have this type.
-pub fn model_of_type(typename: &str) -> Option<&'static CpuModel> {
-    find_model(typename.strip_suffix("-x86_64-cpu")?)
+pub fn model_of_type(profile: Profile, typename: &str) -> Option<&'static CpuModel> {
+    find_model(profile, typename.strip_suffix("-x86_64-cpu")?)
+}
+
+/// All models as `-cpu help` lists them; `query-cpu-definitions` begins at the end.
+pub fn in_order(profile: Profile) -> impl DoubleEndedIterator<Item = &'static CpuModel> {
+    let last = |model: &&CpuModel| matches!(model.name, "base" | "host" | "max");
+    let all = all_models(profile);
+    let first = all.iter().filter(move |model| !last(model));
+    first.chain(all.iter().filter(last))
 }
 
 /// The text of `-cpu help`.
-pub fn help() -> String {
-    let last = |model: &&CpuModel| matches!(model.name, "base" | "host" | "max");
-    let first = all_models().iter().filter(|model| !last(model));
-    let ordered = first.chain(all_models().iter().filter(last));
+pub fn help(profile: Profile) -> String {
     let mut text = String::from("Available CPUs:\n");
-    for model in ordered {
+    for model in in_order(profile) {
         text.push_str(&format!("  {:<20}  {}\n", model.name, model.about));
     }
     text.push_str("\nRecognized CPUID flags:\n");
     let mut line = String::new();
-    for name in TABLE.lines().next().unwrap_or_default().split(' ') {
+    for name in feature_names(profile).split(' ') {
         if line.len() + name.len() + 1 >= 75 {
             text.push_str(&format!(" {line}\n"));
             line.clear();
@@ -179,7 +207,13 @@ pub fn help() -> String {
 /// Whether a name is one of a feature.
 #[cfg(test)]
 fn is_feature(name: &str) -> bool {
-    SUPPORTED.contains(&name) || words::missing().any(|f| f.name == name)
+    let has_bit = |profile| {
+        words::table(profile)
+            .features
+            .iter()
+            .any(|f| f.name == name)
+    };
+    super::features::SUPPORTED.contains(&name) || Profile::ALL.into_iter().any(has_bit)
 }
 
 #[cfg(test)]
@@ -188,18 +222,22 @@ mod tests {
 
     #[test]
     fn models_are_built_on_others() {
-        let qemu64 = find_model("qemu64").unwrap();
+        let qemu64 = find_model(Profile::V10_0, "qemu64").unwrap();
         assert_eq!(qemu64.alias_of, Some("qemu64-v1"));
         let features = qemu64.features();
         assert!(features.contains(&"svm") && features.contains(&"sse2"));
         assert!(!features.contains(&"avx"));
-        assert!(find_model("base").unwrap().features().is_empty());
-        assert!(find_model("pentium4").is_none());
+        assert!(find_model(Profile::V10_0, "base")
+            .unwrap()
+            .features()
+            .is_empty());
+        assert!(find_model(Profile::V10_0, "pentium4").is_none());
     }
 
     #[test]
     fn all_that_models_have_are_features_and_bases_exist() {
-        for model in all_models().iter().filter(|m| !m.needs_kvm()) {
+        let all = Profile::ALL.into_iter().flat_map(all_models);
+        for model in all.filter(|m| !m.needs_kvm()) {
             let features = model.features();
             for (i, name) in features.iter().enumerate() {
                 assert!(is_feature(name), "{}: {name}", model.name);
@@ -214,7 +252,12 @@ mod tests {
 
     #[test]
     fn what_cannot_be_had_is_told_in_order() {
-        let names = |model: &str| -> Vec<_> { find_model(model).unwrap().unavailable().collect() };
+        let names = |model: &str| -> Vec<_> {
+            find_model(Profile::V10_0, model)
+                .unwrap()
+                .unavailable()
+                .collect()
+        };
         let haswell = ["pcid", "tsc-deadline", "hle", "invpcid", "rtm"];
         assert_eq!(names("Haswell-v1"), haswell);
         assert_eq!(names("qemu64"), [""; 0]);

@@ -9,9 +9,11 @@ use std::sync::OnceLock;
 use crate::model::qom::{Getter, ObjectId, ObjectType, Property, Set};
 use crate::model::Machine;
 use qmonitor::qapi::{Error, QDict, QObject};
+use qmonitor::Profile;
 
 /// The words, an empty line, and the names of bits.
-static TABLE: &str = include_str!("../../facts/features.txt");
+static OLD: &str = include_str!("../../facts/features.txt");
+static NEW: &str = include_str!("../../facts/11.1/features.txt");
 
 /// A word of features.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,11 +39,14 @@ pub struct Feature {
 
 impl Feature {
     /// The warning when the emulator does not offer it.
-    pub fn warning(&self) -> String {
-        let Word { eax, register, .. } = table().words[self.word];
-        let place = match eax {
-            NO_LEAF => register.to_owned(),
-            eax => format!("CPUID.{eax:02X}H:{register}"),
+    pub fn warning(&self, profile: Profile) -> String {
+        let Word { eax, ecx, register } = table(profile).words[self.word];
+        let place = match (eax, ecx) {
+            (NO_LEAF, _) if profile.has_newer_types() => register.replace('H', "h"),
+            (NO_LEAF, _) => register.to_owned(),
+            (eax, _) if !profile.has_newer_types() => format!("CPUID.{eax:02X}H:{register}"),
+            (eax, Some(ecx)) => format!("CPUID[eax={eax:02X}h,ecx={ecx:02X}h].{register}"),
+            (eax, None) => format!("CPUID[eax={eax:02X}h].{register}"),
         };
         format!(
             "TCG doesn't support requested feature: {place}.{} [bit {}]",
@@ -66,10 +71,12 @@ pub(super) struct Table {
 }
 
 /// The table. It is read when the first processor is made.
-pub(super) fn table() -> &'static Table {
-    static READ: OnceLock<Table> = OnceLock::new();
-    READ.get_or_init(|| {
-        let (words, names) = TABLE.split_once("\n\n").unwrap_or_default();
+pub(super) fn table(profile: Profile) -> &'static Table {
+    static READ: [OnceLock<Table>; Profile::ALL.len()] =
+        [const { OnceLock::new() }; Profile::ALL.len()];
+    READ[profile as usize].get_or_init(|| {
+        let text = if profile.has_newer_types() { NEW } else { OLD };
+        let (words, names) = text.split_once("\n\n").unwrap_or_default();
         let mut read = Table {
             words: words.lines().map(word).collect(),
             features: Vec::new(),
@@ -123,8 +130,8 @@ fn feature(line: &'static str) -> Feature {
 }
 
 /// The features that the emulator does not offer.
-pub(super) fn missing() -> impl Iterator<Item = &'static Feature> {
-    table().features.iter().filter(|f| f.is_missing)
+pub(super) fn missing(profile: Profile) -> impl Iterator<Item = &'static Feature> {
+    table(profile).features.iter().filter(|f| f.is_missing)
 }
 
 /// The leaf about virtual machines on AMD's processors, which only those with `svm` have.
@@ -133,15 +140,17 @@ const SVM_LEAF: i64 = 0x8000_000a;
 /// The features that a processor was to have and the emulator does not offer it.
 pub(super) fn lacking(m: &Machine, id: ObjectId) -> Vec<&'static Feature> {
     let has_svm = m.bool_property(id, "svm");
-    let needs_svm = |f: &Feature| table().words[f.word].eax == SVM_LEAF;
-    let features = table().features.iter();
+    let table = table(m.profile);
+    let needs_svm = |f: &Feature| table.words[f.word].eax == SVM_LEAF;
+    let features = table.features.iter();
     let lacking = features.filter(|f| f.is_missing || !has_svm && needs_svm(f));
     lacking.filter(|f| m.bool_property(id, f.name)).collect()
 }
 
 /// The property that another name stands for.
 fn aliased(name: &'static str, others: &[Property]) -> Option<&'static str> {
-    let mut aliases = table().aliases.iter();
+    // Later tables have all names of the earlier ones.
+    let mut aliases = table(Profile::V11_1).aliases.iter();
     if let Some((_, target)) = aliases.find(|(alias, _)| *alias == name) {
         return Some(target);
     }
@@ -178,22 +187,26 @@ fn set_alias(set: Set<'_>) -> Result<(), Error> {
 
 /// The value of `feature-words`.
 pub(super) fn feature_words(m: &Machine, id: ObjectId) -> QObject {
-    let mut bits = vec![0i64; table().words.len()];
-    for feature in &table().features {
+    let table = table(m.profile);
+    let mut bits = vec![0i64; table.words.len()];
+    for feature in &table.features {
         if m.bool_property(id, feature.name) {
             bits[feature.word] |= 1 << feature.bit;
         }
     }
-    let (basic, extended) = (find(0x1, None, "EDX"), find(0x8000_0001, None, "EDX"));
+    let (basic, extended) = (
+        table.find(0x1, None, "EDX"),
+        table.find(0x8000_0001, None, "EDX"),
+    );
     let repeats = m.str_property(id, "vendor") == REPEATING;
     if let (Some(basic), Some(extended), true) = (basic, extended, repeats) {
         bits[extended] |= bits[basic] & REPEATED;
     }
-    let components = find(0xd, Some(0), "EAX");
+    let components = table.find(0xd, Some(0), "EAX");
     if let Some(at) = components {
         bits[at] |= xsave_components(m, id);
     }
-    listed(&bits)
+    listed(table, &bits)
 }
 
 /// The maker whose processors repeat features of the first leaf in the first extended one, and
@@ -201,10 +214,12 @@ pub(super) fn feature_words(m: &Machine, id: ObjectId) -> QObject {
 const REPEATING: &str = "AuthenticAMD";
 const REPEATED: i64 = 0x0183_f3ff;
 
-/// The number of a word.
-fn find(eax: i64, ecx: Option<i64>, register: &str) -> Option<usize> {
-    let is_it = |w: &Word| (w.eax, w.ecx, w.register) == (eax, ecx, register);
-    table().words.iter().position(is_it)
+impl Table {
+    /// The number of a word.
+    fn find(&self, eax: i64, ecx: Option<i64>, register: &str) -> Option<usize> {
+        let is_it = |w: &Word| (w.eax, w.ecx, w.register) == (eax, ecx, register);
+        self.words.iter().position(is_it)
+    }
 }
 
 /// The parts of a processor's state that `xsave` stores, by the features that bring them.
@@ -228,20 +243,20 @@ fn xsave_components(m: &Machine, id: ObjectId) -> i64 {
 
 /// The value of `filtered-features`.
 pub(super) fn filtered_features(m: &Machine, id: ObjectId) -> QObject {
-    let mut bits = vec![0i64; table().words.len()];
+    let mut bits = vec![0i64; table(m.profile).words.len()];
     let taken = match m.cell(id, "unavailable-features") {
         Some(QObject::List(names)) => names,
         _ => Vec::new(),
     };
-    for feature in missing() {
+    for feature in missing(m.profile) {
         if taken.iter().any(|name| name.as_str() == Some(feature.name)) {
             bits[feature.word] |= 1 << feature.bit;
         }
     }
-    listed(&bits)
+    listed(table(m.profile), &bits)
 }
 
-fn listed(bits: &[i64]) -> QObject {
+fn listed(table: &Table, bits: &[i64]) -> QObject {
     let word = |(word, bits): (&Word, &i64)| -> QObject {
         let mut dict = QDict::new();
         dict.insert("cpuid-register", word.register);
@@ -252,7 +267,7 @@ fn listed(bits: &[i64]) -> QObject {
         dict.insert("features", *bits);
         dict.into()
     };
-    let words = table().words.iter().zip(bits);
+    let words = table.words.iter().zip(bits);
     let words = words.filter(|(word, _)| word.eax != NO_LEAF);
     QObject::List(words.map(word).collect())
 }
@@ -263,10 +278,15 @@ mod tests {
 
     #[test]
     fn a_warning_tells_where_the_bit_is() {
-        let rtm = missing().find(|f| f.name == "rtm").unwrap();
+        let rtm = missing(Profile::V10_0).find(|f| f.name == "rtm").unwrap();
         assert_eq!(
-            rtm.warning(),
+            rtm.warning(Profile::V10_0),
             "TCG doesn't support requested feature: CPUID.07H:EBX.rtm [bit 11]"
+        );
+        let rtm = missing(Profile::V11_1).find(|f| f.name == "rtm").unwrap();
+        assert_eq!(
+            rtm.warning(Profile::V11_1),
+            "TCG doesn't support requested feature: CPUID[eax=07h,ecx=00h].EBX.rtm [bit 11]"
         );
     }
 

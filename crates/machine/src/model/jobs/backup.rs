@@ -192,10 +192,16 @@ impl Backup {
         } else {
             chain::copy(cx.blocks, cx.buffer, (source, target), offset, length)?;
         }
+        let mut is_last = true;
         if let Some(todo) = self.todo(cx.blocks) {
             todo.remove(offset, length);
+            is_last = todo.is_empty();
         }
-        Ok(Step::Copied(length))
+        Ok(if is_last {
+            Step::Burst(length)
+        } else {
+            Step::Copied(length)
+        })
     }
 
     fn work(&mut self, cx: &mut Cx<'_>) -> Result<Step, Failure> {

@@ -12,6 +12,9 @@ use qmonitor::qapi::Error;
 /// How much is copied at once.
 const CHUNK: u64 = 512 << 10;
 
+/// How much is made zero at once.
+const ZEROS: u64 = 64 << 20;
+
 /// What a commit is to do.
 #[derive(Debug, Clone)]
 pub(crate) struct CommitPlan {
@@ -88,9 +91,9 @@ impl Machine {
 }
 
 impl Commit {
-    fn copy(&mut self, cx: &mut Cx<'_>, length: u64) -> Result<Step, Failure> {
+    fn copy(&mut self, cx: &mut Cx<'_>, left: u64) -> Result<Step, Failure> {
         let (top, base) = (&self.plan.top, &self.plan.base);
-        let status = chain::status_above(cx.blocks, top, Some(base), self.offset, length);
+        let status = chain::status_above(cx.blocks, top, Some(base), self.offset, left);
         let extent = status.map_err(Failure::read)?;
         let length = match extent.kind {
             ExtentKind::Unallocated => {
@@ -98,9 +101,10 @@ impl Commit {
                 return Ok(Step::Skipped);
             }
             ExtentKind::Zero => {
-                let zeroed = cx.blocks.write_zeroes(base, self.offset, extent.length);
+                let length = extent.length.min(ZEROS);
+                let zeroed = cx.blocks.write_zeroes(base, self.offset, length);
                 zeroed.map_err(Failure::write)?;
-                extent.length
+                length
             }
             ExtentKind::Data => {
                 let length = extent.length.min(CHUNK);
@@ -109,7 +113,11 @@ impl Commit {
             }
         };
         self.offset += length;
-        Ok(Step::Copied(length))
+        Ok(if length < left {
+            Step::Copied(length)
+        } else {
+            Step::Burst(length)
+        })
     }
 }
 

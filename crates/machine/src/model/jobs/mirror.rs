@@ -334,9 +334,6 @@ impl Work for Mirror {
     }
 
     fn leave(&mut self) -> bool {
-        if self.is_commit {
-            return false;
-        }
         self.last = Some(Last::Leave);
         true
     }

@@ -15,6 +15,9 @@ const TURN: u64 = 1 << 20;
 /// What a step costs that copies nothing.
 const STEP: u64 = TURN / 64;
 
+/// How long a job waits after an error that is ignored, in nanoseconds.
+const RETRY: i64 = 10_000_000;
+
 impl Machine {
     /// Lets new jobs work, which show their disks as they are at this moment.
     pub(crate) fn start_jobs(&mut self, keys: &[JobKey]) {
@@ -81,7 +84,7 @@ impl Machine {
             }
             Step::Done => self.job_ended(key, Ok(())),
             Step::Refused(error) => self.job_ended(key, Err(error.desc().to_owned())),
-            Step::Failed(failure) => self.job_failed(key, &failure),
+            Step::Failed(failure) => self.job_failed(key, &failure, now),
         }
         0
     }
@@ -100,7 +103,7 @@ impl Machine {
     }
 
     /// Does what the policy of a job says about an error.
-    fn job_failed(&mut self, key: JobKey, failure: &Failure) {
+    fn job_failed(&mut self, key: JobKey, failure: &Failure, now: i64) {
         let Some(job) = self.jobs.table.get_mut(&key) else {
             return;
         };
@@ -121,7 +124,8 @@ impl Machine {
             BlockErrorAction::Report => self.job_ended(key, Err(text)),
             BlockErrorAction::Ignore => {
                 job.work.ignore(&text);
-                self.jobs.enqueue(key);
+                // An error that stays must not flood clients with events.
+                self.jobs.set_activity(key, Activity::Sleeping(now + RETRY));
             }
             BlockErrorAction::Stop => {
                 job.io_status = if is_full {

@@ -11,6 +11,9 @@ use qmonitor::qapi::Error;
 /// How much is copied at once.
 const CHUNK: u64 = 512 << 10;
 
+/// How much is made zero at once.
+const ZEROS: u64 = 64 << 20;
+
 /// What a stream is to do.
 #[derive(Debug, Clone)]
 pub(crate) struct StreamPlan {
@@ -91,9 +94,9 @@ impl Machine {
 }
 
 impl Stream {
-    fn copy(&mut self, cx: &mut Cx<'_>, length: u64) -> Result<Step, Failure> {
+    fn copy(&mut self, cx: &mut Cx<'_>, left: u64) -> Result<Step, Failure> {
         let node = unfiltered(cx.blocks, &self.plan.node);
-        let status = cx.blocks.status(&node, self.offset, length);
+        let status = cx.blocks.status(&node, self.offset, left);
         let own = status.map_err(Failure::read)?;
         let base = self.plan.base.as_deref();
         let (Some(below), ExtentKind::Unallocated) = (&self.below, own.kind) else {
@@ -108,9 +111,10 @@ impl Stream {
                 return Ok(Step::Skipped);
             }
             ExtentKind::Zero => {
-                let zeroed = cx.blocks.write_zeroes(&node, self.offset, extent.length);
+                let length = extent.length.min(ZEROS);
+                let zeroed = cx.blocks.write_zeroes(&node, self.offset, length);
                 zeroed.map_err(Failure::read)?;
-                extent.length
+                length
             }
             ExtentKind::Data => {
                 let length = extent.length.min(CHUNK);
@@ -121,7 +125,11 @@ impl Stream {
             }
         };
         self.offset += length;
-        Ok(Step::Copied(length))
+        Ok(if length < left {
+            Step::Copied(length)
+        } else {
+            Step::Burst(length)
+        })
     }
 }
 

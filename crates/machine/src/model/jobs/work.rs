@@ -41,8 +41,8 @@ impl Failure {
 pub(crate) enum Step {
     /// So many bytes were copied; the limit counts them.
     Copied(u64),
-    /// Bytes were copied that belong to a burst: the limit counts them, but the job waits
-    /// only at the end of the burst.
+    /// Bytes were copied behind which the job does not wait, since they are the last or part
+    /// of a burst. The limit counts them.
     Burst(u64),
     /// There was nothing to copy here.
     Skipped,

@@ -8,6 +8,7 @@ mod incoming;
 mod ledger;
 mod parameters;
 mod settings;
+mod snapshot;
 mod source;
 mod state;
 mod stream;
@@ -22,6 +23,7 @@ pub use dirty_rate::DirtyRate;
 pub(crate) use incoming::{Asks, Incoming, Loading};
 pub use ledger::{Brake, Ledger, Pace, PAGE};
 pub use settings::Settings;
+pub(crate) use snapshot::{load_machine, machine_state, save_machine};
 pub(crate) use source::{Phase, Source};
 pub use stream::StreamError;
 

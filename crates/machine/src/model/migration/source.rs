@@ -67,7 +67,9 @@ pub(crate) struct Source {
     pub(crate) return_path: bool,
     /// Whether the machine is to run at the other side before all of its memory is there.
     pub(crate) wants_postcopy: bool,
-    /// The address up to which memory is sent again over a new channel.
+    /// How often memory had been written to when it was looked at.
+    pub(crate) changes: u64,
+    /// The address up to which memory has been sent again.
     pub(crate) resend: Option<u64>,
     /// The line of a human monitor that waits for the end.
     pub(crate) waiter: Option<Responder<()>>,
@@ -89,6 +91,7 @@ impl Source {
             before: None,
             return_path: false,
             wants_postcopy: false,
+            changes: 0,
             resend: None,
             waiter: None,
         }

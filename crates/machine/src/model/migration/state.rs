@@ -48,10 +48,15 @@ impl Machine {
         Ok(())
     }
 
+    /// The name of the memory in a stream, if there is some.
+    pub(crate) fn memory_name(&self) -> Option<&str> {
+        (self.ram_size() > 0).then(|| self.ram_name().unwrap_or("nodes"))
+    }
+
     pub(super) fn check_memory(&self, name: &str, content: &[u8]) -> Result<(), StreamError> {
         let size = number(content);
         let local = self.ram_size();
-        if self.ram_name() != Some(name) {
+        if self.memory_name() != Some(name) {
             return Err(StreamError::invalid(format!(
                 "Unknown ramblock \"{name}\", cannot accept migration"
             )));
@@ -67,7 +72,7 @@ impl Machine {
 
     /// Writes what has come behind its offset.
     pub(super) fn load_pages(&mut self, name: &str, content: &[u8]) -> Result<(), StreamError> {
-        let fits = self.ram_name() == Some(name);
+        let fits = self.memory_name() == Some(name);
         let written = content.split_at_checked(8).is_some_and(|(at, bytes)| {
             let at = number(at).unwrap_or(u64::MAX);
             fits && self.physical_memory_write(at, bytes)

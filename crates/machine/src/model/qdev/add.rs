@@ -83,14 +83,14 @@ impl Machine {
         policy: CompatPolicy,
     ) -> Result<ObjectId, Error> {
         let driver = options.driver.as_str();
-        let class = find_device_type(driver)
+        let class = find_device_type(self.profile, driver)
             .filter(|class| class.is_a(DEVICE.name))
             .ok_or_else(|| Error::new(format!("'{driver}' is not a valid device model name")))?;
         let expects = |what| Error::new(format!("Parameter 'driver' expects a {what} device type"));
         if class.is_abstract {
             return Err(expects("non-abstract"));
         }
-        if let Some(model) = model_of_type(driver) {
+        if let Some(model) = model_of_type(self.profile, driver) {
             if hotplugged {
                 self.check_not_migrating("device_add")?;
             }
@@ -132,7 +132,7 @@ impl Machine {
 
     /// The type of devices of that name.
     pub(super) fn device_type(&self, name: &str) -> Option<&'static ObjectType> {
-        find_device_type(name).filter(|class| class.is_a(DEVICE.name))
+        find_device_type(self.profile, name).filter(|class| class.is_a(DEVICE.name))
     }
 
     /// The reason why a device that sits on no bus is not plugged while the machine runs.
@@ -150,7 +150,10 @@ impl Machine {
 
     fn check_hotplug(&self, bus: ObjectId) -> Result<(), Error> {
         let object = self.object(bus);
-        if self.is_fixed_bus(bus) {
+        // Without ACPI nothing tells the system in the machine.
+        let is_root = object.is_some_and(|o| o.name() == "pci.0");
+        let is_mute = is_root && self.str_property(self.machine_object, "acpi") == "off";
+        if is_mute || self.is_fixed_bus(bus) {
             Err(Error::new(format!(
                 "Bus '{}' does not support hotplugging",
                 object.map_or("", |o| match o.name() {
@@ -281,13 +284,38 @@ impl Machine {
         }
         self.check_not_migrating("device_del")?;
         if goes_at_once {
-            let path = self.canonical_path(id);
-            self.io_limits.remove(&id);
-            self.drop_backend(id);
-            self.unparent(id);
-            return Ok(Unplugged::Gone(path));
+            return Ok(Unplugged::Gone(self.device_remove(id)));
         }
         // The guest may be asked again and again.
+        if !self.unplug_requests.contains(&id) {
+            self.unplug_requests.push(id);
+        }
         Ok(Unplugged::Asked)
+    }
+
+    /// Takes a device away, and returns its path.
+    fn device_remove(&mut self, id: ObjectId) -> String {
+        let path = self.canonical_path(id);
+        self.io_limits.remove(&id);
+        self.drop_backend(id);
+        self.unparent(id);
+        path
+    }
+
+    /// Takes the devices away that the system was asked for: at a reset none is in use. Returns
+    /// each with its id and paths, that of the part behind PCI first.
+    pub(crate) fn finish_unplugs(&mut self) -> Vec<(ObjectId, Option<String>, Vec<String>)> {
+        let mut gone = Vec::new();
+        for id in std::mem::take(&mut self.unplug_requests) {
+            if self.object(id).is_none() {
+                continue;
+            }
+            let part = self.child(id, "virtio-backend");
+            let mut paths: Vec<String> = part.map(|p| self.canonical_path(p)).into_iter().collect();
+            let name = self.device_id(id).map(str::to_owned);
+            paths.push(self.device_remove(id));
+            gone.push((id, name, paths));
+        }
+        gone
     }
 }

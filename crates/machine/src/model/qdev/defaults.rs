@@ -41,7 +41,7 @@ impl Machine {
         bus: Option<ObjectId>,
         properties: &[(&str, &str)],
     ) -> Result<Option<ObjectId>, Error> {
-        let class = find_device_type(driver).filter(|class| class.is_a(DEVICE.name));
+        let class = find_device_type(self.profile, driver).filter(|class| class.is_a(DEVICE.name));
         let Some(class) = class else { return Ok(None) };
         let Some(device) = class.class::<DeviceClass>() else {
             return Ok(None);

@@ -6,6 +6,7 @@ use crate::model::qom::PropertyListing;
 use crate::model::types::device_list_properties;
 use qmonitor::qapi::json::qobject_to_json;
 use qmonitor::qapi::{Error, QObject};
+use qmonitor::Profile;
 
 /// The titles of the list, in order.
 const TITLES: &[&str] = &[
@@ -23,9 +24,9 @@ const TITLES: &[&str] = &[
 ];
 
 /// The types that users can add; with `all`, the others too.
-pub(crate) fn device_list(all: bool) -> String {
+pub(crate) fn device_list(profile: Profile, all: bool) -> String {
     let shown = |facts: &&TypeFacts| all || facts.is_pluggable();
-    let mut types: Vec<_> = all_type_facts().iter().filter(shown).collect();
+    let mut types: Vec<_> = all_type_facts(profile).iter().filter(shown).collect();
     types.sort_by_cached_key(|facts| facts.name.to_ascii_lowercase());
     let mut lists = Vec::new();
     for title in TITLES {
@@ -62,9 +63,9 @@ fn line(facts: &TypeFacts) -> String {
 /// # Errors
 ///
 /// There is no such type, or there can be no device of just this type.
-pub(crate) fn device_help(driver: &str) -> Result<String, Error> {
-    let driver = type_of_alias(driver);
-    let properties = device_list_properties(driver)?;
+pub(crate) fn device_help(profile: Profile, driver: &str) -> Result<String, Error> {
+    let driver = type_of_alias(profile, driver);
+    let properties = device_list_properties(profile, driver)?;
     let mut lines: Vec<_> = properties.iter().map(property_line).collect();
     lines.sort_unstable();
     Ok(if lines.is_empty() {
@@ -91,7 +92,7 @@ fn property_line(property: &PropertyListing) -> String {
 }
 
 /// The help that the options of `device_add` or `-device` ask for, if they do.
-pub(crate) fn device_help_wanted(options: &str) -> Option<Result<String, Error>> {
+pub(crate) fn device_help_wanted(profile: Profile, options: &str) -> Option<Result<String, Error>> {
     if options.starts_with('{') {
         return None;
     }
@@ -100,9 +101,9 @@ pub(crate) fn device_help_wanted(options: &str) -> Option<Result<String, Error>>
     let driver = first.strip_prefix("driver=").unwrap_or(first);
     let is_help = |item: &str| matches!(item, "help" | "?");
     if is_help(driver) {
-        return Some(Ok(device_list(false)));
+        return Some(Ok(device_list(profile, false)));
     }
-    items.any(is_help).then(|| device_help(driver))
+    items.any(is_help).then(|| device_help(profile, driver))
 }
 
 #[cfg(test)]
@@ -111,8 +112,10 @@ mod tests {
 
     #[test]
     fn help_lists_types_or_what_a_type_can_be_given() {
-        let wanted =
-            |options| device_help_wanted(options).map(|help| help.map_err(|e| e.to_string()));
+        let wanted = |options| {
+            let help = device_help_wanted(Profile::V10_0, options);
+            help.map(|help| help.map_err(|e| e.to_string()))
+        };
         assert_eq!(wanted("virtio-rng-pci,id=help"), None);
         let list = wanted("help").unwrap().unwrap();
         for line in [

@@ -12,30 +12,54 @@ use super::{after_realize, ide, scsi, set_typed, usb, virtio_serial, DeviceClass
 use crate::model::block::set_drive;
 use crate::model::facts::{type_facts, PropertyFacts, TypeFacts};
 use crate::model::qom::{set_link, Getter, ObjectType, Property, Setter};
+use qmonitor::Profile;
 
 /// The properties that a declared type leaves out, in the order of the table.
 pub(crate) fn more(class: &'static ObjectType) -> &'static [Property] {
     static MORE: LazyLock<Mutex<HashMap<&str, &[Property]>>> = LazyLock::new(Mutex::default);
     let mut more = MORE.lock().unwrap_or_else(|e| e.into_inner());
     more.entry(class.name).or_insert_with(|| {
-        let facts = type_facts(class.name).map_or_else(Vec::new, TypeFacts::all_properties);
         let declared = |name| class.declared_property(name).is_some();
-        let left_out = facts.into_iter().filter(|facts| !declared(facts.name));
-        left_out.filter_map(property).collect::<Vec<_>>().leak()
+        let all = properties_of(class.name, TypeFacts::all_properties);
+        let left_out = all.into_iter().filter(|p| !declared(p.name));
+        left_out.collect::<Vec<_>>().leak()
     })
 }
 
 /// Makes a type that only the table knows, below one that exists.
 pub(crate) fn object_type(facts: &'static TypeFacts, parent: &'static ObjectType) -> ObjectType {
-    let properties = facts.own_properties().filter_map(property);
+    let properties = properties_of(facts.name, |facts| facts.own_properties().collect());
     let class = device_class_of(facts.name);
     ObjectType {
         is_abstract: facts.is_abstract(),
-        properties: properties.collect::<Vec<_>>().leak(),
+        properties: properties.leak(),
         class: class.map(|class| class as _),
         ..ObjectType::new(facts.name, parent)
     }
 }
+
+/// The properties of a type in all QEMUs. One that has another default in a later one
+/// keeps the first.
+fn properties_of(name: &str, which: fn(&'static TypeFacts) -> Vec<PropertyFacts>) -> Vec<Property> {
+    let facts = Profile::ALL.map(|profile| type_facts(profile, name));
+    let [old, new] = facts.map(|facts| facts.map(which).unwrap_or_default());
+    let has = |list: &[PropertyFacts], p: &PropertyFacts| list.iter().any(|q| q.name == p.name);
+    let is_gone = |p: &PropertyFacts| !new.is_empty() && !has(&new, p);
+    let is_new = |p: &PropertyFacts| !old.is_empty() && !has(&old, p);
+    let mut all = Vec::new();
+    for p in &old {
+        let property = property(*p);
+        all.extend(property.map(|q| if is_gone(p) { q.before(NEWER) } else { q }));
+    }
+    for p in new.iter().filter(|p| !has(&old, p)) {
+        let property = property(*p);
+        all.extend(property.map(|q| if is_new(p) { q.since(NEWER) } else { q }));
+    }
+    all
+}
+
+/// The QEMU whose tables are the later ones.
+const NEWER: Profile = Profile::V11_1;
 
 /// The property of a device, if it is no part of it and not made for old scripts.
 fn property(facts: PropertyFacts) -> Option<Property> {
@@ -93,7 +117,10 @@ const AT_ONCE: &[&str] = &["usb-bus", "SCSI", "virtio-serial-bus", "ccid-bus"];
 /// What devices of a type need and provide, if users can plug them.
 pub(super) fn device_class_of(name: &str) -> Option<&'static DeviceClass> {
     static MADE: LazyLock<Mutex<HashMap<&str, &DeviceClass>>> = LazyLock::new(Mutex::default);
-    let facts = type_facts(name).filter(|facts| facts.is_pluggable())?;
+    let facts = Profile::ALL
+        .into_iter()
+        .find_map(|profile| type_facts(profile, name));
+    let facts = facts.filter(|facts| facts.is_pluggable())?;
     let made = || MADE.lock().unwrap_or_else(|e| e.into_inner());
     if let Some(class) = made().get(name) {
         return Some(class);

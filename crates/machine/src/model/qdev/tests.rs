@@ -11,7 +11,7 @@ use qmonitor::qapi::{CompatPolicy, Error};
 
 pub(super) fn machine(class: &str) -> Machine {
     let mut m = Machine::new(MachineOptions {
-        class: find_class(class).unwrap(),
+        class: find_class(qmonitor::Profile::V10_0, class).unwrap(),
         ..MachineOptions::default()
     });
     m.init_board(None, &mut Vec::new()).unwrap();
@@ -197,7 +197,7 @@ fn properties_are_fixed_once_a_device_is_realized() {
 #[test]
 fn processors_are_plugged_into_places() {
     let mut m = Machine::new(MachineOptions {
-        class: find_class("pc").unwrap(),
+        class: find_class(qmonitor::Profile::V10_0, "pc").unwrap(),
         topology: crate::model::board::Topology {
             max_cpus: 2,
             sockets: 2,
@@ -205,7 +205,7 @@ fn processors_are_plugged_into_places() {
         },
         ..MachineOptions::default()
     });
-    let cpu = CpuOption::parse("qemu64,+avx").unwrap();
+    let cpu = CpuOption::parse(qmonitor::Profile::V10_0, "qemu64,+avx").unwrap();
     m.init_board(Some(cpu), &mut Vec::new()).unwrap();
     let free = |m: &Machine| {
         m.cpu_slots()
@@ -247,7 +247,7 @@ fn processors_are_plugged_into_places() {
 #[test]
 fn a_new_processor_is_told_which_number_is_wrong() {
     let mut m = Machine::new(MachineOptions {
-        class: find_class("pc").unwrap(),
+        class: find_class(qmonitor::Profile::V10_0, "pc").unwrap(),
         topology: crate::model::board::Topology {
             max_cpus: 16,
             sockets: 2,

@@ -94,6 +94,8 @@ enum Part {
     All,
     /// Of QEMU's since this profile.
     Since(Profile),
+    /// Of QEMU's before this profile.
+    Before(Profile),
     /// None of QEMU's: it works, but listings are as QEMU's.
     Extension,
 }
@@ -124,6 +126,12 @@ impl Property {
         self
     }
 
+    /// The same, there is none from that profile on.
+    pub const fn before(mut self, profile: Profile) -> Self {
+        self.part = Part::Before(profile);
+        self
+    }
+
     /// The same, hidden from clients that may change nothing.
     pub const fn secret(mut self) -> Self {
         self.is_secret = true;
@@ -141,6 +149,7 @@ impl Property {
         match self.part {
             Part::All | Part::Extension => true,
             Part::Since(first) => profile >= first,
+            Part::Before(first) => profile < first,
         }
     }
 

@@ -198,7 +198,7 @@ mod tests {
 
     pub(super) fn pc() -> Machine {
         let mut m = Machine::new(MachineOptions {
-            class: find_class("pc").unwrap(),
+            class: find_class(qmonitor::Profile::V10_0, "pc").unwrap(),
             ..MachineOptions::default()
         });
         m.init_memory(None, None).unwrap();

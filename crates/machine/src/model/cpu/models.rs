@@ -213,7 +213,8 @@ fn is_feature(name: &str) -> bool {
             .iter()
             .any(|f| f.name == name)
     };
-    super::features::SUPPORTED.contains(&name) || Profile::ALL.into_iter().any(has_bit)
+    let is_declared = super::features::PROPERTIES.iter().any(|p| p.name == name);
+    is_declared || Profile::ALL.into_iter().any(has_bit)
 }
 
 #[cfg(test)]

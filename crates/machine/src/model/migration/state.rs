@@ -48,6 +48,11 @@ impl Machine {
         Ok(())
     }
 
+    /// The name of the memory in a stream, if there is some.
+    pub(crate) fn memory_name(&self) -> Option<&str> {
+        (self.ram_size() > 0).then(|| self.ram_name().unwrap_or("nodes"))
+    }
+
     pub(super) fn check_memory(&self, name: &str, content: &[u8]) -> Result<(), StreamError> {
         let size = number(content);
         let local = self.ram_size();

@@ -159,12 +159,6 @@ impl Machine {
         None
     }
 
-    /// The name that all memory has in a stream: that of its first object.
-    pub(crate) fn memory_name(&self) -> Option<&str> {
-        let first = *self.memory_objects().first()?;
-        self.object(first).map(|object| object.name())
-    }
-
     /// How often memory was written to.
     pub(crate) fn memory_changes(&self) -> u64 {
         let pieces = self.memory_objects().into_iter();

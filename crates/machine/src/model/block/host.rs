@@ -12,7 +12,7 @@ use super::bytes::{Extent, ExtentKind};
 use qmonitor::qapi::Error;
 
 /// Zeros to write where the host cannot make them.
-const ZEROS: [u8; 65536] = [0; 65536];
+static ZEROS: [u8; 65536] = [0; 65536];
 
 /// Opens a file of the host.
 ///

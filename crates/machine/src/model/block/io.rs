@@ -426,7 +426,7 @@ impl Blocks {
                 self.set_length(below, length)?;
             }
             (Content::Filter(_) | Content::Faults(_), Some(below)) => {
-                self.set_length(below, length)?
+                self.set_length(below, length)?;
             }
             (Content::Qcow2(_), _) => self.with_image(id, |q, file| q.set_size(file, length))?,
             _ => return Err(unsupported()),
@@ -445,7 +445,7 @@ fn change_file(file: &std::fs::File, offset: u64, change: Change<'_>) -> io::Res
         Change::Write(from) => file.write_all_at(from, offset),
         Change::Zero(length) => host::zero(file, offset, length),
         Change::Discard(length) => {
-            // Not every host can, and nobody is promised it.
+            // Not every host can, and no client is promised it.
             host::punch(file, offset, length).or(Ok(()))
         }
     }

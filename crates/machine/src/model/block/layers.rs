@@ -272,7 +272,7 @@ impl Blocks {
             .filter(|b| b.persistent)
             .cloned()
             .collect();
-        // Nobody is left to be told; the image keeps its mark that bitmaps were lost.
+        // No client is left to be told; the image keeps its mark that bitmaps were lost.
         let _ = self.with_image(id, |q, file| q.store_bitmaps(file, &kept));
     }
 }

@@ -139,7 +139,7 @@ macro_rules! features {
 features! {
     supported:
         "3dnow", "3dnowext", "3dnowprefetch", "abm", "acpi", "adx", "aes", "apic", "arat",
-        "bhi-no", "fb-clear", "fbsdp-no", "gds-no", "ibrs-all", "mds-no", "pbrsb-no", "pschange-mc-no",
+        "bhi-no", "fbsdp-no", "gds-no", "ibrs-all", "mds-no", "pbrsb-no", "pschange-mc-no",
         "psdp-no", "rdctl-no", "rfds-no", "sbdr-ssdp-no", "skip-l1dfl-vmentry", "ssb-no", "taa-no",
         "avx", "avx2", "bmi1", "bmi2", "clflush", "clflushopt", "clwb", "cmov",
         "cmp-legacy", "cmpccxadd", "cr8legacy", "cx16", "cx8", "de", "erms", "f16c", "fma",

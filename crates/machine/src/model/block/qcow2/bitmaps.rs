@@ -152,7 +152,7 @@ impl Qcow2 {
         let mut bytes = vec![0; stored.table_entries as usize * 8];
         file.read(stored.table_offset, &mut bytes)?;
         // A cluster has a bit for each of these bytes of the disk.
-        let covers = cluster * 8 << stored.granularity_bits;
+        let covers = (cluster * 8) << stored.granularity_bits;
         for (at, entry) in (0..).zip(table(&bytes)) {
             match entry {
                 0 => {}

@@ -251,7 +251,9 @@ impl Qcow2 {
         clusters: u64,
     ) -> io::Result<()> {
         let bits = self.header.cluster_bits;
-        let new: Vec<u64> = (0..clusters).map(|n| host + (n << bits) | COPIED).collect();
+        let new: Vec<u64> = (0..clusters)
+            .map(|n| (host + (n << bits)) | COPIED)
+            .collect();
         self.set_entries(file, guest, &new)
     }
 

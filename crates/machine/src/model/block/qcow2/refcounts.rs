@@ -62,7 +62,7 @@ impl Refcounts {
 
     /// How many counts a block has.
     fn per_block(&self) -> u64 {
-        self.cluster_size() * 8 >> self.order
+        (self.cluster_size() * 8) >> self.order
     }
 
     fn max(&self) -> u64 {
@@ -175,7 +175,7 @@ impl Refcounts {
     fn grow_table(&mut self, file: &mut dyn Bytes, index: u64) -> io::Result<()> {
         let old = (
             self.offset,
-            self.table.len() as u64 * 8 >> self.cluster_bits,
+            (self.table.len() as u64 * 8) >> self.cluster_bits,
         );
         let entries = (index + 1).max(self.table.len() as u64 * 2);
         let clusters = (entries * 8).div_ceil(self.cluster_size());
@@ -183,7 +183,7 @@ impl Refcounts {
             return Err(Errno::EFBIG.into());
         }
         // All clusters that a missing block would count are free.
-        let offset = index * self.per_block() << self.cluster_bits;
+        let offset = (index * self.per_block()) << self.cluster_bits;
         let mut block = vec![0; to_index(self.cluster_size())];
         (0..=clusters).for_each(|at| set_count(&mut block, self.order, at, 1));
         file.write(offset, &block)?;

@@ -143,7 +143,7 @@ features! {
         "psdp-no", "rdctl-no", "rfds-no", "sbdr-ssdp-no", "skip-l1dfl-vmentry", "ssb-no", "taa-no",
         "avx", "avx2", "bmi1", "bmi2", "clflush", "clflushopt", "clwb", "cmov",
         "cmp-legacy", "cmpccxadd", "cr8legacy", "cx16", "cx8", "de", "erms", "f16c", "fma",
-        "fpu", "fsgsbase", "fsrc", "fsrm", "fsrs", "fxsr", "fzrm", "hypervisor", "la57",
+        "fb-clear", "fpu", "fsgsbase", "fsrc", "fsrm", "fsrs", "fxsr", "fzrm", "hypervisor", "la57",
         "lahf-lm", "lm", "mca", "mce", "mmx", "mmxext", "monitor", "movbe", "mpx", "msr",
         "mtrr", "npt", "nx", "pae", "pat", "pclmulqdq", "pdpe1gb", "pge", "pks", "pku",
         "pni", "popcnt", "pse", "pse36", "rdpid", "rdrand", "rdseed", "rdtscp", "sep",

@@ -207,8 +207,13 @@ pub fn help(profile: Profile) -> String {
 /// Whether a name is one of a feature.
 #[cfg(test)]
 fn is_feature(name: &str) -> bool {
-    let mut properties = super::features::PROPERTIES.iter();
-    properties.any(|p| p.name == name && p.type_name == "bool")
+    let has_bit = |profile| {
+        words::table(profile)
+            .features
+            .iter()
+            .any(|f| f.name == name)
+    };
+    super::features::SUPPORTED.contains(&name) || Profile::ALL.into_iter().any(has_bit)
 }
 
 #[cfg(test)]

@@ -8,9 +8,11 @@ use crate::steps::{Hunk, Page};
 const PAGE: Page = Page(include_str!("../../docs/add-a-backend.md"));
 
 /// The code of the library, without its tests. The short forms of `-serial`, QEMU's table,
-/// name kinds of backends whether they exist or not.
+/// name kinds of backends whether they exist or not, and so does the table of what versions
+/// of QEMU do differently.
 fn is_tests_or_table(name: &str) -> bool {
-    name.contains("/tests/") || name.ends_with("options/compat.rs")
+    let tables = ["options/compat.rs", "qapi/profile.rs"];
+    name.contains("/tests/") || tables.iter().any(|table| name.ends_with(table))
 }
 
 #[test]

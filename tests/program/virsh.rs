@@ -208,7 +208,7 @@ fn devices_are_plugged_measured_and_unplugged() {
             "-m",
             "size=131072k",
             "-machine",
-            "memory-backend=big",
+            "memory-backend=big,acpi=on",
             "-object",
             r#"{"qom-type":"memory-backend-ram","id":"big","size":134217728}"#,
             "-object",

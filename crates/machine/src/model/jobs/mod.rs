@@ -37,6 +37,7 @@ pub(crate) use commit::CommitPlan;
 pub(crate) use mirror::{Extents, MirrorPlan};
 use rate::Rate;
 pub(crate) use stream::StreamPlan;
+pub use work::Progress;
 pub(crate) use work::{Cx, Elsewhere, Step, Work};
 
 /// Numbers jobs in the order of making.
@@ -69,14 +70,6 @@ pub struct Report {
     pub length: u64,
     pub offset: u64,
     pub speed: u64,
-}
-
-/// How far a job is.
-#[derive(Debug, Clone, Copy, Default)]
-#[allow(missing_docs)]
-pub struct Progress {
-    pub current: u64,
-    pub total: u64,
 }
 
 /// How a job is to run and to end.

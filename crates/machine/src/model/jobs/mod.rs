@@ -8,7 +8,7 @@
 //!                 └── aborting ──────────▲
 //! ```
 //!
-//! A job works until its [`Work`] is done. Then it waits for the others of its group, keeps
+//! A job works until its `Work` is done. Then it waits for the others of its group, keeps
 //! its result when it is finalized, and is listed until it is dismissed. Every change is
 //! noted as a [`JobEvent`] in the order in which clients get them.
 

@@ -574,13 +574,13 @@ fn the_reply_to_a_change_of_layout_has_the_new_one() {
              \"/objects/compat_monitor0\", \"property\": \"pretty\", \"value\": {value}}}}}\n"
         )
     };
-    qmp.send(&set("true"));
+    qmp.send(set("true"));
     let text = qmp.until("\r\n}\r\n");
     assert_eq!(
         text.replace("\r\n", "\n"),
         "{\n    \"return\": {\n    }\n}\n"
     );
-    qmp.send(&set("false"));
+    qmp.send(set("false"));
     assert_eq!(qmp.until("\r\n"), "{\"return\": {}}\r\n");
 }
 

@@ -123,7 +123,7 @@ fn parse(words: &[&str]) -> Result<Operation, String> {
             "-q" => operation.quiet = true,
             option if option.starts_with('-') => {}
             text => {
-                numbers.push(number(text).ok_or_else(|| format!("Invalid argument -- {text}\n"))?)
+                numbers.push(number(text).ok_or_else(|| format!("Invalid argument -- {text}\n"))?);
             }
         }
     }

@@ -92,7 +92,7 @@ macro_rules! features {
         missing: $($missing:literal),*
     ) => {
         /// The features that an emulated processor can have.
-        pub(super) static SUPPORTED: &[&str] = &[$($supported),*];
+        static SUPPORTED: &[&str] = &[$($supported),*];
 
         /// The properties of processors: identity, place, the handling of missing
         /// features, and one for each feature.

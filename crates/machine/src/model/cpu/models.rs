@@ -213,7 +213,9 @@ fn is_feature(name: &str) -> bool {
             .iter()
             .any(|f| f.name == name)
     };
-    super::features::SUPPORTED.contains(&name) || Profile::ALL.into_iter().any(has_bit)
+    // Features of registers have no bit in the table.
+    let mut properties = super::features::PROPERTIES.iter();
+    properties.any(|p| p.name == name) || Profile::ALL.into_iter().any(has_bit)
 }
 
 #[cfg(test)]

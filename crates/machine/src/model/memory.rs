@@ -11,6 +11,7 @@ use std::os::unix::fs::FileExt;
 use nix::errno::Errno;
 use nix::unistd::{lseek, Whence};
 
+use super::dump::GuestMemory;
 use super::pages::Pages;
 use super::qom::ObjectId;
 use crate::model::Machine;
@@ -310,6 +311,20 @@ impl Machine {
             )));
         }
         self.pmemsave(address, size, filename)
+    }
+}
+
+impl GuestMemory for Machine {
+    fn size(&self) -> u64 {
+        self.ram_size()
+    }
+
+    fn next_data(&self, address: u64) -> Option<u64> {
+        Machine::next_data(self, address)
+    }
+
+    fn read(&self, address: u64, buffer: &mut [u8]) -> bool {
+        self.physical_memory_read(address, buffer)
     }
 }
 

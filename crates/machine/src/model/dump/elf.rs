@@ -9,8 +9,8 @@
 //!        the names of sections
 //! ```
 
-use super::{Output, PAGE};
-use crate::model::Machine;
+use super::memory::{GuestMemory, PAGE};
+use super::Output;
 use qmonitor::qapi::Error;
 
 const SECTION_HEADERS: u64 = 64;
@@ -45,7 +45,11 @@ impl Elf {
     /// # Errors
     ///
     /// The file takes no more.
-    pub(crate) fn step(&mut self, m: &Machine, out: &mut Output) -> Result<Option<u64>, Error> {
+    pub(crate) fn step(
+        &mut self,
+        memory: &impl GuestMemory,
+        out: &mut Output,
+    ) -> Result<Option<u64>, Error> {
         let Some(at) = self.at else {
             out.append(&self.headers())?;
             self.at = Some(self.start);
@@ -55,7 +59,7 @@ impl Elf {
             out.append(NAMES)?;
             return Ok(None);
         }
-        let data = m.next_data(at);
+        let data = memory.next_data(at);
         let data = data.unwrap_or(self.end).min(self.end);
         let written = if data > at {
             let count = (data - at).min(out.most_zeros());
@@ -63,7 +67,7 @@ impl Elf {
             count
         } else {
             let mut buffer = vec![0; PIECE.min(self.end - at) as usize];
-            if !m.physical_memory_read(at, &mut buffer) {
+            if !memory.read(at, &mut buffer) {
                 buffer.fill(0);
             }
             for page in buffer.chunks(PAGE as usize) {

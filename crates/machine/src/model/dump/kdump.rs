@@ -17,8 +17,8 @@ use std::io::Write;
 use flate2::write::ZlibEncoder;
 use flate2::Compression;
 
-use super::{Output, PAGE};
-use crate::model::Machine;
+use super::memory::{GuestMemory, PAGE};
+use super::Output;
 use qmonitor::qapi::Error;
 
 /// Pages that are looked at in a step, with content and without.
@@ -65,7 +65,11 @@ impl Kdump {
     /// # Errors
     ///
     /// The file takes no more.
-    pub(crate) fn step(&mut self, m: &Machine, out: &mut Output) -> Result<Option<u64>, Error> {
+    pub(crate) fn step(
+        &mut self,
+        memory: &impl GuestMemory,
+        out: &mut Output,
+    ) -> Result<Option<u64>, Error> {
         let Some(at) = self.at else {
             self.headers(out)?;
             self.at = Some(0);
@@ -77,7 +81,7 @@ impl Kdump {
             }
             return Ok(None);
         }
-        let data = m.next_data(at * PAGE);
+        let data = memory.next_data(at * PAGE);
         let data = data.map_or(self.pages, |address| (address / PAGE).min(self.pages));
         let count = if data > at {
             let count = (data - at).min(ZERO_PAGES);
@@ -86,7 +90,7 @@ impl Kdump {
             count
         } else {
             let count = (self.pages - at).min(FULL_PAGES);
-            self.full_pages(m, out, at, count)?;
+            self.full_pages(memory, out, at, count)?;
             count
         };
         self.at = Some(at + count);
@@ -95,14 +99,14 @@ impl Kdump {
 
     fn full_pages(
         &mut self,
-        m: &Machine,
+        memory: &impl GuestMemory,
         out: &mut Output,
         at: u64,
         count: u64,
     ) -> Result<(), Error> {
         let mut buffer = vec![0; (count * PAGE) as usize];
-        let inside = m.ram_size().saturating_sub(at * PAGE).min(count * PAGE);
-        m.physical_memory_read(at * PAGE, &mut buffer[..inside as usize]);
+        let inside = memory.size().saturating_sub(at * PAGE).min(count * PAGE);
+        memory.read(at * PAGE, &mut buffer[..inside as usize]);
         let (mut descriptions, mut content) = (Vec::new(), Vec::new());
         for page in buffer.chunks(PAGE as usize) {
             if page.iter().all(|byte| *byte == 0) {

@@ -2,6 +2,7 @@
 
 mod elf;
 mod kdump;
+mod memory;
 mod notes;
 mod output;
 
@@ -10,13 +11,11 @@ use qmonitor::qapi::{Error, Responder};
 
 pub(crate) use elf::Elf;
 pub(crate) use kdump::Kdump;
+pub(crate) use memory::{GuestMemory, PAGE};
 pub(crate) use notes::notes;
 pub(crate) use output::Output;
 
 use crate::schema::DumpStatus;
-
-/// A page.
-pub(crate) const PAGE: u64 = 4096;
 
 /// Why there is no dump.
 pub(crate) fn no_memory() -> Error {

@@ -2,7 +2,7 @@
 //! meanwhile.
 
 use super::chain::{self, in_use};
-use super::work::{Cx, Failure, Step, Work};
+use super::work::{Cx, Disks, Failure, Step, Work};
 use super::{JobKey, Settings};
 use crate::model::block::{Bitmap, Blocks, ExtentKind, Filter, Granules};
 use crate::model::Machine;
@@ -224,11 +224,11 @@ impl Backup {
     }
 
     /// Brings the bitmap up to date, or leaves it as if the job had not been.
-    fn settle_bitmap(&self, m: &mut Machine, success: bool, left: Option<Granules>) {
+    fn settle_bitmap(&self, blocks: &mut Blocks, success: bool, left: Option<Granules>) {
         let Some((name, mode)) = &self.plan.bitmap else {
             return;
         };
-        let Some(node) = m.blocks.node_mut(&self.plan.source) else {
+        let Some(node) = blocks.node_mut(&self.plan.source) else {
             return;
         };
         let own = |b: &Bitmap| b.owner.as_deref() == Some(&*self.id);
@@ -264,13 +264,13 @@ impl Work for Backup {
         }
     }
 
-    fn clean(&mut self, m: &mut Machine, success: bool) {
-        let left = self.todo(&mut m.blocks).map(|todo| todo.clone());
-        m.remove_filter(&self.filter);
-        self.settle_bitmap(m, success, left);
-        m.release(&self.id);
+    fn clean(&mut self, disks: &mut dyn Disks, success: bool) {
+        let left = self.todo(disks.blocks()).map(|todo| todo.clone());
+        disks.remove_filter(&self.filter);
+        self.settle_bitmap(disks.blocks(), success, left);
+        disks.release(&self.id);
         if self.plan.is_own_target {
-            m.blocks.close(&self.plan.target);
+            disks.blocks().close(&self.plan.target);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::work::Failure;
+use super::work::{Disks, Failure};
 use crate::model::block::{BlockOp, Blocks, Extent, ExtentKind, Filter};
 use crate::model::Machine;
 use qmonitor::qapi::Error;
@@ -116,30 +116,6 @@ impl Machine {
         Ok(name)
     }
 
-    /// Takes a filter of a job away. What is below it may be another node than at the start:
-    /// a snapshot goes in between.
-    pub(super) fn remove_filter(&mut self, filter: &str) {
-        let node = self.blocks.node(filter);
-        let below = node.and_then(|node| {
-            let below = self.blocks.file_of(node);
-            below.or_else(|| self.blocks.backing_of(node))
-        });
-        let Some(below) = below.map(|node| node.name.clone()) else {
-            return;
-        };
-        let replaced = self.replace_node(filter, &below);
-        debug_assert!(replaced.is_ok(), "both nodes exist");
-        self.blocks.close_filter(filter);
-        self.drop_unused(&below);
-    }
-
-    /// Gives the nodes of a job free, and closes those that nothing else uses.
-    pub(super) fn release(&mut self, job: &str) {
-        for node in self.blocks.unblock_ops(job) {
-            self.drop_unused(&node);
-        }
-    }
-
     /// Closes a node that was made for a drive, if that drive has lost it.
     fn drop_unused(&mut self, node: &str) {
         if !self.is_in_drive(node) {
@@ -158,5 +134,36 @@ impl Machine {
             let name = if drive.is_empty() { &image } else { drive };
             Err(Error::new(format!("Node '{name}' is busy: {reason}")))
         })
+    }
+}
+
+impl Disks for Machine {
+    fn blocks(&mut self) -> &mut Blocks {
+        &mut self.blocks
+    }
+
+    fn remove_filter(&mut self, filter: &str) {
+        let node = self.blocks.node(filter);
+        let below = node.and_then(|node| {
+            let below = self.blocks.file_of(node);
+            below.or_else(|| self.blocks.backing_of(node))
+        });
+        let Some(below) = below.map(|node| node.name.clone()) else {
+            return;
+        };
+        let replaced = self.replace_node(filter, &below);
+        debug_assert!(replaced.is_ok(), "both nodes exist");
+        self.blocks.close_filter(filter);
+        self.drop_unused(&below);
+    }
+
+    fn release(&mut self, job: &str) {
+        for node in self.blocks.unblock_ops(job) {
+            self.drop_unused(&node);
+        }
+    }
+
+    fn replace_node(&mut self, from: &str, to: &str) -> Result<(), Error> {
+        Machine::replace_node(self, from, to)
     }
 }

@@ -2,7 +2,7 @@
 //! commit of the top image is a [mirror](super::mirror) to the base.
 
 use super::chain::{self, in_use};
-use super::work::{Cx, Failure, Step, Work};
+use super::work::{Cx, Disks, Failure, Step, Work};
 use super::{JobKey, Settings};
 use crate::model::block::{ExtentKind, Filter};
 use crate::model::Machine;
@@ -143,41 +143,46 @@ impl Work for Commit {
         self.plan.on_error
     }
 
-    fn prepare(&mut self, m: &mut Machine) -> Result<(), Error> {
+    fn prepare(&mut self, disks: &mut dyn Disks) -> Result<(), Error> {
         let CommitPlan {
             base, backing, top, ..
         } = &self.plan;
-        m.blocks
+        disks
+            .blocks()
             .flush(base)
             .map_err(|e| Error::from_io("Could not flush the base", &e))?;
-        m.remove_filter(&self.filter);
+        disks.remove_filter(&self.filter);
         self.filter.clear();
-        let parents = m.blocks.parents(top);
+        let parents = disks.blocks().parents(top);
         let parents: Vec<String> = parents.map(|(node, _)| node.name.clone()).collect();
         for overlay in parents {
-            let read_only = m.blocks.node(&overlay).is_some_and(|node| node.read_only);
+            let read_only = disks
+                .blocks()
+                .node(&overlay)
+                .is_some_and(|node| node.read_only);
             if read_only {
-                m.blocks.set_read_only(&overlay, false)?;
+                disks.blocks().set_read_only(&overlay, false)?;
             }
-            m.blocks.set_backing(&overlay, Some(base));
+            disks.blocks().set_backing(&overlay, Some(base));
             let (name, format) = backing;
-            m.blocks
+            disks
+                .blocks()
                 .change_backing_file(&overlay, Some(name), Some(format))?;
             if read_only {
-                m.blocks.set_read_only(&overlay, true)?;
+                disks.blocks().set_read_only(&overlay, true)?;
             }
         }
         Ok(())
     }
 
-    fn clean(&mut self, m: &mut Machine, _success: bool) {
+    fn clean(&mut self, disks: &mut dyn Disks, _success: bool) {
         if !self.filter.is_empty() {
-            m.remove_filter(&self.filter);
+            disks.remove_filter(&self.filter);
         }
-        m.release(&self.id);
+        disks.release(&self.id);
         if self.was_read_only {
             // As QEMU does: an image that cannot be closed for writing stays open.
-            let _ = m.blocks.set_read_only(&self.plan.base, true);
+            let _ = disks.blocks().set_read_only(&self.plan.base, true);
         }
     }
 }

@@ -2,7 +2,7 @@
 //! may take its place. The commit of the top image of a chain is a mirror to its base.
 
 use super::chain::{self, in_use};
-use super::work::{Cx, Failure, Step, Work};
+use super::work::{Cx, Disks, Failure, Step, Work};
 use super::{JobKey, Settings};
 use crate::model::block::{Bitmap, Blocks, ExtentKind, Filter, Granules};
 use crate::model::Machine;
@@ -322,9 +322,9 @@ impl Work for Mirror {
         true
     }
 
-    fn complete(&mut self, m: &mut Machine) -> Result<(), Error> {
+    fn complete(&mut self, disks: &mut dyn Disks) -> Result<(), Error> {
         if let Some(replaces) = &self.plan.replaces {
-            if m.blocks.node(replaces).is_none() {
+            if disks.blocks().node(replaces).is_none() {
                 let text = format!("Failed to find node with node-name='{replaces}'");
                 return Err(Error::new(text));
             }
@@ -338,35 +338,39 @@ impl Work for Mirror {
         true
     }
 
-    fn prepare(&mut self, m: &mut Machine) -> Result<(), Error> {
-        m.remove_filter(&self.filter);
+    fn prepare(&mut self, disks: &mut dyn Disks) -> Result<(), Error> {
+        disks.remove_filter(&self.filter);
         self.filter.clear();
         if self.last != Some(Last::TakePlace) {
             return Ok(());
         }
         let target = self.plan.target.clone();
         if let Some(backing) = &self.plan.backing {
-            m.blocks.set_backing(&target, backing.as_deref());
+            disks.blocks().set_backing(&target, backing.as_deref());
         }
-        m.replace_node(self.place(), &target)
+        disks.replace_node(self.place(), &target)
     }
 
-    fn clean(&mut self, m: &mut Machine, success: bool) {
+    fn clean(&mut self, disks: &mut dyn Disks, success: bool) {
         if !self.filter.is_empty() {
-            m.remove_filter(&self.filter);
+            disks.remove_filter(&self.filter);
         }
-        m.release(&self.id);
+        disks.release(&self.id);
         let took_place = success && self.last == Some(Last::TakePlace);
         if self.is_commit && self.target_was_read_only && !took_place {
             // As QEMU does: an image that cannot be closed for writing stays open.
-            let _ = m.blocks.set_read_only(&self.plan.target, true);
+            let _ = disks.blocks().set_read_only(&self.plan.target, true);
         }
         if self.plan.is_own_target && !took_place {
-            m.blocks.close(&self.plan.target);
+            disks.blocks().close(&self.plan.target);
         }
     }
 
-    fn change(&mut self, m: &mut Machine, options: &BlockJobChangeOptions) -> Result<(), Error> {
+    fn change(
+        &mut self,
+        disks: &mut dyn Disks,
+        options: &BlockJobChangeOptions,
+    ) -> Result<(), Error> {
         let BlockJobChangeOptionsBranch::Mirror(options) = &options.u else {
             let text = "Change to copy mode 'background' is not implemented";
             return Err(Error::new(text));
@@ -378,7 +382,7 @@ impl Work for Mirror {
             let text = "Change to copy mode 'background' is not implemented";
             return Err(Error::new(text));
         }
-        self.set_copy_mode(&mut m.blocks, options.copy_mode);
+        self.set_copy_mode(disks.blocks(), options.copy_mode);
         Ok(())
     }
 

@@ -8,7 +8,7 @@
 //!                 └── aborting ──────────▲
 //! ```
 //!
-//! A job works until its [`Work`] is done. Then it waits for the others of its group, keeps
+//! A job works until its `Work` is done. Then it waits for the others of its group, keeps
 //! its result when it is finalized, and is listed until it is dismissed. Every change is
 //! noted as a [`JobEvent`] in the order in which clients get them.
 
@@ -37,6 +37,7 @@ pub(crate) use commit::CommitPlan;
 pub(crate) use mirror::{Extents, MirrorPlan};
 use rate::Rate;
 pub(crate) use stream::StreamPlan;
+pub use work::Progress;
 pub(crate) use work::{Cx, Elsewhere, Step, Work};
 
 /// Numbers jobs in the order of making.
@@ -69,14 +70,6 @@ pub struct Report {
     pub length: u64,
     pub offset: u64,
     pub speed: u64,
-}
-
-/// How far a job is.
-#[derive(Debug, Clone, Copy, Default)]
-#[allow(missing_docs)]
-pub struct Progress {
-    pub current: u64,
-    pub total: u64,
 }
 
 /// How a job is to run and to end.

@@ -1,7 +1,7 @@
 //! Stream: an image gets the data of those below it, and stands without them afterwards.
 
 use super::chain::{self, in_use, unfiltered};
-use super::work::{Cx, Failure, Step, Work};
+use super::work::{Cx, Disks, Failure, Step, Work};
 use super::{JobKey, Settings};
 use crate::model::block::{BlockOp, ExtentKind, Filter};
 use crate::model::Machine;
@@ -157,23 +157,23 @@ impl Work for Stream {
         self.offset += CHUNK;
     }
 
-    fn prepare(&mut self, m: &mut Machine) -> Result<(), Error> {
+    fn prepare(&mut self, disks: &mut dyn Disks) -> Result<(), Error> {
         if self.below.is_none() {
             return Ok(());
         }
         let node = &self.plan.node;
-        m.blocks.set_backing(node, self.plan.base.as_deref());
+        disks.blocks().set_backing(node, self.plan.base.as_deref());
         let backing = self.plan.backing.as_ref();
         let (name, format) = backing.map(|(name, format)| (&**name, &**format)).unzip();
-        m.blocks.change_backing_file(node, name, format)
+        disks.blocks().change_backing_file(node, name, format)
     }
 
-    fn clean(&mut self, m: &mut Machine, _success: bool) {
-        m.remove_filter(&self.filter);
-        m.release(&self.id);
+    fn clean(&mut self, disks: &mut dyn Disks, _success: bool) {
+        disks.remove_filter(&self.filter);
+        disks.release(&self.id);
         if self.was_read_only {
             // As QEMU does: an image that cannot be closed for writing stays open.
-            let _ = m.blocks.set_read_only(&self.plan.node, true);
+            let _ = disks.blocks().set_read_only(&self.plan.node, true);
         }
     }
 }

@@ -3,11 +3,38 @@
 use std::fmt;
 use std::io;
 
-use super::Progress;
 use crate::model::block::Blocks;
-use crate::model::Machine;
 use crate::schema::{BlockJobChangeOptions, BlockdevOnError, IoOperationType};
 use qmonitor::qapi::Error;
+
+/// How far a job is.
+#[derive(Debug, Clone, Copy, Default)]
+#[allow(missing_docs)]
+pub struct Progress {
+    pub current: u64,
+    pub total: u64,
+}
+
+/// The disks of a machine, for what a job does to them outside of its turns. The work is
+/// given this trait and not the machine, because the machine owns the jobs.
+pub(crate) trait Disks {
+    /// Its nodes.
+    fn blocks(&mut self) -> &mut Blocks;
+
+    /// Takes a filter of a job away. What is below it may be another node than at the start:
+    /// a snapshot goes in between.
+    fn remove_filter(&mut self, filter: &str);
+
+    /// Gives the nodes of a job free, and closes those that nothing else uses.
+    fn release(&mut self, job: &str);
+
+    /// Gives every user of a node another node.
+    ///
+    /// # Errors
+    ///
+    /// There is no such node.
+    fn replace_node(&mut self, from: &str, to: &str) -> Result<(), Error>;
+}
 
 /// What a piece of work is done with.
 pub(crate) struct Cx<'a> {
@@ -81,7 +108,7 @@ pub(crate) trait Work: fmt::Debug {
     /// # Errors
     ///
     /// That is not possible now.
-    fn complete(&mut self, _m: &mut Machine) -> Result<(), Error> {
+    fn complete(&mut self, _disks: &mut dyn Disks) -> Result<(), Error> {
         Ok(())
     }
 
@@ -96,19 +123,23 @@ pub(crate) trait Work: fmt::Debug {
     /// # Errors
     ///
     /// It cannot be kept.
-    fn prepare(&mut self, _m: &mut Machine) -> Result<(), Error> {
+    fn prepare(&mut self, _disks: &mut dyn Disks) -> Result<(), Error> {
         Ok(())
     }
 
     /// Takes away what was made for the job.
-    fn clean(&mut self, _m: &mut Machine, _success: bool) {}
+    fn clean(&mut self, _disks: &mut dyn Disks, _success: bool) {}
 
     /// Changes the way it works.
     ///
     /// # Errors
     ///
     /// That cannot be changed.
-    fn change(&mut self, _m: &mut Machine, _options: &BlockJobChangeOptions) -> Result<(), Error> {
+    fn change(
+        &mut self,
+        _disks: &mut dyn Disks,
+        _options: &BlockJobChangeOptions,
+    ) -> Result<(), Error> {
         Err(Error::new("Job type does not support change"))
     }
 

@@ -1,11 +1,14 @@
-//! What of the machine goes along, and whether it fits at the other side.
+//! What of the machine goes along, whether it fits at the other side, and how the other side
+//! takes it.
 
 use super::ledger::PAGE;
-use super::StreamError;
+use super::stream::{self, Section};
+use super::{Asks, Loading, StreamError};
 use crate::model::qom::ObjectId;
 use crate::model::Machine;
-use crate::schema::MigrationCapability;
-use qmonitor::qapi::{QDict, QObject};
+use crate::schema::{MigrationCapability, RunState};
+use qmonitor::qapi::json::qobject_from_json;
+use qmonitor::qapi::{QDict, QNum, QObject};
 
 impl Machine {
     /// What must be the same on both sides.
@@ -26,11 +29,7 @@ impl Machine {
     }
 
     /// Compares it with another's.
-    pub(super) fn check_configuration(
-        &self,
-        machine_type: &str,
-        options: &QDict,
-    ) -> Result<(), StreamError> {
+    fn check_configuration(&self, machine_type: &str, options: &QDict) -> Result<(), StreamError> {
         let local = self.class.name;
         if machine_type != local {
             return Err(StreamError::invalid(format!(
@@ -53,7 +52,7 @@ impl Machine {
         (self.ram_size() > 0).then(|| self.ram_name().unwrap_or("nodes"))
     }
 
-    pub(super) fn check_memory(&self, name: &str, content: &[u8]) -> Result<(), StreamError> {
+    fn check_memory(&self, name: &str, content: &[u8]) -> Result<(), StreamError> {
         let size = number(content);
         let local = self.ram_size();
         if self.memory_name() != Some(name) {
@@ -71,7 +70,7 @@ impl Machine {
     }
 
     /// Writes what has come behind its offset.
-    pub(super) fn load_pages(&mut self, name: &str, content: &[u8]) -> Result<(), StreamError> {
+    fn load_pages(&mut self, name: &str, content: &[u8]) -> Result<(), StreamError> {
         let fits = self.memory_name() == Some(name);
         let written = content.split_at_checked(8).is_some_and(|(at, bytes)| {
             let at = number(at).unwrap_or(u64::MAX);
@@ -131,7 +130,7 @@ impl Machine {
     }
 
     /// Looks for the device of a state.
-    pub(super) fn check_device(&self, name: &str) -> Result<(), StreamError> {
+    fn check_device(&self, name: &str) -> Result<(), StreamError> {
         if self.device_named(name).is_some() {
             return Ok(());
         }
@@ -142,7 +141,7 @@ impl Machine {
     }
 
     /// Gives a device its state.
-    pub(super) fn load_device(&mut self, name: &str, state: &QDict) {
+    fn load_device(&mut self, name: &str, state: &QDict) {
         let Some(device) = self.device_named(name) else {
             return;
         };
@@ -151,6 +150,69 @@ impl Machine {
     }
 }
 
+impl Loading {
+    /// Takes a section.
+    ///
+    /// # Errors
+    ///
+    /// It does not fit this machine.
+    pub(crate) fn take(&mut self, m: &mut Machine, section: Section) -> Result<Asks, StreamError> {
+        let Section {
+            kind,
+            name,
+            content,
+        } = section;
+        match kind {
+            stream::CONFIGURATION => {
+                let options = dict(&name, &content)?;
+                self.return_path = options.get("return-path") == Some(&QObject::Bool(true));
+                m.check_configuration(&name, &options)?;
+            }
+            stream::MEMORY => m.check_memory(&name, &content)?,
+            stream::PAGES => m.load_pages(&name, &content)?,
+            stream::DEVICE => {
+                m.check_device(&name)?;
+                self.devices.push((name.clone(), dict(&name, &content)?));
+            }
+            stream::MACHINE => self.machine = dict(&name, &content)?,
+            stream::POSTCOPY => return Ok(Asks::ToRun),
+            stream::RESUME => return Ok(Asks::ToResume),
+            _ => {}
+        }
+        Ok(Asks::Nothing)
+    }
+
+    /// Gives the machine what has come. Returns the state that it had at the other side, and
+    /// its virtual time.
+    ///
+    /// # Errors
+    ///
+    /// The state is unknown.
+    pub(crate) fn finish(&mut self, m: &mut Machine) -> Result<(RunState, i64), StreamError> {
+        let state = self.machine.get_str("runstate").unwrap_or_default();
+        let known = state.parse::<RunState>();
+        let unknown = |_| StreamError::invalid(format!("Unknown run state '{state}'"));
+        let state = known.map_err(unknown)?;
+        for (name, state) in std::mem::take(&mut self.devices) {
+            m.load_device(&name, &state);
+        }
+        let clock = match self.machine.get("clock") {
+            Some(QObject::Num(QNum::I64(ns))) => *ns,
+            _ => 0,
+        };
+        Ok((state, clock))
+    }
+}
+
 fn number(bytes: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(bytes.try_into().ok()?))
+}
+
+fn dict(name: &str, content: &[u8]) -> Result<QDict, StreamError> {
+    match qobject_from_json(content) {
+        Ok(QObject::Dict(dict)) => Ok(dict),
+        _ => Err(StreamError::invalid(format!(
+            "the state of '{name}' is not an object"
+        ))),
+    }
 }

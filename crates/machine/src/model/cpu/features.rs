@@ -1,6 +1,6 @@
 //! Properties of processors: identity, place, and features.
 //!
-//! A feature is a bit in the results of the instruction `CPUID` ([`words`](super::words)), and
+//! A feature is a bit in the results of the instruction `CPUID` (`words`), and
 //! a boolean property of every processor. Models have features that an emulator cannot
 //! offer without help from the host; these are switched off, with a warning.
 

@@ -116,3 +116,49 @@ fn qemus_programs_are_clients_of_the_server() {
     client.ask_with("blockdev-del", json!({"node-name": "n"}));
     qemu("qemu-img", &["check", image]);
 }
+
+#[test]
+fn a_disk_of_another_program_is_read_and_written() {
+    let owner = Server::start(&[]);
+    let (image, socket) = (owner.path("image"), owner.path("nbd"));
+    std::fs::write(&image, vec![7; 1 << 20]).unwrap();
+    let mut at_owner = owner.qmp();
+    let disk = json!({"driver": "file", "filename": image, "node-name": "disk"});
+    at_owner.ask_with("blockdev-add", disk);
+    let address = json!({"type": "unix", "data": {"path": socket}});
+    at_owner.ask_with("nbd-server-start", json!({"addr": address}));
+    let export = json!({"type": "nbd", "id": "e", "node-name": "disk", "writable": true});
+    at_owner.ask_with("block-export-add", export);
+
+    let guest = Server::start(&[]);
+    let mut client = guest.qmp();
+    let remote = |export: &str| {
+        let server = json!({"type": "unix", "path": socket});
+        json!({"driver": "nbd", "node-name": "n", "server": server, "export": export})
+    };
+    client.ask_with("blockdev-add", remote("disk"));
+    let nodes = client.ask("query-named-block-nodes");
+    let image_info = &nodes[0]["image"];
+    assert_eq!(image_info["virtual-size"], 1 << 20);
+    assert_eq!(
+        image_info.get("actual-size"),
+        None,
+        "a server does not tell"
+    );
+    for line in [
+        "read -P 7 64k 64k",
+        "write -P 9 128k 64k",
+        "read -P 9 128k 64k",
+        "flush",
+    ] {
+        let line = json!({"command-line": format!("qemu-io n \"{line}\"")});
+        assert_eq!(client.ask_with("human-monitor-command", line), json!(""));
+    }
+    let bytes = std::fs::read(&image).unwrap();
+    assert!(bytes[128 << 10..192 << 10].iter().all(|byte| *byte == 9));
+    client.ask_with("blockdev-del", json!({"node-name": "n"}));
+    let request = json!({"execute": "blockdev-add", "arguments": remote("nosuch")});
+    client.send(format!("{request}\n"));
+    let reply = client.message();
+    assert_eq!(reply["error"]["desc"], "Requested export not available");
+}

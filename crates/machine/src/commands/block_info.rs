@@ -98,7 +98,7 @@ fn image_info(m: &Machine, node: &BlockNode, flat: bool) -> ImageInfo {
         filename: blocks.filename(node),
         format: node.driver_name().to_owned(),
         dirty_flag: blocks.has_file(node).then_some(false),
-        actual_size: Some(signed(blocks.actual_size(&node.name))),
+        actual_size: blocks.actual_size(&node.name).map(signed),
         virtual_size: signed(blocks.length(&node.name)),
         cluster_size: shown.qcow2().map(|q| signed(q.header.cluster_size())),
         encrypted: None,

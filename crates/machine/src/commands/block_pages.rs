@@ -119,13 +119,14 @@ fn drive_text(
     }
     if verbose {
         let size = m.blocks.length(&node.name);
+        let on_host = m.blocks.actual_size(&node.name);
+        let on_host = on_host.map_or("unavailable".to_owned(), size_to_str);
         text += &format!(
             "\nImages:\nimage: {}\nfile format: {}\nvirtual size: {} ({size} bytes)\n\
-             disk size: {}\n",
+             disk size: {on_host}\n",
             m.blocks.filename(node),
             node.driver_name(),
             size_to_str(size),
-            size_to_str(m.blocks.actual_size(&node.name)),
         );
     }
     text

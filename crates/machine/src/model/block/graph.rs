@@ -263,9 +263,14 @@ impl Blocks {
         self.file_under(&node.name).is_some()
     }
 
-    /// The space it takes on the host, in bytes.
-    pub fn actual_size(&self, name: &str) -> u64 {
-        self.file_under(name).map_or(0, host::space)
+    /// The space it takes on the host, in bytes. A server does not tell.
+    pub fn actual_size(&self, name: &str) -> Option<u64> {
+        let mut bottom = self.node(name)?;
+        while let Some(below) = self.file_of(bottom) {
+            bottom = below;
+        }
+        let is_remote = bottom.driver == BlockdevDriver::Nbd;
+        (!is_remote).then(|| self.file_under(name).map_or(0, host::space))
     }
 
     /// Puts a node below another one, or takes the one there away. The image is not changed.

@@ -212,9 +212,9 @@ fn an_inherited_descriptor_is_taken_by_number_once() {
         (
             [
                 ["-add-fd", &format!("fd={n},set=1")],
-                ["-add-fd", &format!("fd={n},set=2")],
+                ["-chardev", &format!("socket,id=b,fd={n}")],
             ],
-            format!("-add-fd fd={n},set=2: fd is not valid or already in use"),
+            format!("-chardev socket,id=b,fd={n}: File descriptor '{n}' is not a socket"),
         ),
         (
             [["-chardev", "null,id=a"], ["-chardev", "socket,id=b,fd=2"]],
@@ -227,4 +227,38 @@ fn an_inherited_descriptor_is_taken_by_number_once() {
         assert!(stderr.ends_with(&format!(": {text}\n")), "{stderr}");
         assert_eq!(out.status.code(), Some(1));
     }
+}
+
+/// QEMU's sets have duplicates.
+#[test]
+fn an_inherited_descriptor_can_be_in_several_sets() {
+    let _fds = FdGuard::new();
+    let (_ours, theirs) = UnixStream::pair().unwrap();
+    fcntl(&theirs, FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
+    let (monitor, end) = UnixStream::pair().unwrap();
+    let n = theirs.as_raw_fd();
+    let (one, two) = (format!("fd={n},set=1"), format!("fd={n},set=2,opaque=x"));
+    let args = [
+        ["-add-fd", &one],
+        ["-add-fd", &two],
+        ["-chardev", "socket,id=c,fd=0"],
+        ["-mon", "c,mode=control"],
+    ];
+    let mut program = run_with(OwnedFd::from(end), args.as_flattened());
+    let mut client = Client::on(monitor);
+    client.expect_greeting();
+    client.ask("qmp_capabilities");
+    let sets = client.ask("query-fdsets");
+    let ids: Vec<_> = sets
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|set| &set["fdset-id"])
+        .collect();
+    assert_eq!(ids, [2, 1]);
+    assert_eq!(sets[0]["fds"][0]["opaque"], "x");
+    assert_ne!(sets[0]["fds"][0]["fd"], sets[1]["fds"][0]["fd"]);
+    client.ask("quit");
+    client.expect_close();
+    assert!(program.wait().unwrap().success());
 }

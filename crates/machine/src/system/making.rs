@@ -1,6 +1,9 @@
 //! What the options ask for, made one kind after the other: the runtime with its machine,
 //! objects, back ends, the board, devices. `vl` has the order.
 
+use std::collections::hash_map::Entry;
+use std::collections::HashMap;
+
 use super::char_options::{report_about, CharOptions};
 use super::cli::Opt;
 use super::hardware::Hardware;
@@ -47,17 +50,22 @@ pub(super) fn make_runtime(
     rt.set_options(OPTION_GROUPS);
     crate::commands::register(&mut rt);
     crate::commands::take_clock_in_hand(&mut rt);
+    // The sets have duplicates, so one descriptor may be in several. The numbers that were
+    // passed on are free again when all are made, as in QEMU.
+    let mut originals = HashMap::new();
     for add in &settings.add_fds {
         let option = format!("-add-fd fd={},set={}", add.fd, add.set);
         let location = Some(Location::CommandLine(option));
         let failed = |e| Failure::at(&location, e);
-        // The set has a duplicate, as in QEMU; the number that was passed on is
-        // free again.
-        let inherited = rt.chardevs_mut().inherited_fds_mut();
-        let fd = inherited
-            .take(add.fd)
-            .and_then(|inherited| inherited.try_clone())
-            .map_err(|_| failed(Error::new("fd is not valid or already in use")))?;
+        let missing = |_| failed(Error::new("fd is not valid or already in use"));
+        let original = match originals.entry(add.fd) {
+            Entry::Occupied(original) => original.into_mut(),
+            Entry::Vacant(place) => {
+                let inherited = rt.chardevs_mut().inherited_fds_mut();
+                place.insert(inherited.take(add.fd).map_err(missing)?)
+            }
+        };
+        let fd = original.try_clone().map_err(missing)?;
         rt.add_fd(add.set, fd, add.opaque.clone()).map_err(failed)?;
     }
     Ok(rt)

@@ -5,7 +5,7 @@
 //! are declared in code; what is known of the others, and what the declared ones leave out,
 //! comes from here.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use qmonitor::qapi::json::qobject_from_json;
@@ -33,10 +33,24 @@ static NEW: Texts = Texts {
 
 /// What is known of a QEMU's types.
 struct Tables {
-    types: Vec<TypeFacts>,
+    /// By name.
+    types: Vec<Row>,
     properties: Vec<&'static str>,
-    /// How often the name of a type was moved on in QEMU's table of types.
-    steps: HashMap<&'static str, u32>,
+}
+
+/// A line about a type, which is taken apart when the first question about it is asked: a
+/// start asks about few.
+struct Row {
+    profile: Profile,
+    line: &'static str,
+    facts: OnceLock<Box<TypeFacts>>,
+}
+
+impl Row {
+    fn facts(&self) -> &TypeFacts {
+        let read = || Box::new(TypeFacts::read(self.profile, self.line));
+        self.facts.get_or_init(read)
+    }
 }
 
 impl Tables {
@@ -44,27 +58,37 @@ impl Tables {
         static ALL: [OnceLock<Tables>; Profile::ALL.len()] =
             [const { OnceLock::new() }; Profile::ALL.len()];
         ALL[profile as usize].get_or_init(|| {
-            let texts = if profile.has_newer_types() {
-                &NEW
-            } else {
-                &OLD
-            };
             let types = if profile.has_newer_types() {
                 merged(OLD.types.lines(), NEW.types)
             } else {
                 OLD.types.lines().collect()
             };
             let newer = NEW.properties.lines().filter(|_| profile.has_newer_types());
+            let row = |line| Row {
+                profile,
+                line,
+                facts: OnceLock::new(),
+            };
             Tables {
-                types: types
-                    .iter()
-                    .map(|line| TypeFacts::read(profile, line))
-                    .collect(),
+                types: types.into_iter().map(row).collect(),
                 properties: OLD.properties.lines().chain(newer).collect(),
-                steps: texts.order.lines().flat_map(steps).collect(),
             }
         })
     }
+}
+
+/// How often the name of a type was moved on in a QEMU's table of types.
+fn steps_of(profile: Profile, name: &str) -> u32 {
+    static ALL: [OnceLock<HashMap<&str, u32>>; Profile::ALL.len()] =
+        [const { OnceLock::new() }; Profile::ALL.len()];
+    let texts = if profile.has_newer_types() {
+        &NEW
+    } else {
+        &OLD
+    };
+    let read = || texts.order.lines().flat_map(steps).collect();
+    let all = ALL[profile as usize].get_or_init(read);
+    all.get(name).copied().unwrap_or(0)
 }
 
 /// A number of steps, and the names that took so many.
@@ -74,22 +98,35 @@ fn steps(line: &'static str) -> impl Iterator<Item = (&'static str, u32)> {
     words.map(move |name| (name, number))
 }
 
+/// The first field of a line.
+fn first_field(line: &'static str) -> &'static str {
+    line.split('\t').next().unwrap_or(line)
+}
+
 /// The lines of a table, whose first fields are sorted, with the changes of a later one.
 pub(crate) fn merged(
     older: impl Iterator<Item = &'static str>,
     newer: &'static str,
 ) -> Vec<&'static str> {
-    fn name(line: &'static str) -> &'static str {
-        line.split('\t').next().unwrap_or(line)
+    let mut gone: Vec<_> = newer.lines().filter_map(|l| l.strip_prefix('-')).collect();
+    gone.sort_unstable();
+    let mut new: Vec<_> = newer.lines().filter(|l| !l.starts_with('-')).collect();
+    new.sort_unstable_by_key(|line| first_field(line));
+    let mut new = new.into_iter().peekable();
+    let mut all = Vec::new();
+    for line in older {
+        let name = first_field(line);
+        while let Some(added) = new.next_if(|added| first_field(added) < name) {
+            all.push(added);
+        }
+        if let Some(changed) = new.next_if(|changed| first_field(changed) == name) {
+            all.push(changed);
+        } else if gone.binary_search(&name).is_err() {
+            all.push(line);
+        }
     }
-    let mut all: BTreeMap<_, _> = older.map(|line| (name(line), line)).collect();
-    for line in newer.lines() {
-        match line.strip_prefix('-') {
-            Some(gone) => all.remove(gone),
-            None => all.insert(name(line), line),
-        };
-    }
-    all.into_values().collect()
+    all.extend(new);
+    all
 }
 
 /// What is known of a type.
@@ -240,8 +277,8 @@ fn property(profile: Profile, number: usize) -> Option<PropertyFacts> {
 }
 
 /// All types, by name.
-pub fn all_type_facts(profile: Profile) -> &'static [TypeFacts] {
-    &Tables::of(profile).types
+pub fn all_type_facts(profile: Profile) -> impl Iterator<Item = &'static TypeFacts> {
+    Tables::of(profile).types.iter().map(Row::facts)
 }
 
 /// The place of a type in QEMU's table of types, a hash table; `qom-list-types` begins
@@ -249,15 +286,15 @@ pub fn all_type_facts(profile: Profile) -> &'static [TypeFacts] {
 pub fn place_of_type(profile: Profile, name: &str) -> u32 {
     let add = |hash: u32, byte: u8| hash.wrapping_mul(33).wrapping_add(byte.into());
     let hash = name.bytes().fold(5381, add);
-    let steps = Tables::of(profile).steps.get(name).copied().unwrap_or(0);
+    let steps = steps_of(profile, name);
     (hash.wrapping_mul(11) % 1021 + steps * (steps + 1) / 2) & 1023
 }
 
 /// What is known of the type of that name.
 pub fn type_facts(profile: Profile, name: &str) -> Option<&'static TypeFacts> {
-    let all = all_type_facts(profile);
-    let at = all.binary_search_by(|t| t.name.cmp(name)).ok()?;
-    all.get(at)
+    let all = &Tables::of(profile).types;
+    let at = all.binary_search_by(|row| first_field(row.line).cmp(name));
+    all.get(at.ok()?).map(Row::facts)
 }
 
 #[cfg(test)]

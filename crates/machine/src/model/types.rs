@@ -97,7 +97,7 @@ pub fn qom_list_types(
     with_abstract: bool,
     profile: Profile,
 ) -> Vec<TypeListing> {
-    let recorded = all_type_facts(profile).iter();
+    let recorded = all_type_facts(profile);
     let recorded = recorded.filter(|t| implements.is_none_or(|wanted| t.is_a(wanted)));
     let recorded = recorded.map(|t| TypeListing {
         name: t.name,

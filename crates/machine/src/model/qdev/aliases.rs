@@ -7,7 +7,7 @@ use qmonitor::Profile;
 
 /// The name of the type that a user means.
 pub(super) fn type_of_alias(profile: Profile, name: &str) -> &str {
-    let mut all = all_type_facts(profile).iter();
+    let mut all = all_type_facts(profile);
     let found = all.find(|facts| !facts.alias.is_empty() && facts.alias == name);
     found.map_or(name, |facts| facts.name)
 }

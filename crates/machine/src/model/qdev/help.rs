@@ -26,7 +26,7 @@ const TITLES: &[&str] = &[
 /// The types that users can add; with `all`, the others too.
 pub(crate) fn device_list(profile: Profile, all: bool) -> String {
     let shown = |facts: &&TypeFacts| all || facts.is_pluggable();
-    let mut types: Vec<_> = all_type_facts(profile).iter().filter(shown).collect();
+    let mut types: Vec<_> = all_type_facts(profile).filter(shown).collect();
     types.sort_by_cached_key(|facts| facts.name.to_ascii_lowercase());
     let mut lists = Vec::new();
     for title in TITLES {

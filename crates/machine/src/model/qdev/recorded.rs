@@ -4,7 +4,7 @@
 //! The tables tell names, parents, buses and properties. Which buses a device provides, and
 //! how it comes and goes, is told here by the names of types and of their ancestors.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{LazyLock, Mutex};
 
 use super::bus::{HDA, IDE, PCI, PCIE, SCSI, SD, USB, VIRTIO_SERIAL};
@@ -43,15 +43,16 @@ pub(crate) fn object_type(facts: &'static TypeFacts, parent: &'static ObjectType
 fn properties_of(name: &str, which: fn(&'static TypeFacts) -> Vec<PropertyFacts>) -> Vec<Property> {
     let facts = Profile::ALL.map(|profile| type_facts(profile, name));
     let [old, new] = facts.map(|facts| facts.map(which).unwrap_or_default());
-    let has = |list: &[PropertyFacts], p: &PropertyFacts| list.iter().any(|q| q.name == p.name);
-    let is_gone = |p: &PropertyFacts| !new.is_empty() && !has(&new, p);
-    let is_new = |p: &PropertyFacts| !old.is_empty() && !has(&old, p);
+    let names = |list: &[PropertyFacts]| list.iter().map(|p| p.name).collect::<HashSet<_>>();
+    let (in_old, in_new) = (names(&old), names(&new));
+    let is_gone = |p: &PropertyFacts| !new.is_empty() && !in_new.contains(p.name);
+    let is_new = |p: &PropertyFacts| !old.is_empty() && !in_old.contains(p.name);
     let mut all = Vec::new();
     for p in &old {
         let property = property(*p);
         all.extend(property.map(|q| if is_gone(p) { q.before(NEWER) } else { q }));
     }
-    for p in new.iter().filter(|p| !has(&old, p)) {
+    for p in new.iter().filter(|p| !in_old.contains(p.name)) {
         let property = property(*p);
         all.extend(property.map(|q| if is_new(p) { q.since(NEWER) } else { q }));
     }

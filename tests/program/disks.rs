@@ -3,6 +3,7 @@
 
 use std::fs::OpenOptions;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use crate::common::Server;
 use nix::sys::stat::Mode;
@@ -161,4 +162,40 @@ fn a_disk_of_another_program_is_read_and_written() {
     client.send(format!("{request}\n"));
     let reply = client.message();
     assert_eq!(reply["error"]["desc"], "Requested export not available");
+}
+
+/// A mirror that has caught up looks again when a client of the server writes.
+#[test]
+fn a_mirror_copies_what_a_client_of_the_server_writes() {
+    let owner = Server::start(&[]);
+    let path = |name: &str| owner.path(name);
+    let (source, target, socket) = (path("source"), path("target"), path("nbd"));
+    let mut client = owner.qmp();
+    for (name, file) in [("source", &source), ("target", &target)] {
+        std::fs::write(file, vec![0; 1 << 20]).unwrap();
+        let node = json!({"driver": "file", "filename": file, "node-name": name});
+        client.ask_with("blockdev-add", node);
+    }
+    let address = json!({"type": "unix", "data": {"path": socket}});
+    client.ask_with("nbd-server-start", json!({"addr": address}));
+    let export = json!({"type": "nbd", "id": "e", "node-name": "source", "writable": true});
+    client.ask_with("block-export-add", export);
+    let mirror = json!({
+        "job-id": "j", "device": "source", "target": "target", "sync": "full",
+    });
+    client.ask_with("blockdev-mirror", mirror);
+    while client.message()["event"] != "BLOCK_JOB_READY" {}
+
+    let guest = Server::start(&[]);
+    let mut writer = guest.qmp();
+    let server = json!({"type": "unix", "path": socket});
+    let disk = json!({"driver": "nbd", "node-name": "n", "server": server, "export": "source"});
+    writer.ask_with("blockdev-add", disk);
+    let line = json!({"command-line": "qemu-io n \"write -P 9 128k 64k\""});
+    writer.ask_with("human-monitor-command", line);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while std::fs::read(&target).unwrap()[128 << 10] != 9 {
+        assert!(Instant::now() < deadline, "the mirror sleeps");
+        std::thread::yield_now();
+    }
 }

@@ -219,6 +219,8 @@ fn serve(rt: &mut Rt, number: u64) {
     } else {
         watch(rt, number, wants && !busy, pending, busy);
     }
+    // It may have been a write; a mirror that has caught up waits for one.
+    rt.state.jobs.disk_written();
     super::jobs::pump(rt);
 }
 

@@ -1,4 +1,4 @@
-//! Lines that somebody types.
+//! Lines typed at a terminal.
 
 use std::cell::RefCell;
 use std::path::PathBuf;
@@ -119,7 +119,7 @@ fn locked(screen: &Mutex<Screen>) -> MutexGuard<'_, Screen> {
     screen.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Serves somebody at the terminal.
+/// Serves a person at the terminal.
 pub fn run(options: &Options) -> Result<ExitCode, String> {
     let mut prompt = editor().map_err(|e| e.to_string())?;
     let screen = Arc::new(Mutex::new(Screen::default()));

@@ -1,5 +1,5 @@
 //! Network back ends on sockets for datagrams (`-netdev dgram`, and `-netdev socket` with
-//! `mcast` or `udp`). What comes is counted by nobody: nothing in the machine wants it.
+//! `mcast` or `udp`). Nothing in the machine wants what comes, so nothing counts it.
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
@@ -87,7 +87,7 @@ pub(super) fn dgram(rt: &mut Rt, id: &str, options: &Flat) -> Result<String, Err
     Ok(info)
 }
 
-/// Opens the socket of `-netdev socket,mcast=`, of which it returns what `info network` says.
+/// Opens the socket of `-netdev socket,mcast=`. Returns the text of `info network` about it.
 ///
 /// # Errors
 ///

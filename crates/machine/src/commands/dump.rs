@@ -171,7 +171,7 @@ fn start(
     Ok(())
 }
 
-/// What is to be written, and notes how much that is.
+/// Chooses the memory to write, and notes how much that is.
 fn layout(rt: &mut Rt, arg: &DumpGuestMemory) -> Result<Format, Error> {
     use DumpGuestMemoryFormat as Kind;
     let size = rt.state.ram_size();

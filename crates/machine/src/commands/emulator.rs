@@ -72,7 +72,7 @@ pub(super) fn hmp_info_jit(hmp: Cx, _args: &HmpArgs) {
 }
 
 /// Nothing was translated. Newer QEMUs leave out an average of nothing, and a profiler
-/// that nobody compiles.
+/// that is never compiled in.
 pub(super) fn jit_page(profile: Profile) -> String {
     let (average, profiler) = if profile.has_jit_profiler() {
         (

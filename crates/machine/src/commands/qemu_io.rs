@@ -54,7 +54,7 @@ pub(super) fn qemu_io(hmp: Cx, args: &HmpArgs) {
         return;
     }
     let text = run(&mut hmp.rt.state, &node, args.str("command"));
-    // Nobody may be there to read it.
+    // The reader may have gone.
     let _ = io::stdout().write_all(text.as_bytes());
     with_jobs(hmp.rt, |m| {
         for _ in 0..4 {

@@ -1,4 +1,4 @@
-//! Block nodes, of which disks are made.
+//! Block nodes: disks are made of them.
 //!
 //! A node is a file of the host, or a view of another node (`raw`). A device has
 //! at most one, its *drive*; a node has at most one user that writes, which is a

@@ -97,7 +97,7 @@ pub(super) enum Content {
     },
     /// In the node below, from an offset on, all of it or so many bytes.
     View { offset: u64, size: Option<u64> },
-    /// In a format of which only the header is known.
+    /// In a format; this program knows only its header.
     Described(Header),
     /// In clusters of the node below.
     Qcow2(Box<Qcow2>),

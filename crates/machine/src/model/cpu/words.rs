@@ -159,7 +159,7 @@ fn aliased(name: &'static str, others: &[Property]) -> Option<&'static str> {
     others.find(|other| *other == dashed)
 }
 
-/// The properties of a model that are not declared: those of the tables, of which some are
+/// The properties of a model that are not declared: those of the tables. Some of them are
 /// other names.
 pub(super) fn further(
     class: &'static ObjectType,

@@ -110,7 +110,7 @@ impl Output {
     ///
     /// # Errors
     ///
-    /// Nobody reads any more.
+    /// The reader has gone.
     pub(crate) fn flush(&mut self) -> Result<bool, Error> {
         match self {
             Output::File(..) => Ok(true),

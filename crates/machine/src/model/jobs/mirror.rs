@@ -165,7 +165,7 @@ impl Mirror {
         node.bitmaps.iter_mut().find(own)
     }
 
-    /// Looks for what is to be copied at first. False as long as there is more to look at.
+    /// Looks for the parts to copy at first. False as long as there is more to look at.
     fn scan(&mut self, blocks: &mut Blocks, end: u64) -> Result<bool, Failure> {
         let Extents::Above(base) = &self.plan.extents else {
             let all = self.plan.extents == Extents::All;
@@ -196,7 +196,7 @@ impl Mirror {
         }
     }
 
-    /// Copies a piece that is to be copied. `None` if there is none.
+    /// Copies the next dirty piece. `None` if there is none.
     fn copy(&mut self, cx: &mut Cx<'_>) -> Result<Option<Step>, Failure> {
         let cursor = self.cursor;
         let Some(bitmap) = self.dirty(cx.blocks) else {

@@ -81,7 +81,7 @@ impl StreamError {
 pub struct Section {
     /// One of the kinds above.
     pub kind: u8,
-    /// Whom it is about.
+    /// The device or the memory that it is about.
     pub name: String,
     /// Its content.
     pub content: Vec<u8>,

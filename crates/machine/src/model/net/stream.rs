@@ -158,7 +158,7 @@ pub(crate) struct Stream {
     pub(crate) target: Target,
     /// Whether it is `-netdev socket`, which sends no events and has other texts.
     pub(crate) is_plain: bool,
-    /// The listening socket, with its watch, which is there while nobody is connected.
+    /// The listening socket, with its watch, which is there while no peer is connected.
     pub(crate) listener: Option<(Rc<Listener>, Option<WatchId>)>,
     /// The file to remove at the end.
     pub(crate) path: Option<PathBuf>,

@@ -20,7 +20,7 @@ pub struct QtestChannel {
     pub frontend: CharFrontend,
     /// What has come since the last end of a line.
     input: Vec<u8>,
-    /// What is to be sent.
+    /// Bytes that wait to be sent.
     pub backlog: Vec<u8>,
     log: Log,
     opened: Option<Instant>,

@@ -101,7 +101,7 @@ impl Session {
         self.phase != Phase::Ended && self.output.len() <= MOST_OUTPUT
     }
 
-    /// What is to be sent.
+    /// Bytes that wait to be sent.
     pub fn output(&mut self) -> &mut Vec<u8> {
         &mut self.output
     }

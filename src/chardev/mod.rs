@@ -113,11 +113,10 @@ pub use kind::{BackendOptions, RegisteredBackend};
 pub use manage::{
     chardev_add, chardev_change, chardev_remove, chardev_send_break, qemu_chr_cleanup, ChardevAdded,
 };
+pub use net::connect::{connect_next, connect_result, socket_connect_async, Connecting};
+pub use net::fd::set_nonblocking;
 pub use net::filename::socket_address_to_string;
-pub use net::listen_connect::{
-    connect_next, connect_result, set_nonblocking, socket_accept, socket_connect_async,
-    socket_listen, Connecting, Listening, UnixPath,
-};
+pub use net::listen::{socket_accept, socket_listen, Listening, UnixPath};
 pub use net::open::{fifo_reader, qemu_open, FifoReader};
 pub use object::qemu_chardev_new;
 pub use options::cli::{

@@ -11,7 +11,7 @@ use super::Backend;
 use crate::chardev::class::{ChardevClass, ChardevId};
 use crate::chardev::host::ChardevHost;
 use crate::chardev::kind::BackendOptions;
-use crate::chardev::net::listen_connect::set_nonblocking;
+use crate::chardev::net::fd::set_nonblocking;
 use crate::chardev::net::open::open_or_error;
 use crate::chardev::schema as q;
 use crate::main_loop::SharedFd;

@@ -140,7 +140,7 @@ impl Saved {
         for fd in [stdin.as_fd(), stdout.as_fd()] {
             // Regular files do not mind; a closed descriptor is found out when it
             // is used.
-            let _ = crate::chardev::net::listen_connect::set_nonblocking(fd);
+            let _ = crate::chardev::net::fd::set_nonblocking(fd);
         }
     }
 

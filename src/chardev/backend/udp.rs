@@ -18,7 +18,7 @@ use crate::chardev::class::{ChardevClass, ChardevId};
 use crate::chardev::config::{InetSocketAddress, SocketAddress};
 use crate::chardev::host::ChardevHost;
 use crate::chardev::kind::BackendOptions;
-use crate::chardev::net::listen_connect::socket_dgram;
+use crate::chardev::net::connect::socket_dgram;
 use crate::chardev::schema as q;
 use crate::chardev::watch::WatchSlot;
 use crate::chardev::CHR_READ_BUF_LEN;

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use nix::fcntl::{open, OFlag};
 use nix::sys::stat::Mode;
 
-use super::listen_connect::set_nonblocking;
+use super::fd::set_nonblocking;
 use crate::chardev::host::ChardevHost;
 use crate::main_loop::SharedFd;
 use crate::qapi::Error;

@@ -24,7 +24,9 @@ use crate::chardev::be::chr_set_watch;
 use crate::chardev::class::ChardevId;
 use crate::chardev::config::SocketConfig;
 use crate::chardev::host::{ChardevHost, ChardevReport};
-use crate::chardev::net::listen_connect::{self, Connecting};
+use crate::chardev::net::connect::{
+    connect_next, connect_result, socket_connect, socket_connect_async, Connecting,
+};
 use crate::chardev::watch::WatchSlot;
 use crate::main_loop::{ClockType, Condition, Flow, SharedFd, TimerId, Watch};
 use crate::qapi::Error;
@@ -70,7 +72,7 @@ pub(super) fn qmp_chardev_open_socket_client<H: ChardevHost>(
         return Ok(());
     }
     let addr = s.addr.clone();
-    let fd = listen_connect::socket_connect(h, &addr)?;
+    let fd = socket_connect(h, &addr)?;
     tcp_chr_new_client(h, id, Rc::new(fd));
     Ok(())
 }
@@ -80,7 +82,7 @@ fn tcp_chr_connect_client_async<H: ChardevHost>(h: &mut H, id: ChardevId) {
     let Some(addr) = state(h, id).map(|s| s.addr.clone()) else {
         return;
     };
-    let started = listen_connect::socket_connect_async(h, &addr);
+    let started = socket_connect_async(h, &addr);
     go_on(h, id, started);
 }
 
@@ -115,11 +117,11 @@ fn qemu_chr_socket_connected<H: ChardevHost>(h: &mut H, id: ChardevId) {
     };
     let addr = s.addr.clone();
     chr_set_watch(h, id, WatchSlot::Connect, None);
-    match listen_connect::connect_result(&addr, &attempt.fd) {
+    match connect_result(&addr, &attempt.fd) {
         Ok(()) => tcp_chr_new_client(h, id, attempt.fd),
         Err(e) if attempt.rest.is_empty() => go_on(h, id, Err(e)),
         Err(_) => {
-            let next = listen_connect::connect_next(&addr, attempt.rest, SockFlag::SOCK_NONBLOCK);
+            let next = connect_next(&addr, attempt.rest, SockFlag::SOCK_NONBLOCK);
             go_on(h, id, next);
         }
     }

@@ -101,7 +101,7 @@ use crate::chardev::net::exposure::is_exposed;
 use crate::chardev::net::filename::{
     connected_filename, connection_ends, disconnected_filename, socket_address_to_string, Ends,
 };
-use crate::chardev::net::listen_connect::{self, UnixPath};
+use crate::chardev::net::listen::{socket_listen, UnixPath};
 use crate::main_loop::TimerId;
 use crate::qapi::Error;
 use crate::trace_event;
@@ -209,7 +209,7 @@ pub(super) fn qmp_chardev_open_socket<H: ChardevHost>(
         h.chardevs_mut().set_state(id, Box::new(state));
         return connect::qmp_chardev_open_socket_client(h, id);
     }
-    let listening = listen_connect::socket_listen(h, &config.addr, config.max_clients)?;
+    let listening = socket_listen(h, &config.addr, config.max_clients)?;
     state.clients = Clients::new(config.max_clients);
     state.addr = listening.addr;
     state.listener = Some(Listener {

@@ -64,7 +64,7 @@ fn descriptors_that_nobody_takes_are_closed() {
     let front = s.app.attach(s.chr);
     let client = s.connect();
     let (reader, writer) = nix::unistd::pipe().unwrap();
-    net::listen_connect::set_nonblocking(std::os::fd::AsFd::as_fd(&reader)).unwrap();
+    net::fd::set_nonblocking(std::os::fd::AsFd::as_fd(&reader)).unwrap();
     let at_end = || nix::unistd::read(&reader, &mut [0]) == Ok(0);
     send_fds(&client, b"x", &[writer.as_raw_fd(); 253]);
     drop(writer);

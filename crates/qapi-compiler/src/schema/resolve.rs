@@ -12,13 +12,15 @@
 //! contribute is enough ([`Facts::reach`]), and nested unions cost no more than they
 //! have names.
 
+mod collision;
+
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use super::distinguish::{json_kinds, JsonKind};
 use super::doc_comment::DocBlock;
 use super::doc_link;
-use super::enter::{Draft, DraftCase, DraftKind, DraftObject, Entered, Implied};
+use super::enter::{Draft, DraftCase, DraftKind, DraftObject, Entered};
 use super::model::{EntityId, Feature};
 use super::names::c_name;
 use super::pragma::Pragmas;
@@ -479,49 +481,5 @@ impl<'a> Resolver<'a> {
             return self.error(loc, &message);
         }
         Ok(Some(id))
-    }
-
-    fn member(&self, member: MemberRef) -> Option<&'a super::enter::DraftMember> {
-        self.as_object(member.owner)?.members.get(member.index)
-    }
-
-    fn member_name(&self, member: MemberRef) -> &'a str {
-        self.member(member).map_or("", |member| &member.name)
-    }
-
-    fn collision(&self, member: MemberRef, other: MemberRef, loc: Loc) -> Result<()> {
-        let member = self.describe_member(member, loc);
-        let other = self.describe_member(other, loc);
-        self.error(loc, &format!("{member} collides with {other}"))
-    }
-
-    /// A member as messages about the definition at `loc` name it.
-    fn describe_member(&self, member: MemberRef, loc: Loc) -> String {
-        let owner = &self.drafts[member.owner.0];
-        let implied = self.as_object(member.owner).and_then(|o| o.implicit);
-        let implied_name = owner.name.strip_prefix("q_obj_").unwrap_or(&owner.name);
-        let (role, meta, defined_in) = match implied {
-            Some(Implied::Arguments) => (
-                "parameter",
-                "command",
-                implied_name.strip_suffix("-arg").unwrap_or(implied_name),
-            ),
-            Some(Implied::Base) => (
-                "base member",
-                "type",
-                implied_name.strip_suffix("-base").unwrap_or(implied_name),
-            ),
-            _ => ("member", "type", owner.name.as_str()),
-        };
-        let name = self.member_name(member);
-        format!("{role} '{name}'{}", self.place(defined_in, meta, loc))
-    }
-
-    /// ` of type 'T'` unless T is the definition at `loc`.
-    fn place(&self, defined_in: &str, meta: &str, loc: Loc) -> String {
-        match self.places.definition(loc) {
-            Some((_, name)) if name == defined_in => String::new(),
-            _ => format!(" of {meta} '{defined_in}'"),
-        }
     }
 }

@@ -36,6 +36,7 @@ mod monitors;
 mod option_table;
 mod package;
 mod page_sessions;
+mod page_tools;
 mod pages;
 mod pictures;
 mod processors;

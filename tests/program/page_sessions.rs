@@ -8,7 +8,7 @@ use crate::common::{Client, Server};
 use serde_json::Value;
 
 /// The code blocks of a page in a language, without their fences.
-fn blocks(page: &str, language: &str) -> Vec<String> {
+pub fn blocks(page: &str, language: &str) -> Vec<String> {
     let text = std::fs::read_to_string(root().join(page)).expect("the page");
     let fence = format!("```{language}\n");
     let blocks = text.split(&fence).skip(1);

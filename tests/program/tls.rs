@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use crate::common::{run, Client, Server};
+use crate::page_sessions::blocks;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose,
@@ -58,6 +59,12 @@ fn start(dir: &Path) -> (Server, Client, String) {
         "tcp:127.0.0.1:0,server=on,wait=off,tls-creds=tls0,tls-authz=auth0",
     ]);
     let mut control = server.qmp();
+    let port = port_of(&mut control);
+    (server, control, port)
+}
+
+/// The port on which a chardev waits for a client.
+fn port_of(control: &mut Client) -> String {
     let chardevs = control.ask("query-chardev");
     let of = |c: &serde_json::Value| {
         let name = c["filename"].as_str()?;
@@ -65,7 +72,7 @@ fn start(dir: &Path) -> (Server, Client, String) {
         Some(port.split(',').next()?.to_owned())
     };
     let port = chardevs.as_array().unwrap().iter().find_map(of);
-    (server, control, port.expect("a port"))
+    port.expect("a port")
 }
 
 fn s_client(dir: &Path, port: &str) -> Child {
@@ -156,4 +163,72 @@ fn credentials_that_are_no_good_end_the_program_with_a_line() {
          No such file or directory\n"
     );
     assert!(err.ends_with(&text), "{err}");
+}
+
+/// The page's certificates, server and client, as it shows them.
+#[test]
+fn the_session_of_the_page() {
+    if Command::new("openssl").arg("version").output().is_err() {
+        eprintln!("skipped: there is no openssl");
+        return;
+    }
+    let page = "docs/tls.md";
+    let dir = tempfile::tempdir().unwrap();
+    let in_dir = |script: &str| {
+        let mut bash = Command::new("bash");
+        bash.args(["-ec", script]).current_dir(dir.path());
+        bash
+    };
+    let made = in_dir(&blocks(page, "sh")[0]).output().unwrap();
+    assert!(made.status.success(), "{made:?}");
+
+    let shown = blocks(page, "console");
+    let find = |start: &str| shown.iter().find(|block| block.starts_with(start)).unwrap();
+    let certificates = dir.path().display().to_string();
+    let script = find("$ qmonitor ")
+        .trim()
+        .replace(
+            "$ qmonitor",
+            &format!("exec {}", env!("CARGO_BIN_EXE_qmonitor")),
+        )
+        .replace("/etc/qmonitor/tls", &certificates)
+        .replace("0.0.0.0,port=4444", "127.0.0.1,port=0");
+    let script = script + " -qmp unix:{dir}/q,server=on,wait=off";
+    let server = Server::start_program(Path::new("bash"), &["-c", &script]);
+    let mut control = server.qmp();
+    let port = port_of(&mut control);
+
+    let (command, session) = find("$ openssl s_client").split_once('\n').unwrap();
+    let command = command.trim_start_matches("$ ").replace("4444", &port);
+    let mut client = in_dir(&format!("exec {command}"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut stdin = client.stdin.take().unwrap();
+    let mut out = BufReader::new(client.stdout.take().unwrap()).lines();
+    for line in session.lines().filter(|line| line.starts_with('{')) {
+        if line.starts_with("{\"execute\"") {
+            writeln!(stdin, "{line}").unwrap();
+        } else {
+            assert_eq!(out.next().unwrap().unwrap().trim_end(), line);
+        }
+    }
+    client.kill().unwrap();
+    client.wait().unwrap();
+
+    let without_certificate = command.split(" -cert ").next().unwrap();
+    let mut refused = in_dir(&format!("exec {without_certificate}"));
+    let refused = refused.stdin(Stdio::null()).output().unwrap();
+    assert_eq!(String::from_utf8(refused.stdout).unwrap(), "");
+    control.ask("quit");
+    let err = String::from_utf8(server.finish().stderr).unwrap();
+    let reported = &blocks(page, "text")[0];
+    let reason = reported.trim_end().rsplit("): ").next().unwrap();
+    let is_reported = |line: &str| {
+        line.starts_with("qmonitor: TLS failed on character device mon0 (tcp:127.0.0.1:")
+            && line.ends_with(&format!("): {reason}"))
+    };
+    assert!(err.lines().any(is_reported), "{err}");
 }

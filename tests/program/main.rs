@@ -31,6 +31,7 @@ mod load;
 mod machine_snapshots;
 mod messages;
 mod migration;
+mod migration_settings;
 mod monitor_policy;
 mod monitors;
 mod option_table;

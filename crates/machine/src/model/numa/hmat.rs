@@ -32,6 +32,8 @@ struct Table {
     /// The unit of all values.
     unit: Option<u64>,
     pairs: Vec<(u16, u16)>,
+    /// The nodes with a value that is not zero: zero says that a value is not known.
+    known: Vec<u16>,
 }
 
 fn is_latency(kind: Kind) -> bool {
@@ -100,6 +102,7 @@ impl Hmat {
                 hierarchy,
                 unit: None,
                 pairs: Vec::new(),
+                known: Vec::new(),
             });
             self.tables.len() - 1
         });
@@ -112,7 +115,7 @@ impl Hmat {
         let (id, level, size) = (o.node_id, o.level, o.size);
         let is_known = |latency: bool| {
             let mut tables = self.tables.iter().filter(|t| is_latency(t.kind) == latency);
-            tables.any(|t| t.pairs.iter().any(|(_, target)| u32::from(*target) == id))
+            tables.any(|t| t.known.iter().any(|target| u32::from(*target) == id))
         };
         if !is_known(true) || !is_known(false) {
             return Err(Error::new(format!(
@@ -171,6 +174,7 @@ impl Table {
                 self.check_bandwidth(value, &between)?
             };
             self.unit = Some(unit);
+            self.known.push(target);
         }
         self.pairs.push(pair);
         Ok(())
@@ -211,5 +215,51 @@ impl Table {
             )));
         }
         Ok(unit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::{HmatCacheAssociativity, HmatCacheWritePolicy};
+
+    fn told(kind: Kind, value: u64) -> NumaHmatLBOptions {
+        NumaHmatLBOptions {
+            initiator: 0,
+            target: 0,
+            hierarchy: Hierarchy::Memory,
+            data_type: kind,
+            latency: is_latency(kind).then_some(value),
+            bandwidth: (!is_latency(kind)).then_some(value),
+        }
+    }
+
+    #[test]
+    fn a_cache_needs_a_latency_and_a_bandwidth_that_are_not_zero() {
+        let cache = NumaHmatCacheOptions {
+            node_id: 0,
+            size: 10240,
+            level: 1,
+            associativity: HmatCacheAssociativity::Direct,
+            policy: HmatCacheWritePolicy::WriteBack,
+            line: 8,
+        };
+        for (latency, bandwidth, is_enough) in [
+            (0, 1 << 20, false),
+            (1, 0, false),
+            (0, 0, false),
+            (1, 1 << 20, true),
+        ] {
+            let mut hmat = Hmat::default();
+            hmat.add_latency(&told(Kind::AccessLatency, latency))
+                .unwrap();
+            let width = told(Kind::AccessBandwidth, bandwidth);
+            hmat.add_latency(&width).unwrap();
+            assert_eq!(
+                hmat.add_cache(&cache).is_ok(),
+                is_enough,
+                "{latency}, {bandwidth}"
+            );
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Requests about memory. Where there is none, reads give zeros and writes are lost.
 
-use super::{number, word, Outcome};
+use super::{number, word, Failure, Outcome};
 use crate::model::Machine;
 use qmonitor::util::base64;
 
@@ -69,19 +69,23 @@ impl Machine {
     fn read_bytes(&self, args: &[&str], show: impl Fn(&[u8]) -> String) -> Outcome {
         let (address, size) = (number(args, 0)?, number(args, 1)?);
         if size > LONGEST {
-            return Err(format!("Cannot read more than {LONGEST} bytes at once"));
+            return Err(format!("Cannot read more than {LONGEST} bytes at once").into());
         }
         let mut bytes = vec![0; size as usize];
         self.read_some(address, &mut bytes);
         Ok(Some(show(&bytes)))
     }
 
-    /// Missing digits are zeros, and what is no digit is one of zero, as in QEMU.
+    /// Missing digits are zeros, and what is no digit is one of zero, as in QEMU. A word
+    /// without any character behind the first two is refused, whatever the size.
     fn write_hex(&mut self, args: &[&str]) -> Outcome {
         let (address, size) = (number(args, 0)?, number(args, 1)?);
-        let digits = word(args, 2)?.get(2..).unwrap_or_default().as_bytes();
+        let digits = match word(args, 2)?.as_bytes() {
+            [_, _, digits @ ..] if !digits.is_empty() => digits,
+            _ => return Err(Failure::Error("invalid argument size")),
+        };
         if size > LONGEST {
-            return Err(format!("Cannot write more than {LONGEST} bytes at once"));
+            return Err(format!("Cannot write more than {LONGEST} bytes at once").into());
         }
         let digit = |at: usize| {
             let digit = digits.get(at).and_then(|c| char::from(*c).to_digit(16));
@@ -141,6 +145,11 @@ mod tests {
             ("memset 0xffe 4 0x1ff", "OK"),
             ("read 0xffe 6", "OK 0xffffffff0304"),
             ("memset 0x1000 0 1", "OK"),
+            ("write 0x1000 2 123456", "OK"),
+            ("read 0x1000 2", "OK 0x3456"),
+            ("write 0x1000 1 0", "ERR invalid argument size"),
+            ("write 0x1000 0 0x", "ERR invalid argument size"),
+            ("write 0x1000 0 0x00", "OK"),
             ("b64read 0x1000 0", "OK "),
             ("read 0x7ffffff 4", "OK 0x00000000"),
             ("writeb 0xffffffffffffffff 1", "OK"),

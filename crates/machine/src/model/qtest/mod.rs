@@ -1,6 +1,6 @@
 //! What a test reaches from outside by the qtest protocol: memory, ports, interrupts.
 //!
-//! A request is a line of words; the answer is a line that begins with `OK` or `FAIL`. QEMU
+//! A request is a line of words; the answer is a line that begins with `OK`, `FAIL` or `ERR`. QEMU
 //! ends with an assertion where words are missing or are no numbers. Here the answer is
 //! `FAIL` then. The clock and the channel itself are with `commands::qtest`.
 
@@ -38,8 +38,32 @@ pub struct Answer {
     pub reply: String,
 }
 
-/// The value of a reply, if it has one, or the text of a failure.
-type Outcome = Result<Option<String>, String>;
+/// The value of a reply, if it has one, or why there is none.
+type Outcome = Result<Option<String>, Failure>;
+
+/// Why a request is not carried out. QEMU has two words for that.
+#[derive(Debug, PartialEq, Eq)]
+enum Failure {
+    Fail(String),
+    Error(&'static str),
+}
+
+impl From<String> for Failure {
+    fn from(text: String) -> Failure {
+        Failure::Fail(text)
+    }
+}
+
+/// The reply to a request.
+fn reply(outcome: Outcome) -> String {
+    match outcome {
+        Ok(None) => "OK".to_owned(),
+        Ok(Some(value)) => format!("OK {value}"),
+        Err(Failure::Fail(text)) if text.is_empty() => "FAIL".to_owned(),
+        Err(Failure::Fail(text)) => format!("FAIL {text}"),
+        Err(Failure::Error(text)) => format!("ERR {text}"),
+    }
+}
 
 impl Machine {
     /// The object of `-qtest`, which is a part of the machine.
@@ -59,13 +83,7 @@ impl Machine {
     /// Carries out a request that does not need the clock.
     pub fn qtest(&mut self, words: &[&str]) -> Answer {
         let mut told = Vec::new();
-        let outcome = self.qtest_outcome(words, &mut told);
-        let reply = match outcome {
-            Ok(None) => "OK".to_owned(),
-            Ok(Some(value)) => format!("OK {value}"),
-            Err(text) if text.is_empty() => "FAIL".to_owned(),
-            Err(text) => format!("FAIL {text}"),
-        };
+        let reply = reply(self.qtest_outcome(words, &mut told));
         Answer { told, reply }
     }
 
@@ -81,7 +99,7 @@ impl Machine {
             // The processor of a PC.
             "endianness" => Ok(Some("little".to_owned())),
             // No module brings a type that is not there.
-            "module_load" => Err(String::new()),
+            "module_load" => Err(String::new().into()),
             "irq_intercept_in" | "irq_intercept_out" => {
                 let device = self.qtest_device(word(args, 0)?)?;
                 self.intercept(device, *name == "irq_intercept_in")
@@ -93,7 +111,7 @@ impl Machine {
                 self.set_input(device, name, line, level, told);
                 Ok(None)
             }
-            name => Err(format!("Unknown command '{name}'")),
+            name => Err(format!("Unknown command '{name}'").into()),
         }
     }
 
@@ -110,7 +128,7 @@ impl Machine {
     fn intercept(&mut self, device: ObjectId, inputs: bool) -> Outcome {
         match self.qtest.intercepted {
             Some(other) if other.device != device => {
-                Err("IRQ intercept already enabled".to_owned())
+                Err("IRQ intercept already enabled".to_owned().into())
             }
             Some(_) => Ok(None),
             None => {

@@ -90,6 +90,11 @@ impl TimeSource {
         })
     }
 
+    /// Whether time passes by itself.
+    pub fn is_system(&self) -> bool {
+        matches!(self.0, Source::System { .. })
+    }
+
     fn realtime(&self) -> i64 {
         match &self.0 {
             Source::System { start, .. } => saturating_ns(start.elapsed()),

@@ -2,6 +2,7 @@
 //!
 //! Drives with names of their own come from `-drive`.
 
+use super::block_connect::add_connected;
 use super::block_fifo::{add_later, fifo_of};
 use super::block_info::device_info;
 use super::hmp::{disk_failure, fail, Cx};
@@ -96,7 +97,7 @@ impl BlockdevCommands for Machine {
         if fifo_of(&options).is_some() {
             add_later(rt, options, responder);
         } else {
-            responder.respond(add_node(rt, &options));
+            add_connected(rt, options, responder);
         }
     }
 
@@ -145,7 +146,7 @@ impl BlockdevCommands for Machine {
     }
 }
 
-fn add_node(rt: &mut Runtime<Machine>, options: &BlockdevOptions) -> Result<(), Error> {
+pub(super) fn add_node(rt: &mut Runtime<Machine>, options: &BlockdevOptions) -> Result<(), Error> {
     if let BlockdevOptionsBranch::Throttle(filter) = &options.u {
         let group = &filter.throttle_group;
         if !rt.state.has_user_object(group, "throttle-group") {

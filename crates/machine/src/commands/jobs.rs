@@ -1,6 +1,10 @@
 //! Jobs: `jobs.json`, their turns and events, and images to make.
 
+use std::os::unix::net::UnixStream;
+use std::rc::Rc;
+
 use super::block_graph::send_events;
+use crate::model::block::take_wakes;
 use crate::model::jobs::{Elsewhere, Job, JobEvent, JobKey, Report, Settings};
 use crate::model::Machine as Model;
 use crate::schema::{
@@ -11,7 +15,7 @@ use crate::schema::{
     JobsCommands,
 };
 use crate::Machine;
-use qmonitor::main_loop::{ClockType, Host};
+use qmonitor::main_loop::{ClockType, Condition, Flow, Host, Watch};
 use qmonitor::qapi::Error;
 use qmonitor::Runtime;
 
@@ -29,6 +33,9 @@ pub(crate) fn pump(rt: &mut Rt) {
     send_events(rt);
     for event in rt.state.jobs.take_events() {
         send(rt, event);
+    }
+    if let Some(socket) = rt.state.blocks.take_unwatched() {
+        watch_calls(rt, socket);
     }
     let (work, wake) = (rt.state.jobs.has_work(), rt.state.jobs.next_wake());
     if !work && wake.is_none() && rt.state.job_turns.is_none() {
@@ -51,6 +58,23 @@ pub(crate) fn pump(rt: &mut Rt) {
         Some(time) => main_loop.timer_mod(timer, time),
         None => main_loop.timer_del(timer),
     };
+}
+
+/// Has jobs go on when a call of a thread returns.
+fn watch_calls(rt: &mut Rt, socket: Rc<UnixStream>) {
+    let shared = socket.clone();
+    let watch = Watch::new(
+        "disk_calls",
+        socket,
+        Condition::IN,
+        move |rt: &mut Rt, _| {
+            take_wakes(&shared);
+            rt.state.jobs.call_returned();
+            turn(rt);
+            Flow::Keep
+        },
+    );
+    rt.main_loop_mut().add_watch(watch);
 }
 
 /// One turn of all jobs.

@@ -9,6 +9,7 @@ mod absent;
 mod backups;
 mod block;
 mod block_bitmaps;
+mod block_connect;
 mod block_edges;
 mod block_edits;
 mod block_fifo;

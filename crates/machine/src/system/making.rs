@@ -40,6 +40,7 @@ pub(super) fn make_runtime(
     if let Some(path) = &settings.log_file {
         machine.log.set_name(path).map_err(Error::new)?;
     }
+    machine.blocks.has_threads = time.is_system();
     let mut rt = Runtime::with_time(machine, time)
         .map_err(|e| Error::from_io("the main loop cannot be made", &e))?;
     report_about(&mut rt, reporter, None);

@@ -27,8 +27,8 @@ impl Blocks {
         self.depth -= 1;
         let backing = opened?;
         let name = self.filename(&self.nodes[&backing]);
+        self.set_backing_id(id, Some(backing));
         if let Some(node) = self.nodes.get_mut(&id) {
-            node.backing = Some(backing);
             node.auto_backing = Some(name);
         }
         Ok(())

@@ -1,11 +1,13 @@
 //! All nodes, and how they use each other.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 
 use super::backend::Backends;
+use super::background::Background;
 use super::exports::Exports;
 use super::host;
+use super::nbd::Remote;
 use super::node::{BlockNode, BlockOp, Blocker, Content, Filter, NodeId};
 use crate::schema::{BlockdevDetectZeroesOptions, BlockdevDriver};
 use qmonitor::qapi::Error;
@@ -15,6 +17,10 @@ use qmonitor::qapi::Error;
 pub struct Blocks {
     pub(super) nodes: BTreeMap<NodeId, BlockNode>,
     names: HashMap<String, NodeId>,
+    /// The nodes that use each node, so that no search goes through all of them.
+    users: HashMap<NodeId, BTreeSet<NodeId>>,
+    /// The nodes on which each owner refuses operations.
+    refused: HashMap<String, Vec<NodeId>>,
     /// The back ends with names of their own.
     pub backends: Backends,
     /// Nodes that devices have since something was put in or took the place of another one.
@@ -26,6 +32,13 @@ pub struct Blocks {
     made: u64,
     /// How many images are being opened below one another.
     pub(super) depth: usize,
+    /// The server of a node that is about to be made, and the name of the node.
+    pub connected: Option<Result<(Remote, String), Error>>,
+    /// Whether calls may be made by threads.
+    pub has_threads: bool,
+    pub(super) background: Option<Background>,
+    /// Whether what is asked for right now may be told that it has to wait.
+    pub(super) may_wait: bool,
     /// What happened since it was last taken.
     pub(super) events: Vec<BlockEvent>,
 }
@@ -105,8 +118,57 @@ impl Blocks {
         self.made += 1;
         let id = NodeId(self.made);
         self.names.insert(node.name.clone(), id);
+        for child in [node.file, node.backing].into_iter().flatten() {
+            self.users.entry(child).or_default().insert(id);
+        }
         self.nodes.insert(id, node);
         id
+    }
+
+    /// Takes a node out of the graph, but none of those below it.
+    fn take_out(&mut self, id: NodeId) -> Option<BlockNode> {
+        let node = self.nodes.remove(&id)?;
+        self.names.remove(&node.name);
+        for child in [node.file, node.backing].into_iter().flatten() {
+            self.forget_user(child, id);
+        }
+        Some(node)
+    }
+
+    fn forget_user(&mut self, child: NodeId, user: NodeId) {
+        if let Some(users) = self.users.get_mut(&child) {
+            users.remove(&user);
+            if users.is_empty() {
+                self.users.remove(&child);
+            }
+        }
+    }
+
+    /// Gives a node other nodes below it.
+    pub(super) fn set_children(
+        &mut self,
+        id: NodeId,
+        file: Option<NodeId>,
+        backing: Option<NodeId>,
+    ) {
+        let Some(node) = self.nodes.get_mut(&id) else {
+            return;
+        };
+        let old = [
+            std::mem::replace(&mut node.file, file),
+            std::mem::replace(&mut node.backing, backing),
+        ];
+        for child in old.into_iter().flatten() {
+            self.forget_user(child, id);
+        }
+        for child in [file, backing].into_iter().flatten() {
+            self.users.entry(child).or_default().insert(id);
+        }
+    }
+
+    pub(super) fn set_backing_id(&mut self, id: NodeId, backing: Option<NodeId>) {
+        let file = self.nodes.get(&id).and_then(|node| node.file);
+        self.set_children(id, file, backing);
     }
 
     /// The mark that [`drop_since`](Self::drop_since) takes.
@@ -116,13 +178,15 @@ impl Blocks {
 
     /// Drops the nodes that were made since a mark.
     pub(super) fn drop_since(&mut self, mark: u64) {
-        let names = &mut self.names;
-        self.nodes.retain(|id, node| {
-            if id.0 > mark {
-                names.remove(&node.name);
-            }
-            id.0 <= mark
-        });
+        let new: Vec<_> = self
+            .nodes
+            .keys()
+            .filter(|id| id.0 > mark)
+            .copied()
+            .collect();
+        for id in new {
+            self.take_out(id);
+        }
     }
 
     /// Whether a node was made for a drive or another node, and goes with it.
@@ -136,15 +200,9 @@ impl Blocks {
         name: &str,
     ) -> impl Iterator<Item = (&'a BlockNode, &'static str)> + 'a {
         let id = self.id(name);
-        self.nodes.values().filter_map(move |node| {
-            if id.is_some() && node.file == id {
-                Some((node, "file"))
-            } else if id.is_some() && node.backing == id {
-                Some((node, "backing"))
-            } else {
-                None
-            }
-        })
+        let users = id.and_then(|id| self.users.get(&id)).into_iter().flatten();
+        let users = users.filter_map(|user| self.nodes.get(user));
+        users.map(move |node| (node, if node.file == id { "file" } else { "backing" }))
     }
 
     /// Checks that no other node writes this one, since a node has only one writer.
@@ -206,10 +264,9 @@ impl Blocks {
             return;
         }
         self.settle(id);
-        let Some(node) = self.nodes.remove(&id) else {
+        let Some(node) = self.take_out(id) else {
             return;
         };
-        self.names.remove(&node.name);
         for child in [node.file, node.backing].into_iter().flatten() {
             self.close_unused(child);
         }
@@ -218,8 +275,7 @@ impl Blocks {
     /// Takes a filter of a job away, but not the node below it.
     pub(crate) fn close_filter(&mut self, name: &str) {
         if let Some(id) = self.id(name) {
-            self.nodes.remove(&id);
-            self.names.remove(name);
+            self.take_out(id);
         }
     }
 
@@ -276,10 +332,11 @@ impl Blocks {
     /// Puts a node below another one, or takes the one there away. The image is not changed.
     pub fn set_backing(&mut self, node: &str, backing: Option<&str>) {
         let backing = backing.and_then(|name| self.id(name));
-        let Some(node) = self.node_mut(node) else {
+        let Some(id) = self.id(node) else {
             return;
         };
-        let old = std::mem::replace(&mut node.backing, backing);
+        let old = self.nodes[&id].backing;
+        self.set_backing_id(id, backing);
         if let Some(old) = old.filter(|_| old != backing) {
             self.close_unused(old);
         }
@@ -295,17 +352,15 @@ impl Blocks {
     pub(crate) fn replace(&mut self, from: &str, to: &str) -> Result<(), Error> {
         let from_id = self.id(from).ok_or_else(|| no_node(from))?;
         let to_id = self.id(to).ok_or_else(|| no_node(to))?;
+        // The new node and what is below it keep what they have.
         let below = self.below(to_id);
-        for (id, node) in &mut self.nodes {
-            // The new node and what is below it keep what they have.
-            if below.contains(id) {
-                continue;
-            }
-            for child in [&mut node.file, &mut node.backing] {
-                if *child == Some(from_id) {
-                    *child = Some(to_id);
-                }
-            }
+        let users = self.users.get(&from_id).into_iter().flatten();
+        let users: Vec<_> = users.filter(|id| !below.contains(id)).copied().collect();
+        let other = |child: Option<NodeId>| child.map(|id| if id == from_id { to_id } else { id });
+        for id in users {
+            let node = &self.nodes[&id];
+            let (file, backing) = (other(node.file), other(node.backing));
+            self.set_children(id, file, backing);
         }
         self.backends.replace_node(from, to);
         self.exports.replace_node(from, to);
@@ -383,23 +438,29 @@ impl Blocks {
 
     /// Has a user refuse all operations on a node but some.
     pub fn block_ops(&mut self, node: &str, owner: &str, reason: &str, except: &[BlockOp]) {
-        if let Some(node) = self.node_mut(node) {
+        let Some(id) = self.id(node) else {
+            return;
+        };
+        self.refused.entry(owner.to_owned()).or_default().push(id);
+        self.nodes.entry(id).and_modify(|node| {
             node.blockers.push(Blocker {
                 owner: owner.to_owned(),
                 reason: reason.to_owned(),
                 except: except.to_vec(),
             });
-        }
+        });
     }
 
     /// Takes back everything that a user refuses, and returns the nodes that it was about,
     /// the newest first.
     pub fn unblock_ops(&mut self, owner: &str) -> Vec<String> {
+        let mut ids = self.refused.remove(owner).unwrap_or_default();
+        ids.sort_unstable_by(|a, b| b.cmp(a));
+        ids.dedup();
         let mut names = Vec::new();
-        for node in self.nodes.values_mut().rev() {
-            let before = node.blockers.len();
-            node.blockers.retain(|blocker| blocker.owner != owner);
-            if node.blockers.len() < before {
+        for id in ids {
+            if let Some(node) = self.nodes.get_mut(&id) {
+                node.blockers.retain(|blocker| blocker.owner != owner);
                 names.push(node.name.clone());
             }
         }

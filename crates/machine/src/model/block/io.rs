@@ -3,10 +3,13 @@
 //! A call does all its work at once. Callers hand over pieces, so that no call takes long.
 
 use std::io;
+use std::os::unix::net::UnixStream;
+use std::rc::Rc;
 
 use nix::errno::Errno;
 use qmonitor::qapi::Error;
 
+use super::background::Background;
 use super::bytes::{beyond_end, unsupported, Bytes, Extent, ExtentKind};
 use super::graph::{no_node, not_found, BlockEvent, Blocks};
 use super::host;
@@ -98,6 +101,19 @@ impl Blocks {
             Content::Taken => 0,
         };
         length.div_ceil(SECTOR) * SECTOR
+    }
+
+    /// Whether a node is a file of the host, seen through views of it.
+    pub(crate) fn is_host_file(&self, node: &str) -> bool {
+        let mut id = self.id(node);
+        while let Some(node) = id.and_then(|id| self.nodes.get(&id)) {
+            match node.content {
+                Content::Host(_) => return true,
+                Content::View { .. } | Content::Filter(_) => id = node.shown(),
+                _ => return false,
+            }
+        }
+        false
     }
 
     /// Reads bytes of a disk, from the nodes below where this one has none.
@@ -229,13 +245,46 @@ impl Blocks {
         self.nodes.get_mut(&id).ok_or_else(|| Errno::ENOENT.into())
     }
 
+    /// A node, and the threads that may make its calls.
+    fn at_with_threads(&mut self, id: NodeId) -> io::Result<(&mut BlockNode, Option<&Background>)> {
+        let node = self.nodes.get_mut(&id).ok_or(Errno::ENOENT)?;
+        let threads = self.background.as_ref().filter(|_| self.may_wait);
+        Ok((node, threads))
+    }
+
+    /// Does something that may be told to come back later (`WouldBlock`), if there are threads
+    /// for what takes long.
+    pub(crate) fn waiting<R>(&mut self, work: impl FnOnce(&mut Self) -> R) -> R {
+        if self.has_threads && self.background.is_none() {
+            // Without sockets everything is done at once.
+            self.background = Background::new().ok();
+        }
+        self.may_wait = self.background.is_some();
+        let result = work(self);
+        self.may_wait = false;
+        result
+    }
+
+    /// Does something at once, since a half of it cannot be done again.
+    pub(super) fn at_once<R>(&mut self, work: impl FnOnce(&mut Self) -> R) -> R {
+        let may_wait = std::mem::take(&mut self.may_wait);
+        let result = work(self);
+        self.may_wait = may_wait;
+        result
+    }
+
+    /// The socket that the loop is to watch from now on, once.
+    pub(crate) fn take_unwatched(&mut self) -> Option<Rc<UnixStream>> {
+        self.background.as_mut()?.take_unwatched()
+    }
+
     pub(super) fn read_at(&mut self, id: NodeId, offset: u64, into: &mut [u8]) -> io::Result<()> {
         self.check_fault(id, BlkdebugIOType::Read, offset, into.len() as u64)?;
-        let node = self.at(id)?;
+        let (node, threads) = self.at_with_threads(id)?;
         let shown = node.shown();
         match (&mut node.content, shown) {
             (Content::Host(file), _) => host::read(file, offset, into),
-            (Content::Remote(remote), _) => remote.read(offset, into),
+            (Content::Remote(remote), _) => remote.read(offset, into, threads),
             (Content::Null { .. }, _) => {
                 into.fill(0);
                 Ok(())
@@ -248,7 +297,7 @@ impl Blocks {
             (Content::Filter(_) | Content::Faults(_), Some(below)) => {
                 self.read_at(below, offset, into)
             }
-            (Content::Qcow2(_), _) => self.read_image(id, offset, into),
+            (Content::Qcow2(_), _) => self.at_once(|blocks| blocks.read_image(id, offset, into)),
             _ => Err(unsupported()),
         }
     }
@@ -270,7 +319,7 @@ impl Blocks {
         }
         self.check_fault(id, kind, offset, change.length())?;
         self.note_write(id, offset, change)?;
-        let node = self.at(id)?;
+        let (node, threads) = self.at_with_threads(id)?;
         let detects = node.detect_zeroes != BlockdevDetectZeroesOptions::Off;
         let change = match change {
             Change::Write(from) if detects && from.iter().all(|byte| *byte == 0) => {
@@ -282,9 +331,9 @@ impl Blocks {
         match (&mut node.content, shown) {
             (Content::Host(file), _) => change_file(file, offset, change),
             (Content::Remote(remote), _) => match change {
-                Change::Write(from) => remote.write(offset, from),
-                Change::Zero(length) => remote.clear(offset, length, true),
-                Change::Discard(length) => remote.clear(offset, length, false),
+                Change::Write(from) => remote.write(offset, from, threads),
+                Change::Zero(length) => remote.clear(offset, length, true, threads),
+                Change::Discard(length) => remote.clear(offset, length, false, threads),
             },
             (Content::Null { .. }, _) => Ok(()),
             (Content::View { offset: start, .. }, Some(below)) => {
@@ -295,8 +344,12 @@ impl Blocks {
                 self.change(below, offset, change)
             }
             (Content::Faults(_), Some(below)) => self.change(below, offset, change),
-            (Content::Filter(_), Some(below)) => self.change_filtered(id, below, offset, change),
-            (Content::Qcow2(_), _) => self.change_image(id, offset, change),
+            (Content::Filter(_), Some(below)) => {
+                self.at_once(|blocks| blocks.change_filtered(id, below, offset, change))
+            }
+            (Content::Qcow2(_), _) => {
+                self.at_once(|blocks| blocks.change_image(id, offset, change))
+            }
             _ => Err(unsupported()),
         }
     }
@@ -378,14 +431,18 @@ impl Blocks {
 
     fn flush_at(&mut self, id: NodeId) -> io::Result<()> {
         self.check_fault(id, BlkdebugIOType::Flush, 0, u64::MAX)?;
-        let node = self.at(id)?;
+        let node = self.nodes.get_mut(&id).ok_or(Errno::ENOENT)?;
         if node.no_flush {
             return Ok(());
         }
         let below = node.shown().or(node.file);
+        let threads = self.background.as_mut().filter(|_| self.may_wait);
         match (&mut node.content, below) {
-            (Content::Host(file), _) => file.sync_data(),
-            (Content::Remote(remote), _) => remote.flush(),
+            (Content::Host(file), _) => match threads {
+                Some(threads) => threads.flush(id, file),
+                None => file.sync_data(),
+            },
+            (Content::Remote(remote), _) => remote.flush(threads.as_deref()),
             (_, Some(below)) => self.flush_at(below),
             _ => Ok(()),
         }
@@ -393,12 +450,12 @@ impl Blocks {
 
     pub(super) fn status_at(&mut self, id: NodeId, offset: u64, length: u64) -> io::Result<Extent> {
         self.check_fault(id, BlkdebugIOType::BlockStatus, offset, length)?;
-        let node = self.at(id)?;
+        let (node, threads) = self.at_with_threads(id)?;
         let shown = node.shown();
         let all = |kind| Extent { length, kind };
         Ok(match (&mut node.content, shown) {
             (Content::Host(file), _) => host::status(file, offset, length),
-            (Content::Remote(remote), _) => remote.status(offset, length)?,
+            (Content::Remote(remote), _) => remote.status(offset, length, threads)?,
             (Content::Null { read_zeroes, .. }, _) => all(if *read_zeroes == Some(true) {
                 ExtentKind::Zero
             } else {
@@ -411,7 +468,9 @@ impl Blocks {
             (Content::Filter(_) | Content::Faults(_), Some(below)) => {
                 self.status_at(below, offset, length)?
             }
-            (Content::Qcow2(_), _) => self.image_status(id, offset, length)?,
+            (Content::Qcow2(_), _) => {
+                self.at_once(|blocks| blocks.image_status(id, offset, length))?
+            }
             _ => all(ExtentKind::Data),
         })
     }

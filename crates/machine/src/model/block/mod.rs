@@ -6,6 +6,7 @@
 //! exports and commands for tests do.
 
 mod backend;
+mod background;
 mod bitmaps;
 mod bytes;
 mod chain;
@@ -41,6 +42,7 @@ mod tests;
 use qmonitor::qapi::Error;
 
 pub use backend::{Backend, Backends, Interface, Medium};
+pub use background::take_wakes;
 pub use bitmaps::NewBitmap;
 pub use bytes::{Extent, ExtentKind};
 pub(crate) use drive::set_drive;
@@ -52,7 +54,7 @@ pub(crate) use graph::no_node;
 pub use graph::{BlockEvent, Blocks};
 pub use image::{probe, Header};
 pub use making::NewFile;
-pub use nbd::{NbdClient, NbdServer, NbdStream, Session};
+pub use nbd::{connect, NbdClient, NbdServer, NbdStream, Session};
 pub use node::{BlockNode, BlockOp, Filter, NodeId};
 pub use open::Image;
 pub use qcow2::{NewImage, Qcow2, Snapshot, StoredBitmap};

@@ -10,7 +10,7 @@ use super::qcow2::Qcow2;
 use crate::schema::{BlockdevDetectZeroesOptions, BlockdevDriver};
 
 /// A node for the block layer itself, which names are too slow for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub(super) u64);
 
 /// A node of the block layer.

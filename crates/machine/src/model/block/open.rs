@@ -196,9 +196,7 @@ impl Blocks {
         } else {
             let backing = self.open_backing(backing)?;
             self.note_named_backing(id);
-            self.nodes
-                .entry(id)
-                .and_modify(|node| node.backing = backing);
+            self.set_backing_id(id, backing);
         }
         Ok(id)
     }
@@ -257,7 +255,8 @@ impl Blocks {
                 Ok(opened)
             }
             BlockdevOptionsBranch::Nbd(nbd) => {
-                let (remote, filename) = connect(nbd)?;
+                let connected = self.connected.take();
+                let (remote, filename) = connected.unwrap_or_else(|| connect(nbd))?;
                 if remote.is_read_only() && !read_only {
                     return Err(Error::new(
                         "request on write denied without write permission",

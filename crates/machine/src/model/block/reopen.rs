@@ -84,9 +84,8 @@ impl Blocks {
             node.direct = direct;
             node.no_flush = no_flush;
             node.detect_zeroes = detect_zeroes;
-            node.file = new_file;
-            node.backing = new_backing;
         });
+        self.set_children(id, new_file, new_backing);
         if let Some(old) = backing.filter(|_| backing != new_backing) {
             self.close_unused(old);
         }
@@ -100,9 +99,8 @@ impl Blocks {
             node.direct = old.direct;
             node.no_flush = old.no_flush;
             node.detect_zeroes = old.detect_zeroes;
-            node.file = old.file;
-            node.backing = old.backing;
         });
+        self.set_children(old.id, old.file, old.backing);
     }
 
     fn new_backing(

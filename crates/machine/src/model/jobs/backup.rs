@@ -2,6 +2,7 @@
 //! meanwhile.
 
 use super::chain::{self, in_use};
+use super::piece::Piece;
 use super::work::{Cx, Disks, Failure, Step, Work};
 use super::{JobKey, Settings};
 use crate::model::block::{Bitmap, Blocks, ExtentKind, Filter, Granules};
@@ -16,7 +17,7 @@ const CHUNK: u64 = 1 << 20;
 const GRANULARITY: u32 = 65536;
 
 /// How many extents are looked at before others have their turn.
-const SCAN: usize = 256;
+const SCAN: usize = 32;
 
 /// What a backup is to do.
 #[derive(Debug, Clone)]
@@ -41,6 +42,8 @@ struct Backup {
     /// How far the search for what is not to be copied is.
     scanned: u64,
     has_total: bool,
+    /// What is being copied.
+    piece: Option<Piece>,
 }
 
 impl Machine {
@@ -90,6 +93,7 @@ impl Machine {
             filter: filter.clone(),
             scanned: 0,
             has_total: false,
+            piece: None,
             plan,
         };
         let bitmap = work.plan.bitmap.clone();
@@ -178,6 +182,9 @@ impl Backup {
     }
 
     fn copy(&mut self, cx: &mut Cx<'_>) -> Result<Step, Failure> {
+        if self.piece.is_some() {
+            return self.copy_data(cx);
+        }
         let next = self.todo(cx.blocks).and_then(|todo| todo.next(0, CHUNK));
         let Some((offset, length)) = next else {
             return Ok(Step::Done);
@@ -189,19 +196,52 @@ impl Backup {
         if extent.kind != ExtentKind::Data && extent.length == length {
             let zeroed = cx.blocks.write_zeroes(target, offset, length);
             zeroed.map_err(Failure::write)?;
-        } else {
-            chain::copy(cx.blocks, cx.buffer, (source, target), offset, length)?;
+            if let Some(todo) = self.todo(cx.blocks) {
+                todo.remove(offset, length);
+            }
+            return Ok(self.copied(cx.blocks, length));
         }
-        let mut is_last = true;
-        if let Some(todo) = self.todo(cx.blocks) {
-            todo.remove(offset, length);
-            is_last = todo.is_empty();
+        self.piece = Some(Piece::new(offset, length));
+        self.copy_data(cx)
+    }
+
+    /// Copies a part of the piece on its way. Granules that a write has had copied meanwhile
+    /// have new bytes now, so they are left out.
+    fn copy_data(&mut self, cx: &mut Cx<'_>) -> Result<Step, Failure> {
+        let Some(piece) = self.piece else {
+            return Ok(Step::Skipped);
+        };
+        let (offset, length) = piece.next();
+        let end = offset + length;
+        let mut at = offset;
+        while let Some((from, length)) = self
+            .todo(cx.blocks)
+            .and_then(|todo| todo.next(at, end - at))
+            .filter(|(from, _)| *from < end)
+        {
+            let length = length.min(end - from);
+            let nodes = (&*self.filter, &*self.plan.target);
+            chain::copy(cx.blocks, cx.buffer, nodes, from, length)?;
+            if let Some(todo) = self.todo(cx.blocks) {
+                todo.remove(from, length);
+            }
+            at = from + length;
         }
-        Ok(if is_last {
+        let piece = piece.advanced(length);
+        self.piece = Some(piece).filter(|piece| !piece.is_done());
+        Ok(match self.piece {
+            Some(_) => Step::Part,
+            None => self.copied(cx.blocks, piece.length),
+        })
+    }
+
+    fn copied(&self, blocks: &mut Blocks, length: u64) -> Step {
+        let is_last = self.todo(blocks).is_none_or(|todo| todo.is_empty());
+        if is_last {
             Step::Burst(length)
         } else {
             Step::Copied(length)
-        })
+        }
     }
 
     fn work(&mut self, cx: &mut Cx<'_>) -> Result<Step, Failure> {
@@ -219,7 +259,9 @@ impl Backup {
         } else {
             self.copy(cx)
         };
-        cx.progress.current = cx.progress.total.saturating_sub(left(self, cx.blocks));
+        let on_its_way = self.piece.map_or(0, |piece| piece.done());
+        let left = left(self, cx.blocks) + on_its_way;
+        cx.progress.current = cx.progress.total.saturating_sub(left);
         step
     }
 

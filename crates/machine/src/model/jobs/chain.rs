@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::piece::Piece;
 use super::work::{Disks, Failure};
 use crate::model::block::{BlockOp, Blocks, Extent, ExtentKind, Filter};
 use crate::model::Machine;
@@ -84,7 +85,20 @@ pub(super) fn status_above(
     }
 }
 
-/// Copies a piece from one node to another.
+/// Copies the next part of a piece from one node to another.
+pub(super) fn copy_part(
+    blocks: &mut Blocks,
+    buffer: &mut Vec<u8>,
+    nodes: (&str, &str),
+    piece: &mut Piece,
+) -> Result<(), Failure> {
+    let (offset, length) = piece.next();
+    copy(blocks, buffer, nodes, offset, length)?;
+    piece.advance(length);
+    Ok(())
+}
+
+/// Copies bytes from one node to another.
 pub(super) fn copy(
     blocks: &mut Blocks,
     buffer: &mut Vec<u8>,
@@ -92,9 +106,49 @@ pub(super) fn copy(
     offset: u64,
     length: u64,
 ) -> Result<(), Failure> {
-    buffer.resize(usize::try_from(length).unwrap_or(0), 0);
-    blocks.read(from, offset, buffer).map_err(Failure::read)?;
-    blocks.write(to, offset, buffer).map_err(Failure::write)
+    if blocks.is_host_file(from) && blocks.is_host_file(to) {
+        return copy_with_holes(blocks, buffer, (from, to), offset, length);
+    }
+    copy_bytes(blocks, buffer, (from, to), offset, length)
+}
+
+/// Copies from file to file, and leaves out the holes: a piece may be larger than those.
+fn copy_with_holes(
+    blocks: &mut Blocks,
+    buffer: &mut Vec<u8>,
+    (from, to): (&str, &str),
+    offset: u64,
+    length: u64,
+) -> Result<(), Failure> {
+    let end = offset + length;
+    let mut at = offset;
+    while at < end {
+        let extent = blocks.status(from, at, end - at).map_err(Failure::read)?;
+        if extent.kind == ExtentKind::Data {
+            copy_bytes(blocks, buffer, (from, to), at, extent.length)?;
+        } else {
+            let zeroed = blocks.write_zeroes(to, at, extent.length);
+            zeroed.map_err(Failure::write)?;
+        }
+        at += extent.length;
+    }
+    Ok(())
+}
+
+fn copy_bytes(
+    blocks: &mut Blocks,
+    buffer: &mut Vec<u8>,
+    (from, to): (&str, &str),
+    offset: u64,
+    length: u64,
+) -> Result<(), Failure> {
+    let length = usize::try_from(length).unwrap_or(0);
+    if buffer.len() < length {
+        buffer.resize(length, 0);
+    }
+    let bytes = &mut buffer[..length];
+    blocks.read(from, offset, bytes).map_err(Failure::read)?;
+    blocks.write(to, offset, bytes).map_err(Failure::write)
 }
 
 /// The reason for which a job refuses operations on its nodes.

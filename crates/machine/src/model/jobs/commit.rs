@@ -2,6 +2,7 @@
 //! commit of the top image is a [mirror](super::mirror) to the base.
 
 use super::chain::{self, in_use};
+use super::piece::Piece;
 use super::work::{Cx, Disks, Failure, Step, Work};
 use super::{JobKey, Settings};
 use crate::model::block::{ExtentKind, Filter};
@@ -34,6 +35,8 @@ struct Commit {
     plan: CommitPlan,
     filter: String,
     offset: u64,
+    /// What is being copied.
+    piece: Option<Piece>,
     was_read_only: bool,
 }
 
@@ -58,6 +61,7 @@ impl Machine {
             id: id.clone(),
             filter: filter.clone(),
             offset: 0,
+            piece: None,
             was_read_only: self.blocks.node(&base).is_some_and(|node| node.read_only),
             plan,
         };
@@ -92,6 +96,9 @@ impl Machine {
 
 impl Commit {
     fn copy(&mut self, cx: &mut Cx<'_>, left: u64) -> Result<Step, Failure> {
+        if self.piece.is_some() {
+            return self.copy_data(cx, left);
+        }
         let (top, base) = (&self.plan.top, &self.plan.base);
         let status = chain::status_above(cx.blocks, top, Some(base), self.offset, left);
         let extent = status.map_err(Failure::read)?;
@@ -107,17 +114,34 @@ impl Commit {
                 length
             }
             ExtentKind::Data => {
-                let length = extent.length.min(CHUNK);
-                chain::copy(cx.blocks, cx.buffer, (top, base), self.offset, length)?;
-                length
+                self.piece = Some(Piece::new(self.offset, extent.length.min(CHUNK)));
+                return self.copy_data(cx, left);
             }
         };
+        Ok(self.copied(length, left))
+    }
+
+    fn copy_data(&mut self, cx: &mut Cx<'_>, left: u64) -> Result<Step, Failure> {
+        let Some(piece) = &mut self.piece else {
+            return Ok(Step::Skipped);
+        };
+        let nodes = (&*self.plan.top, &*self.plan.base);
+        chain::copy_part(cx.blocks, cx.buffer, nodes, piece)?;
+        let length = piece.length;
+        if !piece.is_done() {
+            return Ok(Step::Part);
+        }
+        self.piece = None;
+        Ok(self.copied(length, left))
+    }
+
+    fn copied(&mut self, length: u64, left: u64) -> Step {
         self.offset += length;
-        Ok(if length < left {
+        if length < left {
             Step::Copied(length)
         } else {
             Step::Burst(length)
-        })
+        }
     }
 }
 

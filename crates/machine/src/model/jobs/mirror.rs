@@ -2,6 +2,7 @@
 //! may take its place. The commit of the top image of a chain is a mirror to its base.
 
 use super::chain::{self, in_use};
+use super::piece::Piece;
 use super::work::{Cx, Disks, Failure, Step, Work};
 use super::{JobKey, Settings};
 use crate::model::block::{Bitmap, Blocks, ExtentKind, Filter, Granules};
@@ -19,7 +20,7 @@ const CHUNK: u64 = 1 << 20;
 const BURST: u64 = 16 << 20;
 
 /// How many extents are looked at before others have their turn.
-const SCAN: usize = 256;
+const SCAN: usize = 32;
 
 /// What is copied at first.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +64,9 @@ struct Mirror {
     scanned: u64,
     /// Where the search for the next piece begins.
     cursor: u64,
+    /// What is being copied. It is not in the bitmap, so that a write that comes between its
+    /// parts has it copied again.
+    piece: Option<Piece>,
     burst: u64,
     ready: bool,
     /// What a command had it do: take the place, or just end.
@@ -100,6 +104,7 @@ impl Machine {
             target_was_read_only: self.blocks.node(&target).is_some_and(|n| n.read_only),
             scanned: 0,
             cursor: 0,
+            piece: None,
             burst: 0,
             ready: false,
             last: None,
@@ -198,6 +203,9 @@ impl Mirror {
 
     /// Copies the next dirty piece. `None` if there is none.
     fn copy(&mut self, cx: &mut Cx<'_>) -> Result<Option<Step>, Failure> {
+        if self.piece.is_some() {
+            return self.copy_data(cx).map(Some);
+        }
         let cursor = self.cursor;
         let Some(bitmap) = self.dirty(cx.blocks) else {
             return Ok(None);
@@ -224,27 +232,49 @@ impl Mirror {
             let length = whole(extent.length);
             let zeroed = cx.blocks.write_zeroes(target, offset, length);
             zeroed.map_err(Failure::write)?;
+            if let Some(bitmap) = self.dirty(cx.blocks) {
+                bitmap.set.remove(offset, length);
+            }
             self.copied(cx, offset, length);
             Step::Skipped
         } else {
             let length = whole(extent.length.min(CHUNK));
-            chain::copy(cx.blocks, cx.buffer, (source, target), offset, length)?;
-            self.copied(cx, offset, length);
-            self.burst += length;
-            if self.burst < BURST {
-                Step::Burst(length)
-            } else {
-                self.burst = 0;
-                Step::Copied(length)
+            if let Some(bitmap) = self.dirty(cx.blocks) {
+                bitmap.set.remove(offset, length);
             }
+            self.piece = Some(Piece::new(offset, length));
+            self.copy_data(cx)?
         };
         Ok(Some(step))
     }
 
-    fn copied(&mut self, cx: &mut Cx<'_>, offset: u64, length: u64) {
-        if let Some(bitmap) = self.dirty(cx.blocks) {
-            bitmap.set.remove(offset, length);
+    fn copy_data(&mut self, cx: &mut Cx<'_>) -> Result<Step, Failure> {
+        let Some(mut piece) = self.piece.take() else {
+            return Ok(Step::Skipped);
+        };
+        let nodes = (&*self.plan.source, &*self.plan.target);
+        if let Err(failure) = chain::copy_part(cx.blocks, cx.buffer, nodes, &mut piece) {
+            if failure.has_to_wait() {
+                self.piece = Some(piece);
+                return Err(failure);
+            }
+            self.mark(cx.blocks, piece.offset, piece.length);
+            return Err(failure);
         }
+        if !piece.is_done() {
+            self.piece = Some(piece);
+            return Ok(Step::Part);
+        }
+        self.copied(cx, piece.offset, piece.length);
+        self.burst += piece.length;
+        if self.burst < BURST {
+            return Ok(Step::Burst(piece.length));
+        }
+        self.burst = 0;
+        Ok(Step::Copied(piece.length))
+    }
+
+    fn copied(&mut self, cx: &mut Cx<'_>, offset: u64, length: u64) {
         self.cursor = offset + length;
         cx.progress.current += length;
     }
@@ -268,7 +298,8 @@ impl Mirror {
         }
         let step = self.copy(cx);
         let left = self.dirty(cx.blocks).map_or(0, |bitmap| bitmap.set.bytes());
-        cx.progress.total = cx.progress.current + left;
+        let on_its_way = self.piece.map_or(0, |piece| piece.length);
+        cx.progress.total = cx.progress.current + left + on_its_way;
         if let Some(step) = step? {
             return Ok(step);
         }

@@ -17,6 +17,7 @@ mod chain;
 mod commit;
 mod end;
 mod mirror;
+mod piece;
 mod rate;
 mod run;
 mod stream;
@@ -196,6 +197,8 @@ pub struct Jobs {
     /// Those that work, in the order of their turns.
     queue: VecDeque<JobKey>,
     sleeping: BTreeSet<(i64, JobKey)>,
+    /// Those that wait for a call of a thread.
+    waiting: Vec<JobKey>,
     events: Vec<JobEvent>,
     /// Room for the bytes on their way.
     buffer: Vec<u8>,
@@ -378,6 +381,10 @@ impl Jobs {
         match std::mem::replace(&mut job.activity, activity) {
             Activity::Sleeping(time) => {
                 self.sleeping.remove(&(time, key));
+            }
+            // A job leaves the queue at its front, unless a command takes it out.
+            Activity::Queued if self.queue.front() == Some(&key) => {
+                self.queue.pop_front();
             }
             Activity::Queued => self.queue.retain(|other| *other != key),
             Activity::Idle | Activity::Ended => {}

@@ -1,19 +1,23 @@
 //! Turns of jobs.
 
+use std::time::{Duration, Instant};
+
 use nix::errno::Errno;
 use qmonitor::qapi::error::strerror;
 
 use super::work::Failure;
-use super::{Activity, Cx, JobEvent, JobKey, Step};
+use super::{Activity, Cx, Job, JobEvent, JobKey, Step};
 use crate::model::Machine;
 use crate::schema::{BlockDeviceIoStatus, BlockErrorAction, BlockdevOnError, JobStatus};
 
-/// How many bytes all jobs together copy in a turn of the loop, about. It is a part of a
-/// millisecond, and other clients wait no longer.
-const TURN: u64 = 1 << 20;
+/// How long all jobs together work in a turn of the loop, about: other clients wait no longer
+/// than this and the step that was begun last.
+const TURN: Duration = Duration::from_micros(250);
 
-/// What a step costs that copies nothing.
-const STEP: u64 = TURN / 64;
+/// How many steps a turn has at most: a fast processor would otherwise show clients less of
+/// the states between. A step that copies counts as several, and a turn copies a mebibyte.
+const STEPS: usize = 64;
+const COPYING: usize = 8;
 
 /// How long a job waits after an error that is ignored, in nanoseconds.
 const RETRY: i64 = 10_000_000;
@@ -27,53 +31,62 @@ impl Machine {
     /// Lets jobs work for one turn.
     pub fn run_jobs(&mut self, now: i64) {
         self.jobs.wake(now);
-        let mut spent = 0;
-        while spent < TURN {
+        let begin = Instant::now();
+        let mut steps = 0;
+        while steps < STEPS {
             let Some(key) = self.jobs.queue.front().copied() else {
                 return;
             };
-            spent += self.run_job(key, now).max(STEP);
+            steps += self.run_job(key, now);
+            if begin.elapsed() >= TURN {
+                return;
+            }
         }
     }
 
-    /// Does a step of the first job in the queue, and returns how many bytes it copied.
-    fn run_job(&mut self, key: JobKey, now: i64) -> u64 {
+    /// Does a step of the first job in the queue, and returns as how many it counts.
+    fn run_job(&mut self, key: JobKey, now: i64) -> usize {
         self.jobs.set_activity(key, Activity::Idle);
         let Some(job) = self.jobs.table.get_mut(&key) else {
-            return 0;
+            return 1;
         };
         if job.cancelled {
             self.job_ended(key, Err(String::new()));
-            return 0;
+            return 1;
         }
         if job.user_paused {
             self.jobs.settle_pause(key);
-            return 0;
+            return 1;
         }
         // The last step is not held up, nor is what goes on at once.
         let may_wait = job.status == JobStatus::Running && !job.in_burst;
         if let Some(until) = job.rate.wait_until(now).filter(|_| may_wait) {
             self.jobs.set_activity(key, Activity::Sleeping(until));
-            return 0;
+            return 1;
         }
-        let step = job.work.step(Cx {
-            blocks: &mut self.blocks,
-            progress: &mut job.progress,
-            buffer: &mut self.jobs.buffer,
+        let (progress, buffer) = (&mut job.progress, &mut self.jobs.buffer);
+        let work = &mut job.work;
+        let step = self.blocks.waiting(|blocks| {
+            work.step(Cx {
+                blocks,
+                progress,
+                buffer,
+            })
         });
-        self.take_step(key, step, now)
+        let copies = matches!(step, Step::Copied(_) | Step::Burst(_) | Step::Part);
+        self.take_step(key, step, now);
+        if copies {
+            COPYING
+        } else {
+            1
+        }
     }
 
-    fn take_step(&mut self, key: JobKey, step: Step, now: i64) -> u64 {
+    fn take_step(&mut self, key: JobKey, step: Step, now: i64) {
         match step {
-            Step::Copied(bytes) => {
-                self.go_on(key, bytes, now, true);
-                return bytes;
-            }
-            Step::Burst(bytes) => {
-                self.go_on(key, bytes, now, false);
-                return bytes;
-            }
+            Step::Copied(bytes) => self.go_on(key, bytes, now, true),
+            Step::Burst(bytes) => self.go_on(key, bytes, now, false),
+            Step::Part => self.go_on(key, 0, now, false),
             Step::Skipped => self.jobs.enqueue(key),
             Step::Idle => {}
             Step::Ready => {
@@ -84,9 +97,9 @@ impl Machine {
             }
             Step::Done => self.job_ended(key, Ok(())),
             Step::Refused(error) => self.job_ended(key, Err(error.desc().to_owned())),
+            Step::Failed(failure) if failure.has_to_wait() => self.jobs.waiting.push(key),
             Step::Failed(failure) => self.job_failed(key, &failure, now),
         }
-        0
     }
 
     fn go_on(&mut self, key: JobKey, bytes: u64, now: i64, may_wait: bool) {
@@ -141,6 +154,16 @@ impl Machine {
 }
 
 impl super::Jobs {
+    /// Has those go on that wait for a call of a thread.
+    pub(crate) fn call_returned(&mut self) {
+        for key in std::mem::take(&mut self.waiting) {
+            let is_idle = |job: &Job| job.activity == Activity::Idle && !job.user_paused;
+            if self.table.get(&key).is_some_and(is_idle) {
+                self.enqueue(key);
+            }
+        }
+    }
+
     /// Has those go on whose time has come.
     fn wake(&mut self, now: i64) {
         while let Some((time, key)) = self.sleeping.first().copied() {

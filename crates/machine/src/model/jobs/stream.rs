@@ -1,6 +1,7 @@
 //! Stream: an image gets the data of those below it, and stands without them afterwards.
 
 use super::chain::{self, in_use, unfiltered};
+use super::piece::Piece;
 use super::work::{Cx, Disks, Failure, Step, Work};
 use super::{JobKey, Settings};
 use crate::model::block::{BlockOp, ExtentKind, Filter};
@@ -35,6 +36,8 @@ struct Stream {
     /// The image below at the start.
     below: Option<String>,
     offset: u64,
+    /// What is being copied.
+    piece: Option<Piece>,
     /// The first error that was ignored.
     error: Option<String>,
     was_read_only: bool,
@@ -69,6 +72,7 @@ impl Machine {
             filter: filter.clone(),
             below: chain::backing(&self.blocks, &node),
             offset: 0,
+            piece: None,
             error: None,
             was_read_only,
             plan,
@@ -95,6 +99,9 @@ impl Machine {
 
 impl Stream {
     fn copy(&mut self, cx: &mut Cx<'_>, left: u64) -> Result<Step, Failure> {
+        if self.piece.is_some() {
+            return self.copy_data(cx, left);
+        }
         let node = unfiltered(cx.blocks, &self.plan.node);
         let status = cx.blocks.status(&node, self.offset, left);
         let own = status.map_err(Failure::read)?;
@@ -117,19 +124,37 @@ impl Stream {
                 length
             }
             ExtentKind::Data => {
-                let length = extent.length.min(CHUNK);
-                let nodes = (node.as_str(), node.as_str());
-                let copied = chain::copy(cx.blocks, cx.buffer, nodes, self.offset, length);
-                copied.map_err(|failure| Failure::read(failure.error))?;
-                length
+                self.piece = Some(Piece::new(self.offset, extent.length.min(CHUNK)));
+                return self.copy_data(cx, left);
             }
         };
+        Ok(self.copied(length, left))
+    }
+
+    /// What is read and written is the same node: what is below it goes into it. A write that
+    /// came between the parts is read and written again.
+    fn copy_data(&mut self, cx: &mut Cx<'_>, left: u64) -> Result<Step, Failure> {
+        let Some(piece) = &mut self.piece else {
+            return Ok(Step::Skipped);
+        };
+        let node = unfiltered(cx.blocks, &self.plan.node);
+        let copied = chain::copy_part(cx.blocks, cx.buffer, (&node, &node), piece);
+        copied.map_err(|failure| Failure::read(failure.error))?;
+        let length = piece.length;
+        if !piece.is_done() {
+            return Ok(Step::Part);
+        }
+        self.piece = None;
+        Ok(self.copied(length, left))
+    }
+
+    fn copied(&mut self, length: u64, left: u64) -> Step {
         self.offset += length;
-        Ok(if length < left {
+        if length < left {
             Step::Copied(length)
         } else {
             Step::Burst(length)
-        })
+        }
     }
 }
 
@@ -154,6 +179,7 @@ impl Work for Stream {
     /// QEMU streams what it can and fails at the end.
     fn ignore(&mut self, text: &str) {
         self.error.get_or_insert_with(|| text.to_owned());
+        self.piece = None;
         self.offset += CHUNK;
     }
 

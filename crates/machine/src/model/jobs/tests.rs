@@ -535,8 +535,15 @@ fn nothing_waits_for_jobs_at_the_end_of_the_program() {
         auto_dismiss: false,
         ..settings(JobType::Mirror, "j")
     };
-    w.mirror(slow).unwrap();
-    w.turn();
+    let key = w.mirror(slow).unwrap();
+    while w
+        .m
+        .jobs
+        .get(key)
+        .is_some_and(|job| job.progress.current == 0)
+    {
+        w.turn();
+    }
     w.m.jobs.take_events();
     w.m.quit_jobs();
     w.expect(

@@ -52,6 +52,11 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
+    /// Whether the answer is not there yet: the same step will find it.
+    pub(super) fn has_to_wait(&self) -> bool {
+        self.error.kind() == io::ErrorKind::WouldBlock
+    }
+
     pub(crate) fn read(error: io::Error) -> Self {
         let operation = IoOperationType::Read;
         Failure { error, operation }
@@ -71,6 +76,8 @@ pub(crate) enum Step {
     /// Bytes were copied behind which the job does not wait, since they are the last or part
     /// of a burst. The limit counts them.
     Burst(u64),
+    /// A part of a piece was copied. The limit counts whole pieces.
+    Part,
     /// There was nothing to copy here.
     Skipped,
     /// There is nothing to do until something changes.

@@ -24,7 +24,7 @@ const ALLOCATION: &str = "base:allocation";
 
 /// A connection to a server, in which an export was chosen.
 #[derive(Debug)]
-pub struct Remote {
+pub struct Connection {
     stream: NbdStream,
     size: u64,
     flags: u16,
@@ -41,7 +41,7 @@ fn failed(e: &io::Error) -> Error {
     Error::from_io("Failed to read from the NBD server", e)
 }
 
-impl Remote {
+impl Connection {
     /// Chooses an export of the server behind a connection.
     ///
     /// # Errors
@@ -49,7 +49,7 @@ impl Remote {
     /// It is no server, is silent, or has no such export.
     pub fn open(stream: NbdStream, export: &str) -> Result<Self, Error> {
         stream.set_patience(PATIENCE).map_err(|e| failed(&e))?;
-        let mut remote = Remote {
+        let mut remote = Connection {
             stream,
             size: 0,
             flags: 0,

@@ -4,7 +4,8 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use super::client::Remote;
+use super::client::Connection;
+use super::remote::Remote;
 use super::stream::NbdStream;
 use crate::schema::{BlockdevOptionsNbd, SocketAddress};
 use qmonitor::qapi::Error;
@@ -48,7 +49,8 @@ pub fn connect(options: &BlockdevOptionsNbd) -> Result<(Remote, String), Error> 
             ))
         }
     };
-    Ok((Remote::open(stream, export)?, name))
+    let connection = Connection::open(stream, export)?;
+    Ok((Remote::new(connection), name))
 }
 
 fn connect_tcp(place: &str) -> Result<TcpStream, Error> {

@@ -4,6 +4,7 @@
 mod client;
 mod connect;
 mod negotiation;
+mod remote;
 mod server;
 mod stream;
 mod transmission;
@@ -11,8 +12,8 @@ mod wire;
 
 use super::graph::Blocks;
 
-pub use client::Remote;
 pub use connect::connect;
+pub use remote::Remote;
 pub use server::{NbdClient, NbdServer};
 pub use stream::NbdStream;
 

@@ -41,6 +41,7 @@ mod log;
 mod machine;
 mod machine_snapshots;
 mod memory;
+mod memory_devices;
 mod migration;
 mod migration_channel;
 mod migration_in;

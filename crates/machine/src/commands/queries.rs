@@ -110,14 +110,15 @@ impl QueriesHostCommands for Machine {
 }
 
 impl QueriesMemoryCommands for Machine {
-    fn qmp_query_memory_devices(_: &mut Rt) -> Result<Vec<MemoryDeviceInfo>, Error> {
-        Ok(Vec::new())
+    fn qmp_query_memory_devices(rt: &mut Rt) -> Result<Vec<MemoryDeviceInfo>, Error> {
+        Ok(super::memory_devices::infos(&rt.state))
     }
 
-    /// There are no places for memory.
     fn qmp_query_acpi_ospm_status(rt: &mut Rt) -> Result<Vec<ACPIOSTInfo>, Error> {
         if rt.state.class.has_acpi() {
-            return Ok(processor_places(&rt.state));
+            let mut places = super::memory_devices::slots(&rt.state);
+            places.extend(processor_places(&rt.state));
+            return Ok(places);
         }
         let desc = "command is not supported, missing ACPI device";
         Err(Error::new(desc))

@@ -17,6 +17,7 @@ pub mod jobs;
 pub(crate) mod log;
 mod machine;
 pub mod memory;
+pub(crate) mod memory_devices;
 pub mod migration;
 pub mod net;
 pub mod numa;
@@ -29,6 +30,7 @@ pub mod runstate;
 mod thread;
 pub mod types;
 mod uuid;
+mod virtio_mem;
 
 pub(crate) use machine::Deletion;
 pub use machine::{AudioBackend, Machine};

@@ -73,6 +73,9 @@ mod transaction;
 mod ui;
 mod unsupported;
 mod vnc;
+mod vnc_clients;
+mod vnc_info;
+mod vnc_listen;
 
 #[cfg(test)]
 mod disk_play_tests;

@@ -13,6 +13,7 @@ pub mod display;
 pub mod dump;
 pub mod facts;
 pub(crate) mod global;
+pub mod input;
 pub mod jobs;
 pub(crate) mod log;
 mod machine;

@@ -24,8 +24,8 @@ impl AbsentCommands for Machine {
         rt.state.balloon_request(value)
     }
 
-    fn qmp_query_mice(_: &mut Runtime<Self>) -> Result<Vec<MouseInfo>, Error> {
-        Ok(Vec::new())
+    fn qmp_query_mice(rt: &mut Runtime<Self>) -> Result<Vec<MouseInfo>, Error> {
+        Ok(rt.state.mice())
     }
 
     fn qmp_query_replay(_: &mut Runtime<Self>) -> Result<ReplayInfo, Error> {
@@ -41,7 +41,7 @@ impl AbsentCommands for Machine {
     }
 
     fn qmp_query_vnc(rt: &mut Runtime<Self>) -> Result<VncInfo, Error> {
-        Ok(super::vnc::query_vnc(&rt.state))
+        Ok(super::vnc_info::query_vnc(&rt.state))
     }
 
     fn qmp_query_tpm_models(_: &mut Runtime<Self>) -> Result<Vec<TpmModel>, Error> {

@@ -231,6 +231,9 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
 ];
 
 fn hmp_change(hmp: Cx, args: &HmpArgs) {
+    if args.str("device") == "vnc" {
+        return super::vnc::hmp_change_vnc(hmp, args.str("target"), args.try_str("arg"));
+    }
     let mode = args.try_str("read-only-mode");
     let read_only_mode = match mode.map(str::parse) {
         None => None,

@@ -1,9 +1,9 @@
 //! Passwords of displays, and input: `displays.json`. No display is connected.
 
-use crate::model::qom::device_not_found;
+use crate::model::display::expiry;
 use crate::schema::{
     ClientMigrateInfo, DisplayReloadOptions, DisplayUpdateOptions, DisplaysCommands,
-    ExpirePasswordOptions, ExpirePasswordOptionsBranch, InputEvent, InputEventKind,
+    ExpirePasswordOptions, ExpirePasswordOptionsBranch, InputEvent,
 };
 use crate::Machine;
 use qmonitor::qapi::{Error, ErrorClass};
@@ -15,66 +15,58 @@ fn no_spice() -> Error {
     Error::with_class(ErrorClass::DeviceNotActive, "SPICE is not in use")
 }
 
-/// Whether the time of an end can be read: a word, or seconds from the epoch or from now.
-fn is_time(text: &str) -> bool {
-    let digits = text.strip_prefix('+').unwrap_or(text);
-    matches!(text, "now" | "never") || digits.parse::<u64>().is_ok()
-}
-
 impl DisplaysCommands for Machine {
     fn qmp_expire_password(rt: &mut Rt, arg: ExpirePasswordOptions) -> Result<(), Error> {
         let time = &arg.time;
-        Err(match arg.u {
-            _ if !is_time(time) => {
-                Error::new(format!("Parameter 'time' doesn't take value '{time}'"))
-            }
-            ExpirePasswordOptionsBranch::Spice => no_spice(),
-            ExpirePasswordOptionsBranch::Vnc(vnc)
-                if super::vnc::has_server(&rt.state, vnc.display.as_deref()) =>
-            {
-                return Ok(());
-            }
-            ExpirePasswordOptionsBranch::Vnc(_) => Error::new("Could not set password expire time"),
-        })
-    }
-
-    fn qmp_change_vnc_password(rt: &mut Rt, _password: String) -> Result<(), Error> {
-        if super::vnc::takes_password(&rt.state, None) {
-            return Ok(());
+        if expiry(time, 0).is_none() {
+            let desc = format!("Parameter 'time' doesn't take value '{time}'");
+            return Err(Error::new(desc));
         }
-        Err(Error::new("Could not set password"))
+        match arg.u {
+            ExpirePasswordOptionsBranch::Spice => Err(no_spice()),
+            ExpirePasswordOptionsBranch::Vnc(vnc) => {
+                super::vnc::expire_password(rt, vnc.display.as_deref(), time)
+            }
+        }
     }
 
-    /// What is pressed is lost, since no system looks at it.
+    fn qmp_change_vnc_password(rt: &mut Rt, password: String) -> Result<(), Error> {
+        super::vnc::set_password(rt, None, &password)
+    }
+
+    /// All kinds are checked before any is carried out.
     fn qmp_input_send_event(
         rt: &mut Rt,
         device: Option<String>,
-        _head: Option<i64>,
+        head: Option<i64>,
         events: Vec<InputEvent>,
     ) -> Result<(), Error> {
         if let Some(device) = device {
-            return Err(device_not_found(&device));
+            rt.state.check_console(&device, head.unwrap_or(0))?;
+        }
+        if !rt.state.run.is_running() {
+            return Err(Error::new("VM not running"));
         }
         let mut kinds = events.iter().map(InputEvent::r#type);
-        match kinds.find(|kind| !takes(&rt.state, *kind)) {
-            None => Ok(()),
-            Some(kind) => Err(Error::new(format!(
-                "Input handler not found for event type {}",
-                kind.as_str()
-            ))),
-        }
-    }
-
-    fn qmp_display_reload(_: &mut Rt, arg: DisplayReloadOptions) -> Result<(), Error> {
-        let DisplayReloadOptions::Vnc(vnc) = arg;
-        if vnc.tls_certs == Some(true) {
-            return Err(no_vnc());
+        if let Some(kind) = kinds.find(|kind| !rt.state.takes_input(*kind)) {
+            let kind = kind.as_str();
+            let desc = format!("Input handler not found for event type {kind}");
+            return Err(Error::new(desc));
         }
         Ok(())
     }
 
-    fn qmp_display_update(_: &mut Rt, _: DisplayUpdateOptions) -> Result<(), Error> {
-        Err(no_vnc())
+    fn qmp_display_reload(rt: &mut Rt, arg: DisplayReloadOptions) -> Result<(), Error> {
+        let DisplayReloadOptions::Vnc(vnc) = arg;
+        if vnc.tls_certs == Some(true) {
+            return Err(super::vnc::reload_certificates(&rt.state));
+        }
+        Ok(())
+    }
+
+    fn qmp_display_update(rt: &mut Rt, arg: DisplayUpdateOptions) -> Result<(), Error> {
+        let DisplayUpdateOptions::Vnc(vnc) = arg;
+        super::vnc::update(rt, vnc.addresses)
     }
 
     fn qmp_client_migrate_info(_: &mut Rt, arg: ClientMigrateInfo) -> Result<(), Error> {
@@ -82,18 +74,5 @@ impl DisplaysCommands for Machine {
             "spice" => no_spice(),
             _ => Error::new("Parameter 'protocol' expects 'spice'"),
         })
-    }
-}
-
-fn no_vnc() -> Error {
-    Error::new("Can not find vnc display")
-}
-
-/// Whether a device takes input of a kind. A PC has a keyboard and a mouse of its own.
-fn takes(m: &Machine, kind: InputEventKind) -> bool {
-    match kind {
-        InputEventKind::Key | InputEventKind::Btn | InputEventKind::Rel => m.class.is_pc(),
-        InputEventKind::Abs => m.has_device(&["usb-tablet", "virtio-tablet-pci"]),
-        InputEventKind::Mtt => m.has_device(&["virtio-multitouch-pci"]),
     }
 }

@@ -75,7 +75,7 @@ impl MachineCommands for Machine {
     fn qmp_query_memory_size_summary(rt: &mut Runtime<Self>) -> Result<MemoryInfo, Error> {
         Ok(MemoryInfo {
             base_memory: rt.state.ram_size(),
-            plugged_memory: Some(0),
+            plugged_memory: Some(rt.state.plugged_memory()),
         })
     }
 

@@ -2,7 +2,7 @@
 //! declared in `machine.json`, so they are in `machine.rs`.
 
 use super::current_cpu::current_cpu;
-use super::hmp::{nothing, Cx};
+use super::hmp::Cx;
 use crate::schema::MachineCommands;
 use crate::Machine;
 use qmonitor::monitor::hmp::{
@@ -134,7 +134,7 @@ pub(super) const INFO: &[HmpPair<Machine>] = &[
     ),
     (
         HmpRow::new("memory-devices", "", "show memory devices"),
-        nothing,
+        super::memory_devices::hmp_info,
     ),
     (
         HmpRow::new(

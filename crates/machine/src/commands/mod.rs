@@ -42,6 +42,7 @@ mod log;
 mod machine;
 mod machine_snapshots;
 mod memory;
+mod memory_devices;
 mod migration;
 mod migration_channel;
 mod migration_in;
@@ -73,6 +74,9 @@ mod transaction;
 mod ui;
 mod unsupported;
 mod vnc;
+mod vnc_clients;
+mod vnc_info;
+mod vnc_listen;
 
 #[cfg(test)]
 mod disk_play_tests;

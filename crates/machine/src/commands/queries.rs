@@ -110,14 +110,15 @@ impl QueriesHostCommands for Machine {
 }
 
 impl QueriesMemoryCommands for Machine {
-    fn qmp_query_memory_devices(_: &mut Rt) -> Result<Vec<MemoryDeviceInfo>, Error> {
-        Ok(Vec::new())
+    fn qmp_query_memory_devices(rt: &mut Rt) -> Result<Vec<MemoryDeviceInfo>, Error> {
+        Ok(super::memory_devices::infos(&rt.state))
     }
 
-    /// There are no places for memory.
     fn qmp_query_acpi_ospm_status(rt: &mut Rt) -> Result<Vec<ACPIOSTInfo>, Error> {
         if rt.state.class.has_acpi() {
-            return Ok(processor_places(&rt.state));
+            let mut places = super::memory_devices::slots(&rt.state);
+            places.extend(processor_places(&rt.state));
+            return Ok(places);
         }
         let desc = "command is not supported, missing ACPI device";
         Err(Error::new(desc))
@@ -187,7 +188,7 @@ impl QueriesTextCommands for Machine {
 
 impl QueriesUiCommands for Machine {
     fn qmp_query_vnc_servers(rt: &mut Rt) -> Result<Vec<VncInfo2>, Error> {
-        Ok(super::vnc::query_vnc_servers(&rt.state))
+        Ok(super::vnc_info::query_vnc_servers(&rt.state))
     }
 
     fn qmp_query_spice(_: &mut Rt) -> Result<SpiceInfo, Error> {
@@ -216,20 +217,18 @@ impl QueriesUiCommands for Machine {
 
     fn qmp_set_password(rt: &mut Rt, arg: SetPasswordOptions) -> Result<(), Error> {
         let keep = matches!(arg.connected, None | Some(SetPasswordAction::Keep));
-        Err(match arg.u {
-            SetPasswordOptionsBranch::Spice => {
-                Error::with_class(ErrorClass::DeviceNotActive, "SPICE is not in use")
+        match arg.u {
+            SetPasswordOptionsBranch::Spice => Err(Error::with_class(
+                ErrorClass::DeviceNotActive,
+                "SPICE is not in use",
+            )),
+            SetPasswordOptionsBranch::Vnc(_) if !keep => Err(Error::new(
+                "parameter 'connected' must be 'keep' when 'protocol' is 'vnc'",
+            )),
+            SetPasswordOptionsBranch::Vnc(vnc) => {
+                super::vnc::set_password(rt, vnc.display.as_deref(), &arg.password)
             }
-            SetPasswordOptionsBranch::Vnc(_) if !keep => {
-                Error::new("parameter 'connected' must be 'keep' when 'protocol' is 'vnc'")
-            }
-            SetPasswordOptionsBranch::Vnc(vnc)
-                if super::vnc::takes_password(&rt.state, vnc.display.as_deref()) =>
-            {
-                return Ok(());
-            }
-            SetPasswordOptionsBranch::Vnc(_) => Error::new("Could not set password"),
-        })
+        }
     }
 }
 

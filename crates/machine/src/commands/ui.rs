@@ -2,11 +2,16 @@
 
 use super::hmp::{fail, nothing, Cx};
 use crate::model::display::Screen;
-use crate::schema::{ImageFormat, IntWrapper, KeyValue, QKeyCode, QKeyCodeWrapper, UiCommands};
+use crate::schema::{
+    AbsentCommands, DisplaysCommands, ExpirePasswordOptions, ExpirePasswordOptionsBranch,
+    ExpirePasswordOptionsVnc, ImageFormat, IntWrapper, KeyValue, QKeyCode, QKeyCodeWrapper,
+    QueriesUiCommands, SetPasswordAction, SetPasswordOptions, SetPasswordOptionsBranch,
+    SetPasswordOptionsVnc, UiCommands,
+};
 use crate::Machine;
 use qmonitor::monitor::hmp::ArgKind::*;
 use qmonitor::monitor::hmp::{CompletionKind, HmpArg, HmpArgs, HmpPair, HmpRow};
-use qmonitor::qapi::{Error, ErrorClass, Responder};
+use qmonitor::qapi::{Error, Responder};
 use qmonitor::{Profile, Runtime};
 
 impl UiCommands for Machine {
@@ -44,22 +49,12 @@ fn console(m: &Machine, device: Option<&str>, head: Option<i64>) -> Result<Scree
             Some(_) => Err(Error::new(
                 "'head' must be specified together with 'device'",
             )),
-            None if m.has_display() => Ok(Screen::TEXT),
+            None if m.has_display() => Ok(m.first_screen()),
             None => Err(Error::new("There is no console to take a screendump from")),
         };
     };
-    let id = m.find_device(name).ok_or_else(|| {
-        let desc = format!("Device '{name}' not found");
-        Error::with_class(ErrorClass::DeviceNotFound, desc)
-    })?;
-    let head = head.unwrap_or(0);
-    if m.is_display(id) && head == 0 {
-        Ok(Screen::TEXT)
-    } else {
-        Err(Error::new(format!(
-            "Device '{name}' (head {head}) is not bound to a QemuConsole"
-        )))
-    }
+    m.check_console(name, head.unwrap_or(0))?;
+    Ok(m.find_device(name).map_or(Screen::EMPTY, |id| m.screen(id)))
 }
 
 fn draw(screen: &Screen, filename: &str, format: Option<ImageFormat>) -> Result<(), Error> {
@@ -130,8 +125,8 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
         )
         .args(&[HmpArg::new("index", Int32)]),
         |hmp, args| {
-            let index = args.int("index");
-            fail(hmp, format!("Mouse at index '{index}' not found"));
+            let result = hmp.rt.state.choose_mouse(args.int("index"));
+            hmp.handle_error(result);
         },
     ),
     (SCREENDUMP.before(Profile::V11_1), hmp_screendump),
@@ -249,7 +244,7 @@ pub(super) const INFO: &[HmpPair<Machine>] = &[
     (
         HmpRow::new("vnc", "", "show the vnc server status"),
         |hmp, _| {
-            let text = super::vnc::info_vnc(&hmp.rt.state);
+            let text = super::vnc_info::info_vnc(&hmp.rt.state);
             hmp.print(text);
         },
     ),
@@ -326,50 +321,58 @@ fn hmp_wavcapture(hmp: Cx, args: &HmpArgs) {
 }
 
 fn hmp_info_mice(hmp: Cx, _args: &HmpArgs) {
-    hmp.print("No mouse devices connected\n");
-}
-
-/// The kind of display; prints an error if there is no such kind.
-fn display(hmp: Cx, args: &HmpArgs) -> Option<&'static str> {
-    match args.str("protocol") {
-        "vnc" => Some("vnc"),
-        "spice" => {
-            fail(hmp, "SPICE is not in use");
-            None
-        }
-        other => {
-            fail(hmp, format!("invalid parameter value: {other}"));
-            None
-        }
+    let result = Machine::qmp_query_mice(hmp.rt);
+    let mice = hmp.handle_error(result).unwrap_or_default();
+    if mice.is_empty() {
+        hmp.print("No mouse devices connected\n");
+    }
+    for mouse in mice {
+        let mark = if mouse.current { '*' } else { ' ' };
+        let kind = if mouse.absolute { " (absolute)" } else { "" };
+        hmp.print(format!(
+            "{mark} Mouse #{}: {}{kind}\n",
+            mouse.index, mouse.name
+        ));
     }
 }
 
 fn hmp_expire_password(hmp: Cx, args: &HmpArgs) {
-    if display(hmp, args).is_none() {
-        return;
-    }
-    let time = args.str("time");
-    let digits = time.strip_prefix('+').unwrap_or(time);
-    if matches!(time, "now" | "never") || digits.parse::<u64>().is_ok() {
-        fail(hmp, "Could not set password expire time");
-    } else {
-        fail(hmp, format!("Parameter 'time' doesn't take value '{time}'"));
-    }
+    let display = args.try_str("display");
+    let u = match args.str("protocol") {
+        "vnc" => ExpirePasswordOptionsBranch::Vnc(ExpirePasswordOptionsVnc {
+            display: display.map(str::to_owned),
+        }),
+        "spice" => ExpirePasswordOptionsBranch::Spice,
+        other => return fail(hmp, format!("invalid parameter value: {other}")),
+    };
+    let time = args.str("time").to_owned();
+    let result = Machine::qmp_expire_password(hmp.rt, ExpirePasswordOptions { time, u });
+    hmp.handle_error(result);
 }
 
 fn hmp_set_password(hmp: Cx, args: &HmpArgs) {
     let connected = args.try_str("connected").unwrap_or("keep");
-    if !["keep", "fail", "disconnect"].contains(&connected) {
+    let Ok(action) = connected.parse::<SetPasswordAction>() else {
         return fail(hmp, format!("invalid parameter value: {connected}"));
+    };
+    let display = args.try_str("display");
+    let u = match args.str("protocol") {
+        "vnc" => SetPasswordOptionsBranch::Vnc(SetPasswordOptionsVnc {
+            display: display.map(str::to_owned),
+        }),
+        "spice" => SetPasswordOptionsBranch::Spice,
+        other => return fail(hmp, format!("invalid parameter value: {other}")),
+    };
+    if args.str("protocol") == "vnc" && action == SetPasswordAction::Keep {
+        super::vnc::hint_at_passwords(hmp, display);
     }
-    match (display(hmp, args), connected) {
-        (None, _) => {}
-        (Some(_), "keep") => fail(hmp, "Could not set password"),
-        (Some(_), _) => fail(
-            hmp,
-            "parameter 'connected' must be 'keep' when 'protocol' is 'vnc'",
-        ),
-    }
+    let options = SetPasswordOptions {
+        password: args.str("password").to_owned(),
+        connected: Some(action),
+        u,
+    };
+    let result = Machine::qmp_set_password(hmp.rt, options);
+    hmp.handle_error(result);
 }
 
 #[cfg(test)]

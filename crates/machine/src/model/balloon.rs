@@ -90,7 +90,7 @@ impl Machine {
     pub fn balloon_actual(&self) -> Result<i64, Error> {
         let exists = self.balloon.is_some_and(|id| self.object(id).is_some());
         if exists {
-            Ok(i64::try_from(self.ram_size()).unwrap_or(i64::MAX))
+            Ok(i64::try_from(self.ram_size() + self.plugged_memory()).unwrap_or(i64::MAX))
         } else {
             Err(Error::with_class(
                 ErrorClass::DeviceNotActive,
@@ -107,7 +107,7 @@ impl Machine {
     pub fn balloon_request(&mut self, target: i64) -> Result<(), Error> {
         self.balloon_actual()?;
         if target <= 0 {
-            Err(Error::new("Parameter 'target' expects a size"))
+            Err(Error::new("Parameter 'value' expects a size"))
         } else {
             Ok(())
         }

@@ -10,6 +10,7 @@ use super::board::{MachineClass, Topology};
 use super::display::VncServer;
 use super::dump::Dump;
 use super::global::Global;
+use super::input::InputHandlers;
 use super::jobs::Jobs;
 use super::log::LogFile;
 use super::migration::Migration;
@@ -62,6 +63,8 @@ pub struct Machine {
     pub numa: NumaState,
     /// VNC servers, the newest first.
     pub(crate) vnc: Vec<VncServer>,
+    /// Who takes keys and moves of the pointer.
+    pub(super) input: InputHandlers,
     /// Moving the machine to another program.
     pub migration: Migration,
     /// The last dump of memory.

@@ -9,6 +9,7 @@ use super::block::Blocks;
 use super::board::{MachineClass, Topology, NONE};
 use super::cpu::FIRMWARE_TIME;
 use super::dump::Dump;
+use super::input::InputHandlers;
 use super::jobs::Jobs;
 use super::log::LogFile;
 use super::machine::Machine;
@@ -100,6 +101,7 @@ impl Machine {
             nics: HashMap::new(),
             numa: NumaState::default(),
             vnc: Vec::new(),
+            input: InputHandlers::default(),
             migration: Migration::default(),
             dump: Dump::default(),
             topology: options.topology,

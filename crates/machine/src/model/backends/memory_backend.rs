@@ -402,7 +402,7 @@ fn open(path: &str, readonly: bool) -> std::io::Result<(File, bool)> {
 
 /// The machine's own memory must stay.
 fn is_unused(m: &Machine, id: ObjectId) -> bool {
-    m.main_memory() != Some(id) && m.numa.memory().all(|used| used != id)
+    !m.is_memory_used(id)
 }
 
 impl Machine {

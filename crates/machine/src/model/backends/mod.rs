@@ -23,7 +23,7 @@ pub(super) mod memory_backend;
 pub(super) mod monitor;
 pub(super) mod pc;
 pub(super) mod rng;
-pub(super) mod secret;
+pub(crate) mod secret;
 pub(super) mod system;
 pub(super) mod throttle;
 pub(super) mod tls;

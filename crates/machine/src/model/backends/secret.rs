@@ -69,6 +69,16 @@ fn read(m: &Machine, id: ObjectId) -> Result<Vec<u8>, Error> {
     }
 }
 
+/// What a secret says.
+///
+/// # Errors
+///
+/// There is no such secret, or it cannot be read.
+pub(crate) fn secret_data(m: &Machine, name: &str) -> Result<Vec<u8>, Error> {
+    let id = find(m, name)?;
+    decode(m, id, &read(m, id)?)
+}
+
 fn decode(m: &Machine, id: ObjectId, input: &[u8]) -> Result<Vec<u8>, Error> {
     match m.str_property(id, "format").as_str() {
         "base64" => base64_decode(input),

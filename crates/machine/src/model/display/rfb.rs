@@ -1,25 +1,31 @@
 //! The remote framebuffer protocol (RFC 6143), from the server's side: bytes in, bytes out.
 
-use super::Screen;
+use super::auth::Challenge;
+use super::{challenge, Screen};
 
 /// How a client proves who it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Security {
     /// It need not.
     None,
-    /// By a password, which nobody has set: each try fails.
+    /// By a password.
     Vnc,
+    /// By SASL, of which no mechanism is there: each try fails.
+    Sasl,
 }
 
 /// What a client did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RfbEvent {
-    /// It is let in.
-    Initialized,
+    /// It answers the challenge; nothing more is read until
+    /// [`decide`](Rfb::decide) is called.
+    Answer(Challenge),
+    /// It is let in, and wants to share the screen or not.
+    Initialized(bool),
     /// It pressed a key, by its number in X11, or let it go.
     Key(u32, bool),
-    /// It moved the pointer or pressed a button of it.
-    Pointer,
+    /// It moved the pointer there, with these buttons pressed.
+    Pointer(u8, u16, u16),
     /// It is refused, once the bytes are sent.
     Refused,
 }
@@ -29,6 +35,7 @@ enum Phase {
     Version,
     Security,
     Response,
+    Decision,
     Init,
     Messages,
     Ended,
@@ -58,6 +65,7 @@ pub struct Rfb {
     /// The client's version of the protocol: 3, 7 or 8 behind the point.
     minor: u8,
     name: String,
+    challenge: Challenge,
     input: Vec<u8>,
     output: Vec<u8>,
     format: Format,
@@ -77,6 +85,7 @@ impl Rfb {
             security,
             minor: 8,
             name: name.to_owned(),
+            challenge: challenge(),
             input: Vec::new(),
             output: VERSION.to_vec(),
             format: NATIVE,
@@ -113,7 +122,7 @@ impl Rfb {
             Phase::Version => Some(VERSION.len()),
             Phase::Security | Phase::Init => Some(1),
             Phase::Response => Some(CHALLENGE),
-            Phase::Ended => None,
+            Phase::Decision | Phase::Ended => None,
             Phase::Messages => match input.first()? {
                 0 => Some(20),
                 2 => counted(2, 4, 4),
@@ -139,15 +148,39 @@ impl Rfb {
         match self.phase {
             Phase::Version => self.version(bytes),
             Phase::Security => self.choose(bytes[0]),
-            Phase::Response => Some(self.refuse("Authentication failed")),
+            Phase::Response => {
+                self.phase = Phase::Decision;
+                bytes.try_into().ok().map(RfbEvent::Answer)
+            }
             Phase::Init => {
                 self.phase = Phase::Messages;
                 self.greet(screen);
-                Some(RfbEvent::Initialized)
+                Some(RfbEvent::Initialized(bytes[0] != 0))
             }
             Phase::Messages => self.command(bytes, screen),
-            Phase::Ended => None,
+            Phase::Decision | Phase::Ended => None,
         }
+    }
+
+    /// What the client has to encrypt.
+    pub fn challenge(&self) -> &Challenge {
+        &self.challenge
+    }
+
+    /// Lets a client in that has answered the challenge, or refuses it.
+    pub fn decide(&mut self, is_right: bool) -> Option<RfbEvent> {
+        if !is_right {
+            return Some(self.refuse());
+        }
+        self.output.extend_from_slice(&0u32.to_be_bytes());
+        self.phase = Phase::Init;
+        None
+    }
+
+    /// Ends the session; what is left to send is dropped.
+    pub fn end(&mut self) {
+        self.output.clear();
+        self.phase = Phase::Ended;
     }
 
     fn version(&mut self, bytes: &[u8]) -> Option<RfbEvent> {
@@ -158,7 +191,13 @@ impl Rfb {
             Some(7) => 7,
             // Clients of old call themselves 4 and 5.
             Some(3..=5) => 3,
-            _ => {
+            // No type of security: that is how clients learn it.
+            Some(_) => {
+                self.output.extend_from_slice(&0u32.to_be_bytes());
+                self.phase = Phase::Ended;
+                return Some(RfbEvent::Refused);
+            }
+            None => {
                 self.phase = Phase::Ended;
                 return Some(RfbEvent::Refused);
             }
@@ -178,12 +217,13 @@ impl Rfb {
         match self.security {
             Security::None => 1,
             Security::Vnc => 2,
+            Security::Sasl => 20,
         }
     }
 
     fn choose(&mut self, kind: u8) -> Option<RfbEvent> {
         if kind != self.kind() {
-            return Some(self.refuse("Authentication failed"));
+            return Some(self.refuse());
         }
         match self.security {
             Security::None => {
@@ -193,17 +233,20 @@ impl Rfb {
                 self.phase = Phase::Init;
             }
             Security::Vnc => {
-                self.output.extend_from_slice(&[0x5a; CHALLENGE]);
+                let challenge = self.challenge;
+                self.output.extend_from_slice(&challenge);
                 self.phase = Phase::Response;
             }
+            Security::Sasl => return Some(self.refuse()),
         }
         None
     }
 
-    fn refuse(&mut self, reason: &str) -> RfbEvent {
+    fn refuse(&mut self) -> RfbEvent {
         self.output.extend_from_slice(&1u32.to_be_bytes());
         if self.minor == 8 {
-            self.text(reason);
+            // QEMU sends the end of the string as well.
+            self.text("Authentication failed\0");
         }
         self.phase = Phase::Ended;
         RfbEvent::Refused
@@ -255,7 +298,7 @@ impl Rfb {
                 let key = u32::from_be_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]);
                 Some(RfbEvent::Key(key, bytes[1] != 0))
             }
-            5 => Some(RfbEvent::Pointer),
+            5 => Some(RfbEvent::Pointer(bytes[1], word(2), word(4))),
             2 | 3 | 6 | 255 => None,
             _ => {
                 self.phase = Phase::Ended;
@@ -315,7 +358,7 @@ mod tests {
         assert_eq!(rfb.take_output(), [1, 1]);
         assert_eq!(rfb.feed(&[1], &Screen::TEXT), []);
         assert_eq!(rfb.take_output(), [0; 4]);
-        assert_eq!(rfb.feed(&[1], &Screen::TEXT), [RfbEvent::Initialized]);
+        assert_eq!(rfb.feed(&[1], &Screen::TEXT), [RfbEvent::Initialized(true)]);
         let greeting = rfb.take_output();
         assert_eq!(greeting[..4], [0x02, 0xd0, 0x01, 0x90]);
         assert!(greeting.ends_with(b"\0\0\0\x04QEMU"));
@@ -330,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn old_clients_are_not_asked_and_passwords_fail() {
+    fn old_clients_are_not_asked_and_wrong_answers_fail() {
         let mut rfb = session(Security::None);
         rfb.feed(b"RFB 003.003\n", &Screen::TEXT);
         assert_eq!(rfb.take_output(), [0, 0, 0, 1]);
@@ -338,10 +381,11 @@ mod tests {
         rfb.feed(b"RFB 003.008\n\x02", &Screen::TEXT);
         assert_eq!(rfb.take_output().len(), 2 + CHALLENGE);
         assert_eq!(
-            rfb.feed(&[0; CHALLENGE], &Screen::TEXT),
-            [RfbEvent::Refused]
+            rfb.feed(&[0; CHALLENGE + 1], &Screen::TEXT),
+            [RfbEvent::Answer([0; CHALLENGE])]
         );
-        assert!(rfb.take_output().ends_with(b"Authentication failed"));
+        assert_eq!(rfb.decide(false), Some(RfbEvent::Refused));
+        assert!(rfb.take_output().ends_with(b"\x16Authentication failed\0"));
     }
 
     proptest! {

@@ -23,9 +23,16 @@ impl Screen {
         height: 400,
     };
 
+    /// What is shown where no adapter is.
+    pub const EMPTY: Screen = Screen {
+        width: 640,
+        height: 480,
+    };
+
     /// The colours of a pixel: red, green, blue.
     pub fn pixel(&self, x: u16, y: u16) -> [u8; 3] {
-        if x < CHARACTER.0 && y < CHARACTER.1 && CURSOR.contains(&y) {
+        let has_cursor = *self != Screen::EMPTY;
+        if has_cursor && x < CHARACTER.0 && y < CHARACTER.1 && CURSOR.contains(&y) {
             GREY
         } else {
             [0; 3]

@@ -5,8 +5,9 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 
-use super::{Rfb, Security};
+use super::{Password, Rfb, Security, Share};
 use crate::schema::NetworkAddressFamily;
+use qmonitor::chardev::websocket::FrameDecoder;
 use qmonitor::main_loop::WatchId;
 
 /// A server, by the id of its option.
@@ -15,14 +16,28 @@ pub struct VncServer {
     pub id: String,
     /// How clients prove who they are.
     pub security: Security,
-    /// Where it listens, if it does.
-    pub place: Option<Place>,
+    /// What they prove it with.
+    pub password: Password,
+    /// Who may share the screen.
+    pub share: Share,
+    /// The device whose screen it shows, if the user chose one.
+    pub display: Option<String>,
+    /// Where it listens, in the order in which that began.
+    pub listeners: Vec<Listening>,
     /// Its clients, by number.
     pub clients: BTreeMap<u64, Client>,
     /// The number of the next client.
     pub next_client: u64,
-    /// The path of its socket, which is removed with the server.
-    pub path: Option<String>,
+}
+
+/// A socket that takes clients.
+pub struct Listening {
+    /// Where it is.
+    pub place: Place,
+    /// Whether clients speak the websocket protocol around the other.
+    pub websocket: bool,
+    /// What notices a client.
+    pub watch: Option<WatchId>,
 }
 
 /// The end of a connection.
@@ -42,14 +57,29 @@ pub struct Client {
     pub place: Place,
     /// What was said.
     pub rfb: Rfb,
+    /// The protocol around it, if there is one.
+    pub websocket: Option<Websocket>,
     /// Its socket.
     pub stream: Rc<Stream>,
     /// What its socket did not take yet.
     pub output: Vec<u8>,
-    /// Waits until the socket takes more.
+    /// Wait until the socket takes more, and until something comes.
     pub writing: Option<WatchId>,
-    /// Whether it was let in.
+    #[allow(missing_docs)]
+    pub reading: Option<WatchId>,
+    /// Whether it was let in, and wants the screen for itself.
     pub is_initialized: bool,
+    #[allow(missing_docs)]
+    pub is_exclusive: bool,
+}
+
+/// How far the websocket protocol has come.
+#[derive(Debug)]
+pub enum Websocket {
+    /// The request, as far as it has come.
+    Request(Vec<u8>),
+    /// Frames.
+    Open(FrameDecoder),
 }
 
 /// A socket.
@@ -69,11 +99,19 @@ impl std::os::fd::AsFd for Stream {
     }
 }
 
-impl Drop for VncServer {
+impl VncServer {
+    /// Where it listens for clients that speak its own protocol.
+    pub fn place(&self) -> Option<&Place> {
+        let mut plain = self.listeners.iter().filter(|l| !l.websocket);
+        plain.next().map(|listening| &listening.place)
+    }
+}
+
+impl Drop for Listening {
     fn drop(&mut self) {
-        if let Some(path) = &self.path {
+        if self.place.family == NetworkAddressFamily::Unix {
             // It may be gone.
-            let _ = std::fs::remove_file(path);
+            let _ = std::fs::remove_file(&self.place.service);
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::aliases::find_device_type;
 use super::recorded::device_class_of;
 use super::{bus, DeviceClass, DEVICE};
+use crate::model::board::Family;
 use crate::model::cpu::models::model_of_type;
 use crate::model::qom::{ObjectId, ObjectType, PropertyInput};
 use crate::model::Machine;
@@ -100,10 +101,10 @@ impl Machine {
         let device: &DeviceClass = device.ok_or_else(|| expects("pluggable"))?;
         let driver = class.name;
         if hotplugged && device.bus.is_empty() {
-            return Err(self.no_place(class, device));
+            self.check_place(class, device)?;
         }
-        let bus = match device.bus {
-            "" => None,
+        let bus = match (device.bus, &options.bus) {
+            ("", None) => None,
             _ => Some(self.choose_bus(device, driver, options.bus.as_deref())?),
         };
         if hotplugged {
@@ -135,17 +136,19 @@ impl Machine {
         find_device_type(self.profile, name).filter(|class| class.is_a(DEVICE.name))
     }
 
-    /// The reason why a device that sits on no bus is not plugged while the machine runs.
-    fn no_place(&self, class: &ObjectType, device: &DeviceClass) -> Error {
+    /// Refuses a device that sits on no bus while the machine runs, unless that is a module of
+    /// memory and the board has slots.
+    fn check_place(&self, class: &ObjectType, device: &DeviceClass) -> Result<(), Error> {
         let driver = class.name;
         if !device.hotpluggable {
-            return not_hotpluggable(driver);
+            return Err(not_hotpluggable(driver));
         }
-        Error::new(if self.class.is_pc() && class.is_a("pc-dimm") {
-            "no slots where allocated, please specify the 'slots' option".to_owned()
-        } else {
-            format!("Device '{driver}' can not be hotplugged on this machine")
-        })
+        if class.is_a("pc-dimm") && matches!(self.class.family, Family::I440fx | Family::Q35) {
+            return Ok(());
+        }
+        Err(Error::new(format!(
+            "Device '{driver}' can not be hotplugged on this machine"
+        )))
     }
 
     fn check_hotplug(&self, bus: ObjectId) -> Result<(), Error> {
@@ -187,6 +190,10 @@ impl Machine {
         match bus {
             Some(bus) => self.device_realize(id, device, bus, hotplugged),
             None => {
+                if self.memory_kind(id).is_some() {
+                    self.dimm_realize(id)?;
+                }
+                self.store_by_name(id, "hotplugged", hotplugged);
                 self.set_realized(id);
                 Ok(())
             }
@@ -283,6 +290,9 @@ impl Machine {
             self.check_hotplug(bus)?;
         }
         self.check_not_migrating("device_del")?;
+        if let Some(result) = self.unplug_memory(id) {
+            return result;
+        }
         if goes_at_once {
             return Ok(Unplugged::Gone(self.device_remove(id)));
         }

@@ -140,13 +140,21 @@ impl Machine {
         DISPLAYS.contains(&self.class_name(id))
     }
 
-    /// Whether the machine has a display.
-    pub(crate) fn has_display(&self) -> bool {
+    /// All displays, those of the board first.
+    pub(crate) fn displays(&self) -> Vec<ObjectId> {
         let containers = ["unattached", "peripheral", "peripheral-anon"].iter();
-        let mut devices = containers
+        let devices = containers
             .filter_map(|name| self.child(self.machine_object, name))
             .flat_map(|container| self.children(container));
-        devices.any(|(_, id)| self.is_display(id))
+        let mut displays: Vec<_> = devices.map(|(_, id)| id).collect();
+        displays.retain(|id| self.is_display(*id));
+        displays.sort_unstable_by_key(|id| self.age(*id));
+        displays
+    }
+
+    /// Whether the machine has a display.
+    pub(crate) fn has_display(&self) -> bool {
+        !self.displays().is_empty()
     }
 
     fn has_type(&self, name: &str) -> bool {

@@ -10,8 +10,10 @@ use std::sync::{LazyLock, Mutex};
 use super::bus::{HDA, IDE, PCI, PCIE, SCSI, SD, USB, VIRTIO_SERIAL};
 use super::{after_realize, ide, scsi, set_typed, usb, virtio_serial, DeviceClass, Realize};
 use crate::model::block::set_drive;
+use crate::model::dimm;
 use crate::model::facts::{type_facts, PropertyFacts, TypeFacts};
 use crate::model::qom::{set_link, Getter, ObjectType, Property, Setter};
+use crate::model::virtio_mem;
 use qmonitor::Profile;
 
 /// The properties that a declared type leaves out, in the order of the table.
@@ -62,6 +64,13 @@ fn properties_of(name: &str, which: fn(&'static TypeFacts) -> Vec<PropertyFacts>
 /// The QEMU whose tables are the later ones.
 const NEWER: Profile = Profile::V11_1;
 
+/// Properties with checks of their own.
+const CHECKED: &[Property] = &[
+    dimm::LABEL_SIZE,
+    virtio_mem::BLOCK_SIZE,
+    virtio_mem::REQUESTED_SIZE,
+];
+
 /// The property of a device, if it is no part of it and not made for old scripts.
 fn property(facts: PropertyFacts) -> Option<Property> {
     let PropertyFacts {
@@ -73,7 +82,14 @@ fn property(facts: PropertyFacts) -> Option<Property> {
     if type_name.starts_with("child<") || name.starts_with("legacy-") {
         return None;
     }
+    let checked = CHECKED
+        .iter()
+        .find(|p| (p.name, p.type_name) == (name, type_name));
+    if let Some(checked) = checked {
+        return Some(*checked);
+    }
     let (get, set): (Getter, Option<Setter>) = match (name, type_name) {
+        ("size", _) if default.is_empty() => (Getter::Int(0), None),
         (_, "link<irq>") => (Getter::Link, None),
         (_, link) if link.starts_with("link<") => (Getter::Link, Some(set_link)),
         ("drive", _) => (Getter::Str(""), Some(set_drive)),
@@ -131,6 +147,15 @@ pub(super) fn device_class_of(name: &str) -> Option<&'static DeviceClass> {
     Some(class)
 }
 
+/// The rules of a type.
+fn realize_by_type(name: &str) -> Option<Realize> {
+    match name {
+        "virtio-mem-pci" => Some(virtio_mem::realize_mem),
+        "virtio-pmem-pci" => Some(virtio_mem::realize_pmem),
+        _ => None,
+    }
+}
+
 /// The rules of a bus for all devices on it.
 fn realize_by_bus(bus: &str) -> Option<Realize> {
     match bus {
@@ -155,7 +180,7 @@ fn device_class(facts: &'static TypeFacts) -> DeviceClass {
         provides: buses.leak(),
         goes_at_once: AT_ONCE.contains(&facts.bus),
         hotpluggable: !facts.is_fixed(),
-        realize: realize_by_bus(facts.bus),
+        realize: realize_by_type(facts.name).or_else(|| realize_by_bus(facts.bus)),
         required: required(facts.name),
         ..DeviceClass::on(facts.bus)
     }
@@ -199,7 +224,6 @@ const REQUIRED: &[(&str, &[(&str, &str)])] = &[
     ),
     ("usb-storage", &[("drive", "drive property not set")]),
     ("nvme-ns", &[("drive", "drive property not set")]),
-    ("pc-dimm", &[("memdev", "'memdev' property is not set")]),
 ];
 
 const CHASSIS_NR: &[(&str, &str)] = &[(

@@ -99,8 +99,17 @@ impl Machine {
         let device = class.class().or_else(|| device_class_of(class.name));
         let device: &DeviceClass = device.ok_or_else(|| expects("pluggable"))?;
         let driver = class.name;
-        if hotplugged && device.bus.is_empty() {
-            return Err(self.no_place(class, device));
+        if class.is_a("sys-bus-device") && !self.class.takes_on_main_bus(driver) {
+            return Err(expects("dynamic sysbus"));
+        }
+        if hotplugged && !device.hotpluggable {
+            return Err(not_hotpluggable(driver));
+        }
+        if class.is_a("pc-dimm") {
+            self.check_modules(class)?;
+        } else if hotplugged && device.bus.is_empty() {
+            let desc = format!("Device '{driver}' can not be hotplugged on this machine");
+            return Err(Error::new(desc));
         }
         let bus = match device.bus {
             "" => None,
@@ -109,9 +118,6 @@ impl Machine {
         if hotplugged {
             self.check_not_migrating("device_add")?;
             bus.map_or(Ok(()), |bus| self.check_hotplug(bus))?;
-            if !device.hotpluggable {
-                return Err(not_hotpluggable(driver));
-            }
         }
         let id = self.object_new(class);
         let result = self.device_setup(id, device, bus, options, hotplugged, policy);
@@ -135,17 +141,19 @@ impl Machine {
         find_device_type(self.profile, name).filter(|class| class.is_a(DEVICE.name))
     }
 
-    /// The reason why a device that sits on no bus is not plugged while the machine runs.
-    fn no_place(&self, class: &ObjectType, device: &DeviceClass) -> Error {
-        let driver = class.name;
-        if !device.hotpluggable {
-            return not_hotpluggable(driver);
+    /// Checks that the machine takes modules of memory of that type.
+    fn check_modules(&self, class: &ObjectType) -> Result<(), Error> {
+        let has_slots = self.memory_slots > 0;
+        if class.is_a("nvdimm") && !self.bool_property(self.machine_object, "nvdimm") {
+            return Err(Error::new(
+                "nvdimm is not enabled: missing 'nvdimm' in '-M'",
+            ));
         }
-        Error::new(if self.class.is_pc() && class.is_a("pc-dimm") {
-            "no slots where allocated, please specify the 'slots' option".to_owned()
-        } else {
-            format!("Device '{driver}' can not be hotplugged on this machine")
-        })
+        if self.class.is_pc() && !has_slots {
+            let desc = "no slots where allocated, please specify the 'slots' option";
+            return Err(Error::new(desc));
+        }
+        Ok(())
     }
 
     fn check_hotplug(&self, bus: ObjectId) -> Result<(), Error> {

@@ -21,7 +21,7 @@
 
 mod add;
 mod aliases;
-pub(super) mod board;
+mod board;
 pub(super) mod bus;
 mod class;
 mod declare;
@@ -29,14 +29,18 @@ mod defaults;
 mod globals;
 mod help;
 mod ide;
+mod inside;
+mod page;
 pub(super) mod pci;
 mod pci_facts;
 pub(super) mod ports;
 mod recorded;
+mod required;
 mod scsi;
 pub(super) mod types;
 mod usb;
 mod virtio_serial;
+pub(crate) mod wiring;
 
 #[cfg(test)]
 mod recorded_tests;
@@ -102,5 +106,6 @@ impl Machine {
     pub(crate) fn set_realized(&mut self, id: ObjectId) {
         self.store_by_name(id, "realized", true);
         self.set_complete(id, true);
+        self.add_inside(id);
     }
 }

@@ -40,12 +40,15 @@ class Qmp:
             self.process.wait()
             self.file.close()
             self.socket.close()
+        self.start_with(subprocess.DEVNULL)
+
+    def start_with(self, stderr):
         self.socket, other = socket.socketpair()
         arguments = [QEMU, *self.arguments, "-S", "-nodefaults", "-display", "none"]
         arguments += ["-chardev", f"socket,id=m,fd={other.fileno()}", "-mon", "m,mode=control"]
         self.process = subprocess.Popen(
             arguments, pass_fds=[other.fileno()], stdin=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL)
+            stderr=stderr)
         other.close()
         self.socket.settimeout(60)
         self.file = self.socket.makefile("rw")

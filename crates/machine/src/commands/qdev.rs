@@ -287,7 +287,7 @@ fn find_device(rt: &Runtime<Machine>, id: &str) -> Result<ObjectId, Error> {
     };
     match node {
         Node::Object(object) => Some(object).filter(device),
-        Node::Chardev(_) => None,
+        Node::Chardev(_) | Node::Part(..) => None,
     }
     .ok_or_else(|| Error::new(format!("{id} is not a device")))
 }

@@ -1,10 +1,8 @@
 //! `info qtree`: buses and the devices on them, with their properties.
 
 use super::hmp::Cx;
-use crate::model::qdev::{
-    address_text, class_name, pci_facts, DeviceClass, RegionKind, DEVICE, SUBSYSTEM_VENDOR,
-};
-use crate::model::qom::{ObjectId, Property};
+use crate::model::qdev::address_text;
+use crate::model::qom::ObjectId;
 use crate::Machine;
 use qmonitor::monitor::hmp::ArgKind::Flag;
 use qmonitor::monitor::hmp::{HmpArg, HmpArgs, HmpPair, HmpRow};
@@ -47,20 +45,17 @@ impl Page<'_> {
         self.text += &format!("{:indent$}{line}\n", "");
     }
 
-    /// The devices that sit on no other bus, the latest first. Processors have a bus of
-    /// their own, which this page leaves out.
+    /// The devices on the main bus, the latest first. Those that users plug come without its
+    /// name.
     fn system_devices(&self) -> Vec<ObjectId> {
         let m = self.m;
         let mut found = Vec::new();
         let mut todo = vec![m.machine_object];
         while let Some(id) = todo.pop() {
             let class = m.object(id).map(|o| o.class());
-            let on_system = class
-                .is_some_and(|c| c.is_a(DEVICE.name) && !c.is_a("cpu") && !c.is_a("virtio-device"));
+            let on_system = class.is_some_and(|c| c.is_a("sys-bus-device"));
             let bus = m.link(id, "parent_bus");
-            let plugged = class.and_then(|c| c.class::<DeviceClass>());
-            let nowhere = plugged.is_some_and(|device| device.bus.is_empty());
-            if on_system && !nowhere && bus.is_none_or(|bus| m.class_name(bus) == "System") {
+            if on_system && bus.is_none_or(|bus| m.class_name(bus) == "System") {
                 found.push(id);
             }
             todo.extend(m.children(id).map(|(_, child)| child));
@@ -75,16 +70,20 @@ impl Page<'_> {
         self.line(indent, &format!("dev: {class}, id \"{name}\""));
         let inner = indent + 2;
         if self.details {
-            self.properties(inner, id);
+            self.details(inner, id);
         }
-        for (name, child) in m.children(id) {
-            let class = m.object(child).map(|o| o.class());
-            if class.is_some_and(|c| c.is_a("bus")) {
-                self.bus(inner, name, child);
-            } else if class.is_some_and(|c| c.is_a("virtio-device")) {
-                self.line(inner, "bus: virtio-bus");
-                self.line(inner + 2, "type virtio-pci-bus");
-                self.device(inner + 2, child);
+        let buses: Vec<_> = m
+            .children(id)
+            .filter(|(_, child)| m.is_bus(*child))
+            .collect();
+        let backend = m.child(id, "virtio-backend");
+        let behind = backend.into_iter().flat_map(|id| m.children(id));
+        let behind: Vec<_> = behind.filter(|(_, child)| m.is_bus(*child)).collect();
+        // The latest bus comes first. Those of a virtio device are below its part behind PCI.
+        for (name, bus) in buses.into_iter().rev() {
+            let class = m.class_name(bus);
+            if class == "virtio-pci-bus" || !behind.iter().any(|(_, other)| *other == bus) {
+                self.bus(inner, name, bus);
             }
         }
     }
@@ -98,47 +97,41 @@ impl Page<'_> {
         }
     }
 
-    /// The properties that users set, those of the type itself first.
-    fn properties(&mut self, indent: usize, id: ObjectId) {
+    /// The lines of a device as QEMU shows them, with the values that were set.
+    fn details(&mut self, indent: usize, id: ObjectId) {
         let m = self.m;
-        let Some(class) = m.object(id).map(|o| o.class()) else {
-            return;
-        };
-        for class in class.ancestry() {
-            for property in class.properties.iter().filter(|p| p.set.is_some()) {
-                if let Some(value) = m.property(id, property.name) {
-                    let value = value_text(property, &value);
-                    self.line(indent, &format!("{} = {value}", property.name));
-                }
-            }
-        }
-        self.on_pci(indent, id);
-    }
-
-    fn on_pci(&mut self, indent: usize, id: ObjectId) {
-        let Some(facts) = pci_facts(self.m.class_name(id)) else {
-            return;
-        };
-        let class = class_name(facts.class)
-            .map_or_else(|| format!("Class {:04x}", facts.class), str::to_owned);
-        let address = address_text(self.m.int_property(id, "addr"));
-        self.line(
-            indent,
-            &format!(
-                "class {class}, addr 00:{address}, pci id {:04x}:{:04x} (sub {SUBSYSTEM_VENDOR:04x}:{:04x})",
-                facts.vendor, facts.device, facts.subsystem
-            ),
-        );
-        for region in facts.regions {
-            let kind = if region.kind == RegionKind::Io {
-                "i/o"
-            } else {
-                "mem"
+        for line in m.page_lines(id) {
+            let line = match line.split_once(" = ") {
+                Some((name, default)) => match m.page_value(id, name) {
+                    Some(value) => format!("{name} = {}", value_text(default, &value)),
+                    None => line.to_owned(),
+                },
+                None => self.address_line(id, line),
             };
-            let (bar, last) = (region.bar, region.size - 2);
-            let line = format!("bar {bar}: {kind} at 0xffffffffffffffff [{last:#x}]");
             self.line(indent, &line);
         }
+    }
+
+    /// A line that tells where the device is.
+    fn address_line(&self, id: ObjectId, line: &str) -> String {
+        let m = self.m;
+        if let Some((class, rest)) = line.split_once(", addr 00:") {
+            let rest = rest.split_once(',').map_or("", |(_, rest)| rest);
+            let address = address_text(m.int_property(id, "addr"));
+            return format!("{class}, addr 00:{address},{rest}");
+        }
+        if let Some((_, rest)) = line.split_once(", speed ") {
+            let port = m.str_property(id, "port");
+            return format!("addr 0.0, port {port}, speed {rest}");
+        }
+        if let Some((_, rest)) = line.split_once(", guest ") {
+            let port = m.int_property(id, "nr");
+            return format!("port {port}, guest {rest}");
+        }
+        if line.starts_with("mmio ") {
+            return m.address_line(id).unwrap_or(line).to_owned();
+        }
+        line.to_owned()
     }
 }
 
@@ -147,14 +140,62 @@ fn latest_first(m: &Machine, mut devices: Vec<ObjectId>) -> Vec<ObjectId> {
     devices
 }
 
-/// A value as the page shows it; numbers have a second form.
-fn value_text(property: &Property, value: &QObject) -> String {
+/// A value as the page shows it, in the form that another one has.
+fn value_text(like: &str, value: &QObject) -> String {
     match value {
-        QObject::Num(QNum::I64(address)) if property.name == "addr" => address_text(*address),
-        QObject::String(text) => format!("\"{text}\""),
-        QObject::Bool(on) => on.to_string(),
+        QObject::Num(QNum::I64(address)) if !like.contains(['(', '"']) => address_text(*address),
+        QObject::Num(QNum::I64(number)) if like.ends_with("B)") => {
+            format!("{number} ({})", size_text(*number as u64))
+        }
         QObject::Num(QNum::I64(number)) => format!("{number} ({number:#x})"),
         QObject::Num(QNum::U64(number)) => format!("{number} ({number:#x})"),
+        QObject::String(text) if like.starts_with('"') => format!("\"{text}\""),
+        QObject::String(text) => text.clone(),
+        QObject::Bool(on) => on.to_string(),
         _ => String::new(),
+    }
+}
+
+/// A size with three digits and a unit (`size_to_str`).
+fn size_text(size: u64) -> String {
+    const UNITS: [&str; 7] = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
+    let mut value = size as f64;
+    let mut unit = 0;
+    while value >= 1000.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    let digits = match value {
+        v if v >= 99.95 => 0,
+        v if v >= 9.995 => 1,
+        _ => 2,
+    };
+    let text = format!("{value:.digits$}");
+    let text = match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.'),
+        false => &text,
+    };
+    format!("{text} {}B", UNITS[unit])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_have_the_form_of_the_recorded_ones() {
+        let number = |n: i64| QObject::from(n);
+        for (like, value, text) in [
+            ("512 (512 B)", number(4096), "4096 (4 KiB)"),
+            ("4 (4 B)", number(3_221_225_472), "3221225472 (3 GiB)"),
+            ("1 (0x1)", number(-1), "-1 (0xffffffffffffffff)"),
+            ("00.0", number(11), "01.3"),
+            ("\"\"", "x".into(), "\"x\""),
+            ("false", true.into(), "true"),
+        ] {
+            assert_eq!(value_text(like, &value), text);
+        }
+        assert_eq!(size_text(1_600_000), "1.53 MiB");
+        assert_eq!(size_text(1023), "1 KiB");
     }
 }

@@ -28,6 +28,7 @@ pub(crate) mod qdev;
 pub mod qom;
 pub mod qtest;
 pub mod runstate;
+mod shapes;
 mod thread;
 pub mod types;
 mod uuid;

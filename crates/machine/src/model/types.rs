@@ -34,7 +34,6 @@ pub fn all_types() -> impl Iterator<Item = &'static ObjectType> {
         qdev::pci::TYPES,
         qdev::ports::TYPES,
         qdev::types::TYPES,
-        qdev::board::TYPES,
     ];
     // Their tables are read only if the type is none of the others.
     let machines = Profile::ALL.into_iter().flat_map(board::all_classes);

@@ -155,7 +155,7 @@ pub(super) fn make_debuggers(
 }
 
 /// Memory and processors.
-pub(super) fn make_board(
+pub(super) fn make_processors(
     rt: &mut Runtime<Machine>,
     hardware: &Hardware,
     reporter: &Reporter,
@@ -172,7 +172,9 @@ pub(super) fn make_board(
     let backend = hardware.memory_backend.as_deref();
     rt.state.init_memory(hardware.ram_size, backend)?;
     let mut warnings = Vec::new();
-    let made = rt.state.init_board(hardware.cpu.clone(), &mut warnings);
+    let made = rt
+        .state
+        .init_processors(hardware.cpu.clone(), &mut warnings);
     for w in &warnings {
         reporter.warning(None, w);
     }

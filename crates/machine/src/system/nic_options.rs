@@ -4,6 +4,7 @@ use super::cli::Opt;
 use super::report::{Failure, Pending, Reporter};
 use super::settings::Settings;
 use crate::commands::netdev_from_cli;
+use crate::model::board::Family;
 use crate::Machine;
 use qmonitor::qapi::Error;
 use qmonitor::util::qemu_opts::{QemuOpts, QemuOptsList};
@@ -153,10 +154,10 @@ pub(super) fn make_nics<'a>(
     let class = settings.hardware.class;
     let mut missing = Vec::new();
     for nic in nics {
-        let default = if class.name.starts_with("pc-q35") {
-            "e1000e"
-        } else {
-            "e1000"
+        let default = match class.family {
+            Family::Q35 => "e1000e",
+            Family::Isa => "ne2k_isa",
+            _ => "e1000",
         };
         let model = match nic.model.as_deref() {
             None => default,

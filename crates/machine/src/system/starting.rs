@@ -9,6 +9,7 @@ use super::option_groups::{MSG_OPTS, VNC_OPTS};
 use super::report::{Failure, Location, Pending, Reporter};
 use super::settings::Settings;
 use crate::commands::{device_from_cli, log_items, qtest_from_cli, LogItems};
+use crate::model::board::Family;
 use crate::model::log::LogFile;
 use crate::Machine;
 use qmonitor::qapi::Error;
@@ -226,15 +227,23 @@ pub(super) fn display_model(
     }
 }
 
-/// Makes the board's display and its USB controller.
-pub(super) fn make_board_devices(
+/// Makes the board's display.
+pub(super) fn make_display(
     rt: &mut Runtime<Machine>,
     settings: &Settings,
     display: Option<&str>,
     reporter: &Reporter,
 ) -> Result<(), Failure> {
     if let Some(model) = display {
-        if settings.hardware.class.is_pc() {
+        let class = settings.hardware.class;
+        if class.is_pc() {
+            let model = match model {
+                // Without an option a board of ISA alone has the one that its firmware knows.
+                "VGA" if class.family == Family::Isa && settings.vga.is_none() => "isa-cirrus-vga",
+                "VGA" if class.family == Family::Isa => "isa-vga",
+                "cirrus-vga" if class.family == Family::Isa => "isa-cirrus-vga",
+                model => model,
+            };
             rt.state.add_board_device(model, None, &[])?;
         } else if settings.vga.is_some() {
             let desc = "A -vga option was passed but this machine type does not use that option; \

@@ -15,8 +15,8 @@ use super::drive_options;
 use super::help::{print, print_and_end};
 use super::host;
 use super::making::{
-    make_blockdevs, make_board, make_debug_consoles, make_debuggers, make_devices, make_netdevs,
-    make_objects, make_runtime, Stage,
+    make_blockdevs, make_debug_consoles, make_debuggers, make_devices, make_netdevs, make_objects,
+    make_processors, make_runtime, Stage,
 };
 use super::nic_options;
 use super::option_groups::{option_of_group, Takes, FSDEV_OPTS, RTC_OPTS, VIRTFS_OPTS, VNC_OPTS};
@@ -27,6 +27,7 @@ use super::signals::{self, watch_signals};
 use super::starting;
 use crate::commands::{format_help, object_help_wanted, QEMU_DRIVE_OPTS};
 use crate::model::qdev::device_help_wanted;
+use crate::model::qdev::wiring::{steps, Step};
 use crate::model::types::user_creatable_types;
 use crate::Machine;
 use qmonitor::chardev;
@@ -512,16 +513,27 @@ impl Options {
         starting::make_qtest(rt, settings, chars, reporter)?;
         make_objects(rt, pending, reporter, Stage::AfterChardevs)?;
         let debug_consoles = make_debug_consoles(rt, chars, pending, reporter)?;
-        make_board(rt, &settings.hardware, reporter)?;
+        make_processors(rt, &settings.hardware, reporter)?;
         starting::make_numa_nodes(rt, pending, reporter)?;
-        starting::make_board_devices(rt, settings, defaults.display, reporter)?;
-        let missing = nic_options::make_nics(rt, settings, &nics)?;
-        rt.state.add_board_usb()?;
-        rt.state.attach_board_drives()?;
-        starting::check_fw_cfg(settings, reporter)?;
-        for (kind, labels) in &ports {
-            crate::commands::add_ports(rt, kind, labels)?;
+        let mut missing = Vec::new();
+        for step in steps(settings.hardware.class.family) {
+            match step {
+                Step::Fixed(devices) => rt.state.add_fixed(devices)?,
+                Step::Drives => rt.state.attach_board_drives()?,
+                Step::Display => {
+                    starting::make_display(rt, settings, defaults.display, reporter)?;
+                }
+                Step::Ports => {
+                    for (kind, labels) in &ports {
+                        crate::commands::add_ports(rt, kind, labels)?;
+                    }
+                }
+                Step::Floppies(always) => rt.state.add_board_floppies(*always)?,
+                Step::Nics => missing = nic_options::make_nics(rt, settings, &nics)?,
+                Step::Usb => rt.state.add_board_usb()?,
+            }
         }
+        starting::check_fw_cfg(settings, reporter)?;
         chars.make_monitors(rt, reporter)?;
         report_about(rt, reporter, None);
         starting::make_usb_devices(rt, pending)?;

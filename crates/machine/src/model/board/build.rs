@@ -1,8 +1,9 @@
 //! Makes the objects of a board: memory, processors, devices that carry buses.
 
-use super::{Family, Place, Topology};
+use super::{Place, Topology};
 use crate::model::cpu::models::find_model;
 use crate::model::cpu::CpuOption;
+use crate::model::qdev::wiring::first_devices;
 use crate::model::Machine;
 use qmonitor::qapi::Error;
 
@@ -20,12 +21,12 @@ pub struct CpuSlot {
 }
 
 impl Machine {
-    /// Makes the board's processors, and its devices that carry buses.
+    /// Makes the board's processors.
     ///
     /// # Errors
     ///
     /// A processor cannot be made.
-    pub fn init_board(
+    pub fn init_processors(
         &mut self,
         cpu: Option<CpuOption>,
         warnings: &mut Vec<Error>,
@@ -35,21 +36,36 @@ impl Machine {
         let Some(cpu) = cpu.or(default.map(CpuOption::new)) else {
             return Ok(());
         };
+        self.add_fixed(first_devices(self.class.family))?;
         let count = self.topology.cpus as usize;
         for index in 0..count {
             self.cpu_create(&cpu, index, warnings)?;
-            if index == 0 && self.class.is_pc() {
+            if index == 0 && self.has_interrupt_helper() {
                 self.add_kvmvapic();
             }
         }
         self.cpu_type = Some(cpu.model.object.name);
-        match self.class.family {
-            Family::Empty => {}
-            Family::I440fx => self.wire_i440fx(),
-            Family::Q35 => self.wire_q35(),
-            Family::Isa | Family::Microvm => self.wire_isa(),
-        }
         self.apply_globals_to_board()
+    }
+
+    /// The helper comes with processors that have a controller of interrupts.
+    fn has_interrupt_helper(&self) -> bool {
+        let first = self.cpus.get(&0);
+        self.class.is_pc() && first.is_some_and(|id| self.bool_property(*id, "apic"))
+    }
+
+    /// Makes the board's processors, and all of its devices that no option changes.
+    ///
+    /// # Errors
+    ///
+    /// A processor cannot be made, or a value for all devices of a type is wrong.
+    pub fn init_board(
+        &mut self,
+        cpu: Option<CpuOption>,
+        warnings: &mut Vec<Error>,
+    ) -> Result<(), Error> {
+        self.init_processors(cpu, warnings)?;
+        self.add_fixed_devices()
     }
 
     /// How the processors are arranged.

@@ -63,6 +63,34 @@ impl MachineClass {
         self.default_cpu_type.strip_suffix("-x86_64-cpu")
     }
 
+    /// Whether users can add such a device to its main bus.
+    pub(crate) fn takes_on_main_bus(&self, driver: &str) -> bool {
+        let all: &[&str] = match self.family {
+            Family::I440fx => &["ramfb", "uefi-vars-x64", "vmbus-bridge"],
+            Family::Q35 => &[
+                "amd-iommu",
+                "intel-iommu",
+                "ramfb",
+                "uefi-vars-x64",
+                "vmbus-bridge",
+            ],
+            Family::Microvm => &["ramfb"],
+            Family::Empty | Family::Isa => &[],
+        };
+        all.contains(&driver)
+    }
+
+    /// The name that the table of shapes has for what is in `/machine/unattached` besides devices.
+    pub(crate) fn shape_of_unattached(&self) -> Option<&'static str> {
+        match self.family {
+            Family::Empty => None,
+            Family::Isa => Some("unattached-isapc"),
+            Family::I440fx => Some("unattached-pc"),
+            Family::Q35 => Some("unattached-q35"),
+            Family::Microvm => Some("unattached-microvm"),
+        }
+    }
+
     /// The type of its processors if the user names no model.
     pub fn default_cpu_type(&self) -> Option<&'static str> {
         Some(self.default_cpu_type).filter(|name| !name.is_empty())

@@ -100,8 +100,14 @@ impl Machine {
         let device = class.class().or_else(|| device_class_of(class.name));
         let device: &DeviceClass = device.ok_or_else(|| expects("pluggable"))?;
         let driver = class.name;
+        if class.is_a("sys-bus-device") && !self.class.takes_on_main_bus(driver) {
+            return Err(expects("dynamic sysbus"));
+        }
+        if hotplugged && !device.hotpluggable {
+            return Err(not_hotpluggable(driver));
+        }
         if hotplugged && device.bus.is_empty() {
-            self.check_place(class, device)?;
+            self.check_place(class)?;
         }
         let bus = match (device.bus, &options.bus) {
             ("", None) => None,
@@ -110,9 +116,6 @@ impl Machine {
         if hotplugged {
             self.check_not_migrating("device_add")?;
             bus.map_or(Ok(()), |bus| self.check_hotplug(bus))?;
-            if !device.hotpluggable {
-                return Err(not_hotpluggable(driver));
-            }
         }
         let id = self.object_new(class);
         let result = self.device_setup(id, device, bus, options, hotplugged, policy);
@@ -138,14 +141,11 @@ impl Machine {
 
     /// Refuses a device that sits on no bus while the machine runs, unless that is a module of
     /// memory and the board has slots.
-    fn check_place(&self, class: &ObjectType, device: &DeviceClass) -> Result<(), Error> {
-        let driver = class.name;
-        if !device.hotpluggable {
-            return Err(not_hotpluggable(driver));
-        }
+    fn check_place(&self, class: &ObjectType) -> Result<(), Error> {
         if class.is_a("pc-dimm") && matches!(self.class.family, Family::I440fx | Family::Q35) {
             return Ok(());
         }
+        let driver = class.name;
         Err(Error::new(format!(
             "Device '{driver}' can not be hotplugged on this machine"
         )))

@@ -1,147 +1,146 @@
-//! The devices that the boards of PCs have from the start: those that carry buses.
+//! Makes the devices of a board.
 
-use super::bus::{I2C, IDE, ISA, PCI, PCIE};
-use super::{property, DEVICE, PCI_DEVICE};
-use crate::model::qom::{Getter, ObjectId, ObjectType, Property};
+use super::bus;
+use super::wiring::{Fixed, Step};
+use crate::model::backends::SYSTEM_BUS;
+use crate::model::qom::{ObjectId, ObjectType, PropertyInput};
+use crate::model::types::find_type;
 use crate::model::Machine;
+use qmonitor::qapi::{Error, QObject};
 
-use Getter::{Bool, Int};
-
-pub(crate) static TYPES: &[&ObjectType] = &[
-    &ISABUS_BRIDGE,
-    &KVMVAPIC,
-    &I440FX_PCIHOST,
-    &I440FX,
-    &PIIX3,
-    &PIIX3_IDE,
-    &PIIX4_PM,
-    &Q35_PCIHOST,
-    &MCH,
-    &ICH9_LPC,
-    &ICH9_AHCI,
-    &ICH9_SMB,
-];
-
-const fn on_pci(name: &'static str, properties: &'static [Property]) -> ObjectType {
-    ObjectType {
-        properties,
-        ..ObjectType::new(name, &PCI_DEVICE)
-    }
-}
-
-static ISABUS_BRIDGE: ObjectType = ObjectType::new("isabus-bridge", &DEVICE);
-static KVMVAPIC: ObjectType = ObjectType::new("kvmvapic", &DEVICE);
-static I440FX_PCIHOST: ObjectType = ObjectType::new("i440FX-pcihost", &DEVICE);
-static I440FX: ObjectType = on_pci("i440FX", &[]);
-static PIIX3: ObjectType = on_pci("PIIX3", &[]);
-static PIIX3_IDE: ObjectType = on_pci("piix3-ide", &[]);
-static PIIX4_PM: ObjectType = on_pci(
-    "PIIX4_PM",
-    &[
-        property("disable_s3", "uint8", Int(0)),
-        property("disable_s4", "uint8", Int(0)),
-        property("s4_val", "uint8", Int(2)),
-        property("acpi-pci-hotplug-with-bridge-support", "bool", Bool(true)),
-        property("acpi-root-pci-hotplug", "bool", Bool(true)),
-        property("memory-hotplug-support", "bool", Bool(true)),
-    ],
-);
-static Q35_PCIHOST: ObjectType = ObjectType::new("q35-pcihost", &DEVICE);
-static MCH: ObjectType = on_pci("mch", &[]);
-static ICH9_LPC: ObjectType = on_pci(
-    "ICH9-LPC",
-    &[
-        property("disable_s3", "uint8", Int(0)),
-        property("disable_s4", "uint8", Int(0)),
-        property("s4_val", "uint8", Int(2)),
-        property("noreboot", "bool", Bool(true)),
-        property("acpi-pci-hotplug-with-bridge-support", "bool", Bool(true)),
-    ],
-);
-static ICH9_AHCI: ObjectType = on_pci("ich9-ahci", &[]);
-static ICH9_SMB: ObjectType = on_pci("ICH9-SMB", &[]);
+/// Where the registers of a device of the main bus are, if not where others of its type have
+/// them.
+struct Address(String);
 
 impl Machine {
     /// Makes the processors' interrupt helper, which QEMU makes with the first of
     /// them, so that it takes the second number.
     pub(crate) fn add_kvmvapic(&mut self) {
-        let id = self.object_new(&KVMVAPIC);
-        self.add_unattached(id);
-        self.set_realized(id);
+        self.wire("kvmvapic", None, "");
     }
 
-    /// Host bridge, PCI, and a south bridge with ISA, IDE and, if there is ACPI,
-    /// power management.
-    pub(crate) fn wire_i440fx(&mut self) {
-        let acpi = self.str_property(self.machine_object, "acpi") != "off";
-        let host = self.new_child(self.machine_object, "i440fx", &I440FX_PCIHOST);
-        let pci = self.new_child(host, "pci.0", &PCI);
-        self.wire(&I440FX, pci, 0x00);
-        let piix3 = self.wire(&PIIX3, pci, 0x08);
-        self.store_by_name(piix3, "multifunction", true);
-        self.new_child(piix3, "isa.0", &ISA);
-        let ide = self.wire_function(&PIIX3_IDE, pci, 0x09, piix3, "ide");
-        for name in ["ide.0", "ide.1"] {
-            self.new_child(ide, name, &IDE);
-        }
-        if acpi {
-            let pm = self.wire_function(&PIIX4_PM, pci, 0x0b, piix3, "pm");
-            self.new_child(pm, "i2c", &I2C);
-        }
-    }
-
-    /// ISA alone.
-    pub(crate) fn wire_isa(&mut self) {
-        let bridge = self.object_new(&ISABUS_BRIDGE);
-        self.add_unattached(bridge);
-        self.new_child(bridge, "isa.0", &ISA);
-        self.set_realized(bridge);
-    }
-
-    /// Host bridge, PCI Express, and a south bridge with ISA and six ports for
-    /// disks.
-    pub(crate) fn wire_q35(&mut self) {
-        let host = self.new_child(self.machine_object, "q35", &Q35_PCIHOST);
-        let pcie = self.new_child(host, "pcie.0", &PCIE);
-        self.wire_function(&MCH, pcie, 0x00, host, "mch");
-        let lpc = self.wire(&ICH9_LPC, pcie, 0xf8);
-        self.store_by_name(lpc, "multifunction", true);
-        self.new_child(lpc, "isa.0", &ISA);
-        let sata = self.bool_property(self.machine_object, "sata");
-        if sata {
-            let ahci = self.wire(&ICH9_AHCI, pcie, 0xfa);
-            for port in 0..6 {
-                self.new_child(ahci, &format!("ide.{port}"), &IDE);
+    /// Makes all devices of the board that no option changes.
+    ///
+    /// # Errors
+    ///
+    /// As [`add_fixed`](Self::add_fixed).
+    pub(crate) fn add_fixed_devices(&mut self) -> Result<(), Error> {
+        for step in super::wiring::steps(self.class.family) {
+            if let Step::Fixed(devices) = step {
+                self.add_fixed(devices)?;
             }
         }
-        let smbus = self.wire(&ICH9_SMB, pcie, 0xfb);
-        self.new_child(smbus, "i2c", &I2C);
+        Ok(())
     }
 
-    fn wire(&mut self, class: &'static ObjectType, bus: ObjectId, address: i64) -> ObjectId {
-        let id = self.object_new(class);
-        self.add_unattached(id);
-        self.put_on(id, bus, address);
-        id
+    /// Makes some devices of the board. A path that begins with `SOUTH` is below the bridge to
+    /// ISA.
+    ///
+    /// # Errors
+    ///
+    /// A value for all devices of a type is wrong.
+    pub(crate) fn add_fixed(&mut self, devices: &[Fixed]) -> Result<(), Error> {
+        for fixed in devices {
+            let on_bus = |name: &str| self.board_bus(name).is_some();
+            if !self.is_wanted(fixed) || !fixed.bus.is_empty() && !on_bus(fixed.bus) {
+                continue;
+            }
+            let place = match fixed.path.rsplit_once('/') {
+                Some(("SOUTH", name)) => self.south_bridge().map(|id| (id, name)),
+                Some((host, name)) => self.child(self.machine_object, host).map(|id| (id, name)),
+                None => (!fixed.path.is_empty()).then_some((self.machine_object, fixed.path)),
+            };
+            let Some(id) = self.wire(fixed.class, place, fixed.bus) else {
+                continue;
+            };
+            self.set_complete(id, false);
+            self.apply_globals(id, false)?;
+            for (name, value) in fixed.values {
+                self.property_set(id, name, &PropertyInput::text(name, value))?;
+            }
+            self.set_complete(id, true);
+            for (class, name) in fixed.provides {
+                if let Some(class) = bus::TYPES.iter().find(|t| t.name == *class) {
+                    self.new_child(id, name, class);
+                }
+            }
+            self.note_address(id, fixed);
+        }
+        Ok(())
     }
 
-    /// A device that is part of another one.
-    fn wire_function(
+    /// Whether no property of the machine keeps a device away.
+    fn is_wanted(&self, fixed: &Fixed) -> bool {
+        let is_off = |name: &&str| match self.property(self.machine_object, name) {
+            Some(QObject::Bool(on)) => !on,
+            Some(QObject::String(text)) => text == "off",
+            _ => false,
+        };
+        !fixed.needs.iter().any(is_off)
+    }
+
+    /// A bus of the board.
+    fn board_bus(&self, name: &str) -> Option<ObjectId> {
+        let buses = self.buses(crate::model::backends::BUS.name).into_iter();
+        let mut named = buses.filter(|id| self.object(*id).is_some_and(|o| o.name() == name));
+        named.next()
+    }
+
+    /// The device that provides ISA.
+    fn south_bridge(&self) -> Option<ObjectId> {
+        self.parent(self.board_bus("isa.0")?)
+    }
+
+    fn wire(
         &mut self,
-        class: &'static ObjectType,
-        bus: ObjectId,
-        address: i64,
-        parent: ObjectId,
-        name: &str,
-    ) -> ObjectId {
-        let id = self.new_child(parent, name, class);
-        self.put_on(id, bus, address);
-        id
+        class: &str,
+        place: Option<(ObjectId, &str)>,
+        bus: &str,
+    ) -> Option<ObjectId> {
+        let class: &'static ObjectType = find_type(class)?;
+        let bus = match bus {
+            "" => self.main_bus(),
+            name => self.board_bus(name),
+        };
+        let id = self.object_new(class);
+        match place {
+            Some((parent, name)) => {
+                self.add_child(parent, name, id);
+            }
+            None => self.add_unattached(id),
+        }
+        if let Some(bus) = bus {
+            self.set_parent_bus(id, bus);
+        }
+        self.set_realized(id);
+        Some(id)
     }
 
-    fn put_on(&mut self, id: ObjectId, bus: ObjectId, address: i64) {
-        self.store_by_name(id, "addr", address);
-        self.set_parent_bus(id, bus);
-        self.set_realized(id);
+    pub(super) fn main_bus(&self) -> Option<ObjectId> {
+        let unattached = self.child(self.machine_object, "unattached")?;
+        let bus = self.child(unattached, "sysbus")?;
+        self.object(bus)
+            .filter(|o| o.class().is_a(SYSTEM_BUS.name))
+            .map(|_| bus)
+    }
+
+    /// Devices of one type have their registers in different places.
+    fn note_address(&mut self, id: ObjectId, fixed: &Fixed) {
+        let place = match (fixed.class, fixed.path, fixed.provides) {
+            ("ioapic", "", _) => Some((0xfec1_0000u64, 0x1000)),
+            ("virtio-mmio", _, [(_, bus)]) => {
+                let number = bus.rsplit('.').next().and_then(|n| n.parse::<u64>().ok());
+                number.map(|n| (0xfeb0_0000 + 0x200 * n, 0x200))
+            }
+            _ => None,
+        };
+        if let Some((address, size)) = place {
+            self.set_payload(id, Address(format!("mmio {address:016x}/{size:016x}")));
+        }
+    }
+
+    /// The line about the device's registers, if it is not that of its type.
+    pub(crate) fn address_line(&self, id: ObjectId) -> Option<&str> {
+        self.payload::<Address>(id).map(|a| a.0.as_str())
     }
 }

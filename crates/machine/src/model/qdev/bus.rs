@@ -16,7 +16,14 @@ pub(crate) static TYPES: &[&ObjectType] = &[
     &VIRTIO_SERIAL,
     &I2C,
     &HDA,
+    &SD_BUS,
     &SD,
+    &FLOPPY,
+    &NVME,
+    &CCID,
+    &VIRTIO,
+    &VIRTIO_PCI_BUS,
+    &VIRTIO_MMIO_BUS,
 ];
 
 /// PCI, of any kind.
@@ -29,7 +36,15 @@ pub(super) static SCSI: ObjectType = ObjectType::new("SCSI", &BUS);
 pub(super) static USB: ObjectType = ObjectType::new("usb-bus", &BUS);
 pub(super) static VIRTIO_SERIAL: ObjectType = ObjectType::new("virtio-serial-bus", &BUS);
 pub(super) static HDA: ObjectType = ObjectType::new("HDA", &BUS);
-pub(super) static SD: ObjectType = ObjectType::new("sdhci-bus", &BUS);
+static SD_BUS: ObjectType = ObjectType::new("sd-bus", &BUS);
+pub(super) static SD: ObjectType = ObjectType::new("sdhci-bus", &SD_BUS);
+pub(super) static FLOPPY: ObjectType = ObjectType::new("floppy-bus", &BUS);
+pub(super) static NVME: ObjectType = ObjectType::new("nvme-bus", &BUS);
+pub(super) static CCID: ObjectType = ObjectType::new("ccid-bus", &BUS);
+static VIRTIO: ObjectType = ObjectType::new("virtio-bus", &BUS);
+/// The bus between a virtio device and its interface on PCI.
+static VIRTIO_PCI_BUS: ObjectType = ObjectType::new("virtio-pci-bus", &VIRTIO);
+static VIRTIO_MMIO_BUS: ObjectType = ObjectType::new("virtio-mmio-bus", &VIRTIO);
 pub(super) static I2C: ObjectType = ObjectType::new("i2c-bus", &BUS);
 
 impl Machine {
@@ -41,9 +56,19 @@ impl Machine {
             self.parent(bus)
                 .is_none_or(|parent| !self.is_pci_device(parent))
         };
-        [&ISA, &IDE, &I2C, &HDA, &SYSTEM_BUS]
-            .iter()
-            .any(|t| class.is_a(t.name))
+        [
+            &ISA,
+            &IDE,
+            &I2C,
+            &HDA,
+            &FLOPPY,
+            &SD_BUS,
+            &NVME,
+            &VIRTIO,
+            &SYSTEM_BUS,
+        ]
+        .iter()
+        .any(|t| class.is_a(t.name))
             || class.is_a(PCIE.name) && is_root()
     }
 
@@ -147,18 +172,33 @@ impl Machine {
         let owner = match class.backend {
             Some((name, backend)) => self
                 .device_type(backend)
-                .map_or(device, |backend| self.new_child(device, name, backend)),
+                .map_or(device, |backend| self.add_backend(device, name, backend)),
             None => device,
         };
         let id = self.device_id(device).map(str::to_owned);
         for (i, bus) in class.provides.iter().enumerate() {
             let name = match &id {
-                Some(id) if bus.is_a(PCI.name) => id.clone(),
+                _ if bus.is_a(SD_BUS.name) => "sd-bus".to_owned(),
+                Some(id) if bus.is_a(PCI.name) || bus.is_a(NVME.name) => id.clone(),
                 Some(id) => format!("{id}.{i}"),
                 None => self.automatic_bus_name(bus),
             };
             self.new_child(owner, &name, bus);
         }
+    }
+
+    /// Makes the part of a virtio device behind its interface.
+    fn add_backend(
+        &mut self,
+        device: ObjectId,
+        name: &str,
+        backend: &'static ObjectType,
+    ) -> ObjectId {
+        let bus = self.new_child(device, "virtio-bus", &VIRTIO_PCI_BUS);
+        let id = self.new_child(device, name, backend);
+        self.set_parent_bus(id, bus);
+        self.set_realized(id);
+        id
     }
 
     /// `pci.0`, `ide.1`: the type in lower case and how many there are.

@@ -72,7 +72,7 @@ impl Machine {
         self.device_realize(id, device, bus, false)
     }
 
-    /// Gives the board's controllers the drives of `-hda`, `-cdrom` and the like, which name
+    /// Gives the board's IDE controllers the drives of `-hda`, `-cdrom` and the like, which name
     /// a place on them.
     ///
     /// # Errors
@@ -96,8 +96,8 @@ impl Machine {
                         }
                     }
                 }
-                // The controllers are not made, but the places are there.
-                Interface::Floppy | Interface::Pflash => is_pc && backend.unit < 2,
+                // Its controller is not made, but the place is there.
+                Interface::Pflash => is_pc && backend.unit < 2,
                 _ => false,
             };
             if let Some(backend) = self.blocks.backends.get_mut(&backend.name) {
@@ -107,30 +107,54 @@ impl Machine {
         Ok(())
     }
 
-    /// Makes the board's USB controller, if it is to have one.
+    /// Makes the floppy controller with its drives. Some boards have one only if there are
+    /// drives.
+    ///
+    /// # Errors
+    ///
+    /// A value for all devices of a type is wrong.
+    pub(crate) fn add_board_floppies(&mut self, always: bool) -> Result<(), Error> {
+        let backends = self.blocks.backends.iter();
+        let drives: Vec<_> = backends
+            .filter(|b| b.interface == Interface::Floppy && b.bus == 0 && b.unit < 2)
+            .map(|b| (b.name.clone(), b.unit.to_string()))
+            .collect();
+        if !always && drives.is_empty() {
+            return Ok(());
+        }
+        let controller = self.add_board_device("isa-fdc", None, &[])?;
+        let Some((_, bus)) = controller.and_then(|id| self.children(id).next()) else {
+            return Ok(());
+        };
+        for (name, unit) in drives {
+            self.add_board_device("floppy", Some(bus), &[("unit", &*unit), ("drive", &*name)])?;
+            if let Some(backend) = self.blocks.backends.get_mut(&name) {
+                backend.is_claimed = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the board's USB controllers on PCI Express, if it is to have them.
     ///
     /// # Errors
     ///
     /// Its place is taken.
     pub(crate) fn add_board_usb(&mut self) -> Result<(), Error> {
-        if !self.class.is_pc() || !self.bool_property(self.machine_object, "usb") {
+        if !self.bool_property(self.machine_object, "usb") {
             return Ok(());
         }
-        if self.has_type("q35-pcihost") {
-            for (driver, addr, function) in [
-                ("ich9-usb-ehci1", "1d.7", None),
-                ("ich9-usb-uhci1", "1d.0", Some("0")),
-                ("ich9-usb-uhci2", "1d.1", Some("2")),
-                ("ich9-usb-uhci3", "1d.2", Some("4")),
-            ] {
-                let mut properties = vec![("multifunction", "on"), ("addr", addr)];
-                if let Some(port) = function {
-                    properties.extend([("masterbus", "usb-bus.0"), ("firstport", port)]);
-                }
-                self.add_board_device(driver, None, &properties)?;
+        for (driver, addr, function) in [
+            ("ich9-usb-ehci1", "1d.7", None),
+            ("ich9-usb-uhci1", "1d.0", Some("0")),
+            ("ich9-usb-uhci2", "1d.1", Some("2")),
+            ("ich9-usb-uhci3", "1d.2", Some("4")),
+        ] {
+            let mut properties = vec![("multifunction", "on"), ("addr", addr)];
+            if let Some(port) = function {
+                properties.extend([("masterbus", "usb-bus.0"), ("firstport", port)]);
             }
-        } else {
-            self.add_board_device("piix3-usb-uhci", None, &[("addr", "1.2")])?;
+            self.add_board_device(driver, None, &properties)?;
         }
         Ok(())
     }
@@ -155,12 +179,5 @@ impl Machine {
     /// Whether the machine has a display.
     pub(crate) fn has_display(&self) -> bool {
         !self.displays().is_empty()
-    }
-
-    fn has_type(&self, name: &str) -> bool {
-        let children = self.children(self.machine_object);
-        children
-            .into_iter()
-            .any(|(_, id)| self.class_name(id) == name)
     }
 }

@@ -28,5 +28,18 @@ pub(super) fn choose_unit(m: &mut Machine, id: ObjectId, bus: ObjectId) -> Resul
         return Err(Error::new(format!("IDE unit {unit} is in use")));
     }
     m.store_by_name(id, "unit", unit);
+    name_disk(m, id, bus, unit);
     Ok(())
+}
+
+/// Gives a disk without a serial number the one that its place has: each bus has two of them.
+fn name_disk(m: &mut Machine, id: ObjectId, bus: ObjectId, unit: i64) {
+    if m.is_set(id, "serial") {
+        return;
+    }
+    let mut buses = m.buses(super::bus::IDE.name);
+    buses.sort_unstable_by_key(|bus| m.age(*bus));
+    let number = buses.iter().position(|b| *b == bus).unwrap_or(0) as i64;
+    let serial = format!("QM{:05}", number * 2 + unit + 1);
+    m.store_by_name(id, "serial", serial);
 }

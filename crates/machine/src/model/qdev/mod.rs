@@ -21,7 +21,7 @@
 
 mod add;
 mod aliases;
-pub(super) mod board;
+mod board;
 pub(super) mod bus;
 mod class;
 mod declare;
@@ -29,14 +29,18 @@ mod defaults;
 mod globals;
 mod help;
 mod ide;
+mod inside;
+mod page;
 pub(super) mod pci;
 mod pci_facts;
 pub(super) mod ports;
 mod recorded;
+mod required;
 mod scsi;
 pub(super) mod types;
 mod usb;
 mod virtio_serial;
+pub(crate) mod wiring;
 
 #[cfg(test)]
 mod recorded_tests;
@@ -70,15 +74,6 @@ impl Machine {
         self.child(self.child(self.machine_object, "peripheral")?, id)
     }
 
-    /// Whether the user has plugged a device of one of these types.
-    pub(crate) fn has_device(&self, types: &[&str]) -> bool {
-        let containers = ["peripheral", "peripheral-anon"].into_iter();
-        let mut devices = containers
-            .filter_map(|name| self.child(self.machine_object, name))
-            .flat_map(|container| self.children(container));
-        devices.any(|(_, id)| types.contains(&self.class_name(id)))
-    }
-
     /// Puts a device of the board into the tree.
     pub(crate) fn add_unattached(&mut self, id: ObjectId) {
         if let Some(unattached) = self.child(self.machine_object, "unattached") {
@@ -102,5 +97,6 @@ impl Machine {
     pub(crate) fn set_realized(&mut self, id: ObjectId) {
         self.store_by_name(id, "realized", true);
         self.set_complete(id, true);
+        self.add_inside(id);
     }
 }

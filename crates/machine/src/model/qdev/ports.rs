@@ -1,6 +1,7 @@
 //! Serial and parallel ports on ISA.
 
 use super::{device, property, DeviceClass, DEVICE};
+use crate::model::board::Family;
 use crate::model::qdev::bus::ISA;
 use crate::model::qom::{Getter, ObjectId, ObjectType};
 use crate::model::Machine;
@@ -72,6 +73,10 @@ impl Machine {
     pub(crate) fn add_port(&mut self, kind: &str, index: usize, chardev: &str) -> Option<ObjectId> {
         let bus = self.buses(ISA.name).first().copied()?;
         let ports = PORTS.iter().find(|p| p.kind == kind)?;
+        let is_small = self.class.family == Family::Microvm;
+        if is_small && (kind != "serial" || index > 0) {
+            return None;
+        }
         let (iobase, irq) = *ports.places.get(index)?;
         let id = self.object_new(ports.class);
         self.add_unattached(id);

@@ -7,7 +7,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{LazyLock, Mutex};
 
-use super::bus::{HDA, IDE, PCI, PCIE, SCSI, SD, USB, VIRTIO_SERIAL};
+use super::bus::{CCID, FLOPPY, HDA, IDE, NVME, PCI, PCIE, SCSI, SD, USB, VIRTIO_SERIAL};
+use super::required::required;
 use super::{after_realize, ide, scsi, set_typed, usb, virtio_serial, DeviceClass, Realize};
 use crate::model::block::set_drive;
 use crate::model::dimm;
@@ -126,6 +127,10 @@ const PROVIDED: &[(&str, &ObjectType, usize)] = &[
     ("sdhci-pci", &SD, 1),
     ("ich9-ahci", &IDE, 6),
     ("pci-ide", &IDE, 2),
+    ("isa-ide", &IDE, 1),
+    ("isa-fdc", &FLOPPY, 1),
+    ("nvme", &NVME, 1),
+    ("usb-ccid", &CCID, 1),
 ];
 
 /// The buses that go to the guest's system one device at a time, at once.
@@ -184,61 +189,4 @@ fn device_class(facts: &'static TypeFacts) -> DeviceClass {
         required: required(facts.name),
         ..DeviceClass::on(facts.bus)
     }
-}
-
-/// Properties that a device needs, and the error without them.
-const REQUIRED: &[(&str, &[(&str, &str)])] = &[
-    ("pci-bridge", CHASSIS_NR),
-    ("pci-bridge-seat", CHASSIS_NR),
-    ("nvme", &[("serial", "serial property not set")]),
-    (
-        "ivshmem-plain",
-        &[("memdev", "You must specify a 'memdev'")],
-    ),
-    (
-        "ivshmem-doorbell",
-        &[("chardev", "You must specify a 'chardev'")],
-    ),
-    ("vfio-pci", &[("host", "No provided host device")]),
-    ("vhost-vsock-pci", GUEST_CID),
-    ("vhost-vsock-pci-non-transitional", GUEST_CID),
-    ("virtio-9p-pci", FSDEV),
-    ("virtio-9p-pci-transitional", FSDEV),
-    ("virtio-9p-pci-non-transitional", FSDEV),
-    ("AC97", AUDIODEV),
-    ("ES1370", AUDIODEV),
-    ("hda-duplex", AUDIODEV),
-    ("hda-micro", AUDIODEV),
-    ("hda-output", AUDIODEV),
-    ("usb-audio", AUDIODEV),
-    ("virtio-sound-pci", AUDIODEV),
-    ("sb16", AUDIODEV),
-    ("adlib", AUDIODEV),
-    ("gus", AUDIODEV),
-    ("cs4231a", AUDIODEV),
-    ("tpm-tis", TPMDEV),
-    ("tpm-crb", TPMDEV),
-    (
-        "virtio-input-host-pci",
-        &[("evdev", "evdev property is required")],
-    ),
-    ("usb-storage", &[("drive", "drive property not set")]),
-    ("nvme-ns", &[("drive", "drive property not set")]),
-];
-
-const CHASSIS_NR: &[(&str, &str)] = &[(
-    "chassis_nr",
-    "Bridge chassis not specified. Each bridge is required to be assigned a unique chassis id > 0.",
-)];
-const GUEST_CID: &[(&str, &str)] = &[("guest-cid", "guest-cid property must be greater than 2")];
-const FSDEV: &[(&str, &str)] = &[(
-    "fsdev",
-    "9pfs device couldn't find fsdev with the id = NULL",
-)];
-const TPMDEV: &[(&str, &str)] = &[("tpmdev", "'tpmdev' property is required")];
-const AUDIODEV: &[(&str, &str)] = &[("audiodev", "no default audio driver available")];
-
-fn required(name: &str) -> &'static [(&'static str, &'static str)] {
-    let found = REQUIRED.iter().find(|(device, _)| *device == name);
-    found.map_or(&[], |(_, required)| required)
 }

@@ -293,7 +293,7 @@ static IDE_HD: ObjectType = device(
     "ide-hd",
     &IDE_DEVICE,
     &DeviceClass {
-        required: DRIVE_NOT_SET,
+        required: &[("drive", "No drive specified")],
         realize: Some(super::ide::choose_unit),
         ..DeviceClass::on("IDE")
     },

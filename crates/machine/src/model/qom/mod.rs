@@ -30,6 +30,7 @@
 mod id;
 mod index;
 mod input;
+mod parts;
 mod path;
 mod types;
 mod walk;

@@ -8,6 +8,7 @@
 //! `/a`.
 
 use super::{Machine, ObjectId};
+use crate::model::shapes::Part;
 use qmonitor::qapi::{Error, ErrorClass, QObject};
 
 /// The chardevs as they show below `/chardevs`.
@@ -29,6 +30,8 @@ pub enum Node<'a> {
     Object(ObjectId),
     /// The chardev with this label.
     Chardev(&'a str),
+    /// A part of an object.
+    Part(ObjectId, Part),
 }
 
 /// Where a path leads (QEMU's `object_resolve_path`).
@@ -51,7 +54,7 @@ impl Machine {
     ) -> impl Iterator<Item = (&'a str, Node<'a>)> + 'a {
         let id = match node {
             Node::Object(id) => Some(id),
-            Node::Chardev(_) => None,
+            Node::Chardev(_) | Node::Part(..) => None,
         };
         let labels = if id == Some(self.chardevs_container) {
             chardevs.labels()
@@ -60,9 +63,14 @@ impl Machine {
         };
         let devices = labels.into_iter().map(|l| (l, Node::Chardev(l)));
         let objects = id.into_iter().flat_map(|id| self.children(id));
+        let of_object = |id| move |part: Part| (part.name, Node::Part(id, part));
+        let parts = id
+            .into_iter()
+            .flat_map(move |id| self.parts(id).into_iter().map(of_object(id)));
         objects
             .map(|(name, id)| (name, Node::Object(id)))
             .chain(devices)
+            .chain(parts)
     }
 
     /// The child of that name.
@@ -78,7 +86,7 @@ impl Machine {
         match self.child(id, name) {
             Some(child) => Some(Node::Object(child)),
             None if id == self.chardevs_container => chardevs.find(name).map(Node::Chardev),
-            None => None,
+            None => self.part(id, name).map(|part| Node::Part(id, part)),
         }
     }
 
@@ -138,6 +146,18 @@ impl Machine {
             .chain(links)
             .map(Node::Object)
             .chain(chardev)
+            .chain(self.parts_named(name))
+            .collect()
+    }
+
+    /// All parts of this name. They are in no index: few paths begin with one.
+    fn parts_named(&self, name: &str) -> Vec<Node<'_>> {
+        if !name.ends_with(']') {
+            return Vec::new();
+        }
+        let everything = self.everything(&NoChardevs).into_iter();
+        everything
+            .filter(|node| matches!(node, Node::Part(_, part) if part.name == name))
             .collect()
     }
 
@@ -169,7 +189,7 @@ impl Machine {
         let child = self.node_child(at, part, chardevs);
         child.or_else(|| match at {
             Node::Object(id) => self.link(id, part).map(Node::Object),
-            Node::Chardev(_) => None,
+            Node::Chardev(_) | Node::Part(..) => None,
         })
     }
 
@@ -210,7 +230,7 @@ impl Machine {
                     .object(*id)
                     .filter(|o| o.class.is_a(wanted))
                     .map(|_| *id),
-                Node::Chardev(_) => None,
+                Node::Chardev(_) | Node::Part(..) => None,
             })
             .collect();
         match (&fitting[..], matches.is_empty()) {

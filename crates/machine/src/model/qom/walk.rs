@@ -45,6 +45,7 @@ impl Machine {
         match node {
             Node::Object(id) => self.object(id).map_or("object", |o| o.class.name),
             Node::Chardev(label) => chardevs.class(label),
+            Node::Part(_, part) => part.class,
         }
     }
 
@@ -85,6 +86,10 @@ impl Machine {
                         .map(|(name, type_name, _)| PropertyListing::new(name, *type_name)),
                 );
             }
+            Node::Part(_, part) => {
+                let properties = part.properties();
+                list.extend(properties.map(|(name, t)| PropertyListing::new(name, t)));
+            }
         }
         let children = self.node_children(node, chardevs).collect();
         for (name, child) in hash_order(children, |(name, _)| name) {
@@ -113,6 +118,9 @@ impl Machine {
         match self.node_child(node, property, chardevs) {
             Some(Node::Object(child)) => Ok(self.canonical_path(child).into()),
             Some(Node::Chardev(_)) => Ok(format!("/chardevs/{property}").into()),
+            Some(Node::Part(owner, part)) => {
+                Ok(format!("{}/{}", self.canonical_path(owner), part.name).into())
+            }
             None => {
                 let problem = if self.node_has(node, property, chardevs) {
                     "is not readable"
@@ -206,6 +214,7 @@ impl Machine {
                     .find(|(n, ..)| *n == name)
                     .map(|(.., value)| value)
             }
+            Node::Part(_, part) => part.property(name),
         }
     }
 
@@ -217,7 +226,7 @@ impl Machine {
                 let property = object.and_then(|o| o.class.property(name));
                 property.is_some_and(|p| p.is_in(self.profile))
             }
-            Node::Chardev(_) => self.node_property(node, name, chardevs).is_some(),
+            Node::Chardev(_) | Node::Part(..) => self.node_property(node, name, chardevs).is_some(),
         }
     }
 
@@ -247,6 +256,7 @@ impl Machine {
             Node::Object(id) if id == self.root => String::new(),
             Node::Object(id) => self.object(id)?.name.clone(),
             Node::Chardev(label) => label.to_owned(),
+            Node::Part(_, part) => part.name.to_owned(),
         };
         let mut list = Vec::new();
         let mut todo = vec![(0, name, top)];

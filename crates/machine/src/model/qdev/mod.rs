@@ -70,13 +70,13 @@ impl Machine {
         self.child(self.child(self.machine_object, "peripheral")?, id)
     }
 
-    /// Whether the user has plugged a device of one of these types.
-    pub(crate) fn has_device(&self, types: &[&str]) -> bool {
+    /// A device of this type that the user has plugged.
+    pub(crate) fn plugged(&self, class: &str) -> Option<ObjectId> {
         let containers = ["peripheral", "peripheral-anon"].into_iter();
         let mut devices = containers
             .filter_map(|name| self.child(self.machine_object, name))
             .flat_map(|container| self.children(container));
-        devices.any(|(_, id)| types.contains(&self.class_name(id)))
+        devices.find_map(|(_, id)| (self.class_name(id) == class).then_some(id))
     }
 
     /// Puts a device of the board into the tree.

@@ -53,6 +53,7 @@ impl DisplaysCommands for Machine {
             let desc = format!("Input handler not found for event type {kind}");
             return Err(Error::new(desc));
         }
+        super::keys::send_events(rt, events);
         Ok(())
     }
 

@@ -54,6 +54,7 @@ pub(super) fn emit(rt: &mut Runtime<Machine>, events: &[MachineEvent]) {
             MachineEvent::Powerdown => qapi_event_send_powerdown(rt),
             MachineEvent::Reset(cause) => {
                 qapi_event_send_reset(rt, shutdown_caused_by_guest(cause), cause);
+                super::guest_ports::reset(rt);
                 finish_unplugs(rt);
             }
             MachineEvent::Shutdown(cause) => {

@@ -15,12 +15,12 @@ use qmonitor::qapi::{Error, Responder};
 use qmonitor::{Profile, Runtime};
 
 impl UiCommands for Machine {
-    /// The keys are lost, since no device takes them.
     fn qmp_send_key(
-        _: &mut Runtime<Self>,
-        _keys: Vec<KeyValue>,
-        _hold_time: Option<i64>,
+        rt: &mut Runtime<Self>,
+        keys: Vec<KeyValue>,
+        hold_time: Option<i64>,
     ) -> Result<(), Error> {
+        super::keys::send_keys(rt, keys, hold_time);
         Ok(())
     }
 

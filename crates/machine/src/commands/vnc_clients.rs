@@ -3,12 +3,14 @@
 use std::io::{ErrorKind, Read, Write};
 use std::rc::Rc;
 
+use super::keys::send_key;
 use super::vnc_info::{basic, client_info, server_info};
 use super::vnc_listen::{tcp_place, unix_place, Listener};
 use crate::model::display::{Client, Place, Rfb, RfbEvent, Share, Stream, VncServer, Websocket};
+use crate::model::keys::key_of_symbol;
 use crate::schema::{
     qapi_event_send_vnc_connected, qapi_event_send_vnc_disconnected,
-    qapi_event_send_vnc_initialized,
+    qapi_event_send_vnc_initialized, KeyValue, QKeyCodeWrapper,
 };
 use crate::Machine;
 use qmonitor::chardev::websocket::{frame, handshake, FrameDecoder, MAX_REQUEST, REQUEST_END};
@@ -203,7 +205,12 @@ fn feed(rt: &mut Rt, id: &str, number: u64, bytes: &[u8]) {
                 return disconnect(rt, id, number);
             }
             // The keys go where those of send-key go.
-            RfbEvent::Key(..) | RfbEvent::Pointer(..) => {}
+            RfbEvent::Key(symbol, down) => {
+                if let Some(data) = key_of_symbol(symbol) {
+                    send_key(rt, KeyValue::Qcode(QKeyCodeWrapper { data }), down);
+                }
+            }
+            RfbEvent::Pointer => {}
         }
     }
 }

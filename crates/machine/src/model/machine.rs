@@ -12,10 +12,12 @@ use super::dump::Dump;
 use super::global::Global;
 use super::input::InputHandlers;
 use super::jobs::Jobs;
+use super::key_queue::KeyQueue;
 use super::log::LogFile;
 use super::migration::Migration;
 use super::net::{Network, Stream};
 use super::numa::NumaState;
+use super::ps2::Ps2;
 use super::qom::{ObjectId, Objects};
 use super::qtest::{QtestChannel, QtestState};
 use super::runstate::RunStates;
@@ -65,6 +67,11 @@ pub struct Machine {
     pub(crate) vnc: Vec<VncServer>,
     /// Who takes keys and moves of the pointer.
     pub(super) input: InputHandlers,
+    /// Keys on their way, and what the board's keyboard has sent.
+    pub(crate) keys: KeyQueue,
+    pub(crate) ps2: Ps2,
+    /// What waits for the system in the machine to answer.
+    pub(crate) watchdog: Option<TimerId>,
     /// Moving the machine to another program.
     pub migration: Migration,
     /// The last dump of memory.

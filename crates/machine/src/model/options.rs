@@ -11,11 +11,13 @@ use super::cpu::FIRMWARE_TIME;
 use super::dump::Dump;
 use super::input::InputHandlers;
 use super::jobs::Jobs;
+use super::key_queue::KeyQueue;
 use super::log::LogFile;
 use super::machine::Machine;
 use super::migration::Migration;
 use super::net::Network;
 use super::numa::NumaState;
+use super::ps2::Ps2;
 use super::qom::{Objects, PropertyInput};
 use super::qtest::QtestState;
 use super::runstate::{Actions, RunStates};
@@ -102,6 +104,9 @@ impl Machine {
             numa: NumaState::default(),
             vnc: Vec::new(),
             input: InputHandlers::default(),
+            keys: KeyQueue::default(),
+            ps2: Ps2::default(),
+            watchdog: None,
             migration: Migration::default(),
             dump: Dump::default(),
             topology: options.topology,

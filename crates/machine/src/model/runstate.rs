@@ -22,7 +22,8 @@
 //! command's reply comes after the events that the command caused.
 
 use crate::schema::{
-    PanicAction, RebootAction, RunState, ShutdownAction, ShutdownCause, WatchdogAction,
+    GuestPanicAction, PanicAction, RebootAction, RunState, ShutdownAction, ShutdownCause,
+    WatchdogAction,
 };
 use qmonitor::qapi::Error;
 use qmonitor::trace_event;
@@ -223,6 +224,17 @@ impl RunStates {
             vec![MachineEvent::Stop]
         } else {
             Vec::new()
+        }
+    }
+
+    /// What becomes of a machine whose system has crashed.
+    pub fn panic_action(&self) -> GuestPanicAction {
+        match (self.actions.panic, self.actions.shutdown) {
+            (PanicAction::Pause, _) | (PanicAction::Shutdown, ShutdownAction::Pause) => {
+                GuestPanicAction::Pause
+            }
+            (PanicAction::Shutdown | PanicAction::ExitFailure, _) => GuestPanicAction::Poweroff,
+            (PanicAction::None, _) => GuestPanicAction::Run,
         }
     }
 

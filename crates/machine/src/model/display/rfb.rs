@@ -24,8 +24,8 @@ pub enum RfbEvent {
     Initialized(bool),
     /// It pressed a key, by its number in X11, or let it go.
     Key(u32, bool),
-    /// It moved the pointer there, with these buttons pressed.
-    Pointer(u8, u16, u16),
+    /// It moved the pointer or pressed a button of it.
+    Pointer,
     /// It is refused, once the bytes are sent.
     Refused,
 }
@@ -298,7 +298,7 @@ impl Rfb {
                 let key = u32::from_be_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]);
                 Some(RfbEvent::Key(key, bytes[1] != 0))
             }
-            5 => Some(RfbEvent::Pointer(bytes[1], word(2), word(4))),
+            5 => Some(RfbEvent::Pointer),
             2 | 3 | 6 | 255 => None,
             _ => {
                 self.phase = Phase::Ended;

@@ -74,6 +74,15 @@ impl Machine {
         self.child(self.child(self.machine_object, "peripheral")?, id)
     }
 
+    /// A device of this type that the user has plugged.
+    pub(crate) fn plugged(&self, class: &str) -> Option<ObjectId> {
+        let containers = ["peripheral", "peripheral-anon"].into_iter();
+        let mut devices = containers
+            .filter_map(|name| self.child(self.machine_object, name))
+            .flat_map(|container| self.children(container));
+        devices.find_map(|(_, id)| (self.class_name(id) == class).then_some(id))
+    }
+
     /// Puts a device of the board into the tree.
     pub(crate) fn add_unattached(&mut self, id: ObjectId) {
         if let Some(unattached) = self.child(self.machine_object, "unattached") {

@@ -15,6 +15,7 @@ use crate::schema::{
 use crate::Machine;
 use qmonitor::monitor::hmp::ArgKind::*;
 use qmonitor::monitor::hmp::{HmpArg, HmpArgs, HmpPair, HmpRow};
+use qmonitor::qapi::error::strerror;
 use qmonitor::qapi::visit::{InputVisitor, QapiType};
 use qmonitor::qapi::{Error, Responder};
 use qmonitor::Runtime;
@@ -115,12 +116,12 @@ impl BlockdevCommands for Machine {
             (None, Some(node)) => rt.state.blocks.resize(&node, size),
             (Some(device), None) => {
                 let drive = rt.state.drives().into_iter().find(|d| d.device == device);
-                match drive.and_then(|d| d.node) {
-                    Some(node) => rt.state.blocks.resize(&node, size),
-                    None => Err(Error::new(format!(
-                        "Cannot find device='{device}' nor node-name=''"
-                    ))),
-                }
+                let drive = drive.ok_or_else(|| {
+                    Error::new(format!("Cannot find device='{device}' nor node-name=''"))
+                })?;
+                let empty = || Error::new(format!("Device '{device}' has no medium"));
+                let node = drive.node.ok_or_else(empty)?;
+                rt.state.blocks.resize(&node, size)
             }
             (device, node) => Err(Error::new(format!(
                 "Cannot find device='{}' nor node-name='{}'",
@@ -186,7 +187,7 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
             HmpArg::new("iops_rd", Int),
             HmpArg::new("iops_wr", Int),
         ]),
-        no_device,
+        hmp_set_io_throttle,
     ),
     (
         HmpRow::new(
@@ -210,10 +211,7 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
             "commit changes to the disk images (if -snapshot is used) or backing files",
         )
         .args(&[DEVICE]),
-        |hmp, args| match args.str("device") {
-            "all" => {}
-            device => disk_failure(hmp, &Error::new(format!("Device '{device}' not found"))),
-        },
+        hmp_commit,
     ),
     (
         HmpRow::new(
@@ -229,6 +227,32 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
         },
     ),
 ];
+
+fn hmp_commit(hmp: Cx, args: &HmpArgs) {
+    let name = args.str("device");
+    let blocks = &mut hmp.rt.state.blocks;
+    let nodes: Vec<_> = if name == "all" {
+        let used = blocks
+            .backends
+            .iter()
+            .filter_map(|b| Some((b.name.clone(), b.node.clone()?)));
+        used.filter(|(_, node)| blocks.can_commit(node)).collect()
+    } else {
+        let Some(backend) = blocks.backends.get(name) else {
+            return disk_failure(hmp, &Error::new(format!("Device '{name}' not found")));
+        };
+        let Some(node) = backend.node.clone() else {
+            return disk_failure(hmp, &Error::new(format!("Device '{name}' has no medium")));
+        };
+        vec![(name.to_owned(), node)]
+    };
+    for (_, node) in nodes {
+        if let Err(e) = blocks.commit_image(&node) {
+            let text = format!("'commit' error for '{name}': {}", strerror(&e));
+            return disk_failure(hmp, &Error::new(text));
+        }
+    }
+}
 
 fn hmp_change(hmp: Cx, args: &HmpArgs) {
     if args.str("device") == "vnc" {
@@ -256,6 +280,20 @@ fn hmp_change(hmp: Cx, args: &HmpArgs) {
     hmp.handle_error(result);
 }
 
-fn no_device(hmp: Cx, args: &HmpArgs) {
-    fail(hmp, format!("Device '{}' not found", args.str("device")));
+/// The device is a drive by its name or a device by its id.
+fn hmp_set_io_throttle(hmp: Cx, args: &HmpArgs) {
+    let name = args.str("device");
+    let drives = hmp.rt.state.drives();
+    let is_known = drives.iter().any(|d| d.device == name || d.is_called(name));
+    if !is_known {
+        return fail(hmp, format!("Device '{name}' not found"));
+    }
+    let number = |name: &str| args.int(name);
+    let limits = IoLimits {
+        bps: [number("bps"), number("bps_rd"), number("bps_wr")],
+        iops: [number("iops"), number("iops_rd"), number("iops_wr")],
+    };
+    let name = name.to_owned();
+    let result = hmp.rt.state.set_io_limits(&name, limits);
+    hmp.handle_error(result);
 }

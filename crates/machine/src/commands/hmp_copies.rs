@@ -26,7 +26,7 @@ fn sync(args: &HmpArgs) -> MirrorSyncMode {
 
 pub(super) fn block_stream(hmp: Cx, args: &HmpArgs) {
     let stream = BlockStream {
-        job_id: None,
+        job_id: Some(args.str("device").to_owned()),
         device: args.str("device").to_owned(),
         base: args.try_str("base").map(str::to_owned),
         base_node: None,

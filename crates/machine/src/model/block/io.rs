@@ -192,6 +192,8 @@ impl Blocks {
         self.set_length(id, length).map_err(|e| {
             if e.raw_os_error() == Some(Errno::ENOTSUP as i32) {
                 Error::new("Image format driver does not support resize")
+            } else if e.raw_os_error() == Some(Errno::EFBIG as i32) {
+                Error::from_io("Failed to grow the L1 table", &e)
             } else {
                 Error::from_io("Failed to resize underlying file", &e)
             }

@@ -10,6 +10,7 @@ mod background;
 mod bitmaps;
 mod bytes;
 mod chain;
+mod committing;
 mod drive;
 mod exporting;
 mod exports;

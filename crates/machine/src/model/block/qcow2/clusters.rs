@@ -6,6 +6,7 @@ use nix::errno::Errno;
 
 use super::super::bytes::Bytes;
 use super::fields::{table, table_bytes, to_index};
+use super::header::MAX_L1;
 use super::Qcow2;
 use crate::schema::BlkdebugEvent;
 
@@ -343,6 +344,9 @@ impl Qcow2 {
     /// The file cannot be written.
     pub fn set_size(&mut self, file: &mut dyn Bytes, size: u64) -> io::Result<()> {
         let cluster = self.header.cluster_size();
+        if self.header.l1_entries_for(size) * 8 > MAX_L1 {
+            return Err(Errno::EFBIG.into());
+        }
         if size < self.header.size {
             let first = size.div_ceil(cluster) * cluster;
             let end = self.header.size.div_ceil(cluster) * cluster;

@@ -21,7 +21,7 @@ const FEATURE_NAMES: u32 = 0x6803_f857;
 const BITMAPS: u32 = 0x2385_2875;
 /// Largest tables that are read.
 const MAX_REFTABLE: u64 = 8 << 20;
-const MAX_L1: u64 = 32 << 20;
+pub(super) const MAX_L1: u64 = 32 << 20;
 const MAX_SNAPSHOTS: u32 = 65536;
 
 /// Features that a program must know.

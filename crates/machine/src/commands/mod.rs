@@ -35,6 +35,7 @@ mod exports;
 mod hmp;
 mod hmp_copies;
 mod internal_snapshots;
+mod interrupts;
 mod job_args;
 mod jobs;
 mod log;
@@ -64,6 +65,7 @@ mod qtest;
 mod qtree;
 mod queries;
 mod registers;
+mod roms;
 mod run_state;
 mod snapshots;
 mod statistics;
@@ -131,6 +133,7 @@ const HMP: &[(Pairs, Pairs)] = &[
     (newer::COMMANDS, newer::INFO),
     (qdev::COMMANDS, qdev::INFO),
     (&[], pci::INFO),
+    (&[], interrupts::INFO),
     (&[], qtree::INFO),
     (qom::COMMANDS, qom::INFO),
     (run_state::COMMANDS, run_state::INFO),

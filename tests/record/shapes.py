@@ -3,7 +3,7 @@
 
     tests/record/shapes.py DIRECTORY
 
-writes shapes.txt and lines.txt, which live in crates/machine/src/facts, where README.md
+writes shapes.txt, lines.txt and pci.txt, which live in crates/machine/src/facts, where README.md
 describes them. Each type is made with the least that it needs, on a board and a bus that
 take it; types that need something of the host are left out. The tables there were recorded
 from the QEMU that tables.py names.
@@ -79,16 +79,17 @@ class Once(Qmp):
 
 def main():
     directory = sys.argv[1]
-    shapes = {}
+    shapes, pci = {}, {}
     for arguments in WHOLE:
-        whole(arguments, shapes)
+        whole(arguments, shapes, pci)
     types = read_types(directory)
     plugged = [name for name, (flags, *_) in types.items() if "p" in flags
                and not name.startswith(OF_HOST) and not name.endswith("-x86_64-cpu")]
     for board in BOARDS:
         left = [name for name in plugged if name not in shapes]
-        in_groups(board, left, types, shapes, 12)
+        in_groups(board, left, types, (shapes, pci), 12)
     write(directory, shapes)
+    write_pci(directory, pci)
     missing = [name for name in plugged if name not in shapes]
     print(f"{len(shapes)} types; without: {' '.join(missing)}", file=sys.stderr)
 
@@ -120,7 +121,7 @@ def read_types(directory):
     return {n: (flags, bus, all_names(n)) for n, (flags, bus, _) in types.items()}
 
 
-def in_groups(board, names, types, shapes, size):
+def in_groups(board, names, types, tables, size):
     """Makes devices in groups."""
     by_bus = {}
     for name in names:
@@ -128,10 +129,10 @@ def in_groups(board, names, types, shapes, size):
     for bus, group in by_bus.items():
         if bus in PROVIDERS:
             for at in range(0, len(group), size):
-                made(board, bus, group[at:at + size], types, shapes)
+                made(board, bus, group[at:at + size], types, tables)
 
 
-def made(board, bus, names, types, shapes):
+def made(board, bus, names, types, tables):
     """Makes devices; those that QEMU refuses are left out."""
     if not names:
         return
@@ -150,26 +151,34 @@ def made(board, bus, names, types, shapes):
     except Refused as refused:
         wrong = re.search(r"-device [^:]*,id=x(\d+)", str(refused))
         at = int(wrong[1]) if wrong else 0
-        made(board, bus, names[:at] + names[at + 1:], types, shapes)
+        made(board, bus, names[:at] + names[at + 1:], types, tables)
         return
-    collect(qmp, shapes)
+    collect(qmp, *tables)
     qmp.end()
 
 
-def whole(arguments, shapes):
+def whole(arguments, shapes, pci):
     qmp = Once(*arguments)
-    collect(qmp, shapes)
+    collect(qmp, shapes, pci)
     machine = arguments[1].split(",")[0]
     for name, parts in tree(qmp.hmp("info qom-tree /machine/unattached"))[:1]:
         shapes.setdefault(f"unattached-{machine}", ([], parts))
     qmp.end()
 
 
-def collect(qmp, shapes):
+def collect(qmp, shapes, pci):
     """Adds the types of all devices that are there and not known yet."""
     found = {}
-    for name, lines in blocks(qmp.hmp("info qtree")):
+    buses = qmp.ask("query-pci") or [{"devices": []}]
+    functions = {(d["slot"], d["function"]): d for d in buses[0]["devices"]}
+    for name, lines in list(blocks(qmp.hmp("info qtree"))):
         found.setdefault(name, lines)
+        # The first bus is told first; what is behind others has other lines in its way.
+        for line in lines:
+            place = re.search(r"^class .*, addr 00:(\w\w)\.(\d), pci id (\w+):(\w+)", line)
+            function = place and functions.get((int(place[1], 16), int(place[2])))
+            if function and function["id"]["device"] == int(place[4], 16):
+                pci.setdefault(name, function)
     for name, parts in tree(qmp.hmp("info qom-tree")):
         if name in found and name not in shapes:
             shapes[name] = (found[name], parts)
@@ -221,6 +230,28 @@ def write(directory, shapes):
         file.writelines(line + "\n" for line in lines)
     with open(os.path.join(directory, "shapes.txt"), "w") as file:
         file.writelines(line + "\n" for line in out)
+
+
+def pci_line(name, function):
+    """What a function on PCI says of itself; numbers are hexadecimal."""
+    info, identity = function["class_info"], function["id"]
+    kinds = {(False, False): "m", (True, False): "p", (False, True): "M", (True, True): "P"}
+    regions = []
+    for region in function["regions"]:
+        kind = kinds[region["prefetch"], region["mem_type_64"]] if "prefetch" in region else "i"
+        regions.append(f"{region['bar']}{kind}{region['size']:x}")
+    bridge = function.get("pci_bridge", {}).get("bus")
+    ranges = ["io_range", "memory_range", "prefetchable_range"]
+    bases = " ".join(f"{bridge[r]['base']:x}" for r in ranges) if bridge else ""
+    ids = [f"{identity[key]:x}" if key in identity else ""
+           for key in ("vendor", "device", "subsystem-vendor", "subsystem")]
+    return "\t".join([name, f"{info['class']:x}", info.get("desc", ""), *ids,
+                      str(function["irq_pin"]), " ".join(regions), bases])
+
+
+def write_pci(directory, pci):
+    with open(os.path.join(directory, "pci.txt"), "w") as file:
+        file.writelines(pci_line(name, pci[name]) + "\n" for name in sorted(pci))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
 //! The machine as a whole, and its memory: `machine.json`.
 
 use super::current_cpu::cpu_exists;
-use super::hmp::{fail, nothing, Cx};
+use super::hmp::{fail, Cx};
+use super::roms::roms_page;
 use crate::model::board::{self, all_classes, MachineClass};
 use crate::model::facts::place_of_type;
 use crate::schema::{
     CompatProperty, CurrentMachineParams, HostMemPolicy, HumanReadableText, IOThreadInfo, KvmInfo,
-    MachineCommands, MachineInfo, Memdev, MemoryInfo, NameInfo, SysEmuTarget, TargetInfo, UuidInfo,
+    MachineCommands, MachineInfo, Memdev, MemoryInfo, NameInfo, QueriesMemoryCommands,
+    SysEmuTarget, TargetInfo, UuidInfo,
 };
 use crate::Machine;
 use qmonitor::monitor::hmp::ArgKind::*;
@@ -134,9 +136,9 @@ impl MachineCommands for Machine {
         })
     }
 
-    fn qmp_x_query_roms(_: &mut Runtime<Self>) -> Result<HumanReadableText, Error> {
+    fn qmp_x_query_roms(rt: &mut Runtime<Self>) -> Result<HumanReadableText, Error> {
         Ok(HumanReadableText {
-            human_readable_text: String::new(),
+            human_readable_text: roms_page(&rt.state),
         })
     }
 
@@ -211,23 +213,26 @@ pub(super) const INFO: &[HmpPair<Machine>] = &[
         HmpRow::new("iothreads", "", "show iothreads").preconfig(),
         hmp_info_iothreads,
     ),
-    (
-        HmpRow::new("irq", "", "show the interrupts statistics (if available)"),
-        nothing,
-    ),
     (HmpRow::new("kvm", "", "show KVM information"), hmp_info_kvm),
     (
         HmpRow::new("name", "", "show the current VM name").preconfig(),
         hmp_info_name,
     ),
-    (HmpRow::new("pic", "", "show PIC state"), nothing),
-    (HmpRow::new("roms", "", "show roms"), nothing),
+    (HmpRow::new("roms", "", "show roms"), |hmp, _| {
+        let page = roms_page(&hmp.rt.state);
+        hmp.print(page);
+    }),
     (HmpRow::new("sev", "", "show SEV information"), |hmp, _| {
         hmp.print("SEV is not enabled\n");
     }),
     (
         HmpRow::new("sgx", "", "show intel SGX information"),
-        |hmp, _| hmp.print("SGX is only supported on PC machines\n"),
+        |hmp, _| {
+            let result = Machine::qmp_query_sgx(hmp.rt);
+            if let Err(e) = result {
+                hmp.print(format!("{}\n", e.desc()));
+            }
+        },
     ),
     (
         HmpRow::new(

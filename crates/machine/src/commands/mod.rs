@@ -37,6 +37,7 @@ mod guest_ports;
 mod hmp;
 mod hmp_copies;
 mod internal_snapshots;
+mod interrupts;
 mod job_args;
 mod jobs;
 mod keys;
@@ -68,6 +69,7 @@ mod qtest;
 mod qtree;
 mod queries;
 mod registers;
+mod roms;
 mod run_state;
 mod snapshots;
 mod statistics;
@@ -138,6 +140,7 @@ const HMP: &[(Pairs, Pairs)] = &[
     (newer::COMMANDS, newer::INFO),
     (qdev::COMMANDS, qdev::INFO),
     (&[], pci::INFO),
+    (&[], interrupts::INFO),
     (&[], qtree::INFO),
     (qom::COMMANDS, qom::INFO),
     (run_state::COMMANDS, run_state::INFO),

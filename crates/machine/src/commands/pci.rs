@@ -1,12 +1,11 @@
 //! PCI: `query-pci` and `info pci`, both from the devices on the bus.
 
 use super::hmp::Cx;
-use crate::model::qdev::{
-    class_name, pci_facts, PciFacts, RegionKind, PCI_DEVICE, SUBSYSTEM_VENDOR,
-};
+use crate::model::qdev::{pci_facts, PciFacts, RegionKind, PCI_DEVICE};
 use crate::model::qom::ObjectId;
 use crate::schema::{
-    PciCommands, PciDeviceClass, PciDeviceId, PciDeviceInfo, PciInfo, PciMemoryRegion,
+    PciBridgeInfo, PciBusInfo, PciCommands, PciDeviceClass, PciDeviceId, PciDeviceInfo, PciInfo,
+    PciMemoryRange, PciMemoryRegion,
 };
 use crate::Machine;
 use qmonitor::monitor::hmp::{HmpArgs, HmpPair, HmpRow};
@@ -20,7 +19,8 @@ impl PciCommands for Machine {
             bus: 0,
             devices: functions(m, *bus),
         };
-        Ok(m.buses("PCI").iter().map(info).collect())
+        // Firmware has given no other bus a number.
+        Ok(m.buses("PCI").first().into_iter().map(info).collect())
     }
 }
 
@@ -33,7 +33,7 @@ fn functions(m: &Machine, bus: ObjectId) -> Vec<PciDeviceInfo> {
             m.object(*id)
                 .is_some_and(|o| o.class().is_a(PCI_DEVICE.name))
         })
-        .filter_map(|id| Some(function(m, id, pci_facts(m.class_name(id))?)))
+        .filter_map(|id| Some(function(m, id, &pci_facts(m.class_name(id))?)))
         .collect();
     devices.sort_by_key(|d| (d.slot, d.function));
     devices
@@ -43,15 +43,17 @@ fn functions(m: &Machine, bus: ObjectId) -> Vec<PciDeviceInfo> {
 fn function(m: &Machine, id: ObjectId, facts: &PciFacts) -> PciDeviceInfo {
     let address = m.int_property(id, "addr");
     let regions = facts.regions.iter().map(|region| {
-        let memory = region.kind != RegionKind::Io;
-        let prefetch = matches!(region.kind, RegionKind::Prefetch | RegionKind::Prefetch64);
+        let (prefetch, mem_type_64) = match region.kind {
+            RegionKind::Io => (None, None),
+            RegionKind::Memory { prefetch, wide } => (Some(prefetch), Some(wide)),
+        };
         PciMemoryRegion {
             bar: region.bar.into(),
-            r#type: if memory { "memory" } else { "io" }.to_owned(),
+            r#type: prefetch.map_or("io", |_| "memory").to_owned(),
             address: -1,
             size: region.size as i64,
-            prefetch: memory.then_some(prefetch),
-            mem_type_64: memory.then_some(region.kind == RegionKind::Prefetch64),
+            prefetch,
+            mem_type_64,
         }
     });
     PciDeviceInfo {
@@ -59,20 +61,39 @@ fn function(m: &Machine, id: ObjectId, facts: &PciFacts) -> PciDeviceInfo {
         slot: address >> 3,
         function: address & 7,
         class_info: PciDeviceClass {
-            desc: class_name(facts.class).map(str::to_owned),
+            desc: Some(facts.class_name.to_owned()).filter(|name| !name.is_empty()),
             class: facts.class.into(),
         },
         id: PciDeviceId {
             device: facts.device.into(),
             vendor: facts.vendor.into(),
-            subsystem: Some(facts.subsystem.into()),
-            subsystem_vendor: Some(SUBSYSTEM_VENDOR.into()),
+            subsystem: facts.subsystem.map(|(_, device)| device.into()),
+            subsystem_vendor: facts.subsystem.map(|(vendor, _)| vendor.into()),
         },
         irq: (facts.pin != 0).then_some(0),
         irq_pin: facts.pin.into(),
         qdev_id: m.device_id(id).unwrap_or_default().to_owned(),
-        pci_bridge: None,
+        pci_bridge: facts.bridge.map(bridge),
         regions: regions.collect(),
+    }
+}
+
+/// A bridge whose bus has no number yet, and whose ranges end where the least ones would.
+fn bridge([ports, memory, prefetch]: [u64; 3]) -> PciBridgeInfo {
+    let range = |base: u64, limit| PciMemoryRange {
+        base: base as i64,
+        limit,
+    };
+    PciBridgeInfo {
+        bus: PciBusInfo {
+            number: 0,
+            secondary: 0,
+            subordinate: 0,
+            io_range: range(ports, 0xfff),
+            memory_range: range(memory, 0xf_ffff),
+            prefetchable_range: range(prefetch, 0xf_ffff),
+        },
+        devices: None,
     }
 }
 
@@ -105,12 +126,26 @@ fn function_text(device: &PciDeviceInfo) -> String {
         let pin = char::from(b'A' + (device.irq_pin - 1) as u8);
         text += &format!("      IRQ {irq}, pin {pin}\n");
     }
+    if let Some(bridge) = &device.pci_bridge {
+        let bus = &bridge.bus;
+        text += &format!("      BUS {}.\n", bus.number);
+        text += &format!("      secondary bus {}.\n", bus.secondary);
+        text += &format!("      subordinate bus {}.\n", bus.subordinate);
+        let range = |kind, range: &PciMemoryRange, width: usize| {
+            let (base, limit) = (range.base, range.limit);
+            format!("      {kind} range [{base:#0width$x}, {limit:#0width$x}]\n")
+        };
+        text += &range("IO", &bus.io_range, 6);
+        text += &range("memory", &bus.memory_range, 10);
+        text += &range("prefetchable memory", &bus.prefetchable_range, 10);
+    }
     for region in &device.regions {
         let kind = match (region.mem_type_64, region.prefetch) {
             (None, _) => "I/O",
             (Some(false), Some(true)) => "32 bit prefetchable memory",
             (Some(false), _) => "32 bit memory",
-            (Some(true), _) => "64 bit prefetchable memory",
+            (Some(true), Some(true)) => "64 bit prefetchable memory",
+            (Some(true), _) => "64 bit memory",
         };
         text += &format!("      BAR{}: {kind} (not mapped)\n", region.bar);
     }

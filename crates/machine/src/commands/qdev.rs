@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::hmp::{fail, Cx};
+use super::hmp::{fail, nothing, Cx};
 use super::objects::lend_chardev;
 use super::qom::property_info;
 use super::qom::ChardevNodes;
@@ -10,7 +10,9 @@ use crate::model::qdev::{default_port, device_help_wanted, DeviceOptions, Unplug
 use crate::model::qom::{Node, ObjectId, Resolution};
 use crate::model::types::device_list_properties;
 use crate::model::Deletion;
-use crate::schema::{qapi_event_send_device_deleted, ObjectPropertyInfo, QdevCommands};
+use crate::schema::{
+    qapi_event_send_device_deleted, ObjectPropertyInfo, QdevCommands, QueriesTextCommands,
+};
 use crate::Machine;
 use qmonitor::chardev::{
     qemu_chr_fe_deinit, qemu_chr_fe_set_handlers, qemu_chr_find, CharHandlers,
@@ -362,13 +364,15 @@ pub(super) const INFO: &[HmpPair<Machine>] = &[
             }
         },
     ),
-    (
-        HmpRow::new("usbhost", "", "show host USB devices"),
-        |hmp, _| hmp.print("Command \"info usbhost\" is not available.\n"),
-    ),
+    (HmpRow::new("usbhost", "", "show host USB devices"), nothing),
     (
         HmpRow::new("virtio", "", "List all available virtio devices"),
-        |hmp, _| fail(hmp, "No virtio devices found"),
+        |hmp, _| {
+            let result = Machine::qmp_x_query_virtio(hmp.rt);
+            for device in hmp.handle_error(result).unwrap_or_default() {
+                hmp.print(format!("{} [{}]\n", device.path, device.name));
+            }
+        },
     ),
     (
         HmpRow::new(

@@ -160,13 +160,7 @@ impl QueriesTextCommands for Machine {
 
     /// A reset of a PC raises the timer's line once.
     fn qmp_x_query_irq(rt: &mut Rt) -> Result<HumanReadableText, Error> {
-        let page = |name| format!("IRQ statistics for {name}:\n 0: 1\n");
-        let controllers = if rt.state.class.is_pc() {
-            &["ioapic", "isa-i8259"][..]
-        } else {
-            &[]
-        };
-        Ok(text(&controllers.iter().map(page).collect::<String>()))
+        Ok(text(&super::interrupts::statistics(&rt.state)))
     }
 
     fn qmp_x_query_usb(rt: &mut Rt) -> Result<HumanReadableText, Error> {
@@ -322,7 +316,7 @@ fn virtio_devices(m: &Machine) -> Vec<VirtioInfo> {
         .iter()
         .flat_map(|bus| m.devices_on(*bus))
         .collect();
-    devices.sort_unstable_by_key(|id| std::cmp::Reverse(m.age(*id)));
+    devices.sort_by_cached_key(|id| m.canonical_path(*id));
     let info = |id| {
         let class = m.object(id)?.class().class::<DeviceClass>()?;
         let (name, backend) = class.backend?;

@@ -164,6 +164,13 @@ impl Machine {
         DISPLAYS.contains(&self.class_name(id))
     }
 
+    /// Whether the board has made a display of that type.
+    pub(crate) fn has_display_of(&self, class: &str) -> bool {
+        let unattached = self.child(self.machine_object, "unattached");
+        let mut devices = unattached.into_iter().flat_map(|id| self.children(id));
+        devices.any(|(_, id)| self.class_name(id) == class)
+    }
+
     /// All displays, those of the board first.
     pub(crate) fn displays(&self) -> Vec<ObjectId> {
         let containers = ["unattached", "peripheral", "peripheral-anon"].iter();

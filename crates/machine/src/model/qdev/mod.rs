@@ -57,7 +57,7 @@ pub(crate) use declare::abstract_device;
 use declare::device;
 pub(crate) use help::{device_help_wanted, device_list};
 pub(crate) use pci::{address_text, PCI_DEVICE};
-pub(crate) use pci_facts::{class_name, pci_facts, PciFacts, RegionKind, SUBSYSTEM_VENDOR};
+pub(crate) use pci_facts::{pci_facts, PciFacts, RegionKind};
 pub(crate) use ports::default_port;
 pub(crate) use recorded::{more, object_type};
 pub(crate) use usb::product;

@@ -1,7 +1,8 @@
 //! Parts of devices: objects that the tree shows and that are not made.
 
-use super::{Machine, ObjectId};
+use super::{Machine, NoChardevs, Node, ObjectId};
 use crate::model::shapes::{Part, Shape};
+use qmonitor::hash_order::hash_order;
 use qmonitor::qapi::QObject;
 
 /// The properties of a region of memory besides its type, with their types and values. Those of an
@@ -48,6 +49,19 @@ impl Machine {
         parts
             .filter(|part| is_there(part) && self.has_part(name, part.name))
             .collect()
+    }
+
+    /// The objects below one, in the order of QEMU's hash tables.
+    pub(crate) fn walk_below(&self, id: ObjectId) -> Vec<ObjectId> {
+        let children = self.node_children(Node::Object(id), &NoChardevs).collect();
+        let mut found = Vec::new();
+        for (_, node) in hash_order(children, |(name, _)| name) {
+            if let Node::Object(child) = node {
+                found.push(child);
+                found.extend(self.walk_below(child));
+            }
+        }
+        found
     }
 
     /// The part of that name.

@@ -1,7 +1,7 @@
 //! The configuration registers of functions on PCI, as far as firmware looks for devices:
 //! who made them, what they are, and where their regions are.
 
-use crate::model::qdev::{pci_facts, PciFacts, RegionKind, SUBSYSTEM_VENDOR};
+use crate::model::qdev::{pci_facts, PciFacts, RegionKind};
 use crate::model::qom::ObjectId;
 use crate::model::Machine;
 
@@ -39,20 +39,23 @@ fn fixed(facts: &PciFacts, register: u32) -> u32 {
     match register {
         ID => pair(facts.device, facts.vendor),
         CLASS => pair(facts.class, 0),
-        SUBSYSTEM => pair(facts.subsystem, SUBSYSTEM_VENDOR),
+        SUBSYSTEM => facts
+            .subsystem
+            .map_or(0, |(vendor, device)| pair(device, vendor)),
         INTERRUPT => u32::from(facts.pin) << 8,
         register => match region(facts, register) {
             Some((RegionKind::Io, _)) => 1,
-            Some((RegionKind::Prefetch, _)) => 8,
-            Some((RegionKind::Prefetch64, _)) => 0xc,
-            Some((RegionKind::Memory, _)) | None => 0,
+            Some((RegionKind::Memory { prefetch, wide }, _)) => {
+                u32::from(prefetch) << 3 | u32::from(wide) << 2
+            }
+            None => 0,
         },
     }
 }
 
 impl Machine {
     /// The function that is chosen, if there is one.
-    fn chosen_function(&self) -> Option<(ObjectId, &'static PciFacts)> {
+    fn chosen_function(&self) -> Option<(ObjectId, PciFacts)> {
         let address = self.qtest.pci.address;
         let (bus, function) = (address >> 16 & 0xff, i64::from(address >> 8 & 0xff));
         // Firmware has given no other bus a number.
@@ -72,7 +75,7 @@ impl Machine {
         };
         let register = self.qtest.pci.register();
         let written = self.qtest.pci.written.get(&(id, register));
-        let value = written.copied().unwrap_or(0) | fixed(facts, register);
+        let value = written.copied().unwrap_or(0) | fixed(&facts, register);
         value >> (8 * first)
     }
 
@@ -83,7 +86,7 @@ impl Machine {
         };
         let register = self.qtest.pci.register();
         let shift = 8 * first;
-        let mask = (u32::MAX >> (32 - 8 * width) << shift) & writable(facts, register);
+        let mask = (u32::MAX >> (32 - 8 * width) << shift) & writable(&facts, register);
         let written = self.qtest.pci.written.entry((id, register)).or_insert(0);
         *written = *written & !mask | (value << shift) & mask;
     }

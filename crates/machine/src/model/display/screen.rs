@@ -2,6 +2,9 @@
 
 use std::io::{self, Write};
 
+use flate2::write::ZlibEncoder;
+use flate2::{Compression, Crc};
+
 /// A picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Screen {
@@ -52,13 +55,35 @@ impl Screen {
     ///
     /// It cannot be written.
     pub fn write_png(&self, to: &mut impl Write) -> io::Result<()> {
-        let mut encoder = png::Encoder::new(to, self.width.into(), self.height.into());
-        encoder.set_color(png::ColorType::Rgb);
-        let mut writer = encoder.write_header()?;
-        let data: Vec<u8> = self.rows().flatten().collect();
-        writer.write_image_data(&data)?;
-        Ok(writer.finish()?)
+        to.write_all(b"\x89PNG\r\n\x1a\n")?;
+        let size = [u32::from(self.width), u32::from(self.height)].map(u32::to_be_bytes);
+        // Eight bits for each of three colours; not interlaced.
+        write_chunk(
+            to,
+            *b"IHDR",
+            &[&size.concat()[..], &[8, 2, 0, 0, 0]].concat(),
+        )?;
+        let mut data = ZlibEncoder::new(Vec::new(), Compression::default());
+        for row in self.rows() {
+            // A row may be given as a difference to others; this one is not.
+            data.write_all(&[0])?;
+            data.write_all(&row)?;
+        }
+        write_chunk(to, *b"IDAT", &data.finish()?)?;
+        write_chunk(to, *b"IEND", &[])
     }
+}
+
+/// Writes a part of a PNG: its length, its kind, what it has, and a sum of the last two.
+fn write_chunk(to: &mut impl Write, kind: [u8; 4], data: &[u8]) -> io::Result<()> {
+    let len = u32::try_from(data.len()).map_err(io::Error::other)?;
+    let mut sum = Crc::new();
+    sum.update(&kind);
+    sum.update(data);
+    to.write_all(&len.to_be_bytes())?;
+    to.write_all(&kind)?;
+    to.write_all(data)?;
+    to.write_all(&sum.sum().to_be_bytes())
 }
 
 #[cfg(test)]

@@ -312,28 +312,31 @@ impl<'c, 's> Object<'c, 's> {
         } else {
             (format!("&{}.u", place.object), union.rust.as_str())
         };
+        // Branches without members write the same, so one arm does for them.
+        let bare = |branch: &&Branch| branch.without == Outcome::Holds;
+        let share = union.branches.iter().filter(bare).count() > 1;
         out.begin(&format!("match {value} {{"));
         for branch in &union.branches {
+            if share && bare(&branch) {
+                continue;
+            }
             let case = branch.case;
             for (when, pattern) in patterns(prefix, branch, &place.binding()) {
-                let has_members = pattern.ends_with(')');
-                if !has_members && members.is_empty() {
-                    attribute(out, when.attribute());
-                    out.line(&format!("{pattern} => {{}}"));
-                    continue;
-                }
                 attribute(out, when.attribute());
-                out.begin(&format!("{pattern} => {{"));
-                if has_members {
+                if pattern.ends_with(')') {
+                    out.begin(&format!("{pattern} => {{"));
                     let boxed =
                         cx.contained_type(self.id, &case.name, case.typ) != cx.rust_type(case.typ);
                     let inner = Object::new(cx, case.typ);
                     inner.emit_writes(out, &place.inside(boxed), members.to_vec());
+                    out.end("}");
                 } else {
-                    emit_in_order(cx, out, members.to_vec());
+                    emit_bare_arm(cx, out, &pattern, members);
                 }
-                out.end("}");
             }
+        }
+        if share {
+            emit_bare_arm(cx, out, "_", members);
         }
         out.end("}");
     }
@@ -341,6 +344,16 @@ impl<'c, 's> Object<'c, 's> {
 
 /// A member, and the expression for its value.
 type Written<'s> = (&'s Member, String);
+
+/// The arm of a branch without members.
+fn emit_bare_arm(cx: &Context, out: &mut Out, pattern: &str, members: &[Written]) {
+    if members.is_empty() {
+        return out.line(&format!("{pattern} => {{}}"));
+    }
+    out.begin(&format!("{pattern} => {{"));
+    emit_in_order(cx, out, members.to_vec());
+    out.end("}");
+}
 
 fn emit_in_order(cx: &Context, out: &mut Out, members: Vec<Written>) {
     for (member, value) in order::written(members, |(member, _)| &member.name) {

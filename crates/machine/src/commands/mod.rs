@@ -65,6 +65,7 @@ mod qtree;
 mod queries;
 mod registers;
 mod run_state;
+mod shell_words;
 mod snapshots;
 mod statistics;
 mod streams;

@@ -8,8 +8,8 @@ use super::hmp::{disk_failure, fail, Cx};
 use crate::model::block::{no_node, Drive, IoLimits};
 use crate::schema::{
     BlockCommands, BlockDeviceInfo, BlockDeviceIoStatus, BlockIOThrottle, BlockInfo,
-    BlockMediaCommands, BlockdevCommands, BlockdevOptions, BlockdevOptionsBranch, MediumChange,
-    StrOrNull,
+    BlockMediaCommands, BlockdevCommands, BlockdevOptions, BlockdevOptionsBranch, DisplaysCommands,
+    MediumChange, StrOrNull,
 };
 use crate::Machine;
 use qmonitor::monitor::hmp::ArgKind::*;
@@ -229,7 +229,25 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
     ),
 ];
 
+/// Gives the display a password; a machine has no line to ask for one.
+fn change_vnc(hmp: Cx, args: &HmpArgs) {
+    if args.try_str("read-only-mode").is_some() {
+        return fail(hmp, "Parameter 'read-only-mode' is invalid for VNC");
+    }
+    if !matches!(args.str("target"), "passwd" | "password") {
+        return fail(hmp, "Expected 'password' after 'vnc'");
+    }
+    let Some(password) = args.try_str("arg") else {
+        return hmp.print("terminal does not support password prompting\n");
+    };
+    let result = DisplaysCommands::qmp_change_vnc_password(hmp.rt, password.to_owned());
+    hmp.handle_error(result);
+}
+
 fn hmp_change(hmp: Cx, args: &HmpArgs) {
+    if args.str("device") == "vnc" {
+        return change_vnc(hmp, args);
+    }
     let mode = args.try_str("read-only-mode");
     let read_only_mode = match mode.map(str::parse) {
         None => None,

@@ -42,7 +42,7 @@ impl DisplaysCommands for Machine {
         if super::vnc::takes_password(&rt.state, None) {
             return Ok(());
         }
-        Err(Error::new("Could not set password"))
+        Err(super::vnc::password_refused(rt, None))
     }
 
     /// What is pressed is lost, since no system looks at it.

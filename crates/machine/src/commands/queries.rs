@@ -228,7 +228,9 @@ impl QueriesUiCommands for Machine {
             {
                 return Ok(());
             }
-            SetPasswordOptionsBranch::Vnc(_) => Error::new("Could not set password"),
+            SetPasswordOptionsBranch::Vnc(vnc) => {
+                super::vnc::password_refused(rt, vnc.display.as_deref())
+            }
         })
     }
 }

@@ -364,7 +364,10 @@ fn hmp_set_password(hmp: Cx, args: &HmpArgs) {
     }
     match (display(hmp, args), connected) {
         (None, _) => {}
-        (Some(_), "keep") => fail(hmp, "Could not set password"),
+        (Some(_), "keep") => {
+            let refused = super::vnc::password_refused(hmp.rt, args.try_str("display"));
+            hmp.handle_error::<()>(Err(refused));
+        }
         (Some(_), _) => fail(
             hmp,
             "parameter 'connected' must be 'keep' when 'protocol' is 'vnc'",

@@ -467,6 +467,19 @@ pub(super) fn takes_password(m: &Machine, display: Option<&str>) -> bool {
     server.is_some_and(|s| s.security == Security::Vnc)
 }
 
+/// Why it takes no password.
+pub(super) fn password_refused(rt: &Rt, display: Option<&str>) -> Error {
+    if !rt.profile().explains_vnc_passwords() {
+        return Error::new("Could not set password");
+    }
+    if has_server(&rt.state, display) {
+        Error::new("VNC password authentication is disabled")
+            .with_hint("To enable it, use '-vnc ...,password-secret=ID'")
+    } else {
+        Error::new("No VNC display is present").with_hint("To enable it, use '-vnc ...'")
+    }
+}
+
 /// Whether there is such a server.
 pub(super) fn has_server(m: &Machine, display: Option<&str>) -> bool {
     match display {

@@ -48,12 +48,11 @@ const PRIMES: [u32; 32] = [
 
 /// Sorts items, given in the order of their creation, as QEMU lists them: it walks the
 /// table and puts each entry in front of the list. It is exact as long as nothing was
-/// removed in between.
+/// removed in between; where something was, keep a [`HashOrder`].
 pub fn hash_order<T>(items: Vec<T>, name: impl Fn(&T) -> &str) -> Vec<T> {
-    let table = Table::of(items.iter().map(name));
+    let table = numbered(items.iter().map(name));
     let mut items: Vec<Option<T>> = items.into_iter().map(Some).collect();
-    let listed = table.items().rev();
-    listed.filter_map(|index| items[index].take()).collect()
+    table.listed().filter_map(|n| items[n].take()).collect()
 }
 
 /// The index of the name that a walk finds first, after those at `removed` were taken out
@@ -62,83 +61,118 @@ pub fn first_left<'n>(
     names: impl Iterator<Item = &'n str>,
     removed: impl Iterator<Item = usize>,
 ) -> Option<usize> {
-    let mut table = Table::of(names);
-    removed.for_each(|index| table.remove(index));
-    table.first()
+    let names: Vec<&str> = names.collect();
+    let mut table = numbered(names.iter().copied());
+    removed.for_each(|index| {
+        table.remove(names[index], index);
+        table.fit();
+    });
+    table.walk().next()
 }
 
-struct Table {
-    /// Those of all items, also of removed ones.
-    hashes: Vec<u32>,
+/// A table of the numbers of names.
+fn numbered<'n>(names: impl Iterator<Item = &'n str>) -> HashOrder<usize> {
+    let mut table = HashOrder::default();
+    for (index, name) in names.enumerate() {
+        table.insert(name, index);
+    }
+    table
+}
+
+/// A table of what comes and goes. Its order depends on all that was ever in it: what is
+/// removed leaves a mark that searches go over, until the table changes its size.
+///
+/// ```
+/// use qmonitor::hash_order::HashOrder;
+///
+/// let mut order = HashOrder::default();
+/// for (key, name) in ["mon0", "k26", "c"].into_iter().enumerate() {
+///     order.insert(name, key);
+/// }
+/// order.remove("c", 2);
+/// assert_eq!(order.listed().collect::<Vec<_>>(), [0, 1]);
+/// ```
+#[derive(Debug)]
+pub struct HashOrder<T> {
     shift: usize,
-    slots: Vec<Slot>,
+    slots: Vec<Slot<T>>,
     /// How many slots hold an item.
     live: usize,
     /// How many slots are not free.
     occupied: usize,
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum Slot {
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Slot<T> {
     Free,
     /// It held an item; searches go on behind it.
     Emptied,
-    Item(usize),
+    /// An item with the hash of its name.
+    Item(u32, T),
 }
 
-impl Table {
-    fn of<'n>(names: impl Iterator<Item = &'n str>) -> Self {
-        let mut table = Table {
-            hashes: Vec::new(),
+// Derived, it would ask for a default of the items.
+impl<T: Copy + PartialEq> Default for HashOrder<T> {
+    fn default() -> Self {
+        HashOrder {
             shift: MIN_SHIFT,
             slots: vec![Slot::Free; 1 << MIN_SHIFT],
             live: 0,
             occupied: 0,
-        };
-        names.for_each(|name| table.push(name));
-        table
+        }
+    }
+}
+
+impl<T: Copy + PartialEq> HashOrder<T> {
+    /// The items in the order of QEMU's listings.
+    pub fn listed(&self) -> impl Iterator<Item = T> + '_ {
+        self.walk().rev()
     }
 
     /// The items in the order of a walk.
-    fn items(&self) -> impl DoubleEndedIterator<Item = usize> + '_ {
+    fn walk(&self) -> impl DoubleEndedIterator<Item = T> + '_ {
         self.slots.iter().filter_map(|slot| match slot {
-            Slot::Item(index) => Some(*index),
+            Slot::Item(_, item) => Some(*item),
             _ => None,
         })
     }
 
-    fn first(&self) -> Option<usize> {
-        self.items().next()
-    }
-
-    fn start(&self, item: usize) -> usize {
-        let prime = PRIMES[self.shift.min(PRIMES.len() - 1)];
-        (self.hashes[item].wrapping_mul(11) % prime) as usize
-    }
-
-    /// Enters the next item. Nothing has been removed so far.
-    fn push(&mut self, name: &str) {
-        let item = self.hashes.len();
-        self.hashes.push(str_hash(name));
-        let mut at = self.start(item);
-        let mut step = 0;
-        while self.slots[at] != Slot::Free {
-            step += 1;
-            at = (at + step) & (self.slots.len() - 1);
+    /// Enters an item that is not there.
+    pub fn insert(&mut self, name: &str, item: T) {
+        let hash = str_hash(name);
+        let mut emptied = None;
+        for at in places(self.start(hash), self.slots.len()) {
+            match self.slots[at] {
+                Slot::Item(..) => {}
+                Slot::Emptied => emptied = emptied.or(Some(at)),
+                Slot::Free => {
+                    self.slots[emptied.unwrap_or(at)] = Slot::Item(hash, item);
+                    break;
+                }
+            }
         }
-        self.slots[at] = Slot::Item(item);
         self.live += 1;
-        self.occupied += 1;
-        self.fit();
-    }
-
-    fn remove(&mut self, item: usize) {
-        let slot = self.slots.iter().position(|s| *s == Slot::Item(item));
-        if let Some(at) = slot {
-            self.slots[at] = Slot::Emptied;
-            self.live -= 1;
+        if emptied.is_none() {
+            self.occupied += 1;
             self.fit();
         }
+    }
+
+    /// Takes an item out, if it is there under that name. As where QEMU does so in the
+    /// course of a walk, the table keeps its size until the next item comes.
+    pub fn remove(&mut self, name: &str, item: T) {
+        let hash = str_hash(name);
+        let places = places(self.start(hash), self.slots.len());
+        let mut used = places.take_while(|at| self.slots[*at] != Slot::Free);
+        if let Some(at) = used.find(|at| self.slots[*at] == Slot::Item(hash, item)) {
+            self.slots[at] = Slot::Emptied;
+            self.live -= 1;
+        }
+    }
+
+    fn start(&self, hash: u32) -> usize {
+        let prime = PRIMES[self.shift.min(PRIMES.len() - 1)];
+        (hash.wrapping_mul(11) % prime) as usize
     }
 
     /// Grows if hardly a slot is free, shrinks if hardly one is used.
@@ -165,20 +199,26 @@ impl Table {
                 continue;
             }
             let mut moving = std::mem::replace(&mut self.slots[from], Slot::Free);
-            while let Slot::Item(item) = moving {
-                let mut at = self.start(item);
+            while let Slot::Item(hash, item) = moving {
+                let mut at = self.start(hash);
                 let mut step = 0;
                 while settled[at] {
                     step += 1;
                     at = (at + step) & (size - 1);
                 }
                 settled[at] = true;
-                moving = std::mem::replace(&mut self.slots[at], Slot::Item(item));
+                moving = std::mem::replace(&mut self.slots[at], Slot::Item(hash, item));
             }
         }
         self.slots.truncate(size);
         self.occupied = self.live;
     }
+}
+
+/// The places of a search in a table of that size, a power of two.
+fn places(start: usize, size: usize) -> impl Iterator<Item = usize> {
+    let next = move |(at, step): &(usize, usize)| Some(((at + step) & (size - 1), step + 1));
+    std::iter::successors(Some((start, 1)), next).map(|(at, _)| at)
 }
 
 /// 0 and 1 mark free and emptied slots and are no hashes.
@@ -209,6 +249,37 @@ mod tests {
         let made = "a1 bb ccc x7 y8 z9 q9 r9 s9".split(' ').collect();
         let listing = "s9 bb x7 ccc y8 a1 z9 q9 r9";
         assert_eq!(hash_order(made, |name| name).join(" "), listing);
+    }
+
+    #[test]
+    fn a_history_recorded_from_qemu() {
+        // Chardevs that came and went.
+        let history =
+            "+c26 +io30 +mon32 -mon32 -c26 -io30 +k9 +c14 +mon26 +k21 +k23 -k9 -c14 +io25 +c2 \
+             +c4 +c37 +k7 +mon12 +c34 +io28 +io31 +k5 -io31 +mon0 +c36 +k11 +io21 +io15 -k23 \
+             +c27 +k33 +c26 -mon0 +mon15 +c10 +mon3 +k16 +k26 -k11 -k5 +c9 -k26 -c26 -k7 +io9 \
+             +mon31 -c10 -c9 -c4 +k24 -mon26 -c27 -k16 -mon3 +c8 -io9 -k21 -k24 -c2 -mon12 \
+             -io21 -io28 -c34 -mon31 -mon15 -io25 -c8 +k0 -c37 -io15 +c16 +io2 -k33 -c16 \
+             +mon36 -c36 -mon36 -io2 -k0 +k39 +c22 -c22 -k39 +k28 -k28 +mon30";
+        let listing = "mon30 compat_monitor0";
+        let mut order = HashOrder::default();
+        let mut names = vec!["compat_monitor0"];
+        order.insert(names[0], 0);
+        for step in history.split(' ') {
+            let (sign, name) = step.split_at(1);
+            let known = names.iter().position(|n| *n == name);
+            let key = known.unwrap_or_else(|| {
+                names.push(name);
+                names.len() - 1
+            });
+            if sign == "+" {
+                order.insert(name, key);
+            } else {
+                order.remove(name, key);
+            }
+        }
+        let listed: Vec<_> = order.listed().map(|key| names[key]).collect();
+        assert_eq!(listed.join(" "), listing);
     }
 
     #[test]

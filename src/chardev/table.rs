@@ -9,6 +9,7 @@ use super::kind::Kind;
 use super::log::SharedLog;
 use super::tap::SharedTap;
 use super::watch::Watches;
+use crate::hash_order::HashOrder;
 use crate::slots::Slots;
 use crate::sys::InheritedFds;
 
@@ -116,6 +117,8 @@ const READ_BUF_SKEW: usize = 512;
 pub struct Chardevs<H> {
     slots: Slots<Chardev<H>>,
     by_label: HashMap<String, ChardevId>,
+    /// See [`listed`](Self::listed).
+    order: HashOrder<ChardevId>,
     pub(super) tap: Option<SharedTap<H>>,
     /// See [`suspend_mux_open`](super::suspend_mux_open).
     pub(super) mux_open_suspended: bool,
@@ -141,6 +144,7 @@ impl<H> Chardevs<H> {
         Chardevs {
             slots: Slots::new(),
             by_label: HashMap::new(),
+            order: HashOrder::default(),
             tap: None,
             mux_open_suspended: false,
             term_escape_char: 1,
@@ -228,6 +232,11 @@ impl<H> Chardevs<H> {
         all.map(|(key, chr)| (ChardevId(key), chr))
     }
 
+    /// All chardevs, in the order of QEMU's listings.
+    pub fn listed(&self) -> impl Iterator<Item = &Chardev<H>> {
+        self.order.listed().filter_map(|id| self.get(id))
+    }
+
     /// A backend's state, if the chardev exists and its state is a `T`.
     pub fn state<T: 'static>(&self, id: ChardevId) -> Option<&T> {
         self.get(id)?.state.downcast_ref()
@@ -263,6 +272,7 @@ impl<H> Chardevs<H> {
             state,
         });
         let id = ChardevId(key);
+        self.order.insert(&label, id);
         self.by_label.insert(label, id);
         id
     }
@@ -282,12 +292,14 @@ impl<H> Chardevs<H> {
         };
         if self.by_label.get(&label) == Some(&id) {
             self.by_label.remove(&label);
+            self.order.remove(&label, id);
         }
     }
 
     /// Takes the label back.
     pub(super) fn take_label(&mut self, id: ChardevId) {
         if let Some(label) = self.get(id).map(|chr| chr.label.clone()) {
+            self.order.insert(&label, id);
             self.by_label.insert(label, id);
         }
     }

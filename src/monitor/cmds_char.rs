@@ -15,7 +15,6 @@ use crate::chardev::{
     self, chardev_change, chardev_remove, chardev_send_break, fifo_reader, qemu_chr_find,
     ChardevConfig, FifoReader,
 };
-use crate::hash_order::hash_order;
 use crate::main_loop::ClockType;
 use crate::qapi::dispatch::{Call, QmpCommandFunc, QmpCommandList};
 use crate::qapi::{Error, ErrorClass, RawResponder, Responder};
@@ -23,12 +22,12 @@ use crate::util::base64;
 
 impl<S: 'static> CharCommands for S {
     fn qmp_query_chardev(rt: &mut Runtime<Self>) -> Result<Vec<ChardevInfo>, Error> {
-        let list = rt.chardevs.iter().map(|(_, chr)| ChardevInfo {
+        let list = rt.chardevs.listed().map(|chr| ChardevInfo {
             label: chr.label().to_owned(),
             filename: chr.filename(),
             frontend_open: chr.frontend_open(),
         });
-        Ok(hash_order(list.collect(), |info| &info.label))
+        Ok(list.collect())
     }
 
     fn qmp_query_chardev_backends(

@@ -51,13 +51,16 @@ const REQUIRED_SINCE: &str = "required-since-11-1";
 const STR_BEFORE: &str = "str-before-11-1";
 /// A member that comes behind all others since QEMU 11.1. Only introspection shows it.
 const LAST_SINCE: &str = "last-since-11-1";
-const VERSIONS: [&str; 6] = [
+/// A structure that is `String` before QEMU 11.1, which has the same members.
+const STRING_BEFORE: &str = "string-before-11-1";
+const VERSIONS: [&str; 7] = [
     SINCE,
     REMOVED,
     SHOWN_SINCE,
     REQUIRED_SINCE,
     STR_BEFORE,
     LAST_SINCE,
+    STRING_BEFORE,
 ];
 /// A feature with this ending is shown without it, since QEMU 11.1.
 const FEATURE_SINCE: &str = "-since-11-1";
@@ -148,6 +151,7 @@ impl Walk {
     /// Returns the name of a type in the reply. The first mention also adds the
     /// type to the list of types to describe.
     fn use_type(&mut self, table: usize, name: &'static str) -> String {
+        let name = self.shared(table, name);
         let mut inner = name;
         while let Some(element) = element(inner) {
             inner = element;
@@ -165,6 +169,18 @@ impl Walk {
         }
         let number = self.numbers.len();
         self.numbers.entry(id).or_insert(number).to_string()
+    }
+
+    /// The type that stands for this one, which later QEMUs tell apart.
+    fn shared(&self, table: usize, name: &'static str) -> &'static str {
+        let plain = element(name).unwrap_or(name);
+        let entity = self.definitions.get(&(Some(table), plain));
+        let is_shared = entity.is_some_and(|e| e.features.iter().any(|f| f.name == STRING_BEFORE));
+        match (is_shared && !self.is_new(), plain == name) {
+            (false, _) => name,
+            (true, true) => "String",
+            (true, false) => "[String]",
+        }
     }
 
     fn is_hidden(&self, features: &[SchemaFeature]) -> bool {

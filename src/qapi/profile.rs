@@ -82,8 +82,8 @@ impl Profile {
         self >= Profile::V11_1
     }
 
-    /// Whether a program without a display has a text console.
-    pub fn has_text_console(self) -> bool {
+    /// Whether the consoles of chardevs are objects, below `/backend`.
+    pub fn has_console_objects(self) -> bool {
         self >= Profile::V11_1
     }
 
@@ -170,6 +170,17 @@ impl Profile {
 
     /// Whether `info cpus` tells the model of each processor.
     pub fn shows_cpu_models(self) -> bool {
+        self >= Profile::V11_1
+    }
+
+    /// Whether migration has parameters for the chunks of RDMA and for the program that
+    /// takes over, and shows those of one subject together.
+    pub fn has_rdma_and_exec_parameters(self) -> bool {
+        self >= Profile::V11_1
+    }
+
+    /// Whether a refused password of VNC comes with the reason, and the option to set one.
+    pub fn explains_vnc_passwords(self) -> bool {
         self >= Profile::V11_1
     }
 

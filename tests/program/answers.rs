@@ -55,7 +55,7 @@ struct Program {
 }
 
 impl Program {
-    fn start(args: &str, folder: &Path) -> Program {
+    fn start(profile: &str, args: &str, folder: &Path) -> Program {
         let link = folder.join("qemu-system-x86_64");
         symlink(env!("CARGO_BIN_EXE_qmonitor"), &link).expect("a link");
         let place = folder.display().to_string();
@@ -63,6 +63,7 @@ impl Program {
         let mut child = Command::new("timeout")
             .arg("20")
             .arg(link)
+            .args(["-profile", profile])
             .args("-display none -nodefaults -S -qmp stdio".split(' '))
             .args(args.split_whitespace())
             .stdin(Stdio::piped())
@@ -112,9 +113,9 @@ impl Program {
 }
 
 /// Plays a case, and returns how it differs.
-fn differences(case: &Case<'_>) -> Vec<String> {
+fn differences(profile: &str, case: &Case<'_>) -> Vec<String> {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut program = Program::start(case.args, folder.path());
+    let mut program = Program::start(profile, case.args, folder.path());
     let mut found = Vec::new();
     let alive = program.read().is_some();
     if alive {
@@ -151,11 +152,16 @@ fn differences(case: &Case<'_>) -> Vec<String> {
 
 #[track_caller]
 fn play(text: &str) {
+    play_as("10.0", text);
+}
+
+#[track_caller]
+fn play_as(profile: &str, text: &str) {
     let cases = cases(text);
     assert!(!cases.is_empty());
     let mut wrong = String::new();
     for case in &cases {
-        let found = differences(case);
+        let found = differences(profile, case);
         if !found.is_empty() {
             wrong += &format!("\n$ {}\n  {}\n", case.args, found.join("\n  "));
         }
@@ -176,4 +182,16 @@ fn models_of_processors() {
 #[test]
 fn network_back_ends_on_sockets() {
     play(include_str!("answers/sockets.txt"));
+}
+
+#[test]
+fn migration_pages_and_parameters() {
+    play(include_str!("answers/migration.txt"));
+    play_as("11.1", include_str!("answers/11.1/migration.txt"));
+}
+
+#[test]
+fn orders_of_listings_and_defaults_of_objects() {
+    play(include_str!("answers/listings.txt"));
+    play_as("11.1", include_str!("answers/11.1/listings.txt"));
 }

@@ -3,6 +3,8 @@
 
     answers.py FILE...      asks qemu-system-x86_64 of Debian's package (10.0.2) again
 
+With QEMU in the environment naming its program, that of 11.1.3 is asked for answers/11.1.
+
 A file has cases. The lines of a case begin with a mark and a blank:
 
     $ ARGUMENTS     the command line, after -display none -nodefaults -S -qmp stdio
@@ -17,12 +19,13 @@ arguments and commands DIR is a folder that exists for one case. Lines that begi
 kept where they stand, between cases."""
 
 import json
+import os
 import re
 import subprocess
 import sys
 import tempfile
 
-PROGRAM = "qemu-system-x86_64"
+PROGRAM = os.environ.get("QEMU", "qemu-system-x86_64")
 
 
 def still(value):

@@ -186,9 +186,11 @@ def record_types(qmp, known):
     for name, fact in types.items():
         inherited = lines_of(listings.get(fact.get("parent")))
         lines = lines_of(listings[name])
-        # A few types have lost what they should inherit.
-        alone[name] = any(line not in lines for line in inherited) and lines != []
-        own[name] = [line for line in lines if alone[name] or line not in inherited]
+        own[name] = [line for line in lines if line not in inherited]
+        # A few types have lost what they should inherit, or have it in another order.
+        alone[name] = lines not in ([], inherited + own[name])
+        if alone[name]:
+            own[name] = lines
     properties = sorted({line for lines in own.values() for line in lines} - set(known))
     # Properties that the same types have get numbers in a row.
     users = {line: [] for line in known + properties}

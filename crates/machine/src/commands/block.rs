@@ -256,6 +256,9 @@ fn hmp_commit(hmp: Cx, args: &HmpArgs) {
 
 fn hmp_change(hmp: Cx, args: &HmpArgs) {
     if args.str("device") == "vnc" {
+        if args.try_str("read-only-mode").is_some() {
+            return fail(hmp, "Parameter 'read-only-mode' is invalid for VNC");
+        }
         return super::vnc::hmp_change_vnc(hmp, args.str("target"), args.try_str("arg"));
     }
     let mode = args.try_str("read-only-mode");

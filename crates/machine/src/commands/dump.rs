@@ -49,17 +49,14 @@ impl DumpCommands for Machine {
     }
 
     fn qmp_query_dump_guest_memory_capability(
-        _: &mut Rt,
+        rt: &mut Rt,
     ) -> Result<DumpGuestMemoryCapability, Error> {
         use DumpGuestMemoryFormat as Format;
-        Ok(DumpGuestMemoryCapability {
-            formats: vec![
-                Format::Elf,
-                Format::KdumpZlib,
-                Format::KdumpRawZlib,
-                Format::WinDmp,
-            ],
-        })
+        let mut formats = vec![Format::Elf, Format::KdumpZlib, Format::KdumpRawZlib];
+        if rt.profile().offers_win_dump_to_all() {
+            formats.push(Format::WinDmp);
+        }
+        Ok(DumpGuestMemoryCapability { formats })
     }
 }
 
@@ -103,6 +100,9 @@ fn check(rt: &Rt, arg: &DumpGuestMemory) -> Result<(), Error> {
         }
         Some(Format::KdumpSnappy | Format::KdumpRawSnappy) => {
             error("kdump-snappy is not available now".to_owned())
+        }
+        Some(Format::WinDmp) if !rt.profile().offers_win_dump_to_all() => {
+            error("win-dump: no vmcoreinfo note from the guest".to_owned())
         }
         // There are no tables to follow, as nothing runs that would make some.
         _ if arg.paging => error("dump: paging is not supported by this machine".to_owned()),

@@ -2,7 +2,7 @@
 
 use super::hmp::{fail, Cx};
 use super::machine_snapshots::{hmp_delvm, hmp_info_snapshots, hmp_loadvm, hmp_savevm};
-use super::migration_info::{hmp_info_migrate, migration_info};
+use super::migration_info::{hmp_info_migrate, hmp_info_migrate_old, migration_info};
 use super::migration_steps::in_progress;
 use super::{migration_in, migration_out};
 use crate::model::migration::Address;
@@ -14,7 +14,7 @@ use crate::Machine;
 use qmonitor::monitor::hmp::ArgKind::*;
 use qmonitor::monitor::hmp::{HmpArg, HmpArgs, HmpPair, HmpRow};
 use qmonitor::qapi::Error;
-use qmonitor::Runtime;
+use qmonitor::{Profile, Runtime};
 
 impl MigrationCommands for Machine {
     fn qmp_query_migrate(rt: &mut Runtime<Self>) -> Result<MigrationInfo, Error> {
@@ -232,7 +232,17 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
 /// The sub-commands of `info`.
 pub(super) const INFO: &[HmpPair<Machine>] = &[
     (
-        HmpRow::new("migrate", "", "show migration status"),
+        HmpRow::new("migrate", "", "show migration status").before(Profile::V11_1),
+        hmp_info_migrate_old,
+    ),
+    (
+        HmpRow::new(
+            "migrate",
+            "[-a]",
+            "show migration status (-a: all, dump all status)",
+        )
+        .args(&[HmpArg::new("all", Flag('a'))])
+        .since(Profile::V11_1),
         hmp_info_migrate,
     ),
     (

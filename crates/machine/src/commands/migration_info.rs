@@ -1,5 +1,6 @@
 //! How a migration goes: `query-migrate` and `info migrate`.
 
+use super::block_pages::size_to_str;
 use super::hmp::Cx;
 use super::qom::socket_address;
 use super::{dump, migration_out};
@@ -52,6 +53,7 @@ fn fill(rt: &Rt, source: &Source, info: &mut MigrationInfo) {
     info.downtime = ledger.downtime();
     if info.downtime.is_none() {
         info.expected_downtime = Some(ledger.expected_downtime());
+        info.remaining = u64::try_from(ledger.ram().remaining).ok();
     }
     info.ram = Some(ledger.ram());
     if settings.has(Cap::Xbzrle) {
@@ -70,7 +72,77 @@ fn fill(rt: &Rt, source: &Source, info: &mut MigrationInfo) {
     }
 }
 
-pub(super) fn hmp_info_migrate(hmp: Cx, _: &HmpArgs) {
+/// How it goes, as QEMU 11.1 lays it out: what all migrations share comes last, and only
+/// with `-a`.
+pub(super) fn hmp_info_migrate(hmp: Cx, args: &HmpArgs) {
+    let info = migration_info(hmp.rt);
+    let mut page = String::new();
+    if let Some(status) = info.status {
+        page += &format!("Status: \t\t{}", status.as_str());
+        if let (Status::Failed, Some(error)) = (status, &info.error_desc) {
+            page += &format!(" ({error})");
+        }
+        page.push('\n');
+    }
+    if let Some(total) = info.total_time {
+        page += &format!("Time (ms): \t\ttotal={total}");
+        let times = [
+            ("setup", info.setup_time),
+            ("exp_down", info.expected_downtime),
+            ("down", info.downtime),
+        ];
+        for (name, ms) in times {
+            page += &ms.map_or_else(String::new, |ms| format!(", {name}={ms}"));
+        }
+        page.push('\n');
+    }
+    if let Some(remaining) = info.remaining {
+        page += &format!("Remaining: \t\t{}\n", size_to_str(remaining));
+    }
+    if let Some(ram) = &info.ram {
+        page += &ram_lines(ram);
+    }
+    if let Some(addr) = &hmp.rt.state.migration.incoming.listens_at {
+        let words = socket_address_to_string(addr);
+        page += &format!("Sockets: [\n\t{words}\n]\n");
+    }
+    if args.flag("all") {
+        page += "Globals:\n  store-global-state: on\n  only-migratable: off\n  \
+             send-configuration: on\n  send-section-footer: on\n  send-switchover-start: on\n  \
+             clear-bitmap-shift: 18\n";
+    }
+    hmp.print(page);
+}
+
+fn ram_lines(ram: &MigrationRAMStats) -> String {
+    let size = |bytes: i64| size_to_str(u64::try_from(bytes).unwrap_or(0));
+    format!(
+        "RAM info:\n  Throughput (Mbps): \t{:.2}\n  Sizes: \t\tpagesize={}, total={}\n  \
+         Transfers: \t\ttransferred={}, remain={}\n    Channels: \t\tprecopy={}, multifd={}, \
+         postcopy={}\n    Page Types: \tnormal={}, zero={}\n  Page Rates (pps): \t\
+         transfer={}{}\n  Others: \t\tdirty_syncs={}\n",
+        ram.mbps,
+        size(ram.page_size),
+        size(ram.total),
+        size(ram.transferred),
+        size(ram.remaining),
+        size_to_str(ram.precopy_bytes),
+        size_to_str(ram.multifd_bytes),
+        size_to_str(ram.postcopy_bytes),
+        ram.normal,
+        ram.duplicate,
+        ram.pages_per_second,
+        if ram.dirty_pages_rate > 0 {
+            format!(", dirty={}", ram.dirty_pages_rate)
+        } else {
+            String::new()
+        },
+        ram.dirty_sync_count,
+    )
+}
+
+/// How it goes, as QEMU laid it out before 11.1.
+pub(super) fn hmp_info_migrate_old(hmp: Cx, _: &HmpArgs) {
     let info = migration_info(hmp.rt);
     let mut page = "globals:\nstore-global-state: on\nonly-migratable: off\n\
          send-configuration: on\nsend-section-footer: on\nsend-switchover-start: on\n\

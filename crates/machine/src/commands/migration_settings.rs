@@ -1,6 +1,7 @@
 //! Questions about migration: `queries-migration.json`, and their pages.
 
 use super::hmp::Cx;
+use super::shell_words::shell_words;
 use super::{dirty_rate, migration_out};
 use crate::schema::{
     COLOExitReason, COLOMode, COLOStatus, DirtyLimitInfo, DirtyRateInfo, MigrateSetParameters,
@@ -9,8 +10,9 @@ use crate::schema::{
 use crate::Machine;
 use qmonitor::monitor::hmp::ArgKind::*;
 use qmonitor::monitor::hmp::{HmpArg, HmpArgs, HmpPair, HmpRow};
+use qmonitor::qapi::json::MemberName;
 use qmonitor::qapi::policy::{CompatPolicy, CompatPolicyInput, CompatPolicyOutput};
-use qmonitor::qapi::visit::{parse_size, to_qobject, InputVisitor, QapiType};
+use qmonitor::qapi::visit::{parse_size, InputVisitor, QObjectOutputVisitor, QapiType};
 use qmonitor::qapi::{Error, QDict, QNum, QObject};
 use qmonitor::util::qemu_opts::parse_option_size;
 use qmonitor::Profile;
@@ -25,7 +27,10 @@ impl QueriesMigrationCommands for Machine {
     }
 
     fn qmp_migrate_set_parameters(rt: &mut Rt, arg: MigrateSetParameters) -> Result<(), Error> {
-        if let QObject::Dict(changes) = to_qobject(&arg) {
+        let profile = rt.profile();
+        let mut v = QObjectOutputVisitor::new(CompatPolicy { profile, ..ALL });
+        arg.visit_out(&mut v, MemberName::NONE);
+        if let QObject::Dict(changes) = v.into_value() {
             return rt.state.migration.settings.set_parameters(changes);
         }
         Ok(())
@@ -70,8 +75,8 @@ pub(super) const INFO: &[HmpPair<Machine>] = &[(
     hmp_info_migrate_parameters,
 )];
 
-/// Lets all parts of the schema pass, those of all profiles too, since the settings are the
-/// program's own.
+/// Lets all parts of the schema pass, since the settings are the program's own, and are
+/// kept whole in each profile.
 const ALL: CompatPolicy = CompatPolicy {
     deprecated_input: CompatPolicyInput::Accept,
     deprecated_output: CompatPolicyOutput::Accept,
@@ -81,7 +86,46 @@ const ALL: CompatPolicy = CompatPolicy {
 };
 
 /// The settings in the order of the page, with what it shows behind their values.
+fn shown(profile: Profile) -> &'static [(&'static str, &'static str)] {
+    if profile.has_rdma_and_exec_parameters() {
+        SHOWN
+    } else {
+        OLD_SHOWN
+    }
+}
+
 const SHOWN: &[(&str, &str)] = &[
+    ("announce-initial", " ms"),
+    ("announce-max", " ms"),
+    ("announce-rounds", ""),
+    ("announce-step", " ms"),
+    ("throttle-trigger-threshold", ""),
+    ("cpu-throttle-initial", ""),
+    ("cpu-throttle-increment", ""),
+    ("cpu-throttle-tailslow", ""),
+    ("max-cpu-throttle", ""),
+    ("tls-creds", ""),
+    ("tls-hostname", ""),
+    ("tls-authz", ""),
+    ("max-bandwidth", " bytes/second"),
+    ("avail-switchover-bandwidth", " bytes/second"),
+    ("max-postcopy-bandwidth", " bytes/second"),
+    ("downtime-limit", " ms"),
+    ("x-checkpoint-delay", " ms"),
+    ("multifd-channels", ""),
+    ("multifd-compression", ""),
+    ("zero-page-detection", ""),
+    ("xbzrle-cache-size", " bytes"),
+    ("block-bitmap-mapping", ""),
+    ("x-vcpu-dirty-limit-period", " ms"),
+    ("vcpu-dirty-limit", " MB/s"),
+    ("mode", ""),
+    ("direct-io", ""),
+    ("x-rdma-chunk-size", " bytes"),
+    ("cpr-exec-command", ""),
+];
+
+const OLD_SHOWN: &[(&str, &str)] = &[
     ("announce-initial", " ms"),
     ("announce-max", " ms"),
     ("announce-rounds", ""),
@@ -112,6 +156,7 @@ const SHOWN: &[(&str, &str)] = &[
 
 fn hmp_info_migrate_parameters(hmp: Cx, _: &HmpArgs) {
     let parameters = hmp.rt.state.migration.settings.parameters();
+    let profile = hmp.rt.profile();
     let line = |(name, unit): &(&str, &str)| {
         let value = match parameters.get(name)? {
             QObject::String(text) if name.starts_with("tls-") => format!("'{text}'"),
@@ -119,13 +164,18 @@ fn hmp_info_migrate_parameters(hmp: Cx, _: &HmpArgs) {
             QObject::Bool(on) => if *on { "on" } else { "off" }.to_owned(),
             QObject::Num(QNum::I64(number)) => number.to_string(),
             QObject::Num(QNum::U64(number)) => number.to_string(),
+            QObject::List(words) if *name == "cpr-exec-command" => words
+                .iter()
+                .map(|word| format!(" {}", word.as_str().unwrap_or_default()))
+                .collect(),
             QObject::List(mapping) => mapping_page(mapping),
             _ => return None,
         };
-        let space = if value.starts_with('\n') { "" } else { " " };
+        let is_list = value.is_empty() || value.starts_with(['\n', ' ']);
+        let space = if is_list { "" } else { " " };
         Some(format!("{name}:{space}{value}{unit}\n"))
     };
-    let page: String = SHOWN.iter().filter_map(line).collect();
+    let page: String = shown(profile).iter().filter_map(line).collect();
     hmp.print(page);
 }
 
@@ -183,11 +233,18 @@ fn set_parameter(rt: &mut Rt, name: &str, value: &str) -> Result<(), Error> {
         let desc = "The block-bitmap-mapping parameter can only be set through QMP";
         return Err(Error::new(desc));
     }
-    if !SHOWN.iter().any(|(n, _)| *n == name) && !PLAIN.iter().any(|(n, ..)| *n == name) {
+    let profile = rt.profile();
+    if !shown(profile).iter().any(|(n, _)| *n == name) && !PLAIN.iter().any(|(n, ..)| *n == name) {
         return Err(Error::new(format!("invalid parameter value: {name}")));
     }
-    let changes = [(name, number_or_word(name, value)?)].into_iter().collect();
-    let mut v = InputVisitor::new_keyval(changes, ALL);
+    let changes = if name == "cpr-exec-command" {
+        let words = shell_words(value)?;
+        let words: Vec<QObject> = words.into_iter().map(QObject::from).collect();
+        [(name, QObject::from(words))].into_iter().collect()
+    } else {
+        [(name, number_or_word(name, value)?)].into_iter().collect()
+    };
+    let mut v = InputVisitor::new_keyval(changes, CompatPolicy { profile, ..ALL });
     let arg = MigrateSetParameters::visit_in(&mut v, "")?;
     Machine::qmp_migrate_set_parameters(rt, arg)
 }
@@ -227,13 +284,29 @@ fn number_or_word(name: &str, value: &str) -> Result<String, Error> {
     Ok(number.to_string())
 }
 
+/// Since 11.1 the value is what is left of the line, a whole command for
+/// `cpr-exec-command`.
+const SET_PARAMETER: HmpRow = HmpRow::new(
+    "migrate_set_parameter",
+    "parameter value",
+    "Set the parameter for migration",
+);
+
 /// The HMP commands.
-pub(super) const COMMANDS: &[HmpPair<Machine>] = &[(
-    HmpRow::new(
-        "migrate_set_parameter",
-        "parameter value",
-        "Set the parameter for migration",
-    )
-    .args(&[HmpArg::new("parameter", Str), HmpArg::new("value", Str)]),
-    hmp_migrate_set_parameter,
-)];
+pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
+    (
+        SET_PARAMETER
+            .args(&[HmpArg::new("parameter", Str), HmpArg::new("value", Str)])
+            .before(Profile::V11_1),
+        hmp_migrate_set_parameter,
+    ),
+    (
+        SET_PARAMETER
+            .args(&[
+                HmpArg::new("parameter", Str),
+                HmpArg::new("value", RestOfLine),
+            ])
+            .since(Profile::V11_1),
+        hmp_migrate_set_parameter,
+    ),
+];

@@ -71,6 +71,7 @@ mod queries;
 mod registers;
 mod roms;
 mod run_state;
+mod shell_words;
 mod snapshots;
 mod statistics;
 mod streams;

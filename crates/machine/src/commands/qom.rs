@@ -6,7 +6,7 @@ use crate::model::qom::{Chardevs, PropertyInput, PropertyListing};
 use crate::model::types::{find_type, qom_list_properties, qom_list_types};
 use crate::schema::{
     FdSocketAddress, InetSocketAddress, ObjectOptions, ObjectPropertyInfo, ObjectTypeInfo,
-    QomCommands, SocketAddress, UnixSocketAddress, VsockSocketAddress,
+    QomCommands, SocketAddress, UnixSocketAddress, VcEncoding, VsockSocketAddress,
 };
 use crate::Machine;
 use qmonitor::chardev::{self, ChardevHost, SocketAddress as Address};
@@ -123,8 +123,8 @@ impl Chardevs for ChardevNodes<'_> {
     }
 
     fn labels(&self) -> Vec<&str> {
-        let chardevs = self.0.chardevs().iter();
-        chardevs.map(|(_, chr)| chr.label()).collect()
+        let chardevs = self.0.chardevs().listed();
+        chardevs.map(|chr| chr.label()).collect()
     }
 
     fn class(&self, label: &str) -> &'static str {
@@ -136,15 +136,20 @@ impl Chardevs for ChardevNodes<'_> {
     }
 
     fn properties(&self, label: &str) -> Vec<(&'static str, &'static str, QObject)> {
-        let addr = chardev::qemu_chr_find(self.0, label)
-            .and_then(|id| chardev::char_socket_get_addr(self.0, id));
-        let Some(addr) = addr else {
+        let Some(id) = chardev::qemu_chr_find(self.0, label) else {
+            return Vec::new();
+        };
+        let encoding = self.0.chardevs().state::<VcEncoding>(id);
+        if let Some(encoding) = encoding.filter(|_| self.0.profile().has_console_objects()) {
+            return vec![("encoding", "ChardevVCEncoding", encoding.as_str().into())];
+        }
+        let Some(addr) = chardev::char_socket_get_addr(self.0, id) else {
             return Vec::new();
         };
         let is_open = self.chardev(label).is_some_and(|chr| chr.is_open());
         vec![
-            ("addr", "SocketAddress", to_qobject(&socket_address(addr))),
             ("connected", "bool", is_open.into()),
+            ("addr", "SocketAddress", to_qobject(&socket_address(addr))),
         ]
     }
 }

@@ -216,6 +216,19 @@ fn no_server() -> Error {
     Error::new("Can not find vnc display")
 }
 
+/// Why a server takes no password.
+fn password_refused(rt: &mut Rt, display: Option<&str>) -> Error {
+    if !rt.profile().explains_vnc_passwords() {
+        return Error::new("Could not set password");
+    }
+    if find(&mut rt.state, display).is_some() {
+        Error::new("VNC password authentication is disabled")
+            .with_hint("To enable it, use '-vnc ...,password-secret=ID'")
+    } else {
+        Error::new("No VNC display is present").with_hint("To enable it, use '-vnc ...'")
+    }
+}
+
 /// The server of that id, or the first.
 fn find<'a>(m: &'a mut Machine, display: Option<&str>) -> Option<&'a mut VncServer> {
     match display {
@@ -235,13 +248,18 @@ pub(super) fn set_password(
     password: &str,
 ) -> Result<(), Error> {
     let server = find(&mut rt.state, display).filter(|s| s.security != Security::None);
-    let server = server.ok_or_else(|| Error::new("Could not set password"))?;
+    let Some(server) = server else {
+        return Err(password_refused(rt, display));
+    };
     server.password.text = Some(password.as_bytes().to_vec());
     Ok(())
 }
 
 /// The human monitor hears how to have passwords.
 pub(super) fn hint_at_passwords(hmp: Cx, display: Option<&str>) {
+    if hmp.rt.profile().explains_vnc_passwords() {
+        return; // The error does.
+    }
     let server = find(&mut hmp.rt.state, display);
     if server.is_some_and(|s| s.security == Security::None) {
         hmp.print(

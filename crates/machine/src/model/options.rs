@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::accel::Accel;
-use super::backends::{CONTAINER, MEMORY_REGION, SYSTEM_BUS, TEXT_CONSOLE};
+use super::backends::{CONTAINER, MEMORY_REGION, SYSTEM_BUS};
 use super::block::Blocks;
 use super::board::{MachineClass, Topology, NONE};
 use super::cpu::FIRMWARE_TIME;
@@ -147,12 +147,9 @@ impl Machine {
         m.objects_container = m.new_child(root, "objects", &CONTAINER);
         let machine = m.new_child(root, "machine", &options.class.object);
         m.machine_object = machine;
-        let backend = m.new_child(root, "backend", &CONTAINER);
+        m.new_child(root, "backend", &CONTAINER);
         if m.profile.has_audiodevs_container() {
             m.new_child(root, "audiodevs", &CONTAINER);
-        }
-        if m.profile.has_text_console() {
-            m.new_child(backend, "console[0]", &TEXT_CONSOLE);
         }
         m.new_child(machine, "peripheral-anon", &CONTAINER);
         m.new_child(machine, "peripheral", &CONTAINER);

@@ -220,6 +220,10 @@ pub const REQUIRED_SINCE: &str = "required-since-11-1";
 /// type since.
 pub const STR_BEFORE: &str = "str-before-11-1";
 
+/// Marks a structure that QEMU tells apart from `String` since version 11.1. It has the
+/// same members, and introspection of an older one names `String` instead.
+pub const STRING_BEFORE: &str = "string-before-11-1";
+
 /// Marks what QEMU has since version 11.1, and a program that behaves like an older
 /// one accepts but does not show, like an [`EXTENSION`].
 pub const SHOWN_SINCE: &str = "shown-since-11-1";
@@ -228,7 +232,7 @@ pub const SHOWN_SINCE: &str = "shown-since-11-1";
 /// show it.
 pub fn is_version(feature: &Feature) -> bool {
     let name = feature.name.as_str();
-    [SINCE, REMOVED, STR_BEFORE].contains(&name) || name.ends_with("-since-11-1")
+    [SINCE, REMOVED, STR_BEFORE, STRING_BEFORE].contains(&name) || name.ends_with("-since-11-1")
 }
 
 /// Whether these are the features of an [`EXTENSION`].

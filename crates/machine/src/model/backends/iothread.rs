@@ -7,7 +7,6 @@ use std::time::Duration;
 use crate::model::qom::{never, Getter, ObjectId, ObjectType, Property, Set, OBJECT};
 use crate::model::thread::HostThread;
 use crate::model::Machine;
-use qmonitor::hash_order::hash_order;
 use qmonitor::qapi::{Error, QObject};
 use qmonitor::Profile;
 
@@ -143,7 +142,7 @@ pub struct IothreadParams {
 impl Machine {
     /// The iothreads (`query-iothreads`).
     pub fn iothreads(&self) -> Vec<IothreadParams> {
-        let objects = hash_order(self.user_objects().collect(), |(name, _)| name);
+        let objects = self.listed_children(self.objects_container);
         objects
             .into_iter()
             .filter(|(_, id)| self.object(*id).is_some_and(|o| o.class().is_a("iothread")))

@@ -1,7 +1,6 @@
 //! The list of memory backends (`query-memdev`).
 
 use crate::model::Machine;
-use qmonitor::hash_order::hash_order;
 use qmonitor::qapi::{QNum, QObject};
 
 /// A memory backend in the list (`Memdev`).
@@ -30,7 +29,7 @@ pub struct MemdevParams {
 impl Machine {
     /// The pieces of memory (`query-memdev`).
     pub fn memdevs(&self) -> Vec<MemdevParams> {
-        let objects = hash_order(self.user_objects().collect(), |(name, _)| name);
+        let objects = self.listed_children(self.objects_container);
         objects
             .into_iter()
             .filter_map(|(name, id)| {

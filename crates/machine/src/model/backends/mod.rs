@@ -40,7 +40,7 @@ use qmonitor::util::qemu_opts::id_wellformed;
 pub use iothread::IothreadParams;
 pub use memdev::MemdevParams;
 pub(crate) use pc::GENERIC_PC_MACHINE;
-pub(crate) use system::{BUS, CONTAINER, MACHINE, MEMORY_REGION, SYSTEM_BUS, TEXT_CONSOLE};
+pub(crate) use system::{BUS, CONTAINER, MACHINE, MEMORY_REGION, SYSTEM_BUS};
 
 impl Machine {
     /// Makes an object below `/objects` (`user_creatable_add_qapi`). `options`

@@ -6,6 +6,7 @@ use crate::model::qom::{
 };
 use crate::model::Machine;
 use qmonitor::qapi::{QDict, QObject};
+use qmonitor::Profile;
 
 pub(crate) static TYPES: &[&ObjectType] = &[
     &CONTAINER,
@@ -33,10 +34,11 @@ pub(crate) static TYPES: &[&ObjectType] = &[
     &CHARDEV_TESTDEV,
     &CHARDEV_MSMOUSE,
     &CHARDEV_WCTABLET,
+    &CHARDEV_VC,
 ];
 
 /// A console of text, of which a program has one even without a display.
-pub(crate) static TEXT_CONSOLE: ObjectType = ObjectType::new("qemu-text-console", &OBJECT);
+static TEXT_CONSOLE: ObjectType = ObjectType::new("qemu-text-console", &OBJECT);
 
 pub(crate) static CONTAINER: ObjectType = ObjectType::new("container", &OBJECT);
 
@@ -44,7 +46,7 @@ pub(crate) static CONTAINER: ObjectType = ObjectType::new("container", &OBJECT);
 pub(crate) static MACHINE: ObjectType =
     ObjectType::new_abstract("machine", &OBJECT, &MACHINE_PROPERTIES);
 
-static MACHINE_PROPERTIES: [Property; 22] = [
+static MACHINE_PROPERTIES: [Property; 24] = [
     text("kernel", "Linux kernel image file"),
     text(
         "dt-compatible",
@@ -122,6 +124,19 @@ static MACHINE_PROPERTIES: [Property; 22] = [
         Getter::Bool(false),
         "Set on to disable self-describing migration",
     ),
+    flag(
+        "spcr",
+        Getter::Bool(true),
+        "Set on/off to enable/disable SPCR table",
+    )
+    .since(Profile::V11_1),
+    flag(
+        "x-change-vmfd-on-reset",
+        Getter::Bool(false),
+        "Set on/off to enable/disable generating new KVM guest handle on guest reset. Default: off \
+         (used only for testing/debugging).",
+    )
+    .since(Profile::V11_1),
 ];
 
 pub(super) const fn text(name: &'static str, description: &'static str) -> Property {
@@ -245,3 +260,23 @@ static CHARDEV_MEMORY: ObjectType = ObjectType::new("chardev-memory", &CHARDEV_R
 static CHARDEV_TESTDEV: ObjectType = ObjectType::new("chardev-testdev", &CHARDEV);
 static CHARDEV_MSMOUSE: ObjectType = ObjectType::new("chardev-msmouse", &CHARDEV);
 static CHARDEV_WCTABLET: ObjectType = ObjectType::new("chardev-wctablet", &CHARDEV);
+static CHARDEV_VC: ObjectType = ObjectType {
+    properties: &[
+        Property::new("encoding", "ChardevVCEncoding", Getter::Str("utf8"), None)
+            .since(Profile::V11_1),
+    ],
+    ..ObjectType::new("chardev-vc", &CHARDEV)
+};
+
+impl Machine {
+    /// Makes the object of a console, which stays when its chardev goes.
+    pub(crate) fn add_text_console(&mut self) {
+        if !self.profile.has_console_objects() {
+            return;
+        }
+        if let Some(backend) = self.child(self.root, "backend") {
+            let name = format!("console[{}]", self.children(backend).count());
+            self.new_child(backend, &name, &TEXT_CONSOLE);
+        }
+    }
+}

@@ -161,6 +161,11 @@ pub(super) fn check(parameters: &QDict, zero_copy: bool) -> Result<(), Error> {
         let desc = "Parameter 'vcpu_dirty_limit' must be greater than 1 MB/s";
         return Err(Error::new(desc));
     }
+    let chunk = value("x-rdma-chunk-size");
+    if !(1 << 20..=1 << 30).contains(&chunk) || !chunk.is_power_of_two() {
+        let desc = "Option x_rdma_chunk_size expects a power of 2 in the range 1MiB to 1024MiB";
+        return Err(Error::new(desc));
+    }
     Ok(())
 }
 

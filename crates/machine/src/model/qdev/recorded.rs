@@ -41,8 +41,7 @@ pub(crate) fn object_type(facts: &'static TypeFacts, parent: &'static ObjectType
     }
 }
 
-/// The properties of a type in all QEMUs. One that has another default in a later one
-/// keeps the first.
+/// The properties of a type in all QEMUs.
 fn properties_of(name: &str, which: fn(&'static TypeFacts) -> Vec<PropertyFacts>) -> Vec<Property> {
     let facts = Profile::ALL.map(|profile| type_facts(profile, name));
     let [old, new] = facts.map(|facts| facts.map(which).unwrap_or_default());
@@ -52,7 +51,14 @@ fn properties_of(name: &str, which: fn(&'static TypeFacts) -> Vec<PropertyFacts>
     let is_new = |p: &PropertyFacts| !old.is_empty() && !in_old.contains(p.name);
     let mut all = Vec::new();
     for p in &old {
-        let property = property(*p);
+        let mut property = property(*p);
+        let later = new.iter().find(|q| q.name == p.name).map(|q| q.default);
+        if let (Some(property), Some(later)) = (&mut property, later) {
+            let differs = !later.is_empty() && later != p.default;
+            if differs && matches!(property.get, Getter::Json(_)) {
+                property.get = Getter::Versions([p.default, later]);
+            }
+        }
         all.extend(property.map(|q| if is_gone(p) { q.before(NEWER) } else { q }));
     }
     for p in new.iter().filter(|p| !in_old.contains(p.name)) {

@@ -56,6 +56,7 @@ pub use walk::{PropertyListing, TypeListing};
 use index::NameIndex;
 
 use crate::model::Machine;
+use qmonitor::hash_order::{hash_order, HashOrder};
 use qmonitor::qapi::json::qobject_from_json;
 use qmonitor::qapi::QObject;
 use qmonitor::slots::Slots;
@@ -70,6 +71,9 @@ pub struct Object {
     /// Its number among all that ever became a child, which keeps siblings in order.
     place: u64,
     children: BTreeMap<u64, ObjectId>,
+    /// Their order in listings, kept once a child has been taken out; before that it
+    /// follows from the order of making.
+    order: Option<Box<HashOrder<ObjectId>>>,
     cells: BTreeMap<&'static str, QObject>,
     links: BTreeMap<&'static str, ObjectId>,
     /// Whether it was made completely; some properties are fixed from then on.
@@ -98,6 +102,7 @@ impl Objects {
             parent: None,
             place: 0,
             children: BTreeMap::new(),
+            order: None,
             cells: BTreeMap::new(),
             links: BTreeMap::new(),
             complete: false,
@@ -191,6 +196,9 @@ impl Machine {
         }
         if let Some(object) = self.object_mut(parent) {
             object.children.insert(place, child);
+            if let Some(order) = &mut object.order {
+                order.insert(name, child);
+            }
         }
         self.objects.names.add_child(parent, name, child);
         true
@@ -211,6 +219,7 @@ impl Machine {
     /// Takes an object and all below it out of the tree and drops them
     /// (`object_unparent`). Links that led there lead nowhere afterwards.
     pub(crate) fn unparent(&mut self, id: ObjectId) {
+        self.keep_order_without(id);
         let Some(object) = self.objects.slots.remove(id.0) else {
             return;
         };
@@ -225,6 +234,30 @@ impl Machine {
         }
         for child in object.children.into_values() {
             self.unparent(child);
+        }
+    }
+
+    /// Takes an object out of the order of its siblings.
+    fn keep_order_without(&mut self, id: ObjectId) {
+        let Some(object) = self.object(id) else {
+            return;
+        };
+        let (Some(parent), name) = (object.parent, object.name.clone()) else {
+            return;
+        };
+        let Some(siblings) = self.object_mut(parent) else {
+            return;
+        };
+        let kept = siblings.order.take();
+        let mut order = kept.unwrap_or_else(|| {
+            let mut order = Box::<HashOrder<ObjectId>>::default();
+            let siblings = self.children(parent);
+            siblings.for_each(|(name, child)| order.insert(name, child));
+            order
+        });
+        order.remove(&name, id);
+        if let Some(parent) = self.object_mut(parent) {
+            parent.order = Some(order);
         }
     }
 
@@ -246,6 +279,16 @@ impl Machine {
             .into_iter()
             .flatten()
             .filter_map(|id| self.object(*id).map(|o| (o.name.as_str(), *id)))
+    }
+
+    /// The children by name, in the order of QEMU's listings.
+    pub fn listed_children(&self, parent: ObjectId) -> Vec<(&str, ObjectId)> {
+        let kept = self.object(parent).and_then(|o| o.order.as_ref());
+        let Some(order) = kept else {
+            return hash_order(self.children(parent).collect(), |(name, _)| name);
+        };
+        let named = |id| self.object(id).map(|o| (o.name.as_str(), id));
+        order.listed().filter_map(named).collect()
     }
 
     /// The object's path from the root (`object_get_canonical_path`).
@@ -329,6 +372,10 @@ impl Machine {
             Getter::Bool(b) => b.into(),
             Getter::Int(i) => i.into(),
             Getter::Json(text) => qobject_from_json(text.as_bytes()).unwrap_or(QObject::Null),
+            Getter::Versions(texts) => {
+                let text = texts[self.profile as usize];
+                qobject_from_json(text.as_bytes()).unwrap_or(QObject::Null)
+            }
             Getter::EmptyList => QObject::List(Vec::new()),
             Getter::EmptyDict => QObject::Dict(Default::default()),
             Getter::Link => {

@@ -15,7 +15,7 @@ use qmonitor::qapi::{Error, ErrorClass, QObject};
 pub trait Chardevs {
     /// The label of the chardev with this label, if there is one.
     fn find(&self, label: &str) -> Option<&str>;
-    /// All labels.
+    /// All labels, in the order of QEMU's listings.
     fn labels(&self) -> Vec<&str>;
     /// The name of a chardev's type, such as `chardev-socket`.
     fn class(&self, label: &str) -> &'static str;
@@ -71,6 +71,24 @@ impl Machine {
             .map(|(name, id)| (name, Node::Object(id)))
             .chain(devices)
             .chain(parts)
+    }
+
+    /// The same in the order of QEMU's listings. All children of a node are objects, or all
+    /// are chardevs.
+    pub(super) fn listed_nodes<'a>(
+        &'a self,
+        node: Node<'a>,
+        chardevs: &'a dyn Chardevs,
+    ) -> Vec<(&'a str, Node<'a>)> {
+        match node {
+            Node::Object(id) if id != self.chardevs_container => {
+                let children = self.listed_children(id).into_iter();
+                children
+                    .map(|(name, id)| (name, Node::Object(id)))
+                    .collect()
+            }
+            _ => self.node_children(node, chardevs).collect(),
+        }
     }
 
     /// The child of that name.

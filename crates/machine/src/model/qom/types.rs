@@ -6,8 +6,10 @@
 //! setter may look at other objects or change them.
 
 use std::any::Any;
+use std::collections::HashMap;
 
 use super::{Machine, ObjectId, PropertyInput};
+use crate::model::facts::type_facts;
 use qmonitor::qapi::visit::{to_qobject, QapiType};
 use qmonitor::qapi::{Error, QObject};
 use qmonitor::Profile;
@@ -60,6 +62,8 @@ pub enum Getter {
     Link,
     /// A cell; the default is written as JSON.
     Json(&'static str),
+    /// The same, with a default for each profile.
+    Versions([&'static str; Profile::ALL.len()]),
     /// The result of the function.
     With(fn(&Machine, ObjectId) -> QObject),
     /// That of another property of the object.
@@ -283,6 +287,11 @@ impl ObjectType {
     pub fn listed_properties(&'static self, profile: Profile) -> Vec<&'static Property> {
         let mut properties = self.all_properties();
         properties.retain(|p| p.is_listed(profile));
+        if let Some(facts) = type_facts(profile, self.name) {
+            let recorded = facts.all_properties();
+            let places: HashMap<_, _> = recorded.iter().map(|p| p.name).zip(0..).collect();
+            properties.sort_by_key(|p| places.get(p.name).copied().unwrap_or(usize::MAX));
+        }
         properties
     }
 

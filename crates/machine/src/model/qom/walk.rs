@@ -2,7 +2,6 @@
 
 use super::path::{device_not_found, Chardevs, NoChardevs, Node, Resolution};
 use super::{Machine, ObjectId, Property, PropertyInput, Set, Setter};
-use qmonitor::hash_order::hash_order;
 use qmonitor::qapi::{Error, QObject};
 
 /// A property in a list (`ObjectPropertyInfo`).
@@ -91,8 +90,7 @@ impl Machine {
                 list.extend(properties.map(|(name, t)| PropertyListing::new(name, t)));
             }
         }
-        let children = self.node_children(node, chardevs).collect();
-        for (name, child) in hash_order(children, |(name, _)| name) {
+        for (name, child) in self.listed_nodes(node, chardevs) {
             let class = self.node_class(child, chardevs);
             list.push(PropertyListing::new(name, format!("child<{class}>")));
         }

@@ -70,13 +70,14 @@ pub(super) const INFO: &[HmpPair<Machine>] = &[(
     hmp_info_migrate_parameters,
 )];
 
-/// Lets all parts of the schema pass, since the settings are the program's own.
+/// Lets all parts of the schema pass, those of all profiles too, since the settings are the
+/// program's own.
 const ALL: CompatPolicy = CompatPolicy {
     deprecated_input: CompatPolicyInput::Accept,
     deprecated_output: CompatPolicyOutput::Accept,
     unstable_input: CompatPolicyInput::Accept,
     unstable_output: CompatPolicyOutput::Accept,
-    profile: Profile::V10_0,
+    profile: Profile::V11_1,
 };
 
 /// The settings in the order of the page, with what it shows behind their values.

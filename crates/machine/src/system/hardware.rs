@@ -8,7 +8,7 @@
 
 use super::option_groups::MEM_OPTS;
 use crate::model::accel::Accel;
-use crate::model::board::{find_class, MachineClass, Topology, NONE};
+use crate::model::board::{default_class, find_class, MachineClass, Topology, NONE};
 use crate::model::cpu::CpuOption;
 use crate::schema::{BootConfiguration, SMPConfiguration};
 use qmonitor::qapi::visit::{keyval_parse, to_qobject, InputVisitor, QapiType};
@@ -29,6 +29,8 @@ static ACCEL_OPTS: QemuOptsList = QemuOptsList {
 pub struct Hardware {
     /// The machine type.
     pub class: &'static MachineClass,
+    /// Whether an option names the type.
+    has_type: bool,
     /// Properties of the machine's object.
     pub properties: QDict,
     /// The id of the object that is its memory.
@@ -56,6 +58,7 @@ impl Default for Hardware {
     fn default() -> Self {
         Hardware {
             class: &NONE,
+            has_type: false,
             properties: QDict::new(),
             memory_backend: None,
             ram_size: None,
@@ -72,6 +75,13 @@ impl Default for Hardware {
 }
 
 impl Hardware {
+    /// Chooses the type that a program of this name has by default, if no option names one.
+    pub fn choose_default_type(&mut self, profile: Profile, program: &str) {
+        if !self.has_type {
+            self.class = default_class(profile, program);
+        }
+    }
+
     /// Takes the argument of `-machine`.
     ///
     /// # Errors
@@ -85,6 +95,7 @@ impl Hardware {
                         Error::new(format!("unsupported machine type: \"{name}\""))
                             .with_hint("Use -machine help to list supported machines\n")
                     })?;
+                    self.has_type = true;
                 }
                 ("memory-backend", QObject::String(id)) => self.memory_backend = Some(id),
                 ("accel", QObject::String(names)) => self.machine_accel = Some(names),

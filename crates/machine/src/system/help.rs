@@ -51,7 +51,7 @@ pub(super) fn print_and_end(
             options.or_else(|| backend_help(profile, arg?, backends))?
         }
         Opt::Object if help => list("List of user creatable objects:", &user_types()),
-        Opt::Machine if help => crate::model::board::machine_help(profile),
+        Opt::Machine if help => crate::model::board::machine_help(profile, program),
         Opt::Accel if help => "Accelerators supported in QEMU binary:\ntcg\n".to_owned(),
         Opt::Cpu if help => crate::model::cpu::models::help(profile),
         Opt::Trace if help => {

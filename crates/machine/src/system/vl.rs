@@ -376,6 +376,9 @@ fn read_options(
         options.take(item, reporter)?;
         reporter.set_guest_name(options.settings.shown_name());
     }
+    let settings = &mut options.settings;
+    let profile = settings.policy.profile;
+    settings.hardware.choose_default_type(profile, program);
     let settings = &options.settings;
     reporter.set_timestamp(settings.timestamp);
     qmonitor::trace::set_timestamps(settings.timestamp);

@@ -103,7 +103,7 @@ impl MachineClass {
         self.flags.contains('o')
     }
 
-    /// Whether QEMU starts it if the user names no machine. Here that is the empty machine.
+    /// Whether QEMU starts it if the user names no machine. See [`super::default_class`].
     pub fn is_default_of_qemu(&self) -> bool {
         self.flags.contains('d')
     }

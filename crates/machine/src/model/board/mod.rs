@@ -116,6 +116,15 @@ pub fn find_class(profile: Profile, name: &str) -> Option<&'static MachineClass>
     recorded(profile).iter().find(is_named)
 }
 
+/// The machine type of a program of this name if its user chooses none: under a name of
+/// QEMU's programs it is QEMU's, so that scripts for QEMU find the machine they expect.
+pub fn default_class(profile: Profile, program: &str) -> &'static MachineClass {
+    let name = program.rsplit('/').next().unwrap_or(program);
+    let of_qemu = || recorded(profile).iter().find(|c| c.is_default_of_qemu());
+    let is_qemu = name.starts_with("qemu-system-");
+    is_qemu.then(of_qemu).flatten().unwrap_or(&NONE)
+}
+
 impl MachineClass {
     /// Whether the highest leaves of `CPUID` follow from all features.
     pub(crate) fn raises_cpu_levels(&self) -> bool {
@@ -149,18 +158,21 @@ fn compat_property(line: &'static str) -> Option<CompatProperty> {
     })
 }
 
-/// The text of `-machine help`.
-pub fn machine_help(profile: Profile) -> String {
+/// The text of `-machine help` of a program of this name.
+pub fn machine_help(profile: Profile, program: &str) -> String {
+    let by_default = default_class(profile, program).name;
     let mut text = String::from("Supported machines are:\n");
     for class in all_classes(profile) {
         let (name, alias, description) = (class.name, class.alias, class.description);
         if !alias.is_empty() {
             text += &format!("{alias:<20} {description} (alias of {name})\n");
         }
-        let note = match (name, class.is_deprecated()) {
-            ("none", _) => " (default)",
-            (_, true) => " (deprecated)",
-            (_, false) => "",
+        let note = if name == by_default {
+            " (default)"
+        } else if class.is_deprecated() {
+            " (deprecated)"
+        } else {
+            ""
         };
         text += &format!("{name:<20} {description}{note}\n");
     }
@@ -204,8 +216,26 @@ mod tests {
     }
 
     #[test]
+    fn the_default_is_that_of_the_programs_name() {
+        for (profile, program, class) in [
+            (Profile::V10_0, "qmonitor", "none"),
+            (Profile::V10_0, "/tmp/qemu-system-x86_64", "pc-i440fx-10.0"),
+            (Profile::V11_1, "qemu-system-x86_64", "pc-i440fx-11.1"),
+        ] {
+            assert_eq!(default_class(profile, program).name, class, "{program}");
+        }
+        let help = machine_help(Profile::V10_0, "qemu-system-x86_64");
+        let line = "pc-i440fx-10.0       Standard PC (i440FX + PIIX, 1996) (default)\n";
+        assert!(help.contains(line), "{help}");
+        assert!(
+            help.contains("none                 empty machine\n"),
+            "{help}"
+        );
+    }
+
+    #[test]
     fn help_names_aliases_and_the_default() {
-        let help = machine_help(Profile::V10_0);
+        let help = machine_help(Profile::V10_0, "qmonitor");
         for line in [
             "none                 empty machine (default)\n",
             "pc                   Standard PC (i440FX + PIIX, 1996) (alias of pc-i440fx-10.0)\n",

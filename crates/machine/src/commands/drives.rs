@@ -193,7 +193,8 @@ pub(crate) fn drive_new(
             .blocks
             .node(&opened)
             .is_some_and(|n| n.driver == BlockdevDriver::Raw);
-        if is_guessed && is_raw {
+        // Nothing can go wrong with what is only read.
+        if is_guessed && is_raw && image.read_only != Some(true) {
             guessed = m.blocks.node(&opened).map(|n| n.filename.clone());
         }
         node = Some(opened);

@@ -15,6 +15,7 @@ use super::log::LogFile;
 use super::migration::Migration;
 use super::net::{Network, Stream};
 use super::numa::NumaState;
+use super::qdev::HostParts;
 use super::qom::{ObjectId, Objects};
 use super::qtest::{QtestChannel, QtestState};
 use super::runstate::RunStates;
@@ -51,6 +52,8 @@ pub struct Machine {
     pub(crate) log: LogFile,
     /// What its sound devices play on.
     pub(crate) audiodevs: Vec<AudioBackend>,
+    /// What the options tell of the host.
+    pub(crate) host: HostParts,
     /// Its network back ends.
     pub net: Network,
     /// The sockets of back ends, by their ids.

@@ -174,23 +174,11 @@ const REQUIRED: &[(&str, &[(&str, &str)])] = &[
         "ivshmem-doorbell",
         &[("chardev", "You must specify a 'chardev'")],
     ),
-    ("vfio-pci", &[("host", "No provided host device")]),
     ("vhost-vsock-pci", GUEST_CID),
     ("vhost-vsock-pci-non-transitional", GUEST_CID),
     ("virtio-9p-pci", FSDEV),
     ("virtio-9p-pci-transitional", FSDEV),
     ("virtio-9p-pci-non-transitional", FSDEV),
-    ("AC97", AUDIODEV),
-    ("ES1370", AUDIODEV),
-    ("hda-duplex", AUDIODEV),
-    ("hda-micro", AUDIODEV),
-    ("hda-output", AUDIODEV),
-    ("usb-audio", AUDIODEV),
-    ("virtio-sound-pci", AUDIODEV),
-    ("sb16", AUDIODEV),
-    ("adlib", AUDIODEV),
-    ("gus", AUDIODEV),
-    ("cs4231a", AUDIODEV),
     ("tpm-tis", TPMDEV),
     ("tpm-crb", TPMDEV),
     (
@@ -212,7 +200,6 @@ const FSDEV: &[(&str, &str)] = &[(
     "9pfs device couldn't find fsdev with the id = NULL",
 )];
 const TPMDEV: &[(&str, &str)] = &[("tpmdev", "'tpmdev' property is required")];
-const AUDIODEV: &[(&str, &str)] = &[("audiodev", "no default audio driver available")];
 
 fn required(name: &str) -> &'static [(&'static str, &'static str)] {
     let found = REQUIRED.iter().find(|(device, _)| *device == name);

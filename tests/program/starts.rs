@@ -30,7 +30,21 @@ fn provide(dir: &Path) {
     let mut kernel = vec![0; SETUP];
     kernel[MAGIC..MAGIC + 4].copy_from_slice(b"HdrS");
     write("bzImage", &kernel);
-    write("disk.qcow2", &qcow2());
+    for name in ["disk.qcow2", "b.qcow2"] {
+        write(name, &qcow2());
+    }
+    for (name, size) in [
+        ("b.raw", 1 << 20),
+        ("nv.raw", 16 << 20),
+        ("floppy.img", 1_474_560),
+        ("OVMF_CODE.fd", 3_653_632),
+        ("OVMF_VARS.fd", 540_672),
+        ("OVMF.fd", 4 << 20),
+    ] {
+        let file = std::fs::File::create(dir.join(name)).expect(name);
+        file.set_len(size).expect(name);
+    }
+    std::fs::create_dir(dir.join("share")).expect("a folder");
     let conf = "[device \"qemu_pcie0\"]\ndriver = \"pcie-root-port\"\nbus = \"pcie.0\"\n\
                 addr = \"1.0\"\nchassis = \"0\"\nmultifunction = \"on\"\n\n\
                 [device \"qemu_balloon\"]\ndriver = \"virtio-balloon-pci\"\n\
@@ -103,5 +117,5 @@ fn command_lines_of_tools_start() {
         }
         count += 1;
     }
-    assert!(count > 15, "the list is read: {count}");
+    assert!(count > 35, "the list is read: {count}");
 }

@@ -45,11 +45,11 @@ impl AbsentCommands for Machine {
     }
 
     fn qmp_query_tpm_models(_: &mut Runtime<Self>) -> Result<Vec<TpmModel>, Error> {
-        Ok(Vec::new())
+        Ok(vec![TpmModel::TpmCrb, TpmModel::TpmTis])
     }
 
     fn qmp_query_tpm_types(_: &mut Runtime<Self>) -> Result<Vec<TpmType>, Error> {
-        Ok(Vec::new())
+        Ok(vec![TpmType::Passthrough, TpmType::Emulator])
     }
 }
 

@@ -193,7 +193,8 @@ pub(crate) fn drive_new(
             .blocks
             .node(&opened)
             .is_some_and(|n| n.driver == BlockdevDriver::Raw);
-        if is_guessed && is_raw {
+        // Nothing can go wrong with what is only read.
+        if is_guessed && is_raw && image.read_only != Some(true) {
             guessed = m.blocks.node(&opened).map(|n| n.filename.clone());
         }
         node = Some(opened);
@@ -441,10 +442,27 @@ fn protocol(filename: &str) -> Option<&str> {
     (!scheme.contains('/') && scheme != "file").then_some(scheme)
 }
 
+/// What images of qcow2 can be told about their tables.
+const OF_QCOW2: &[&str] = &[
+    "cache-clean-interval",
+    "cache-size",
+    "discard-no-unref",
+    "l2-cache-entry-size",
+    "l2-cache-size",
+    "lazy-refcounts",
+    "overlap-check",
+    "overlap-check.template",
+    "pass-discard-other",
+    "pass-discard-request",
+    "pass-discard-snapshot",
+    "refcount-cache-size",
+];
+
 fn check_leftover(texts: &Texts, image: &Image) -> Result<(), Error> {
     let left = texts.0.keys().find(|name| {
         let name = name.as_str();
-        !ABOUT_THE_DRIVE.contains(&name) && !name.starts_with("backing")
+        let of_format = image.format != Some(BlockdevDriver::Raw) && OF_QCOW2.contains(&name);
+        !ABOUT_THE_DRIVE.contains(&name) && !of_format && !name.starts_with("backing")
     });
     let Some(name) = left else { return Ok(()) };
     let probed = image

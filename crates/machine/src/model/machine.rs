@@ -18,6 +18,7 @@ use super::migration::Migration;
 use super::net::{Network, Stream};
 use super::numa::NumaState;
 use super::ps2::Ps2;
+use super::qdev::HostParts;
 use super::qom::{ObjectId, Objects};
 use super::qtest::{QtestChannel, QtestState};
 use super::runstate::RunStates;
@@ -54,6 +55,8 @@ pub struct Machine {
     pub(crate) log: LogFile,
     /// What its sound devices play on.
     pub(crate) audiodevs: Vec<AudioBackend>,
+    /// What the options tell of the host.
+    pub(crate) host: HostParts,
     /// Its network back ends.
     pub net: Network,
     /// The sockets of back ends, by their ids.

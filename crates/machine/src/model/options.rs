@@ -18,6 +18,7 @@ use super::migration::Migration;
 use super::net::Network;
 use super::numa::NumaState;
 use super::ps2::Ps2;
+use super::qdev::HostParts;
 use super::qom::{Objects, PropertyInput};
 use super::qtest::QtestState;
 use super::runstate::{Actions, RunStates};
@@ -95,6 +96,7 @@ impl Machine {
             test_value: None,
             log: LogFile::default(),
             audiodevs: Vec::new(),
+            host: HostParts::default(),
             jobs: Jobs::default(),
             job_turns: None,
             net: Network::default(),
@@ -174,6 +176,27 @@ impl Machine {
         }
         self.store_by_name(self.machine_object, "boot", boot);
         Ok(())
+    }
+
+    /// Checks that no object of the user has the name that the machine's memory gets.
+    ///
+    /// # Errors
+    ///
+    /// One has.
+    pub fn check_memory_id(&self, backend: Option<&str>) -> Result<(), Error> {
+        let default = self.class.default_ram_id;
+        let size = self.class.default_ram_size();
+        if backend.is_some() || size.is_none() || self.user_object(default).is_none() {
+            return Ok(());
+        }
+        let desc = format!(
+            "object's id '{default}' is reserved for the default RAM backend, it can't be used \
+             for any other purposes"
+        );
+        Err(Error::new(desc).with_hint(format!(
+            "Change the object's 'id' to something else or disable automatic creation of the \
+             default RAM backend by setting 'memory-backend={default}' with '-machine'.\n"
+        )))
     }
 
     /// Gives the machine its memory, once the objects of the command line

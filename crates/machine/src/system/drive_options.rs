@@ -1,9 +1,10 @@
 //! `-drive` and its short forms, and the drives that a board has by default.
 
 use super::cli::Opt;
+use super::flash::has_flash;
 use super::report::{Failure, Pending, Reporter};
 use crate::commands::{drive_new, guess_warning, NewDrive, QEMU_DRIVE_OPTS};
-use crate::model::block::Interface;
+use crate::model::block::{Backend, Interface};
 use crate::Machine;
 use qmonitor::chardev::print_stderr;
 use qmonitor::qapi::Error;
@@ -127,7 +128,11 @@ pub(super) fn attach_drives(
             }
             interface => {
                 let backend = rt.state.blocks.backends.get(name);
-                let Some(backend) = backend.filter(|b| !b.is_claimed) else {
+                let has_place = |b: &&Backend| {
+                    let is_flash = b.interface == Interface::Pflash;
+                    b.is_claimed && (!is_flash || has_flash(rt.state.class.family))
+                };
+                let Some(backend) = backend.filter(|b| !has_place(b)) else {
                     continue;
                 };
                 return Err(item.failed(Error::new(format!(

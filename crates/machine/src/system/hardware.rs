@@ -97,6 +97,8 @@ impl Hardware {
                     })?;
                     self.has_type = true;
                 }
+                // What only another accelerator would read.
+                ("kernel-irqchip" | "kernel_irqchip" | "kvm-shadow-mem" | "kvm_shadow_mem", _) => {}
                 ("memory-backend", QObject::String(id)) => self.memory_backend = Some(id),
                 ("accel", QObject::String(names)) => self.machine_accel = Some(names),
                 ("smp", QObject::Dict(smp)) => merge(&mut self.smp, smp),

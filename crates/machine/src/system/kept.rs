@@ -58,6 +58,7 @@ pub(super) fn take(
         }
         Opt::MemPath => settings.hardware.mem_path = Some(arg.to_owned()),
         Opt::Loadvm => settings.loadvm = Some(arg.to_owned()),
+        Opt::OnlyMigratable => settings.only_migratable = true,
         Opt::OptionRom => settings.option_roms.push(arg.to_owned()),
         Opt::Incoming => settings.take_incoming(arg)?,
         Opt::MemPrealloc
@@ -65,7 +66,6 @@ pub(super) fn take(
         | Opt::Win2kHack
         | Opt::DataDir
         | Opt::XenDomid
-        | Opt::OnlyMigratable
         | Opt::DumpVmstate
         | Opt::SyncProfile
         | Opt::Perfmap
@@ -209,10 +209,21 @@ fn check_smbios(arg: &str, warnings: &mut Vec<Error>) -> Result<(), Error> {
         return Err(Error::new(desc));
     };
     let mut names = opts.iter().map(|(name, _)| name);
-    match names.find(|name| *name != "type" && !fields.contains(name)) {
-        Some(name) => Err(Error::new(format!("Invalid parameter '{name}'"))),
-        None => Ok(()),
+    if let Some(name) = names.find(|name| *name != "type" && !fields.contains(name)) {
+        return Err(Error::new(format!("Invalid parameter '{name}'")));
     }
+    opts.get("path").map_or(Ok(()), check_oem_string)
+}
+
+/// A string of the maker, from a file.
+fn check_oem_string(path: &str) -> Result<(), Error> {
+    let could_not = |e| Error::from_io(format!("Could not open '{path}'"), &e);
+    let text = std::fs::read(path).map_err(could_not)?;
+    if text.contains(&0) {
+        let desc = format!("NUL in OEM strings value in {path}");
+        return Err(Error::new(desc));
+    }
+    Ok(())
 }
 
 fn check_icount(arg: &str, warnings: &mut Vec<Error>) -> Result<(), Error> {
@@ -322,7 +333,7 @@ mod tests {
     #[test]
     fn what_qemu_takes_is_taken() {
         for (opt, arg) in [
-            (Opt::Smbios, "type=11,value=a,path=/b"),
+            (Opt::Smbios, "type=11,value=a,path=/dev/null"),
             (Opt::Icount, "shift=auto"),
             (Opt::Dfilter, "0x1..0x2,5+3"),
             (Opt::Seed, "5"),

@@ -11,6 +11,7 @@ use super::option_table::OPTION_GROUPS;
 use super::report::{Failure, Location, Pending, Reporter};
 use super::settings::Settings;
 use super::vc::Vc;
+use super::vdagent::Vdagent;
 use crate::{Machine, MachineOptions};
 use qmonitor::chardev::ChardevHost;
 use qmonitor::main_loop::TimeSource;
@@ -36,6 +37,7 @@ pub(super) fn make_runtime(
     machine.globals.clone_from(&settings.globals);
     machine.migration.dirty_rate = settings.dirty_rate;
     machine.audiodevs.clone_from(&settings.audiodevs);
+    machine.host = settings.host_parts();
     machine.set_properties(&hardware.properties, hardware.boot()?)?;
     if let Some(path) = &settings.log_file {
         machine.log.set_name(path).map_err(Error::new)?;
@@ -45,6 +47,7 @@ pub(super) fn make_runtime(
         .map_err(|e| Error::from_io("the main loop cannot be made", &e))?;
     report_about(&mut rt, reporter, None);
     rt.chardevs_mut().register::<Vc>("vc");
+    rt.chardevs_mut().register::<Vdagent>("qemu-vdagent");
     rt.set_compat_policy(settings.policy);
     rt.chardevs_mut().set_inherited_fds(inherited);
     rt.set_preconfig(settings.machine.preconfig);
@@ -170,6 +173,7 @@ pub(super) fn make_processors(
         reporter.warning(None, &Error::new(text));
     }
     let backend = hardware.memory_backend.as_deref();
+    rt.state.check_memory_id(backend)?;
     rt.state.init_memory(hardware.ram_size, backend)?;
     let mut warnings = Vec::new();
     let made = rt

@@ -14,6 +14,7 @@ use super::trace_server::TraceServer;
 use super::{kept, sound};
 use crate::model::cpu::CpuOption;
 use crate::model::global::Global;
+use crate::model::qdev::HostParts;
 use crate::model::runstate::Actions;
 use crate::model::AudioBackend;
 use crate::schema::{RebootAction, ShutdownAction};
@@ -92,6 +93,8 @@ pub struct Settings {
     pub(crate) fw_cfg: Vec<QemuOpts>,
     /// The directories of `-fsdev` and `-virtfs`, by their ids.
     pub directories: Vec<(String, String)>,
+    /// `-only-migratable`
+    pub only_migratable: bool,
     /// `-plugin`
     pub plugin: Option<String>,
     /// `-run-with chroot=`
@@ -242,6 +245,16 @@ impl Settings {
             self.user = Some(ids);
         }
         Ok(())
+    }
+
+    /// What the options tell of the host.
+    pub(super) fn host_parts(&self) -> HostParts {
+        HostParts {
+            tpms: Vec::new(),
+            directories: self.directories.clone(),
+            plays_by_default: self.audiodevs.is_empty() && !self.nodefaults,
+            only_migratable: self.only_migratable,
+        }
     }
 
     /// Takes the argument of `-incoming`: the machine waits for its state.

@@ -3,6 +3,7 @@
 
 use super::char_options::CharOptions;
 use super::cli::{Opt, Word};
+use super::flash;
 use super::help::print;
 use super::numa_options::numa_options;
 use super::option_groups::{MSG_OPTS, VNC_OPTS};
@@ -91,7 +92,7 @@ pub(super) fn check_boot_files(settings: &Settings) -> Result<(), Failure> {
         };
     }
     if let Some(path) = file("firmware") {
-        if !is_found(path) {
+        if !flash::is_used(settings) && !is_found(path) {
             let line = format!("qemu: could not load PC BIOS '{path}'");
             return Err(Failure::line(line));
         }

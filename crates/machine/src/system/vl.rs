@@ -12,6 +12,7 @@ use super::char_options::{report_about, CharOptions};
 use super::cli::{self, Opt, Word};
 use super::consoles::{self, Open};
 use super::drive_options;
+use super::flash;
 use super::help::{print, print_and_end};
 use super::host;
 use super::making::{
@@ -25,6 +26,7 @@ use super::report::{Failure, Location, Pending, Reporter};
 use super::settings::Settings;
 use super::signals::{self, watch_signals};
 use super::starting;
+use super::tpm;
 use crate::commands::{format_help, object_help_wanted, QEMU_DRIVE_OPTS};
 use crate::model::qdev::device_help_wanted;
 use crate::model::qdev::wiring::{steps, Step};
@@ -344,7 +346,7 @@ fn read_options(
     let stamps = starting::timestamps(&words);
     let mut words: Vec<_> = words.into_iter().zip(stamps).collect();
     words.sort_by_key(|(word, _)| !matches!(word.opt, Opt::Trace | Opt::TraceOut | Opt::Profile));
-    let backends = [CHARDEV_BACKENDS, &["vc"]].concat();
+    let backends = [CHARDEV_BACKENDS, &["vc", "qemu-vdagent"]].concat();
     for (word, has_timestamp) in words {
         reporter.set_timestamp(has_timestamp);
         let location = Some(Location::of(&word));
@@ -505,6 +507,8 @@ impl Options {
         rt.state.snapshots = settings.snapshot;
         let drives = drive_options::make_drives(rt, pending, reporter)?;
         drive_options::make_default_drives(rt, parts.cdrom, parts.floppy)?;
+        flash::check(rt, settings)?;
+        tpm::make_tpms(rt, pending)?;
         let mut ports = Vec::new();
         for (opt, kind) in [(Opt::Serial, "serial"), (Opt::Parallel, "parallel")] {
             let items = pending.iter().filter(|p| p.opt == opt);

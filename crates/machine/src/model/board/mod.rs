@@ -7,6 +7,7 @@
 
 mod build;
 mod class;
+mod properties;
 mod smp;
 
 use std::sync::OnceLock;
@@ -73,7 +74,10 @@ fn read(profile: Profile, block: &'static str) -> MachineClass {
         newer: next(),
         family,
         changes,
-        object: ObjectType::new(format!("{name}-machine").leak(), parent),
+        object: ObjectType {
+            more: Some(properties::more),
+            ..ObjectType::new(format!("{name}-machine").leak(), parent)
+        },
     }
 }
 

@@ -187,6 +187,7 @@ impl Machine {
             }
         }
         self.check_medium(id)?;
+        self.check_host_parts(id)?;
         match bus {
             Some(bus) => self.device_realize(id, device, bus, hotplugged),
             None => {

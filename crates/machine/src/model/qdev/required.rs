@@ -25,7 +25,6 @@ const REQUIRED: &[(&str, Needs)] = &[
         "ivshmem-doorbell",
         &[("chardev", "You must specify a 'chardev'")],
     ),
-    ("vfio-pci", &[("host", "No provided host device")]),
     ("vhost-vsock-pci", GUEST_CID),
     ("vhost-scsi-pci", &[("wwpn", "vhost-scsi: missing wwpn")]),
     (
@@ -50,17 +49,6 @@ const REQUIRED: &[(&str, Needs)] = &[
         "virtio-crypto-pci",
         &[("cryptodev", "'cryptodev' parameter expects a valid object")],
     ),
-    ("AC97", AUDIODEV),
-    ("ES1370", AUDIODEV),
-    ("hda-duplex", AUDIODEV),
-    ("hda-micro", AUDIODEV),
-    ("hda-output", AUDIODEV),
-    ("usb-audio", AUDIODEV),
-    ("virtio-sound-pci", AUDIODEV),
-    ("sb16", AUDIODEV),
-    ("adlib", AUDIODEV),
-    ("gus", AUDIODEV),
-    ("cs4231a", AUDIODEV),
     ("tpm-tis", TPMDEV),
     ("tpm-crb", TPMDEV),
     (
@@ -129,7 +117,6 @@ const FSDEV: Needs = &[(
     "9pfs device couldn't find fsdev with the id = NULL",
 )];
 const TPMDEV: Needs = &[("tpmdev", "'tpmdev' property is required")];
-const AUDIODEV: Needs = &[("audiodev", "no default audio driver available")];
 const DRIVE: Needs = &[("drive", "drive property not set")];
 const MISSING_CHARDEV: Needs = &[("chardev", "missing chardev")];
 const VHOST_USER: Needs = &[("chardev", "vhost-user-base: missing chardev")];

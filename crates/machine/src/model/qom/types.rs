@@ -168,6 +168,13 @@ impl Property {
         self
     }
 
+    /// The same, read in that way and never fixed.
+    pub const fn thawed(mut self, get: Getter) -> Self {
+        self.get = get;
+        self.frozen = Frozen::Never;
+        self
+    }
+
     /// The same, but the value is read before it is refused.
     pub const fn frozen_once_read(mut self, refusal: Refusal) -> Self {
         self.frozen = Frozen::Read(refusal);

@@ -33,6 +33,7 @@ fn carry_out(lines: Lines, options: &Options, session: &mut Session) -> Result<E
             Outcome::Shown(text) => print(&text)?,
             Outcome::Failed(text) => {
                 status = ExitCode::FAILURE;
+                session.spoil_transaction();
                 if options.json && text.starts_with('{') {
                     print(&text)?;
                 } else {
@@ -44,6 +45,10 @@ fn carry_out(lines: Lines, options: &Options, session: &mut Session) -> Result<E
             }
             Outcome::Exit => break,
         }
+    }
+    if session.in_transaction() && status == ExitCode::SUCCESS {
+        eprintln!("the transaction has no end, so it is not sent");
+        status = ExitCode::FAILURE;
     }
     Ok(status)
 }

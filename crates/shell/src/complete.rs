@@ -2,30 +2,64 @@
 
 use crate::line::{words, Lookup};
 use crate::schema::{Kind, Schema};
+use crate::transaction::OPENS;
 
 /// Completions of the word that ends at the end of `line`: where the word, or the
 /// part of it that is completed, begins, and what it can be.
 pub fn candidates(line: &str, schema: &Schema) -> (usize, Vec<String>) {
-    let (skipped, rest) = match line.strip_prefix('!') {
-        Some(rest) => (1, rest),
-        None => (0, line),
+    if let Some(action) = line.strip_prefix(OPENS) {
+        let (begin, found) = action_candidates(action, schema);
+        return (OPENS.len() + begin, found);
+    }
+    let (oob, rest) = match line.strip_prefix('!') {
+        Some(rest) => (true, rest),
+        None => (false, line),
     };
-    let mut words = words(rest);
+    let (words, word) = typed(rest);
+    let begin = line.len() - word.len();
+    match words.split_first() {
+        None => (begin, commands(word, schema, oob)),
+        Some((&"help", [])) => (begin, commands(word, schema, false)),
+        Some((command, given)) => {
+            let lookup = Lookup::new(schema, command, given);
+            argument(&lookup, word, given, line.len(), schema)
+        }
+    }
+}
+
+/// The same in a line of a transaction.
+pub fn action_candidates(line: &str, schema: &Schema) -> (usize, Vec<String>) {
+    let (words, word) = typed(line);
+    let Some((action, given)) = words.split_first() else {
+        let all = schema.actions().into_iter().chain([")".to_owned()]);
+        let fitting = all.filter(|name| name.starts_with(word)).collect();
+        return (line.len() - word.len(), fitting);
+    };
+    let lookup = Lookup::of_action(schema, action, given);
+    argument(&lookup, word, given, line.len(), schema)
+}
+
+/// The words before the last, and the last, which is yet to be completed.
+fn typed(line: &str) -> (Vec<&str>, &str) {
+    let mut words = words(line);
     let word = match words.last() {
         Some(last) if line.ends_with(last) => words.pop().unwrap_or(""),
         _ => "",
     };
-    let begin = line.len() - word.len();
-    match words.split_first() {
-        None => (begin, commands(word, schema, skipped == 1)),
-        Some((&"help", [])) => (begin, commands(word, schema, false)),
-        Some((command, given)) => {
-            let lookup = Lookup::new(schema, command, given);
-            match word.split_once('=') {
-                Some((path, value)) => values(&lookup, path, value, line.len(), schema),
-                None => (begin, names(&lookup, word, given, schema)),
-            }
-        }
+    (words, word)
+}
+
+/// Candidates of an argument that ends at `end`.
+fn argument(
+    lookup: &Lookup<'_>,
+    word: &str,
+    given: &[&str],
+    end: usize,
+    schema: &Schema,
+) -> (usize, Vec<String>) {
+    match word.split_once('=') {
+        Some((path, value)) => values(lookup, path, value, end, schema),
+        None => (end - word.len(), names(lookup, word, given, schema)),
     }
 }
 
@@ -118,7 +152,11 @@ mod tests {
     fn each_part_of_a_line_has_its_candidates() {
         let schema = schema();
         for (line, begin, expected) in [
-            ("", 0, &["add", "exit", "help", "query-status"][..]),
+            (
+                "",
+                0,
+                &["add", "exit", "help", "query-status", "transaction"][..],
+            ),
             ("q", 0, &["query-status"]),
             ("!", 1, &["add"]),
             ("help a", 5, &["add"]),
@@ -138,6 +176,9 @@ mod tests {
             ("add modes=raw,c", 14, &["cooked"]),
             ("add id=x", 7, &[]),
             ("nope ", 5, &[]),
+            ("transaction(", 12, &["abort", "bitmap-add", ")"]),
+            ("transaction( bit", 13, &["bitmap-add"]),
+            ("transaction( bitmap-add ", 24, &["node=", "persistent="]),
         ] {
             let (at, found) = candidates(line, &schema);
             assert_eq!(
@@ -149,6 +190,18 @@ mod tests {
                 "{line:?}"
             );
         }
+    }
+
+    #[test]
+    fn lines_of_a_transaction_are_actions() {
+        let schema = schema();
+        let (at, found) = action_candidates("bitmap-add node=7 persistent=o", &schema);
+        assert_eq!((at, &found[..]), (29, &["on".into(), "off".into()][..]));
+        assert_eq!(
+            action_candidates("q", &schema),
+            (0, Vec::new()),
+            "a command"
+        );
     }
 
     #[test]

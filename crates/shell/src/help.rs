@@ -180,10 +180,13 @@ can be sent out of band, with ! in front
 
     #[test]
     fn the_list_fits_a_narrow_terminal() {
-        assert_eq!(help(None, &schema(), 20).unwrap(), "add\nquery-status\n");
+        assert_eq!(
+            help(None, &schema(), 20).unwrap(),
+            "add\nquery-status\ntransaction\n"
+        );
         assert_eq!(
             help(None, &schema(), 40).unwrap(),
-            "add           query-status\n"
+            "add           transaction\nquery-status\n"
         );
         let line = wrapped("  type=aaaa|bbbb|cccc|dddd", 6, 20);
         assert_eq!(line, "  type=aaaa|bbbb|\n      cccc|dddd\n");

@@ -48,6 +48,9 @@ impl Completer for Typing {
     ) -> rustyline::Result<(usize, Vec<String>)> {
         let line = &line[..pos];
         let (begin, found) = match &self.hmp_commands {
+            None if self.session.borrow().in_transaction() => {
+                complete::action_candidates(line, &self.schema)
+            }
             None => complete::candidates(line, &self.schema),
             Some(commands) => {
                 // Nothing else uses the session while a line is typed.
@@ -173,8 +176,14 @@ fn serve(
     options: &Options,
     screen: &Mutex<Screen>,
 ) -> Result<ExitCode, String> {
-    let text = if options.hmp { "(qemu) " } else { "(QMP) " };
     loop {
+        let text = if options.hmp {
+            "(qemu) "
+        } else if session.borrow().in_transaction() {
+            "TRANS> "
+        } else {
+            "(QMP) "
+        };
         let columns = prompt
             .dimensions()
             .map_or(80, |(columns, _)| columns as usize);
@@ -183,8 +192,11 @@ fn serve(
         locked(screen).line = None;
         let line = match typed {
             Ok(line) => line,
-            // As in a shell, ^C gives the line up.
-            Err(ReadlineError::Interrupted) => continue,
+            // As in a shell, ^C gives the line up, or the lines of a transaction.
+            Err(ReadlineError::Interrupted) => {
+                session.borrow_mut().give_up_transaction();
+                continue;
+            }
             Err(ReadlineError::Eof) => return Ok(ExitCode::SUCCESS),
             Err(e) => return Err(e.to_string()),
         };

@@ -39,32 +39,52 @@ pub fn request(line: &str, schema: &Schema) -> Result<QDict, String> {
         None => ("execute", line),
     };
     if line.starts_with('{') {
-        return match qobject_from_json(line.as_bytes()) {
-            Ok(QObject::Dict(request)) => Ok(request),
-            Ok(_) => Err("a request is an object".into()),
-            Err(e) => Err(e.desc().to_owned()),
-        };
+        return object(line, "a request");
     }
     let words = words(line);
     let (command, rest) = words.split_first().ok_or("an empty line")?;
-    let mut arguments = QDict::new();
-    for word in rest {
-        let (path, value) = word.split_once('=').ok_or_else(|| {
-            format!("'{word}' is no argument; arguments are NAME=VALUE, see 'help {command}'")
-        })?;
-        let type_name = Lookup::new(schema, command, rest).type_of(path);
-        insert(
-            &mut arguments,
-            path,
-            read_value(value, type_name.as_deref(), schema)?,
-        )?;
-    }
+    let arguments = arguments(&Lookup::new(schema, command, rest), command)?;
     let mut request = QDict::new();
     request.insert(member, *command);
     if !arguments.is_empty() {
         request.insert("arguments", arguments);
     }
     Ok(request)
+}
+
+/// The action of a transaction that a line means.
+pub fn action(line: &str, schema: &Schema) -> Result<QDict, String> {
+    if line.starts_with('{') {
+        return object(line, "an action");
+    }
+    let words = words(line);
+    let (name, rest) = words.split_first().ok_or("an empty line")?;
+    let data = arguments(&Lookup::of_action(schema, name, rest), "transaction")?;
+    let mut action = QDict::new();
+    action.insert("type", *name);
+    action.insert("data", data);
+    Ok(action)
+}
+
+fn object(text: &str, what: &str) -> Result<QDict, String> {
+    match qobject_from_json(text.as_bytes()) {
+        Ok(QObject::Dict(object)) => Ok(object),
+        Ok(_) => Err(format!("{what} is an object")),
+        Err(e) => Err(e.desc().to_owned()),
+    }
+}
+
+/// The arguments of a line; `command` is what the help of them is found under.
+fn arguments(lookup: &Lookup<'_>, command: &str) -> Result<QDict, String> {
+    let mut arguments = QDict::new();
+    for word in lookup.words {
+        let (path, value) = word.split_once('=').ok_or_else(|| {
+            format!("'{word}' is no argument; arguments are NAME=VALUE, see 'help {command}'")
+        })?;
+        let value = read_value(value, lookup.type_of(path).as_deref(), lookup.schema)?;
+        insert(&mut arguments, path, value)?;
+    }
+    Ok(arguments)
 }
 
 /// Puts a value where a path such as `backend.data.path` says.
@@ -119,7 +139,8 @@ fn guess(text: &str) -> QObject {
 /// Looks up types along the paths of a line's arguments.
 pub struct Lookup<'a> {
     schema: &'a Schema,
-    arguments: Option<&'a str>,
+    /// Their type.
+    arguments: Option<String>,
     words: &'a [&'a str],
 }
 
@@ -128,7 +149,16 @@ impl<'a> Lookup<'a> {
     pub fn new(schema: &'a Schema, command: &str, words: &'a [&'a str]) -> Self {
         Lookup {
             schema,
-            arguments: schema.arguments_of(command),
+            arguments: schema.arguments_of(command).map(str::to_owned),
+            words,
+        }
+    }
+
+    /// For an action of a transaction.
+    pub fn of_action(schema: &'a Schema, action: &str, words: &'a [&'a str]) -> Self {
+        Lookup {
+            schema,
+            arguments: schema.action_data(action),
             words,
         }
     }
@@ -143,7 +173,7 @@ impl<'a> Lookup<'a> {
     /// The members of the object at a path; the arguments themselves if it is empty.
     pub fn members_at(&self, path: &str) -> Vec<crate::schema::Member> {
         let type_name = if path.is_empty() {
-            self.arguments.map(str::to_owned)
+            self.arguments.clone()
         } else {
             self.type_of(path)
         };

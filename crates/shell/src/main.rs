@@ -16,6 +16,7 @@ mod program;
 mod schema;
 mod screen;
 mod session;
+mod transaction;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;

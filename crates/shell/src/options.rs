@@ -24,7 +24,8 @@ are read from the terminal or from standard input.
 
 A line is `COMMAND NAME=VALUE NAME.NAME=VALUE ...`, or a request in JSON. A line
 that begins with `!` is sent out of band. `help` lists the commands, `help COMMAND`
-the arguments of one. Lines that begin with # are comments.
+the arguments of one. `transaction(` begins a transaction: an action a line, until
+`)`. Lines that begin with # are comments.
 ";
 
 /// Where the server is.

@@ -84,6 +84,37 @@ impl Schema {
         self.command(command)?.get_str("arg-type")
     }
 
+    /// The type of a transaction's actions.
+    fn action_type(&self) -> Option<String> {
+        let arguments = self.arguments_of("transaction")?;
+        let members = self.members(arguments, &|_| None);
+        let actions = members.into_iter().find(|m| m.name == "actions")?;
+        match self.kind(&actions.type_name) {
+            Kind::Array(element) => Some(element),
+            _ => None,
+        }
+    }
+
+    /// The names of a transaction's actions.
+    pub fn actions(&self) -> Vec<String> {
+        let actions = self.action_type().and_then(|action| {
+            let members = self.members(&action, &|_| None);
+            let kind = members.into_iter().find(|m| m.name == "type")?;
+            Some(self.kind(&kind.type_name))
+        });
+        match actions {
+            Some(Kind::Enum(names)) => names,
+            _ => Vec::new(),
+        }
+    }
+
+    /// The type of what an action is done with.
+    pub fn action_data(&self, action: &str) -> Option<String> {
+        let members = self.members(&self.action_type()?, &|_| Some(action.to_owned()));
+        let data = members.into_iter().find(|member| member.name == "data")?;
+        Some(data.type_name)
+    }
+
     /// The type of a command's return value.
     pub fn result_of(&self, command: &str) -> Option<&str> {
         self.command(command)?.get_str("ret-type")

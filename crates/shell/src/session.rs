@@ -12,6 +12,7 @@ use crate::hmp::Commands;
 use crate::line;
 use crate::options::Options;
 use crate::schema::Schema;
+use crate::transaction::{Step, Transaction, OPENS};
 
 /// What came of a line.
 #[derive(Debug, PartialEq)]
@@ -29,6 +30,8 @@ pub struct Session {
     connection: Connection,
     pub schema: Rc<Schema>,
     schema_asked: bool,
+    /// The one that is being typed.
+    transaction: Option<Transaction>,
     /// Whether lines are for the human monitor, and what it knows of them.
     hmp: bool,
     pub hmp_commands: Rc<Commands>,
@@ -46,6 +49,7 @@ impl Session {
             connection,
             schema: Rc::default(),
             schema_asked: false,
+            transaction: None,
             hmp: options.hmp,
             hmp_commands: Rc::default(),
             cpu: None,
@@ -139,11 +143,18 @@ impl Session {
         if line.is_empty() || line.starts_with('#') {
             return Ok(Outcome::Shown(String::new()));
         }
+        if self.hmp && line != "exit" {
+            return self.human(line);
+        }
+        if self.transaction.is_some() {
+            return self.action(line);
+        }
+        if let Some(action) = line.strip_prefix(OPENS) {
+            self.transaction = Some(Transaction::default());
+            return self.action(action);
+        }
         if line == "exit" {
             return Ok(Outcome::Exit);
-        }
-        if self.hmp {
-            return self.human(line);
         }
         if let Some(("help", command)) = line
             .split_once(' ')
@@ -164,6 +175,43 @@ impl Session {
             Err(problem) => return Ok(Outcome::Failed(problem)),
         };
         self.send(request)
+    }
+
+    /// A line of a transaction.
+    fn action(&mut self, line: &str) -> Result<Outcome, String> {
+        self.learn()?;
+        let Some(transaction) = &mut self.transaction else {
+            return Ok(Outcome::Shown(String::new()));
+        };
+        match transaction.take(line, &self.schema) {
+            Step::More => Ok(Outcome::Shown(String::new())),
+            Step::Wrong(problem) => Ok(Outcome::Failed(problem)),
+            Step::Request(request) => {
+                self.transaction = None;
+                self.send(request)
+            }
+            Step::GivenUp(problem) => {
+                self.transaction = None;
+                Ok(Outcome::Failed(problem))
+            }
+        }
+    }
+
+    /// Whether a transaction is not at its end.
+    pub fn in_transaction(&self) -> bool {
+        self.transaction.is_some()
+    }
+
+    /// Gives up the transaction that is being typed.
+    pub fn give_up_transaction(&mut self) {
+        self.transaction = None;
+    }
+
+    /// Lets the transaction in which a line was wrong come to no good.
+    pub fn spoil_transaction(&mut self) {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.spoil();
+        }
     }
 
     fn send(&mut self, request: QDict) -> Result<Outcome, String> {

@@ -92,6 +92,36 @@ fn a_script_ends_at_the_first_error_or_goes_on() {
 }
 
 #[test]
+fn a_transaction_goes_over_several_lines() {
+    let server = Server::start();
+    let script = "transaction( abort\n\
+                  # the last\n\
+                  blockdev-snapshot-sync device=a snapshot-file=b )\n\
+                  transaction(\n\
+                  wrong here\n\
+                  abort\n\
+                  )\n\
+                  query-version\n";
+    let output = server.shell(&["-k", "-v"], &[], script);
+    let sent = "{\"execute\": \"transaction\", \"arguments\": {\"actions\": \
+                [{\"type\": \"abort\", \"data\": {}}, {\"type\": \"blockdev-snapshot-sync\", \
+                \"data\": {\"device\": \"a\", \"snapshot-file\": \"b\"}}]}}";
+    let told = text(&output.stderr);
+    let told: Vec<&str> = told.lines().collect();
+    assert_eq!(told[0], sent);
+    assert_eq!(told[3], "line 5: wrong here");
+    assert_eq!(told[6], "  the transaction is not sent: an action is wrong");
+    assert_eq!(told[7], "{\"execute\": \"query-version\"}");
+    assert!(text(&output.stdout).contains("\"qemu\""));
+
+    let output = server.shell(&[], &["transaction(", "abort"], "");
+    let reason = "the transaction has no end, so it is not sent\n";
+    assert_eq!(text(&output.stderr), reason);
+    assert_eq!(output.status.code(), Some(1));
+    server.end();
+}
+
+#[test]
 fn json_goes_out_as_it_came() {
     let server = Server::start();
     let output = server.shell(&["-j"], &["{'execute': 'query-name', 'id': 'mine'}"], "");
@@ -285,6 +315,26 @@ fn somebody_at_a_terminal_completes_and_finds_the_line_again() {
         assert!(history.contains("query-version"), "{history}");
         server.end();
     }
+}
+
+#[test]
+fn a_transaction_has_a_prompt_and_can_be_given_up() {
+    let server = Server::start();
+    let mut person = Person::at(&server, 80, &[]);
+    for lines in ["transaction(\r", "abort\r"] {
+        person.types(lines);
+        person.sees("TRANS> ");
+    }
+    person.types("\x03");
+    person.sees("(QMP) ");
+    person.types("transaction(\r");
+    person.sees("TRANS> ");
+    person.types(")\r");
+    person.sees("CommandNotFound: The command transaction has not been found");
+    person.sees("(QMP) ");
+    person.types("\x04");
+    assert!(person.child.wait().unwrap().success());
+    server.end();
 }
 
 #[test]

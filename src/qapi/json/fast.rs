@@ -250,15 +250,27 @@ fn decimal(token: &[u8]) -> Option<QNum> {
     std::str::from_utf8(token).ok().map(number::parse)
 }
 
+/// Powers of ten.
+const TENS: [u64; 9] = [
+    1,
+    10,
+    100,
+    1000,
+    10_000,
+    100_000,
+    1_000_000,
+    10_000_000,
+    100_000_000,
+];
+
 /// Appends the digits from `at` on to `value`. Returns the new value modulo 2^64
 /// and the position after the digits.
 #[inline]
 fn digits(input: &[u8], mut at: usize, mut value: u64) -> (u64, usize) {
     while let Some(word) = input.get(at..).and_then(<[u8]>::first_chunk) {
         let (word, count) = number::leading_digits(*word);
-        let power = 10u64.pow(count);
-        value = value.wrapping_mul(power).wrapping_add(word);
-        at += count as usize;
+        value = value.wrapping_mul(TENS[count]).wrapping_add(word);
+        at += count;
         if count < 8 {
             return (value, at);
         }

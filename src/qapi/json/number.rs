@@ -34,7 +34,7 @@ pub(super) fn parse(token: &str) -> QNum {
 /// zeros in front of them count for nothing. Multiplications join neighbours: digits to
 /// pairs, pairs to fours, fours to one number.
 #[inline(always)]
-pub(super) fn leading_digits(text: [u8; 8]) -> (u64, u32) {
+pub(super) fn leading_digits(text: [u8; 8]) -> (u64, usize) {
     const PAIRS: u64 = 0x0000_00ff_0000_00ff;
     let word = u64::from_le_bytes(text) ^ ASCII_ZEROS;
     // The lowest mark is exact: only what is no digit carries.
@@ -44,7 +44,7 @@ pub(super) fn leading_digits(text: [u8; 8]) -> (u64, u32) {
     let pairs = digits.wrapping_mul(10).wrapping_add(digits >> 8);
     let first = (pairs & PAIRS).wrapping_mul(0x000f_4240_0000_0064);
     let second = (pairs >> 16 & PAIRS).wrapping_mul(0x0000_2710_0000_0001);
-    (first.wrapping_add(second) >> 32, count)
+    (first.wrapping_add(second) >> 32, count as usize)
 }
 
 /// Powers of ten that a double holds exactly.
@@ -349,7 +349,7 @@ mod tests {
             let count = text.iter().take_while(|b| b.is_ascii_digit()).count();
             let digits = std::str::from_utf8(&text[..count]).unwrap();
             let number = digits.parse().unwrap_or(0);
-            prop_assert_eq!(leading_digits(*text), (number, count as u32));
+            prop_assert_eq!(leading_digits(*text), (number, count));
         }
     }
 

@@ -7,7 +7,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::qapi::json::qobject_to_json;
-use crate::qapi::{QmpCommand, QmpCommandFunc, QmpCommandList, QmpCommandOptions, SpecialFeatures};
+use crate::qapi::{
+    QDict, QmpCommand, QmpCommandFunc, QmpCommandList, QmpCommandOptions, SpecialFeatures,
+};
 
 /// The only command there is.
 const KNOWN: &str = "known";

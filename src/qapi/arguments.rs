@@ -402,7 +402,7 @@ mod tests {
             "\"[a-z ]{0,9}\"",
             any::<i64>().prop_map(|n| n.to_string()),
             any::<u64>().prop_map(|n| n.to_string()),
-            (-300..70_000).prop_map(|n| n.to_string()),
+            (-300..70_000_i32).prop_map(|n| n.to_string()),
             Just("1.5e3".to_owned()),
             Just("-0.0".to_owned()),
             Just("true".to_owned()),

@@ -11,21 +11,22 @@ use super::*;
 
 /// A peer, and a watch that reads what it writes.
 struct Reader {
-    app: App,
     peer: UnixStream,
     /// How much the watch reads at a time.
     room: Rc<Cell<usize>>,
+    /// Made first and dropped last, since it guards descriptors.
+    app: App,
 }
 
 const USUAL_ROOM: usize = 8;
 
 impl Reader {
     fn new(policy: FdmonPolicy) -> Self {
+        let mut app = App::new(policy, TimeSource::simulated());
         let (peer, socket) = UnixStream::pair().unwrap();
         socket.set_nonblocking(true).unwrap();
         let socket = Rc::new(socket);
         let room = Rc::new(Cell::new(USUAL_ROOM));
-        let mut app = App::new(policy, TimeSource::simulated());
         let (fd, wanted): (SharedFd, _) = (socket.clone(), room.clone());
         let watch = Watch::new("reader", fd, IN, move |app: &mut App, _| {
             let mut buf = [0; USUAL_ROOM];
@@ -50,7 +51,7 @@ impl Reader {
             }
         });
         app.main_loop.add_watch(watch.gate(|app: &App| app.open));
-        Reader { app, peer, room }
+        Reader { peer, room, app }
     }
 
     fn write(&mut self, bytes: usize) {

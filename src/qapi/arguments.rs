@@ -24,7 +24,7 @@ impl Arguments {
     pub fn is_empty(&self) -> bool {
         match self {
             Arguments::Members(members) => members.is_empty(),
-            Arguments::Plain(plain) => plain.count == 0,
+            Arguments::Plain(plain) => plain.is_empty(),
         }
     }
 }
@@ -66,7 +66,8 @@ const LONGEST: usize = 4096;
 /// Arguments as text, and where each is.
 #[derive(Debug, Clone)]
 pub struct PlainArguments {
-    text: String,
+    /// ASCII.
+    text: Vec<u8>,
     members: [Member; MOST],
     count: usize,
 }
@@ -132,7 +133,7 @@ const NOTHING: Member = Member {
 impl Default for PlainArguments {
     fn default() -> Self {
         PlainArguments {
-            text: String::new(),
+            text: Vec::new(),
             members: [NOTHING; MOST],
             count: 0,
         }
@@ -152,6 +153,12 @@ impl PlainArguments {
         self.count = 0;
     }
 
+    /// Whether no member is noted.
+    #[inline(always)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     /// Notes a member, whose places are those in `text`. False if it is one too many or
     /// its name is there already.
     #[inline(always)]
@@ -168,17 +175,12 @@ impl PlainArguments {
         true
     }
 
-    /// Takes the text that the places of the members are in; false unless it is ASCII.
+    /// Takes the text that the places of the members are in, all of them ASCII.
     #[inline(always)]
-    pub(super) fn end(&mut self, text: &[u8]) -> bool {
-        let mut bytes = std::mem::take(&mut self.text).into_bytes();
-        bytes.clear();
-        bytes.extend_from_slice(text);
-        match String::from_utf8(bytes) {
-            Ok(text) => self.text = text,
-            Err(_) => return false,
-        }
-        true
+    pub(super) fn end(&mut self, text: &[u8]) {
+        debug_assert!(text.is_ascii());
+        self.text.clear();
+        self.text.extend_from_slice(text);
     }
 
     #[inline(always)]
@@ -188,8 +190,7 @@ impl PlainArguments {
 
     #[inline(always)]
     fn text(&self, span: Span) -> &str {
-        let place = usize::from(span.start)..usize::from(span.end);
-        self.text.get(place).unwrap_or_default()
+        std::str::from_utf8(span.of(&self.text)).unwrap_or_default()
     }
 
     pub(super) fn to_dict(&self) -> QDict {
@@ -246,7 +247,7 @@ impl<'a> PlainReader<'a> {
 
     #[inline(always)]
     fn take(&mut self, name: &str) -> Option<PlainValue<'a>> {
-        let (args, text) = (self.args, self.args.text.as_bytes());
+        let (args, text) = (self.args, &self.args.text);
         let mut members = args.members().iter();
         let member = members.find(|member| member.name.of(text) == name.as_bytes())?;
         self.taken += 1;

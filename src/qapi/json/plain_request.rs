@@ -150,11 +150,11 @@ fn plain_members(input: &[u8], into: &mut PlainArguments) -> Option<usize> {
     let input = PlainArguments::window(input);
     into.begin();
     let mut at = token(input, 0, b'{')?;
-    if let Some(end) = token(input, at, b'}') {
-        return into.end(&[]).then_some(end);
-    }
     loop {
-        let (name, end) = plain_place(input, at)?;
+        let Some((name, end)) = plain_place(input, at) else {
+            // After a comma a name must follow.
+            return into.is_empty().then(|| token(input, at, b'}'))?;
+        };
         let start = token(input, end, b':')?;
         let value;
         (value, at) = match plain_place(input, start) {
@@ -165,7 +165,8 @@ fn plain_members(input: &[u8], into: &mut PlainArguments) -> Option<usize> {
         let goes_on;
         (goes_on, at) = next_member(input, at)?;
         if !goes_on {
-            return into.end(&input[..at]).then_some(at);
+            into.end(&input[..at]);
+            return Some(at);
         }
     }
 }

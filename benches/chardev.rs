@@ -1,7 +1,7 @@
 //! The cost of chardevs, against the barest loops that do the same, in one run.
 //!
-//!     cargo bench --profile dist --bench chardev              # all figures
-//!     cargo bench --profile dist --bench chardev -- --test    # each once, for CI
+//!     cargo bench --bench chardev              # all figures
+//!     cargo bench --bench chardev -- --test    # each once, for CI
 
 use std::io::{Read, Write};
 use std::net::Shutdown;

@@ -5,8 +5,8 @@
 //! it: the least that an editor on a socket must do. It is a process of its
 //! own: this bench, started again.
 //!
-//!     cargo bench --profile dist --bench hmp              # all figures
-//!     cargo bench --profile dist --bench hmp -- --test    # each once, for CI
+//!     cargo bench --bench hmp              # all figures
+//!     cargo bench --bench hmp -- --test    # each once, for CI
 
 #[path = "support/floor.rs"]
 mod floor;

@@ -1,9 +1,9 @@
 //! The JSON parser and writer beside `serde_json`'s, on the same texts.
 //!
 //! ```text
-//! cargo bench --profile dist --bench json              # all
-//! cargo bench --profile dist --bench json -- number    # those with "number" in their name
-//! cargo bench --profile dist --bench json -- --test    # each once, untimed, results compared
+//! cargo bench --bench json              # all
+//! cargo bench --bench json -- number    # those with "number" in their name
+//! cargo bench --bench json -- --test    # each once, untimed, results compared
 //! ```
 //!
 //! Both sides take turns in short rounds and the best round of each counts, so

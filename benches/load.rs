@@ -4,9 +4,9 @@
 //! Times are the server's processor time by the kernel's account, without the
 //! client's share.
 //!
-//!     cargo bench --profile dist --bench load                   # ten sessions against 10 000
-//!     cargo bench --profile dist --bench load -- --cycles 100000
-//!     cargo bench --profile dist --bench load -- --test         # a few of each, for CI
+//!     cargo bench --bench load                   # ten sessions against 10 000
+//!     cargo bench --bench load -- --cycles 100000
+//!     cargo bench --bench load -- --test         # a few of each, for CI
 
 #[path = "support/process.rs"]
 mod process;

@@ -1,8 +1,8 @@
 //! The time of the schema compiler for a schema of QEMU's size.
 //!
 //! ```text
-//! cargo bench --profile dist --bench qapi_schema              # timed
-//! cargo bench --profile dist --bench qapi_schema -- --test    # once, untimed
+//! cargo bench --bench qapi_schema              # timed
+//! cargo bench --bench qapi_schema -- --test    # once, untimed
 //! ```
 //!
 //! The schema is made from a recorded reply to `query-qmp-schema`, found in

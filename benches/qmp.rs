@@ -6,8 +6,8 @@
 //! writes typed replies with serde: the least that is of use. Each is a process
 //! of its own: this bench, started again.
 //!
-//!     cargo bench --profile dist --bench qmp              # all figures
-//!     cargo bench --profile dist --bench qmp -- --test    # each once, for CI
+//!     cargo bench --bench qmp              # all figures
+//!     cargo bench --bench qmp -- --test    # each once, for CI
 
 #[path = "support/floor.rs"]
 mod floor;

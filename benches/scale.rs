@@ -1,8 +1,8 @@
 //! How costs grow with the number of sessions, chardevs, objects and timers.
 //!
 //! ```text
-//! cargo bench --profile dist --bench scale              # up to 10 000 sessions, 100 000 timers
-//! cargo bench --profile dist --bench scale -- --test    # small numbers, for CI
+//! cargo bench --bench scale              # up to 10 000 sessions, 100 000 timers
+//! cargo bench --bench scale -- --test    # small numbers, for CI
 //! ```
 //!
 //! A line has of what there were many, what was done with one of them, how many
@@ -10,7 +10,7 @@
 //! picture of these lines:
 //!
 //! ```text
-//! cargo bench --profile dist --bench scale | cargo run -p qmonitor-plot > docs/scale.svg
+//! cargo bench --bench scale | cargo run -p qmonitor-plot > docs/scale.svg
 //! ```
 
 #[path = "support/in_process.rs"]

@@ -6,8 +6,8 @@
 //! everything else. The servers take turns in short rounds, and the best round of each
 //! counts, so the ratios hold on a busy machine too.
 //!
-//!     cargo bench --profile dist --bench sessions
-//!     cargo bench --profile dist --bench sessions -- --test   # a few requests, for CI
+//!     cargo bench --bench sessions
+//!     cargo bench --bench sessions -- --test   # a few requests, for CI
 
 #[path = "support/process.rs"]
 mod process;

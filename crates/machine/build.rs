@@ -16,6 +16,8 @@ fn main() {
     let imported = shared.map(|(file, path)| (format!("qmonitor/{file}"), path.to_owned()));
     let options = Options {
         imported: imported.into(),
+        // Clients read properties more often than anything else.
+        borrowing: ["qom-get", "qom-list"].map(str::to_owned).into(),
         ..Options::default()
     };
     let schema = announced("qmonitor-schema").join("machine/machine.json");

@@ -46,6 +46,11 @@ impl Receiver {
         Receiver { looks_left: LOOKS }
     }
 
+    /// Whether it looks for descriptors, so that a read may stop in front of some.
+    pub(super) fn looks(&self) -> bool {
+        self.looks_left > 0
+    }
+
     /// Receives bytes that came without descriptors; or the first byte of a
     /// message that came with some, and the first of those. The others are
     /// closed at once. So many bytes as are `safe` are received without a look.

@@ -19,7 +19,7 @@ use super::condition::Condition;
 use super::counters::Counters;
 use super::fdmon_epoll::{FdmonEpoll, WAKE_KEY};
 use super::fdmon_poll::{take_first, PollSet, Ready};
-use super::fds::{FdEntry, FdTable, Seat};
+use super::fds::{FdEntry, FdTable, Reports, Seat};
 use crate::slots::Key;
 
 /// How the loop chooses its way of waiting. What runs, and in which order, is
@@ -205,6 +205,7 @@ impl Fdmon {
         self.epoll = None;
         for (_, entry) in fds.iter_mut() {
             entry.seat = Seat::None;
+            entry.reports = Reports::default();
         }
     }
 

@@ -1,4 +1,4 @@
-//! Waiting by epoll, in level-triggered mode.
+//! Waiting by epoll.
 //!
 //! epoll keeps the set of fds in the kernel, so that a wait costs the same for
 //! ten fds and for ten thousand, and only changes must be told. Crate `polling`
@@ -12,6 +12,13 @@
 //! * epoll refuses regular files and /dev/null, which are always ready, and may
 //!   run out of memory or of watches.
 //! * `epoll_wait` counts in milliseconds; see [`FdmonEpoll::wait`].
+//!
+//! Registrations are level-triggered: the kernel looks at each reported fd again in the next
+//! wait, in case something was left. For a socket that is always read to its end, which its
+//! watch [tells](super::Flow::Drained), that look is a twentieth of what a request takes. So
+//! after some such reports in a row the fd is registered for changes instead. The first
+//! report that is not like that, or was not taken, changes it back, and the kernel then looks
+//! at the fd as it is.
 //!
 //! The side table takes the fds of the first two kinds: they go to ppoll together
 //! with the epoll fd itself, and epoll is asked only if that is readable.
@@ -29,7 +36,7 @@ use super::bh::Wake;
 use super::condition::Condition;
 use super::counters::Counters;
 use super::fdmon_poll::{take_first, PollSet, Ready};
-use super::fds::{FdEntry, FdTable, Seat, ALWAYS};
+use super::fds::{FdEntry, FdTable, Reports, Seat, ALWAYS};
 use crate::sys;
 
 /// The key of the eventfd in all sets. `polling` keeps `usize::MAX` for itself, in
@@ -38,6 +45,9 @@ use crate::sys;
 pub(super) const WAKE_KEY: usize = usize::MAX - 1;
 /// The key of the epoll fd among the side table's.
 const EPOLL_KEY: usize = usize::MAX - 2;
+
+/// Reports in a row that were read to the end after which only changes are reported.
+const STEADY: u8 = 32;
 
 pub(super) struct FdmonEpoll {
     poller: Poller,
@@ -51,6 +61,8 @@ pub(super) struct FdmonEpoll {
     keys: Vec<usize>,
     /// Slots of the fds that epoll reported for urgent data that no watch asked for.
     urgent: Vec<usize>,
+    /// Slots of the fds that the last wait reported.
+    reported: Vec<usize>,
     /// A registration could not be deleted, because foreign code closed the fd
     /// although the table holds a share of it. Only a new epoll gets rid of it.
     spoiled: bool,
@@ -67,6 +79,7 @@ impl FdmonEpoll {
             side_table: Vec::new(),
             keys: Vec::new(),
             urgent: Vec::new(),
+            reported: Vec::new(),
             spoiled: false,
         })
     }
@@ -106,9 +119,8 @@ impl FdmonEpoll {
             Seat::Epoll(registered) if registered == interest => {}
             Seat::Epoll(_) => {
                 counters.ctl_syscalls += 1;
-                let event = event_for(slot, interest);
-                let level = PollMode::Level;
-                match self.poller.modify_with_mode(entry.as_fd(), event, level) {
+                entry.reports = Reports::default();
+                match self.modify(slot, interest, entry) {
                     Ok(()) => entry.seat = Seat::Epoll(interest),
                     // Closed behind our back, and perhaps opened again.
                     Err(_) => self.add(slot, entry, counters),
@@ -117,8 +129,64 @@ impl FdmonEpoll {
         }
     }
 
+    /// Registers an fd anew, for conditions.
+    fn modify(&self, slot: usize, interest: Condition, entry: &FdEntry) -> io::Result<()> {
+        let event = event_for(slot, interest);
+        let level = PollMode::Level;
+        self.poller.modify_with_mode(entry.as_fd(), event, level)
+    }
+
+    /// Chooses how the fds that were reported last are registered: for changes if all reports
+    /// were read to the end for long, else for conditions.
+    #[inline]
+    fn take_stock(&mut self, fds: &mut FdTable, counters: &mut Counters) {
+        while let Some(slot) = self.reported.pop() {
+            let Some(entry) = fds.get_mut(slot) else {
+                continue;
+            };
+            let reports = &mut entry.reports;
+            if !reports.drained || !reports.input_only {
+                reports.steady = 0;
+                if reports.is_edge {
+                    self.watch_conditions(slot, entry, counters);
+                }
+            } else if !reports.is_edge {
+                reports.steady += 1;
+                if reports.steady == STEADY {
+                    self.watch_changes(slot, entry, counters);
+                }
+            }
+        }
+    }
+
+    #[cold]
+    fn watch_conditions(&mut self, slot: usize, entry: &mut FdEntry, counters: &mut Counters) {
+        entry.reports = Reports::default();
+        let Seat::Epoll(interest) = entry.seat else {
+            return;
+        };
+        counters.ctl_syscalls += 1;
+        // As it fails, so does the next wait's.
+        self.spoiled |= self.modify(slot, interest, entry).is_err();
+    }
+
+    /// The crate cannot ask for the peer's half-close, which without this flag is no change
+    /// if it comes together with the last bytes.
+    #[cold]
+    fn watch_changes(&mut self, slot: usize, entry: &mut FdEntry, counters: &mut Counters) {
+        entry.reports.steady = 0;
+        if entry.seat != Seat::Epoll(Condition::IN | ALWAYS) {
+            return;
+        }
+        counters.ctl_syscalls += 1;
+        let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLET;
+        let mut event = EpollEvent::new(flags, slot as u64);
+        entry.reports.is_edge = self.epoll.modify(entry.fd(), &mut event).is_ok();
+    }
+
     fn add(&mut self, slot: usize, entry: &mut FdEntry, counters: &mut Counters) {
         counters.ctl_syscalls += 1;
+        entry.reports = Reports::default();
         let event = event_for(slot, entry.interest);
         entry.seat = match sys::register(&self.poller, entry.fd(), event) {
             Ok(()) => Seat::Epoll(entry.interest),
@@ -161,6 +229,9 @@ impl FdmonEpoll {
         ready: &mut Vec<Ready>,
         counters: &mut Counters,
     ) -> io::Result<bool> {
+        if !self.reported.is_empty() {
+            self.take_stock(fds, counters);
+        }
         if !self.needs_ppoll(fds) {
             let (whole, rest) = split_timeout(timeout);
             if whole != EpollTimeout::ZERO || rest.is_zero() {
@@ -237,11 +308,14 @@ impl FdmonEpoll {
             let Ok(key) = usize::try_from(event.data()) else {
                 continue;
             };
-            let Some(entry) = fds.get(key) else {
+            let Some(entry) = fds.get_mut(key) else {
                 // Or it is one of the crate's own, which fires once.
                 woken |= key == WAKE_KEY;
                 continue;
             };
+            entry.reports.input_only = event.events() == EpollFlags::EPOLLIN;
+            entry.reports.drained = false;
+            self.reported.push(key);
             let got = from_epoll_flags(event.events());
             let condition = got & (entry.interest | ALWAYS);
             if !condition.is_empty() {

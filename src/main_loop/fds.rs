@@ -40,7 +40,21 @@ pub(super) struct FdEntry {
     /// The union of what its open watches want; empty if none is open.
     pub(super) interest: Condition,
     pub(super) seat: Seat,
+    pub(super) reports: Reports,
     changed: bool,
+}
+
+/// What is known of how the watches of an fd take what epoll reports.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Reports {
+    /// The last report was of input and nothing else.
+    pub(super) input_only: bool,
+    /// A watch has read all of it.
+    pub(super) drained: bool,
+    /// How many reports in a row were like that.
+    pub(super) steady: u8,
+    /// The kernel reports changes, not conditions.
+    pub(super) is_edge: bool,
 }
 
 impl FdEntry {
@@ -94,6 +108,7 @@ impl FdTable {
                 watches: spare.pop().unwrap_or_default(),
                 interest: Condition::empty(),
                 seat: Seat::None,
+                reports: Reports::default(),
                 changed: false,
             })
         });

@@ -215,6 +215,8 @@ impl<'h, H: Host> Turn<'h, H> {
             self.host.main_loop_mut().note(LoopEvent::Returns, name);
             if flow == Flow::Remove || one.invalid {
                 self.host.main_loop_mut().remove_watch(WatchId(one.id));
+            } else if flow == Flow::Drained {
+                self.host.main_loop_mut().note_drained(fd);
             }
         }
         ran
@@ -353,6 +355,14 @@ impl<H> MainLoop<H> {
         if self.is_traced() {
             let number = fd.and_then(|fd| Some(self.fds.get(fd)?.number()));
             self.tell(event(number), name);
+        }
+    }
+
+    /// Notes that a watch has read all that its fd had.
+    #[inline]
+    fn note_drained(&mut self, fd: Option<usize>) {
+        if let Some(entry) = fd.and_then(|fd| self.fds.get_mut(fd)) {
+            entry.reports.drained = true;
         }
     }
 

@@ -22,6 +22,10 @@ pub struct WatchId(pub(super) Key);
 pub enum Flow {
     /// It stays.
     Keep,
+    /// It stays, and it has read all that the fd had: a read brought less than there was room
+    /// for, and nothing follows that a read stops at. It is a hint that makes the next wait
+    /// cheaper. Where it is wrong, input may lie there until more comes.
+    Drained,
     /// It is removed.
     Remove,
 }

@@ -160,7 +160,8 @@ pub(crate) fn accept_registered_backends<S>(commands: &mut QmpCommandList<Runtim
 
 /// The registered kind that the arguments ask for, if it is one.
 fn registered_kind<S>(rt: &Runtime<S>, call: &Call<'_>) -> Option<String> {
-    let backend = call.args().get("backend")?;
+    let args = call.args();
+    let backend = args.get("backend")?;
     let kind = backend.as_dict()?.get_str("type")?;
     rt.chardevs.is_registered(kind).then(|| kind.to_owned())
 }

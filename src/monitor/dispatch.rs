@@ -16,7 +16,7 @@ use crate::qapi::dispatch::{
     QmpCommandFunc, QmpRequest,
 };
 use crate::qapi::json::{qobject_from_json, JsonWriter};
-use crate::qapi::{Error, QDict, QObject};
+use crate::qapi::{Arguments, Error, QObject};
 use crate::trace::events;
 use crate::trace_event;
 
@@ -128,7 +128,8 @@ fn qmp_dispatch<S>(
             }
             env.oob = req.oob;
             let list = rt.commands_for(caller.negotiating);
-            (qmp_find_command(list, &req.command, &env), req.args, req.id)
+            let found = qmp_find_command(list, &req.command, &env);
+            (found, req.args.into(), req.id)
         }
     };
     let cmd = match found {
@@ -185,7 +186,7 @@ fn do_qmp_dispatch<S>(
     rt: &mut Runtime<S>,
     caller: &Caller,
     cmd: QmpCommand<Runtime<S>>,
-    args: QDict,
+    args: Arguments,
     id: Option<QObject>,
     w: &mut JsonWriter,
 ) -> Outcome {
@@ -199,6 +200,9 @@ fn do_qmp_dispatch<S>(
             let run = || func(rt, &mut call);
             let result =
                 catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err(panicked(cmd.name)));
+            if let Some(spare) = call.into_spare() {
+                rt.dispatcher.spare_arguments = Some(spare);
+            }
             let silent = cmd.options.no_success_response && result.is_ok();
             if events::qmp_dispatch_done.is_wanted() {
                 let text = format!("{}: {}", cmd.name, verdict(&result));

@@ -177,7 +177,7 @@ fn pull<S>(rt: &mut Runtime<S>, id: MonitorId, goes_on: bool) -> Pulled {
         // A trace and a test kit look at the message as it was parsed.
         let parses = events::handle_qmp_command.is_wanted() || rt.interceptor.is_some();
         let find = (!parses).then_some(|name: &[u8]| commands.key(name));
-        match qmp.session.next(find) {
+        match qmp.session.next(find, &mut rt.dispatcher.spare_arguments) {
             Next::Nothing => {
                 let takes_input = takes_input(qmp);
                 return Pulled::All { takes_input };

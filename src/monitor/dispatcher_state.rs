@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use super::table::MonitorId;
 use crate::main_loop::BhId;
 use crate::qapi::json::JsonWriter;
+use crate::qapi::PlainArguments;
 
 /// State of the dispatcher.
 pub(crate) struct Dispatcher {
@@ -17,6 +18,8 @@ pub(crate) struct Dispatcher {
     pub(super) busy: bool,
     /// Kept empty, for its memory; `None` while a reply is being written.
     pub(super) writer: Option<Box<JsonWriter>>,
+    /// Memory for the arguments of a request.
+    pub(super) spare_arguments: Option<Box<PlainArguments>>,
     /// The monitor that the command under way came from.
     pub(super) current: Option<MonitorId>,
     /// How that monitor lays out its replies from now on, if its command has changed that.
@@ -32,6 +35,7 @@ impl Dispatcher {
             stopped: false,
             busy: false,
             writer: None,
+            spare_arguments: None,
             current: None,
             relaid: None,
         }

@@ -18,7 +18,7 @@ use std::fmt;
 use super::outbuf::clear_buffer;
 use crate::qapi::dispatch::{qmp_is_oob, CommandKey};
 use crate::qapi::json::{qobject_to_json, Dialect, JsonLimits, JsonMessageParser};
-use crate::qapi::{Error, QDict, QObject};
+use crate::qapi::{Arguments, Error, PlainArguments, QObject};
 
 /// Requests that may wait in a session with out-of-band execution
 /// (`QMP_REQ_QUEUE_LEN_MAX`).
@@ -32,7 +32,7 @@ pub(crate) enum Request {
     /// A request in band that was recognised without parsing it.
     Plain {
         command: CommandKey,
-        args: QDict,
+        args: Arguments,
         id: Option<QObject>,
     },
 }
@@ -212,13 +212,18 @@ impl<F> QmpSession<F> {
     }
 
     /// Pulls the next message out of the input. `find` looks commands up; a plain
-    /// request of one that it finds is not parsed. Without it every message is.
+    /// request of one that it finds is not parsed. Without it every message is. `spare` is
+    /// memory for its arguments.
     #[inline]
-    pub(crate) fn next(&mut self, find: Option<impl Fn(&[u8]) -> Option<CommandKey>>) -> Next {
+    pub(crate) fn next(
+        &mut self,
+        find: Option<impl Fn(&[u8]) -> Option<CommandKey>>,
+        spare: &mut Option<Box<PlainArguments>>,
+    ) -> Next {
         while !self.suspended && self.parsed < self.inbuf.len() {
             if let Some(find) = &find {
                 let input = &self.inbuf[self.parsed..];
-                if let Some(plain) = self.parser.plain_request(input) {
+                if let Some(plain) = self.parser.plain_request_into(input, spare) {
                     if let Some(command) = find(plain.command) {
                         let (args, id) = (plain.arguments, plain.id);
                         self.queue

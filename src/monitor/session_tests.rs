@@ -7,7 +7,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::qapi::json::qobject_to_json;
-use crate::qapi::{QmpCommand, QmpCommandFunc, QmpCommandList, QmpCommandOptions, SpecialFeatures};
+use crate::qapi::{
+    QDict, QmpCommand, QmpCommandFunc, QmpCommandList, QmpCommandOptions, SpecialFeatures,
+};
 
 /// The only command there is.
 const KNOWN: &str = "known";
@@ -155,7 +157,7 @@ impl Model {
 }
 
 fn pull(session: &mut QmpSession<u32>) -> Option<Pulled> {
-    match session.next(Some(find)) {
+    match session.next(Some(find), &mut None) {
         Next::Nothing => None,
         Next::OutOfBand(request) => Some(Pulled::OutOfBand(told(&request))),
         Next::Queued { suspends } => Some(Pulled::Queued {
@@ -314,9 +316,15 @@ fn a_request_waits_with_its_own_descriptor() {
     let mut session = QmpSession::new(JsonLimits::QEMU, Dialect::Qemu10);
     session.negotiated(true);
     session.feed(b"{\"execute\": 1}", Some(1));
-    assert_eq!(session.next(Some(find)), Next::Queued { suspends: false });
+    assert_eq!(
+        session.next(Some(find), &mut None),
+        Next::Queued { suspends: false }
+    );
     session.feed(b"{\"execute\": 2}", Some(2));
-    assert_eq!(session.next(Some(find)), Next::Queued { suspends: false });
+    assert_eq!(
+        session.next(Some(find), &mut None),
+        Next::Queued { suspends: false }
+    );
     assert_eq!(session.take_fd(), None, "none was taken up yet");
     assert!(session.take().is_some());
     assert_eq!(session.take_fd(), Some(1));
@@ -332,10 +340,19 @@ fn a_descriptor_that_was_not_taken_stays_until_the_next_comes() {
         b"{\"execute\": 1}{\"execute\": 2}{\"exec-oob\": 3}",
         Some(1),
     );
-    assert_eq!(session.next(Some(find)), Next::Queued { suspends: false });
-    assert_eq!(session.next(Some(find)), Next::Queued { suspends: false });
+    assert_eq!(
+        session.next(Some(find), &mut None),
+        Next::Queued { suspends: false }
+    );
+    assert_eq!(
+        session.next(Some(find), &mut None),
+        Next::Queued { suspends: false }
+    );
     assert!(session.take().is_some());
     assert!(session.take().is_some());
-    assert!(matches!(session.next(Some(find)), Next::OutOfBand(_)));
+    assert!(matches!(
+        session.next(Some(find), &mut None),
+        Next::OutOfBand(_)
+    ));
     assert_eq!(session.take_fd(), Some(1));
 }

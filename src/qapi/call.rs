@@ -1,12 +1,14 @@
 //! One execution of a command.
 
+use std::borrow::Cow;
+
 use super::json::{JsonWriter, MemberName};
 use super::visit::{first_argument, InputVisitor, JsonOutputVisitor, QapiType};
-use super::{CompatPolicy, Error, QDict};
+use super::{Arguments, CompatPolicy, Error, PlainArguments, PlainReader, QDict};
 
 /// One execution of a command: its arguments, and where its return value goes.
 pub struct Call<'a> {
-    args: QDict,
+    args: Arguments,
     keyval: bool,
     policy: CompatPolicy,
     out: &'a mut JsonWriter,
@@ -16,9 +18,9 @@ pub struct Call<'a> {
 impl<'a> Call<'a> {
     /// A call with these arguments that writes its return value, if any, at the
     /// current position of `out`.
-    pub fn new(args: QDict, policy: CompatPolicy, out: &'a mut JsonWriter) -> Self {
+    pub fn new(args: impl Into<Arguments>, policy: CompatPolicy, out: &'a mut JsonWriter) -> Self {
         Call {
-            args,
+            args: args.into(),
             keyval: false,
             policy,
             out,
@@ -50,13 +52,40 @@ impl<'a> Call<'a> {
     }
 
     /// The raw arguments, not checked yet.
-    pub fn args(&self) -> &QDict {
-        &self.args
+    pub fn args(&self) -> Cow<'_, QDict> {
+        match &self.args {
+            Arguments::Members(members) => Cow::Borrowed(members),
+            Arguments::Plain(plain) => Cow::Owned(plain.to_dict()),
+        }
     }
 
     /// Takes the raw arguments. A command with `gen: false` does, and checks them itself.
     pub fn take_args(&mut self) -> QDict {
-        std::mem::take(&mut self.args)
+        std::mem::take(&mut self.args).into()
+    }
+
+    /// Reads the arguments with `read` if they are plain. Where this returns `None`, generated
+    /// code reads them with [`start_args`](Self::start_args).
+    #[inline(always)]
+    pub fn plain_args<'c, T>(
+        &'c self,
+        read: impl FnOnce(&mut PlainReader<'c>) -> Option<T>,
+    ) -> Option<T> {
+        let Arguments::Plain(args) = &self.args else {
+            return None;
+        };
+        let mut reader = args.reader();
+        let all = read(&mut reader)?;
+        reader.is_done().then_some(all)
+    }
+
+    /// The memory of plain arguments that are no longer needed.
+    #[inline]
+    pub(crate) fn into_spare(self) -> Option<Box<PlainArguments>> {
+        match self.args {
+            Arguments::Plain(args) => Some(args),
+            Arguments::Members(_) => None,
+        }
     }
 
     /// Returns a visitor positioned inside the arguments. Generated code visits the
@@ -80,7 +109,8 @@ impl<'a> Call<'a> {
         if self.args.is_empty() {
             return Ok(());
         }
-        let name = first_argument(&self.args).unwrap_or_default();
+        let args = self.take_args();
+        let name = first_argument(&args).unwrap_or_default();
         Err(Error::new(format!("Parameter '{name}' is unexpected")))
     }
 

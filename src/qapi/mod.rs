@@ -2,6 +2,7 @@
 //! compiler of the schema language is the package `qmonitor-qapi`; its generated
 //! code uses this module. This module knows neither file descriptors nor clocks.
 
+mod arguments;
 mod call;
 pub mod client;
 mod commands;
@@ -18,6 +19,7 @@ mod request;
 mod responder;
 pub mod visit;
 
+pub use arguments::{Arguments, PlainArg, PlainArguments, PlainReader, PlainValue};
 pub use call::Call;
 pub use commands::{QmpCommand, QmpCommandFunc, QmpCommandList, QmpCommandOptions};
 pub use error::{Error, ErrorClass};

@@ -59,6 +59,9 @@ pub struct QDict {
     index: Option<Box<Index>>,
 }
 
+/// A dictionary begins with room for so many.
+const FIRST_MEMBERS: usize = 4;
+
 /// A dictionary of at least this many members finds them through a hash table.
 const INDEX_FROM: usize = 16;
 
@@ -169,6 +172,10 @@ impl QDict {
 
     #[inline]
     fn push_new(&mut self, key: Name, value: QObject, hash: Option<u32>) {
+        if self.entries.capacity() == 0 {
+            // To grow takes more instructions than to begin.
+            self.entries = Vec::with_capacity(FIRST_MEMBERS);
+        }
         self.entries.push((key, value));
         match (&mut self.index, hash) {
             (Some(index), Some(hash)) => index.push(hash),

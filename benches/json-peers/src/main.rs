@@ -1,4 +1,4 @@
-//! The JSON parser beside three others, on the texts of `cargo bench --profile dist --bench json`.
+//! The JSON parser beside three others, on the texts of `cargo bench --bench json`.
 //!
 //! ```text
 //! cargo run --release --manifest-path benches/json-peers/Cargo.toml

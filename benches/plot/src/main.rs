@@ -1,6 +1,6 @@
 //! Draws what the bench `scale` prints: cost against size.
 //!
-//!     cargo bench --profile dist --bench scale | cargo run -p qmonitor-plot > docs/scale.svg
+//!     cargo bench --bench scale | cargo run -p qmonitor-plot > docs/scale.svg
 //!
 //! There is a panel for each thing that there were many of. Both axes are
 //! logarithmic: a cost that does not depend on the size is a level line, and one

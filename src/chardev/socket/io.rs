@@ -107,8 +107,7 @@ fn handshake_watch<H: ChardevHost>(id: ChardevId, fd: SharedFd) -> Watch<H> {
 
 fn read_watch<H: ChardevHost>(id: ChardevId, fd: SharedFd) -> Watch<H> {
     let watch = Watch::new("tcp_chr_read", fd, Condition::IN, move |h: &mut H, _| {
-        tcp_chr_read(h, id);
-        Flow::Keep
+        tcp_chr_read(h, id)
     });
     watch.gate(move |h| qemu_chr_be_can_write(h, id) > 0)
 }
@@ -128,18 +127,16 @@ fn rest_watch<H: ChardevHost>(id: ChardevId) -> Watch<H> {
         stream.is_some_and(|stream| stream.has_input() || stream.has_ended())
     };
     let gate = move |h: &H| has_rest(h) && qemu_chr_be_can_write(h, id) > 0;
-    Watch::gate_only("tcp_chr_read", gate, move |h: &mut H| {
-        tcp_chr_read(h, id);
-        Flow::Keep
-    })
+    Watch::gate_only("tcp_chr_read", gate, move |h: &mut H| tcp_chr_read(h, id))
 }
 
 /// Input, or the end of the stream.
-fn tcp_chr_read<H: ChardevHost>(h: &mut H, id: ChardevId) {
+fn tcp_chr_read<H: ChardevHost>(h: &mut H, id: ChardevId) -> Flow {
     let len = qemu_chr_be_can_write(h, id).min(CHR_READ_BUF_LEN);
     if len == 0 {
-        return;
+        return Flow::Keep;
     }
+    let mut flow = Flow::Keep;
     let mut buf = h.chardevs_mut().take_read_buf(len);
     if let Some(c) = connection(h, id) {
         let fd = c.fd.as_raw_fd();
@@ -147,6 +144,9 @@ fn tcp_chr_read<H: ChardevHost>(h: &mut H, id: ChardevId) {
             Ok(None) => tcp_chr_end_of_input(h, id),
             Ok(Some(input)) => {
                 c.reads += 1;
+                if is_drained(c, len, input.len) {
+                    flow = Flow::Drained;
+                }
                 trace_event!(tcp_chr_read, "fd {fd} got {} bytes", input.len);
                 if c.stream.is_some() {
                     // Answers to pings, or TLS's own.
@@ -164,6 +164,16 @@ fn tcp_chr_read<H: ChardevHost>(h: &mut H, id: ChardevId) {
         }
     }
     h.chardevs_mut().put_read_buf(buf);
+    flow
+}
+
+/// Whether a read into that much room, which brought so much, has taken all that was there.
+/// The kernel stops at a message with descriptors, and those looked for are still there.
+fn is_drained(c: &Connection, room: usize, got: usize) -> bool {
+    let rights = c.rights.as_ref();
+    got < room
+        && c.stream.is_none()
+        && rights.is_none_or(|rights| rights.msgfd.is_none() && !rights.receiver.looks())
 }
 
 /// Whether an error means no more than to try again later.

@@ -3,6 +3,7 @@
 //! Time is simulated unless a test says otherwise, so nothing can block.
 
 mod bhs;
+mod edges;
 mod model;
 mod programs;
 mod reentrancy;

@@ -47,12 +47,6 @@ pub(super) fn parse(stream: &mut JsonMessageParser, input: &[u8]) -> (usize, Opt
                 };
                 at = end;
                 message = parser.complete_string(text);
-                // What nearly always comes next needs no turn of its own.
-                if let (Expect::Colon, Some(b':')) = (parser.expect, input.get(at)) {
-                    parser.expect = Expect::Value;
-                    at += 1;
-                    tokens += 1;
-                }
             }
             (Expect::Value | Expect::First, b'{') if parser.frames.len() < nesting => {
                 parser.open(Frame::Dict(QDict::new(), None));
@@ -92,8 +86,20 @@ pub(super) fn parse(stream: &mut JsonMessageParser, input: &[u8]) -> (usize, Opt
             stream.restart_counts();
             return (at, Some(message));
         }
-        if parser.has_failed() {
-            break;
+        // What nearly always comes next needs no turn of its own.
+        let next = input.get(at);
+        match parser.expect {
+            Expect::Separator if next == Some(&b',') => {}
+            Expect::Colon if next == Some(&b':') => {}
+            Expect::Nothing => break,
+            _ => continue,
+        }
+        parser.expect = Expect::Value;
+        at += 1;
+        tokens += 1;
+        if input.get(at) == Some(&b' ') {
+            at += 1;
+            blanks += 1;
         }
     }
     stream.account(tokens, at - blanks, braces, brackets);
@@ -244,10 +250,31 @@ fn decimal(token: &[u8]) -> Option<QNum> {
     std::str::from_utf8(token).ok().map(number::parse)
 }
 
+/// Powers of ten.
+const TENS: [u64; 9] = [
+    1,
+    10,
+    100,
+    1000,
+    10_000,
+    100_000,
+    1_000_000,
+    10_000_000,
+    100_000_000,
+];
+
 /// Appends the digits from `at` on to `value`. Returns the new value modulo 2^64
 /// and the position after the digits.
 #[inline]
 fn digits(input: &[u8], mut at: usize, mut value: u64) -> (u64, usize) {
+    while let Some(word) = input.get(at..).and_then(<[u8]>::first_chunk) {
+        let (word, count) = number::leading_digits(*word);
+        value = value.wrapping_mul(TENS[count]).wrapping_add(word);
+        at += count;
+        if count < 8 {
+            return (value, at);
+        }
+    }
     while let Some(digit) = input
         .get(at)
         .map(|b| b.wrapping_sub(b'0'))

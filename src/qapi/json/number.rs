@@ -27,6 +27,26 @@ pub(super) fn parse(token: &str) -> QNum {
     QNum::Double(token.parse().unwrap_or(f64::NAN))
 }
 
+/// The number in the decimal digits that eight characters start with, and how many they
+/// are.
+///
+/// All digits are marked at once, then those at the start are moved to the end, where the
+/// zeros in front of them count for nothing. Multiplications join neighbours: digits to
+/// pairs, pairs to fours, fours to one number.
+#[inline(always)]
+pub(super) fn leading_digits(text: [u8; 8]) -> (u64, usize) {
+    const PAIRS: u64 = 0x0000_00ff_0000_00ff;
+    let word = u64::from_le_bytes(text) ^ ASCII_ZEROS;
+    // The lowest mark is exact: only what is no digit carries.
+    let others = (word.wrapping_add(0x7676_7676_7676_7676) | word) & 0x8080_8080_8080_8080;
+    let count = others.trailing_zeros() / 8;
+    let digits = word.checked_shl(64 - 8 * count).unwrap_or(0);
+    let pairs = digits.wrapping_mul(10).wrapping_add(digits >> 8);
+    let first = (pairs & PAIRS).wrapping_mul(0x000f_4240_0000_0064);
+    let second = (pairs >> 16 & PAIRS).wrapping_mul(0x0000_2710_0000_0001);
+    (first.wrapping_add(second) >> 32, count as usize)
+}
+
 /// Powers of ten that a double holds exactly.
 const EXACT_POWERS: [f64; 23] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
@@ -320,6 +340,17 @@ mod tests {
 
     fn g17(value: f64) -> String {
         text(|out| write_f64(out, value))
+    }
+
+    proptest! {
+        #[test]
+        fn digits_are_read_eight_at_a_time(text in "[0-9]{0,8}[ -~\u{e9}]{8}") {
+            let text = text.as_bytes().first_chunk().unwrap();
+            let count = text.iter().take_while(|b| b.is_ascii_digit()).count();
+            let digits = std::str::from_utf8(&text[..count]).unwrap();
+            let number = digits.parse().unwrap_or(0);
+            prop_assert_eq!(leading_digits(*text), (number, count));
+        }
     }
 
     #[test]

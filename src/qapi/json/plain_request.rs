@@ -10,6 +10,7 @@
 
 use std::borrow::Cow;
 
+use super::super::arguments::{Arguments, PlainArguments, Span, Value};
 use super::super::qobject::{Name, QDict, QObject};
 use super::checked::Checked;
 use super::fast::{self, number_or_keyword};
@@ -24,7 +25,7 @@ pub struct PlainRequest<'a> {
     /// The value of `execute`: the ASCII text between the quotes.
     pub command: &'a [u8],
     /// The value of `arguments`; empty without them.
-    pub arguments: QDict,
+    pub arguments: Arguments,
     /// The value of `id`.
     pub id: Option<QObject>,
 }
@@ -52,11 +53,21 @@ impl JsonMessageParser {
     /// ```
     #[inline]
     pub fn plain_request<'a>(&self, input: &'a [u8]) -> Option<PlainRequest<'a>> {
+        self.plain_request_into(input, &mut None)
+    }
+
+    /// The same. The memory of `spare`, if there is some, becomes that of the arguments.
+    #[inline]
+    pub(crate) fn plain_request_into<'a>(
+        &self,
+        input: &'a [u8],
+        spare: &mut Option<Box<PlainArguments>>,
+    ) -> Option<PlainRequest<'a>> {
         if !self.is_between_messages() || self.nesting_limit() < LEVELS {
             return None;
         }
         let room = self.room().min(input.len());
-        request(&input[..room])
+        request(&input[..room], spare)
     }
 }
 
@@ -64,7 +75,10 @@ impl JsonMessageParser {
 // are given the address of, each step would go through memory.
 
 #[inline(always)]
-fn request(input: &[u8]) -> Option<PlainRequest<'_>> {
+fn request<'a>(
+    input: &'a [u8],
+    spare: &mut Option<Box<PlainArguments>>,
+) -> Option<PlainRequest<'a>> {
     let (mut command, mut arguments, mut id) = (None, None, None);
     let mut checked = Checked::new(input);
     let (mut at, mut goes_on);
@@ -84,7 +98,7 @@ fn request(input: &[u8]) -> Option<PlainRequest<'_>> {
             let (value, end) = scalar(&mut checked, input, value)?;
             (id, at) = (Some(value), end);
         } else if let (Some(value), None) = (member(input, at, b"\"arguments\""), &arguments) {
-            let (members, end) = flat_object(&mut checked, input, value)?;
+            let (members, end) = members(&mut checked, input, value, spare)?;
             (arguments, at) = (Some(members), end);
         } else {
             return None;
@@ -111,6 +125,68 @@ fn usual_start(input: &[u8]) -> Option<usize> {
     } else {
         None
     }
+}
+
+/// Arguments without containers inside.
+#[inline(always)]
+fn members<'a>(
+    checked: &mut Checked<'a>,
+    input: &'a [u8],
+    at: usize,
+    spare: &mut Option<Box<PlainArguments>>,
+) -> Option<(Arguments, usize)> {
+    let mut plain = spare.take().unwrap_or_default();
+    if let Some(len) = plain_members(&input[at..], &mut plain) {
+        return Some((Arguments::Plain(plain), at + len));
+    }
+    *spare = Some(plain);
+    let (members, end) = flat_object(checked, input, at)?;
+    Some((Arguments::Members(members), end))
+}
+
+/// The length of an object of few plain members, which are noted.
+#[inline(always)]
+fn plain_members(input: &[u8], into: &mut PlainArguments) -> Option<usize> {
+    let input = PlainArguments::window(input);
+    into.begin();
+    let mut at = token(input, 0, b'{')?;
+    loop {
+        let Some((name, end)) = plain_place(input, at) else {
+            // After a comma a name must follow.
+            return into.is_empty().then(|| token(input, at, b'}'))?;
+        };
+        let start = token(input, end, b':')?;
+        let value;
+        (value, at) = match plain_place(input, start) {
+            Some((text, end)) => (Value::Text(text), end),
+            None => plain_scalar(input, start)?,
+        };
+        into.push(input, name, value).then_some(())?;
+        let goes_on;
+        (goes_on, at) = next_member(input, at)?;
+        if !goes_on {
+            into.end(&input[..at]);
+            return Some(at);
+        }
+    }
+}
+
+/// The place of the text of a plain string.
+#[inline(always)]
+fn plain_place(input: &[u8], at: usize) -> Option<(Span, usize)> {
+    let (text, end) = plain_string(input, at)?;
+    let close = end - 1;
+    Some((Span::new(close - text.len(), close)?, end))
+}
+
+#[inline(never)]
+fn plain_scalar(input: &[u8], at: usize) -> Option<(Value, usize)> {
+    let at = skip_blanks(input, at);
+    if *input.get(at)? == b'"' {
+        return None;
+    }
+    let (value, len) = number_or_keyword(&input[at..])?;
+    Some((value.try_into().ok()?, at + len))
 }
 
 /// An object without containers inside.

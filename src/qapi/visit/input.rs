@@ -15,6 +15,8 @@
 //! left at the end of a struct are unexpected ([`unvisited`](super::unvisited)). A failed visit leaves the visitor
 //! somewhere within the object; drop it then.
 
+use std::borrow::Cow;
+
 use super::numbers::{parse_bool, parse_i64, parse_number, parse_size, parse_u64};
 use super::unvisited::{push_keys, Members};
 use super::{keyval_parse, EnumEntry, QType};
@@ -344,7 +346,7 @@ impl InputVisitor {
     }
 
     /// The text of a scalar in keyval.
-    fn text(&mut self, name: &str) -> Result<String, Error> {
+    fn scalar_text(&mut self, name: &str) -> Result<String, Error> {
         match self.take(name)? {
             QObject::String(text) => Ok(text),
             value if self.unvisited == Unvisited::Invalid => {
@@ -366,7 +368,7 @@ impl InputVisitor {
     /// Fails if the member is missing, or not an integer between -2^63 and 2^63-1.
     pub fn type_int64(&mut self, name: &str) -> Result<i64, Error> {
         if self.keyval {
-            let value = parse_i64(&self.text(name)?);
+            let value = parse_i64(&self.scalar_text(name)?);
             return value.ok_or_else(|| self.full_name_expects(name, "integer"));
         }
         match self.take(name)? {
@@ -383,7 +385,7 @@ impl InputVisitor {
     /// Fails if the member is missing, or not an integer between -2^63 and 2^64-1.
     pub fn type_uint64(&mut self, name: &str) -> Result<u64, Error> {
         if self.keyval {
-            let value = parse_u64(&self.text(name)?);
+            let value = parse_u64(&self.scalar_text(name)?);
             return value.ok_or_else(|| self.full_name_expects(name, "integer"));
         }
         match self.take(name)? {
@@ -403,7 +405,7 @@ impl InputVisitor {
         if !self.keyval {
             return self.type_uint64(name);
         }
-        let value = parse_size(&self.text(name)?);
+        let value = parse_size(&self.scalar_text(name)?);
         value.map_err(|_| self.full_name_expects(name, "size"))
     }
 
@@ -415,7 +417,7 @@ impl InputVisitor {
     /// Fails if the member is missing or not a boolean.
     pub fn type_bool(&mut self, name: &str) -> Result<bool, Error> {
         if self.keyval {
-            let value = parse_bool(&self.text(name)?);
+            let value = parse_bool(&self.scalar_text(name)?);
             return value.ok_or_else(|| self.full_name_expects(name, "'on' or 'off'"));
         }
         match self.take(name)? {
@@ -431,13 +433,31 @@ impl InputVisitor {
     /// Fails if the member is missing or not a string.
     pub fn type_str(&mut self, name: &str) -> Result<String, Error> {
         if self.keyval {
-            return self.text(name);
+            return self.scalar_text(name);
         }
         match self.try_take(name) {
             Some(QObject::String(value)) => Ok(value),
             Some(_) => Err(self.wrong_type(name, "string")),
             None => Err(self.missing(name)),
         }
+    }
+
+    /// A string, of the form that handlers borrow.
+    ///
+    /// # Errors
+    ///
+    /// As [`type_str`](Self::type_str).
+    pub fn text(&mut self, name: &str) -> Result<Cow<'static, str>, Error> {
+        self.type_str(name).map(Cow::Owned)
+    }
+
+    /// The same if the member is there.
+    ///
+    /// # Errors
+    ///
+    /// As [`type_str`](Self::type_str).
+    pub fn optional_text(&mut self, name: &str) -> Result<Option<Cow<'static, str>>, Error> {
+        self.optional(name).then(|| self.text(name)).transpose()
     }
 
     /// A number; integers count (`visit_type_number`).
@@ -448,7 +468,7 @@ impl InputVisitor {
     /// finite.
     pub fn type_number(&mut self, name: &str) -> Result<f64, Error> {
         if self.keyval {
-            let value = parse_number(&self.text(name)?);
+            let value = parse_number(&self.scalar_text(name)?);
             return value.ok_or_else(|| self.wrong_type(name, "number"));
         }
         match self.take(name)? {

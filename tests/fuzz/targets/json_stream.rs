@@ -7,7 +7,7 @@ use qmonitor::qapi::dispatch::qmp_request_check;
 use qmonitor::qapi::json::{
     qobject_from_json, qobject_to_json, JsonLimits, JsonMessageParser, PlainRequest,
 };
-use qmonitor::qapi::{Error, QObject};
+use qmonitor::qapi::{Error, QDict, QObject};
 
 use super::pieces;
 
@@ -68,7 +68,7 @@ fn is_same(plain: &PlainRequest<'_>, used: usize, outcome: Option<&Result<QObjec
     let message = outcome.expect("it is whole").clone().expect("it is right");
     let request = qmp_request_check(message, false).expect("its members are right");
     assert_eq!(request.command.as_bytes(), plain.command);
-    assert_eq!(request.args, plain.arguments);
+    assert_eq!(request.args, QDict::from(plain.arguments.clone()));
     assert_eq!(request.id, plain.id);
 }
 

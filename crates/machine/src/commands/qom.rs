@@ -18,27 +18,20 @@ use qmonitor::qapi::{Error, QObject};
 use qmonitor::Runtime;
 
 impl QomCommands for Machine {
-    fn qmp_qom_list(
-        rt: &mut Runtime<Self>,
-        path: String,
-    ) -> Result<Vec<ObjectPropertyInfo>, Error> {
-        let list = rt.state.qom_list(&path, &ChardevNodes(rt))?;
+    fn qmp_qom_list(rt: &mut Runtime<Self>, path: &str) -> Result<Vec<ObjectPropertyInfo>, Error> {
+        let list = rt.state.qom_list(path, &ChardevNodes(rt))?;
         Ok(list.into_iter().map(property_info).collect())
     }
 
-    fn qmp_qom_get(
-        rt: &mut Runtime<Self>,
-        path: String,
-        property: String,
-    ) -> Result<QObject, Error> {
+    fn qmp_qom_get(rt: &mut Runtime<Self>, path: &str, property: &str) -> Result<QObject, Error> {
         let chardevs = ChardevNodes(rt);
-        if rt.current_monitor_is_read_only() && rt.state.is_secret(&path, &property, &chardevs) {
+        if rt.current_monitor_is_read_only() && rt.state.is_secret(path, property, &chardevs) {
             let what = format!("The property '{property}' is hidden");
             return Err(Error::new(format!(
                 "{what} because this monitor is read-only"
             )));
         }
-        rt.state.qom_get(&path, &property, &chardevs)
+        rt.state.qom_get(path, property, &chardevs)
     }
 
     fn qmp_qom_set(
@@ -228,8 +221,7 @@ pub(super) const INFO: &[HmpPair<Machine>] = &[(
 )];
 
 fn hmp_qom_get(hmp: Cx, args: &HmpArgs) {
-    let (path, property) = (args.str("path").to_owned(), args.str("property").to_owned());
-    let result = Machine::qmp_qom_get(hmp.rt, path, property);
+    let result = Machine::qmp_qom_get(hmp.rt, args.str("path"), args.str("property"));
     if let Some(value) = hmp.handle_error(result) {
         let text = qobject_to_json(&value, true);
         hmp.print(format!("{text}\n"));
@@ -241,7 +233,7 @@ fn hmp_qom_list(hmp: Cx, args: &HmpArgs) {
         hmp.print("/\n");
         return;
     };
-    let result = Machine::qmp_qom_list(hmp.rt, path.to_owned());
+    let result = Machine::qmp_qom_list(hmp.rt, path);
     for info in hmp.handle_error(result).unwrap_or_default() {
         hmp.print(format!("{} ({})\n", info.name, info.r#type));
     }

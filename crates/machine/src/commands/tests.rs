@@ -57,7 +57,7 @@ fn the_address_of_a_socket_is_that_of_the_socket() {
     chardev_add(&mut rt, "s", tcp(true)).unwrap();
     chardev_add(&mut rt, "c", tcp(false)).unwrap();
     let get = |rt: &mut _, path: &str| {
-        let addr = Machine::qmp_qom_get(rt, path.into(), "addr".into()).unwrap();
+        let addr = Machine::qmp_qom_get(rt, path, "addr").unwrap();
         let QObject::Dict(mut addr) = addr else {
             panic!("{addr:?}")
         };
@@ -79,7 +79,7 @@ fn chardevs_show_in_the_tree_as_long_as_they_exist() {
     let mut rt = runtime();
     let null = ChardevConfig::new(ChardevBackend::Null);
     chardev_add(&mut rt, "c", null).unwrap();
-    let get = |rt: &mut _, path: &str| Machine::qmp_qom_get(rt, path.into(), "type".into());
+    let get = |rt: &mut _, path: &str| Machine::qmp_qom_get(rt, path, "type");
     assert_eq!(get(&mut rt, "/chardevs/c").unwrap(), "chardev-null".into());
     assert_eq!(get(&mut rt, "c").unwrap(), "chardev-null".into());
     chardev_remove(&mut rt, "c").unwrap();

@@ -86,7 +86,7 @@ impl NetEventsCommands for Machine {
 
 /// The error about a path to a device of CXL.
 fn no_cxl(rt: &mut Rt, path: &str) -> Error {
-    Error::new(if Machine::qmp_qom_list(rt, path.to_owned()).is_ok() {
+    Error::new(if Machine::qmp_qom_list(rt, path).is_ok() {
         "Path does not point to a CXL type 3 device"
     } else {
         "Unable to resolve path"

@@ -25,8 +25,8 @@ pub struct HostThread {
 }
 
 impl HostThread {
-    /// Starts a thread, under a name if one is given, and returns when it
-    /// has used `busy` of processor time.
+    /// Starts a thread, under a name if one is given, which uses `busy` of processor time
+    /// while the caller goes on.
     ///
     /// # Errors
     ///
@@ -42,8 +42,9 @@ impl HostThread {
             .spawn(move || {
                 // Signals are for the main loop.
                 let _ = SigSet::all().thread_block();
-                spend(busy);
                 let _ = ready.send(nix::unistd::gettid());
+                let is_over = || end.try_recv() == Err(mpsc::TryRecvError::Disconnected);
+                spend(busy, is_over);
                 let _ = end.recv();
             })
             .map_err(|e| Error::from_io("a thread cannot be started", &e))?;
@@ -72,12 +73,12 @@ impl Drop for HostThread {
     }
 }
 
-/// Uses processor time of this thread.
-fn spend(time: Duration) {
+/// Uses processor time of this thread, unless the thread is to end.
+fn spend(time: Duration, is_over: impl Fn() -> bool) {
     let used = || clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from);
     let mut number = 1u64;
     // A clock that cannot be read ends it too.
-    while used().is_ok_and(|used| used < time) {
+    while used().is_ok_and(|used| used < time) && !is_over() {
         for _ in 0..10_000 {
             number = std::hint::black_box(number.wrapping_mul(0x5851_f42d_4c95_7f2d) + 1);
         }
@@ -116,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn time_is_spent_before_the_thread_counts_as_started() {
+    fn time_is_spent_while_the_caller_goes_on() {
         let thread = HostThread::start(None, Duration::from_millis(20)).unwrap();
         let path = format!("/proc/self/task/{}/schedstat", thread.id());
         let Ok(first) = std::fs::read_to_string(&path) else {

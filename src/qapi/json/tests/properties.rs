@@ -164,7 +164,10 @@ fn check_plain_request(limits: JsonLimits, input: &[u8]) -> Result<bool, TestCas
     prop_assert!(behind.iter().all(u8::is_ascii_whitespace), "at {used}");
     let request = qmp_request_check(message.unwrap().unwrap(), false).unwrap();
     prop_assert_eq!(request.command.as_bytes(), plain.command);
-    prop_assert_eq!(text(&request.args.into()), text(&plain.arguments.into()));
+    prop_assert_eq!(
+        text(&request.args.into()),
+        text(&QDict::from(plain.arguments).into())
+    );
     prop_assert_eq!(request.id.as_ref().map(text), plain.id.as_ref().map(text));
     Ok(true)
 }

@@ -266,9 +266,16 @@ impl Machine {
 
 /// The parts of a path that mean something.
 fn parts(path: &str) -> impl Iterator<Item = &str> + Clone {
-    // A closure finds a slash among few bytes sooner than a search made for long texts.
-    let is_slash = |c: char| c == '/';
-    path.split(is_slash).filter(|part| !part.is_empty())
+    let mut rest = path;
+    std::iter::from_fn(move || {
+        // Few bytes: to look at each costs less than a search made for long texts.
+        let start = rest.bytes().position(|b| b != b'/')?;
+        rest = &rest[start..];
+        let end = rest.bytes().position(|b| b == b'/');
+        let part;
+        (part, rest) = rest.split_at(end.unwrap_or(rest.len()));
+        Some(part)
+    })
 }
 
 /// A tree without chardevs: no link leads to one.

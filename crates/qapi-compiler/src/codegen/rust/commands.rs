@@ -6,7 +6,7 @@ use super::names;
 use super::objects::{local, named_members, read};
 use super::out::{Field, Out};
 use super::types::attribute;
-use crate::schema::model::{CommandDef, Entity, EntityId, EntityKind, ModuleItem};
+use crate::schema::model::{CommandDef, Entity, EntityId, EntityKind, Member, ModuleItem};
 
 /// Emits the trait and the marshalling for the commands of one schema file.
 pub(super) fn emit_module(cx: &Context, out: &mut Out, module: &str, entities: &[EntityId]) {
@@ -36,6 +36,8 @@ pub(super) struct Command<'s> {
     ident: String,
     /// Parameters: how each is read, and its type.
     pub(super) params: Vec<Param>,
+    /// Whether the parameters are few scalars, which can be read without a dictionary.
+    plain: bool,
 }
 
 pub(super) struct Param {
@@ -43,25 +45,54 @@ pub(super) struct Param {
     pub(super) rust: String,
     /// How to read it; empty for arguments that are taken whole.
     read: String,
+    /// How it is passed to the handler.
+    passed: String,
 }
+
+/// A request with more arguments is not read in the plain way.
+const MOST_PLAIN: usize = 4;
+
+/// How much of a line their names may take.
+const PLAIN_WIDTH: usize = 50;
 
 pub(super) fn commands<'s>(cx: &Context<'s>, entities: &[EntityId]) -> Vec<Command<'s>> {
     let mut commands = Vec::new();
     for id in entities {
         let entity = cx.schema.entity(*id);
         if let EntityKind::Command(def) = &entity.kind {
+            let borrows = cx.options.borrowing.contains(&entity.name);
+            let params = params(cx, def, borrows);
             commands.push(Command {
                 entity,
                 def,
                 ident: names::snake_plain(&entity.name),
-                params: params(cx, def),
+                plain: is_plain(cx, def, &params),
+                params,
             });
         }
     }
     commands
 }
 
-fn params(cx: &Context, def: &CommandDef) -> Vec<Param> {
+/// Whether the arguments are few, and scalars that have no condition.
+fn is_plain(cx: &Context, def: &CommandDef, params: &[Param]) -> bool {
+    let Some(args) = def.args.filter(|_| !def.boxed && !params.is_empty()) else {
+        return false;
+    };
+    let is_scalar = |member: &Member| {
+        let entity = cx.schema.entity(member.typ);
+        matches!(entity.kind, EntityKind::Builtin)
+            && !matches!(&*entity.name, "any" | "null")
+            && cx.special(&member.features).is_none()
+    };
+    let names: usize = params.iter().map(|param| param.ident.len() + 2).sum();
+    let members = named_members(cx, args);
+    params.len() <= MOST_PLAIN
+        && names <= PLAIN_WIDTH
+        && members.iter().all(|(member, _)| is_scalar(member))
+}
+
+fn params(cx: &Context, def: &CommandDef, borrows: bool) -> Vec<Param> {
     let Some(args) = def.args.filter(|args| !cx.is_empty(*args)) else {
         return Vec::new();
     };
@@ -73,15 +104,39 @@ fn params(cx: &Context, def: &CommandDef) -> Vec<Param> {
             ident: "arg".into(),
             rust: cx.rust_type(args),
             read: "v.branch()?".into(),
+            passed: "arg".into(),
         }];
     }
     let members = named_members(cx, args);
-    let param = |(member, ident): &(&crate::schema::model::Member, String)| Param {
-        ident: local(ident),
-        rust: cx.optional(member.optional, cx.rust_type(member.typ)),
-        read: read(cx, member),
+    let param = |(member, ident): &(&Member, String)| {
+        let ident = local(ident);
+        let is_text = cx.schema.entity(member.typ).name == "str";
+        if borrows && is_text && cx.special(&member.features).is_none() {
+            return borrowed(cx, member, ident);
+        }
+        Param {
+            passed: ident.clone(),
+            ident,
+            rust: cx.optional(member.optional, cx.rust_type(member.typ)),
+            read: read(cx, member),
+        }
     };
     members.iter().map(param).collect()
+}
+
+/// A text that the handler borrows.
+fn borrowed(cx: &Context, member: &Member, ident: String) -> Param {
+    let (method, passed) = if member.optional {
+        ("optional_text", format!("{ident}.as_deref()"))
+    } else {
+        ("text", format!("&{ident}"))
+    };
+    Param {
+        ident,
+        rust: cx.optional(member.optional, "&str".into()),
+        read: format!("v.{method}(\"{}\")?", member.name),
+        passed,
+    }
 }
 
 impl Command<'_> {
@@ -160,6 +215,33 @@ fn emit_reads(out: &mut Out, command: &Command) {
     if command.params.is_empty() {
         return out.line("call.no_args()?;");
     }
+    if !command.plain {
+        return emit_visits(out, command);
+    }
+    let idents = command.args().join(", ");
+    let all = match command.params.len() {
+        1 => idents,
+        _ => format!("({idents})"),
+    };
+    out.begin("let plain = call.plain_args(|v| {");
+    for param in &command.params {
+        // A size is a number here.
+        let read = param.read.replace("v.size(", "v.member(");
+        out.binding(&param.ident, &read);
+    }
+    out.line(&format!("Some({all})"));
+    out.end("});");
+    out.begin(&format!("let {all} = match plain {{"));
+    out.line("Some(args) => args,");
+    out.begin("None => {");
+    emit_visits(out, command);
+    out.line(&all);
+    out.end("}");
+    out.end("};");
+}
+
+/// The statements that bind the parameters by visiting any arguments.
+fn emit_visits(out: &mut Out, command: &Command) {
     out.line("let mut v = call.start_args()?;");
     for param in &command.params {
         out.binding(&param.ident, &param.read);
@@ -170,7 +252,7 @@ fn emit_reads(out: &mut Out, command: &Command) {
 fn emit_immediate(_cx: &Context, out: &mut Out, command: &Command) {
     emit_reads(out, command);
     let mut args = vec!["rt"];
-    args.extend(command.args());
+    args.extend(command.params.iter().map(|param| param.passed.as_str()));
     let returns = command.def.ret.is_some() && command.def.success_response;
     let binding = if returns { "let ret = " } else { "" };
     emit_enter(out, command);

@@ -75,6 +75,9 @@ pub struct Options {
     /// Emit the trait `QmpCommands` with the commands for a client, and the enum
     /// `Event` of the server's events.
     pub client: bool,
+    /// Commands whose handlers borrow their texts: a `str` is a `&str` for them. They answer
+    /// before they return, and their arguments are not boxed.
+    pub borrowing: BTreeSet<String>,
     /// Schema files whose types exist already: the name of each as an include of
     /// the main file has it, and the path of the Rust module with its types. The
     /// types are re-exported.
@@ -93,6 +96,7 @@ impl Default for Options {
             conditions: Conditions::Cfg,
             server: true,
             client: false,
+            borrowing: BTreeSet::new(),
             imported: Vec::new(),
         }
     }

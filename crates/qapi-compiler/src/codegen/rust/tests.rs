@@ -86,6 +86,31 @@ fn conditions_become_attributes() {
 }
 
 #[test]
+fn handlers_may_borrow_their_texts() {
+    let schema = "{ 'command': 'c', 'data': { 'a': 'str', '*b': 'str', 'n': 'size' } }";
+    let owned = text_of(schema);
+    assert_contains(&owned, "a: String,");
+    assert_contains(&owned, "S::qmp_c(rt, a, b, n)?;");
+    let options = Options {
+        borrowing: ["c".to_owned()].into(),
+        ..Options::default()
+    };
+    let text = generate(&load_text(schema).unwrap(), &options);
+    for part in [
+        "a: &str,",
+        "b: Option<&str>,",
+        "let a = v.text(\"a\")?;",
+        "let b = v.optional_text(\"b\")?;",
+        "S::qmp_c(rt, &a, b.as_deref(), n)?;",
+    ] {
+        assert_contains(&text, part);
+    }
+    // Read by both ways, a size by its own visit in one of them.
+    assert_contains(&text, "let n = v.member(\"n\")?;");
+    assert_contains(&text, "let n = v.size(\"n\")?;");
+}
+
+#[test]
 fn conditions_can_be_features_or_settled() {
     let schema = load_text(CONDITIONAL).unwrap();
     let with = |conditions| {

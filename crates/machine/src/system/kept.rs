@@ -59,13 +59,13 @@ pub(super) fn take(
         Opt::MemPath => settings.hardware.mem_path = Some(arg.to_owned()),
         Opt::Loadvm => settings.loadvm = Some(arg.to_owned()),
         Opt::OptionRom => settings.option_roms.push(arg.to_owned()),
+        Opt::OnlyMigratable => settings.only_migratable = true,
         Opt::Incoming => settings.take_incoming(arg)?,
         Opt::MemPrealloc
         | Opt::FullScreen
         | Opt::Win2kHack
         | Opt::DataDir
         | Opt::XenDomid
-        | Opt::OnlyMigratable
         | Opt::DumpVmstate
         | Opt::SyncProfile
         | Opt::Perfmap

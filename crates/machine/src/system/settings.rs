@@ -82,6 +82,8 @@ pub struct Settings {
     pub keymap: Option<String>,
     /// `-dirty-rate`
     pub dirty_rate: u64,
+    /// Refuse what cannot be moved (`-only-migratable`).
+    pub only_migratable: bool,
     /// `-incoming`
     pub incoming: Option<String>,
     /// `-loadvm`

@@ -156,7 +156,18 @@ pub(super) fn add_node(rt: &mut Runtime<Machine>, options: &BlockdevOptions) -> 
             )));
         }
     }
-    rt.state.blocks.add(options)
+    if !rt.state.migration.only_migratable {
+        return rt.state.blocks.add(options);
+    }
+    let names = rt.state.blocks.nodes().map(|node| node.name.clone());
+    let known: Vec<String> = names.collect();
+    rt.state.blocks.add(options)?;
+    rt.state.check_new_nodes(&known).inspect_err(|_| {
+        // Nothing uses what has just been made.
+        if let Some(name) = &options.node_name {
+            let _ = rt.state.blockdev_del(name);
+        }
+    })
 }
 
 const DEVICE: HmpArg = HmpArg::new("device", Block);

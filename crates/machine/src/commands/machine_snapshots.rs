@@ -110,6 +110,7 @@ pub(super) fn save(
     devices: Option<&[String]>,
 ) -> Result<(), Error> {
     let m = &mut rt.state;
+    m.check_movable()?;
     let disks = disks(m, devices)?;
     if let Some(tag) = tag {
         if replaces {

@@ -20,9 +20,11 @@ type Rt = Runtime<Machine>;
 pub(super) fn migration_info(rt: &mut Rt) -> MigrationInfo {
     rt.state.migration.reap();
     let mut info = MigrationInfo::default();
+    let mut reasons = rt.state.migration_blockers();
     if rt.state.dump.is_active() {
-        info.blocked_reasons = Some(vec![dump::BLOCKER.to_owned()]);
+        reasons.push(dump::BLOCKER.to_owned());
     }
+    info.blocked_reasons = (!reasons.is_empty()).then_some(reasons);
     let incoming = &rt.state.migration.incoming;
     if let Some(status) = incoming.status {
         info.status = Some(status);
@@ -144,10 +146,21 @@ fn ram_lines(ram: &MigrationRAMStats) -> String {
 /// How it goes, as QEMU laid it out before 11.1.
 pub(super) fn hmp_info_migrate_old(hmp: Cx, _: &HmpArgs) {
     let info = migration_info(hmp.rt);
-    let mut page = "globals:\nstore-global-state: on\nonly-migratable: off\n\
-         send-configuration: on\nsend-section-footer: on\nsend-switchover-start: on\n\
-         clear-bitmap-shift: 18\n"
-        .to_owned();
+    let only = if hmp.rt.state.migration.only_migratable {
+        "on"
+    } else {
+        "off"
+    };
+    let mut page = format!(
+        "globals:\nstore-global-state: on\nonly-migratable: {only}\nsend-configuration: on\n\
+         send-section-footer: on\nsend-switchover-start: on\nclear-bitmap-shift: 18\n"
+    );
+    if let Some(reasons) = &info.blocked_reasons {
+        page += "Outgoing migration blocked:\n";
+        for reason in reasons {
+            page += &format!("  {reason}\n");
+        }
+    }
     if let Some(status) = info.status {
         page += &format!("Migration status: {}", status.as_str());
         if let (Status::Failed, Some(error)) = (status, &info.error_desc) {

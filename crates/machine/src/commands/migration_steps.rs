@@ -164,6 +164,7 @@ fn prepare(rt: &Rt) -> Result<(), Error> {
     if rt.state.dump.is_active() {
         return error(dump::BLOCKER);
     }
+    rt.state.check_movable()?;
     match rt.state.run.current() {
         RunState::Inmigrate => error("Guest is waiting for an incoming migration"),
         RunState::Postmigrate => {

@@ -58,8 +58,8 @@ pub(super) fn take(
         }
         Opt::MemPath => settings.hardware.mem_path = Some(arg.to_owned()),
         Opt::Loadvm => settings.loadvm = Some(arg.to_owned()),
-        Opt::OnlyMigratable => settings.only_migratable = true,
         Opt::OptionRom => settings.option_roms.push(arg.to_owned()),
+        Opt::OnlyMigratable => settings.only_migratable = true,
         Opt::Incoming => settings.take_incoming(arg)?,
         Opt::MemPrealloc
         | Opt::FullScreen

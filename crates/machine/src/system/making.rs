@@ -36,6 +36,7 @@ pub(super) fn make_runtime(
     });
     machine.globals.clone_from(&settings.globals);
     machine.migration.dirty_rate = settings.dirty_rate;
+    machine.migration.only_migratable = settings.only_migratable;
     machine.audiodevs.clone_from(&settings.audiodevs);
     machine.host = settings.host_parts();
     machine.set_properties(&hardware.properties, hardware.boot()?)?;

@@ -83,6 +83,8 @@ pub struct Settings {
     pub keymap: Option<String>,
     /// `-dirty-rate`
     pub dirty_rate: u64,
+    /// Refuse what cannot be moved (`-only-migratable`).
+    pub only_migratable: bool,
     /// `-incoming`
     pub incoming: Option<String>,
     /// `-loadvm`
@@ -93,8 +95,6 @@ pub struct Settings {
     pub(crate) fw_cfg: Vec<QemuOpts>,
     /// The directories of `-fsdev` and `-virtfs`, by their ids.
     pub directories: Vec<(String, String)>,
-    /// `-only-migratable`
-    pub only_migratable: bool,
     /// `-plugin`
     pub plugin: Option<String>,
     /// `-run-with chroot=`
@@ -253,7 +253,6 @@ impl Settings {
             tpms: Vec::new(),
             directories: self.directories.clone(),
             plays_by_default: self.audiodevs.is_empty() && !self.nodefaults,
-            only_migratable: self.only_migratable,
         }
     }
 

@@ -2,6 +2,7 @@
 //! both ends of the move. `commands/migration*` runs them on the loop.
 
 mod address;
+mod blockers;
 mod channel;
 mod dirty_rate;
 mod incoming;
@@ -34,6 +35,8 @@ pub struct Migration {
     pub settings: Settings,
     /// Bytes of memory that a simulated guest writes in a second (`-dirty-rate`).
     pub dirty_rate: u64,
+    /// Refuse what keeps the machine from being moved (`-only-migratable`).
+    pub only_migratable: bool,
     /// How fast memory was found to change.
     pub measured: DirtyRate,
     /// Ends a measurement.

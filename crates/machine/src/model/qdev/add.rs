@@ -181,6 +181,7 @@ impl Machine {
         self.name_device(id, options)?;
         self.apply_globals(id, hotplugged)?;
         self.set_device_properties(id, options, policy)?;
+        self.check_only_migratable(id, false)?;
         for (name, message) in device.required {
             if !self.is_set(id, name) && self.link(id, name).is_none() {
                 return Err(Error::new(*message));
@@ -188,6 +189,7 @@ impl Machine {
         }
         self.check_medium(id)?;
         self.check_host_parts(id)?;
+        self.check_only_migratable(id, true)?;
         match bus {
             Some(bus) => self.device_realize(id, device, bus, hotplugged),
             None => {

@@ -16,12 +16,7 @@ pub(crate) struct HostParts {
     pub(crate) directories: Vec<(String, String)>,
     /// Whether sound is played on what the host has if nothing is said.
     pub(crate) plays_by_default: bool,
-    /// Whether devices that cannot be moved are refused.
-    pub(crate) only_migratable: bool,
 }
-
-/// Types of devices that QEMU cannot move to another program.
-const NOT_MIGRATABLE: &[&str] = &["nvme", "ufs"];
 
 /// How the user names a device of the host.
 const VFIO_HINT: &str = "Use -device vfio-pci,host=DDDD:BB:DD.F or -device vfio-pci,fd=DEVICE_FD \
@@ -35,11 +30,6 @@ impl Machine {
     /// It has not.
     pub(super) fn check_host_parts(&self, id: ObjectId) -> Result<(), Error> {
         let name = self.class_name(id);
-        if self.host.only_migratable && NOT_MIGRATABLE.contains(&name) {
-            return Err(Error::new(format!(
-                "Device {name} is not migratable, but --only-migratable was specified"
-            )));
-        }
         match name {
             "tpm-tis" | "tpm-crb" => self.check_tpm(id),
             "vfio-pci" => self.check_vfio(id),

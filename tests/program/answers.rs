@@ -177,3 +177,13 @@ fn models_of_processors() {
 fn network_back_ends_on_sockets() {
     play(include_str!("answers/sockets.txt"));
 }
+
+#[test]
+fn memory_that_comes_as_a_device() {
+    play(include_str!("answers/memory_devices.txt"));
+}
+
+#[test]
+fn displays_and_input() {
+    play(include_str!("answers/displays.txt"));
+}

@@ -195,3 +195,13 @@ fn orders_of_listings_and_defaults_of_objects() {
     play(include_str!("answers/listings.txt"));
     play_as("11.1", include_str!("answers/11.1/listings.txt"));
 }
+
+#[test]
+fn memory_that_comes_as_a_device() {
+    play(include_str!("answers/memory_devices.txt"));
+}
+
+#[test]
+fn displays_and_input() {
+    play(include_str!("answers/displays.txt"));
+}

@@ -56,3 +56,4 @@ mod trace;
 mod trace_out;
 mod translations;
 mod virsh;
+mod vnc;

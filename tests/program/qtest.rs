@@ -159,6 +159,64 @@ fn there_is_one_channel_and_a_stopped_clock_has_no_deadline() {
 }
 
 #[test]
+fn a_watchdog_expires_on_the_clock_of_the_test() {
+    let mut p = Program::start("-M pc -device ib700 -watchdog-action pause");
+    // 30 seconds less 2 for each step: 4 seconds.
+    p.expect("outb 0x443 0x0d", "OK");
+    p.expect("clock_step 3000000000", "OK 3000000000");
+    p.expect("outb 0x441 0", "OK");
+    p.expect("clock_step 4000000000", "OK 7000000000");
+    let status = p.qmp("query-status", Value::Null);
+    assert_eq!(status["return"]["status"], "running");
+    p.expect("outb 0x443 0x0d", "OK");
+    p.expect("clock_step 4000000000", "OK 11000000000");
+    p.wait_for("WATCHDOG");
+    p.wait_for("STOP");
+    let status = p.qmp("query-status", Value::Null);
+    assert_eq!(status["return"]["status"], "watchdog");
+}
+
+#[test]
+fn a_panic_stops_the_machine() {
+    let mut p = Program::start("-M pc -device pvpanic -action panic=pause");
+    p.expect("inb 0x505", "OK 0x0007");
+    p.expect("outb 0x505 2", "OK");
+    p.wait_for("GUEST_CRASHLOADED");
+    p.expect("outb 0x505 1", "OK");
+    p.wait_for("GUEST_PANICKED");
+    p.wait_for("STOP");
+    let status = p.qmp("query-status", Value::Null);
+    assert_eq!(status["return"]["status"], "guest-panicked");
+    p.qmp("cont", Value::Null);
+    let status = p.qmp("query-status", Value::Null);
+    assert_eq!(status["return"]["status"], "running");
+}
+
+#[test]
+fn keys_are_held_on_the_clock_of_the_test() {
+    let mut p = Program::start("-M pc");
+    let keys = serde_json::json!({
+        "keys": [{ "type": "qcode", "data": "shift" }, { "type": "number", "data": 30 }],
+        "hold-time": 100
+    });
+    p.qmp("send-key", keys);
+    let mut read = |step: &str, codes: &[&str]| {
+        if !step.is_empty() {
+            p.expect(step, &format!("OK {}", &step["clock_set ".len()..]));
+        }
+        for code in codes {
+            p.expect("inb 0x64", "OK 0x0019");
+            p.expect("inb 0x60", &format!("OK 0x00{code}"));
+        }
+        p.expect("inb 0x64", "OK 0x0018");
+    };
+    read("", &["12"]);
+    read("clock_set 99000000", &[]);
+    read("clock_set 100000000", &["1c"]);
+    read("clock_set 300000000", &["f0", "1c", "f0", "12"]);
+}
+
+#[test]
 fn machines_are_joined_by_a_stream() {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("net");

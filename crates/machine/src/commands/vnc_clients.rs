@@ -10,7 +10,7 @@ use crate::model::display::{Client, Place, Rfb, RfbEvent, Share, Stream, VncServ
 use crate::model::keys::key_of_symbol;
 use crate::schema::{
     qapi_event_send_vnc_connected, qapi_event_send_vnc_disconnected,
-    qapi_event_send_vnc_initialized, KeyValue, QKeyCodeWrapper,
+    qapi_event_send_vnc_initialized, IntWrapper, KeyValue, QKeyCodeWrapper,
 };
 use crate::Machine;
 use qmonitor::chardev::websocket::{frame, handshake, FrameDecoder, MAX_REQUEST, REQUEST_END};
@@ -209,6 +209,10 @@ fn feed(rt: &mut Rt, id: &str, number: u64, bytes: &[u8]) {
                 if let Some(data) = key_of_symbol(symbol) {
                     send_key(rt, KeyValue::Qcode(QKeyCodeWrapper { data }), down);
                 }
+            }
+            RfbEvent::Code(code, down) => {
+                let data = i64::from(code);
+                send_key(rt, KeyValue::Number(IntWrapper { data }), down);
             }
             RfbEvent::Pointer => {}
         }

@@ -24,6 +24,8 @@ pub enum RfbEvent {
     Initialized(bool),
     /// It pressed a key, by its number in X11, or let it go.
     Key(u32, bool),
+    /// The same by its number in the set of scan codes of a PC.
+    Code(u32, bool),
     /// It moved the pointer or pressed a button of it.
     Pointer,
     /// It is refused, once the bytes are sent.
@@ -73,6 +75,9 @@ pub struct Rfb {
 
 const VERSION: &[u8; 12] = b"RFB 003.008\n";
 const CHALLENGE: usize = 16;
+
+/// Extensions that QEMU's own clients ask for: how the pointer moves, and keys by their codes.
+const OURS: &[i32] = &[-257, -258];
 
 /// The longest text that a client may paste.
 const MAX_TEXT: usize = 1 << 20;
@@ -299,12 +304,34 @@ impl Rfb {
                 Some(RfbEvent::Key(key, bytes[1] != 0))
             }
             5 => Some(RfbEvent::Pointer),
-            2 | 3 | 6 | 255 => None,
+            2 => {
+                let encodings = bytes[4..].chunks_exact(4);
+                let encodings = encodings.map(|e| i32::from_be_bytes([e[0], e[1], e[2], e[3]]));
+                let ours = encodings.filter(|e| OURS.contains(e));
+                for encoding in ours.collect::<Vec<_>>() {
+                    self.acknowledge(encoding, screen);
+                }
+                None
+            }
+            255 if bytes[1] == 0 => {
+                let code = u32::from_be_bytes([bytes[8], bytes[9], bytes[10], bytes[11]]);
+                Some(RfbEvent::Code(code, word(2) != 0))
+            }
+            3 | 6 | 255 => None,
             _ => {
                 self.phase = Phase::Ended;
                 Some(RfbEvent::Refused)
             }
         }
+    }
+
+    /// Says by an empty rectangle that an extension is there. Its first number is zero as long
+    /// as the pointer moves relatively: only a running system makes use of a tablet.
+    fn acknowledge(&mut self, encoding: i32, screen: &Screen) {
+        self.output.extend_from_slice(&[0, 0, 0, 1, 0, 0, 0, 0]);
+        self.output.extend_from_slice(&screen.width.to_be_bytes());
+        self.output.extend_from_slice(&screen.height.to_be_bytes());
+        self.output.extend_from_slice(&encoding.to_be_bytes());
     }
 
     /// One rectangle of raw pixels, as far as it is on the screen.
@@ -386,6 +413,21 @@ mod tests {
         );
         assert_eq!(rfb.decide(false), Some(RfbEvent::Refused));
         assert!(rfb.take_output().ends_with(b"\x16Authentication failed\0"));
+    }
+
+    #[test]
+    fn clients_of_qemu_send_keys_by_their_codes() {
+        let mut rfb = session(Security::None);
+        rfb.feed(b"RFB 003.008\n\x01\x01", &Screen::TEXT);
+        rfb.take_output();
+        let encodings = [2, 0, 0, 2, 0, 0, 0, 0, 0xff, 0xff, 0xfe, 0xfe];
+        assert_eq!(rfb.feed(&encodings, &Screen::TEXT), []);
+        let answer = [
+            0, 0, 0, 1, 0, 0, 0, 0, 2, 0xd0, 1, 0x90, 0xff, 0xff, 0xfe, 0xfe,
+        ];
+        assert_eq!(rfb.take_output(), answer);
+        let key = [255, 0, 0, 1, 0, 0, 0, 0x61, 0, 0, 0, 30];
+        assert_eq!(rfb.feed(&key, &Screen::TEXT), [RfbEvent::Code(30, true)]);
     }
 
     proptest! {

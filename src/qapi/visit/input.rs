@@ -205,6 +205,15 @@ impl InputVisitor {
         Error::new(format!("Parameter '{}' expects {what}", short_name(name)))
     }
 
+    /// Options of the command line call the types of numbers otherwise.
+    fn in_words_of(&self, keyval: &'static str, option: &'static str) -> &'static str {
+        if matches!(self.unvisited, Unvisited::Invalid) {
+            option
+        } else {
+            keyval
+        }
+    }
+
     fn full_name_expects(&self, name: &str, what: &str) -> Error {
         let name = self.full_name(name);
         Error::new(format!("Parameter '{name}' expects {what}"))
@@ -369,7 +378,8 @@ impl InputVisitor {
     pub fn type_int64(&mut self, name: &str) -> Result<i64, Error> {
         if self.keyval {
             let value = parse_i64(&self.scalar_text(name)?);
-            return value.ok_or_else(|| self.full_name_expects(name, "integer"));
+            let what = self.in_words_of("integer", "an int64 value");
+            return value.ok_or_else(|| self.full_name_expects(name, what));
         }
         match self.take(name)? {
             QObject::Num(QNum::I64(value)) => Ok(value),
@@ -386,7 +396,8 @@ impl InputVisitor {
     pub fn type_uint64(&mut self, name: &str) -> Result<u64, Error> {
         if self.keyval {
             let value = parse_u64(&self.scalar_text(name)?);
-            return value.ok_or_else(|| self.full_name_expects(name, "integer"));
+            let what = self.in_words_of("integer", "a uint64 value");
+            return value.ok_or_else(|| self.full_name_expects(name, what));
         }
         match self.take(name)? {
             QObject::Num(QNum::I64(value)) => Ok(value as u64),
@@ -406,7 +417,8 @@ impl InputVisitor {
             return self.type_uint64(name);
         }
         let value = parse_size(&self.scalar_text(name)?);
-        value.map_err(|_| self.full_name_expects(name, "size"))
+        let what = self.in_words_of("size", "a size value");
+        value.map_err(|_| self.full_name_expects(name, what))
     }
 
     /// A boolean (`visit_type_bool`); in keyval `on` or `off`, `yes` or `no`,

@@ -13,7 +13,7 @@ use qmonitor::monitor::MonitorOptions;
 use qmonitor::qapi::visit::keyval_parse;
 use qmonitor::qapi::{Error, QDict, QObject};
 use qmonitor::util::qemu_opts::{QemuOptType, QemuOpts, QemuOptsList};
-use qmonitor_machine::commands::{device_from_cli, netdev_from_cli, object_from_cli};
+use qmonitor_machine::commands::{device_from_cli, netdev_from_cli, object_of_option};
 use qmonitor_machine::system::cli::{self, Opt};
 use qmonitor_machine::system::settings::Settings;
 use qmonitor_machine::Uuid;
@@ -55,7 +55,11 @@ pub fn options(data: &[u8]) {
         1 => short_form(text),
         2 => says(MonitorOptions::parse(text, &mut warnings)),
         3 if harmless::is_object_text(text) => {
-            says(object_from_cli(&mut harmless::machine(), text));
+            let mut rt = harmless::machine();
+            if let Ok(options) = object_of_option(&rt, text) {
+                let policy = rt.policy();
+                says(rt.state.object_add(options, policy));
+            }
         }
         4 => says(device_from_cli(
             &mut harmless::machine(),

@@ -30,7 +30,15 @@ fn controllers(m: &Machine) -> Vec<ObjectId> {
         .into_iter()
         .flat_map(|(_, id)| std::iter::once(id).chain(m.walk_below(id)));
     let is_controller = |id: &ObjectId| matches!(m.class_name(*id), "ioapic" | "isa-i8259");
-    all.filter(is_controller).collect()
+    let mut all: Vec<_> = all.filter(is_controller).collect();
+    let pics = |id: &ObjectId| m.class_name(*id) == "isa-i8259";
+    let places: Vec<_> = (0..all.len()).filter(|at| pics(&all[*at])).collect();
+    if let [one, other] = places[..] {
+        if is_first_pic(m, all[one]) == is_last {
+            all.swap(one, other);
+        }
+    }
+    all
 }
 
 fn is_first_pic(m: &Machine, id: ObjectId) -> bool {

@@ -14,7 +14,7 @@ use qmonitor::monitor::hmp::ArgKind::*;
 use qmonitor::monitor::hmp::{CompletionKind, HmpArg, HmpArgs, HmpPair, HmpRow};
 use qmonitor::monitor::{monitor_remove, MonitorCloseAction, MonitorId, MonitorOptions};
 use qmonitor::qapi::visit::{to_qobject, InputVisitor, QapiType};
-use qmonitor::qapi::{Error, ErrorClass, QObject};
+use qmonitor::qapi::{Error, ErrorClass, QDict, QObject};
 use qmonitor::{Profile, Runtime};
 
 pub(super) fn object_add(rt: &mut Runtime<Machine>, options: &ObjectOptions) -> Result<(), Error> {
@@ -188,14 +188,12 @@ pub fn object_from_text(rt: &mut Runtime<Machine>, text: &str) -> Result<(), Err
     object_add(rt, &options)
 }
 
-/// Makes an object from the argument of `-object`, which is then to be
-/// [attached](attach).
+/// Reads an option of the command line that makes an object.
 ///
 /// # Errors
 ///
-/// As [`object_from_text`]; an id in use and, without JSON, an unknown property are
-/// reported in other words.
-pub fn object_from_cli(rt: &mut Runtime<Machine>, text: &str) -> Result<ObjectId, Error> {
+/// The text cannot be read, there is no such type or property, or the id is in use.
+pub fn object_of_option(rt: &Runtime<Machine>, text: &str) -> Result<QDict, Error> {
     let mut v = visitor(rt, text)?;
     if !text.starts_with('{') {
         v = v.of_option();
@@ -208,7 +206,7 @@ pub fn object_from_cli(rt: &mut Runtime<Machine>, text: &str) -> Result<ObjectId
     let QObject::Dict(options) = to_qobject(&options) else {
         return Err(Error::new("options of an object are an object"));
     };
-    rt.state.object_add(options, rt.policy())
+    Ok(options)
 }
 
 /// The HMP commands.

@@ -6,7 +6,7 @@ use super::hmp::{fail, nothing, Cx};
 use super::objects::lend_chardev;
 use super::qom::property_info;
 use super::qom::ChardevNodes;
-use crate::model::qdev::{default_port, device_help_wanted, DeviceOptions, Unplugged};
+use crate::model::qdev::{default_port, device_help_wanted, DeviceClass, DeviceOptions, Unplugged};
 use crate::model::qom::{Node, ObjectId, Resolution};
 use crate::model::types::device_list_properties;
 use crate::model::Deletion;
@@ -109,7 +109,11 @@ fn attach_netdev(rt: &mut Runtime<Machine>, id: ObjectId) -> Result<(), Error> {
     let netdev = m.str_property(id, "netdev");
     let netdev = (!netdev.is_empty()).then_some(netdev);
     if let Some(netdev) = &netdev {
-        let model = class.name;
+        // The part of a virtio adapter behind PCI has the property.
+        let backend = class
+            .class::<DeviceClass>()
+            .and_then(|device| device.backend);
+        let model = backend.map_or(class.name, |(_, backend)| backend);
         match m.net.peer(netdev) {
             None => {
                 let desc = format!("Property '{model}.netdev' can't find value '{netdev}'");

@@ -1,6 +1,7 @@
 //! Handlers on a runtime without monitors: their effects outside of the machine.
 
 use super::*;
+use crate::model::qom::ObjectId;
 use crate::schema::{QomCommands, RunState, RunStateCommands, ShutdownAction};
 use crate::MachineOptions;
 use qmonitor::chardev::{
@@ -10,13 +11,20 @@ use qmonitor::chardev::{
 use qmonitor::monitor::hmp::ArgKind::RestOfLine;
 use qmonitor::monitor::hmp::HmpRow;
 use qmonitor::qapi::json::qobject_to_json;
-use qmonitor::qapi::QObject;
+use qmonitor::qapi::{Error, QObject};
 
 fn runtime() -> Runtime<Machine> {
     let mut rt = Runtime::new(Machine::new(MachineOptions::default())).unwrap();
     register(&mut rt);
     start_machine(&mut rt);
     rt
+}
+
+/// Makes an object as an option of the command line does.
+fn made_of_option(rt: &mut Runtime<Machine>, text: &str) -> Result<ObjectId, Error> {
+    let options = object_of_option(rt, text)?;
+    let policy = rt.policy();
+    rt.state.object_add(options, policy)
 }
 
 #[test]
@@ -91,7 +99,7 @@ fn objects_are_written_in_two_ways() {
     let mut rt = runtime();
     let json = r#"{"qom-type": "iothread", "id": "j", "poll-max-ns": 4}"#;
     object_from_text(&mut rt, json).unwrap();
-    object_from_cli(&mut rt, "memory-backend-ram,id=m,size=64K").unwrap();
+    made_of_option(&mut rt, "memory-backend-ram,id=m,size=64K").unwrap();
     assert_eq!(rt.state.memdevs()[0].size, 65536);
     for (text, expected) in [
         ("iothread", "Parameter 'id' is missing"),
@@ -125,13 +133,13 @@ fn objects_are_written_in_two_ways() {
         ("{\"qom-type\"", "JSON parse error, premature EOI"),
         ("iothread,id=j", "Duplicate ID 'j' for object"),
     ] {
-        let e = object_from_cli(&mut rt, text).unwrap_err();
+        let e = made_of_option(&mut rt, text).unwrap_err();
         assert_eq!(e.desc(), expected);
     }
     // The command line alone has its own words for an unknown property.
     for kind in crate::model::types::user_creatable_types(qmonitor::Profile::V10_0) {
         let mut refused = |text: String| {
-            let e = object_from_cli(&mut rt, &text).unwrap_err();
+            let e = made_of_option(&mut rt, &text).unwrap_err();
             e.desc().to_owned()
         };
         let text = refused(format!("{kind},id=x,bogus=1"));

@@ -2,7 +2,7 @@
 //! objects, back ends, the board, devices. `vl` has the order.
 
 use std::collections::hash_map::Entry;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::char_options::{report_about, CharOptions};
 use super::cli::Opt;
@@ -98,8 +98,10 @@ pub(super) fn make_objects(
                 made.map_err(|e| item.failed(e))?;
                 continue;
             }
-            let made = crate::commands::object_from_cli(rt, &item.arg);
-            let id = made.map_err(|e| item.failed(e))?;
+            let options = crate::commands::object_of_option(rt, &item.arg);
+            let options = options.map_err(|e| item.failed(e))?;
+            // QEMU has read all options by now, and no longer tells which is wrong.
+            let id = rt.state.object_add(options, rt.policy())?;
             let is_monitor = rt.state.monitor_wanted(id).is_some();
             let attached = crate::commands::attach(rt, id);
             if is_monitor && rt.profile().has_monitor_objects() {
@@ -215,11 +217,25 @@ pub(super) fn make_devices(
     pending: &[Pending],
     reporter: &Reporter,
 ) -> Result<(), Failure> {
+    let mut ids = HashSet::new();
     for item in pending.iter().filter(|p| p.opt == Opt::Device) {
+        if let Some(id) = option_id(&item.arg).filter(|id| !ids.insert(id.clone())) {
+            let desc = format!("Duplicate ID '{id}' for device");
+            return Err(item.failed(Error::new(desc)));
+        }
         let mut warnings = Vec::new();
         let result = crate::commands::device_from_cli(rt, &item.arg, &mut warnings);
         item.warn(reporter, &warnings);
         result.map_err(|e| item.failed(e))?;
     }
     Ok(())
+}
+
+/// The id in an option that is no JSON.
+fn option_id(arg: &str) -> Option<String> {
+    let words = arg.split(',').filter_map(|word| word.strip_prefix("id="));
+    words
+        .last()
+        .filter(|_| !arg.starts_with('{'))
+        .map(str::to_owned)
 }

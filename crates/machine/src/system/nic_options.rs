@@ -65,6 +65,26 @@ fn check_mac(opts: &QemuOpts) -> Result<Option<String>, Error> {
     }
 }
 
+/// Checks the options of `-net nic` and `-net none`.
+fn check_names(opts: &QemuOpts, kind: &str) -> Result<(), Error> {
+    let known: &[&str] = match kind {
+        "nic" => &[
+            "type", "name", "netdev", "macaddr", "model", "addr", "vectors",
+        ],
+        _ => &["type", "name"],
+    };
+    for (name, value) in opts.iter() {
+        if !known.contains(&name) {
+            return Err(Error::new(format!("Invalid parameter '{name}'")));
+        }
+        if name == "vectors" && value.parse::<u32>().is_err() {
+            let desc = "Parameter 'vectors' expects a uint64 value";
+            return Err(Error::new(desc));
+        }
+    }
+    Ok(())
+}
+
 /// The options but for some, as text.
 fn text_without(opts: &QemuOpts, left_out: &[&str]) -> String {
     let kept = opts.iter().filter(|(name, _)| !left_out.contains(name));
@@ -76,7 +96,7 @@ fn text_without(opts: &QemuOpts, left_out: &[&str]) -> String {
 
 fn make_nic(rt: &mut Runtime<Machine>, arg: &str) -> Result<Option<Nic>, Error> {
     let opts = QemuOpts::parse(&NIC_OPTS, arg, &mut Vec::new())?;
-    let kind = opts.get("type").unwrap_or_default();
+    let kind = opts.get("type").unwrap_or("user");
     if kind == "none" {
         return Ok(None);
     }
@@ -89,8 +109,12 @@ fn make_nic(rt: &mut Runtime<Machine>, arg: &str) -> Result<Option<Nic>, Error> 
         let desc = format!("Parameter 'type' does not accept value '{kind}'");
         return Err(Error::new(desc));
     }
-    let backend = text_without(&opts, OF_THE_ADAPTER);
-    add_netdev(rt, &backend, &netdev)?;
+    let mut backend = text_without(&opts, OF_THE_ADAPTER);
+    if opts.get("type").is_none() {
+        backend = format!("type={kind},{backend}");
+    }
+    let backend = backend.trim_end_matches(',');
+    add_netdev(rt, backend, &netdev)?;
     Ok(Some(Nic {
         model: opts.get("model").map(str::to_owned),
         mac,
@@ -110,11 +134,19 @@ fn add_netdev(rt: &mut Runtime<Machine>, backend: &str, id: &str) -> Result<(), 
 fn make_net(rt: &mut Runtime<Machine>, arg: &str, ports: &mut usize) -> Result<Option<Nic>, Error> {
     let opts = QemuOpts::parse(&NIC_OPTS, arg, &mut Vec::new())?;
     let kind = opts.get("type").unwrap_or_default();
+    if matches!(kind, "none" | "nic") {
+        check_names(&opts, kind)?;
+    }
     if kind == "none" {
         return Ok(None);
     }
     let mac = check_mac(&opts)?;
     let netdev = opts.get("netdev").map(str::to_owned);
+    if let Some(netdev) = netdev.as_ref().filter(|_| kind == "nic") {
+        if rt.state.net.peer(netdev).is_none() {
+            return Err(Error::new(format!("netdev '{netdev}' not found")));
+        }
+    }
     let port = format!("hub0port{ports}");
     if kind == "nic" {
         let netdev = match netdev {

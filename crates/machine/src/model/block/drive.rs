@@ -372,7 +372,7 @@ impl Machine {
 
     fn is_removable(&self, id: ObjectId) -> bool {
         let name = self.object(id).map_or("", |o| o.class().name);
-        name.ends_with("-cd") || self.bool_property(id, "removable")
+        name.ends_with("-cd") || name == "floppy" || self.bool_property(id, "removable")
     }
 
     /// Limits how fast a drive may be.

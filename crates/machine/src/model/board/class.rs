@@ -116,6 +116,11 @@ impl MachineClass {
         matches!(self.family, Family::I440fx | Family::Q35) && !self.is_older_than((2, 11))
     }
 
+    /// Whether virtio disks and host adapters have a queue for each processor.
+    pub(crate) fn has_queue_for_each_cpu(&self) -> bool {
+        !self.is_older_than((5, 2))
+    }
+
     /// Whether its version is older than that; one without a version is not.
     fn is_older_than(&self, version: (u32, u32)) -> bool {
         let text = self.name.rsplit('-').next().unwrap_or_default();

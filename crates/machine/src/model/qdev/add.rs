@@ -2,6 +2,7 @@
 
 use super::aliases::find_device_type;
 use super::recorded::device_class_of;
+use super::required::SINGLE;
 use super::{bus, DeviceClass, DEVICE};
 use crate::model::board::Family;
 use crate::model::cpu::models::model_of_type;
@@ -101,7 +102,9 @@ impl Machine {
         let device: &DeviceClass = device.ok_or_else(|| expects("pluggable"))?;
         let driver = class.name;
         if class.is_a("sys-bus-device") && !self.class.takes_on_main_bus(driver) {
-            return Err(expects("dynamic sysbus"));
+            return Err(Error::new(
+                "Parameter 'driver' expects a dynamic sysbus device type for the machine",
+            ));
         }
         if hotplugged && !device.hotpluggable {
             return Err(not_hotpluggable(driver));
@@ -190,6 +193,7 @@ impl Machine {
         self.check_medium(id)?;
         self.check_host_parts(id)?;
         self.check_only_migratable(id, true)?;
+        self.check_company(id)?;
         match bus {
             Some(bus) => self.device_realize(id, device, bus, hotplugged),
             None => {
@@ -201,6 +205,22 @@ impl Machine {
                 Ok(())
             }
         }
+    }
+
+    /// Checks that the machine takes another device of that type.
+    fn check_company(&self, id: ObjectId) -> Result<(), Error> {
+        let class = self.class_name(id);
+        let Some((_, message)) = SINGLE.iter().find(|(name, _)| *name == class) else {
+            return Ok(());
+        };
+        let containers = ["peripheral", "peripheral-anon"].iter();
+        let mut others = containers
+            .filter_map(|name| self.child(self.machine_object, name))
+            .flat_map(|container| self.children(container));
+        if others.any(|(_, other)| other != id && self.class_name(other) == class) {
+            return Err(Error::new(*message));
+        }
+        Ok(())
     }
 
     /// Puts a device into the tree, under its id if it has one.
@@ -261,10 +281,34 @@ impl Machine {
             realize(self, id, bus)?;
         }
         self.set_parent_bus(id, bus);
+        self.choose_queues(id);
         self.store_by_name(id, "hotplugged", hotplugged);
         self.provide_buses(id, device);
         self.set_realized(id);
         Ok(())
+    }
+
+    /// A virtio disk or host adapter has a queue for each processor, and a vector for each of
+    /// its queues and some more.
+    fn choose_queues(&mut self, id: ObjectId) {
+        let class = self.class_name(id);
+        let (queues, more) = match class {
+            _ if class.starts_with("virtio-blk-pci") => ("num-queues", 1),
+            _ if class.starts_with("virtio-scsi-pci") => ("num_queues", 3),
+            _ => return,
+        };
+        if !self.is_set(id, queues) {
+            let count = if self.class.has_queue_for_each_cpu() {
+                i64::from(self.topology.cpus.max(1))
+            } else {
+                1
+            };
+            self.store_by_name(id, queues, count);
+        }
+        if !self.is_set(id, "vectors") {
+            let vectors = self.int_property(id, queues) + more;
+            self.store_by_name(id, "vectors", vectors);
+        }
     }
 
     /// Takes a device away, or asks for that (`qdev_unplug`).

@@ -121,7 +121,9 @@ impl Machine {
         let bus = self.buses(BUS.name).into_iter().find(named);
         let bus = bus.ok_or_else(|| Error::new(format!("Bus '{name}' not found")))?;
         let bus_class = self.object(bus).map_or(&BUS, |o| o.class());
-        if bus_class.is_a(class.bus) {
+        if bus_class.is_a(class.bus) && self.is_full_bus(bus) {
+            Err(Error::new(format!("Bus '{name}' is full")))
+        } else if bus_class.is_a(class.bus) {
             Ok(bus)
         } else {
             Err(Error::new(format!(
@@ -143,7 +145,8 @@ impl Machine {
             self.link(device?, "parent_bus")
         };
         let mut todo: Vec<(Vec<u64>, ObjectId)> = Vec::new();
-        for bus in self.buses(typename).into_iter().filter(|id| is_a(*id)) {
+        let fits = |id: &ObjectId| is_a(*id) && !self.is_full_bus(*id);
+        for bus in self.buses(typename).into_iter().filter(fits) {
             let chain = std::iter::successors(Some(bus), |bus| parent(*bus));
             let mut ages: Vec<_> = chain.map(|id| u64::MAX - self.age(id)).collect();
             ages.reverse();
@@ -151,6 +154,13 @@ impl Machine {
         }
         todo.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         todo.first().map(|(_, bus)| *bus)
+    }
+
+    /// Whether a bus that takes one device has it.
+    fn is_full_bus(&self, bus: ObjectId) -> bool {
+        let class = self.object(bus).map_or(&BUS, |o| o.class());
+        let takes_one = class.is_a(VIRTIO.name) || class.is_a(CCID.name);
+        takes_one && !self.devices_on(bus).is_empty()
     }
 
     /// The devices that sit on a bus.

@@ -12,6 +12,13 @@ pub(super) fn required(name: &str) -> Needs {
     needs.map_or(&[], |(_, needs)| needs)
 }
 
+/// Types of which a machine takes one device, and the error about another one.
+pub(super) const SINGLE: &[(&str, &str)] = &[
+    ("vmcoreinfo", "at most one vmcoreinfo device is permitted"),
+    ("vmgenid", "at most one vmgenid device is permitted"),
+    ("pvpanic", "duplicate fw_cfg file name: etc/pvpanic-port"),
+];
+
 const REQUIRED: &[(&str, Needs)] = &[
     ("pci-bridge", CHASSIS_NR),
     ("pci-bridge-seat", CHASSIS_NR),

@@ -62,7 +62,21 @@ pub(super) fn choose_place(m: &mut Machine, id: ObjectId, bus: ObjectId) -> Resu
     };
     m.store_by_name(id, "scsi-id", target);
     m.store_by_name(id, "lun", unit);
+    name_disk(m, id);
     Ok(())
+}
+
+/// A disk without an id for the system is called by its serial number, or by its drive.
+fn name_disk(m: &mut Machine, id: ObjectId) {
+    if m.is_set(id, "device_id") || !matches!(m.class_name(id), "scsi-hd" | "scsi-cd") {
+        return;
+    }
+    let (serial, drive) = (m.str_property(id, "serial"), m.str_property(id, "drive"));
+    if !serial.is_empty() {
+        m.store_by_name(id, "device_id", serial);
+    } else if m.blocks.backends.get(&drive).is_some() {
+        m.store_by_name(id, "device_id", drive);
+    }
 }
 
 fn limits(m: &Machine, bus: ObjectId) -> (i64, i64) {

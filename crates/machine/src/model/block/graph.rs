@@ -205,16 +205,11 @@ impl Blocks {
         users.map(move |node| (node, if node.file == id { "file" } else { "backing" }))
     }
 
-    /// Checks that no other node writes this one, since a node has only one writer.
-    pub(super) fn check_free(&self, name: &str) -> Result<(), Error> {
-        match self.parents(name).next() {
-            Some((parent, _)) => Err(Error::new(format!(
-                "Permission conflict on node '{name}': permissions 'write' are both required \
-                 by node '{}' (uses node '{name}' as 'file' child) and unshared by another user.",
-                parent.name
-            ))),
-            None => Ok(()),
-        }
+    /// The image whose clusters are in a node, which it shares with no other writer.
+    pub(crate) fn image_in(&self, name: &str) -> Option<&BlockNode> {
+        let mut parents = self.parents(name);
+        let image = parents.find(|(node, role)| *role == "file" && node.qcow2().is_some());
+        image.map(|(node, _)| node)
     }
 
     /// Closes a node (`blockdev-del`), which no device uses.
@@ -225,6 +220,12 @@ impl Blocks {
     pub(super) fn remove(&mut self, name: &str) -> Result<(), Error> {
         self.node(name).ok_or_else(|| no_node(name))?;
         self.check_op(name, BlockOp::Delete)?;
+        let is_below = self.parents(name).any(|(_, role)| role == "backing");
+        if self.is_implicit(name) && !is_below {
+            return Err(Error::new(format!(
+                "Node {name} is not owned by the monitor"
+            )));
+        }
         let used = self
             .parents(name)
             .next()
@@ -237,11 +238,6 @@ impl Blocks {
             }
             Some(_) => return Err(Error::new(format!("Block device {name} is in use"))),
             None => {}
-        }
-        if self.is_implicit(name) {
-            return Err(Error::new(format!(
-                "Node {name} is not owned by the monitor"
-            )));
         }
         self.close(name);
         Ok(())

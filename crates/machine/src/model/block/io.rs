@@ -213,8 +213,12 @@ impl Blocks {
         if size % SECTOR != 0 && self.node(name).is_some_and(|n| n.qcow2().is_some()) {
             return Err(Error::new("The new size must be a multiple of 512"));
         }
-        let is_job = |node: &BlockNode| matches!(node.content, Content::Filter(_));
-        let filter = self.parents(name).find(|(node, _)| is_job(node));
+        let is_writer = |node: &BlockNode, role: &str| {
+            matches!(node.content, Content::Filter(_)) || role == "file" && node.qcow2().is_some()
+        };
+        let filter = self
+            .parents(name)
+            .find(|(node, role)| is_writer(node, role));
         if let Some((filter, role)) = filter {
             return Err(Error::new(format!(
                 "Permission conflict on node '{name}': permissions 'resize' are both required \

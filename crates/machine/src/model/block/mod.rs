@@ -26,6 +26,7 @@ mod names;
 mod nbd;
 mod node;
 mod open;
+mod permissions;
 mod qcow2;
 mod reopen;
 mod sha256;

@@ -8,9 +8,11 @@
 mod backend;
 mod background;
 mod bitmaps;
+mod blockers;
 mod bytes;
 mod chain;
 mod committing;
+mod copy_on_read;
 mod drive;
 mod exporting;
 mod exports;

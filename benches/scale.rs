@@ -1,4 +1,4 @@
-//! How costs grow with the number of sessions, chardevs, objects and timers.
+//! How costs grow with the number of sessions, chardevs, objects, jobs and timers.
 //!
 //! ```text
 //! cargo bench --bench scale              # up to 10 000 sessions, 100 000 timers
@@ -44,6 +44,7 @@ fn main() {
     sessions(up_to(10_000));
     chardevs(up_to(1_000));
     objects(up_to(10_000));
+    jobs(up_to(1_000));
     timers(up_to(100_000));
 }
 
@@ -192,6 +193,39 @@ fn objects(sizes: impl Iterator<Item = usize>) {
             size,
             &[get(format!("o{last}"))],
         );
+    }
+}
+
+/// Mirrors that all run at once, from their commands until they are ready.
+fn jobs(sizes: impl Iterator<Item = usize>) {
+    let node = |name: String| {
+        format!(
+            r#"{{"execute": "blockdev-add", "arguments": {{"driver": "null-co", "node-name": "{name}", "size": 1048576, "read-zeroes": true}}}}"#
+        )
+    };
+    let mirror = |id: usize| {
+        format!(
+            "{{\"execute\": \"blockdev-mirror\", \"arguments\": {{\"job-id\": \"j{id}\", \
+             \"device\": \"s{id}\", \"target\": \"t{id}\", \"sync\": \"full\"}}}}\n"
+        )
+    };
+    // A reply, `created`, `running`, `ready`, and BLOCK_JOB_READY.
+    const LINES: usize = 5;
+    for size in sizes {
+        let rounds = (0..3).map(|_| {
+            let mut client = Client::new();
+            for id in 0..size {
+                client.ask(&node(format!("s{id}")));
+                client.ask(&node(format!("t{id}")));
+            }
+            let requests: String = (0..size).map(mirror).collect();
+            served(|| {
+                let Client { world, stream } = &mut client;
+                world.exchange(stream, requests.as_bytes(), LINES * size);
+            })
+        });
+        let of_all = rounds.fold(f64::INFINITY, f64::min);
+        print("jobs", "blockdev-mirror", size, of_all / size as f64);
     }
 }
 

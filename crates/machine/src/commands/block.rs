@@ -9,8 +9,8 @@ use super::hmp::{disk_failure, fail, Cx};
 use crate::model::block::{no_node, Drive, IoLimits};
 use crate::schema::{
     BlockCommands, BlockDeviceInfo, BlockDeviceIoStatus, BlockIOThrottle, BlockInfo,
-    BlockMediaCommands, BlockdevCommands, BlockdevOptions, BlockdevOptionsBranch, MediumChange,
-    StrOrNull,
+    BlockMediaCommands, BlockdevCommands, BlockdevOptions, BlockdevOptionsBranch, BlockdevRef,
+    MediumChange, StrOrNull,
 };
 use crate::Machine;
 use qmonitor::monitor::hmp::ArgKind::*;
@@ -154,6 +154,15 @@ pub(super) fn add_node(rt: &mut Runtime<Machine>, options: &BlockdevOptions) -> 
             return Err(Error::new(format!(
                 "Throttle group '{group}' does not exist"
             )));
+        }
+    }
+    if let (BlockdevOptionsBranch::Qcow2(image), Some(name)) = (&options.u, &options.node_name) {
+        let writes = options.read_only != Some(true);
+        if let BlockdevRef::Reference(file) = &image.file {
+            let is_new = writes && rt.state.blocks.node(name).is_none();
+            if is_new && rt.state.blocks.node(file).is_some() {
+                rt.state.check_new_image(file, name)?;
+            }
         }
     }
     if !rt.state.migration.only_migratable {

@@ -1,7 +1,7 @@
 //! Jobs on disks, copies, snapshots, NBD: the list of jobs, and the commands of HMP.
 
 use super::exports;
-use super::hmp::{fail, Cx};
+use super::hmp::Cx;
 use super::hmp_copies;
 use super::jobs::on_block_job;
 use crate::model::jobs::{Job, JobKey};
@@ -190,7 +190,7 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
              support it, such as qcow2.\n\t\t\t",
         )
         .args(&[DEVICE, NAME]),
-        no_block_device,
+        hmp_copies::snapshot_blkdev_internal,
     ),
     (
         HmpRow::new(
@@ -203,7 +203,7 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
              support it, such as qcow2.\n\t\t\t",
         )
         .args(&[DEVICE, NAME, HmpArg::new("id", Str).optional()]),
-        no_block_device,
+        hmp_copies::snapshot_delete_blkdev_internal,
     ),
 ];
 
@@ -278,12 +278,4 @@ fn info_block_jobs(hmp: Cx, _: &HmpArgs) {
         };
         hmp.print(line);
     }
-}
-
-fn no_block_device(hmp: Cx, args: &HmpArgs) {
-    let device = args.str("device");
-    fail(
-        hmp,
-        format!("Cannot find device='{device}' nor node-name='{device}'"),
-    );
 }

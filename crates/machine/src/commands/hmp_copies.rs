@@ -2,8 +2,8 @@
 
 use super::hmp::{fail, Cx};
 use crate::schema::{
-    BlockCopyCommands, BlockStream, BlockdevSnapshotSync, DriveBackup, DriveMirror, MirrorSyncMode,
-    NewImageMode, QueriesMirrorCommands,
+    BlockCopyCommands, BlockStream, BlockdevSnapshotInternal, BlockdevSnapshotSync, DriveBackup,
+    DriveMirror, MirrorSyncMode, NewImageMode, QueriesMirrorCommands,
 };
 use crate::Machine;
 use qmonitor::monitor::hmp::HmpArgs;
@@ -106,5 +106,22 @@ pub(super) fn snapshot_blkdev(hmp: Cx, args: &HmpArgs) {
         mode: mode(args),
     };
     let result = Machine::qmp_blockdev_snapshot_sync(hmp.rt, snapshot);
+    hmp.handle_error(result);
+}
+
+pub(super) fn snapshot_blkdev_internal(hmp: Cx, args: &HmpArgs) {
+    let snapshot = BlockdevSnapshotInternal {
+        device: args.str("device").to_owned(),
+        name: args.str("name").to_owned(),
+    };
+    let result = Machine::qmp_blockdev_snapshot_internal_sync(hmp.rt, snapshot);
+    hmp.handle_error(result);
+}
+
+pub(super) fn snapshot_delete_blkdev_internal(hmp: Cx, args: &HmpArgs) {
+    let device = args.str("device").to_owned();
+    let id = args.try_str("id").map(str::to_owned);
+    let name = Some(args.str("name").to_owned());
+    let result = Machine::qmp_blockdev_snapshot_delete_internal_sync(hmp.rt, device, id, name);
     hmp.handle_error(result);
 }

@@ -12,6 +12,9 @@ use qmonitor::Runtime;
 type Rt = Runtime<Machine>;
 
 fn find(rt: &Rt, device: &str) -> Result<String, Error> {
+    if rt.state.blocks.backends.get(device).is_some() {
+        return device_node(&rt.state, device);
+    }
     let missing = |_| {
         Error::new(format!(
             "Cannot find device='{device}' nor node-name='{device}'"

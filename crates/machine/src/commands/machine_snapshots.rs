@@ -43,6 +43,18 @@ fn unsupported(device: &str) -> Error {
 
 /// The disks of drives, and nodes that nothing uses.
 fn all_disks(m: &Machine) -> Result<Vec<String>, Error> {
+    let mut names = Vec::new();
+    for (device, name) in written_disks(m) {
+        if !m.blocks.can_snapshot(&name) {
+            return Err(unsupported(if device.is_empty() { &name } else { &device }));
+        }
+        names.push(name);
+    }
+    Ok(names)
+}
+
+/// Those of them that can be written, with the names of their drives.
+fn written_disks(m: &Machine) -> Vec<(String, String)> {
     let drives = m.drives().into_iter();
     let used: Vec<_> = drives
         .filter_map(|drive| Some((drive.device, drive.node?)))
@@ -54,17 +66,9 @@ fn all_disks(m: &Machine) -> Result<Vec<String>, Error> {
     let free: Vec<_> = free
         .map(|node| (String::new(), node.name.clone()))
         .collect();
-    let mut names = Vec::new();
-    for (device, name) in used.into_iter().chain(free) {
-        if m.blocks.node(&name).is_none_or(|node| node.read_only) {
-            continue;
-        }
-        if !m.blocks.can_snapshot(&name) {
-            return Err(unsupported(if device.is_empty() { &name } else { &device }));
-        }
-        names.push(name);
-    }
-    Ok(names)
+    let is_written = |name: &String| m.blocks.node(name).is_some_and(|node| !node.read_only);
+    let all = used.into_iter().chain(free);
+    all.filter(|(_, name)| is_written(name)).collect()
 }
 
 /// The disk that keeps the machine.
@@ -251,10 +255,9 @@ pub(super) fn hmp_delvm(hmp: Cx, args: &HmpArgs) {
 /// The snapshots that all disks have, and those that only some have.
 pub(super) fn hmp_info_snapshots(hmp: Cx, _: &HmpArgs) {
     let m = &hmp.rt.state;
-    let names = all_disks(m).and_then(|names| {
-        vmstate_disk(m, &names, None)?;
-        Ok(names)
-    });
+    let names = written_disks(m).into_iter().map(|(_, name)| name);
+    let names: Vec<_> = names.filter(|name| m.blocks.can_snapshot(name)).collect();
+    let names = vmstate_disk(m, &names, None).map(|_| names);
     let names = match names {
         Ok(names) => names,
         Err(e) => return disk_failure(hmp, &e),

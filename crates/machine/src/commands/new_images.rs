@@ -77,6 +77,11 @@ fn create(
         Some(format) => format,
     };
     let backing = backing.and_then(|name| m.blocks.node(name));
+    if backing.is_some_and(|node| node.filename == filename) {
+        return Err(Error::new(
+            "Error: Trying to create an image with the same filename as the backing file",
+        ));
+    }
     let new = NewFile {
         filename: filename.to_owned(),
         format,

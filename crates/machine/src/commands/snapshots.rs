@@ -34,7 +34,8 @@ fn put_above(
     overlay: String,
     is_new: bool,
 ) -> Result<Snapshot, Error> {
-    if m.is_in_drive(&overlay) || m.jobs.holds(&overlay) {
+    let is_below = m.blocks.parents(&overlay).next().is_some();
+    if is_below || m.is_in_drive(&overlay) || m.jobs.holds(&overlay) {
         return Err(Error::new("The overlay is already in use"));
     }
     let above = m.blocks.find(&overlay, &overlay)?;

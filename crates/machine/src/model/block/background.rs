@@ -12,7 +12,10 @@ use std::rc::Rc;
 use std::sync::mpsc::{channel, Receiver, Sender, TryRecvError};
 use std::sync::Arc;
 
-use super::node::NodeId;
+use nix::errno::Errno;
+
+use super::graph::Blocks;
+use super::node::{BlockNode, NodeId};
 
 type Task = Box<dyn FnOnce() + Send>;
 
@@ -136,8 +139,46 @@ impl<T> Pending<T> {
     pub(super) fn poll(&self) -> io::Result<T> {
         self.0.try_recv().map_err(|e| match e {
             TryRecvError::Empty => io::ErrorKind::WouldBlock.into(),
-            TryRecvError::Disconnected => nix::errno::Errno::EIO.into(),
+            TryRecvError::Disconnected => Errno::EIO.into(),
         })
+    }
+}
+
+impl Blocks {
+    /// A node, and the threads that may make its calls.
+    pub(super) fn at_with_threads(
+        &mut self,
+        id: NodeId,
+    ) -> io::Result<(&mut BlockNode, Option<&Background>)> {
+        let node = self.nodes.get_mut(&id).ok_or(Errno::ENOENT)?;
+        let threads = self.background.as_ref().filter(|_| self.may_wait);
+        Ok((node, threads))
+    }
+
+    /// Does something that may be told to come back later (`WouldBlock`), if there are threads
+    /// for what takes long.
+    pub(crate) fn waiting<R>(&mut self, work: impl FnOnce(&mut Self) -> R) -> R {
+        if self.has_threads && self.background.is_none() {
+            // Without sockets everything is done at once.
+            self.background = Background::new().ok();
+        }
+        self.may_wait = self.background.is_some();
+        let result = work(self);
+        self.may_wait = false;
+        result
+    }
+
+    /// Does something at once, since a half of it cannot be done again.
+    pub(super) fn at_once<R>(&mut self, work: impl FnOnce(&mut Self) -> R) -> R {
+        let may_wait = std::mem::take(&mut self.may_wait);
+        let result = work(self);
+        self.may_wait = may_wait;
+        result
+    }
+
+    /// The socket that the loop is to watch from now on, once.
+    pub(crate) fn take_unwatched(&mut self) -> Option<Rc<UnixStream>> {
+        self.background.as_mut()?.take_unwatched()
     }
 }
 

@@ -70,6 +70,10 @@ fn wrong_headers_are_refused_in_qemus_words() {
         ),
         (
             with32(32, 1),
+            "Use of AES-CBC encrypted qcow2 images is no longer supported in system emulators",
+        ),
+        (
+            with32(32, 2),
             "Parameter 'encrypt.key-secret' is required for cipher",
         ),
         (with32(32, 3), "Unsupported encryption method 3"),

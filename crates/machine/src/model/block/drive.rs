@@ -74,7 +74,6 @@ pub(crate) fn set_drive(set: Set<'_>) -> Result<(), Error> {
             "Property '{class}.drive' can't find value '{name}'"
         )));
     }
-    m.blocks.check_free(&name)?;
     if m.jobs.holds(&name) {
         let own = m.object(id).map_or("", |o| o.name());
         return Err(Error::new(format!(
@@ -83,15 +82,11 @@ pub(crate) fn set_drive(set: Set<'_>) -> Result<(), Error> {
              device '{own}' (uses node '{name}' as 'root' child)."
         )));
     }
-    if let Some(other) = m.drive_user(&name) {
-        let other = m.device_id(other).unwrap_or_default();
-        let own = m.object(id).map_or("", |o| o.name());
-        return Err(Error::new(format!(
-            "Permission conflict on node '{name}': permissions 'write' are both required by \
-             block device '{other}' (uses node '{name}' as 'root' child) and unshared by block \
-             device '{own}' (uses node '{name}' as 'root' child)."
-        )));
+    let mut own = m.object(id).map_or("", |o| o.name()).to_owned();
+    if backend.is_some() {
+        own = format!("/machine/peripheral/{own}/virtio-backend");
     }
+    m.check_writers(&name, &own)?;
     set.store(name)
 }
 
@@ -281,7 +276,7 @@ impl Machine {
         self.media.get(&id).is_some_and(|m| m.lost.is_some())
     }
 
-    fn drive_user(&self, node: &str) -> Option<ObjectId> {
+    pub(super) fn drive_user(&self, node: &str) -> Option<ObjectId> {
         let devices = self.drive_devices();
         // The name may also be that of a back end, which has its node.
         let has = |id: &ObjectId| {
@@ -293,7 +288,7 @@ impl Machine {
 
     /// The name of a drive for clients: for virtio behind PCI the path of the virtio
     /// part.
-    fn drive_name(&self, id: ObjectId) -> String {
+    pub(super) fn drive_name(&self, id: ObjectId) -> String {
         match (self.child(id, "virtio-backend"), self.device_id(id)) {
             (Some(backend), _) => self.canonical_path(backend),
             (None, Some(id)) => id.to_owned(),
@@ -382,6 +377,15 @@ impl Machine {
     /// There is no such device, it has no node, or a total limit is combined with one
     /// for reading or writing.
     pub fn set_io_limits(&mut self, qdev: &str, limits: IoLimits) -> Result<(), Error> {
+        let is_alone = self.drive_user(qdev).is_none();
+        if let Some(backend) = self.blocks.backends.get_mut(qdev).filter(|_| is_alone) {
+            if backend.node.is_none() {
+                return Err(Error::new("Device has no medium"));
+            }
+            limits.check()?;
+            backend.limits = limits;
+            return Ok(());
+        }
         let devices = self.drive_devices();
         let named =
             |id: &ObjectId| self.drive_name(*id) == qdev || self.device_id(*id) == Some(qdev);

@@ -8,7 +8,7 @@ use super::background::Background;
 use super::exports::Exports;
 use super::host;
 use super::nbd::Remote;
-use super::node::{BlockNode, BlockOp, Blocker, Content, Filter, NodeId};
+use super::node::{BlockNode, BlockOp, Content, Filter, NodeId};
 use crate::schema::{BlockdevDetectZeroesOptions, BlockdevDriver};
 use qmonitor::qapi::Error;
 
@@ -20,7 +20,7 @@ pub struct Blocks {
     /// The nodes that use each node, so that no search goes through all of them.
     users: HashMap<NodeId, BTreeSet<NodeId>>,
     /// The nodes on which each owner refuses operations.
-    refused: HashMap<String, Vec<NodeId>>,
+    pub(super) refused: HashMap<String, Vec<NodeId>>,
     /// The back ends with names of their own.
     pub backends: Backends,
     /// Nodes that devices have since something was put in or took the place of another one.
@@ -205,16 +205,11 @@ impl Blocks {
         users.map(move |node| (node, if node.file == id { "file" } else { "backing" }))
     }
 
-    /// Checks that no other node writes this one, since a node has only one writer.
-    pub(super) fn check_free(&self, name: &str) -> Result<(), Error> {
-        match self.parents(name).next() {
-            Some((parent, _)) => Err(Error::new(format!(
-                "Permission conflict on node '{name}': permissions 'write' are both required \
-                 by node '{}' (uses node '{name}' as 'file' child) and unshared by another user.",
-                parent.name
-            ))),
-            None => Ok(()),
-        }
+    /// The image whose clusters are in a node, which it shares with no other writer.
+    pub(crate) fn image_in(&self, name: &str) -> Option<&BlockNode> {
+        let mut parents = self.parents(name);
+        let image = parents.find(|(node, role)| *role == "file" && node.qcow2().is_some());
+        image.map(|(node, _)| node)
     }
 
     /// Closes a node (`blockdev-del`), which no device uses.
@@ -225,6 +220,12 @@ impl Blocks {
     pub(super) fn remove(&mut self, name: &str) -> Result<(), Error> {
         self.node(name).ok_or_else(|| no_node(name))?;
         self.check_op(name, BlockOp::Delete)?;
+        let is_below = self.parents(name).any(|(_, role)| role == "backing");
+        if self.is_implicit(name) && !is_below {
+            return Err(Error::new(format!(
+                "Node {name} is not owned by the monitor"
+            )));
+        }
         let used = self
             .parents(name)
             .next()
@@ -237,11 +238,6 @@ impl Blocks {
             }
             Some(_) => return Err(Error::new(format!("Block device {name} is in use"))),
             None => {}
-        }
-        if self.is_implicit(name) {
-            return Err(Error::new(format!(
-                "Node {name} is not owned by the monitor"
-            )));
         }
         self.close(name);
         Ok(())
@@ -434,64 +430,6 @@ impl Blocks {
             Content::Filter(filter) => Some(filter),
             _ => None,
         }
-    }
-
-    /// Has a user refuse all operations on a node but some.
-    pub fn block_ops(&mut self, node: &str, owner: &str, reason: &str, except: &[BlockOp]) {
-        let Some(id) = self.id(node) else {
-            return;
-        };
-        self.refused.entry(owner.to_owned()).or_default().push(id);
-        self.nodes.entry(id).and_modify(|node| {
-            node.blockers.push(Blocker {
-                owner: owner.to_owned(),
-                reason: reason.to_owned(),
-                except: except.to_vec(),
-            });
-        });
-    }
-
-    /// Takes back everything that a user refuses, and returns the nodes that it was about,
-    /// the newest first.
-    pub fn unblock_ops(&mut self, owner: &str) -> Vec<String> {
-        let mut ids = self.refused.remove(owner).unwrap_or_default();
-        ids.sort_unstable_by(|a, b| b.cmp(a));
-        ids.dedup();
-        let mut names = Vec::new();
-        for id in ids {
-            if let Some(node) = self.nodes.get_mut(&id) {
-                node.blockers.retain(|blocker| blocker.owner != owner);
-                names.push(node.name.clone());
-            }
-        }
-        names
-    }
-
-    /// Checks that no user refuses an operation.
-    ///
-    /// # Errors
-    ///
-    /// One does; the error has its words.
-    pub fn check_op(&self, name: &str, op: BlockOp) -> Result<(), Error> {
-        self.refused_op(name, op).map_or(Ok(()), |reason| {
-            Err(Error::new(format!("Node '{name}' is busy: {reason}")))
-        })
-    }
-
-    /// Why an operation on a node is refused, if it is: a job uses the node, or an image has
-    /// its data there.
-    pub(crate) fn refused_op(&self, name: &str, op: BlockOp) -> Option<String> {
-        use BlockOp::{BackupSource, BackupTarget, CommitTarget, Stream};
-        let blockers = self.node(name).map_or(&[][..], |node| &node.blockers);
-        if let Some(blocker) = blockers.iter().find(|b| !b.except.contains(&op)) {
-            return Some(blocker.reason.clone());
-        }
-        if matches!(op, BackupSource | BackupTarget | CommitTarget | Stream) {
-            return None;
-        }
-        let mut parents = self.parents(name);
-        let (image, _) = parents.find(|(node, role)| *role == "backing" && !node.is_filter())?;
-        Some(format!("node is used as backing hd of '{}'", image.name))
     }
 }
 

@@ -3,18 +3,15 @@
 //! A call does all its work at once. Callers hand over pieces, so that no call takes long.
 
 use std::io;
-use std::os::unix::net::UnixStream;
-use std::rc::Rc;
 
 use nix::errno::Errno;
 use qmonitor::qapi::Error;
 
-use super::background::Background;
 use super::bytes::{beyond_end, unsupported, Bytes, Extent, ExtentKind};
 use super::graph::{no_node, not_found, BlockEvent, Blocks};
 use super::host;
 use super::node::{BlockNode, BlockOp, Content, NodeId};
-use crate::schema::{BlkdebugEvent, BlkdebugIOType, BlockdevDetectZeroesOptions};
+use crate::schema::{BlkdebugEvent, BlkdebugIOType, BlockdevDetectZeroesOptions, BlockdevDriver};
 
 /// Disks have whole sectors.
 const SECTOR: u64 = 512;
@@ -213,8 +210,12 @@ impl Blocks {
         if size % SECTOR != 0 && self.node(name).is_some_and(|n| n.qcow2().is_some()) {
             return Err(Error::new("The new size must be a multiple of 512"));
         }
-        let is_job = |node: &BlockNode| matches!(node.content, Content::Filter(_));
-        let filter = self.parents(name).find(|(node, _)| is_job(node));
+        let is_writer = |node: &BlockNode, role: &str| {
+            matches!(node.content, Content::Filter(_)) || role == "file" && node.qcow2().is_some()
+        };
+        let filter = self
+            .parents(name)
+            .find(|(node, role)| is_writer(node, role));
         if let Some((filter, role)) = filter {
             return Err(Error::new(format!(
                 "Permission conflict on node '{name}': permissions 'resize' are both required \
@@ -247,44 +248,15 @@ impl Blocks {
         self.nodes.get_mut(&id).ok_or_else(|| Errno::ENOENT.into())
     }
 
-    /// A node, and the threads that may make its calls.
-    fn at_with_threads(&mut self, id: NodeId) -> io::Result<(&mut BlockNode, Option<&Background>)> {
-        let node = self.nodes.get_mut(&id).ok_or(Errno::ENOENT)?;
-        let threads = self.background.as_ref().filter(|_| self.may_wait);
-        Ok((node, threads))
-    }
-
-    /// Does something that may be told to come back later (`WouldBlock`), if there are threads
-    /// for what takes long.
-    pub(crate) fn waiting<R>(&mut self, work: impl FnOnce(&mut Self) -> R) -> R {
-        if self.has_threads && self.background.is_none() {
-            // Without sockets everything is done at once.
-            self.background = Background::new().ok();
-        }
-        self.may_wait = self.background.is_some();
-        let result = work(self);
-        self.may_wait = false;
-        result
-    }
-
-    /// Does something at once, since a half of it cannot be done again.
-    pub(super) fn at_once<R>(&mut self, work: impl FnOnce(&mut Self) -> R) -> R {
-        let may_wait = std::mem::take(&mut self.may_wait);
-        let result = work(self);
-        self.may_wait = may_wait;
-        result
-    }
-
-    /// The socket that the loop is to watch from now on, once.
-    pub(crate) fn take_unwatched(&mut self) -> Option<Rc<UnixStream>> {
-        self.background.as_mut()?.take_unwatched()
-    }
-
     pub(super) fn read_at(&mut self, id: NodeId, offset: u64, into: &mut [u8]) -> io::Result<()> {
         self.check_fault(id, BlkdebugIOType::Read, offset, into.len() as u64)?;
         let (node, threads) = self.at_with_threads(id)?;
         let shown = node.shown();
+        let keeps = node.driver == BlockdevDriver::CopyOnRead;
         match (&mut node.content, shown) {
+            (Content::View { .. }, Some(image)) if keeps => {
+                self.at_once(|blocks| blocks.read_and_keep(image, offset, into))
+            }
             (Content::Host(file), _) => host::read(file, offset, into),
             (Content::Remote(remote), _) => remote.read(offset, into, threads),
             (Content::Null { .. }, _) => {

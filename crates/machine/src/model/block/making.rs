@@ -1,6 +1,7 @@
 //! New image files and new images in nodes.
 
 use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 
 use super::chain::full_name;
 use super::graph::{no_node, Blocks};
@@ -36,7 +37,10 @@ impl Blocks {
     /// The driver makes none, the wishes contradict each other, or the host refuses.
     pub fn create(&mut self, options: &BlockdevCreateOptions) -> Result<(), Error> {
         match options {
-            BlockdevCreateOptions::File(file) => create_file(file),
+            BlockdevCreateOptions::File(file) => {
+                self.check_unlocked(&file.filename)?;
+                create_file(file)
+            }
             BlockdevCreateOptions::Qcow2(image) => self.create_qcow2(image),
             _ => Err(Error::new("Driver does not support blockdev-create")),
         }
@@ -69,6 +73,7 @@ impl Blocks {
                 )));
             }
         }
+        self.check_unlocked(filename)?;
         let failed = |e| Error::from_io(format!("Could not create '{filename}'"), &e);
         let file = File::create(filename).map_err(failed)?;
         file.set_len(size.div_ceil(512) * 512)
@@ -89,6 +94,31 @@ impl Blocks {
         let made = self.format_node(id, &image);
         self.close_id(id);
         made
+    }
+
+    /// Checks that no image of this machine is in a file that is about to be made anew.
+    fn check_unlocked(&self, filename: &str) -> Result<(), Error> {
+        let Ok(there) = std::fs::metadata(filename) else {
+            return Ok(());
+        };
+        let is_locked = self.nodes.values().any(|node| match &node.content {
+            Content::Host(file) => {
+                let is_same = file
+                    .metadata()
+                    .is_ok_and(|own| (own.dev(), own.ino()) == (there.dev(), there.ino()));
+                let mut parents = self.parents(&node.name);
+                is_same && parents.any(|(parent, _)| parent.qcow2().is_some())
+            }
+            _ => false,
+        });
+        if is_locked {
+            return Err(
+                Error::new("Failed to get \"write\" lock").with_hint(&format!(
+                    "Is another process using the image [{filename}]?\n"
+                )),
+            );
+        }
+        Ok(())
     }
 
     /// Opens a file only to write an image into it.

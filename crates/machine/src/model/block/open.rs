@@ -163,7 +163,16 @@ impl Blocks {
         name: &str,
         implicit: bool,
     ) -> Result<NodeId, Error> {
-        if options.node_name.is_some() {
+        let has_child = !matches!(
+            options.u,
+            BlockdevOptionsBranch::File(_)
+                | BlockdevOptionsBranch::HostDevice(_)
+                | BlockdevOptionsBranch::NullCo(_)
+                | BlockdevOptionsBranch::NullAio(_)
+                | BlockdevOptionsBranch::Nbd(_)
+        );
+        let given = options.node_name.as_deref();
+        if let Some(name) = given.filter(|_| !has_child) {
             self.check_name(name)?;
         }
         let cache = options.cache.as_ref();
@@ -208,6 +217,7 @@ impl Blocks {
         direct: bool,
     ) -> Result<Opened, Error> {
         let driver = options.driver();
+        let given = options.node_name.as_deref();
         match &options.u {
             BlockdevOptionsBranch::HostDevice(file) | BlockdevOptionsBranch::File(file) => {
                 let opened = open_file(&file.filename, read_only, direct)?;
@@ -229,20 +239,26 @@ impl Blocks {
                 })
             }
             BlockdevOptionsBranch::Raw(raw) => {
-                let mut opened = self.open_format(driver, &raw.file, read_only)?;
+                let mut opened = self.open_format(driver, &raw.file, read_only, given)?;
                 let below = opened.file.map_or(0, |file| self.length_of(file));
                 opened.content = raw_view(raw.offset, raw.size, below)?;
                 Ok(opened)
             }
-            BlockdevOptionsBranch::Qcow2(image) => self.open_format(driver, &image.file, read_only),
+            BlockdevOptionsBranch::Qcow2(image) => {
+                self.open_format(driver, &image.file, read_only, given)
+            }
             BlockdevOptionsBranch::Qed(image) | BlockdevOptionsBranch::Vmdk(image) => {
-                self.open_format(driver, &image.file, read_only)
+                self.open_format(driver, &image.file, read_only, given)
             }
             BlockdevOptionsBranch::Vdi(image) | BlockdevOptionsBranch::Vpc(image) => {
-                self.open_format(driver, &image.file, read_only)
+                self.open_format(driver, &image.file, read_only, given)
             }
-            BlockdevOptionsBranch::CopyOnRead(filter) => self.open_filter(&filter.file, read_only),
-            BlockdevOptionsBranch::Throttle(filter) => self.open_filter(&filter.file, read_only),
+            BlockdevOptionsBranch::CopyOnRead(filter) => {
+                self.open_filter(&filter.file, read_only, given)
+            }
+            BlockdevOptionsBranch::Throttle(filter) => {
+                self.open_filter(&filter.file, read_only, given)
+            }
             BlockdevOptionsBranch::Blkdebug(debug) => {
                 let mut debug = debug.clone();
                 if let Some(config) = &debug.config {
@@ -250,7 +266,7 @@ impl Blocks {
                     let text = std::fs::read_to_string(config).map_err(failed)?;
                     add_rules(&mut debug, &text)?;
                 }
-                let mut opened = self.open_filter(&debug.image, read_only)?;
+                let mut opened = self.open_filter(&debug.image, read_only, given)?;
                 opened.content = Content::Faults(Box::new(Faults::new(&debug)));
                 Ok(opened)
             }
@@ -268,8 +284,11 @@ impl Blocks {
                     file: None,
                 })
             }
-            BlockdevOptionsBranch::Compress(filter) => self.open_filter(&filter.file, read_only),
+            BlockdevOptionsBranch::Compress(filter) => {
+                self.open_filter(&filter.file, read_only, given)
+            }
             BlockdevOptionsBranch::Luks(luks) if luks.key_secret.is_none() => {
+                self.open_filter(&luks.file, read_only, given)?;
                 Err(Error::new("Parameter 'key-secret' is required for cipher"))
             }
             BlockdevOptionsBranch::Luks(_) => Err(Error::new(
@@ -280,8 +299,13 @@ impl Blocks {
     }
 
     /// Opens a filter, which passes on what it is given.
-    fn open_filter(&mut self, file: &BlockdevRef, read_only: bool) -> Result<Opened, Error> {
-        self.open_format(BlockdevDriver::Raw, file, read_only)
+    fn open_filter(
+        &mut self,
+        file: &BlockdevRef,
+        read_only: bool,
+        given: Option<&str>,
+    ) -> Result<Opened, Error> {
+        self.open_format(BlockdevDriver::Raw, file, read_only, given)
     }
 
     /// The file name and the contents of a view of another node.
@@ -290,8 +314,17 @@ impl Blocks {
         format: BlockdevDriver,
         file: &BlockdevRef,
         read_only: bool,
+        given: Option<&str>,
     ) -> Result<Opened, Error> {
         let file = self.open_child(file, read_only)?;
+        // As in QEMU, the nodes below are there before the name is looked at.
+        if let Some(name) = given {
+            self.check_name(name)?;
+        }
+        if format == BlockdevDriver::Qcow2 && !read_only {
+            let name = self.name_of(file).to_owned();
+            self.check_image(&name, given.unwrap_or_default())?;
+        }
         let content = self.format_content(format, file, read_only)?;
         Ok(Opened {
             filename: self.nodes[&file].filename.clone(),
@@ -355,7 +388,6 @@ impl Blocks {
                 if node.read_only && !read_only {
                     return Err(Error::new(format!("Block node is read-only: '{name}'")));
                 }
-                self.check_free(name)?;
                 self.id(name).ok_or_else(|| not_found(name, name))
             }
             BlockdevRef::Definition(options) => {

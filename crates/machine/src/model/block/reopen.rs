@@ -130,8 +130,12 @@ impl Blocks {
                 }
                 Ok(Some(found))
             }
-            Some(BlockdevRefOrNull::Definition(_)) => {
-                Err(Error::new("Cannot change the option 'backing'"))
+            Some(BlockdevRefOrNull::Definition(options)) => {
+                let old = node.backing.and_then(|id| self.nodes.get(&id));
+                match old {
+                    Some(old) if old.driver == options.driver() => Ok(node.backing),
+                    _ => Err(Error::new("Cannot change the option 'backing.driver'")),
+                }
             }
         }
     }
@@ -159,7 +163,15 @@ impl Blocks {
                 let found = self.id(name).ok_or_else(|| not_found("", name))?;
                 Ok(Some(found))
             }
-            BlockdevRef::Definition(_) => Err(Error::new("Cannot change the option 'file'")),
+            BlockdevRef::Definition(options) => {
+                let old = node.file.and_then(|id| self.nodes.get(&id));
+                let old = old.filter(|old| old.driver == options.driver());
+                let old =
+                    old.ok_or_else(|| Error::new("Cannot change the option 'file.driver'"))?;
+                // The node there stays; only its options may change.
+                self.new_file(old, options)?;
+                Ok(node.file)
+            }
         }
     }
 

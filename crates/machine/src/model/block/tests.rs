@@ -120,11 +120,31 @@ fn what_cannot_be_opened_is_named() {
     ] {
         disks.refused(text, desc);
     }
-    let e = disks.node("raw,file=f,node-name=x").unwrap_err();
-    assert!(
-        e.desc().starts_with("Permission conflict on node 'f'"),
-        "{e:?}"
-    );
+}
+
+#[test]
+fn views_share_a_node_that_one_of_them_writes() {
+    let mut disks = Disks::new();
+    disks.node("file,filename={a},node-name=f").unwrap();
+    disks.node("raw,file=f,node-name=r").unwrap();
+    disks.node("raw,file=f,node-name=x").unwrap();
+    disks.device("scsi-hd,drive=r,id=d").unwrap();
+    for (device, conflict) in [
+        (
+            "scsi-hd,drive=x,id=e",
+            "required by node 'r' (uses node 'f' as 'file' child) and unshared by node 'x' (uses \
+             node 'f' as 'file' child).",
+        ),
+        (
+            "scsi-hd,drive=f,id=e",
+            "required by node 'r' (uses node 'f' as 'file' child) and unshared by block device \
+             'e' (uses node 'f' as 'root' child).",
+        ),
+    ] {
+        let e = disks.device(device).unwrap_err();
+        let start = "Permission conflict on node 'f': permissions 'write' are both ";
+        assert_eq!(e.desc(), format!("{start}{conflict}"));
+    }
 }
 
 #[test]

@@ -133,6 +133,16 @@ impl Machine {
                 return Err(error);
             }
         }
+        if let Some(image) = self.blocks.image_in(&target) {
+            let text = format!(
+                "Permission conflict on node '{target}': permissions 'consistent read, write, \
+                 resize' are both required by node '{}' (uses node '{target}' as 'file' child) \
+                 and unshared by an unnamed block device (uses node '{target}' as 'root' child).",
+                image.name
+            );
+            self.job_unmake(key);
+            return Err(Error::new(text));
+        }
         let length = self.blocks.length(&source);
         if let Some(node) = self.blocks.node_mut(&filter) {
             node.bitmaps.insert(

@@ -257,7 +257,13 @@ impl Header {
     fn check_places(&self) -> Result<(), Error> {
         match self.encryption {
             0 => {}
-            1 | 2 => return refuse("Parameter 'encrypt.key-secret' is required for cipher"),
+            1 => {
+                return refuse(
+                    "Use of AES-CBC encrypted qcow2 images is no longer supported in system \
+                     emulators",
+                )
+            }
+            2 => return refuse("Parameter 'encrypt.key-secret' is required for cipher"),
             method => return refuse(format!("Unsupported encryption method {method}")),
         }
         if self.size > i64::MAX.unsigned_abs() {

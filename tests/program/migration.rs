@@ -468,8 +468,7 @@ fn a_machine_that_does_not_arrive_goes_on_here() {
         ["setup", "ok", "pass 1", "active", "STOP", "device", "pass 2", "failed", "RESUME"]
     );
     assert_eq!(arrived, ["active", "failed"]);
-    let error = "load of migration failed: Invalid argument: Machine type received is 'none' and \
-                 local is 'pc-q35-10.0'";
+    let error = "load of migration failed: Invalid argument";
     assert_eq!(
         destination.figures(),
         json!({"status": "failed", "error-desc": error})
@@ -499,8 +498,17 @@ fn a_cut_stream_fails() {
         };
         assert_eq!(seen, expected, "{length}");
         let error = vm.figures()["error-desc"].as_str().unwrap().to_owned();
-        let kind = "load of migration failed: Input/output error: the stream ends ";
-        assert!(error.starts_with(kind), "{length}: {error}");
+        // The name and the version of the form come first.
+        let kind = if length < 12 {
+            "Invalid argument"
+        } else {
+            "Input/output error"
+        };
+        assert_eq!(
+            error,
+            format!("load of migration failed: {kind}"),
+            "{length}"
+        );
         assert_eq!(vm.run_state(), "inmigrate");
     }
     let mut vm = Vm::new("-incoming defer");

@@ -522,9 +522,10 @@ fn a_cut_stream_fails() {
 fn devices_must_be_there() {
     let dir = tempfile::tempdir().unwrap();
     let uri = format!("file:{}", dir.path().join("f").display());
-    let mut source = Vm::new("-machine q35 -m 16M -device virtio-rng-pci,id=rng0");
+    // The reason is in the reply since 11.1.
+    let mut source = Vm::new("-profile 11.1 -machine q35 -m 16M -device virtio-rng-pci,id=rng0");
     assert_eq!(source.migrate(&uri).last().unwrap(), "completed");
-    let mut destination = Vm::new("-machine q35 -m 16M -incoming defer");
+    let mut destination = Vm::new("-profile 11.1 -machine q35 -m 16M -incoming defer");
     destination.incoming(&uri);
     let error = destination.figures()["error-desc"]
         .as_str()

@@ -36,7 +36,9 @@ impl<S: 'static> CharCommands for S {
         let info = |name: &str| ChardevBackendInfo {
             name: name.to_owned(),
         };
-        Ok(rt.chardevs.backends().into_iter().map(info).collect())
+        // The other way round than in the lists for people.
+        let backends = rt.chardevs.backends().into_iter().rev();
+        Ok(backends.map(info).collect())
     }
 
     fn qmp_ringbuf_write(

@@ -226,7 +226,11 @@ fn handle_qmp_command<S>(
                 return Some(Pulled::Next);
             }
             enlist(rt, id);
-            suspends.then_some(Pulled::All { takes_input: false })
+            // With out-of-band execution more may be taken at once. But QEMU, which looks for
+            // it byte by byte, has answered most commands before it finds the next message;
+            // so only what takes its time is overtaken.
+            let stops = suspends || may_serve(rt);
+            stops.then_some(Pulled::All { takes_input: false })
         }
     }
 }

@@ -179,6 +179,12 @@ impl Profile {
         self >= Profile::V11_1
     }
 
+    /// Whether `query-migrate` tells the reason why a machine's state was not taken in. Older
+    /// ones print it.
+    pub fn explains_failed_loads(self) -> bool {
+        self >= Profile::V11_1
+    }
+
     /// Whether a refused password of VNC comes with the reason, and the option to set one.
     pub fn explains_vnc_passwords(self) -> bool {
         self >= Profile::V11_1

@@ -258,7 +258,7 @@ impl QemuOpts {
     /// Parses a whole option string (`qemu_opts_parse`).
     ///
     /// Warnings about deprecated forms, each a text and a hint, are added to
-    /// `warnings` even if an error follows: QEMU prints both.
+    /// `warnings` even if an error follows: QEMU prints both, and stops reading there.
     pub fn parse(
         list: &QemuOptsList,
         params: &str,
@@ -279,7 +279,13 @@ impl QemuOpts {
             id: None,
             opts: Vec::new(),
         };
-        let mut items = Vec::new();
+        // A bad id is reported before any other error.
+        if let Some(id) = find_id(params) {
+            if !id_wellformed(&id) {
+                return Err(Error::new("Parameter 'id' expects an identifier").with_hint(ID_HINT));
+            }
+            opts.id = Some(id);
+        }
         let mut rest = params;
         let mut first = list.implied_opt_name;
         while !rest.is_empty() {
@@ -288,21 +294,12 @@ impl QemuOpts {
             let is_help = item.warning.is_some() && item.value == "on";
             if let (Some(help), true, "help" | "?") = (&mut help, is_help, item.name.as_str()) {
                 **help = true;
-                continue;
+                break;
             }
             warnings.extend(item.warning);
-            items.push((item.name, item.value));
-        }
-        // A bad id is reported before any other error.
-        if let Some(id) = find_id(params) {
-            if !id_wellformed(&id) {
-                return Err(Error::new("Parameter 'id' expects an identifier").with_hint(ID_HINT));
+            if item.name != "id" {
+                opts.set(list, &item.name, &item.value)?;
             }
-            opts.id = Some(id);
-        }
-        items.retain(|(name, _)| name != "id");
-        for (name, value) in items {
-            opts.set(list, &name, &value)?;
         }
         Ok(opts)
     }

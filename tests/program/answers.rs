@@ -36,7 +36,10 @@ fn still(value: Value) -> Value {
     match value {
         Value::Object(mut members) => {
             members.remove("timestamp");
-            if members.contains_key("cpu-index") {
+            if ["cpu-index", "poll-grow"]
+                .iter()
+                .any(|key| members.contains_key(*key))
+            {
                 members.remove("thread-id");
             }
             let members = members.into_iter().map(|(k, v)| (k, still(v)));
@@ -204,4 +207,10 @@ fn memory_that_comes_as_a_device() {
 #[test]
 fn displays_and_input() {
     play(include_str!("answers/displays.txt"));
+}
+
+#[test]
+fn wrong_json_and_parameters() {
+    play(include_str!("answers/wrong.txt"));
+    play_as("11.1", include_str!("answers/11.1/wrong.txt"));
 }

@@ -468,8 +468,7 @@ fn a_machine_that_does_not_arrive_goes_on_here() {
         ["setup", "ok", "pass 1", "active", "STOP", "device", "pass 2", "failed", "RESUME"]
     );
     assert_eq!(arrived, ["active", "failed"]);
-    let error = "load of migration failed: Invalid argument: Machine type received is 'none' and \
-                 local is 'pc-q35-10.0'";
+    let error = "load of migration failed: Invalid argument";
     assert_eq!(
         destination.figures(),
         json!({"status": "failed", "error-desc": error})
@@ -499,8 +498,17 @@ fn a_cut_stream_fails() {
         };
         assert_eq!(seen, expected, "{length}");
         let error = vm.figures()["error-desc"].as_str().unwrap().to_owned();
-        let kind = "load of migration failed: Input/output error: the stream ends ";
-        assert!(error.starts_with(kind), "{length}: {error}");
+        // The name and the version of the form come first.
+        let kind = if length < 12 {
+            "Invalid argument"
+        } else {
+            "Input/output error"
+        };
+        assert_eq!(
+            error,
+            format!("load of migration failed: {kind}"),
+            "{length}"
+        );
         assert_eq!(vm.run_state(), "inmigrate");
     }
     let mut vm = Vm::new("-incoming defer");
@@ -514,9 +522,10 @@ fn a_cut_stream_fails() {
 fn devices_must_be_there() {
     let dir = tempfile::tempdir().unwrap();
     let uri = format!("file:{}", dir.path().join("f").display());
-    let mut source = Vm::new("-machine q35 -m 16M -device virtio-rng-pci,id=rng0");
+    // The reason is in the reply since 11.1.
+    let mut source = Vm::new("-profile 11.1 -machine q35 -m 16M -device virtio-rng-pci,id=rng0");
     assert_eq!(source.migrate(&uri).last().unwrap(), "completed");
-    let mut destination = Vm::new("-machine q35 -m 16M -incoming defer");
+    let mut destination = Vm::new("-profile 11.1 -machine q35 -m 16M -incoming defer");
     destination.incoming(&uri);
     let error = destination.figures()["error-desc"]
         .as_str()

@@ -31,8 +31,9 @@ PROGRAM = os.environ.get("QEMU", "qemu-system-x86_64")
 def still(value):
     """The value without what differs between two runs."""
     if isinstance(value, dict):
-        # A processor's thread on the host; in its properties the name means another thing.
-        moving = {"timestamp", "thread-id"} if "cpu-index" in value else {"timestamp"}
+        # A thread on the host; in a processor's properties the name means another thing.
+        is_thread = "cpu-index" in value or "poll-grow" in value
+        moving = {"timestamp", "thread-id"} if is_thread else {"timestamp"}
         return {k: still(v) for k, v in value.items() if k not in moving}
     if isinstance(value, list):
         return [still(v) for v in value]

@@ -35,6 +35,19 @@ fn without_oob_an_error_takes_its_turn_as_well() {
     w.expect(b, &[not_an_object, answer]);
 }
 
+/// As by QEMU, which looks at a message only after it has answered those before it, unless
+/// one takes its time.
+#[test]
+fn with_oob_what_is_done_at_once_is_answered_first() {
+    let mut w = World::new();
+    let a = w.oob_client("a");
+    w.send(
+        a,
+        note_req("n", 1) + &oob("note-oob", 2) + &note_req("n", 3),
+    );
+    w.expect(a, &[ok(1), ok(2), ok(3)]);
+}
+
 #[test]
 fn with_oob_seven_wait_and_the_session_is_still_read() {
     let mut w = World::new();

@@ -13,9 +13,8 @@ use crate::schema::{
 use crate::Machine;
 use qmonitor::chardev::{socket_accept, socket_listen, ChardevHost, ChardevReport, SocketAddress};
 use qmonitor::main_loop::{ClockType, Condition, Flow, Host, Watch};
-use qmonitor::qapi::json::qobject_from_json;
 use qmonitor::qapi::visit::{InputVisitor, QapiType};
-use qmonitor::qapi::{CompatPolicy, Error};
+use qmonitor::qapi::Error;
 use qmonitor::Runtime;
 
 type Rt = Runtime<Machine>;
@@ -97,8 +96,7 @@ pub(crate) fn incoming_from_cli(rt: &mut Rt, arg: &str) -> Result<(), Error> {
     let address = if arg == "defer" {
         return Ok(());
     } else if arg.starts_with('{') {
-        let channel = qobject_from_json(arg.as_bytes())?;
-        let mut v = InputVisitor::new(channel, CompatPolicy::default());
+        let mut v = InputVisitor::new_str(arg, None, rt.policy())?;
         address(MigrationChannel::visit_in(&mut v, "")?.addr)
     } else {
         Address::parse(arg)?
@@ -245,17 +243,19 @@ fn fail(rt: &mut Rt, loading: &Loading, channel: Channel, error: &StreamError) {
         return set_status(rt, Status::PostcopyPaused);
     }
     answer(loading, channel, 1);
+    let text = format!("load of migration failed: {}", error.kind);
+    let explains = rt.profile().explains_failed_loads();
     let incoming = &mut rt.state.migration.incoming;
     incoming.listens_at = None;
-    incoming.error = Some(format!(
-        "load of migration failed: {}: {}",
-        error.kind, error.what
-    ));
+    incoming.error = Some(if explains {
+        format!("{text}: {}", error.what)
+    } else {
+        text.clone()
+    });
     let exits = incoming.exit_on_error;
     set_status(rt, Status::Failed);
     rt.chardev_report(ChardevReport::Error, &error.what);
     if exits {
-        let text = format!("load of migration failed: {}", error.kind);
         rt.chardev_report(ChardevReport::Error, &text);
         rt.request_exit(1);
     }

@@ -95,8 +95,8 @@ pub(crate) use machine_snapshots::load as load_snapshot;
 pub(crate) use migration_in::incoming_from_cli;
 pub use net::{netdev_from_cli, netdev_with_id};
 pub use objects::{
-    attach, is_made_after_chardevs, monitor_from_options, object_from_text, object_help_wanted,
-    object_of_option,
+    attach, is_made_after_chardevs, monitor_from_options, object_from_text, object_help,
+    object_help_wanted, object_of_option,
 };
 pub use qdev::{add_ports, board_nic, device_from_cli};
 pub(crate) use qtest::{qtest_from_cli, take_clock_in_hand};

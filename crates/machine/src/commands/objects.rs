@@ -230,7 +230,9 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
 ];
 
 fn hmp_object_add(hmp: Cx, args: &HmpArgs) {
-    if let Some(text) = object_help(args.str("object"), hmp.rt.profile()) {
+    let profile = hmp.rt.profile();
+    let types = user_creatable_types(profile);
+    if let Some(text) = object_help(args.str("object"), profile, &types) {
         return hmp.print(text);
     }
     let result = object_from_text(hmp.rt, args.str("object"));
@@ -245,9 +247,10 @@ fn hmp_object_del(hmp: Cx, args: &HmpArgs) {
 /// The help that `-object` asks for, if it does. Of a type that users cannot make there is
 /// none.
 pub fn object_help_wanted(options: &str, profile: Profile) -> Option<Result<String, Error>> {
-    let text = object_help(options, profile)?;
+    let types = user_creatable_types(profile);
+    let text = object_help(options, profile, &types)?;
     let name = type_named(options);
-    let is_known = matches!(name, "help" | "?") || user_creatable_types(profile).contains(&name);
+    let is_known = matches!(name, "help" | "?") || types.contains(&name);
     Some(if is_known {
         Ok(text)
     } else {
@@ -264,14 +267,13 @@ fn type_named(options: &str) -> &str {
 }
 
 /// The text of `object_add` with `help` among the options: the types, or the properties
-/// of a type (`user_creatable_print_help`).
-fn object_help(options: &str, profile: Profile) -> Option<String> {
+/// of one of them (`user_creatable_print_help`).
+pub fn object_help(options: &str, profile: Profile, types: &[&str]) -> Option<String> {
     let mut items = options.split(',');
     if options.starts_with('{') || !items.any(|item| matches!(item, "help" | "?")) {
         return None;
     }
     let name = type_named(options);
-    let types = user_creatable_types(profile);
     let Some(class) = find_type(name).filter(|_| types.contains(&name)) else {
         let lines = types.iter().map(|name| format!("  {name}\n"));
         return Some(format!(
@@ -304,11 +306,16 @@ mod tests {
 
     #[test]
     fn help_lists_types_or_what_a_type_can_be_given() {
+        let types = user_creatable_types(Profile::V10_0);
         for options in ["iothread,id=x", "{'qom-type': 'help'}", "", "helpx"] {
-            assert_eq!(object_help(options, Profile::V10_0), None, "{options}");
+            assert_eq!(
+                object_help(options, Profile::V10_0, &types),
+                None,
+                "{options}"
+            );
         }
         for options in ["help", "?", "nosuch,help", "help,id=x", "container,help"] {
-            let text = object_help(options, Profile::V10_0).unwrap_or_default();
+            let text = object_help(options, Profile::V10_0, &types).unwrap_or_default();
             let mut lines = text.lines();
             assert_eq!(lines.next(), Some("List of user creatable objects:"));
             assert!(lines.any(|line| line == "  iothread"), "{options}");
@@ -318,12 +325,12 @@ mod tests {
         let lines = options.split(' ').map(|name| format!("  {name}=<int>\n"));
         let text = format!("iothread options:\n{}", lines.collect::<String>());
         assert_eq!(
-            object_help("qom-type=iothread,id=x,help", Profile::V10_0),
+            object_help("qom-type=iothread,id=x,help", Profile::V10_0, &types),
             Some(text)
         );
         let text = "There are no options for rng-builtin.\n";
         assert_eq!(
-            object_help("rng-builtin,help", Profile::V10_0).as_deref(),
+            object_help("rng-builtin,help", Profile::V10_0, &types).as_deref(),
             Some(text)
         );
     }

@@ -2,9 +2,25 @@
 //! their argument is always a word of its own.
 
 use super::cli_table::OPTIONS;
-use qmonitor::qapi::Error;
+use qmonitor::qapi::json::qobject_from_json_in;
+use qmonitor::qapi::{Error, QDict, QObject};
+use qmonitor::Profile;
 
 pub use super::cli_table::Opt;
+
+/// The object that an argument which begins with `{` is.
+///
+/// # Errors
+///
+/// It is no JSON, which is told as the profile tells it.
+pub(super) fn json_object(profile: Profile, arg: &str) -> Result<QDict, Error> {
+    Ok(
+        match qobject_from_json_in(profile.dialect(), arg.as_bytes())? {
+            QObject::Dict(object) => object,
+            _ => QDict::new(),
+        },
+    )
+}
 
 /// Splits a command line into options and their arguments. A word without a dash is a
 /// disk image.

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use super::actions::{action, parse_global, take_actions};
+use super::cli::json_object;
 use super::cli::Opt;
 use super::hardware::Hardware;
 use super::help::print;
@@ -19,10 +20,9 @@ use crate::model::runstate::Actions;
 use crate::model::AudioBackend;
 use crate::schema::{RebootAction, ShutdownAction};
 use crate::{MachineOptions, Uuid};
-use qmonitor::qapi::json::qobject_from_json;
 use qmonitor::qapi::policy::{CompatPolicy, CompatPolicyInput, CompatPolicyOutput};
 use qmonitor::qapi::visit::keyval_parse;
-use qmonitor::qapi::{Error, QDict, QObject};
+use qmonitor::qapi::{Error, QObject};
 use qmonitor::util::qemu_opts::{parse_option_size, QemuOpts};
 
 /// A descriptor that `-add-fd` hands over.
@@ -128,7 +128,9 @@ impl Settings {
             Opt::Overcommit => self.take_overcommit(arg, warnings)?,
             Opt::Rtc => check_rtc(arg, warnings)?,
             Opt::Sandbox => check_sandbox(arg, warnings)?,
-            Opt::Audiodev => self.audiodevs.push(sound::audiodev(arg)?),
+            Opt::Audiodev => self
+                .audiodevs
+                .push(sound::audiodev(self.policy.profile, arg)?),
             Opt::Audio => self.take_audio(arg)?,
             // There are no configuration files.
             Opt::NoUserConfig => {}
@@ -185,8 +187,19 @@ impl Settings {
 
     /// There are no windows; a display by VNC is an option of its own by then.
     fn take_display(&mut self, arg: &str) -> Result<(), Error> {
-        let options = keyval_parse(arg, Some("type"))?;
-        let kind = options.get_str("type").unwrap_or_default();
+        let options = if arg.starts_with('{') {
+            json_object(self.policy.profile, arg)?
+        } else {
+            keyval_parse(arg, Some("type"))?
+        };
+        let kind = match options.get("type") {
+            Some(QObject::String(kind)) => kind.as_str(),
+            Some(_) => {
+                let desc = "Invalid parameter type for 'type', expected: string";
+                return Err(Error::new(desc));
+            }
+            None => return Err(Error::new("Parameter 'type' is missing")),
+        };
         let package = match kind {
             "none" | "curses" | "default" => None,
             "gtk" | "sdl" | "spice-app" => Some("qemu-system-gui"),
@@ -267,10 +280,7 @@ impl Settings {
         let is_uri = arg.contains(':') && known.contains(&scheme);
         if arg != "defer" && !is_uri {
             let desc = if arg.starts_with('{') {
-                let channel = match qobject_from_json(arg.as_bytes())? {
-                    QObject::Dict(channel) => channel,
-                    _ => QDict::new(),
-                };
+                let channel = json_object(self.policy.profile, arg)?;
                 match channel.get_str("channel-type") {
                     Some("main" | "cpr") => {
                         self.machine.incoming = true;

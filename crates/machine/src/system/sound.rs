@@ -1,10 +1,11 @@
 //! Sound: `-audiodev` and `-audio`. Nothing is ever played, so what plays it is kept and
 //! shown.
 
+use super::cli::json_object;
 use crate::model::AudioBackend;
-use qmonitor::qapi::json::qobject_from_json;
 use qmonitor::qapi::visit::keyval_parse;
 use qmonitor::qapi::{Error, QDict, QObject};
+use qmonitor::Profile;
 
 /// What QEMU can play on, and the package that has it if it is not there.
 const DRIVERS: &[(&str, Option<&str>)] = &[
@@ -38,12 +39,9 @@ const CARDS: &[(&str, &str, &str)] = &[
 /// # Errors
 ///
 /// There is no such driver, or it is not installed with QEMU.
-pub(super) fn audiodev(arg: &str) -> Result<AudioBackend, Error> {
+pub(super) fn audiodev(profile: Profile, arg: &str) -> Result<AudioBackend, Error> {
     let options = if arg.starts_with('{') {
-        match qobject_from_json(arg.as_bytes())? {
-            QObject::Dict(options) => options,
-            _ => QDict::new(),
-        }
+        json_object(profile, arg)?
     } else {
         keyval_parse(arg, Some("driver"))?
     };
@@ -124,7 +122,7 @@ mod tests {
 
     #[test]
     fn drivers_and_cards_have_qemus_names() {
-        let made = audiodev("pa,id=a,out.mixing-engine=off").unwrap();
+        let made = audiodev(Profile::V10_0, "pa,id=a,out.mixing-engine=off").unwrap();
         assert_eq!((made.id.as_str(), made.driver), ("a", "pa"));
         assert_eq!(audio("none,model=hda", 0).unwrap().1, Some("intel-hda"));
         for (arg, desc) in [
@@ -132,7 +130,7 @@ mod tests {
             ("foo,id=a", "Parameter 'driver' does not accept value 'foo'"),
             ("none,id=a,foo=1", "Parameter 'foo' is unexpected"),
         ] {
-            assert_eq!(audiodev(arg).unwrap_err().desc(), desc);
+            assert_eq!(audiodev(Profile::V10_0, arg).unwrap_err().desc(), desc);
         }
         let e = audio("none,model=foo", 0).unwrap_err();
         assert_eq!(e.desc(), "Unknown sound card name `foo'");

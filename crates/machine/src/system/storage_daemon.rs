@@ -12,10 +12,11 @@ use std::process::ExitCode;
 
 use super::char_options::{make_chardev, report_about};
 use super::cli::Opt;
-use super::help::{print_and_end, version_line};
+use super::help::{print, print_and_end, version_line};
 use super::report::{Failure, Location, Pending, Reporter};
 use super::vl::{self, Start};
 use super::{host, settings};
+use crate::commands::object_help;
 use crate::{Machine, MachineOptions};
 use qmonitor::chardev::{qemu_chardev_opts, qemu_chr_find, ChardevHost};
 use qmonitor::monitor::{MonitorMode, MonitorOptions};
@@ -59,11 +60,11 @@ const COMMANDS: &[&str] = &[
 
 /// All but `testdev`, whose peer could end the program.
 const BACKENDS: &[&str] = &[
-    "hub", "serial", "mux", "pipe", "parallel", "null", "ringbuf", "socket", "stdio", "memory",
-    "udp", "file", "pty",
+    "pty", "file", "udp", "memory", "stdio", "socket", "ringbuf", "null", "parallel", "pipe",
+    "mux", "serial", "hub",
 ];
 
-/// Those of QEMU's, and QMP monitors as objects.
+/// Those of QEMU's, and QMP monitors as objects, which older ones do not list.
 const OBJECT_TYPES: &[&str] = &[
     "authz-list",
     "authz-simple",
@@ -77,6 +78,12 @@ const OBJECT_TYPES: &[&str] = &[
     "tls-creds-psk",
     "tls-creds-x509",
 ];
+
+/// The types that help lists.
+fn object_types(profile: Profile) -> Vec<&'static str> {
+    let listed = |name: &&str| profile.has_monitor_objects() || *name != "monitor-qmp";
+    OBJECT_TYPES.iter().copied().filter(listed).collect()
+}
 
 /// How an option is used.
 #[derive(Clone, Copy)]
@@ -169,8 +176,13 @@ fn start(
     for step in steps {
         let item = step?;
         let arg = Some(item.arg.as_str());
-        let types = || OBJECT_TYPES.to_vec();
+        let types = || object_types(profile);
         let status = print_and_end(program, profile, item.opt, arg, BACKENDS, types);
+        if item.opt == Opt::Object {
+            if let Some(text) = object_help(&item.arg, profile, &object_types(profile)) {
+                return Ok(Start::Done(print(&text)));
+            }
+        }
         if let Some(status) = status {
             return Ok(Start::Done(status));
         }

@@ -35,6 +35,7 @@ use crate::Machine;
 use qmonitor::chardev;
 use qmonitor::chardev::CHARDEV_BACKENDS;
 use qmonitor::main_loop::TimeSource;
+use qmonitor::qapi::visit::keyval_parse;
 use qmonitor::qapi::Error;
 use qmonitor::util::qemu_opts::QemuOpts;
 use qmonitor::{InheritedFds, Runtime};
@@ -194,6 +195,12 @@ impl Options {
         item.warn(reporter, &warnings);
         // In these QEMU complains about the machine and names no option.
         let taken = match (taken, item.opt) {
+            // What is no list of parameters at all is noticed while the option is read.
+            (Err(e), Opt::Machine | Opt::Smp | Opt::Boot)
+                if keyval_parse(&item.arg, Some("implied")).is_err() =>
+            {
+                return Err(item.failed(e));
+            }
             (Err(e), Opt::Machine | Opt::Cpu | Opt::Smp | Opt::Boot | Opt::Rtc) => {
                 return Err(e.into());
             }

@@ -140,11 +140,13 @@ pub struct IothreadParams {
 }
 
 impl Machine {
-    /// The iothreads (`query-iothreads`).
+    /// The iothreads (`query-iothreads`), in the order of QEMU's walk, in which listings are
+    /// the other way round.
     pub fn iothreads(&self) -> Vec<IothreadParams> {
         let objects = self.listed_children(self.objects_container);
         objects
             .into_iter()
+            .rev()
             .filter(|(_, id)| self.object(*id).is_some_and(|o| o.class().is_a("iothread")))
             .map(|(name, id)| IothreadParams {
                 id: name.to_owned(),

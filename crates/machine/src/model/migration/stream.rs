@@ -281,11 +281,11 @@ impl Decoder {
 
     /// What is wrong with a stream that has no more bytes and no end.
     pub fn cut(&self) -> StreamError {
-        StreamError::damaged(if self.has_begun {
-            format!("the stream ends after {} sections", self.sections)
+        if self.has_begun {
+            StreamError::damaged(format!("the stream ends after {} sections", self.sections))
         } else {
-            "the stream ends before it has begun".to_owned()
-        })
+            StreamError::invalid("Not a migration stream: it ends before it has begun")
+        }
     }
 }
 

@@ -6,7 +6,8 @@ use crate::model::board::{self, all_classes, MachineClass};
 use crate::model::facts::place_of_type;
 use crate::schema::{
     CompatProperty, CurrentMachineParams, HostMemPolicy, HumanReadableText, IOThreadInfo, KvmInfo,
-    MachineCommands, MachineInfo, Memdev, MemoryInfo, NameInfo, SysEmuTarget, TargetInfo, UuidInfo,
+    MachineCommands, MachineInfo, Memdev, MemoryInfo, NameInfo, QueriesMemoryCommands,
+    SysEmuTarget, TargetInfo, UuidInfo,
 };
 use crate::Machine;
 use qmonitor::monitor::hmp::ArgKind::*;
@@ -227,7 +228,12 @@ pub(super) const INFO: &[HmpPair<Machine>] = &[
     }),
     (
         HmpRow::new("sgx", "", "show intel SGX information"),
-        |hmp, _| hmp.print("SGX is only supported on PC machines\n"),
+        |hmp, _| {
+            // No machine has regions for it, so the reason why is all there is.
+            if let Err(e) = Machine::qmp_query_sgx(hmp.rt) {
+                hmp.print(format!("{}\n", e.desc()));
+            }
+        },
     ),
     (
         HmpRow::new(

@@ -50,15 +50,15 @@ impl Machine {
             self.dimm_plug(id)?;
         }
         let memdev = self.memdev_of(id)?;
-        if self.is_memory_used(memdev) {
-            return Err(self.busy(memdev));
-        }
         let node = self.int_property(id, "node");
         if !self.is_node(node) {
             return Err(Error::new(format!(
                 "'DIMM property node has value {node}' which exceeds the number of numa nodes: {}",
                 self.node_count()
             )));
+        }
+        if self.is_memory_used(memdev) {
+            return Err(self.busy(memdev));
         }
         self.check_label(id, memdev)?;
         let size = self.dimm_size(id, memdev);

@@ -189,7 +189,9 @@ impl Machine {
     ///
     /// There is no such device, or it has no such screen.
     pub(crate) fn check_console(&self, device: &str, head: i64) -> Result<(), Error> {
-        let id = self.find_device(device).ok_or_else(|| {
+        // It is looked for on the buses, where modules of memory are not.
+        let on_bus = |id: &ObjectId| self.link(*id, "parent_bus").is_some();
+        let id = self.find_device(device).filter(on_bus).ok_or_else(|| {
             let desc = format!("Device '{device}' not found");
             Error::with_class(ErrorClass::DeviceNotFound, desc)
         })?;

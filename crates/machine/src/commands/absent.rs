@@ -122,7 +122,7 @@ pub(super) const INFO: &[HmpPair<Machine>] = &[
     ),
     (
         HmpRow::new("cryptodev", "", "show the crypto devices"),
-        nothing,
+        super::statistics::hmp_info_cryptodev,
     ),
     (
         HmpRow::new("replay", "", "show record/replay information"),

@@ -1,6 +1,6 @@
 //! Pages about the emulator, which translates nothing here.
 
-use super::hmp::{nothing, Cx};
+use super::hmp::Cx;
 use crate::model::qdev::device_list;
 use crate::Machine;
 use qmonitor::monitor::hmp::ArgKind::*;
@@ -62,7 +62,7 @@ pub(super) const INFO: &[HmpPair<Machine>] = &[
             HmpArg::new("names", Str).optional(),
             HmpArg::new("provider", Str).optional(),
         ]),
-        hmp_info_stats,
+        super::statistics::hmp_info_stats,
     ),
 ];
 
@@ -94,12 +94,4 @@ pub(super) fn jit_page(profile: Profile) -> String {
          TB flush count      0\nTB invalidate count 0\nTLB full flushes    0\n\
          TLB partial flushes 0\nTLB elided flushes  0\n{profiler}"
     )
-}
-
-/// No provider has statistics.
-fn hmp_info_stats(hmp: Cx, args: &HmpArgs) {
-    match args.str("target") {
-        "vm" | "vcpu" | "cryptodev" => nothing(hmp, args),
-        target => hmp.print(format!("invalid stats target {target}\n")),
-    }
 }

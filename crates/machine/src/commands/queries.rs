@@ -100,8 +100,8 @@ impl QueriesHostCommands for Machine {
         Ok(Vec::new())
     }
 
-    fn qmp_query_cryptodev(_: &mut Rt) -> Result<Vec<QCryptodevInfo>, Error> {
-        Ok(Vec::new())
+    fn qmp_query_cryptodev(rt: &mut Rt) -> Result<Vec<QCryptodevInfo>, Error> {
+        Ok(super::statistics::query_cryptodev(&rt.state))
     }
 
     fn qmp_announce_self(_: &mut Rt, _: AnnounceParameters) -> Result<(), Error> {

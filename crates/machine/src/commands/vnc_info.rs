@@ -97,7 +97,10 @@ pub(super) fn query_vnc_servers(m: &Machine) -> Vec<VncInfo2> {
         clients: clients(server),
         auth: auth(server),
         vencrypt: None,
-        display: server.display.clone(),
+        display: server.display.clone().or_else(|| {
+            let first = m.displays().into_iter().next()?;
+            m.device_id(first).map(str::to_owned)
+        }),
     };
     m.vnc.iter().map(info).collect()
 }

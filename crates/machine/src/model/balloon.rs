@@ -90,7 +90,7 @@ impl Machine {
     pub fn balloon_actual(&self) -> Result<i64, Error> {
         let exists = self.balloon.is_some_and(|id| self.object(id).is_some());
         if exists {
-            Ok(i64::try_from(self.ram_size() + self.plugged_memory()).unwrap_or(i64::MAX))
+            Ok(i64::try_from(self.ram_size() + self.module_memory()).unwrap_or(i64::MAX))
         } else {
             Err(Error::with_class(
                 ErrorClass::DeviceNotActive,

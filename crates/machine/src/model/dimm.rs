@@ -1,7 +1,6 @@
 //! Modules of memory (`pc-dimm`, `nvdimm`): a slot, a node, and a place among the addresses.
 
 use super::board::Family;
-use super::qdev::Unplugged;
 use super::qom::{Getter, ObjectId, Property, Set};
 use super::Machine;
 use crate::model::memory_devices::MemoryKind;
@@ -50,15 +49,15 @@ impl Machine {
             self.dimm_plug(id)?;
         }
         let memdev = self.memdev_of(id)?;
-        if self.is_memory_used(memdev) {
-            return Err(self.busy(memdev));
-        }
         let node = self.int_property(id, "node");
         if !self.is_node(node) {
             return Err(Error::new(format!(
                 "'DIMM property node has value {node}' which exceeds the number of numa nodes: {}",
                 self.node_count()
             )));
+        }
+        if self.is_memory_used(memdev) {
+            return Err(self.busy(memdev));
         }
         self.check_label(id, memdev)?;
         let size = self.dimm_size(id, memdev);
@@ -165,8 +164,8 @@ impl Machine {
         modules.map(|device| slot(device.id)).collect()
     }
 
-    /// Asks for a memory device to be let go; `None` if the device is no such.
-    pub(super) fn unplug_memory(&self, id: ObjectId) -> Option<Result<Unplugged, Error>> {
+    /// Asks for a memory device to be let go; `None` if it goes as others do.
+    pub(super) fn unplug_memory(&self, id: ObjectId) -> Option<Result<(), Error>> {
         let kind = self.memory_kind(id)?;
         let has_slots = matches!(self.class.family, Family::I440fx | Family::Q35);
         let refusal = match kind {
@@ -176,7 +175,7 @@ impl Machine {
             }
             MemoryKind::Nvdimm => "nvdimm device hot unplug is not supported yet.".to_owned(),
             // The system would have to let it go, and none is there.
-            MemoryKind::Module => return Some(Ok(Unplugged::Asked)),
+            MemoryKind::Module => return Some(Ok(())),
             MemoryKind::VirtioMem if self.size_property(id, "requested-size") > 0 => {
                 "virtio-mem device cannot get unplugged while 'requested-size' != '0'".to_owned()
             }

@@ -3,99 +3,11 @@
 
 use super::board::Family;
 use super::display::Screen;
+use super::input_handlers::{InputHandler, InputHandlers, InputRole, DEVICES, PS2};
 use super::qom::ObjectId;
 use super::Machine;
 use crate::schema::{InputEventKind, MouseInfo};
 use qmonitor::qapi::{Error, ErrorClass, QObject};
-
-/// What a handler takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum InputRole {
-    Keyboard,
-    Mouse,
-    Tablet,
-    Touch,
-}
-
-/// A device that takes input.
-#[derive(Debug, Clone)]
-pub(crate) struct InputHandler {
-    /// Its number, which no other gets.
-    id: i64,
-    role: InputRole,
-    name: &'static str,
-    /// The device; the board has its own keyboard and mouse.
-    device: Option<ObjectId>,
-}
-
-/// All handlers, in the order in which input is offered to them.
-#[derive(Debug, Default)]
-pub(crate) struct InputHandlers {
-    all: Vec<InputHandler>,
-    last_id: i64,
-    /// The age of the latest object that was looked at.
-    seen: Option<u64>,
-}
-
-const PS2: &[(InputRole, &str)] = &[
-    (InputRole::Keyboard, "QEMU PS/2 Keyboard"),
-    (InputRole::Mouse, "QEMU PS/2 Mouse"),
-];
-
-/// Types of devices, and their handlers.
-const DEVICES: &[(&str, &[(InputRole, &str)])] = &[
-    ("i8042", PS2),
-    ("usb-kbd", &[(InputRole::Keyboard, "QEMU HID Keyboard")]),
-    ("usb-mouse", &[(InputRole::Mouse, "QEMU HID Mouse")]),
-    ("usb-tablet", &[(InputRole::Tablet, "QEMU HID Tablet")]),
-    (
-        "virtio-keyboard-pci",
-        &[(InputRole::Keyboard, "QEMU Virtio Keyboard")],
-    ),
-    (
-        "virtio-mouse-pci",
-        &[(InputRole::Mouse, "QEMU Virtio Mouse")],
-    ),
-    (
-        "virtio-tablet-pci",
-        &[(InputRole::Tablet, "QEMU Virtio Tablet")],
-    ),
-    (
-        "virtio-multitouch-pci",
-        &[(InputRole::Touch, "QEMU Virtio MultiTouch")],
-    ),
-];
-
-impl InputRole {
-    /// Whether it takes input of a kind.
-    fn takes(self, kind: InputEventKind) -> bool {
-        match kind {
-            InputEventKind::Key => self == InputRole::Keyboard,
-            InputEventKind::Btn => self != InputRole::Keyboard,
-            InputEventKind::Rel => self == InputRole::Mouse,
-            InputEventKind::Abs => self == InputRole::Tablet,
-            InputEventKind::Mtt => self == InputRole::Touch,
-        }
-    }
-
-    fn is_pointer(self) -> bool {
-        matches!(self, InputRole::Mouse | InputRole::Tablet)
-    }
-}
-
-impl InputHandlers {
-    fn add(&mut self, handlers: &[(InputRole, &'static str)], device: Option<ObjectId>) {
-        for (role, name) in handlers {
-            self.last_id += 1;
-            self.all.push(InputHandler {
-                id: self.last_id,
-                role: *role,
-                name,
-                device,
-            });
-        }
-    }
-}
 
 impl Machine {
     /// Whether the board has a keyboard and a mouse of its own.
@@ -189,7 +101,9 @@ impl Machine {
     ///
     /// There is no such device, or it has no such screen.
     pub(crate) fn check_console(&self, device: &str, head: i64) -> Result<(), Error> {
-        let id = self.find_device(device).ok_or_else(|| {
+        // It is looked for on the buses, where modules of memory are not.
+        let on_bus = |id: &ObjectId| self.link(*id, "parent_bus").is_some();
+        let id = self.find_device(device).filter(on_bus).ok_or_else(|| {
             let desc = format!("Device '{device}' not found");
             Error::with_class(ErrorClass::DeviceNotFound, desc)
         })?;

@@ -10,7 +10,7 @@ use super::board::{MachineClass, Topology};
 use super::display::VncServer;
 use super::dump::Dump;
 use super::global::Global;
-use super::input::InputHandlers;
+use super::input_handlers::InputHandlers;
 use super::jobs::Jobs;
 use super::key_queue::KeyQueue;
 use super::log::LogFile;

@@ -113,12 +113,22 @@ impl Machine {
         given.map(|device| device.size).sum()
     }
 
-    /// How much memory of modules a node has, in bytes.
+    /// How much memory modules give the guest, in bytes: that is what a balloon can take.
+    pub(crate) fn module_memory(&self) -> u64 {
+        let devices = self.memory_devices().into_iter();
+        let modules = devices.filter(|device| device.kind == MemoryKind::Module);
+        modules.map(|device| device.size).sum()
+    }
+
+    /// How much memory of devices a node has, in bytes. Persistent memory counts for the first.
     pub(crate) fn plugged_memory_of_node(&self, node: u16) -> u64 {
         let devices = self.memory_devices().into_iter();
-        let here = devices.filter(|device| {
-            !matches!(device.kind, MemoryKind::VirtioMem | MemoryKind::VirtioPmem)
-                && self.int_property(device.id, "node") == i64::from(node)
+        let here = devices.filter(|device| match device.kind {
+            MemoryKind::VirtioMem => false,
+            MemoryKind::VirtioPmem => node == 0,
+            MemoryKind::Module | MemoryKind::Nvdimm => {
+                self.int_property(device.id, "node") == i64::from(node)
+            }
         });
         here.map(|device| device.size).sum()
     }

@@ -14,6 +14,7 @@ pub mod dump;
 pub mod facts;
 pub(crate) mod global;
 pub mod input;
+mod input_handlers;
 pub mod jobs;
 pub(crate) mod key_queue;
 pub(crate) mod keys;

@@ -9,7 +9,7 @@ use super::block::Blocks;
 use super::board::{MachineClass, Topology, NONE};
 use super::cpu::FIRMWARE_TIME;
 use super::dump::Dump;
-use super::input::InputHandlers;
+use super::input_handlers::InputHandlers;
 use super::jobs::Jobs;
 use super::key_queue::KeyQueue;
 use super::log::LogFile;

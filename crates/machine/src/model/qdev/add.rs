@@ -337,8 +337,8 @@ impl Machine {
             self.check_hotplug(bus)?;
         }
         self.check_not_migrating("device_del")?;
-        if let Some(result) = self.unplug_memory(id) {
-            return result;
+        if let Some(asked) = self.unplug_memory(id) {
+            return asked.map(|()| Unplugged::Asked);
         }
         if goes_at_once {
             return Ok(Unplugged::Gone(self.device_remove(id)));

@@ -188,23 +188,20 @@ fn bitmap(
         };
     };
     let mode = match (sync, arg.bitmap_mode) {
-        (Incremental, None) => BitmapSyncMode::OnSuccess,
+        (Incremental, None) => Some(BitmapSyncMode::OnSuccess),
         (Incremental, Some(mode)) if mode != BitmapSyncMode::OnSuccess => {
             return Err(Error::new(
                 "Bitmap sync mode must be 'on-success' when using sync mode 'incremental'",
             ));
         }
-        (_, None) => {
-            return Err(Error::new(
-                "Bitmap sync mode must be given when providing a bitmap",
-            ))
-        }
-        (_, Some(mode)) => mode,
+        (_, mode) => mode,
     };
     let node = m.blocks.node(source);
     let Some(bitmap) = node.and_then(|node| node.bitmap(name)) else {
         return Err(Error::new(format!("Bitmap '{name}' could not be found")));
     };
+    let mode =
+        mode.ok_or_else(|| Error::new("Bitmap sync mode must be given when providing a bitmap"))?;
     if bitmap.busy {
         let text =
             format!("Bitmap '{name}' is currently in use by another operation and cannot be used");

@@ -1,7 +1,7 @@
 //! Snapshots inside images, of one disk alone.
 
 use super::block_info::snapshot_info;
-use super::job_args::device_node;
+use super::job_args::{device_node, root_node};
 use crate::model::block::BlockOp;
 use crate::schema::SnapshotInfo;
 use crate::Machine;
@@ -13,14 +13,15 @@ type Rt = Runtime<Machine>;
 
 fn find(rt: &Rt, device: &str) -> Result<String, Error> {
     if rt.state.blocks.backends.get(device).is_some() {
-        return device_node(&rt.state, device);
+        return root_node(&rt.state, device);
     }
     let missing = |_| {
         Error::new(format!(
             "Cannot find device='{device}' nor node-name='{device}'"
         ))
     };
-    device_node(&rt.state, device).map_err(missing)
+    device_node(&rt.state, device).map_err(missing)?;
+    root_node(&rt.state, device)
 }
 
 /// Makes a snapshot (`blockdev-snapshot-internal-sync`).

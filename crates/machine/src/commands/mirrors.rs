@@ -80,6 +80,9 @@ fn plan(
     let granularity = granularity(common.granularity)?;
     m.blocks.check_op(&source, BlockOp::MirrorSource)?;
     m.blocks.check_op(&target, BlockOp::MirrorTarget)?;
+    if let Some(replaces) = &common.replaces {
+        check_replaced(m, &source, &target, replaces)?;
+    }
     if matches!(
         common.sync,
         MirrorSyncMode::Incremental | MirrorSyncMode::Bitmap
@@ -88,9 +91,6 @@ fn plan(
             "Sync mode '{}' not supported",
             common.sync.as_str()
         )));
-    }
-    if let Some(replaces) = &common.replaces {
-        check_replaced(m, &source, &target, replaces)?;
     }
     if common.buf_size.is_some_and(|size| size < 0) {
         return Err(Error::new("Invalid parameter 'buf-size'"));

@@ -3,7 +3,7 @@
 
 use std::io::{self, Write as _};
 
-use super::hmp::Cx;
+use super::hmp::{disk_failure, Cx};
 use super::job_args::device_node;
 use super::jobs::with_jobs;
 use crate::model::qom::device_not_found;
@@ -52,6 +52,12 @@ pub(super) fn qemu_io(hmp: Cx, args: &HmpArgs) {
     if let Some(error) = conflict(m, &node) {
         hmp.handle_error(Err::<(), _>(error));
         return;
+    }
+    let writes = ["write", "writev", "aio_write", "discard"];
+    let command = args.str("command").split_whitespace().next();
+    let is_closed = m.blocks.node(&node).is_some_and(|node| node.read_only);
+    if is_closed && command.is_some_and(|command| writes.contains(&command)) {
+        return disk_failure(hmp, &Error::new("Block node is read-only"));
     }
     let text = run(&mut hmp.rt.state, &node, args.str("command"));
     // The reader may have gone.

@@ -34,7 +34,7 @@ fn put_above(
     overlay: String,
     is_new: bool,
 ) -> Result<Snapshot, Error> {
-    let is_below = m.blocks.parents(&overlay).next().is_some();
+    let is_below = m.blocks.parents(&overlay).any(|(_, role)| role == "file");
     if is_below || m.is_in_drive(&overlay) || m.jobs.holds(&overlay) {
         return Err(Error::new("The overlay is already in use"));
     }

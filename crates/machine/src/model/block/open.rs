@@ -321,9 +321,9 @@ impl Blocks {
         if let Some(name) = given {
             self.check_name(name)?;
         }
-        if format == BlockdevDriver::Qcow2 && !read_only {
-            let name = self.name_of(file).to_owned();
-            self.check_image(&name, given.unwrap_or_default())?;
+        if format == BlockdevDriver::Qcow2 {
+            let image = given.unwrap_or_default();
+            self.check_image(self.name_of(file), image, read_only)?;
         }
         let content = self.format_content(format, file, read_only)?;
         Ok(Opened {

@@ -45,17 +45,24 @@ fn conflict(node: &str, old: &User, new: &User) -> Error {
 }
 
 impl Blocks {
-    /// Checks that an image may have its clusters in a node: no other image has.
-    pub(super) fn check_image(&self, node: &str, image: &str) -> Result<(), Error> {
-        let old = self.image_in(node);
+    /// Checks that an image may have its clusters in a node: nothing writes those of another
+    /// image.
+    pub(super) fn check_image(
+        &self,
+        node: &str,
+        image: &str,
+        read_only: bool,
+    ) -> Result<(), Error> {
+        let Some(other) = self.image_in(node).filter(|other| other.name != image) else {
+            return Ok(());
+        };
+        let old = User::node(&other.name, "write, resize");
         let new = User::node(image, "write, resize");
-        old.map_or(Ok(()), |old| {
-            Err(conflict(
-                node,
-                &User::node(&old.name, "write, resize"),
-                &new,
-            ))
-        })
+        match (other.read_only, read_only) {
+            (false, _) => Err(conflict(node, &old, &new)),
+            (true, false) => Err(conflict(node, &new, &old)),
+            (true, true) => Ok(()),
+        }
     }
 }
 

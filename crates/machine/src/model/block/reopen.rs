@@ -161,6 +161,10 @@ impl Blocks {
         match file {
             BlockdevRef::Reference(name) => {
                 let found = self.id(name).ok_or_else(|| not_found("", name))?;
+                if node.qcow2().is_some() {
+                    let read_only = options.read_only.unwrap_or(false);
+                    self.check_image(name, &node.name, read_only)?;
+                }
                 Ok(Some(found))
             }
             BlockdevRef::Definition(options) => {

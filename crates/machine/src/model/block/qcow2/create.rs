@@ -112,7 +112,6 @@ impl Qcow2 {
     }
 
     fn write_empty(file: &mut dyn Bytes, mut header: Header, entries: u64) -> io::Result<Self> {
-        file.set_length(0)?;
         let cluster = header.cluster_size();
         header.reftable_offset = cluster;
         header.reftable_clusters = 1;

@@ -83,6 +83,11 @@ fn replay(name: &str, target: fn(&[u8]), changes: usize) {
 }
 
 #[test]
+fn devices() {
+    replay("devices", targets::devices, 20);
+}
+
+#[test]
 fn hmp() {
     replay("hmp", targets::hmp, 50);
 }

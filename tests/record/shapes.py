@@ -169,8 +169,8 @@ def whole(arguments, shapes, pci):
 def collect(qmp, shapes, pci):
     """Adds the types of all devices that are there and not known yet."""
     found = {}
-    buses = qmp.ask("query-pci") or [{"devices": []}]
-    functions = {(d["slot"], d["function"]): d for d in buses[0]["devices"]}
+    functions = {(d["slot"], d["function"]): d for bus in qmp.ask("query-pci") or []
+                 for d in bus["devices"] if d["bus"] == 0}
     for name, lines in list(blocks(qmp.hmp("info qtree"))):
         found.setdefault(name, lines)
         # The first bus is told first; what is behind others has other lines in its way.

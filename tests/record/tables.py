@@ -116,7 +116,12 @@ def record_fixed(devices):
     """The devices that cannot be plugged while the machine runs."""
     buses = ["virtio-serial-pci", "virtio-scsi-pci", "qemu-xhci", "intel-hda", "sdhci-pci"]
     arguments = [word for bus in buses for word in ("-device", bus)]
-    qmp = Qmp("-machine", "pc", *arguments)
+    # Each board takes other devices on its main bus.
+    return {name for machine in ("pc", "q35")
+            for name in fixed_on(Qmp("-machine", machine, *arguments), devices)}
+
+
+def fixed_on(qmp, devices):
     fixed = set()
     for name in sorted(devices):
         # It is told before properties are looked at, so nothing is plugged.

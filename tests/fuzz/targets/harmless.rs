@@ -12,8 +12,9 @@ use qmonitor::qapi::json::qobject_from_json;
 use qmonitor::qapi::visit::keyval_parse;
 use qmonitor::qapi::{QDict, QObject};
 use qmonitor::util::qemu_opts::QemuOpts;
-use qmonitor::Runtime;
+use qmonitor::{Profile, Runtime};
 use qmonitor_machine::commands;
+use qmonitor_machine::model::board::find_class;
 use qmonitor_machine::{Machine, MachineOptions};
 
 /// A machine that runs in simulated time, and whose human monitor is harmless.
@@ -26,6 +27,22 @@ pub fn machine() -> Runtime<Machine> {
     static TABLE: OnceLock<HmpTable<HmpHandler<Machine>>> = OnceLock::new();
     let hmp = rt.hmp_mut();
     hmp.table = TABLE.get_or_init(|| restricted(&hmp.table)).clone();
+    commands::start_machine(&mut rt);
+    rt
+}
+
+/// A machine of a type, with its processors and devices.
+pub fn board(name: &str) -> Runtime<Machine> {
+    let options = MachineOptions {
+        class: find_class(Profile::V10_0, name).expect(name),
+        ..MachineOptions::default()
+    };
+    let machine = Machine::new(options);
+    let mut rt = Runtime::with_time(machine, TimeSource::simulated()).expect("descriptors");
+    rt.set_report(|_, _| {});
+    commands::register(&mut rt);
+    rt.state.init_memory(None, None).expect("memory");
+    rt.state.init_board(None, &mut Vec::new()).expect("a board");
     commands::start_machine(&mut rt);
     rt
 }

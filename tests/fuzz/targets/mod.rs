@@ -2,6 +2,7 @@
 //! property does not hold. In the crate `fuzz/` libFuzzer calls them;
 //! `tests/fuzz` calls them with the kept corpora.
 
+mod devices;
 mod harmless;
 mod hmp;
 mod json_stream;
@@ -11,6 +12,7 @@ mod session;
 mod telnet;
 mod websocket;
 
+pub use devices::devices;
 pub use hmp::hmp;
 pub use json_stream::json_stream;
 pub use options::options;

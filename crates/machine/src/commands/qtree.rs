@@ -122,7 +122,8 @@ impl Page<'_> {
         }
         if let Some((_, rest)) = line.split_once(", speed ") {
             let port = m.str_property(id, "port");
-            return format!("addr 0.0, port {port}, speed {rest}");
+            let (speed, rest) = (m.usb_speed(id), rest.split_once(',').map_or("", |(_, r)| r));
+            return format!("addr 0.0, port {port}, speed {speed},{rest}");
         }
         if let Some((_, rest)) = line.split_once(", guest ") {
             let port = m.int_property(id, "nr");

@@ -277,11 +277,12 @@ pub(super) fn usb_page(m: &Machine) -> Result<String, Error> {
     }
     let mut page = String::new();
     for bus in m.buses("usb-bus") {
-        for device in m.devices_on(bus) {
+        for device in m.usb_devices_on(bus) {
             let class = m.class_name(device);
             page += &format!(
-                "  Device 0.0, Port {}, Speed 12 Mb/s, Product {}",
+                "  Device 0.0, Port {}, Speed {} Mb/s, Product {}",
                 m.str_property(device, "port"),
+                m.usb_speed(device),
                 product(class)
             );
             if let Some(id) = m.device_id(device) {

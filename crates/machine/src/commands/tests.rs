@@ -120,7 +120,7 @@ fn objects_are_written_in_two_ways() {
         ),
         (
             "iothread,id=x,poll-max-ns=abc",
-            "Parameter 'poll-max-ns' expects integer",
+            "Parameter 'poll-max-ns' expects an int64 value",
         ),
         (
             "nosuch,id=x",
@@ -128,7 +128,7 @@ fn objects_are_written_in_two_ways() {
         ),
         (
             "memory-backend-ram,id=x,size=1X",
-            "Parameter 'size' expects size",
+            "Parameter 'size' expects a size value",
         ),
         ("{\"qom-type\"", "JSON parse error, premature EOI"),
         ("iothread,id=j", "Duplicate ID 'j' for object"),

@@ -58,6 +58,12 @@ impl Machine {
             for (name, value) in fixed.values {
                 self.property_set(id, name, &PropertyInput::text(name, value))?;
             }
+            if fixed.class == "PIIX3" {
+                let usb = self.bool_property(self.machine_object, "usb");
+                let acpi = self.str_property(self.machine_object, "acpi") != "off";
+                self.store_by_name(id, "has-usb", usb);
+                self.store_by_name(id, "has-acpi", acpi);
+            }
             self.set_complete(id, true);
             for (class, name) in fixed.provides {
                 if let Some(class) = bus::TYPES.iter().find(|t| t.name == *class) {

@@ -30,6 +30,46 @@ pub(crate) fn product(class: &str) -> &str {
     found.map_or(class, |(_, product)| product)
 }
 
+impl Machine {
+    /// How fast a device runs, in Mb/s: as fast as it and its controller can.
+    pub(crate) fn usb_speed(&self, id: ObjectId) -> &'static str {
+        let lines = self.page_lines(id);
+        let mut speeds = lines.iter().filter_map(|line| line.split_once(", speed "));
+        let own = speeds.next().and_then(|(_, rest)| rest.split(',').next());
+        let own = own.unwrap_or("12");
+        let controller = self.link(id, "parent_bus").and_then(|bus| self.parent(bus));
+        let is_a = |name| {
+            let class = controller.and_then(|id| self.object(id)).map(|o| o.class());
+            class.is_some_and(|class| class.is_a(name))
+        };
+        let is_slow = is_a("pci-uhci-usb") || is_a("pci-ohci") || is_a("piix3-usb-uhci");
+        match own {
+            "480" | "5000" if is_slow => "12",
+            "5000" if is_a("pci-ehci-usb") => "480",
+            own => own,
+        }
+    }
+
+    /// The devices on a bus of USB, a hub before those behind it.
+    pub(crate) fn usb_devices_on(&self, bus: ObjectId) -> Vec<ObjectId> {
+        let mut devices = self.devices_on(bus);
+        let ports: Vec<_> = devices
+            .iter()
+            .map(|id| (self.str_property(*id, "port"), self.age(*id)))
+            .collect();
+        devices.sort_by_cached_key(|id| {
+            let port = self.str_property(*id, "port");
+            let hub = port.rsplit_once('.').map(|(hub, _)| hub);
+            let hub = ports.iter().find(|(other, _)| Some(other.as_str()) == hub);
+            (
+                hub.map_or(0, |(_, age)| *age).max(self.age(*id)),
+                hub.is_some(),
+            )
+        });
+        devices
+    }
+}
+
 /// Takes the port that a device asks for, or the first free one. The last port of a bus is
 /// given to a hub first.
 pub(super) fn choose_port(m: &mut Machine, id: ObjectId, bus: ObjectId) -> Result<(), Error> {

@@ -177,3 +177,8 @@ fn models_of_processors() {
 fn network_back_ends_on_sockets() {
     play(include_str!("answers/sockets.txt"));
 }
+
+#[test]
+fn parts_of_the_host() {
+    play(include_str!("answers/host.txt"));
+}

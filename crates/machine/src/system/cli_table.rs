@@ -534,7 +534,6 @@ pub(super) const KEPT: &[Opt] = &[
     Opt::MemPath,
     Opt::MemPrealloc,
     Opt::NoUserConfig,
-    Opt::OnlyMigratable,
     Opt::OptionRom,
     Opt::Perfmap,
     Opt::Rtc,

@@ -214,3 +214,8 @@ fn wrong_json_and_parameters() {
     play(include_str!("answers/wrong.txt"));
     play_as("11.1", include_str!("answers/11.1/wrong.txt"));
 }
+
+#[test]
+fn parts_of_the_host() {
+    play(include_str!("answers/host.txt"));
+}

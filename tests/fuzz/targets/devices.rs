@@ -38,7 +38,7 @@ pub fn devices(data: &[u8]) {
 /// How many objects there are below one. Each can be listed, and each of its properties is read
 /// or refused with a reason.
 fn objects(rt: &mut Runtime<Machine>, path: &str) -> usize {
-    let listed = Machine::qmp_qom_list(rt, path.to_owned());
+    let listed = Machine::qmp_qom_list(rt, path);
     let mut count = 1;
     for property in listed.expect(path) {
         if property.r#type.starts_with("child<") {
@@ -46,7 +46,7 @@ fn objects(rt: &mut Runtime<Machine>, path: &str) -> usize {
                 rt,
                 &format!("{}/{}", path.trim_end_matches('/'), property.name),
             );
-        } else if let Err(e) = Machine::qmp_qom_get(rt, path.to_owned(), property.name) {
+        } else if let Err(e) = Machine::qmp_qom_get(rt, path, &property.name) {
             assert!(!e.desc().is_empty());
         }
     }

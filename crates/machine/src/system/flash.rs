@@ -1,6 +1,7 @@
 //! The memory of the firmware: what `-drive if=pflash` and the machine's `pflash0` and `pflash1`
 //! put there.
 
+use super::report::Failure;
 use super::settings::Settings;
 use crate::model::block::Interface;
 use crate::model::board::Family;
@@ -28,7 +29,7 @@ pub(super) fn is_used(settings: &Settings) -> bool {
 /// # Errors
 ///
 /// There is no such node, its size is wrong, or the first is missing.
-pub(super) fn check(rt: &Runtime<Machine>, settings: &Settings) -> Result<(), Error> {
+pub(super) fn check(rt: &Runtime<Machine>, settings: &Settings) -> Result<(), Failure> {
     let hardware = &settings.hardware;
     if !has_flash(hardware.class.family) {
         return Ok(());
@@ -39,19 +40,18 @@ pub(super) fn check(rt: &Runtime<Machine>, settings: &Settings) -> Result<(), Er
             continue;
         };
         if unit > sizes.len() {
-            return Err(Error::new(format!("{name} requires pflash0")));
+            return Err(Error::new(format!("{name} requires pflash0")).into());
         }
         let size = rt.state.blocks.length(&node);
         if size == 0 || size % BLOCK != 0 {
             let desc = format!("system firmware block device {shown} has invalid size {size}");
-            return Err(Error::new(desc).with_hint(format!(
-                "info: its size must be a non-zero multiple of 0x{BLOCK:x}\n"
-            )));
+            let info = format!("info: its size must be a non-zero multiple of 0x{BLOCK:x}");
+            return Err(Failure::twice(Error::new(desc), Error::new(info)));
         }
         sizes.push(size);
         if sizes.iter().sum::<u64>() > MOST {
             let desc = format!("combined size of system firmware exceeds {MOST} bytes");
-            return Err(Error::new(desc));
+            return Err(Error::new(desc).into());
         }
     }
     Ok(())

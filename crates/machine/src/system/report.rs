@@ -157,6 +157,15 @@ pub(super) struct Failure {
 }
 
 impl Failure {
+    /// Two messages about no option.
+    pub(super) fn twice(e: Error, then: Error) -> Self {
+        Failure {
+            location: None,
+            errors: vec![e, then],
+            line: None,
+        }
+    }
+
     pub(super) fn at(location: &Option<Location>, e: Error) -> Self {
         Failure {
             location: location.clone(),

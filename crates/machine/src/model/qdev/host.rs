@@ -56,7 +56,7 @@ impl Machine {
 
     fn check_tpm(&self, id: ObjectId) -> Result<(), Error> {
         let (name, tpm) = (self.class_name(id), self.str_property(id, "tpmdev"));
-        if self.host.tpms.iter().any(|known| *known == tpm) {
+        if self.host.tpms.contains(&tpm) {
             return Ok(());
         }
         let desc = format!("Property '{name}.tpmdev' can't find value '{tpm}'");
@@ -110,9 +110,10 @@ impl Machine {
         let wanted = self.str_property(id, "audiodev");
         let mut known = self.audiodevs.iter();
         if !wanted.is_empty() {
-            return match known.any(|audiodev| audiodev.id == wanted) {
-                true => Ok(()),
-                false => Err(Error::new(format!("audiodev '{wanted}' not found"))),
+            return if known.any(|audiodev| audiodev.id == wanted) {
+                Ok(())
+            } else {
+                Err(Error::new(format!("audiodev '{wanted}' not found")))
             };
         }
         let e = Error::new("no default audio driver available");

@@ -187,6 +187,7 @@ impl Machine {
             }
         }
         self.check_medium(id)?;
+        self.check_single(id)?;
         match bus {
             Some(bus) => self.device_realize(id, device, bus, hotplugged),
             None => {
@@ -198,6 +199,18 @@ impl Machine {
                 Ok(())
             }
         }
+    }
+
+    /// Refuses a second device of a type that has one place to tell the system something.
+    fn check_single(&self, id: ObjectId) -> Result<(), Error> {
+        let class = self.class_name(id);
+        let refusal = match class {
+            "pvpanic" => "duplicate fw_cfg file name: etc/pvpanic-port",
+            "vmcoreinfo" => "at most one vmcoreinfo device is permitted",
+            _ => return Ok(()),
+        };
+        let other = self.plugged(class).filter(|other| *other != id);
+        other.map_or(Ok(()), |_| Err(Error::new(refusal)))
     }
 
     /// Puts a device into the tree, under its id if it has one.

@@ -76,13 +76,14 @@ impl Machine {
         self.child(self.child(self.machine_object, "peripheral")?, id)
     }
 
-    /// A device of this type that the user has plugged.
+    /// A device of this type that the user has plugged, once it is complete.
     pub(crate) fn plugged(&self, class: &str) -> Option<ObjectId> {
         let containers = ["peripheral", "peripheral-anon"].into_iter();
         let mut devices = containers
             .filter_map(|name| self.child(self.machine_object, name))
             .flat_map(|container| self.children(container));
-        devices.find_map(|(_, id)| (self.class_name(id) == class).then_some(id))
+        let is_one = |id| self.class_name(id) == class && self.is_realized(id);
+        devices.find_map(|(_, id)| is_one(id).then_some(id))
     }
 
     /// Puts a device of the board into the tree.

@@ -72,7 +72,7 @@ impl Vm {
     }
 
     /// What has come since the last look.
-    fn seen(&mut self) -> Vec<String> {
+    pub fn seen(&mut self) -> Vec<String> {
         let bytes = self.peer.recv(&mut *self.built.runtime);
         let text = String::from_utf8(bytes).unwrap();
         text.lines().map(shown).collect()
@@ -93,7 +93,7 @@ impl Vm {
         serde_json::from_str(last).unwrap_or_else(|_| json!(last))
     }
 
-    fn capabilities(&mut self, names: &[&str]) {
+    pub fn capabilities(&mut self, names: &[&str]) {
         let list: Vec<_> = names
             .iter()
             .map(|name| json!({"capability": name, "state": true}))
@@ -110,12 +110,12 @@ impl Vm {
         self.execute("migrate", &json!({"uri": uri}))
     }
 
-    fn incoming(&mut self, uri: &str) -> Vec<String> {
+    pub fn incoming(&mut self, uri: &str) -> Vec<String> {
         let arguments = json!({"uri": uri, "exit-on-error": false});
         self.execute("migrate-incoming", &arguments)
     }
 
-    fn pass(&mut self, time: Duration) {
+    pub fn pass(&mut self, time: Duration) {
         let peer = self.peer;
         peer.delay(self.rt(), time);
     }
@@ -148,7 +148,7 @@ impl Vm {
 }
 
 /// Lets two machines talk until neither has anything to say, and returns what was seen.
-fn together(a: &mut Vm, b: &mut Vm) -> (Vec<String>, Vec<String>) {
+pub fn together(a: &mut Vm, b: &mut Vm) -> (Vec<String>, Vec<String>) {
     let (mut from_a, mut from_b) = (Vec::new(), Vec::new());
     // A connection takes a few turns of each side.
     for _ in 0..10 {
@@ -158,7 +158,7 @@ fn together(a: &mut Vm, b: &mut Vm) -> (Vec<String>, Vec<String>) {
     (from_a, from_b)
 }
 
-fn socket(dir: &TempDir, name: &str) -> String {
+pub fn socket(dir: &TempDir, name: &str) -> String {
     format!("unix:{}", dir.path().join(name).display())
 }
 

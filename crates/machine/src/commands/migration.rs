@@ -35,7 +35,9 @@ impl MigrationCommands for Machine {
             return Err(in_progress());
         }
         let changes = capabilities.iter().map(|c| (c.capability, c.state));
-        rt.state.migration.settings.set_capabilities(changes)
+        let migration = &mut rt.state.migration;
+        let is_arriving = migration.incoming.is_arriving();
+        migration.settings.set_capabilities(changes, is_arriving)
     }
 
     fn qmp_query_migrate_capabilities(

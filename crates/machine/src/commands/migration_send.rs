@@ -88,7 +88,10 @@ fn begin(rt: &mut Rt, source: &mut Source) -> Result<Next, String> {
     }
     set_status(rt, source, Status::Active);
     let is_socket = source.channel.as_ref().map(|c| c.kind) == Some(Kind::Socket);
-    source.return_path = is_socket && (has(rt, Cap::ReturnPath) || has(rt, Cap::PostcopyRam));
+    source.return_path = is_socket
+        && [Cap::ReturnPath, Cap::PostcopyRam, Cap::XColo]
+            .iter()
+            .any(|cap| has(rt, *cap));
     write_header(rt, source);
     source.changes = changes(rt);
     source.phase = if is_snapshot {
@@ -364,7 +367,7 @@ fn finish(rt: &mut Rt, source: &mut Source) -> Result<Next, String> {
             Received::Nothing => return Ok(Next::Answer),
             Received::Bytes(_) if answer == [0] => {}
             Received::Bytes(_) | Received::End => {
-                return Err("the other side could not load the machine".to_owned());
+                return Err("Sibling indicated error 1".to_owned());
             }
         }
     }

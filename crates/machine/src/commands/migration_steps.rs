@@ -65,6 +65,7 @@ impl MigrationStepsCommands for Machine {
             return Err(Error::new(text));
         }
         let address = address_of(uri, channels)?;
+        check_transport(rt, &address)?;
         if let Some(status) = rt.state.migration.incoming.status {
             let status = status.as_str();
             let text = format!("Illegal migration incoming state: {status}");

@@ -29,6 +29,17 @@ pub(crate) struct Incoming {
     pub(crate) loading: Loading,
 }
 
+impl Incoming {
+    /// Whether a machine is awaited on a channel, or comes on it.
+    pub(crate) fn is_arriving(&self) -> bool {
+        let has_ended = matches!(
+            self.status,
+            Some(MigrationStatus::Completed | MigrationStatus::Failed)
+        );
+        self.is_started && !has_ended
+    }
+}
+
 /// What a section asks for.
 pub(crate) enum Asks {
     /// Nothing more.

@@ -1,6 +1,6 @@
 //! What clients set before the machine is moved: capabilities and parameters.
 
-use super::parameters;
+use super::{parameters, StreamError};
 use crate::schema::MigrationCapability as Cap;
 use qmonitor::qapi::{Error, QDict, QObject};
 
@@ -30,6 +30,14 @@ const NOT_IN_BACKGROUND: &[Cap] = &[
     Cap::XColo,
     Cap::ValidateUuid,
     Cap::ZeroCopySend,
+];
+
+/// Capabilities that both sides must have, or that the side here must have if the other has.
+const IN_THE_STREAM: &[Cap] = &[
+    Cap::PostcopyRam,
+    Cap::XColo,
+    Cap::Multifd,
+    Cap::XIgnoreShared,
 ];
 
 impl Default for Settings {
@@ -87,7 +95,53 @@ impl Settings {
         Cap::ALL.iter().map(|cap| (*cap, self.on.contains(cap)))
     }
 
-    /// Switches capabilities on and off, all or none.
+    /// The capabilities that the other side must know of, as far as they are on.
+    pub(super) fn in_the_stream(&self) -> impl Iterator<Item = Cap> + '_ {
+        IN_THE_STREAM
+            .iter()
+            .copied()
+            .filter(|cap| self.shapes(*cap))
+    }
+
+    /// Whether a capability changes what is sent. Memory that has its place in a file is the
+    /// same with several channels.
+    fn shapes(&self, cap: Cap) -> bool {
+        self.has(cap) && !(cap == Cap::Multifd && self.has(Cap::MappedRam))
+    }
+
+    /// Refuses a stream that was written with other capabilities.
+    pub(super) fn check_received(&self, names: Option<&QObject>) -> Result<(), StreamError> {
+        let names = match names {
+            Some(QObject::List(names)) => names.as_slice(),
+            _ => &[],
+        };
+        for cap in IN_THE_STREAM {
+            let name = cap.as_str();
+            let (here, there) = (self.shapes(*cap), names.contains(&name.into()));
+            let what = match (cap, there, here) {
+                (Cap::PostcopyRam, true, false) => {
+                    "RAM postcopy is disabled but have 16 byte advise".to_owned()
+                }
+                (Cap::XColo, true, false) => {
+                    "ENABLE_COLO command come in migration stream, but x-colo capability is not set"
+                        .to_owned()
+                }
+                (Cap::Multifd | Cap::XIgnoreShared, _, _) if here != there => {
+                    let word = |on| if on { "on" } else { "off" };
+                    format!(
+                        "Capability {name} is {}, but received capability is {}",
+                        word(here),
+                        word(there)
+                    )
+                }
+                _ => continue,
+            };
+            return Err(StreamError::invalid(what));
+        }
+        Ok(())
+    }
+
+    /// Switches capabilities on and off, all or none. `is_arriving`: a machine comes here.
     ///
     /// # Errors
     ///
@@ -96,6 +150,7 @@ impl Settings {
     pub fn set_capabilities(
         &mut self,
         changes: impl IntoIterator<Item = (Cap, bool)>,
+        is_arriving: bool,
     ) -> Result<(), Error> {
         let mut on = self.on.clone();
         for (cap, state) in changes {
@@ -105,14 +160,16 @@ impl Settings {
             }
         }
         let is_plain = parameters::is_uncompressed_without_tls(&self.parameters);
-        check(&on, is_plain)?;
+        let is_late = |cap| is_arriving && !self.has(cap);
+        check(&on, is_plain, is_late)?;
         self.on = on;
         Ok(())
     }
 }
 
-/// `is_plain`: neither TLS nor compression is set.
-fn check(on: &[Cap], is_plain: bool) -> Result<(), Error> {
+/// `is_plain`: neither TLS nor compression is set. `is_late`: the channel for a capability has
+/// been opened without it.
+fn check(on: &[Cap], is_plain: bool, is_late: impl Fn(Cap) -> bool) -> Result<(), Error> {
     let has = |cap| on.contains(&cap);
     let pairs = [
         (
@@ -176,6 +233,16 @@ fn check(on: &[Cap], is_plain: bool) -> Result<(), Error> {
             "Postcopy preempt requires postcopy-ram",
         ),
         (
+            Cap::PostcopyPreempt,
+            !is_late(Cap::PostcopyPreempt),
+            "Postcopy preempt must be set before incoming starts",
+        ),
+        (
+            Cap::Multifd,
+            !is_late(Cap::Multifd),
+            "Multifd must be set before incoming starts",
+        ),
+        (
             Cap::SwitchoverAck,
             has(Cap::ReturnPath),
             "Capability 'switchover-ack' requires capability 'return-path'",
@@ -206,9 +273,9 @@ mod tests {
     fn capabilities_are_switched_on_and_off() {
         let mut m = Settings::default();
         assert!(m.capabilities().all(|(_, on)| !on));
-        m.set_capabilities([(Cap::Events, true), (Cap::Xbzrle, true)])
+        m.set_capabilities([(Cap::Events, true), (Cap::Xbzrle, true)], false)
             .unwrap();
-        m.set_capabilities([(Cap::Xbzrle, false)]).unwrap();
+        m.set_capabilities([(Cap::Xbzrle, false)], false).unwrap();
         let on: Vec<_> = m.capabilities().filter(|(_, on)| *on).collect();
         assert_eq!(on, [(Cap::Events, true)]);
     }
@@ -251,11 +318,26 @@ mod tests {
         ] {
             let mut m = Settings::default();
             let changes = caps.iter().map(|cap| (*cap, true));
-            assert_eq!(m.set_capabilities(changes).unwrap_err().desc(), desc);
+            assert_eq!(m.set_capabilities(changes, false).unwrap_err().desc(), desc);
             assert!(m.on.is_empty());
         }
         let mut m = Settings::default();
-        m.set_capabilities([(Cap::Multifd, true), (Cap::ZeroCopySend, true)])
+        m.set_capabilities([(Cap::Multifd, true), (Cap::ZeroCopySend, true)], false)
             .unwrap();
+    }
+
+    #[test]
+    fn what_the_channel_depends_on_is_set_before_it_is_opened() {
+        let mut m = Settings::default();
+        let mut set = |caps: &[Cap], is_arriving| {
+            let set = m.set_capabilities(caps.iter().map(|cap| (*cap, true)), is_arriving);
+            set.map_err(|e| e.desc().to_owned())
+        };
+        let late = |what: &str| Err(format!("{what} must be set before incoming starts"));
+        assert_eq!(set(&[Cap::Multifd], true), late("Multifd"));
+        let preempt = [Cap::PostcopyRam, Cap::PostcopyPreempt];
+        assert_eq!(set(&preempt, true), late("Postcopy preempt"));
+        assert_eq!(set(&[Cap::Multifd], false), Ok(()));
+        assert_eq!(set(&[Cap::Multifd], true), Ok(()));
     }
 }

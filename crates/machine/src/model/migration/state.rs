@@ -16,6 +16,9 @@ impl Machine {
         let mut options = QDict::new();
         options.insert("uuid", self.uuid.to_string());
         options.insert("return-path", return_path);
+        let on = self.migration.settings.in_the_stream();
+        let names = on.map(|cap| QObject::from(cap.as_str()));
+        options.insert("capabilities", names.collect::<Vec<_>>());
         options
     }
 
@@ -37,6 +40,7 @@ impl Machine {
             )));
         }
         let settings = &self.migration.settings;
+        settings.check_received(options.get("capabilities"))?;
         let (uuid, local) = (options.get_str("uuid"), self.uuid.to_string());
         if settings.has(MigrationCapability::ValidateUuid) && uuid != Some(&local) {
             let uuid = uuid.unwrap_or_default();

@@ -113,7 +113,7 @@ impl Blocks {
         });
         if is_locked {
             return Err(
-                Error::new("Failed to get \"write\" lock").with_hint(&format!(
+                Error::new("Failed to get \"write\" lock").with_hint(format!(
                     "Is another process using the image [{filename}]?\n"
                 )),
             );

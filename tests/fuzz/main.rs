@@ -107,6 +107,25 @@ fn session() {
     replay("session", targets::session, 100);
 }
 
+/// The page of debugging makes a file of an input. It is one that the target takes.
+#[test]
+fn the_input_of_the_page() {
+    let page = std::fs::read_to_string(places::root().join("docs/debugging.md")).unwrap();
+    let line = page.lines().find_map(|line| line.strip_prefix("$ printf "));
+    let (words, file) = line.unwrap().split_once(" >fuzz/corpus/").unwrap();
+    let script = format!("printf {words}");
+    let made = std::process::Command::new("bash")
+        .args(["-c", &script])
+        .output()
+        .unwrap();
+    assert_eq!(
+        made.stdout.escape_ascii().to_string(),
+        r#"\x01{\"execute\":\"qmp_capabilities\"}\n{\"exec\xf6"#
+    );
+    assert!(file.starts_with("session/"), "{file}");
+    targets::session(&made.stdout);
+}
+
 #[test]
 fn telnet() {
     replay("telnet", targets::telnet, 300);

@@ -49,9 +49,10 @@ fn is_first_pic(m: &Machine, id: ObjectId) -> bool {
 pub(super) fn statistics(m: &Machine) -> String {
     let all = m.children(m.machine_object);
     let mut all = all.flat_map(|(_, id)| m.walk_below(id));
-    let tick = match all.any(|id| m.class_name(id) == "hpet") {
-        true => " 0: 1\n",
-        false => "",
+    let tick = if all.any(|id| m.class_name(id) == "hpet") {
+        " 0: 1\n"
+    } else {
+        ""
     };
     let mut page = String::new();
     for id in controllers(m) {

@@ -233,9 +233,9 @@ pub(super) fn make_devices(
 
 /// The id in an option that is no JSON.
 fn option_id(arg: &str) -> Option<String> {
-    let words = arg.split(',').filter_map(|word| word.strip_prefix("id="));
+    let mut words = arg.rsplit(',').filter_map(|word| word.strip_prefix("id="));
     words
-        .last()
+        .next()
         .filter(|_| !arg.starts_with('{'))
         .map(str::to_owned)
 }

@@ -362,10 +362,10 @@ fn a_panic_is_an_error_and_everybody_lives_on() {
         a,
         &[
             event.clone(),
-            err("3", failed),
-            event.clone(),
             err("1", failed),
             ok(2),
+            event.clone(),
+            err("3", failed),
         ],
     );
     w.expect(b, &[event.clone(), event]);

@@ -340,7 +340,13 @@ mod tests {
         let stream = sample();
         for length in 0..stream.len() {
             let (sections, end) = read([&stream[..length]]);
-            assert_eq!(end.unwrap_err().kind, "Input/output error", "{length}");
+            // The name and the version of the form come first.
+            let kind = if length < MAGIC.len() + 4 {
+                "Invalid argument"
+            } else {
+                "Input/output error"
+            };
+            assert_eq!(end.unwrap_err().kind, kind, "{length}");
             assert!(sections.len() < 3);
         }
     }

@@ -61,6 +61,9 @@ use qmonitor::qapi::json::qobject_from_json;
 use qmonitor::qapi::QObject;
 use qmonitor::slots::Slots;
 
+/// So many children that their order is not computed again for each that goes.
+const MANY: usize = 9;
+
 /// An object (QEMU's `Object`).
 pub struct Object {
     /// Its type.
@@ -71,8 +74,8 @@ pub struct Object {
     /// Its number among all that ever became a child, which keeps siblings in order.
     place: u64,
     children: BTreeMap<u64, ObjectId>,
-    /// Their order in listings, kept once a child has been taken out; before that it
-    /// follows from the order of making.
+    /// Their order in listings, kept once there are [`MANY`] or one has been taken out; before
+    /// that it follows from the order of making.
     order: Option<Box<HashOrder<ObjectId>>>,
     cells: BTreeMap<&'static str, QObject>,
     links: BTreeMap<&'static str, ObjectId>,
@@ -198,6 +201,11 @@ impl Machine {
             object.children.insert(place, child);
             if let Some(order) = &mut object.order {
                 order.insert(name, child);
+            } else if object.children.len() == MANY {
+                let order = self.order_of_making(parent);
+                if let Some(object) = self.object_mut(parent) {
+                    object.order = Some(order);
+                }
             }
         }
         self.objects.names.add_child(parent, name, child);
@@ -237,6 +245,14 @@ impl Machine {
         }
     }
 
+    /// The order of children of which none was taken out.
+    fn order_of_making(&self, parent: ObjectId) -> Box<HashOrder<ObjectId>> {
+        let mut order = Box::<HashOrder<ObjectId>>::default();
+        let children = self.children(parent);
+        children.for_each(|(name, child)| order.insert(name, child));
+        order
+    }
+
     /// Takes an object out of the order of its siblings.
     fn keep_order_without(&mut self, id: ObjectId) {
         let Some(object) = self.object(id) else {
@@ -249,12 +265,7 @@ impl Machine {
             return;
         };
         let kept = siblings.order.take();
-        let mut order = kept.unwrap_or_else(|| {
-            let mut order = Box::<HashOrder<ObjectId>>::default();
-            let siblings = self.children(parent);
-            siblings.for_each(|(name, child)| order.insert(name, child));
-            order
-        });
+        let mut order = kept.unwrap_or_else(|| self.order_of_making(parent));
         order.remove(&name, id);
         if let Some(parent) = self.object_mut(parent) {
             parent.order = Some(order);

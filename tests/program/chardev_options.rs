@@ -78,7 +78,6 @@ fn backends_that_need_a_screen_or_a_library_are_refused() {
         "spicevmc",
         "spiceport",
         "dbus",
-        "qemu-vdagent",
         "console",
         "tty",
         "parport",

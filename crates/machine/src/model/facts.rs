@@ -35,7 +35,6 @@ static NEW: Texts = Texts {
 struct Tables {
     /// By name.
     types: Vec<Row>,
-    properties: Vec<&'static str>,
 }
 
 /// A line about a type, which is taken apart when the first question about it is asked: a
@@ -63,7 +62,6 @@ impl Tables {
             } else {
                 OLD.types.lines().collect()
             };
-            let newer = NEW.properties.lines().filter(|_| profile.has_newer_types());
             let row = |line| Row {
                 profile,
                 line,
@@ -71,7 +69,6 @@ impl Tables {
             };
             Tables {
                 types: types.into_iter().map(row).collect(),
-                properties: OLD.properties.lines().chain(newer).collect(),
             }
         })
     }
@@ -238,7 +235,7 @@ impl TypeFacts {
             .split(' ')
             .filter(|w| !w.is_empty())
             .flat_map(numbers)
-            .filter_map(|number| property(self.profile, number))
+            .filter_map(property)
     }
 
     /// All properties, those of the first ancestor first.
@@ -265,8 +262,16 @@ fn numbers(word: &str) -> std::ops::RangeInclusive<usize> {
     number(first)..=number(last)
 }
 
-fn property(profile: Profile, number: usize) -> Option<PropertyFacts> {
-    let mut fields = Tables::of(profile).properties.get(number)?.split('\t');
+fn property(number: usize) -> Option<PropertyFacts> {
+    // The later table goes on where the earlier one ends, so one list serves all.
+    static ALL: OnceLock<Box<[&str]>> = OnceLock::new();
+    let read = || {
+        OLD.properties
+            .lines()
+            .chain(NEW.properties.lines())
+            .collect()
+    };
+    let mut fields = ALL.get_or_init(read).get(number)?.split('\t');
     let mut next = || fields.next().unwrap_or_default();
     Some(PropertyFacts {
         name: next(),

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex};
 
-use crate::model::qdev::more as recorded_properties;
+use crate::model::qdev::left_out;
 use crate::model::qom::{Getter, ObjectType, Property};
 
 /// Switches that are on unless the user says otherwise.
@@ -15,10 +15,13 @@ pub(super) fn more(class: &'static ObjectType) -> &'static [Property] {
     static MORE: LazyLock<Mutex<HashMap<&str, &[Property]>>> = LazyLock::new(Mutex::default);
     let mut more = MORE.lock().unwrap_or_else(|e| e.into_inner());
     more.entry(class.name).or_insert_with(|| {
-        let all = recorded_properties(class).iter();
+        let mut kept = left_out(class).into_vec();
         // The time is told by the clock of a board, and there is none.
-        let kept = all.filter(|p| p.type_name != "struct tm");
-        kept.map(of_machine).collect::<Vec<_>>().leak()
+        kept.retain(|p| p.type_name != "struct tm");
+        for property in &mut kept {
+            *property = of_machine(property);
+        }
+        Box::leak(kept.into_boxed_slice())
     })
 }
 

@@ -10,7 +10,7 @@ use std::sync::{Mutex, OnceLock};
 use super::features::{supported, X86_CPU};
 use super::words;
 use crate::model::facts::merged;
-use crate::model::qdev::more;
+use crate::model::qdev::left_out;
 use crate::model::qom::{ObjectType, Property};
 use qmonitor::Profile;
 
@@ -140,7 +140,7 @@ fn further_properties(class: &'static ObjectType) -> &'static [Property] {
     if let Some((_, properties)) = made.iter().find(|(name, _)| *name == class.name) {
         return properties;
     }
-    let properties = words::further(class, more(class));
+    let properties = words::further(class, left_out(class));
     made.push((class.name, properties));
     properties
 }

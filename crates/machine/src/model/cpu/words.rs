@@ -154,8 +154,12 @@ fn aliased(name: &'static str, others: &[Property]) -> Option<&'static str> {
     if let Some((_, target)) = aliases.find(|(alias, _)| *alias == name) {
         return Some(target);
     }
+    // Most names have none, and there are hundreds of them to compare with hundreds.
+    if !name.contains('_') {
+        return None;
+    }
     let dashed = name.replace('_', "-");
-    let mut others = others.iter().map(|p| p.name).filter(|other| *other != name);
+    let mut others = others.iter().map(|p| p.name);
     others.find(|other| *other == dashed)
 }
 
@@ -163,19 +167,20 @@ fn aliased(name: &'static str, others: &[Property]) -> Option<&'static str> {
 /// other names.
 pub(super) fn further(
     class: &'static ObjectType,
-    recorded: &'static [Property],
+    mut recorded: Box<[Property]>,
 ) -> &'static [Property] {
     let known: Vec<Property> = class
         .ancestry()
         .flat_map(|t| t.properties)
-        .chain(recorded)
         .copied()
+        .chain(recorded.iter().copied())
         .collect();
-    let other = |p: &Property| match aliased(p.name, &known) {
-        None => *p,
-        Some(target) => Property::new(p.name, p.type_name, Getter::Alias(target), Some(set_alias)),
-    };
-    recorded.iter().map(other).collect::<Vec<_>>().leak()
+    for p in &mut recorded {
+        if let Some(target) = aliased(p.name, &known) {
+            *p = Property::new(p.name, p.type_name, Getter::Alias(target), Some(set_alias));
+        }
+    }
+    Box::leak(recorded)
 }
 
 fn set_alias(set: Set<'_>) -> Result<(), Error> {

@@ -61,7 +61,7 @@ pub(crate) use host::HostParts;
 pub(crate) use pci::{address_text, PCI_DEVICE};
 pub(crate) use pci_facts::{pci_facts, PciFacts, RegionKind};
 pub(crate) use ports::default_port;
-pub(crate) use recorded::{more, object_type};
+pub(crate) use recorded::{left_out, object_type};
 pub(crate) use usb::product;
 
 impl Machine {

@@ -18,15 +18,22 @@ use crate::model::virtio_mem;
 use qmonitor::Profile;
 
 /// The properties that a declared type leaves out, in the order of the table.
-pub(crate) fn more(class: &'static ObjectType) -> &'static [Property] {
+pub(super) fn more(class: &'static ObjectType) -> &'static [Property] {
     static MORE: LazyLock<Mutex<HashMap<&str, &[Property]>>> = LazyLock::new(Mutex::default);
     let mut more = MORE.lock().unwrap_or_else(|e| e.into_inner());
-    more.entry(class.name).or_insert_with(|| {
-        let declared = |name| class.declared_property(name).is_some();
-        let all = properties_of(class.name, TypeFacts::all_properties);
-        let left_out = all.into_iter().filter(|p| !declared(p.name));
-        left_out.collect::<Vec<_>>().leak()
-    })
+    more.entry(class.name)
+        .or_insert_with(|| Box::leak(left_out(class)))
+}
+
+/// The same, for a caller that keeps them in a form of its own.
+///
+/// They are kept for good, so they come without the spare room of the list they were
+/// collected in.
+pub(crate) fn left_out(class: &'static ObjectType) -> Box<[Property]> {
+    let declared = |name| class.declared_property(name).is_some();
+    let mut all = properties_of(class.name, TypeFacts::all_properties);
+    all.retain(|p| !declared(p.name));
+    all.into_boxed_slice()
 }
 
 /// Makes a type that only the table knows, below one that exists.
@@ -35,7 +42,7 @@ pub(crate) fn object_type(facts: &'static TypeFacts, parent: &'static ObjectType
     let class = device_class_of(facts.name);
     ObjectType {
         is_abstract: facts.is_abstract(),
-        properties: properties.leak(),
+        properties: Box::leak(properties.into_boxed_slice()),
         class: class.map(|class| class as _),
         ..ObjectType::new(facts.name, parent)
     }

@@ -63,13 +63,13 @@ pub(crate) fn vnc_new(rt: &mut Rt, opts: &QemuOpts) -> Result<(), Error> {
     Ok(())
 }
 
-/// Says where the server listens that looked for a free port.
+/// Says where a server listens that looked for a free port.
 fn say_where(m: &Machine) {
     let place = m.vnc.first().and_then(VncServer::place);
     let place = place.filter(|place| place.family != NetworkAddressFamily::Unix);
     if let Some(place) = place {
         let (host, port) = (&place.host, &place.service);
-        // Whoever has closed standard output does not want to know.
+        // A closed standard output means that the message is not wanted.
         let _ = writeln!(std::io::stdout(), "VNC server running on {host}:{port}");
     }
 }

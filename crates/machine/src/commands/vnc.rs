@@ -203,7 +203,7 @@ fn plain_address(address: SocketAddress) -> Result<Address, Error> {
     }
 }
 
-/// Loads certificates again (`display-reload`). No server has some.
+/// Loads certificates again (`display-reload`). No server has any.
 pub(super) fn reload_certificates(m: &Machine) -> Error {
     if m.vnc.is_empty() {
         no_server()

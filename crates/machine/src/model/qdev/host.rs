@@ -14,7 +14,7 @@ pub(crate) struct HostParts {
     pub(crate) tpms: Vec<String>,
     /// Ids and directories of `-fsdev` and `-virtfs`.
     pub(crate) directories: Vec<(String, String)>,
-    /// Whether sound is played on what the host has if nothing is said.
+    /// Whether sound goes to the host's own output by default.
     pub(crate) plays_by_default: bool,
 }
 

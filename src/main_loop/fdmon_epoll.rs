@@ -46,7 +46,7 @@ pub(super) const WAKE_KEY: usize = usize::MAX - 1;
 /// The key of the epoll fd among the side table's.
 const EPOLL_KEY: usize = usize::MAX - 2;
 
-/// Reports in a row that were read to the end after which only changes are reported.
+/// After so many reports in a row that were read to the end, only changes are reported.
 const STEADY: u8 = 32;
 
 pub(super) struct FdmonEpoll {

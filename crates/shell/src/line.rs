@@ -74,7 +74,7 @@ fn object(text: &str, what: &str) -> Result<QDict, String> {
     }
 }
 
-/// The arguments of a line; `command` is what the help of them is found under.
+/// The arguments of a line; help about them is found under `command`.
 fn arguments(lookup: &Lookup<'_>, command: &str) -> Result<QDict, String> {
     let mut arguments = QDict::new();
     for word in lookup.words {

@@ -108,7 +108,7 @@ impl Schema {
         }
     }
 
-    /// The type of what an action is done with.
+    /// The type of an action's arguments.
     pub fn action_data(&self, action: &str) -> Option<String> {
         let members = self.members(&self.action_type()?, &|_| Some(action.to_owned()));
         let data = members.into_iter().find(|member| member.name == "data")?;

@@ -14,7 +14,7 @@ use crate::options::Options;
 use crate::schema::Schema;
 use crate::transaction::{Step, Transaction, OPENS};
 
-/// What came of a line.
+/// The result of a line.
 #[derive(Debug, PartialEq)]
 pub enum Outcome {
     /// To be shown; nothing if it is empty.
@@ -207,7 +207,7 @@ impl Session {
         self.transaction = None;
     }
 
-    /// Lets the transaction in which a line was wrong come to no good.
+    /// Spoils the transaction that had a wrong line.
     pub fn spoil_transaction(&mut self) {
         if let Some(transaction) = &mut self.transaction {
             transaction.spoil();

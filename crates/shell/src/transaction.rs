@@ -16,7 +16,7 @@ pub struct Transaction {
     spoilt: bool,
 }
 
-/// What came of a line.
+/// The result of a line.
 #[derive(Debug, PartialEq)]
 pub enum Step {
     More,

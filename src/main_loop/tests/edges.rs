@@ -58,7 +58,7 @@ impl Reader {
         self.peer.write_all(&[b'x'; USUAL_ROOM][..bytes]).unwrap();
     }
 
-    /// So long that only changes are reported.
+    /// Lets so many reports pass that epoll then reports changes only.
     fn settle(&mut self) {
         for _ in 0..40 {
             self.write(3);

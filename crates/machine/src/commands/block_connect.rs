@@ -18,7 +18,7 @@ use qmonitor::Runtime;
 
 type Rt = Runtime<Machine>;
 
-/// The server that a node or one made for it is at.
+/// The address of the server that a node, or a node made for it, has.
 fn server_of(options: &BlockdevOptions) -> Option<&BlockdevOptionsNbd> {
     use BlockdevOptionsBranch as Branch;
     let file = match &options.u {

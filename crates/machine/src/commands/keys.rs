@@ -15,7 +15,7 @@ type Rt = Runtime<Machine>;
 /// How many steps can be on their way.
 const MOST: usize = 1024;
 
-/// How long a key is held if nobody says.
+/// How long a key is held by default.
 const HOLD: Duration = Duration::from_millis(10);
 
 /// Presses keys one after the other, and lets them go the other way round. A machine that
@@ -36,7 +36,7 @@ pub(super) fn send_keys(rt: &mut Rt, keys: Vec<KeyValue>, hold_time: Option<i64>
 /// Carries out input of any kind that the devices take. It overtakes what waits.
 pub(super) fn send_events(rt: &mut Rt, events: Vec<InputEvent>) {
     for event in events {
-        // What a pointer does is read by nobody.
+        // No guest reads what a pointer does.
         if let InputEvent::Key(key) = event {
             deliver(rt, &key.data.key, key.data.down);
         }

@@ -53,7 +53,7 @@ fn all_disks(m: &Machine) -> Result<Vec<String>, Error> {
     Ok(names)
 }
 
-/// Those of them that can be written, with the names of their drives.
+/// The images that can be written, with the names of their drives.
 fn written_disks(m: &Machine) -> Vec<(String, String)> {
     let drives = m.drives().into_iter();
     let used: Vec<_> = drives

@@ -29,6 +29,7 @@ mod datagrams;
 mod devices;
 mod dirty_rate;
 mod displays;
+mod drive_add;
 mod drives;
 mod dump;
 mod emulator;
@@ -128,7 +129,7 @@ const HMP: &[(Pairs, Pairs)] = &[
     (block_jobs::COMMANDS, block_jobs::INFO),
     (cpu::COMMANDS, cpu::INFO),
     (dirty_rate::COMMANDS, dirty_rate::INFO),
-    (drives::COMMANDS, &[]),
+    (drive_add::COMMANDS, &[]),
     (dump::COMMANDS, dump::INFO),
     (emulator::COMMANDS, emulator::INFO),
     (log::COMMANDS, &[]),

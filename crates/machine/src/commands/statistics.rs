@@ -1,4 +1,4 @@
-//! Statistics: `statistics.json`. Only encryption devices count, and nobody uses them.
+//! Statistics: `statistics.json`. Only encryption devices have counts, and no guest uses them.
 
 use super::emulator::jit_page;
 use super::hmp::Cx;

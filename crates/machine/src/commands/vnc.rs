@@ -63,13 +63,13 @@ pub(crate) fn vnc_new(rt: &mut Rt, opts: &QemuOpts) -> Result<(), Error> {
     Ok(())
 }
 
-/// Says where the server listens that looked for a free port.
+/// Says where a server listens that looked for a free port.
 fn say_where(m: &Machine) {
     let place = m.vnc.first().and_then(VncServer::place);
     let place = place.filter(|place| place.family != NetworkAddressFamily::Unix);
     if let Some(place) = place {
         let (host, port) = (&place.host, &place.service);
-        // Whoever has closed standard output does not want to know.
+        // A closed standard output means that the message is not wanted.
         let _ = writeln!(std::io::stdout(), "VNC server running on {host}:{port}");
     }
 }
@@ -203,7 +203,7 @@ fn plain_address(address: SocketAddress) -> Result<Address, Error> {
     }
 }
 
-/// Loads certificates again (`display-reload`). No server has some.
+/// Loads certificates again (`display-reload`). No server has any.
 pub(super) fn reload_certificates(m: &Machine) -> Error {
     if m.vnc.is_empty() {
         no_server()

@@ -1,5 +1,5 @@
-//! Memory behind virtio: `virtio-mem-pci`, of which the guest takes as much as it is asked to,
-//! and `virtio-pmem-pci`. No guest is there, so nothing is ever taken.
+//! Memory behind virtio: `virtio-mem-pci` and `virtio-pmem-pci`. A guest takes as much of the
+//! first as it is asked to; no guest is there, so nothing is ever taken.
 
 use super::qom::{Getter, ObjectId, Property, Set};
 use super::Machine;

@@ -3,7 +3,8 @@
 
 use super::cli::Opt;
 use super::option_groups::{
-    ACPI_OPTS, FW_CFG_OPTS, ICOUNT_OPTS, ISCSI_OPTS, PLUGIN_OPTS, RUN_WITH_OPTS, SMBIOS_OPTS,
+    ACPI_OPTS, FW_CFG_OPTS, ICOUNT_OPTS, ISCSI_OPTS, PLUGIN_OPTS, RTC_OPTS, RUN_WITH_OPTS,
+    SANDBOX_OPTS, SMBIOS_OPTS,
 };
 use super::settings::Settings;
 use qmonitor::qapi::{Error, QDict};
@@ -287,9 +288,63 @@ fn check_ranges(arg: &str) -> Result<(), Error> {
     }
 }
 
+/// The machine has no clock to set, but wrong words are refused.
+pub(super) fn check_rtc(arg: &str, warnings: &mut Vec<Error>) -> Result<(), Error> {
+    let opts = QemuOpts::parse(&RTC_OPTS, arg, warnings)?;
+    if let Some(base) = opts.get("base") {
+        if !matches!(base, "utc" | "localtime") && !is_datetime(base) {
+            return Err(Error::new("invalid datetime format")
+                .with_hint("valid formats: '2006-06-17T16:01:21' or '2006-06-17'\n"));
+        }
+    }
+    let words = [
+        ("clock", &["host", "rt", "vm"][..]),
+        ("driftfix", &["none", "slew"]),
+    ];
+    for (name, allowed) in words {
+        if let Some(value) = opts.get(name).filter(|value| !allowed.contains(value)) {
+            return Err(Error::new(format!("invalid option value '{value}'")));
+        }
+    }
+    Ok(())
+}
+
+/// Whether the text is a date, perhaps with a time.
+fn is_datetime(text: &str) -> bool {
+    let form = |form: &str| {
+        text.len() == form.len()
+            && text.bytes().zip(form.bytes()).all(|(c, f)| match f {
+                b'0' => c.is_ascii_digit(),
+                f => c == f,
+            })
+    };
+    form("0000-00-00") || form("0000-00-00T00:00:00")
+}
+
+/// There is no filter, and management software asks for one whenever the option is
+/// known: the program says so and goes on, for it runs no guest to be locked in.
+pub(super) fn check_sandbox(arg: &str, warnings: &mut Vec<Error>) -> Result<(), Error> {
+    let opts = QemuOpts::parse(&SANDBOX_OPTS, arg, warnings)?;
+    if opts.get_bool("enable") == Some(true) {
+        warnings.push(Error::new(NO_SANDBOX));
+    }
+    Ok(())
+}
+
+const NO_SANDBOX: &str = "sandboxing request ignored: no system call is filtered";
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sandbox_is_warned_of_and_not_made() {
+        for (arg, expected) in [("on,spawn=deny", Some(NO_SANDBOX)), ("off", None)] {
+            let mut warnings = Vec::new();
+            check_sandbox(arg, &mut warnings).unwrap();
+            assert_eq!(warnings.first().map(Error::desc), expected);
+        }
+    }
 
     #[test]
     fn what_qemu_refuses_is_refused() {

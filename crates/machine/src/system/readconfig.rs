@@ -17,7 +17,10 @@
 //! * names and ids are cut after 63 bytes, lines are split after 1023;
 //! * a line of blanks is an error, an empty line is not.
 
+use super::cli::Opt;
+use super::option_groups::{option_of_group, Takes};
 use qmonitor::qapi::Error;
+use qmonitor::util::qemu_opts::QemuOpts;
 
 /// A group of options: `[NAME "ID"]` and the lines below it.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -147,6 +150,49 @@ fn param(line: &str) -> Option<(&str, &str)> {
         up_to(quoted, '"', MAX_VALUE)
     });
     Some((name, value.unwrap_or("")))
+}
+
+/// The text of the file.
+///
+/// # Errors
+///
+/// It cannot be opened or read.
+pub(super) fn read_text(path: &str) -> Result<String, Error> {
+    use std::io::Read;
+    let mut bytes = Vec::new();
+    let mut file = std::fs::File::open(path)
+        .map_err(|e| Error::from_io(format!("Could not open '{path}'"), &e))?;
+    file.read_to_end(&mut bytes)
+        .map_err(|e| Error::from_io("Cannot read config file", &e))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The option that a group of a configuration file stands for, and its argument.
+///
+/// # Errors
+///
+/// There is no such group, or it has no such parameter.
+pub(super) fn option_of(group: &Group) -> Result<(Opt, String), Error> {
+    let name = group.name.as_str();
+    let Some((opt, takes)) = option_of_group(name) else {
+        return Err(Error::new(format!("There is no option group '{name}'")));
+    };
+    let arg = group.to_argument();
+    let list = match takes {
+        Takes::Any => return Ok((opt, arg)),
+        Takes::Listed(list) | Takes::One(list) => list,
+    };
+    for (param, _) in &group.params {
+        let mut known = list.desc.iter().chain(list.extensions);
+        if param != "id" && known.all(|(known, _)| known != param) {
+            return Err(Error::new(format!("Invalid parameter '{param}'")));
+        }
+    }
+    if group.id.is_some() && matches!(takes, Takes::One(_)) {
+        return Err(Error::new("Invalid parameter 'id'"));
+    }
+    QemuOpts::parse(list, &arg, &mut Vec::new())?;
+    Ok((opt, arg))
 }
 
 #[cfg(test)]

@@ -8,11 +8,9 @@ use super::cli::json_object;
 use super::cli::Opt;
 use super::hardware::Hardware;
 use super::help::print;
-use super::option_groups::{
-    ADD_FD_OPTS, MSG_OPTS, NAME_OPTS, OVERCOMMIT_OPTS, RTC_OPTS, SANDBOX_OPTS, TRACE_OPTS,
-};
+use super::option_groups::{ADD_FD_OPTS, MSG_OPTS, NAME_OPTS, OVERCOMMIT_OPTS};
 use super::trace_server::TraceServer;
-use super::{kept, sound};
+use super::{kept, sound, starting};
 use crate::model::cpu::CpuOption;
 use crate::model::global::Global;
 use crate::model::qdev::HostParts;
@@ -126,8 +124,8 @@ impl Settings {
             Opt::M => self.hardware.take_memory(arg, warnings)?,
             Opt::Boot => self.hardware.take_boot(arg)?,
             Opt::Overcommit => self.take_overcommit(arg, warnings)?,
-            Opt::Rtc => check_rtc(arg, warnings)?,
-            Opt::Sandbox => check_sandbox(arg, warnings)?,
+            Opt::Rtc => kept::check_rtc(arg, warnings)?,
+            Opt::Sandbox => kept::check_sandbox(arg, warnings)?,
             Opt::Audiodev => self
                 .audiodevs
                 .push(sound::audiodev(self.policy.profile, arg)?),
@@ -174,7 +172,7 @@ impl Settings {
             Opt::Qtest => self.qtest = Some(arg.to_owned()),
             Opt::QtestLog => self.qtest_log = Some(arg.to_owned()),
             Opt::Vga => self.vga = Some(arg.to_owned()),
-            Opt::Trace => take_trace(arg, warnings)?,
+            Opt::Trace => starting::take_trace(arg, warnings)?,
             Opt::TraceOut => match arg.strip_prefix("websocket:") {
                 Some(address) => self.trace_servers.push(TraceServer::record(address)),
                 None => qmonitor::trace::record_file(Path::new(arg))
@@ -378,51 +376,6 @@ impl Settings {
     }
 }
 
-/// The machine has no clock to set, but wrong words are refused.
-fn check_rtc(arg: &str, warnings: &mut Vec<Error>) -> Result<(), Error> {
-    let opts = QemuOpts::parse(&RTC_OPTS, arg, warnings)?;
-    if let Some(base) = opts.get("base") {
-        if !matches!(base, "utc" | "localtime") && !is_datetime(base) {
-            return Err(Error::new("invalid datetime format")
-                .with_hint("valid formats: '2006-06-17T16:01:21' or '2006-06-17'\n"));
-        }
-    }
-    let words = [
-        ("clock", &["host", "rt", "vm"][..]),
-        ("driftfix", &["none", "slew"]),
-    ];
-    for (name, allowed) in words {
-        if let Some(value) = opts.get(name).filter(|value| !allowed.contains(value)) {
-            return Err(Error::new(format!("invalid option value '{value}'")));
-        }
-    }
-    Ok(())
-}
-
-/// Whether the text is a date, perhaps with a time.
-fn is_datetime(text: &str) -> bool {
-    let form = |form: &str| {
-        text.len() == form.len()
-            && text.bytes().zip(form.bytes()).all(|(c, f)| match f {
-                b'0' => c.is_ascii_digit(),
-                f => c == f,
-            })
-    };
-    form("0000-00-00") || form("0000-00-00T00:00:00")
-}
-
-/// There is no filter, and management software asks for one whenever the option is
-/// known: the program says so and goes on, for it runs no guest to be locked in.
-fn check_sandbox(arg: &str, warnings: &mut Vec<Error>) -> Result<(), Error> {
-    let opts = QemuOpts::parse(&SANDBOX_OPTS, arg, warnings)?;
-    if opts.get_bool("enable") == Some(true) {
-        warnings.push(Error::new(NO_SANDBOX));
-    }
-    Ok(())
-}
-
-const NO_SANDBOX: &str = "sandboxing request ignored: no system call is filtered";
-
 /// The decimal, octal or hexadecimal number of a character at the start of a text, as
 /// `strtol` reads it. Larger numbers lose their upper bits.
 fn parse_echr(text: &str) -> Option<u8> {
@@ -447,32 +400,6 @@ fn parse_echr(text: &str) -> Option<u8> {
     } as u8)
 }
 
-/// Switches trace events on; a name that does not exist is only a warning.
-pub(super) fn take_trace(arg: &str, warnings: &mut Vec<Error>) -> Result<(), Error> {
-    let opts = QemuOpts::parse(&TRACE_OPTS, arg, warnings)?;
-    if let Some(pattern) = opts.get("enable") {
-        if let Err(e) = qmonitor::trace::enable_events(pattern) {
-            warnings.push(e);
-        }
-    }
-    if let Some(path) = opts.get("events") {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::from_io(path, &e))?;
-        for line in text.lines().map(str::trim) {
-            if line.is_empty() || line.starts_with('#') {
-                continue;
-            }
-            if let Err(e) = qmonitor::trace::enable_events(line) {
-                warnings.push(e);
-            }
-        }
-    }
-    if let Some(path) = opts.get("file") {
-        let file = std::fs::File::create(path).map_err(|e| Error::from_io(path, &e))?;
-        qmonitor::trace::set_output(Some(Box::new(file)));
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -480,15 +407,6 @@ mod tests {
     fn take(opt: Opt, arg: &str) -> Result<Settings, Error> {
         let mut s = Settings::default();
         s.take(opt, arg, &mut Vec::new()).map(|_| s)
-    }
-
-    #[test]
-    fn a_sandbox_is_warned_of_and_not_made() {
-        for (arg, expected) in [("on,spawn=deny", Some(NO_SANDBOX)), ("off", None)] {
-            let mut warnings = Vec::new();
-            check_sandbox(arg, &mut warnings).unwrap();
-            assert_eq!(warnings.first().map(Error::desc), expected);
-        }
     }
 
     #[test]

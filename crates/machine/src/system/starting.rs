@@ -6,7 +6,7 @@ use super::cli::{Opt, Word};
 use super::flash;
 use super::help::print;
 use super::numa_options::numa_options;
-use super::option_groups::{MSG_OPTS, VNC_OPTS};
+use super::option_groups::{MSG_OPTS, TRACE_OPTS, VNC_OPTS};
 use super::report::{Failure, Location, Pending, Reporter};
 use super::settings::Settings;
 use crate::commands::{device_from_cli, log_items, qtest_from_cli, LogItems};
@@ -460,4 +460,30 @@ pub(super) fn start_incoming(
     let location = Some(Location::CommandLine(format!("-incoming {arg}")));
     let started = crate::commands::incoming_from_cli(rt, arg);
     started.map_err(|e| Failure::at(&location, e))
+}
+
+/// Switches trace events on; a name that does not exist is only a warning.
+pub(super) fn take_trace(arg: &str, warnings: &mut Vec<Error>) -> Result<(), Error> {
+    let opts = QemuOpts::parse(&TRACE_OPTS, arg, warnings)?;
+    if let Some(pattern) = opts.get("enable") {
+        if let Err(e) = qmonitor::trace::enable_events(pattern) {
+            warnings.push(e);
+        }
+    }
+    if let Some(path) = opts.get("events") {
+        let text = std::fs::read_to_string(path).map_err(|e| Error::from_io(path, &e))?;
+        for line in text.lines().map(str::trim) {
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            if let Err(e) = qmonitor::trace::enable_events(line) {
+                warnings.push(e);
+            }
+        }
+    }
+    if let Some(path) = opts.get("file") {
+        let file = std::fs::File::create(path).map_err(|e| Error::from_io(path, &e))?;
+        qmonitor::trace::set_output(Some(Box::new(file)));
+    }
+    Ok(())
 }

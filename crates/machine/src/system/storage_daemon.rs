@@ -15,7 +15,7 @@ use super::cli::Opt;
 use super::help::{print, print_and_end, version_line};
 use super::report::{Failure, Location, Pending, Reporter};
 use super::vl::{self, Start};
-use super::{host, settings};
+use super::{host, starting};
 use crate::commands::object_help;
 use crate::{Machine, MachineOptions};
 use qmonitor::chardev::{qemu_chardev_opts, qemu_chr_find, ChardevHost};
@@ -193,7 +193,7 @@ fn start(
                 pidfile = Some(item.arg);
                 continue;
             }
-            Opt::Trace => settings::take_trace(&item.arg, &mut warnings),
+            Opt::Trace => starting::take_trace(&item.arg, &mut warnings),
             Opt::Blockdev => crate::commands::blockdev_from_cli(&mut rt, &item.arg),
             Opt::Object => crate::commands::object_from_text(&mut rt, &item.arg),
             Opt::Monitor => monitor_from_cli(&mut rt, &item.arg),

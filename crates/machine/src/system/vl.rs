@@ -20,8 +20,8 @@ use super::making::{
     make_processors, make_runtime, Stage,
 };
 use super::nic_options;
-use super::option_groups::{option_of_group, Takes, FSDEV_OPTS, RTC_OPTS, VIRTFS_OPTS, VNC_OPTS};
-use super::readconfig::{qemu_config_foreach, Group};
+use super::option_groups::{option_of_group, FSDEV_OPTS, RTC_OPTS, VIRTFS_OPTS, VNC_OPTS};
+use super::readconfig::{option_of, qemu_config_foreach, read_text};
 use super::report::{Failure, Location, Pending, Reporter};
 use super::settings::Settings;
 use super::signals::{self, watch_signals};
@@ -301,40 +301,6 @@ impl Options {
             (Err(e), None) => Err(file.failed(e)),
         }
     }
-}
-
-fn read_text(path: &str) -> Result<String, Error> {
-    use std::io::Read;
-    let mut bytes = Vec::new();
-    let mut file = std::fs::File::open(path)
-        .map_err(|e| Error::from_io(format!("Could not open '{path}'"), &e))?;
-    file.read_to_end(&mut bytes)
-        .map_err(|e| Error::from_io("Cannot read config file", &e))?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-/// The option that a group of a configuration file stands for, and its argument.
-fn option_of(group: &Group) -> Result<(Opt, String), Error> {
-    let name = group.name.as_str();
-    let Some((opt, takes)) = option_of_group(name) else {
-        return Err(Error::new(format!("There is no option group '{name}'")));
-    };
-    let arg = group.to_argument();
-    let list = match takes {
-        Takes::Any => return Ok((opt, arg)),
-        Takes::Listed(list) | Takes::One(list) => list,
-    };
-    for (param, _) in &group.params {
-        let mut known = list.desc.iter().chain(list.extensions);
-        if param != "id" && known.all(|(known, _)| known != param) {
-            return Err(Error::new(format!("Invalid parameter '{param}'")));
-        }
-    }
-    if group.id.is_some() && matches!(takes, Takes::One(_)) {
-        return Err(Error::new("Invalid parameter 'id'"));
-    }
-    QemuOpts::parse(list, &arg, &mut Vec::new())?;
-    Ok((opt, arg))
 }
 
 /// Reads the options; an exit status if one of them prints something and ends the program.

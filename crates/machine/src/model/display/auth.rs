@@ -39,7 +39,7 @@ pub fn response(password: &[u8], challenge: &Challenge) -> Challenge {
 /// The password of a server, and until when it counts, in seconds since 1970.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Password {
-    /// The password; without one nobody comes in.
+    /// The password; without one every client is refused.
     pub text: Option<Vec<u8>>,
     /// When it ends.
     pub expires: i64,

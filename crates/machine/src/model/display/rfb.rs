@@ -10,7 +10,7 @@ pub enum Security {
     None,
     /// By a password.
     Vnc,
-    /// By SASL, of which no mechanism is there: each try fails.
+    /// By SASL. There is no mechanism for it, so each try fails.
     Sasl,
 }
 

@@ -7,17 +7,6 @@ use crate::model::qom::ObjectId;
 use crate::model::Machine;
 use qmonitor::qapi::Error;
 
-/// What the options tell of the host.
-#[derive(Debug, Default)]
-pub(crate) struct HostParts {
-    /// The ids of `-tpmdev`.
-    pub(crate) tpms: Vec<String>,
-    /// Ids and directories of `-fsdev` and `-virtfs`.
-    pub(crate) directories: Vec<(String, String)>,
-    /// Whether sound is played on what the host has if nothing is said.
-    pub(crate) plays_by_default: bool,
-}
-
 /// How the user names a device of the host.
 const VFIO_HINT: &str = "Use -device vfio-pci,host=DDDD:BB:DD.F or -device vfio-pci,fd=DEVICE_FD \
                          or -device vfio-pci,sysfsdev=PATH_TO_DEVICE\n";

@@ -93,8 +93,8 @@ fn read(line: &'static str) -> PciFacts {
     }
 }
 
-/// What a type of devices says of itself; `None` for types that are not on PCI, or of which
-/// nothing is known.
+/// What a type of devices says of itself; `None` for types that are not on PCI and for unknown
+/// types.
 pub(crate) fn pci_facts(driver: &str) -> Option<PciFacts> {
     static LINES: OnceLock<Vec<&str>> = OnceLock::new();
     let lines = LINES.get_or_init(|| TABLE.lines().collect());

@@ -12,7 +12,7 @@ pub(super) fn required(name: &str) -> Needs {
     needs.map_or(&[], |(_, needs)| needs)
 }
 
-/// Types of which a machine takes one device, and the error about another one.
+/// Types that a machine takes one device of, and the error about another one.
 pub(super) const SINGLE: &[(&str, &str)] = &[
     ("vmcoreinfo", "at most one vmcoreinfo device is permitted"),
     ("vmgenid", "at most one vmgenid device is permitted"),

@@ -13,7 +13,7 @@ pub(crate) struct Fixed {
     /// The types and names of the buses it provides.
     pub(super) provides: &'static [(&'static str, &'static str)],
     pub(super) values: &'static [(&'static str, &'static str)],
-    /// Properties of the machine, each of which keeps it away if it is off.
+    /// Properties of the machine. If one of them is off, the device is not made.
     pub(super) needs: &'static [&'static str],
 }
 

@@ -245,7 +245,7 @@ impl Machine {
         }
     }
 
-    /// The order of children of which none was taken out.
+    /// The order of children if none was taken out.
     fn order_of_making(&self, parent: ObjectId) -> Box<HashOrder<ObjectId>> {
         let mut order = Box::<HashOrder<ObjectId>>::default();
         let children = self.children(parent);

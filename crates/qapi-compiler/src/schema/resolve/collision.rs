@@ -19,7 +19,7 @@ impl<'a> Resolver<'a> {
         self.error(loc, &format!("{member} collides with {other}"))
     }
 
-    /// A member as messages about the definition at `loc` name it.
+    /// The member's name in messages about the definition at `loc`.
     pub(super) fn describe_member(&self, member: MemberRef, loc: Loc) -> String {
         let owner = &self.drafts[member.owner.0];
         let implied = self.as_object(member.owner).and_then(|o| o.implicit);

@@ -165,6 +165,25 @@ fn credentials_that_are_no_good_end_the_program_with_a_line() {
     assert!(err.ends_with(&text), "{err}");
 }
 
+#[test]
+fn a_screen_is_not_shown_without_the_tls_that_was_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    make_certificates(dir.path());
+    let place = dir.path().display();
+    let vnc = format!("unix:{place}/vnc,tls-creds=tls0");
+    for (endpoint, why) in [
+        ("client", "Expected TLS credentials for a server endpoint"),
+        ("server", "VNC servers do not support 'tls-creds'"),
+    ] {
+        let creds = format!("tls-creds-x509,id=tls0,endpoint={endpoint},dir={place}");
+        let out = run(&["-object", &creds, "-vnc", &vnc]);
+        assert_eq!(out.status.code(), Some(1));
+        let err = String::from_utf8(out.stderr).unwrap();
+        assert!(err.ends_with(&format!("-vnc {vnc}: {why}\n")), "{err}");
+        assert!(!dir.path().join("vnc").exists());
+    }
+}
+
 /// The page's certificates, server and client, as it shows them.
 #[test]
 fn the_session_of_the_page() {

@@ -112,7 +112,6 @@ const REQUIRED: &[(&str, Needs)] = &[
         "u2f-passthru",
         &[("hidraw", "u2f-passthru: Failed to find a U2F USB device")],
     ),
-    ("pc-dimm", &[("memdev", "'memdev' property is not set")]),
 ];
 
 const NO_CHASSIS: &str =

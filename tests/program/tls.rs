@@ -159,10 +159,10 @@ fn credentials_that_are_no_good_end_the_program_with_a_line() {
     assert_eq!(out.status.code(), Some(1));
     let err = String::from_utf8(out.stderr).unwrap();
     let text = format!(
-        "-object {creds}: Unable to access credentials {place}/server-key.pem: \
+        "qmonitor: Unable to access credentials {place}/server-key.pem: \
          No such file or directory\n"
     );
-    assert!(err.ends_with(&text), "{err}");
+    assert_eq!(err, text);
 }
 
 #[test]

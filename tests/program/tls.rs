@@ -159,10 +159,29 @@ fn credentials_that_are_no_good_end_the_program_with_a_line() {
     assert_eq!(out.status.code(), Some(1));
     let err = String::from_utf8(out.stderr).unwrap();
     let text = format!(
-        "-object {creds}: Unable to access credentials {place}/server-key.pem: \
+        "qmonitor: Unable to access credentials {place}/server-key.pem: \
          No such file or directory\n"
     );
-    assert!(err.ends_with(&text), "{err}");
+    assert_eq!(err, text);
+}
+
+#[test]
+fn a_screen_is_not_shown_without_the_tls_that_was_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    make_certificates(dir.path());
+    let place = dir.path().display();
+    let vnc = format!("unix:{place}/vnc,tls-creds=tls0");
+    for (endpoint, why) in [
+        ("client", "Expected TLS credentials for a server endpoint"),
+        ("server", "VNC servers do not support 'tls-creds'"),
+    ] {
+        let creds = format!("tls-creds-x509,id=tls0,endpoint={endpoint},dir={place}");
+        let out = run(&["-object", &creds, "-vnc", &vnc]);
+        assert_eq!(out.status.code(), Some(1));
+        let err = String::from_utf8(out.stderr).unwrap();
+        assert!(err.ends_with(&format!("-vnc {vnc}: {why}\n")), "{err}");
+        assert!(!dir.path().join("vnc").exists());
+    }
 }
 
 /// The page's certificates, server and client, as it shows them.

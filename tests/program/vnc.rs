@@ -1,7 +1,7 @@
 //! Clients of the VNC server, byte by byte.
 
 use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -23,11 +23,7 @@ impl Program {
     fn start(options: &str) -> Program {
         let dir = tempfile::tempdir().expect("a folder");
         let vnc = format!("unix:{}/vnc{options}", dir.path().display());
-        let child = Command::new(env!("CARGO_BIN_EXE_qmonitor"))
-            .args(["-display", "none", "-M", "pc", "-vnc", &vnc])
-            .stdin(Stdio::null())
-            .spawn()
-            .expect("the program");
+        let child = spawn(&vnc);
         Program { child, dir }
     }
 
@@ -44,6 +40,14 @@ impl Program {
     }
 }
 
+fn spawn(vnc: &str) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_qmonitor"))
+        .args(["-display", "none", "-M", "pc", "-vnc", vnc])
+        .stdin(Stdio::null())
+        .spawn()
+        .expect("the program")
+}
+
 fn read<const N: usize>(client: &mut UnixStream) -> [u8; N] {
     let mut bytes = [0; N];
     client.read_exact(&mut bytes).expect("more bytes");
@@ -53,12 +57,16 @@ fn read<const N: usize>(client: &mut UnixStream) -> [u8; N] {
 /// Comes in without a password; the screen is shared or not.
 fn come_in(program: &Program, shared: u8) -> UnixStream {
     let mut client = program.connect();
-    assert_eq!(&read::<12>(&mut client), b"RFB 003.008\n");
-    client.write_all(b"RFB 003.008\n\x01").expect("sent");
-    assert_eq!(read::<2>(&mut client), [1, 1]);
-    assert_eq!(read::<4>(&mut client), [0; 4]);
-    client.write_all(&[shared]).expect("sent");
+    greet(&mut client, shared);
     client
+}
+
+fn greet(client: &mut UnixStream, shared: u8) {
+    assert_eq!(&read::<12>(client), b"RFB 003.008\n");
+    client.write_all(b"RFB 003.008\n\x01").expect("sent");
+    assert_eq!(read::<2>(client), [1, 1]);
+    assert_eq!(read::<4>(client), [0; 4]);
+    client.write_all(&[shared]).expect("sent");
 }
 
 /// Whether the server ends the connection, perhaps after the greeting.
@@ -103,4 +111,26 @@ fn who_does_not_know_the_password_is_refused() {
     assert_eq!(read::<8>(&mut client), [0, 0, 0, 1, 0, 0, 0, 22]);
     assert_eq!(&read::<22>(&mut client), b"Authentication failed\0");
     assert!(is_ended(client));
+}
+
+#[test]
+fn a_reverse_server_comes_to_the_viewer() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let place = dir.path().join("viewer");
+    let viewer = UnixListener::bind(&place).expect("a socket");
+    viewer.set_nonblocking(true).expect("a mode");
+    let vnc = format!("unix:{},reverse=on", place.display());
+    let child = spawn(&vnc);
+    let _program = Program { child, dir };
+    let end = Instant::now() + PATIENCE;
+    let mut client = loop {
+        if let Ok((stream, _)) = viewer.accept() {
+            break stream;
+        }
+        assert!(Instant::now() < end, "nothing connects");
+        std::thread::yield_now();
+    };
+    client.set_nonblocking(false).expect("a mode");
+    client.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    greet(&mut client, 1);
 }

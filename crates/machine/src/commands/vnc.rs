@@ -98,9 +98,7 @@ fn server_of_options(m: &Machine, opts: &QemuOpts) -> Result<VncServer, Error> {
         security = Security::Sasl;
     }
     if let Some(creds) = opts.get("tls-creds") {
-        if m.user_object(creds).is_none() {
-            return Err(Error::new(format!("No TLS credentials with id '{creds}'")));
-        }
+        return Err(refuse_tls(m, creds));
     } else if opts.get("tls-authz").is_some() {
         let desc = "'tls-authz' provided but TLS is not enabled";
         return Err(Error::new(desc));
@@ -128,6 +126,21 @@ fn server_of_options(m: &Machine, opts: &QemuOpts) -> Result<VncServer, Error> {
         clients: BTreeMap::new(),
         next_client: 0,
     })
+}
+
+/// Why a server with these credentials is not made. Without TLS it would show the
+/// screen to clients that the user wants to keep out.
+fn refuse_tls(m: &Machine, creds: &str) -> Error {
+    if let Err(e) = m.tls_creds(creds) {
+        return e;
+    }
+    let object = m.user_object(creds);
+    let endpoint = object.map(|id| m.str_property(id, "endpoint"));
+    if endpoint.as_deref() == Some("server") {
+        Error::new("VNC servers do not support 'tls-creds'")
+    } else {
+        Error::new("Expected TLS credentials for a server endpoint")
+    }
 }
 
 fn free_id(m: &Machine, wanted: Option<&str>) -> Result<String, Error> {

@@ -188,18 +188,27 @@ impl Machine {
         Some(base..base + room + self.memory_slots * GIB)
     }
 
+    /// Where memory devices go.
+    ///
+    /// # Errors
+    ///
+    /// The machine takes none.
+    pub(super) fn room_for_memory(&self) -> Result<Range<u64>, Error> {
+        self.device_memory().ok_or_else(|| {
+            Error::new(
+                "the configuration is not prepared for memory devices (e.g., for memory \
+                 hotplug), consider specifying the maxmem option",
+            )
+        })
+    }
+
     /// Finds a place for a memory device, at `wanted` unless that is zero.
     ///
     /// # Errors
     ///
     /// The machine takes none, the address is wrong or in use, or no gap is large enough.
     pub(super) fn place_memory(&self, wanted: u64, size: u64, align: u64) -> Result<u64, Error> {
-        let range = self.device_memory().ok_or_else(|| {
-            Error::new(
-                "the configuration is not prepared for memory devices (e.g., for memory \
-                 hotplug), consider specifying the maxmem option",
-            )
-        })?;
+        let range = self.room_for_memory()?;
         let devices = self.memory_devices();
         let used: u64 = devices.iter().map(|device| device.size).sum();
         let total = self.max_ram_size - self.ram_size();

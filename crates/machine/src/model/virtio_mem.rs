@@ -63,6 +63,7 @@ fn set_requested_size(set: Set<'_>) -> Result<(), Error> {
 ///
 /// No place is left for its memory, or a property is wrong.
 pub(super) fn realize_mem(m: &mut Machine, id: ObjectId, _: ObjectId) -> Result<(), Error> {
+    m.room_for_memory()?;
     let memdev = m.memdev_of(id)?;
     let size = m.backend_size(memdev).unwrap_or(0);
     if m.size_property(id, "block-size") == 0 {
@@ -104,6 +105,7 @@ pub(super) fn realize_mem(m: &mut Machine, id: ObjectId, _: ObjectId) -> Result<
 ///
 /// No place is left for its memory, or the memory has a user.
 pub(super) fn realize_pmem(m: &mut Machine, id: ObjectId, _: ObjectId) -> Result<(), Error> {
+    m.room_for_memory()?;
     let memdev = m.memdev_of(id)?;
     let size = m.backend_size(memdev).unwrap_or(0);
     let wanted = m.size_property(id, "memaddr");

@@ -57,6 +57,8 @@ mod migration_steps;
 mod mirrors;
 mod nbd_server;
 mod net;
+mod net_tap;
+mod net_user;
 mod netdevs;
 mod new_images;
 mod newer;

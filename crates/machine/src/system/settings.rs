@@ -91,8 +91,8 @@ pub struct Settings {
     pub loadvm: Option<String>,
     /// `-option-rom`, in order.
     pub option_roms: Vec<String>,
-    /// `-fw_cfg`, in order.
-    pub(crate) fw_cfg: Vec<QemuOpts>,
+    /// `-fw_cfg`, in order: as written, and read.
+    pub(crate) fw_cfg: Vec<(String, QemuOpts)>,
     /// The directories of `-fsdev` and `-virtfs`, by their ids.
     pub directories: Vec<(String, String)>,
     /// `-plugin`
@@ -240,19 +240,19 @@ impl Settings {
         Ok(())
     }
 
-    /// Takes the options of `-run-with`.
+    /// Takes the options of `-run-with`. QEMU complains about the whole argument.
     ///
     /// # Errors
     ///
     /// There is no such user.
-    pub(super) fn take_run_with(&mut self, opts: &QemuOpts) -> Result<(), Error> {
+    pub(super) fn take_run_with(&mut self, opts: &QemuOpts, arg: &str) -> Result<(), Error> {
         if let Some(path) = opts.get("chroot") {
             self.chroot = Some(path.to_owned());
         }
         if let Some(user) = opts.get("user") {
             let ids = super::host::find_user(user).ok_or_else(|| {
                 Error::new(format!(
-                    "User \"{user}\" doesn't exist (and is not <uid>:<gid>)"
+                    "User \"{arg}\" doesn't exist (and is not <uid>:<gid>)"
                 ))
             })?;
             self.user = Some(ids);
@@ -416,10 +416,22 @@ fn is_datetime(text: &str) -> bool {
 fn check_sandbox(arg: &str, warnings: &mut Vec<Error>) -> Result<(), Error> {
     let opts = QemuOpts::parse(&SANDBOX_OPTS, arg, warnings)?;
     if opts.get_bool("enable") == Some(true) {
+        for (name, words) in SANDBOX_WORDS {
+            if opts.get(name).is_some_and(|word| !words.contains(&word)) {
+                return Err(Error::new(format!("invalid argument for {name}")));
+            }
+        }
         warnings.push(Error::new(NO_SANDBOX));
     }
     Ok(())
 }
+
+const SANDBOX_WORDS: &[(&str, &[&str])] = &[
+    ("obsolete", &["allow", "deny"]),
+    ("elevateprivileges", &["allow", "deny", "children"]),
+    ("spawn", &["allow", "deny"]),
+    ("resourcecontrol", &["allow", "deny"]),
+];
 
 const NO_SANDBOX: &str = "sandboxing request ignored: no system call is filtered";
 
@@ -467,7 +479,8 @@ pub(super) fn take_trace(arg: &str, warnings: &mut Vec<Error>) -> Result<(), Err
         }
     }
     if let Some(path) = opts.get("file") {
-        let file = std::fs::File::create(path).map_err(|e| Error::from_io(path, &e))?;
+        let failed = |e| Error::from_io(format!("Error opening logfile {path}"), &e);
+        let file = std::fs::File::create(path).map_err(failed)?;
         qmonitor::trace::set_output(Some(Box::new(file)));
     }
     Ok(())

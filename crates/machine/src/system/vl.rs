@@ -572,6 +572,9 @@ impl Options {
         for e in rt.state.unused_globals() {
             reporter.warning(None, &e);
         }
+        if let Some(e) = rt.state.check_floppy_controllers() {
+            reporter.warning(None, &e);
+        }
         Ok(())
     }
 }

@@ -182,8 +182,8 @@ fn check_icount(arg: &str, warnings: &mut Vec<Error>) -> Result<(), Error> {
 
 /// `A..B`, `A+LENGTH`, `A-LENGTH`, separated by commas; nothing is no range.
 fn check_ranges(arg: &str) -> Result<(), Error> {
-    let ranges = arg.split(',').filter(|_| !arg.is_empty());
-    ranges.map(check_range).collect()
+    let mut ranges = arg.split(',').filter(|_| !arg.is_empty());
+    ranges.try_for_each(check_range)
 }
 
 fn check_range(range: &str) -> Result<(), Error> {

@@ -129,7 +129,11 @@ pub fn qapi_bool_parse(name: &str, value: &str) -> Result<bool, Error> {
 
 /// An unsigned number the way C's `strtoull` with base 0 reads it: blanks, a
 /// sign (a negative number wraps), `0x` or `0` in front.
-fn parse_option_number(name: &str, value: &str) -> Result<u64, Error> {
+///
+/// # Errors
+///
+/// It is none, or too large; the text names the parameter.
+pub fn parse_option_number(name: &str, value: &str) -> Result<u64, Error> {
     let bad = || Error::new(format!("Parameter '{name}' expects a number"));
     let text = value.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
     let (negative, digits) = match text.as_bytes().first() {

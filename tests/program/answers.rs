@@ -219,3 +219,8 @@ fn wrong_json_and_parameters() {
 fn parts_of_the_host() {
     play(include_str!("answers/host.txt"));
 }
+
+#[test]
+fn values_of_options() {
+    play(include_str!("answers/options.txt"));
+}

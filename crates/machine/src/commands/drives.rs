@@ -1,5 +1,6 @@
 //! `-drive` and its short forms: text to a back end and its node.
 
+use super::missing_modules::{missing_module, MISSING_MODULE};
 use crate::model::block::{probe, Backend, Image, Interface, IoLimits};
 use crate::schema::{BlockdevDetectZeroesOptions, BlockdevDriver};
 use crate::Machine;
@@ -416,7 +417,13 @@ fn take_image(texts: &mut Texts, is_cdrom: bool) -> Result<Image, Error> {
     }
     let filename = filename.filter(|_| null.is_none());
     if let Some(scheme) = filename.as_deref().and_then(protocol) {
-        return Err(Error::new(format!("Unknown protocol '{scheme}'")));
+        return Err(Error::new(match missing_module(scheme) {
+            Some(module) => format!(
+                "{MISSING_MODULE} {module}. Perhaps you want to install qemu-block-extra or \
+                 qemu-block-supplemental package?"
+            ),
+            None => format!("Unknown protocol '{scheme}'"),
+        }));
     }
     Ok(Image {
         filename: filename.map(|name| name.strip_prefix("file:").unwrap_or(&name).to_owned()),

@@ -75,9 +75,10 @@ pub(super) const COMMANDS: &[HmpPair<Machine>] = &[
 /// The text of `help log`, and of `-d help` with `-d` for the option.
 pub(crate) fn log_items(option: &str) -> String {
     let mut text = "Log items (comma separated):\n".to_owned();
-    let rows = [("none", "remove all logs")];
+    // Only the monitor can switch off what is on.
+    let off = (option != "-d").then_some(&("none", "remove all logs"));
     let trace = [("trace:PATTERN", "enable trace events")];
-    for (name, about) in rows.iter().chain(LOG_ITEMS).chain(&trace) {
+    for (name, about) in off.into_iter().chain(LOG_ITEMS).chain(&trace) {
         text.push_str(&format!("{name:<15} {about}\n"));
     }
     text.push_str(&format!(

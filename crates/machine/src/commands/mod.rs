@@ -56,8 +56,11 @@ mod migration_send;
 mod migration_settings;
 mod migration_steps;
 mod mirrors;
+mod missing_modules;
 mod nbd_server;
 mod net;
+mod net_tap;
+mod net_user;
 mod netdevs;
 mod new_images;
 mod newer;
@@ -94,6 +97,7 @@ pub(crate) use drives::{drive_new, format_help, guess_warning, NewDrive, QEMU_DR
 pub(crate) use log::{log_items, LogItems};
 pub(crate) use machine_snapshots::load as load_snapshot;
 pub(crate) use migration_in::incoming_from_cli;
+pub(crate) use missing_modules::MISSING_MODULE;
 pub use net::{netdev_from_cli, netdev_with_id};
 pub use objects::{
     attach, is_made_after_chardevs, monitor_from_options, object_from_text, object_help,

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::{datagrams, streams};
-use crate::model::net::{Client, Forward, Target};
+use super::{datagrams, net_tap, net_user, streams};
+use crate::model::net::{Client, Target};
 use crate::schema::NetClientDriver;
 use crate::Machine;
 use qmonitor::qapi::{Error, QDict, QObject};
@@ -142,7 +142,7 @@ impl Flat {
         found.next().map(|(_, text)| text.as_str())
     }
 
-    fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+    pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         let found = self.0.iter().filter(move |(n, _)| n == name);
         found.map(|(_, text)| text.as_str())
     }
@@ -232,8 +232,8 @@ fn fixed(
     options: &Flat,
 ) -> Result<String, Error> {
     Ok(match kind {
-        "user" => user(client, options)?,
-        "tap" => tap(&client.id, options)?,
+        "user" => net_user::user(client, options)?,
+        "tap" => net_tap::tap(&client.id, options)?,
         "bridge" => {
             let desc = "bridge helper failed";
             return Err(Error::new(desc));
@@ -295,73 +295,8 @@ fn check_required(kind: &str, options: &Flat) -> Result<(), Error> {
     }
 }
 
-/// A network of the program's own, which needs nothing of the host.
-fn user(client: &mut Client, options: &Flat) -> Result<String, Error> {
-    for rule in options.all("hostfwd") {
-        let forward = Forward::parse(rule).map_err(|reason| invalid_rule(rule, reason))?;
-        client.forwards.push(forward);
-    }
-    let net = options.get("net").unwrap_or("10.0.2.0/24");
-    let (address, bits) = net.split_once('/').unwrap_or((net, "24"));
-    let bits: u32 = bits.parse().unwrap_or(24);
-    let number = |text: &str| text.parse::<std::net::Ipv4Addr>().map(u32::from);
-    let base = number(address).map_err(|_| Error::new("Failed to parse net"))?;
-    let mask = u32::MAX.checked_shl(32 - bits.min(32)).unwrap_or(0);
-    let inside = [
-        ("host", "Host doesn't belong to network"),
-        ("dhcpstart", "DHCP doesn't belong to network"),
-        ("dns", "DNS doesn't belong to network"),
-    ];
-    for (name, desc) in inside {
-        let Some(text) = options.get(name) else {
-            continue;
-        };
-        let value = number(text).map_err(|_| Error::new(format!("Failed to parse {name}")))?;
-        if value & mask != base & mask {
-            return Err(Error::new(desc));
-        }
-    }
-    if options.get("smb").is_some() {
-        let desc = "Could not find '/usr/sbin/smbd', please install it";
-        return Err(Error::new(desc));
-    }
-    let net = std::net::Ipv4Addr::from(base & mask);
-    let restrict = match options.get("restrict") {
-        Some("on" | "yes" | "y" | "true") => "on",
-        _ => "off",
-    };
-    Ok(format!("net={net},restrict={restrict}"))
-}
-
 pub(super) fn invalid_rule(rule: &str, reason: &str) -> Error {
     Error::new(format!("Invalid host forwarding rule '{rule}' ({reason})"))
-}
-
-/// An interface of the host. No packet moves, so none is made.
-fn tap(id: &str, options: &Flat) -> Result<String, Error> {
-    if let Some(fd) = options.get("fd") {
-        let number: Option<i32> = fd.parse().ok();
-        let open = number.is_some_and(|n| std::fs::metadata(format!("/proc/self/fd/{n}")).is_ok());
-        if number.is_some() && !open {
-            return Err(Error::new(format!(
-                "{id}: Can't use file descriptor {fd}: Bad file descriptor"
-            )));
-        }
-        return Ok(format!("fd={fd}"));
-    }
-    if options.get("fds").is_some() {
-        return Ok("fd=0".to_owned());
-    }
-    if let Some(helper) = options.get("helper") {
-        return Ok(format!("helper={helper}"));
-    }
-    let or = |name, default| options.get(name).unwrap_or(default);
-    Ok(format!(
-        "ifname={},script={},downscript={}",
-        or("ifname", "tap0"),
-        or("script", "/etc/qemu-ifup"),
-        or("downscript", "/etc/qemu-ifdown")
-    ))
 }
 
 /// A stream on a socket, or datagrams, as it was before there were two kinds.

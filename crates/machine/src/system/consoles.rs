@@ -14,6 +14,7 @@
 use super::cli::Opt;
 use super::report::Pending;
 use super::settings::Settings;
+use crate::model::board::Family;
 use crate::model::qdev::default_port;
 use qmonitor::qapi::Error;
 
@@ -130,7 +131,9 @@ impl Parts {
             cdrom: open && !is_named(DISKS),
             floppy: open && !is_q35 && !is_named(&["isa-fdc", "floppy"]),
             display: open && !is_named(DISPLAYS),
-            net: open && !pending.iter().any(|item| nets.contains(&item.opt)),
+            net: open
+                && class.family != Family::Microvm
+                && !pending.iter().any(|item| nets.contains(&item.opt)),
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::cli::Opt;
 use super::flash::has_flash;
 use super::report::{Failure, Pending, Reporter};
-use crate::commands::{drive_new, guess_warning, NewDrive, QEMU_DRIVE_OPTS};
+use crate::commands::{drive_new, guess_warning, NewDrive, MISSING_MODULE, QEMU_DRIVE_OPTS};
 use crate::model::block::{Backend, Interface};
 use crate::Machine;
 use qmonitor::chardev::print_stderr;
@@ -74,7 +74,12 @@ pub(super) fn make_drives<'a>(
         let opts = QemuOpts::parse(&QEMU_DRIVE_OPTS, &text, &mut warnings);
         item.warn(reporter, &warnings);
         let drive = opts.and_then(|opts| drive_new(&mut rt.state, &opts, interface));
-        let drive = drive.map_err(|e| item.failed(e))?;
+        let drive = drive.map_err(|e| {
+            if e.desc().starts_with(MISSING_MODULE) {
+                return item.failed_twice(e, "Must specify either driver or file".to_owned());
+            }
+            item.failed(e)
+        })?;
         if let Some(filename) = &drive.guessed {
             print_stderr(&guess_warning(filename));
         }

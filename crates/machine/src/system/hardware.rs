@@ -13,7 +13,7 @@ use crate::model::cpu::CpuOption;
 use crate::schema::{BootConfiguration, SMPConfiguration};
 use qmonitor::qapi::visit::{keyval_parse, to_qobject, InputVisitor, QapiType};
 use qmonitor::qapi::{CompatPolicy, Error, QDict, QObject};
-use qmonitor::util::qemu_opts::{QemuOpts, QemuOptsList};
+use qmonitor::util::qemu_opts::{parse_option_number, qapi_bool_parse, QemuOpts, QemuOptsList};
 use qmonitor::Profile;
 
 /// The parameters of `-accel`: any, since each accelerator has its own.
@@ -124,8 +124,26 @@ impl Hardware {
                 "invalid value of maxmem: maximum memory size (0x{max:x}) must be at least the \
                  initial memory size (0x{size:x})"
             ))),
+            (_, Some(slots)) if self.class.is_pc() && slots > SLOTS_MAX => Err(Error::new(
+                format!("unsupported amount of memory slots: {slots}"),
+            )),
             _ => Ok(()),
         }
+    }
+
+    /// Refuses to write a device tree, which no machine here has.
+    ///
+    /// # Errors
+    ///
+    /// An option asks for it.
+    pub fn refuse_device_tree(&self) -> Result<(), Error> {
+        if self.properties.get("dumpdtb").is_none() {
+            return Ok(());
+        }
+        Err(Error::new("This machine doesn't have an FDT").with_hint(
+            "(Perhaps it doesn't support FDT at all, or perhaps you need to provide an FDT with \
+             the -fdt option?)\n",
+        ))
     }
 
     /// Takes an accelerator as `-machine accel=` gives it.
@@ -193,7 +211,9 @@ impl Hardware {
         if accel == "tcg" {
             for (name, value) in opts.iter() {
                 match name {
-                    "accel" | "tb-size" | "split-wx" | "one-insn-per-tb" => {}
+                    "accel" => {}
+                    "split-wx" | "one-insn-per-tb" => drop(qapi_bool_parse(name, value)?),
+                    "tb-size" => check_tb_size(value)?,
                     "thread" if matches!(value, "single" | "multi") => {}
                     "thread" => {
                         return Err(Error::new(format!("Invalid 'thread' setting {value}")))
@@ -276,6 +296,9 @@ impl Hardware {
         for order in [&config.order, &config.once].into_iter().flatten() {
             check_boot_order(order)?;
         }
+        if self.class.is_pc() {
+            check_boot_times(&config)?;
+        }
         if self.class.is_pc() && config.order.is_none() {
             config.order = Some("cad".to_owned());
         }
@@ -298,6 +321,33 @@ fn visit<T: QapiType>(name: &str, options: &QDict) -> Result<T, Error> {
     let mut v = InputVisitor::new_keyval(dict, CompatPolicy::default());
     v.start_struct("")?;
     T::visit_in(&mut v, name)
+}
+
+/// How many modules of memory a PC takes.
+const SLOTS_MAX: u64 = 256;
+
+/// The size of the translations, in MiB.
+fn check_tb_size(value: &str) -> Result<(), Error> {
+    let refused = |kind: &str| Error::new(format!("Parameter 'tb-size' expects {kind}"));
+    match parse_option_number("tb-size", value) {
+        Ok(number) if u32::try_from(number).is_ok() => Ok(()),
+        Ok(_) => Err(refused("uint32_t")),
+        Err(_) => Err(refused("uint64")),
+    }
+}
+
+/// Times in milliseconds that firmware reads as 16 bits.
+fn check_boot_times(config: &BootConfiguration) -> Result<(), Error> {
+    let outside = |time: Option<i64>, least| time.is_some_and(|n| !(least..=65535).contains(&n));
+    if outside(config.splash_time, 0) {
+        let desc = "splash-time is invalid,it should be a value between 0 and 65535";
+        return Err(Error::new(desc));
+    }
+    if outside(config.reboot_timeout, -1) {
+        let desc = "reboot timeout is invalid,it should be a value between -1 and 65535";
+        return Err(Error::new(desc));
+    }
+    Ok(())
 }
 
 /// Letters of drives, each at most once (`validate_bootdevices`).

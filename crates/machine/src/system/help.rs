@@ -52,13 +52,27 @@ pub(super) fn print_and_end(
         }
         Opt::Object if help => list("List of user creatable objects:", &user_types()),
         Opt::Machine if help => crate::model::board::machine_help(profile, program),
-        Opt::Accel if help => "Accelerators supported in QEMU binary:\ntcg\n".to_owned(),
+        Opt::Accel if help || arg.is_some_and(names_no_accelerator) => {
+            "Accelerators supported in QEMU binary:\ntcg\n".to_owned()
+        }
+        Opt::Netdev if help => format!("Available netdev backend types:\n{}\n", NETDEVS.join("\n")),
+        Opt::Audiodev if help => {
+            format!("Available audio drivers:\n{}\n", AUDIO_DRIVERS.join("\n"))
+        }
+        Opt::Tpmdev if help => {
+            status = ExitCode::FAILURE;
+            super::tpm::TYPES.to_owned()
+        }
         Opt::Cpu if help => crate::model::cpu::models::help(profile),
         Opt::Trace if help => {
             let names = qmonitor::trace::ALL.iter().map(|e| format!("{}\n", e.name));
             names.collect()
         }
-        Opt::LogItems if help => crate::commands::log_items("-d"),
+        Opt::LogItems if help => {
+            // QEMU ends with an error after this help, too.
+            status = ExitCode::FAILURE;
+            crate::commands::log_items("-d")
+        }
         _ => return None,
     };
     let printed = print(&text);
@@ -67,6 +81,30 @@ pub(super) fn print_and_end(
     } else {
         status
     })
+}
+
+/// What `-netdev help` lists.
+const NETDEVS: &[&str] = &[
+    "socket",
+    "stream",
+    "dgram",
+    "hubport",
+    "tap",
+    "user",
+    "l2tpv3",
+    "vde",
+    "bridge",
+    "vhost-user",
+    "vhost-vdpa",
+];
+
+/// What `-audiodev help` lists: the drivers that are no modules.
+const AUDIO_DRIVERS: &[&str] = &["none", "alsa", "oss", "wav"];
+
+/// Whether the argument of `-accel` has properties only. QEMU then lists the accelerators.
+fn names_no_accelerator(arg: &str) -> bool {
+    let first = arg.split(',').next().unwrap_or_default();
+    first.contains('=') && !arg.split(',').any(|word| word.starts_with("accel="))
 }
 
 /// The text of `-chardev help`.

@@ -3,10 +3,11 @@
 
 use super::cli::Opt;
 use super::option_groups::{
-    ACPI_OPTS, FW_CFG_OPTS, ICOUNT_OPTS, ISCSI_OPTS, PLUGIN_OPTS, RTC_OPTS, RUN_WITH_OPTS,
-    SANDBOX_OPTS, SMBIOS_OPTS,
+    ACPI_OPTS, FW_CFG_OPTS, ICOUNT_OPTS, ISCSI_OPTS, OPTION_ROM_OPTS, PLUGIN_OPTS, RTC_OPTS,
+    RUN_WITH_OPTS, SANDBOX_OPTS,
 };
 use super::settings::Settings;
+use super::smbios;
 use qmonitor::qapi::{Error, QDict};
 use qmonitor::util::qemu_opts::QemuOpts;
 
@@ -35,13 +36,17 @@ pub(super) fn take(
         Opt::Snapshot => settings.snapshot = true,
         Opt::Keymap => settings.keymap = Some(arg.to_owned()),
         Opt::Acpitable => check_acpi_table(arg, warnings)?,
-        Opt::Smbios => check_smbios(arg, warnings)?,
+        Opt::Smbios => smbios::check(arg, warnings)?,
         Opt::Iscsi => drop(QemuOpts::parse(&ISCSI_OPTS, arg, warnings)?),
-        Opt::FwCfg => settings
-            .fw_cfg
-            .push(QemuOpts::parse(&FW_CFG_OPTS, arg, warnings)?),
+        Opt::FwCfg => settings.fw_cfg.push((
+            arg.to_owned(),
+            QemuOpts::parse(&FW_CFG_OPTS, arg, warnings)?,
+        )),
         Opt::Icount => check_icount(arg, warnings)?,
-        Opt::RunWith => settings.take_run_with(&QemuOpts::parse(&RUN_WITH_OPTS, arg, warnings)?)?,
+        Opt::RunWith => {
+            let opts = QemuOpts::parse(&RUN_WITH_OPTS, arg, warnings)?;
+            settings.take_run_with(&opts, arg)?;
+        }
         Opt::Plugin => {
             let opts = QemuOpts::parse(&PLUGIN_OPTS, arg, warnings)?;
             settings.plugin = Some(opts.get("file").unwrap_or_default().to_owned());
@@ -59,7 +64,12 @@ pub(super) fn take(
         }
         Opt::MemPath => settings.hardware.mem_path = Some(arg.to_owned()),
         Opt::Loadvm => settings.loadvm = Some(arg.to_owned()),
-        Opt::OptionRom => settings.option_roms.push(arg.to_owned()),
+        Opt::OptionRom => {
+            let opts = QemuOpts::parse(&OPTION_ROM_OPTS, arg, warnings)?;
+            settings
+                .option_roms
+                .extend(opts.get("romfile").map(str::to_owned));
+        }
         Opt::OnlyMigratable => settings.only_migratable = true,
         Opt::Incoming => settings.take_incoming(arg)?,
         Opt::MemPrealloc
@@ -85,8 +95,27 @@ fn set(machine: &mut QDict, name: &str, value: &str) {
     machine.insert(name, value);
 }
 
+/// The longest table, its header included.
+const ACPI_TABLE_MAX: u64 = 65535;
+
+const ACPI_FIELDS: &[&str] = &[
+    "sig",
+    "rev",
+    "oem_id",
+    "oem_table_id",
+    "oem_rev",
+    "asl_compiler_id",
+    "asl_compiler_rev",
+    "file",
+    "data",
+];
+
 fn check_acpi_table(arg: &str, warnings: &mut Vec<Error>) -> Result<(), Error> {
     let opts = QemuOpts::parse(&ACPI_OPTS, arg, warnings)?;
+    let mut names = opts.iter().map(|(name, _)| name);
+    if let Some(name) = names.find(|name| !ACPI_FIELDS.contains(name)) {
+        return Err(Error::new(format!("Invalid parameter '{name}'")));
+    }
     let ((Some(files), None) | (None, Some(files))) = (opts.get("file"), opts.get("data")) else {
         let desc = "'-acpitable' requires one of 'data' or 'file'";
         return Err(Error::new(desc));
@@ -104,125 +133,12 @@ fn check_acpi_table(arg: &str, warnings: &mut Vec<Error>) -> Result<(), Error> {
             "ACPI table claiming to have header is too short, available: {length}, expected: 36"
         )));
     }
-    Ok(())
-}
-
-/// The fields of SMBIOS tables, by type.
-const SMBIOS_FIELDS: &[(u64, &[&str])] = &[
-    (0, &["vendor", "version", "date", "release", "uefi", "vm"]),
-    (
-        1,
-        &[
-            "manufacturer",
-            "product",
-            "version",
-            "serial",
-            "uuid",
-            "sku",
-            "family",
-        ],
-    ),
-    (
-        2,
-        &[
-            "manufacturer",
-            "product",
-            "version",
-            "serial",
-            "asset",
-            "location",
-        ],
-    ),
-    (3, &["manufacturer", "version", "serial", "asset", "sku"]),
-    (
-        4,
-        &[
-            "sock_pfx",
-            "manufacturer",
-            "version",
-            "serial",
-            "asset",
-            "part",
-            "max-speed",
-            "current-speed",
-            "processor-family",
-            "processor-id",
-        ],
-    ),
-    (
-        8,
-        &[
-            "internal_reference",
-            "external_reference",
-            "connector_type",
-            "port_type",
-        ],
-    ),
-    (
-        9,
-        &[
-            "slot_designation",
-            "slot_type",
-            "slot_data_bus_width",
-            "current_usage",
-            "slot_length",
-            "slot_id",
-            "slot_characteristics1",
-            "slot_characteristics12",
-            "pcidev",
-        ],
-    ),
-    (11, &["value", "path"]),
-    (
-        17,
-        &[
-            "loc_pfx",
-            "bank",
-            "manufacturer",
-            "serial",
-            "asset",
-            "part",
-            "speed",
-        ],
-    ),
-    (41, &["designation", "kind", "instance", "pcidev"]),
-];
-
-fn check_smbios(arg: &str, warnings: &mut Vec<Error>) -> Result<(), Error> {
-    let opts = QemuOpts::parse(&SMBIOS_OPTS, arg, warnings)?;
-    if let Some(path) = opts.get("file") {
-        let readable = std::fs::metadata(path).is_ok_and(|m| m.len() >= 4);
-        if !readable {
-            return Err(Error::new(format!("Cannot read SMBIOS file {path}")));
-        }
-        return Ok(());
-    }
-    let Some(kind) = opts.get("type") else {
-        return Err(Error::new("Must specify type= or file="));
-    };
-    let number: u64 = kind
-        .parse()
-        .ok()
-        .filter(|n| *n < 256)
-        .ok_or_else(|| Error::new("SMBIOS type out of range!"))?;
-    let Some((_, fields)) = SMBIOS_FIELDS.iter().find(|(known, _)| *known == number) else {
-        let desc = format!("Don't know how to build fields for SMBIOS type {number}");
-        return Err(Error::new(desc));
-    };
-    let mut names = opts.iter().map(|(name, _)| name);
-    if let Some(name) = names.find(|name| *name != "type" && !fields.contains(name)) {
-        return Err(Error::new(format!("Invalid parameter '{name}'")));
-    }
-    opts.get("path").map_or(Ok(()), check_oem_string)
-}
-
-/// A string of the maker, from a file.
-fn check_oem_string(path: &str) -> Result<(), Error> {
-    let could_not = |e| Error::from_io(format!("Could not open '{path}'"), &e);
-    let text = std::fs::read(path).map_err(could_not)?;
-    if text.contains(&0) {
-        let desc = format!("NUL in OEM strings value in {path}");
-        return Err(Error::new(desc));
+    let header = if opts.get("data").is_some() { 36 } else { 0 };
+    if length + header > ACPI_TABLE_MAX {
+        return Err(Error::new(format!(
+            "ACPI table too big, requested: {}, max: {ACPI_TABLE_MAX}",
+            length + header
+        )));
     }
     Ok(())
 }
@@ -265,26 +181,35 @@ fn check_icount(arg: &str, warnings: &mut Vec<Error>) -> Result<(), Error> {
     }
 }
 
-/// `A..B`, `A+LENGTH`, `A-LENGTH`, separated by commas.
+/// `A..B`, `A+LENGTH`, `A-LENGTH`, separated by commas; nothing is no range.
 fn check_ranges(arg: &str) -> Result<(), Error> {
-    let number = |text: &str| {
-        let text = text.trim();
-        match text.strip_prefix("0x") {
-            Some(hex) => u64::from_str_radix(hex, 16).is_ok(),
-            None => text.parse::<u64>().is_ok(),
-        }
+    let mut ranges = arg.split(',').filter(|_| !arg.is_empty());
+    ranges.try_for_each(check_range)
+}
+
+fn check_range(range: &str) -> Result<(), Error> {
+    let signs = ["-", "+", ".."].into_iter();
+    let mut parts = signs.filter_map(|sign| Some((sign, range.split_once(sign)?)));
+    let Some((sign, (left, right))) = parts.next() else {
+        return Err(Error::new("Bad range specifier"));
     };
-    let is_range = |range: &str| {
-        let parts = range
-            .split_once("..")
-            .or_else(|| range.split_once('+'))
-            .or_else(|| range.split_once('-'));
-        parts.is_some_and(|(a, b)| number(a) && number(b))
+    let number = |text: &str, side: &str| {
+        let number = match text.strip_prefix("0x") {
+            Some(hex) => u64::from_str_radix(hex, 16),
+            None => text.parse(),
+        };
+        number.map_err(|_| Error::new(format!("Invalid number to the {side} of {sign}")))
     };
-    if arg.split(',').all(is_range) {
+    let (left, right) = (number(left, "left")?, number(right, "right")?);
+    let is_valid = match sign {
+        ".." => left <= right,
+        "+" => right > 0 && left.checked_add(right - 1).is_some(),
+        _ => right > 0 && left.checked_sub(right - 1).is_some(),
+    };
+    if is_valid {
         Ok(())
     } else {
-        Err(Error::new("Bad range specifier"))
+        Err(Error::new("Invalid range"))
     }
 }
 
@@ -326,10 +251,22 @@ fn is_datetime(text: &str) -> bool {
 pub(super) fn check_sandbox(arg: &str, warnings: &mut Vec<Error>) -> Result<(), Error> {
     let opts = QemuOpts::parse(&SANDBOX_OPTS, arg, warnings)?;
     if opts.get_bool("enable") == Some(true) {
+        for (name, words) in SANDBOX_WORDS {
+            if opts.get(name).is_some_and(|word| !words.contains(&word)) {
+                return Err(Error::new(format!("invalid argument for {name}")));
+            }
+        }
         warnings.push(Error::new(NO_SANDBOX));
     }
     Ok(())
 }
+
+const SANDBOX_WORDS: &[(&str, &[&str])] = &[
+    ("obsolete", &["allow", "deny"]),
+    ("elevateprivileges", &["allow", "deny", "children"]),
+    ("spawn", &["allow", "deny"]),
+    ("resourcecontrol", &["allow", "deny"]),
+];
 
 const NO_SANDBOX: &str = "sandboxing request ignored: no system call is filtered";
 

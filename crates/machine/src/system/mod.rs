@@ -21,6 +21,7 @@ mod readconfig;
 mod report;
 pub mod settings;
 mod signals;
+mod smbios;
 mod sound;
 mod starting;
 pub mod storage_daemon;

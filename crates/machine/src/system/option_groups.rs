@@ -54,6 +54,7 @@ pub(super) static SMBIOS_OPTS: QemuOptsList = QemuOptsList {
     desc: &[],
     ..list("smbios", None)
 };
+pub(super) static OPTION_ROM_OPTS: QemuOptsList = list("option-rom", Some("romfile"));
 pub(super) static ISCSI_OPTS: QemuOptsList = list("iscsi", None);
 pub(super) static FW_CFG_OPTS: QemuOptsList = list("fw_cfg", Some("name"));
 pub(super) static ICOUNT_OPTS: QemuOptsList = list("icount", Some("shift"));

@@ -89,8 +89,8 @@ pub struct Settings {
     pub loadvm: Option<String>,
     /// `-option-rom`, in order.
     pub option_roms: Vec<String>,
-    /// `-fw_cfg`, in order.
-    pub(crate) fw_cfg: Vec<QemuOpts>,
+    /// `-fw_cfg`, in order: as written, and read.
+    pub(crate) fw_cfg: Vec<(String, QemuOpts)>,
     /// The directories of `-fsdev` and `-virtfs`, by their ids.
     pub directories: Vec<(String, String)>,
     /// `-plugin`
@@ -238,19 +238,19 @@ impl Settings {
         Ok(())
     }
 
-    /// Takes the options of `-run-with`.
+    /// Takes the options of `-run-with`. QEMU complains about the whole argument.
     ///
     /// # Errors
     ///
     /// There is no such user.
-    pub(super) fn take_run_with(&mut self, opts: &QemuOpts) -> Result<(), Error> {
+    pub(super) fn take_run_with(&mut self, opts: &QemuOpts, arg: &str) -> Result<(), Error> {
         if let Some(path) = opts.get("chroot") {
             self.chroot = Some(path.to_owned());
         }
         if let Some(user) = opts.get("user") {
             let ids = super::host::find_user(user).ok_or_else(|| {
                 Error::new(format!(
-                    "User \"{user}\" doesn't exist (and is not <uid>:<gid>)"
+                    "User \"{arg}\" doesn't exist (and is not <uid>:<gid>)"
                 ))
             })?;
             self.user = Some(ids);

@@ -3,8 +3,9 @@
 
 use super::cli::json_object;
 use crate::model::AudioBackend;
-use qmonitor::qapi::visit::keyval_parse;
-use qmonitor::qapi::{Error, QDict, QObject};
+use crate::schema::{AudiodevAlsaPerDirectionOptions, AudiodevPerDirectionOptions};
+use qmonitor::qapi::visit::{keyval_parse, InputVisitor, QapiType};
+use qmonitor::qapi::{CompatPolicy, Error, QDict, QObject};
 use qmonitor::Profile;
 
 /// What QEMU can play on, and the package that has it if it is not there.
@@ -45,7 +46,7 @@ pub(super) fn audiodev(profile: Profile, arg: &str) -> Result<AudioBackend, Erro
     } else {
         keyval_parse(arg, Some("driver"))?
     };
-    read(&options)
+    read(&options, arg.starts_with('{'))
 }
 
 /// Reads the argument of `-audio`, the model of a sound card in it, too.
@@ -66,7 +67,7 @@ pub(super) fn audio(
         let id = if card.is_some() { "audiodev0" } else { "#none" };
         options.insert("id", format!("{id}{number}"));
     }
-    Ok((read(&options)?, card))
+    Ok((read(&options, false)?, card))
 }
 
 fn find_card(name: &str) -> Result<&'static str, Error> {
@@ -81,7 +82,7 @@ fn find_card(name: &str) -> Result<&'static str, Error> {
     })
 }
 
-fn read(options: &QDict) -> Result<AudioBackend, Error> {
+fn read(options: &QDict, is_json: bool) -> Result<AudioBackend, Error> {
     let required = |name: &str| {
         let missing = || Error::new(format!("Parameter '{name}' is missing"));
         options.get_str(name).ok_or_else(missing)
@@ -109,11 +110,50 @@ fn read(options: &QDict) -> Result<AudioBackend, Error> {
     if let Some(name) = names.find(|name| !is_known(name)) {
         return Err(Error::new(format!("Parameter '{name}' is unexpected")));
     }
+    check_directions(options, driver, is_json)?;
     Ok(AudioBackend {
         id,
         driver,
         package: *package,
     })
+}
+
+/// Checks what belongs to recording and to playing, by the schema; then what of it contradicts.
+fn check_directions(options: &QDict, driver: &str, is_json: bool) -> Result<(), Error> {
+    let mut v = if is_json {
+        InputVisitor::new(options.clone().into(), CompatPolicy::default())
+    } else {
+        InputVisitor::new_keyval(options.clone(), CompatPolicy::default())
+    };
+    v.start_struct("")?;
+    for name in ["in", "out"] {
+        match (options.get(name), driver) {
+            (None, _) => {}
+            (_, "none" | "wav") => {
+                check_mixing(&AudiodevPerDirectionOptions::visit_in(&mut v, name)?)?;
+            }
+            (_, "alsa") => drop(AudiodevAlsaPerDirectionOptions::visit_in(&mut v, name)?),
+            _ => {}
+        }
+    }
+    if options.get("timer-period").is_some() {
+        u32::visit_in(&mut v, "timer-period")?;
+    }
+    Ok(())
+}
+
+fn check_mixing(options: &AudiodevPerDirectionOptions) -> Result<(), Error> {
+    let is_fixed = options.fixed_settings.unwrap_or(true);
+    if options.mixing_engine == Some(false) && options.fixed_settings == Some(true) {
+        return Err(Error::new("You can't use fixed-settings without mixeng"));
+    }
+    let has_settings =
+        options.frequency.is_some() || options.channels.is_some() || options.format.is_some();
+    if !is_fixed && has_settings {
+        let desc = "You can't use frequency, channels or format with fixed-settings=off";
+        return Err(Error::new(desc));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

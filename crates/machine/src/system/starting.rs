@@ -100,6 +100,15 @@ pub(super) fn check_boot_files(settings: &Settings) -> Result<(), Failure> {
     if let Some(path) = kernel {
         check_kernel(path)?;
     }
+    for path in &settings.option_roms {
+        if let Err(e) = File::open(path) {
+            let reason = Error::from_io("", &e).desc().replacen(": ", "", 1);
+            // QEMU goes on.
+            eprintln!(
+                "rom: file {path:<20}: error Failed to open file \u{201c}{path}\u{201d}: {reason}"
+            );
+        }
+    }
     if let Some(path) = file("initrd") {
         if let Err(e) = File::open(path) {
             let reason = Error::from_io("", &e).desc().replacen(": ", "", 1);
@@ -362,14 +371,14 @@ pub(super) fn make_usb_devices(
 }
 
 /// Puts files where firmware finds them (`-fw_cfg`); here they are only checked.
-pub(super) fn check_fw_cfg(settings: &Settings, reporter: &Reporter) -> Result<(), Failure> {
+pub(super) fn check_fw_cfg(
+    rt: &Runtime<Machine>,
+    settings: &Settings,
+    reporter: &Reporter,
+) -> Result<(), Failure> {
     let mut names: Vec<&str> = Vec::new();
-    for opts in &settings.fw_cfg {
-        let text: Vec<String> = opts
-            .iter()
-            .map(|(name, value)| fw_cfg_word(name, value))
-            .collect();
-        let location = Some(Location::CommandLine(format!("-fw_cfg {}", text.join(","))));
+    for (arg, opts) in &settings.fw_cfg {
+        let location = Some(Location::CommandLine(format!("-fw_cfg {arg}")));
         let failed = |desc: String| Failure::at(&location, Error::new(desc));
         if !settings.hardware.class.is_pc() {
             return Err(failed("fw_cfg device not available".to_owned()));
@@ -394,20 +403,17 @@ pub(super) fn check_fw_cfg(settings: &Settings, reporter: &Reporter) -> Result<(
                 )));
             }
         }
+        if let Some(id) = opts.get("gen_id") {
+            if rt.state.user_object(id).is_none() {
+                return Err(failed(format!("Cannot find object ID '{id}'")));
+            }
+        }
         if names.contains(&name) {
             return Err(failed(format!("duplicate fw_cfg file name: {name}")));
         }
         names.push(name);
     }
     Ok(())
-}
-
-/// The name of an entry comes first and bare.
-fn fw_cfg_word(name: &str, value: &str) -> String {
-    match name {
-        "name" => format!("name={value}"),
-        _ => format!("{name}={value}"),
-    }
 }
 
 /// The options of a directory for the guest: those of `-fsdev`, checked.
@@ -482,7 +488,8 @@ pub(super) fn take_trace(arg: &str, warnings: &mut Vec<Error>) -> Result<(), Err
         }
     }
     if let Some(path) = opts.get("file") {
-        let file = std::fs::File::create(path).map_err(|e| Error::from_io(path, &e))?;
+        let failed = |e| Error::from_io(format!("Error opening logfile {path}"), &e);
+        let file = std::fs::File::create(path).map_err(failed)?;
         qmonitor::trace::set_output(Some(Box::new(file)));
     }
     Ok(())

@@ -16,7 +16,8 @@ static TPMDEV_OPTS: QemuOptsList = QemuOptsList {
     extensions: &[],
 };
 
-const TYPES: &str = "Supported TPM types (choose only one):\n passthrough   Passthrough TPM \
+pub(super) const TYPES: &str =
+    "Supported TPM types (choose only one):\n passthrough   Passthrough TPM \
                      backend driver\n    emulator   TPM emulator backend driver\n";
 
 /// Checks all, and tells the machine their names.

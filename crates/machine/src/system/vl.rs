@@ -182,8 +182,11 @@ impl Options {
             }
             // What is wrong with its values names no option.
             Opt::Rtc => {
-                let opts = QemuOpts::parse(&RTC_OPTS, &item.arg, &mut Vec::new());
-                opts.map_err(|e| item.failed(e))?;
+                let mut warnings = Vec::new();
+                if let Err(e) = QemuOpts::parse(&RTC_OPTS, &item.arg, &mut warnings) {
+                    item.warn(reporter, &warnings);
+                    return Err(item.failed(e));
+                }
             }
             Opt::Usbdevice => {
                 self.settings.hardware.properties.insert("usb", "on");
@@ -443,6 +446,7 @@ impl Options {
         }
         settings.machine.accel = chosen?;
         host::raise_fd_limit();
+        settings.hardware.refuse_device_tree()?;
         starting::check_boot_files(settings)?;
         starting::check_sound(settings)?;
         Ok(settings.hardware.check_memory()?)
@@ -510,7 +514,7 @@ impl Options {
                 Step::Usb => rt.state.add_board_usb()?,
             }
         }
-        starting::check_fw_cfg(settings, reporter)?;
+        starting::check_fw_cfg(rt, settings, reporter)?;
         chars.make_monitors(rt, reporter)?;
         report_about(rt, reporter, None);
         starting::make_usb_devices(rt, pending)?;
@@ -532,6 +536,9 @@ impl Options {
         }
         nic_options::warn_of_missing(&missing, reporter);
         for e in rt.state.unused_globals() {
+            reporter.warning(None, &e);
+        }
+        if let Some(e) = rt.state.check_floppy_controllers() {
             reporter.warning(None, &e);
         }
         Ok(())

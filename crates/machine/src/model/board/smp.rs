@@ -91,10 +91,17 @@ impl Topology {
             config.threads,
             config.maxcpus,
         ];
-        if given.into_iter().flatten().any(|n| n <= 0) {
+        if given.into_iter().flatten().any(|n| n == 0) {
             return Err(Error::new(
                 "Invalid CPU topology: CPU topology parameters must be greater than zero",
             ));
+        }
+        // QEMU takes it as a number without a sign, and shows 32 bits of it with one.
+        if let Some(number) = given.into_iter().flatten().find(|n| *n < 0) {
+            return Err(Error::new(format!(
+                "Invalid SMP CPUs {}. The max CPUs supported by machine '{}' is {}",
+                number as i32, class.name, class.cpu_max
+            )));
         }
         let levels = [
             ("drawers", config.drawers, false),

@@ -26,6 +26,7 @@ pub(super) mod bus;
 mod class;
 mod declare;
 mod defaults;
+mod floppy;
 mod globals;
 mod help;
 mod host;

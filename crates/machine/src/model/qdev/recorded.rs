@@ -9,12 +9,16 @@ use std::sync::{LazyLock, Mutex};
 
 use super::bus::{CCID, FLOPPY, HDA, IDE, NVME, PCI, PCIE, SCSI, SD, USB, VIRTIO_SERIAL};
 use super::required::required;
-use super::{after_realize, ide, scsi, set_typed, usb, virtio_serial, DeviceClass, Realize};
+use super::{
+    after_realize, floppy, ide, scsi, set_typed, usb, virtio_serial, DeviceClass, Realize,
+};
 use crate::model::block::set_drive;
 use crate::model::dimm;
 use crate::model::facts::{type_facts, PropertyFacts, TypeFacts};
-use crate::model::qom::{set_link, Getter, ObjectType, Property, Setter};
+use crate::model::qom::{set_link, Getter, ObjectId, ObjectType, Property, Setter};
 use crate::model::virtio_mem;
+use crate::model::Machine;
+use qmonitor::qapi::Error;
 use qmonitor::Profile;
 
 /// The properties that a declared type leaves out, in the order of the table.
@@ -169,9 +173,19 @@ pub(super) fn device_class_of(name: &str) -> Option<&'static DeviceClass> {
 fn realize_by_type(name: &str) -> Option<Realize> {
     match name {
         "virtio-mem-pci" => Some(virtio_mem::realize_mem),
+        "pxb-pcie" => Some(refuse_plain_pci),
         "virtio-pmem-pci" => Some(virtio_mem::realize_pmem),
         _ => None,
     }
+}
+
+/// A root of PCI Express needs a bus of that kind.
+fn refuse_plain_pci(m: &mut Machine, _: ObjectId, bus: ObjectId) -> Result<(), Error> {
+    let is_express = m.object(bus).is_some_and(|o| o.class().is_a("PCIE"));
+    if is_express {
+        return Ok(());
+    }
+    Err(Error::new("pxb-pcie devices cannot reside on a PCI bus"))
 }
 
 /// The rules of a bus for all devices on it.
@@ -179,6 +193,7 @@ fn realize_by_bus(bus: &str) -> Option<Realize> {
     match bus {
         "usb-bus" => Some(usb::choose_port),
         "IDE" => Some(ide::choose_unit),
+        "floppy-bus" => Some(floppy::choose_unit),
         "SCSI" => Some(scsi::choose_place),
         "virtio-serial-bus" => Some(virtio_serial::choose_port),
         _ => None,
